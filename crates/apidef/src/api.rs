@@ -1,0 +1,150 @@
+//! The internal model of an API: what every room above works with. No Tyk field name lives here.
+
+use std::time::Duration;
+
+/// One API, ready to be compiled into a chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Api {
+    /// Identity; unique, a safe single path component.
+    pub id: Box<str>,
+    /// Owner organisation; may be empty.
+    pub org_id: Box<str>,
+    /// Human name.
+    pub name: Box<str>,
+    /// Not routed from the network.
+    pub internal: bool,
+    /// Informational with a files catalog (contract 14.1 row 10: an inactive API is still loaded).
+    pub active: bool,
+    /// Host that the API answers on, lower case, without port; `None` answers on every host.
+    pub domain: Option<Box<str>>,
+    /// Normalised: starts with `/`, cleaned of `//`, `.` and `..`; a trailing `/` is kept.
+    pub listen_path: Box<str>,
+    /// Take the listen path off before the request goes on.
+    pub strip_listen_path: bool,
+    /// Who may call.
+    pub auth: Auth,
+    /// Remove the credential before the request goes upstream.
+    pub strip_auth_data: bool,
+    /// What is behind the chain.
+    pub backend: Backend,
+    /// Limits of the API itself, and which limits of keys are off.
+    pub limits: ApiLimits,
+    /// How long a key of this API is stored; `None` = no limit from the API.
+    pub session_lifetime: Option<Duration>,
+    /// Never drop a stored key before its own expiry, even if `session_lifetime` is shorter.
+    pub lifetime_respects_expiry: bool,
+    /// Record nothing about this API's exchanges.
+    pub do_not_track: bool,
+    /// Labels: sharding and records.
+    pub tags: Box<[Box<str>]>,
+    /// Creating or updating a key does not reset its quota.
+    pub dont_set_quota_on_create: bool,
+}
+
+/// How callers identify themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// Open.
+    Keyless,
+    /// A key, looked for in these places; a later place that carries one overrides an earlier one.
+    Token(TokenSources),
+}
+
+/// Where a key is looked for, in this order. At least one is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSources {
+    /// Header name, lower case; usually `authorization`.
+    pub header: Option<Box<str>>,
+    /// Query parameter.
+    pub query: Option<Box<str>>,
+    /// Cookie name.
+    pub cookie: Option<Box<str>>,
+}
+
+/// Limits an API declares.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ApiLimits {
+    /// Rate limits of keys are not enforced.
+    pub rate_limit_disabled: bool,
+    /// Quotas of keys are not enforced.
+    pub quota_disabled: bool,
+    /// One limit over all callers together.
+    pub global: Option<Rate>,
+}
+
+/// So many requests in so long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// Requests; above 0.
+    pub requests: f64,
+    /// Window; above 0.
+    pub per: Duration,
+}
+
+/// What is behind the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Backend {
+    /// A proxied HTTP server.
+    Upstream(Upstream),
+    /// Streams.
+    Streams(Streams),
+}
+
+/// A proxied HTTP server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Where requests go.
+    pub target: Target,
+    /// Send the client's Host instead of the target's.
+    pub preserve_host: bool,
+    /// Keep the slash that ends the joined path.
+    pub keep_trailing_slash: bool,
+    /// Enforced limit for the whole answer's head.
+    pub timeout: Option<Duration>,
+    /// How TLS to the upstream is checked.
+    pub tls: UpstreamTls,
+}
+
+/// How TLS to an upstream is checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Accept any certificate.
+    pub insecure_skip_verify: bool,
+}
+
+/// A parsed target URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Protocol towards the upstream.
+    pub scheme: Scheme,
+    /// Host name, IPv4 address, or IPv6 address without brackets; lower case.
+    pub host: Box<str>,
+    /// Port, the scheme's default when none was written.
+    pub port: u16,
+    /// `host[:port]` as it goes into the Host header (a default port left out).
+    pub authority: Box<str>,
+    /// Path, percent-encoded as written; empty or starts with `/`.
+    pub path: Box<str>,
+    /// Query without `?`.
+    pub query: Option<Box<str>>,
+}
+
+/// Protocol towards an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP/1.1 in clear (also written `ws`).
+    Http,
+    /// HTTP over TLS (also written `wss`).
+    Https,
+    /// HTTP/2 in clear with prior knowledge.
+    H2c,
+}
+
+/// Streams of one API, each to be checked and built by the streams room.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Streams {
+    /// Name and configuration, in the order written.
+    pub streams: Vec<(Box<str>, serde_json::Value)>,
+    /// Pointer of the object that holds them; a fault inside one is at `<base>/<name>/…`.
+    pub pointer: Box<str>,
+}

@@ -1,0 +1,323 @@
+//! Sessions (contract 6.1) and policies (6.3) as they are stored: zero values are left out when written, unknown keys
+//! are kept, and `null` means "not set", because that is what keys made by other versions carry.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    input: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A stored record: every field optional on the way in, left out when zero on the way out.
+macro_rules! record {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        pub struct $name {
+            $(
+                $(#[$field_doc])*
+                #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
+                pub $field: $type,
+            )*
+            /// Keys that nothing here acts on, kept as they came.
+            #[serde(flatten)]
+            pub other: Map<String, Value>,
+        }
+    };
+}
+
+/// A string that never shows in logs or dumps; it is written only when the record is stored.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"***\"" })
+    }
+}
+
+record! {
+/// Who is calling and what they may do (contract 6.1).
+Session {
+    /// Unix seconds; kept for older readers, not used.
+    last_check: i64,
+    /// Kept for older readers: a mirror of `rate`.
+    allowance: f64,
+    /// Requests per `per` seconds; 0 or less = unlimited.
+    rate: f64,
+    /// Seconds.
+    per: f64,
+    /// Seconds between tries while waiting out a rate limit.
+    throttle_interval: f64,
+    /// How often to try; 0 or less = refuse at once.
+    throttle_retry_limit: i64,
+    /// GraphQL depth; -1 = unlimited.
+    max_query_depth: i64,
+    /// RFC 3339.
+    date_created: String,
+    /// Unix seconds; 0 or less = never.
+    expires: i64,
+    /// Requests per quota window; -1 or 0 = unlimited.
+    quota_max: i64,
+    /// Unix seconds at which the window ends.
+    quota_renews: i64,
+    /// Requests left, as last stored (the living counter is elsewhere).
+    quota_remaining: i64,
+    /// Seconds; 0 or less = never renews.
+    quota_renewal_rate: i64,
+    /// By API id.
+    access_rights: BTreeMap<String, AccessDefinition>,
+    /// Owner organisation.
+    org_id: String,
+    /// The OAuth client that got this session.
+    oauth_client_id: String,
+    /// Token by client id.
+    oauth_keys: BTreeMap<String, Secret>,
+    /// Certificate id this key is bound to.
+    certificate: String,
+    /// Certificates one of which must be presented.
+    mtls_static_certificate_bindings: Vec<String>,
+    /// Of a basic-auth user.
+    basic_auth_data: BasicAuthData,
+    /// Of a JWT key.
+    jwt_data: JwtData,
+    /// HMAC signatures are expected.
+    hmac_enabled: bool,
+    /// Their secret.
+    hmac_string: Secret,
+    /// HTTP signatures are expected.
+    enable_http_signature_validation: bool,
+    /// Public key of RSA signatures.
+    rsa_certificate_id: String,
+    /// Refused until set active.
+    is_inactive: bool,
+    /// One policy; `apply_policies` replaces it.
+    apply_policy_id: String,
+    /// Policies, in order.
+    apply_policies: Vec<String>,
+    /// Seconds that records of this organisation are kept.
+    data_expires: i64,
+    /// Warn when so many percent of the quota are used.
+    monitor: Monitor,
+    /// Older name of `enable_detailed_recording`.
+    enable_detail_recording: bool,
+    /// Record whole requests and answers.
+    enable_detailed_recording: bool,
+    /// Free data.
+    meta_data: Map<String, Value>,
+    /// Labels for records.
+    tags: Vec<String>,
+    /// Human name.
+    alias: String,
+    /// Unix seconds, as text.
+    last_updated: String,
+    /// Unix seconds until which an extracted id may be reused.
+    id_extractor_deadline: i64,
+    /// Seconds to keep the key in the store.
+    session_lifetime: i64,
+    /// `retain` or `delete`.
+    post_expiry_action: String,
+    /// Seconds; -1 = forever.
+    post_expiry_grace_period: i64,
+    /// How the rate changes under load.
+    smoothing: Smoothing,
+}}
+
+record! {
+/// A basic-auth user's secret.
+BasicAuthData {
+    /// Hash or text, see `hash_type`.
+    password: Secret,
+    /// `""`, `bcrypt`, `sha256` or a murmur name.
+    hash_type: String,
+}}
+
+record! {
+/// A JWT key's secret.
+JwtData {
+    /// Shared secret or public key.
+    secret: Secret,
+}}
+
+record! {
+/// Quota warnings.
+Monitor {
+    /// Percentages.
+    trigger_limits: Vec<f64>,
+}}
+
+record! {
+/// How an effective rate moves between a threshold and the rate (contract 6.5).
+Smoothing {
+    /// On.
+    enabled: bool,
+    /// Lowest allowance.
+    threshold: i64,
+    /// Fraction of a step at which to move.
+    trigger: f64,
+    /// Change.
+    step: i64,
+    /// Seconds between changes.
+    delay: i64,
+}}
+
+record! {
+/// What a session may do with one API (contract 6.1).
+AccessDefinition {
+    /// Human name.
+    api_name: String,
+    /// API id; the map's key counts.
+    api_id: String,
+    /// Version names.
+    versions: Vec<String>,
+    /// When not empty, only these.
+    allowed_urls: Vec<AllowedUrl>,
+    /// GraphQL: no introspection.
+    disable_introspection: bool,
+    /// Limits of this API instead of the session's.
+    limit: Limit,
+    /// Whose counters: empty = the session's, else the policy's or the API's id (contract 6.4).
+    allowance_scope: String,
+    /// Limits per path and method.
+    endpoints: Vec<Endpoint>,
+}}
+
+record! {
+/// A path that may be called.
+AllowedUrl {
+    /// Regular expression.
+    url: String,
+    /// Methods, upper case.
+    methods: Vec<String>,
+}}
+
+record! {
+/// Rate, quota and depth of one API in a session.
+Limit {
+    /// As in [`Session`].
+    rate: f64,
+    /// Seconds.
+    per: f64,
+    /// As in [`Session`].
+    smoothing: Smoothing,
+    /// Seconds.
+    throttle_interval: f64,
+    /// As in [`Session`].
+    throttle_retry_limit: i64,
+    /// As in [`Session`].
+    max_query_depth: i64,
+    /// As in [`Session`].
+    quota_max: i64,
+    /// Unix seconds.
+    quota_renews: i64,
+    /// As in [`Session`].
+    quota_remaining: i64,
+    /// Seconds.
+    quota_renewal_rate: i64,
+}}
+
+record! {
+/// Limits of one path.
+Endpoint {
+    /// Path, matched like endpoint paths of a definition.
+    path: String,
+    /// By method.
+    methods: Vec<EndpointMethod>,
+}}
+
+record! {
+/// The limit of one method on a path.
+EndpointMethod {
+    /// Method, upper case.
+    name: String,
+    /// Its limit.
+    limit: RateLimit,
+}}
+
+record! {
+/// A rate alone.
+RateLimit {
+    /// As in [`Session`].
+    rate: f64,
+    /// Seconds.
+    per: f64,
+    /// As in [`Session`].
+    smoothing: Smoothing,
+}}
+
+record! {
+/// A template that sessions take their rights and limits from (contract 6.3).
+Policy {
+    /// Database id.
+    _id: String,
+    /// Identity.
+    id: String,
+    /// Human name.
+    name: String,
+    /// Owner organisation.
+    org_id: String,
+    /// As in [`Session`].
+    rate: f64,
+    /// Seconds.
+    per: f64,
+    /// As in [`Session`].
+    quota_max: i64,
+    /// Seconds.
+    quota_renewal_rate: i64,
+    /// Seconds.
+    throttle_interval: f64,
+    /// As in [`Session`].
+    throttle_retry_limit: i64,
+    /// As in [`Session`].
+    max_query_depth: i64,
+    /// By API id.
+    access_rights: BTreeMap<String, AccessDefinition>,
+    /// As in [`Session`].
+    hmac_enabled: bool,
+    /// As in [`Session`].
+    enable_http_signature_validation: bool,
+    /// Informational; only `is_inactive` counts (contract 6.3).
+    active: bool,
+    /// Keys with this policy are refused.
+    is_inactive: bool,
+    /// Added to the session's.
+    tags: Vec<String>,
+    /// Seconds of life of a key made with this policy; 0 = no end. Applied when a key is made.
+    key_expires_in: i64,
+    /// As in [`Session`].
+    post_expiry_action: String,
+    /// As in [`Session`].
+    post_expiry_grace_period: i64,
+    /// Which parts of the policy apply; none set = all.
+    partitions: Partitions,
+    /// Unix seconds, as text.
+    last_updated: String,
+    /// Added to the session's.
+    meta_data: Map<String, Value>,
+    /// As in [`Session`].
+    smoothing: Smoothing,
+}}
+
+record! {
+/// The parts of a policy that apply.
+Partitions {
+    /// Quotas.
+    quota: bool,
+    /// Rates.
+    rate_limit: bool,
+    /// GraphQL depth.
+    complexity: bool,
+    /// Access rights.
+    acl: bool,
+    /// Each API has limits and counters of its own.
+    per_api: bool,
+}}
