@@ -1,1 +1,30 @@
-//! bloblang
+//! Bloblang, the mapping language of streams: parse, check, compile, run.
+//!
+//! A [`Mapping`] is a program that reads one message of a batch and says what becomes of it: a new root, metadata
+//! edits, or its removal. A [`Template`] is a text with `${! query }` holes. Both are checked whole when they are
+//! parsed, with the place of every fault, and then run any number of times without parsing or looking up anything.
+//!
+//! ```text
+//! text -> syntax::lexer -> syntax::parser -> syntax::tree -> compile (check, resolve, fold) -> run::Node -> Value
+//! ```
+//!
+//! What must hold here:
+//! - No I/O. What a mapping may learn from outside (environment variables, the host's name) is a [`Capability`].
+//! - Parsing is total: text size and nesting are limited, and running is limited in recursion and in the depth of the
+//!   values it builds, so that no mapping and no message can overflow the stack.
+//! - Functions and methods are described once, in `table`: checking, documentation and example tests come from there.
+
+mod environment;
+mod fault;
+mod mapping;
+mod message;
+mod template;
+mod time;
+mod value;
+
+pub use environment::{Capability, Environment};
+pub use fault::{MapError, ParseError};
+pub use mapping::Mapping;
+pub use message::{BatchView, MessageView, MetadataEdit, Outcome, Root};
+pub use template::Template;
+pub use value::{Array, Object, Value};

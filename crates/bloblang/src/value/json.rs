@@ -1,0 +1,278 @@
+//! JSON in and out, and the text form of every value.
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::{Array, Object, Value};
+
+impl Value {
+    /// Parses a JSON document: one value, nothing after it, at most 127 levels deep.
+    pub fn parse_json(text: &[u8]) -> Result<Value, String> {
+        if text.iter().all(u8::is_ascii_whitespace) {
+            return Err("message is empty".to_owned());
+        }
+        serde_json::from_slice(text).map_err(|error| format!("parse as json: {error}"))
+    }
+
+    /// Compact JSON: object fields sorted, floats in their shortest form, bytes as base64, timestamps as RFC 3339.
+    pub fn to_json(&self) -> String {
+        let mut out = Vec::with_capacity(128);
+        write_json(self, &mut out);
+        String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    /// The value as a message payload: strings and bytes raw, everything else as JSON.
+    pub fn to_payload(&self) -> Bytes {
+        match self {
+            Value::Bytes(bytes) => bytes.clone(),
+            Value::String(text) => Bytes::copy_from_slice(text.as_bytes()),
+            other => {
+                let mut out = Vec::with_capacity(256);
+                write_json(other, &mut out);
+                Bytes::from(out)
+            }
+        }
+    }
+
+    /// The value as text, as `.string()` and interpolation render it. Bytes that are not UTF-8 are replaced.
+    pub fn to_text(&self) -> String {
+        match self {
+            Value::String(text) => text.as_ref().to_owned(),
+            other => String::from_utf8(other.to_text_bytes())
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        }
+    }
+
+    /// The text form of the value as bytes; bytes stay what they are.
+    pub(crate) fn to_text_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        render_text(self, &mut out);
+        out
+    }
+}
+
+/// Appends the text form: strings and bytes raw, timestamps without quotes, everything else as JSON.
+pub(crate) fn render_text(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::String(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Bytes(bytes) => out.extend_from_slice(bytes),
+        Value::Timestamp(time) => out.extend_from_slice(crate::time::rfc3339(time).as_bytes()),
+        other => write_json(other, out),
+    }
+}
+
+pub(crate) fn write_json(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        // The markers have no JSON form; they are stripped before anything is rendered.
+        Value::Null | Value::Delete | Value::Nothing => out.extend_from_slice(b"null"),
+        Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Int(number) => {
+            let _ = write!(out, "{number}");
+        }
+        Value::Float(number) => out.extend_from_slice(float_text(*number).as_bytes()),
+        Value::String(text) => write_json_text(text, out),
+        Value::Bytes(bytes) => {
+            out.push(b'"');
+            out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+            out.push(b'"');
+        }
+        Value::Timestamp(time) => write_json_text(&crate::time::rfc3339(time), out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(object) => {
+            out.push(b'{');
+            for (index, (name, item)) in object.sorted().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json_text(name, out);
+                out.push(b':');
+                write_json(item, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// Quotes a text as JSON; `<`, `>` and `&` stay as they are.
+pub(crate) fn write_json_text(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    for (index, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[start..index]);
+        start = index + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out.push(b'"');
+}
+
+/// The shortest text that reads back as the same number: `1`, `0.5`, `1e+21`. Not a number and the infinities, which
+/// JSON does not have, become `null`.
+pub(crate) fn float_text(number: f64) -> String {
+    let magnitude = number.abs();
+    if !number.is_finite() {
+        return "null".to_owned();
+    }
+    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+        let text = format!("{number:e}");
+        return match text.split_once('e') {
+            Some((digits, power)) => match power.strip_prefix('-') {
+                Some(power) => format!("{digits}e-{power:0>2}"),
+                None => format!("{digits}e+{power:0>2}"),
+            },
+            None => text,
+        };
+    }
+    format!("{number}")
+}
+
+/// A field name, read without a detour through `String`.
+struct Name(Arc<str>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        struct NameVisitor;
+
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+                Ok(Name(Arc::from(text)))
+            }
+        }
+
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        struct ValueVisitor;
+
+        impl<'de> Visitor<'de> for ValueVisitor {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+                Ok(Value::Bool(value))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+                Ok(Value::Int(number))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+                Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Int))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+                Ok(Value::Float(number))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::from(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                let mut array = Array::default();
+                while let Some(item) = items.next_element()? {
+                    array.push(item);
+                }
+                Ok(Value::Array(Arc::new(array)))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+                let mut object = Object::new();
+                while let Some((name, value)) = fields.next_entry::<Name, Value>()? {
+                    object.insert(name.0, value);
+                }
+                Ok(Value::object(object))
+            }
+        }
+
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl From<serde_json::Value> for Value {
+    fn from(value: serde_json::Value) -> Value {
+        match value {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(value),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(whole) => Value::Int(whole),
+                None => Value::Float(number.as_f64().unwrap_or(0.0)),
+            },
+            serde_json::Value::String(text) => Value::from(text),
+            serde_json::Value::Array(items) => Value::array(items.into_iter().map(Value::from).collect()),
+            serde_json::Value::Object(fields) => {
+                Value::object(fields.into_iter().map(|(name, value)| (name, Value::from(value))).collect())
+            }
+        }
+    }
+}
+
+impl From<&Value> for serde_json::Value {
+    fn from(value: &Value) -> serde_json::Value {
+        match value {
+            Value::Null | Value::Delete | Value::Nothing => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Int(number) => (*number).into(),
+            Value::Float(number) => (*number).into(),
+            Value::String(text) => text.as_ref().into(),
+            Value::Bytes(bytes) => STANDARD.encode(bytes).into(),
+            Value::Timestamp(time) => crate::time::rfc3339(time).into(),
+            Value::Array(items) => items.iter().map(serde_json::Value::from).collect(),
+            Value::Object(object) => object
+                .sorted()
+                .into_iter()
+                .map(|(name, value)| (name.to_string(), serde_json::Value::from(value)))
+                .collect(),
+        }
+    }
+}
+
+impl From<Value> for serde_json::Value {
+    fn from(value: Value) -> serde_json::Value {
+        serde_json::Value::from(&value)
+    }
+}

@@ -1,0 +1,155 @@
+//! The values that mappings compute with.
+
+mod collection;
+mod compare;
+mod json;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Zoned;
+
+pub use collection::{Array, Object};
+pub(crate) use json::{float_text, render_text};
+
+/// How deeply arrays and objects may nest. Everything that walks or drops a value recurses this deep at most.
+pub(crate) const MAX_DEPTH: u16 = 400;
+
+/// A value. Cloning is cheap: text, bytes, arrays and objects are shared, and copied when a shared one is written.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number of 64 bits.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    String(Arc<str>),
+    /// Raw bytes.
+    Bytes(Bytes),
+    /// A point in time with its zone.
+    Timestamp(Arc<Zoned>),
+    /// An ordered list.
+    Array(Arc<Array>),
+    /// Fields by name.
+    Object(Arc<Object>),
+    /// What `deleted()` gives: remove the target.
+    Delete,
+    /// What an `if` without `else` gives: leave the target alone.
+    Nothing,
+}
+
+impl Value {
+    /// The name of the value's type as the language writes it (the `type` method, error texts).
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Int(_) | Value::Float(_) => "number",
+            Value::String(_) => "string",
+            Value::Bytes(_) => "bytes",
+            Value::Timestamp(_) => "timestamp",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::Delete => "delete",
+            Value::Nothing => "nothing",
+        }
+    }
+
+    /// The text of a string; bytes are not text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The fields of an object.
+    pub fn as_object(&self) -> Option<&Object> {
+        match self {
+            Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array.
+    pub fn as_array(&self) -> Option<&[Value]> {
+        match self {
+            Value::Array(array) => Some(array),
+            _ => None,
+        }
+    }
+
+    /// A field of an object; none for other types.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.as_object()?.get(name)
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Value::Null | Value::Delete | Value::Nothing)
+    }
+
+    /// Levels of nesting: 0 for scalars. Known without a walk.
+    pub(crate) fn depth(&self) -> u16 {
+        match self {
+            Value::Array(array) => array.depth(),
+            Value::Object(object) => object.depth(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn array(items: Vec<Value>) -> Value {
+        Value::Array(Arc::new(Array::from(items)))
+    }
+
+    pub(crate) fn object(object: Object) -> Value {
+        Value::Object(Arc::new(object))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::String(Arc::from(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::String(Arc::from(text))
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Int(number)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Value {
+        Value::Float(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Value {
+        Value::Bool(value)
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(bytes: Bytes) -> Value {
+        Value::Bytes(bytes)
+    }
+}
