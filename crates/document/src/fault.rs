@@ -95,10 +95,16 @@ impl Fault {
     }
 }
 
-/// Appends one segment to an RFC 6901 pointer, escaping `~` and `/`.
+/// A pointer (RFC 6901) to the member `segment` of what `base` points at.
 pub fn pointer_join(base: &str, segment: &str) -> String {
     let mut pointer = String::with_capacity(base.len() + segment.len() + 1);
     pointer.push_str(base);
+    pointer_push(&mut pointer, segment);
+    pointer
+}
+
+/// Appends one segment, escaping `~` and `/`.
+pub(crate) fn pointer_push(pointer: &mut String, segment: &str) {
     pointer.push('/');
     for c in segment.chars() {
         match c {
@@ -107,5 +113,4 @@ pub fn pointer_join(base: &str, segment: &str) -> String {
             c => pointer.push(c),
         }
     }
-    pointer
 }
