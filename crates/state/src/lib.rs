@@ -1,1 +1,27 @@
-//! state
+//! Where living things live: sessions, counters and the signals between nodes ([`State`]), and where definitions and
+//! policies lie ([`Catalog`]).
+//!
+//! [`State`] is either *embedded* (one machine needs nothing else: memory, made durable in one file) or *Redis* (many
+//! nodes share sessions, counters and signals, in the key layout that other gateways of this kind read and write).
+//!
+//! What always holds here:
+//! - Nothing in [`State`] blocks an async thread. Files are written by a thread of their own.
+//! - When Redis is away, every call answers [`Unavailable`] at once; no caller waits for a reconnect.
+//! - A session put into the embedded store survives `kill -9` from the moment the call returns.
+//! - A file of the [`Catalog`] that cannot be read hides no other file.
+
+mod catalog;
+mod embedded;
+mod remote;
+mod secret;
+mod signal;
+mod state;
+mod values;
+
+pub use catalog::{Catalog, CatalogError, Change, Loaded, PolicySource};
+pub use embedded::OpenError;
+pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
+pub use secret::Secret;
+pub use signal::Signal;
+pub use state::State;
+pub use values::{Health, QuotaCount, RateCount, Unavailable};

@@ -1,0 +1,119 @@
+//! The file of the embedded store: opening it, what a row looks like, and what to tell when it cannot be opened.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
+
+use super::{Held, Memory};
+use crate::values::{unix_millis, unix_now};
+
+/// name -> expiry in Unix milliseconds (8 bytes, little endian), session JSON.
+pub(super) const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
+/// name -> used, renewal in Unix seconds.
+pub(super) const QUOTAS: TableDefinition<'_, &str, (i64, i64)> = TableDefinition::new("quotas");
+
+/// Why an embedded store did not open. Each says which file, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process, or another store of this one, has it.
+    #[error(
+        "state file {} is in use by another process: stop that process, or give this one a state folder of its own",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// Its content is not what this program wrote.
+    #[error(
+        "state file {} is damaged ({reason}): put a backup in its place, or move it away to start without any keys",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error(
+        "cannot open state file {}: {source}; make sure that the folder exists and that this user may write to it",
+        path.display()
+    )]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its answer.
+        source: io::Error,
+    },
+}
+
+/// Opens or creates `state.redb` in `dir`. Blocking.
+pub(super) fn open(dir: &Path) -> Result<(Database, PathBuf), OpenError> {
+    let path = dir.join("state.redb");
+    std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
+    // A damaged file may surprise the storage engine in ways that it did not foresee; that is a damaged file, no crash.
+    let opened = std::panic::catch_unwind(|| Database::create(&path));
+    let error = match opened {
+        Ok(Ok(database)) => return Ok((database, path)),
+        Ok(Err(error)) => error,
+        Err(_) => return Err(OpenError::Damaged { path, reason: "its structure makes no sense".to_owned() }),
+    };
+    Err(match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path),
+        DatabaseError::Storage(StorageError::Io(source)) if source.kind() != io::ErrorKind::InvalidData => {
+            OpenError::Io { path, source }
+        }
+        other => OpenError::Damaged { path, reason: other.to_string() },
+    })
+}
+
+/// Reads everything that is still alive into memory. Blocking.
+pub(super) fn load(database: &Database, path: &Path, memory: &Memory) -> Result<(), OpenError> {
+    let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
+    load_rows(database, memory).map_err(|error| damaged(error.to_string()))
+}
+
+fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
+    let create = database.begin_write()?;
+    create.open_table(SESSIONS)?;
+    create.open_table(QUOTAS)?;
+    create.commit()?;
+
+    let read = database.begin_read()?;
+    let now = unix_millis();
+    let sessions = memory.sessions.pin();
+    for row in read.open_table(SESSIONS)?.iter()? {
+        let (name, value) = row?;
+        match decode(value.value()) {
+            Some(held) if held.alive(now) => drop(sessions.insert(name.value().into(), held)),
+            Some(_) => {}
+            None => tracing::warn!(file = "state.redb", "a stored session cannot be read and is left out"),
+        }
+    }
+    for row in read.open_table(QUOTAS)?.iter()? {
+        let (name, value) = row?;
+        let (used, renews_at) = value.value();
+        if unix_now() < renews_at {
+            memory.quotas.restore(name.value(), used, renews_at);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn encode(held: &Held) -> Result<Vec<u8>, serde_json::Error> {
+    let mut row = held.expires_at.to_le_bytes().to_vec();
+    serde_json::to_writer(&mut row, &*held.session)?;
+    Ok(row)
+}
+
+fn decode(row: &[u8]) -> Option<Held> {
+    let (_, json) = row.split_at_checked(8)?;
+    Some(Held { session: Arc::new(serde_json::from_slice(json).ok()?), expires_at: expiry(row)? })
+}
+
+/// The expiry of a row, without reading the session.
+pub(super) fn expiry(row: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(row.get(..8)?.try_into().ok()?))
+}

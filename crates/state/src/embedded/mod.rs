@@ -1,0 +1,202 @@
+//! The store of one node: memory that answers, one file that remembers.
+
+mod file;
+mod quotas;
+mod rates;
+mod writer;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use apidef::Session;
+use tokio::sync::{broadcast, watch};
+
+pub use file::OpenError;
+
+use crate::{
+    Health, QuotaCount, RateCount, Signal, Unavailable,
+    values::{unix_millis, unix_now},
+};
+use quotas::Quotas;
+use rates::Rates;
+use writer::Writer;
+
+/// Signals kept for a receiver that is slow; older ones are dropped (it sees that it lagged).
+const SIGNAL_BACKLOG: usize = 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    memory: Arc<Memory>,
+    /// `None` for memory only.
+    writer: Option<Writer>,
+    signals: broadcast::Sender<Signal>,
+}
+
+/// What answers; the file follows it.
+#[derive(Debug)]
+pub(super) struct Memory {
+    sessions: papaya::HashMap<Box<str>, Held>,
+    quotas: Quotas,
+    rates: Rates,
+    health: watch::Sender<Health>,
+}
+
+/// A session and when it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    session: Arc<Session>,
+    /// Unix milliseconds; `u64::MAX` is never.
+    expires_at: u64,
+}
+
+impl Held {
+    fn new(session: Session, ttl: Option<Duration>) -> Held {
+        let lifetime = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        Held {
+            session: Arc::new(session),
+            expires_at: lifetime.map_or(u64::MAX, |lifetime| unix_millis().saturating_add(lifetime)),
+        }
+    }
+
+    fn alive(&self, now_millis: u64) -> bool {
+        now_millis < self.expires_at
+    }
+}
+
+impl Memory {
+    fn new() -> Memory {
+        Memory {
+            sessions: papaya::HashMap::new(),
+            quotas: Quotas::default(),
+            rates: Rates::default(),
+            health: watch::Sender::new(Health::up()),
+        }
+    }
+
+    /// Forgets what has ended; returns the names of sessions that have.
+    fn sweep(&self) -> Vec<Box<str>> {
+        self.quotas.sweep(unix_now());
+        self.rates.sweep();
+        let now = unix_millis();
+        let sessions = self.sessions.pin();
+        sessions.iter().filter(|(_, held)| !held.alive(now)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Forgets a session unless it was renewed since it was found ended.
+    fn forget_ended(&self, name: &str) {
+        let now = unix_millis();
+        self.sessions.pin().remove_if(name, |_, held| !held.alive(now)).ok();
+    }
+}
+
+impl Embedded {
+    /// Blocking: opens the file and reads it whole.
+    pub(crate) fn open(dir: Option<&Path>) -> Result<Embedded, OpenError> {
+        let memory = Arc::new(Memory::new());
+        let writer = dir.map(|dir| Writer::start(dir, Arc::clone(&memory))).transpose()?;
+        Ok(Embedded { memory, writer, signals: broadcast::Sender::new(SIGNAL_BACKLOG) })
+    }
+
+    pub(crate) async fn session(&self, name: &str) -> Result<Option<Arc<Session>>, Unavailable> {
+        Ok(self.find(name))
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Session>> {
+        let sessions = self.memory.sessions.pin();
+        sessions.get(name).filter(|held| held.alive(unix_millis())).map(|held| Arc::clone(&held.session))
+    }
+
+    pub(crate) async fn first_session(&self, names: &[&str]) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
+        Ok(names.iter().enumerate().find_map(|(place, name)| self.find(name).map(|session| (place, session))))
+    }
+
+    pub(crate) async fn put_session(
+        &self,
+        name: &str,
+        session: &Session,
+        ttl: Option<Duration>,
+        only_existing: bool,
+    ) -> Result<bool, Unavailable> {
+        let held = Held::new(session.clone(), ttl);
+        match &self.writer {
+            Some(writer) => writer.put(name, held, only_existing).await,
+            None if only_existing => {
+                let now = unix_millis();
+                let sessions = self.memory.sessions.pin();
+                let alive = |held: &Held| held.alive(now);
+                Ok(sessions.update(name.into(), |old| if alive(old) { held.clone() } else { old.clone() }).is_some_and(alive))
+            }
+            None => {
+                self.memory.sessions.pin().insert(name.into(), held);
+                Ok(true)
+            }
+        }
+    }
+
+    pub(crate) async fn delete_session(&self, name: &str) -> Result<bool, Unavailable> {
+        match &self.writer {
+            Some(writer) => writer.delete(name).await,
+            None => {
+                let now = unix_millis();
+                Ok(self.memory.sessions.pin().remove(name).is_some_and(|held| held.alive(now)))
+            }
+        }
+    }
+
+    pub(crate) async fn session_names(&self, prefix: &str) -> Result<Vec<String>, Unavailable> {
+        let now = unix_millis();
+        let sessions = self.memory.sessions.pin();
+        let wanted = sessions.iter().filter(|(name, held)| name.starts_with(prefix) && held.alive(now));
+        let mut names: Vec<String> = wanted.map(|(name, _)| name.to_string()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    pub(crate) async fn count_quota(
+        &self,
+        name: &str,
+        max: i64,
+        renewal: Duration,
+        now: i64,
+    ) -> Result<QuotaCount, Unavailable> {
+        Ok(self.memory.quotas.count(name, max, renewal, now))
+    }
+
+    pub(crate) async fn reset_quota(&self, name: &str) -> Result<(), Unavailable> {
+        self.memory.quotas.reset(name);
+        Ok(())
+    }
+
+    pub(crate) async fn peek_quota(&self, name: &str) -> Result<Option<QuotaCount>, Unavailable> {
+        Ok(self.memory.quotas.peek(name, unix_now()))
+    }
+
+    pub(crate) async fn count_rate(&self, name: &str, limit: f64, per: Duration) -> Result<RateCount, Unavailable> {
+        Ok(self.memory.rates.count(name, limit, per))
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.memory.health.borrow().clone()
+    }
+
+    pub(crate) fn health_changes(&self) -> watch::Receiver<Health> {
+        self.memory.health.subscribe()
+    }
+
+    pub(crate) async fn publish(&self, signal: Signal) -> Result<(), Unavailable> {
+        // An error says that nobody listens, which is nobody's fault.
+        self.signals.send(signal).ok();
+        Ok(())
+    }
+
+    pub(crate) fn signals(&self) -> broadcast::Receiver<Signal> {
+        self.signals.subscribe()
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), Unavailable> {
+        match &self.writer {
+            Some(writer) => writer.flush().await,
+            None => Ok(()),
+        }
+    }
+}

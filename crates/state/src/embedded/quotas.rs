@@ -1,0 +1,179 @@
+//! Quota windows of one node: an atomic per window, no lock on the way of a request.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+    time::Duration,
+};
+
+use papaya::Operation;
+use parking_lot::Mutex;
+
+use crate::{QuotaCount, values::seconds_up};
+
+/// The end of a window that never ends.
+const NEVER: i64 = i64::MAX;
+
+/// All windows, and the names of those that the file does not know yet.
+#[derive(Debug, Default)]
+pub(super) struct Quotas {
+    windows: papaya::HashMap<Box<str>, Window>,
+    /// Each name at most once between two [`Quotas::take_changed`]: `Window::listed` sees to that.
+    changed: Mutex<Vec<Box<str>>>,
+}
+
+#[derive(Debug)]
+struct Window {
+    used: AtomicI64,
+    /// Unix seconds or [`NEVER`]. Fixed: a new window is a new value, so that a late count cannot leak into it.
+    renews_at: i64,
+    listed: AtomicBool,
+}
+
+/// One window as the file keeps it; `None` when it was reset.
+pub(super) type Saved = (Box<str>, Option<(i64, i64)>);
+
+impl Window {
+    fn new(used: i64, renews_at: i64) -> Window {
+        Window { used: AtomicI64::new(used), renews_at, listed: AtomicBool::new(false) }
+    }
+
+    fn runs(&self, now: i64) -> bool {
+        now < self.renews_at
+    }
+
+    fn count(&self, used: i64, exceeded: bool) -> QuotaCount {
+        QuotaCount { used, renews_at: if self.renews_at == NEVER { 0 } else { self.renews_at }, exceeded }
+    }
+}
+
+impl Quotas {
+    pub(super) fn count(&self, name: &str, max: i64, renewal: Duration, now: i64) -> QuotaCount {
+        let windows = self.windows.pin();
+        loop {
+            if let Some(window) = windows.get(name).filter(|window| window.runs(now)) {
+                let used = window.used.fetch_add(1, Ordering::AcqRel) + 1;
+                if !window.listed.load(Ordering::Relaxed) && !window.listed.swap(true, Ordering::AcqRel) {
+                    self.changed.lock().push(name.into());
+                }
+                return window.count(used, used > max);
+            }
+            let renews_at = if renewal.is_zero() { NEVER } else { now.saturating_add(seconds_up(renewal)) };
+            windows.compute(name.into(), |current| match current {
+                Some((_, window)) if window.runs(now) => Operation::Abort(()),
+                _ => Operation::Insert(Window::new(0, renews_at)),
+            });
+        }
+    }
+
+    pub(super) fn peek(&self, name: &str, now: i64) -> Option<QuotaCount> {
+        let windows = self.windows.pin();
+        let window = windows.get(name).filter(|window| window.runs(now))?;
+        Some(window.count(window.used.load(Ordering::Acquire), false))
+    }
+
+    pub(super) fn reset(&self, name: &str) {
+        if self.windows.pin().remove(name).is_some() {
+            self.changed.lock().push(name.into());
+        }
+    }
+
+    /// What the file said, at start.
+    pub(super) fn restore(&self, name: &str, used: i64, renews_at: i64) {
+        self.windows.pin().insert(name.into(), Window::new(used, renews_at));
+    }
+
+    /// What changed since the last call.
+    pub(super) fn take_changed(&self) -> Vec<Saved> {
+        let names = std::mem::take(&mut *self.changed.lock());
+        let windows = self.windows.pin();
+        let save = |name: Box<str>| {
+            let saved = windows.get(&name).map(|window| {
+                // Cleared before the value is read: a count that comes between lists the window again.
+                window.listed.store(false, Ordering::Release);
+                (window.used.load(Ordering::Acquire), window.renews_at)
+            });
+            (name, saved)
+        };
+        names.into_iter().map(save).collect()
+    }
+
+    /// Names that could not be written are to be written next time.
+    pub(super) fn put_back(&self, names: impl Iterator<Item = Box<str>>) {
+        let windows = self.windows.pin();
+        let unlisted = |name: &Box<str>| windows.get(name).is_none_or(|window| !window.listed.swap(true, Ordering::AcqRel));
+        let names: Vec<Box<str>> = names.filter(unlisted).collect();
+        self.changed.lock().extend(names);
+    }
+
+    /// Forgets windows that have ended.
+    pub(super) fn sweep(&self, now: i64) {
+        let windows = self.windows.pin();
+        let ended: Vec<&Box<str>> = windows.iter().filter(|(_, window)| !window.runs(now)).map(|(name, _)| name).collect();
+        for name in ended {
+            if windows.remove_if(name, |_, window| !window.runs(now)).is_ok_and(|removed| removed.is_some()) {
+                self.changed.lock().push(name.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_window_starts_at_the_first_request_and_renews() {
+        let quotas = Quotas::default();
+        // now, max, renewal -> used, renews_at, exceeded
+        for (step, (now, max, renewal, used, renews_at, exceeded)) in [
+            (1000, 2, MINUTE, 1, 1060, false),
+            (1059, 2, MINUTE, 2, 1060, false),
+            (1059, 2, MINUTE, 3, 1060, true),
+            (1060, 2, MINUTE, 1, 1120, false),
+            (5000, 2, Duration::from_millis(1), 1, 5001, false),
+            (6000, 2, Duration::ZERO, 1, 0, false),
+            (9_000_000, 2, MINUTE, 2, 0, false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let count = quotas.count("k", max, renewal, now);
+            assert_eq!(count, QuotaCount { used, renews_at, exceeded }, "step {step}");
+        }
+        quotas.reset("k");
+        assert_eq!(quotas.peek("k", 9_000_000), None);
+    }
+
+    #[test]
+    fn concurrent_counts_are_exact() {
+        let quotas = Quotas::default();
+        let passed = AtomicI64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        let count = quotas.count("k", 12_345, MINUTE, 1000);
+                        passed.fetch_add(i64::from(!count.exceeded), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(passed.into_inner(), 12_345);
+        assert_eq!(quotas.peek("k", 1000).map(|count| count.used), Some(80_000));
+    }
+
+    #[test]
+    fn what_changed_is_listed_once_and_again_after_it_was_taken() {
+        let quotas = Quotas::default();
+        quotas.count("a", 9, MINUTE, 1000);
+        quotas.count("a", 9, MINUTE, 1001);
+        assert_eq!(quotas.take_changed(), [("a".into(), Some((2, 1060)))]);
+        assert_eq!(quotas.take_changed(), []);
+        quotas.count("a", 9, MINUTE, 1002);
+        assert_eq!(quotas.take_changed(), [("a".into(), Some((3, 1060)))]);
+        quotas.sweep(1060);
+        assert_eq!(quotas.take_changed(), [("a".into(), None)]);
+    }
+}

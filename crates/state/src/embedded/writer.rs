@@ -1,0 +1,230 @@
+//! The thread that owns the file. Everything that asks at the same time shares one commit, so that the cost of making
+//! it durable (some hundred microseconds to milliseconds) is paid once for many.
+
+use std::{path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+
+use redb::{Database, ReadableTable};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Held, Memory, OpenError,
+    file::{self, QUOTAS, SESSIONS},
+    quotas::Saved,
+};
+use crate::{Health, Unavailable, values::unix_millis};
+
+/// Jobs that wait for the disk; whoever comes when it is full waits in `send`.
+const QUEUE: usize = 4096;
+/// Jobs that share one commit.
+const BATCH: usize = 1024;
+/// How often quota counters are written: what `kill -9` may lose.
+const COUNTERS_EVERY: Duration = Duration::from_secs(1);
+/// Seconds between two sweeps of what has ended.
+const SWEEP_EVERY: u32 = 60;
+
+type Answer = oneshot::Sender<Result<bool, Unavailable>>;
+
+#[derive(Debug)]
+enum Job {
+    Put { name: Box<str>, held: Held, row: Vec<u8>, only_existing: bool, answer: Answer },
+    Delete { name: Box<str>, answer: Answer },
+    Flush { answer: Answer },
+}
+
+/// The way to the thread. Dropping it ends the thread after a last write, and waits for that: the file is free then.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Opens the file, fills the memory, starts the thread. Blocking.
+    pub(super) fn start(dir: &Path, memory: Arc<Memory>) -> Result<Writer, OpenError> {
+        let (database, path) = file::open(dir)?;
+        file::load(&database, &path, &memory)?;
+        let failed = |source| OpenError::Io { path: path.clone(), source };
+        // A runtime of its own: the thread waits for jobs and for time, and may block as long as the disk needs.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("state-writer".to_owned())
+            .spawn(move || runtime.block_on(run(database, memory, queue)))
+            .map_err(failed)?;
+        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    pub(super) async fn put(&self, name: &str, held: Held, only_existing: bool) -> Result<bool, Unavailable> {
+        let row = file::encode(&held).map_err(|error| Unavailable(format!("session cannot be written: {error}")))?;
+        self.ask(|answer| Job::Put { name: name.into(), held, row, only_existing, answer }).await
+    }
+
+    pub(super) async fn delete(&self, name: &str) -> Result<bool, Unavailable> {
+        self.ask(|answer| Job::Delete { name: name.into(), answer }).await
+    }
+
+    pub(super) async fn flush(&self) -> Result<(), Unavailable> {
+        self.ask(|answer| Job::Flush { answer }).await.map(|_| ())
+    }
+
+    async fn ask(&self, job: impl FnOnce(Answer) -> Job) -> Result<bool, Unavailable> {
+        let stopped = || Unavailable("the thread that writes the state file has stopped".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        jobs.send(job(answer)).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported by the panic hook; there is nothing left to do about it here.
+            thread.join().ok();
+        }
+    }
+}
+
+async fn run(database: Database, memory: Arc<Memory>, mut queue: mpsc::Receiver<Job>) {
+    let mut tick = tokio::time::interval(COUNTERS_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks: u32 = 0;
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            count = queue.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    break;
+                }
+                perform(&database, &memory, &mut batch);
+            }
+            _ = tick.tick() => {
+                ticks = ticks.wrapping_add(1);
+                let ended = if ticks.is_multiple_of(SWEEP_EVERY) { memory.sweep() } else { Vec::new() };
+                report(&memory, save(&database, &memory, &ended));
+            }
+        }
+    }
+    report(&memory, save(&database, &memory, &[]));
+}
+
+/// Commits a batch, then lets memory follow, then answers. In this order a session that was acknowledged is on disk, and
+/// what memory shows was acknowledged or is about to be.
+fn perform(database: &Database, memory: &Memory, batch: &mut Vec<Job>) {
+    let outcome = commit(database, batch);
+    report(memory, outcome.as_ref().map(|_| ()).map_err(redb_text));
+    let mut flushed = None;
+    match outcome {
+        Ok(outcomes) => {
+            for (job, done) in batch.drain(..).zip(outcomes) {
+                let answer = match job {
+                    Job::Put { name, held, answer, .. } => {
+                        if done {
+                            memory.sessions.pin().insert(name, held);
+                        }
+                        answer
+                    }
+                    Job::Delete { name, answer } => {
+                        memory.sessions.pin().remove(&*name);
+                        answer
+                    }
+                    Job::Flush { answer } => {
+                        let result = flushed.get_or_insert_with(|| save(database, memory, &[]));
+                        answer.send(result.clone().map(|()| true).map_err(Unavailable)).ok();
+                        continue;
+                    }
+                };
+                // Whoever asked may have given up; what was committed stays.
+                answer.send(Ok(done)).ok();
+            }
+        }
+        Err(error) => {
+            let error = Unavailable(redb_text(&error));
+            for job in batch.drain(..) {
+                let (Job::Put { answer, .. } | Job::Delete { answer, .. } | Job::Flush { answer }) = job;
+                answer.send(Err(error.clone())).ok();
+            }
+        }
+    }
+}
+
+/// One transaction for all jobs; tells for each whether it found what it asked for.
+fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, redb::Error> {
+    if batch.iter().all(|job| matches!(job, Job::Flush { .. })) {
+        return Ok(vec![true; batch.len()]);
+    }
+    let now = unix_millis();
+    let alive = |row: &[u8]| file::expiry(row).is_some_and(|expires_at| now < expires_at);
+    let write = database.begin_write()?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    {
+        let mut sessions = write.open_table(SESSIONS)?;
+        for job in batch {
+            outcomes.push(match job {
+                Job::Put { name, row, only_existing, .. } => {
+                    let wanted = !only_existing || sessions.get(&**name)?.is_some_and(|old| alive(old.value()));
+                    if wanted {
+                        sessions.insert(&**name, row.as_slice())?;
+                    }
+                    wanted
+                }
+                Job::Delete { name, .. } => sessions.remove(&**name)?.is_some_and(|old| alive(old.value())),
+                Job::Flush { .. } => true,
+            });
+        }
+    }
+    write.commit()?;
+    Ok(outcomes)
+}
+
+/// Writes changed counters and removes `ended` sessions.
+fn save(database: &Database, memory: &Memory, ended: &[Box<str>]) -> Result<(), String> {
+    let changed = memory.quotas.take_changed();
+    if changed.is_empty() && ended.is_empty() {
+        return Ok(());
+    }
+    let result = save_rows(database, &changed, ended).map_err(|error| redb_text(&error));
+    match &result {
+        Ok(()) => ended.iter().for_each(|name| memory.forget_ended(name)),
+        Err(_) => memory.quotas.put_back(changed.into_iter().map(|(name, _)| name)),
+    }
+    result
+}
+
+fn save_rows(database: &Database, changed: &[Saved], ended: &[Box<str>]) -> Result<(), redb::Error> {
+    let write = database.begin_write()?;
+    {
+        let mut quotas = write.open_table(QUOTAS)?;
+        for (name, window) in changed {
+            match window {
+                Some(window) => drop(quotas.insert(&**name, window)?),
+                None => drop(quotas.remove(&**name)?),
+            }
+        }
+        let mut sessions = write.open_table(SESSIONS)?;
+        for name in ended {
+            sessions.remove(&**name)?;
+        }
+    }
+    write.commit()?;
+    Ok(())
+}
+
+fn redb_text(error: &redb::Error) -> String {
+    format!("the state file cannot be written: {error}; is the disk full? restart once that is repaired")
+}
+
+/// Keeps [`Health`] true to the last write; tells watchers only of changes.
+fn report(memory: &Memory, result: Result<(), String>) {
+    memory.health.send_if_modified(|health| {
+        if health.error == result.as_ref().err().cloned() {
+            return false;
+        }
+        if let Err(error) = &result {
+            tracing::error!(%error, "state");
+        }
+        *health = result.map_or_else(Health::down, |()| Health::up());
+        true
+    });
+}

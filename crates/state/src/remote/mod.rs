@@ -1,0 +1,308 @@
+//! The store that nodes share: Redis, in the key layout of contract 5.1.
+
+mod link;
+mod scripts;
+pub(crate) mod settings;
+mod subscription;
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use apidef::Session;
+use redis::{
+    FromRedisValue, RedisResult, cmd,
+    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+};
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    Health, QuotaCount, RateCount, RedisSettings, Secret, SettingsError, Signal, Unavailable,
+    signal::CHANNEL,
+    values::{seconds_up, unix_now},
+};
+use link::{Connection, Link};
+use scripts::Scripts;
+
+const SESSION: &str = "apikey-";
+const QUOTA: &str = "quota-";
+const RATE: &str = "rate-limit-";
+
+/// Host and port of a node of a cluster.
+type Node = (String, u16);
+
+/// Keys looked at in one step of a walk over all keys.
+const SCAN_STEP: usize = 1000;
+/// Signals kept for a receiver that is slow; older ones are dropped (it sees that it lagged).
+const SIGNAL_BACKLOG: usize = 1024;
+
+/// See the module.
+pub(crate) struct Redis {
+    link: Arc<Link>,
+    scripts: Scripts,
+    secret: Secret,
+    signals: broadcast::Sender<Signal>,
+    /// Makes members of rate windows unique among nodes, and within this one.
+    node: u64,
+    requests: AtomicU64,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("health", &self.link.health()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Redis {
+    /// Starts the tasks that connect and subscribe. Needs a runtime.
+    pub(crate) fn start(settings: RedisSettings) -> Result<Redis, SettingsError> {
+        let link = Link::new(settings.plan()?);
+        let signals = broadcast::Sender::new(SIGNAL_BACKLOG);
+        let keep = tokio::spawn(Arc::clone(&link).keep());
+        let listener = subscription::Listener {
+            link: Arc::clone(&link),
+            secret: settings.signal_secret.clone(),
+            unsigned_allowed: settings.unsigned_signals,
+            signals: signals.clone(),
+        };
+        let listen = tokio::spawn(listener.run());
+        Ok(Redis {
+            link,
+            scripts: Scripts::new(),
+            secret: settings.signal_secret,
+            signals,
+            node: rand::random(),
+            requests: AtomicU64::new(0),
+            tasks: [keep, listen],
+        })
+    }
+
+    pub(crate) async fn session(&self, name: &str) -> Result<Option<Arc<Session>>, Unavailable> {
+        let key = format!("{SESSION}{name}");
+        let text: Option<Vec<u8>> =
+            self.link.run(|mut connection| async move { cmd("GET").arg(key).query_async(&mut connection).await }).await?;
+        Ok(text.and_then(|text| read_session(&text)))
+    }
+
+    pub(crate) async fn first_session(&self, names: &[&str]) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let keys: Vec<String> = names.iter().map(|name| format!("{SESSION}{name}")).collect();
+        let texts: Vec<Option<Vec<u8>>> =
+            self.link.run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await }).await?;
+        let mut found = texts.into_iter().enumerate();
+        Ok(found.find_map(|(place, text)| text.and_then(|text| read_session(&text)).map(|session| (place, session))))
+    }
+
+    pub(crate) async fn put_session(
+        &self,
+        name: &str,
+        session: &Session,
+        ttl: Option<Duration>,
+        only_existing: bool,
+    ) -> Result<bool, Unavailable> {
+        let text = serde_json::to_vec(session)
+            .map_err(|error| Unavailable(format!("session cannot be written: {error}")))?;
+        let mut set = cmd("SET");
+        set.arg(format!("{SESSION}{name}")).arg(text);
+        if let Some(ttl) = ttl {
+            set.arg("PX").arg(millis(ttl));
+        }
+        if only_existing {
+            set.arg("XX");
+        }
+        let done: Option<String> =
+            self.link.run(|mut connection| async move { set.query_async(&mut connection).await }).await?;
+        Ok(done.is_some())
+    }
+
+    pub(crate) async fn delete_session(&self, name: &str) -> Result<bool, Unavailable> {
+        let key = format!("{SESSION}{name}");
+        let deleted: i64 =
+            self.link.run(|mut connection| async move { cmd("DEL").arg(key).query_async(&mut connection).await }).await?;
+        Ok(deleted > 0)
+    }
+
+    pub(crate) async fn session_names(&self, prefix: &str) -> Result<Vec<String>, Unavailable> {
+        let pattern = format!("{SESSION}{}*", escape_glob(prefix));
+        let mut names = Vec::new();
+        for node in self.nodes().await? {
+            let mut cursor: u64 = 0;
+            loop {
+                let mut scan = cmd("SCAN");
+                scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_STEP);
+                let node = node.clone();
+                let step = self.link.run(|connection| async move { at(connection, node, scan).await }).await?;
+                let (next, keys): (u64, Vec<String>) = step;
+                names.extend(keys.iter().filter_map(|key| key.strip_prefix(SESSION)).map(str::to_owned));
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// The nodes that hold keys: the masters of a cluster, or just the one connection there is.
+    async fn nodes(&self) -> Result<Vec<Option<Node>>, Unavailable> {
+        self.link
+            .run(|mut connection| async move {
+                if matches!(connection, Connection::Single(_)) {
+                    return Ok(vec![None]);
+                }
+                let slots = cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
+                Ok(masters(slots).into_iter().map(Some).collect())
+            })
+            .await
+    }
+
+    pub(crate) async fn count_quota(
+        &self,
+        name: &str,
+        max: i64,
+        renewal: Duration,
+        now: i64,
+    ) -> Result<QuotaCount, Unavailable> {
+        let mut call = self.scripts.quota.key(format!("{QUOTA}{name}"));
+        call.arg(if renewal.is_zero() { 0 } else { millis(renewal) });
+        let (used, left): (i64, i64) =
+            self.link.run(|mut connection| async move { call.invoke_async(&mut connection).await }).await?;
+        Ok(QuotaCount { used, renews_at: renews_at(left, now), exceeded: used > max })
+    }
+
+    pub(crate) async fn reset_quota(&self, name: &str) -> Result<(), Unavailable> {
+        let keys = [format!("{QUOTA}{name}"), format!("{QUOTA}{name}-lock"), format!("{RATE}{name}.BLOCKED")];
+        self.link
+            .run(|mut connection| async move { cmd("DEL").arg(&keys).query_async::<()>(&mut connection).await })
+            .await
+    }
+
+    pub(crate) async fn peek_quota(&self, name: &str) -> Result<Option<QuotaCount>, Unavailable> {
+        let key = format!("{QUOTA}{name}");
+        let mut both = redis::pipe();
+        both.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+        let (used, left): (Option<i64>, i64) =
+            self.link.run(|mut connection| async move { both.query_async(&mut connection).await }).await?;
+        Ok(used.map(|used| QuotaCount { used, renews_at: renews_at(left, unix_now()), exceeded: false }))
+    }
+
+    pub(crate) async fn count_rate(&self, name: &str, limit: f64, per: Duration) -> Result<RateCount, Unavailable> {
+        // The request is refused when as many as fit into the limit came before it.
+        let most = limit.max(1.0) as u64;
+        let member = format!("{:x}-{:x}", self.node, self.requests.fetch_add(1, Ordering::Relaxed));
+        let mut call = self.scripts.rate.key(format!("{RATE}{name}"));
+        call.arg(u64::try_from(per.as_nanos()).unwrap_or(u64::MAX)).arg(most).arg(member);
+        let (before, left): (u64, u64) =
+            self.link.run(|mut connection| async move { call.invoke_async(&mut connection).await }).await?;
+        Ok(RateCount {
+            used: before.min(most) + 1,
+            resets_in: Duration::from_millis(left),
+            exceeded: before as f64 > limit - 1.0,
+        })
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.link.health()
+    }
+
+    pub(crate) fn health_changes(&self) -> watch::Receiver<Health> {
+        self.link.health_changes()
+    }
+
+    pub(crate) async fn publish(&self, signal: Signal) -> Result<(), Unavailable> {
+        let Some(message) = signal.encode(self.secret.expose()) else {
+            self.signals.send(signal).ok();
+            return Ok(());
+        };
+        self.link
+            .run(|mut connection| async move {
+                cmd("PUBLISH").arg(CHANNEL).arg(message).query_async::<()>(&mut connection).await
+            })
+            .await
+    }
+
+    pub(crate) fn signals(&self) -> broadcast::Receiver<Signal> {
+        self.signals.subscribe()
+    }
+}
+
+/// The masters in the answer to `CLUSTER SLOTS`: ranges of slots, each `[first, last, [host, port, ..] of the master, ..]`.
+fn masters(slots: redis::Value) -> BTreeSet<Node> {
+    let parts = |value| redis::from_redis_value::<Vec<redis::Value>>(value).unwrap_or_default().into_iter();
+    let master = |range| {
+        let mut node = parts(parts(range).nth(2)?);
+        Some((redis::from_redis_value(node.next()?).ok()?, redis::from_redis_value(node.next()?).ok()?))
+    };
+    parts(slots).filter_map(master).collect()
+}
+
+/// Runs a command at one node of a cluster, or on the one connection there is.
+async fn at<T: FromRedisValue>(
+    mut connection: Connection,
+    node: Option<Node>,
+    command: redis::Cmd,
+) -> RedisResult<T> {
+    match (&mut connection, node) {
+        (Connection::Cluster(cluster), Some((host, port))) => {
+            let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
+            Ok(redis::from_redis_value(cluster.route_command(command, routing).await?)?)
+        }
+        _ => command.query_async(&mut connection).await,
+    }
+}
+
+fn read_session(text: &[u8]) -> Option<Arc<Session>> {
+    match serde_json::from_slice(text) {
+        Ok(session) => Some(Arc::new(session)),
+        Err(error) => {
+            // The text may hold secrets, and the error may quote it: only where it broke is told.
+            tracing::warn!(line = error.line(), column = error.column(), "a stored session cannot be read");
+            None
+        }
+    }
+}
+
+/// Redis has no zero lifetime.
+fn millis(ttl: Duration) -> u64 {
+    // A lifetime beyond the range of Redis (which counts in i64 from now) is as good as ever.
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 4)
+}
+
+/// From the milliseconds that are left (negative: no end) to Unix seconds (0: no end).
+fn renews_at(left_millis: i64, now: i64) -> i64 {
+    match u64::try_from(left_millis) {
+        Ok(left) => now.saturating_add(seconds_up(Duration::from_millis(left))),
+        Err(_) => 0,
+    }
+}
+
+fn escape_glob(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}

@@ -1,0 +1,180 @@
+//! Messages between nodes (contract 13.1): what they say, how they are signed.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The channel that every node listens to.
+pub(crate) const CHANNEL: &str = "tyk.cluster.notifications";
+
+/// The only signature that nodes use among themselves: hex of SHA-256 over command, payload and the shared secret.
+const ALGORITHM: i64 = 5;
+
+/// A message larger than this is not one of ours.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// Something that all nodes should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Definitions or policies changed: load the catalog again.
+    Reload,
+    /// These sessions changed: forget cached copies. Names as they were given, raw or hashed.
+    KeysChanged(Vec<String>),
+    /// The cached responses of this API are to be dropped.
+    CacheDropped(String),
+    /// The connection to the others was lost for a while, so that signals may be missing: forget every cached session
+    /// and look at the catalog. Never sent over the wire.
+    Missed,
+    /// Any other command, untouched.
+    Other {
+        /// For example `OAuthPurgeLapsedTokens`.
+        command: String,
+        /// Its argument.
+        payload: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    command: String,
+    #[serde(default)]
+    payload: String,
+    #[serde(default)]
+    signature: String,
+    #[serde(default)]
+    algorithm: i64,
+}
+
+impl Signal {
+    fn parts(&self) -> Option<(&str, String)> {
+        Some(match self {
+            Signal::Reload => ("GroupReload", String::new()),
+            Signal::KeysChanged(names) => ("KeySpaceUpdateNotification", names.join(",")),
+            Signal::CacheDropped(api) => ("DeleteAPICache", api.clone()),
+            Signal::Other { command, payload } => (command, payload.clone()),
+            Signal::Missed => return None,
+        })
+    }
+
+    fn from_parts(command: String, payload: String) -> Signal {
+        match command.as_str() {
+            "ApiUpdated" | "ApiRemoved" | "ApiAdded" | "PolicyChanged" | "GroupReload" => Signal::Reload,
+            "KeySpaceUpdateNotification" => Signal::KeysChanged(key_names(&payload)),
+            "DeleteAPICache" => Signal::CacheDropped(payload),
+            _ => Signal::Other { command, payload },
+        }
+    }
+
+    /// The signed message; `None` for what stays inside a node.
+    pub(crate) fn encode(&self, secret: &str) -> Option<String> {
+        let (command, payload) = self.parts()?;
+        let signature = signature(command, &payload, secret);
+        let wire = Wire { command: command.to_owned(), payload, signature, algorithm: ALGORITHM };
+        serde_json::to_string(&wire).ok()
+    }
+
+    /// Reads a message and verifies its signature, unless `unsigned_allowed`.
+    pub(crate) fn decode(message: &[u8], secret: &str, unsigned_allowed: bool) -> Result<Signal, &'static str> {
+        if message.len() > MAX_MESSAGE {
+            return Err("message is too large");
+        }
+        let wire: Wire = serde_json::from_slice(message).map_err(|_| "message is not a notification")?;
+        if !unsigned_allowed {
+            if wire.algorithm != ALGORITHM {
+                return Err("message is signed with an algorithm that nodes do not use");
+            }
+            let expected = signature(&wire.command, &wire.payload, secret);
+            if !same(expected.as_bytes(), wire.signature.as_bytes()) {
+                return Err("signature does not match; do all nodes share one node_secret?");
+            }
+        }
+        Ok(Signal::from_parts(wire.command, wire.payload))
+    }
+}
+
+/// `name[:hashed…]`, comma separated. Neither hashes nor generated keys contain a colon or a comma.
+fn key_names(payload: &str) -> Vec<String> {
+    let names = payload.split(',').map(|entry| entry.split(':').next().unwrap_or_default().trim());
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn signature(command: &str, payload: &str, secret: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(command);
+    hasher.update(payload);
+    hasher.update(secret);
+    let mut hex = String::with_capacity(64);
+    for byte in hasher.finalize() {
+        hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+    }
+    hex
+}
+
+/// Compares without telling by its duration where the first difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_signature() {
+        // printf '%s' GroupReloadsecret | sha256sum
+        let message = Signal::Reload.encode("secret").unwrap();
+        let value: serde_json::Value = serde_json::from_str(&message).unwrap();
+        assert_eq!(value["signature"], "80ba4884c9e2400ec350d5b8663b70ffb0865d49be152aad9c73cf600ab9340b");
+        assert_eq!(value["algorithm"], 5);
+    }
+
+    #[test]
+    fn what_is_sent_is_what_arrives() {
+        let signals = [
+            Signal::Reload,
+            Signal::KeysChanged(vec!["a".into(), "b".into()]),
+            Signal::CacheDropped("api".into()),
+            Signal::Other { command: "UserKeyReset".into(), payload: "old.new:x".into() },
+        ];
+        for signal in signals {
+            let message = signal.encode("s").unwrap();
+            assert_eq!(Signal::decode(message.as_bytes(), "s", false), Ok(signal));
+        }
+        assert_eq!(Signal::Missed.encode("s"), None);
+    }
+
+    #[test]
+    fn foreign_messages() {
+        let signed = Signal::KeysChanged(vec!["k".into()]).encode("right").unwrap();
+        let changed = signed.replace("\"k\"", "\"x\"");
+        let unsigned = r#"{"command":"ApiUpdated"}"#;
+        let rsa = signed.replace("\"algorithm\":5", "\"algorithm\":1");
+        // message, unsigned allowed, accepted
+        for (message, insecure, accepted) in [
+            (signed.as_str(), false, true),
+            (changed.as_str(), false, false),
+            (changed.as_str(), true, true),
+            (unsigned, false, false),
+            (unsigned, true, true),
+            (rsa.as_str(), false, false),
+            ("", true, false),
+            ("[]", true, false),
+        ] {
+            let read = Signal::decode(message.as_bytes(), "right", insecure);
+            assert_eq!(read.is_ok(), accepted, "{message} {read:?}");
+        }
+        assert!(Signal::decode(signed.as_bytes(), "wrong", false).is_err());
+        assert!(Signal::decode(&vec![b' '; MAX_MESSAGE + 1], "", true).is_err());
+    }
+
+    #[test]
+    fn key_lists() {
+        for (payload, names) in [
+            ("", vec![]),
+            ("a", vec!["a"]),
+            ("a:hashed, b:hashed:resetQuota,,c", vec!["a", "b", "c"]),
+        ] {
+            assert_eq!(key_names(payload), names, "{payload}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The one handle that the rest of the gateway holds.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use apidef::Session;
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    Health, OpenError, QuotaCount, RateCount, RedisSettings, SettingsError, Signal, Unavailable, embedded::Embedded,
+    remote::Redis,
+};
+
+/// Sessions, counters and signals, embedded or in Redis. Cloning costs one reference count.
+///
+/// Names are what stands behind the prefix in the store: the hashed or raw key, without `apikey-`, `quota-` or
+/// `rate-limit-`.
+#[derive(Clone, Debug)]
+pub struct State(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Embedded(Arc<Embedded>),
+    Redis(Arc<Redis>),
+}
+
+/// Runs the same method of whichever store is in use.
+macro_rules! either {
+    ($self:ident, $store:ident => $call:expr) => {
+        match &$self.0 {
+            Kind::Embedded($store) => $call,
+            Kind::Redis($store) => $call,
+        }
+    };
+}
+
+impl State {
+    /// Opens the store of one node in `dir` (created if missing), or in memory only.
+    ///
+    /// Blocking: reads every session from the file. Meant for the start of the process.
+    pub fn embedded(dir: Option<PathBuf>) -> Result<State, OpenError> {
+        Ok(State(Kind::Embedded(Arc::new(Embedded::open(dir.as_deref())?))))
+    }
+
+    /// Connects to Redis in the background and for ever; returns at once, connected or not. Needs a Tokio runtime.
+    ///
+    /// Blocking only for the certificate files that `settings.tls` may name.
+    pub fn redis(settings: RedisSettings) -> Result<State, SettingsError> {
+        Ok(State(Kind::Redis(Arc::new(Redis::start(settings)?))))
+    }
+
+    /// `"embedded"` or `"redis"`.
+    pub fn kind(&self) -> &'static str {
+        match self.0 {
+            Kind::Embedded(_) => "embedded",
+            Kind::Redis(_) => "redis",
+        }
+    }
+
+    /// The session of this name, if there is one that has not outlived its lifetime. A stored session that cannot be
+    /// read counts as absent (and is logged).
+    pub async fn session(&self, name: &str) -> Result<Option<Arc<Session>>, Unavailable> {
+        either!(self, store => store.session(name).await)
+    }
+
+    /// The first of these names that has a session, and its place in `names`; one round trip (contract 5.1, lookup).
+    pub async fn first_session(&self, names: &[&str]) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
+        either!(self, store => store.first_session(names).await)
+    }
+
+    /// Stores a session; `ttl` is its lifetime (contract 6.2), `None` for ever. Durable when it returns (embedded:
+    /// committed to disk).
+    pub async fn put_session(&self, name: &str, session: &Session, ttl: Option<Duration>) -> Result<(), Unavailable> {
+        either!(self, store => store.put_session(name, session, ttl, false).await).map(|_| ())
+    }
+
+    /// Stores a session only if one of this name is there, so that a key deleted meanwhile stays deleted; tells whether
+    /// it was (contract 6.2, SET XX).
+    pub async fn update_session(
+        &self,
+        name: &str,
+        session: &Session,
+        ttl: Option<Duration>,
+    ) -> Result<bool, Unavailable> {
+        either!(self, store => store.put_session(name, session, ttl, true).await)
+    }
+
+    /// Deletes a session; tells whether there was one.
+    pub async fn delete_session(&self, name: &str) -> Result<bool, Unavailable> {
+        either!(self, store => store.delete_session(name).await)
+    }
+
+    /// Names of sessions that begin with `prefix`, sorted. Walks over all of them: for the admin API only.
+    pub async fn session_names(&self, prefix: &str) -> Result<Vec<String>, Unavailable> {
+        either!(self, store => store.session_names(prefix).await)
+    }
+
+    /// Counts one request against a quota. The window starts at the first request and lasts `renewal` (zero: for ever);
+    /// `max` of zero or less limits nothing and counts nothing. `now` is in Unix seconds. Contract 6.6.
+    pub async fn count_quota(
+        &self,
+        name: &str,
+        max: i64,
+        renewal: Duration,
+        now: i64,
+    ) -> Result<QuotaCount, Unavailable> {
+        if max <= 0 {
+            return Ok(QuotaCount::UNLIMITED);
+        }
+        either!(self, store => store.count_quota(name, max, renewal, now).await)
+    }
+
+    /// Starts a quota's window anew, as an admin's update of a key does (contract 6.6, reset).
+    pub async fn reset_quota(&self, name: &str) -> Result<(), Unavailable> {
+        either!(self, store => store.reset_quota(name).await)
+    }
+
+    /// The running window of a quota without counting; `None` when none runs. `exceeded` is not judged here.
+    pub async fn peek_quota(&self, name: &str) -> Result<Option<QuotaCount>, Unavailable> {
+        either!(self, store => store.peek_quota(name).await)
+    }
+
+    /// Counts one request in a rolling window: over the limit when more than `limit` requests, this one included, fell
+    /// into the last `per`. A `limit` of zero or less limits nothing. Contract 6.5.
+    pub async fn count_rate(&self, name: &str, limit: f64, per: Duration) -> Result<RateCount, Unavailable> {
+        if limit <= 0.0 || limit.is_nan() || per.is_zero() {
+            return Ok(RateCount { used: 0, resets_in: Duration::ZERO, exceeded: false });
+        }
+        either!(self, store => store.count_rate(name, limit, per).await)
+    }
+
+    /// Whether the store answers, as last seen. Never waits.
+    pub fn health(&self) -> Health {
+        either!(self, store => store.health())
+    }
+
+    /// Changes of [`State::health`], for readiness and for a reload when the store comes back.
+    pub fn health_changes(&self) -> watch::Receiver<Health> {
+        either!(self, store => store.health_changes())
+    }
+
+    /// Tells every node, this one included.
+    pub async fn publish(&self, signal: Signal) -> Result<(), Unavailable> {
+        either!(self, store => store.publish(signal).await)
+    }
+
+    /// Signals from now on. A receiver that lags loses the oldest: treat that as [`Signal::Missed`].
+    pub fn signals(&self) -> broadcast::Receiver<Signal> {
+        either!(self, store => store.signals())
+    }
+
+    /// Writes what is still in memory (embedded: quota counters). Call it before the process ends.
+    pub async fn flush(&self) -> Result<(), Unavailable> {
+        match &self.0 {
+            Kind::Embedded(store) => store.flush().await,
+            Kind::Redis(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What the store answers.
+
+use std::time::{Duration, SystemTime};
+
+/// The store cannot be asked now. Nothing is known about the session or counter that was meant: the gateway answers
+/// 503 with `Retry-After`, never 403 (a stranger and an unknown are not the same).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("state store unavailable: {0}")]
+pub struct Unavailable(pub String);
+
+/// A quota window after one more request was counted (contract 6.6). Refused requests count too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaCount {
+    /// Requests counted in this window, this one included.
+    pub used: i64,
+    /// When the window ends, in Unix seconds; 0 when it never does (or when nothing is limited).
+    pub renews_at: i64,
+    /// Whether this request is over the limit.
+    pub exceeded: bool,
+}
+
+impl QuotaCount {
+    /// What is counted where nothing is limited.
+    pub(crate) const UNLIMITED: QuotaCount = QuotaCount { used: 0, renews_at: 0, exceeded: false };
+
+    /// What the limit leaves, for the `X-RateLimit-Remaining` header.
+    pub fn remaining(&self, max: i64) -> i64 {
+        (max - self.used).max(0)
+    }
+}
+
+/// A rate window after one more request was counted (contract 6.5, rolling window). Refused requests count too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateCount {
+    /// Requests in the window that ends now, this one included; no higher than the limit plus one.
+    pub used: u64,
+    /// How long until the window has room again, or is emptier by one.
+    pub resets_in: Duration,
+    /// Whether this request is over the limit.
+    pub exceeded: bool,
+}
+
+/// What the background probe last saw. Reading it costs nothing and never waits.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Whether calls are being answered.
+    pub connected: bool,
+    /// Since when that is so.
+    pub since: SystemTime,
+    /// Why not, if not. Carries no secret.
+    pub error: Option<String>,
+}
+
+impl Health {
+    pub(crate) fn up() -> Health {
+        Health { connected: true, since: SystemTime::now(), error: None }
+    }
+
+    pub(crate) fn down(error: impl Into<String>) -> Health {
+        Health { connected: false, since: SystemTime::now(), error: Some(error.into()) }
+    }
+}
+
+/// Unix seconds now.
+pub(crate) fn unix_now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
+}
+
+/// Unix milliseconds now.
+pub(crate) fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64)
+}
+
+/// Whole seconds, rounded up; 0 only for zero.
+pub(crate) fn seconds_up(duration: Duration) -> i64 {
+    let whole = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    whole.saturating_add(i64::from(duration.subsec_nanos() > 0))
+}
