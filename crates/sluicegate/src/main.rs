@@ -1,2 +1,71 @@
-//! The sluicegate binary.
-fn main() {}
+//! The `sluicegate` binary: command line, configuration, wiring. It holds no logic of the gate itself.
+
+mod cli;
+mod config;
+mod lint;
+mod logging;
+mod run;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use config::{Source, Variables};
+
+/// Could not start, could not go on, or faults found.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { conf } => start(conf.as_deref()),
+        Command::Lint { files, format } => lint::lint(&files, format, &mut io::stdout().lock()),
+        Command::Version { json } => version(json),
+    }
+}
+
+fn start(conf: Option<&Path>) -> ExitCode {
+    let variables: Variables =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let loaded = match config::load(conf, &folder, &variables) {
+        Ok(loaded) => loaded,
+        Err(broken) => return fail(&format!("{broken}\n")),
+    };
+    logging::start(&loaded.config.log_level, loaded.config.log_format);
+    match &loaded.source {
+        Source::File(path) => tracing::info!(file = %path.display(), "configuration read"),
+        Source::BuiltIn => {
+            tracing::info!(looked_at = %config::LOOKED_AT.join(", "), "no configuration file: built-in defaults are used");
+        }
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("the TLS provider was there already");
+    }
+    match run::run(loaded.config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("error: {error}\n")),
+    }
+}
+
+fn version(json: bool) -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = match json {
+        true => serde_json::json!({ "name": "sluicegate", "version": version }).to_string(),
+        false => format!("sluicegate {version}"),
+    };
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn fail(text: &str) -> ExitCode {
+    let _ = io::stderr().lock().write_all(text.as_bytes()); // nowhere left to tell it
+    ExitCode::from(FAILED)
+}

@@ -1,0 +1,41 @@
+//! Secrets given by reference: `env://NAME` and `secrets://name`. Other stores are refused, never taken literally.
+
+use serde_json::Value;
+
+use super::check::Given;
+use super::environment::Variables;
+use super::table::{self, Kind, Standing};
+
+const OTHER_STORES: &[&str] = &["consul://", "vault://", "file://", "kv://"];
+
+/// Resolves the references in secret settings that are acted on. Gives back what could not be resolved.
+pub(super) fn resolve(given: &mut Given, variables: &Variables) -> Vec<String> {
+    let mut errors = Vec::new();
+    let named = given.get("secrets").cloned().unwrap_or(Value::Null);
+    for key in table::all().filter(|key| key.kind == Kind::Secret && key.standing == Standing::Acted) {
+        let Some(Value::String(text)) = given.get(key.path) else { continue };
+        match lookup(text, &named, variables) {
+            Ok(None) => {}
+            Ok(Some(found)) => drop(given.insert(key.path, Value::String(found))),
+            Err(error) => errors.push(format!("`{}`: {error}", key.path)),
+        }
+    }
+    errors
+}
+
+fn lookup(text: &str, named: &Value, variables: &Variables) -> Result<Option<String>, String> {
+    if let Some(name) = text.strip_prefix("env://") {
+        // Contract 8.10: in the configuration the reference names TYK_SECRET_<NAME>; the plain name is ours.
+        let formal = format!("TYK_SECRET_{}", name.to_ascii_uppercase());
+        let found = variables.get(&formal).or_else(|| variables.get(name));
+        return found.cloned().map(Some).ok_or_else(|| format!("neither {formal} nor {name} is set in the environment"));
+    }
+    if let Some(name) = text.strip_prefix("secrets://") {
+        let found = named.get(name).and_then(Value::as_str);
+        return found.map(|found| Some(found.to_owned())).ok_or_else(|| format!("`secrets` holds no `{name}`"));
+    }
+    match OTHER_STORES.iter().find(|store| text.starts_with(**store)) {
+        Some(store) => Err(format!("references of the form {store} are not supported yet; use env:// or secrets://")),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,189 @@
+//! The settings that are acted on, typed. Names and meaning are those of the file; `docs/configuration.md` explains them.
+
+#![allow(missing_docs, reason = "each field is a row of config/table, which holds its documentation")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::secret::Secret;
+
+/// Everything that is acted on. Times are durations; sizes are bytes; empty texts mean "not set".
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) listen_address: String,
+    pub(crate) listen_port: u16,
+    pub(crate) hostname: String,
+    pub(crate) control_api_port: u16,
+    pub(crate) control_api_hostname: String,
+    pub(crate) secret: Secret,
+    pub(crate) node_secret: Secret,
+    pub(crate) hide_generator_header: bool,
+    pub(crate) close_connections: bool,
+    pub(crate) enable_custom_domains: bool,
+    pub(crate) health_check_endpoint_name: String,
+    pub(crate) readiness_check_endpoint_name: String,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) graceful_shutdown_timeout_duration: Duration,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) graceful_shutdown_delay_seconds: Duration,
+    pub(crate) suppress_redis_signal_reload: bool,
+    pub(crate) http_server_options: HttpServerOptions,
+    pub(crate) app_path: String,
+    pub(crate) policies: Policies,
+    pub(crate) storage: Storage,
+    pub(crate) local_session_cache: LocalSessionCache,
+    pub(crate) hash_keys: bool,
+    pub(crate) hash_key_function: String,
+    pub(crate) hash_key_function_fallback: Vec<String>,
+    pub(crate) enable_hashed_keys_listing: bool,
+    pub(crate) min_token_length: usize,
+    pub(crate) allow_master_keys: bool,
+    pub(crate) force_global_session_lifetime: bool,
+    pub(crate) global_session_lifetime: i64,
+    pub(crate) session_lifetime_respects_key_expiration: bool,
+    pub(crate) enable_redis_rolling_limiter: bool,
+    pub(crate) rate_limit_response_headers: RateLimitHeaders,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) proxy_default_timeout: Duration,
+    pub(crate) proxy_ssl_insecure_skip_verify: bool,
+    pub(crate) proxy_close_connections: bool,
+    pub(crate) max_idle_connections_per_host: usize,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) max_conn_time: Duration,
+    pub(crate) enable_analytics: bool,
+    pub(crate) analytics_config: AnalyticsConfig,
+    pub(crate) access_logs: AccessLogs,
+    pub(crate) log_level: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) streaming: Streaming,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpServerOptions {
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) read_timeout: Duration,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) write_timeout: Duration,
+    pub(crate) use_ssl: bool,
+    pub(crate) enable_http2: bool,
+    pub(crate) enable_strict_routes: bool,
+    pub(crate) enable_websockets: bool,
+    pub(crate) certificates: Vec<Certificate>,
+    pub(crate) ssl_certificates: Vec<String>,
+    /// As in the TLS record: 771 is 1.2, 772 is 1.3, 0 is not set.
+    pub(crate) min_version: u16,
+    /// As `min_version`.
+    pub(crate) max_version: u16,
+    pub(crate) max_request_body_size: u64,
+    pub(crate) skip_url_cleaning: bool,
+    pub(crate) xff_depth: usize,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Certificate {
+    pub(crate) domain_name: String,
+    pub(crate) cert_file: String,
+    pub(crate) key_file: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Policies {
+    pub(crate) policy_source: String,
+    pub(crate) policy_path: String,
+    pub(crate) policy_record_name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storage {
+    /// Never empty once loaded: what an empty value means has been settled.
+    #[serde(rename = "type")]
+    pub(crate) kind: StorageKind,
+    pub(crate) path: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) addrs: Vec<String>,
+    pub(crate) hosts: BTreeMap<String, String>,
+    pub(crate) username: String,
+    pub(crate) password: Secret,
+    pub(crate) database: i64,
+    pub(crate) enable_cluster: bool,
+    pub(crate) master_name: String,
+    pub(crate) sentinel_password: Secret,
+    pub(crate) use_ssl: bool,
+    pub(crate) ssl_insecure_skip_verify: bool,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) timeout: Duration,
+}
+
+impl Storage {
+    /// The Redis addresses (`host:port`) in the order of precedence: `addrs`, `hosts`, `host` and `port`.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        if !self.addrs.is_empty() {
+            return self.addrs.clone();
+        }
+        if !self.hosts.is_empty() {
+            return self.hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+        }
+        vec![format!("{}:{}", self.host, self.port)]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StorageKind {
+    Embedded,
+    Redis,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LocalSessionCache {
+    pub(crate) disable_cached_session_state: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RateLimitHeaders {
+    Quotas,
+    RateLimits,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnalyticsConfig {
+    pub(crate) records_buffer_size: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessLogs {
+    pub(crate) enabled: bool,
+    pub(crate) template: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[serde(alias = "legacy")]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Streaming {
+    pub(crate) enabled: bool,
+    pub(crate) allow_unsafe: Vec<String>,
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(serde::de::Error::custom)
+}

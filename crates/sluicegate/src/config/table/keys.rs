@@ -1,0 +1,47 @@
+//! Keys, limits and sessions.
+
+use super::{COUNT, Key, Kind, Kind::*, acted, idle, pending};
+
+const ALGORITHMS: &[&str] = &["", "murmur32", "murmur64", "murmur128", "sha256"];
+const SIGNED: Kind = Kind::Integer { min: i64::MIN, max: i64::MAX };
+
+pub(super) static KEYS: &[Key] = &[
+    acted("hash_keys", Bool, "", "Store hashes of keys, never the keys."),
+    acted("hash_key_function", Choice(ALGORITHMS), "", "How keys are hashed. Empty means `murmur32` and the older format of key texts."),
+    acted("hash_key_function_fallback", Choices(ALGORITHMS), "", "Older algorithms that are tried when a key is looked up."),
+    acted("enable_hashed_keys_listing", Bool, "", "`GET /tyk/keys` lists hashes when keys are hashed."),
+    acted("min_token_length", COUNT, "3", "Shorter tokens are refused without a look-up."),
+    acted("allow_master_keys", Bool, "", "Accept keys without access rights: they open every API."),
+    acted("force_global_session_lifetime", Bool, "", "`global_session_lifetime` replaces every other lifetime."),
+    acted("global_session_lifetime", SIGNED, "", "How long a stored key lives, in seconds."),
+    acted("session_lifetime_respects_key_expiration", Bool, "", "A key that expires later than its lifetime is kept until it expires."),
+    acted("enable_redis_rolling_limiter", Bool, "", "Count the rate limit in Redis, exactly and across nodes, instead of per node."),
+    acted(
+        "rate_limit_response_headers",
+        Choice(&["quotas", "rate_limits"]),
+        "\"quotas\"",
+        "What the `X-RateLimit-*` headers tell: the quota or the rate limit.",
+    ),
+    pending("basic_auth_hash_key_function", Text, "\"bcrypt\"", "How passwords of basic authentication are hashed."),
+    pending("disable_key_actions_by_username", Bool, "", "Admin calls name users by key only."),
+    pending("enable_key_logging", Bool, "", "Write whole keys to the log. They stay obfuscated."),
+    pending("enforce_org_data_age", Bool, "", "Session of the organisation sets the age of records."),
+    pending("enforce_org_data_detail_logging", Bool, "", "Session of the organisation switches detailed records."),
+    pending("enforce_org_quotas", Bool, "", "Quota of the organisation."),
+    idle("experimental_process_org_off_thread", Bool, "Nothing waits here."),
+    idle("suppress_default_org_store", Bool, "Obsolete."),
+    idle("legacy_enable_allowance_countdown", Bool, "Obsolete."),
+    pending("enable_fixed_window_rate_limiter", Bool, "", "Fixed windows for the rate limit."),
+    pending("enable_sentinel_rate_limiter", Bool, "", "Sentinel keys for the rate limit."),
+    pending("drl_enable_sentinel_rate_limiter", Bool, "", "Sentinel keys for the distributed rate limit."),
+    pending("enable_rate_limit_smoothing", Bool, "", "Move the limit in steps."),
+    pending("enable_non_transactional_rate_limiter", Bool, "", "Pipelined calls for the rate limit; ours is one script in any case."),
+    pending("drl_threshold", COUNT, "5", "Rate below which the limit moves to Redis."),
+    pending("drl_notification_frequency", COUNT, "2", "Seconds between two announcements of a node's load."),
+    pending("monitor", Tree, "", "Webhooks for quotas that run out."),
+    pending("oauth_refresh_token_expire", COUNT, "1209600", "Lifetime of refresh tokens, in seconds."),
+    pending("oauth_token_expire", COUNT, "3600", "Lifetime of access tokens, in seconds."),
+    pending("oauth_token_expired_retain_period", COUNT, "", "How long expired tokens are kept, in seconds."),
+    pending("oauth_redirect_uri_separator", Text, "", "Separates several redirect URIs of a client."),
+    pending("oauth_error_status_code", COUNT, "403", "Status of a refused token request."),
+];

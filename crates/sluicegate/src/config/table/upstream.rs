@@ -1,0 +1,26 @@
+//! Connections to upstreams.
+
+use super::{COUNT, Key, Kind::*, TLS_VERSION, acted, idle, pending};
+
+pub(super) static KEYS: &[Key] = &[
+    acted("proxy_default_timeout", Seconds, "30", "How long an upstream may take to connect and to send the head of its answer; 504 after it."),
+    acted("proxy_ssl_insecure_skip_verify", Bool, "", "Do not verify the certificates of upstreams."),
+    acted("proxy_close_connections", Bool, "", "Open a new connection for every request to an upstream."),
+    acted("max_idle_connections_per_host", COUNT, "", "Idle connections kept per upstream host. 0 leaves it to the gate."),
+    acted("max_conn_time", Seconds, "", "How long one upstream connection may be reused. 0 sets no limit."),
+    pending("max_idle_connections", COUNT, "", "Idle connections kept in all."),
+    pending("proxy_enable_http2", Bool, "", "Offer HTTP/2 to TLS upstreams."),
+    pending("proxy_ssl_min_version", TLS_VERSION, "771", "Lowest TLS version towards upstreams."),
+    pending("proxy_ssl_max_version", TLS_VERSION, "772", "Highest TLS version towards upstreams."),
+    pending("proxy_ssl_ciphers", Texts, "", "TLS cipher suites towards upstreams."),
+    idle("proxy_ssl_disable_renegotiation", Bool, "There is no renegotiation."),
+    pending("ssl_force_common_name_check", Bool, "", "Check the common name of upstream certificates."),
+    pending(
+        "uptime_tests",
+        Tree,
+        r#"{"config": {"failure_trigger_sample_size": 3, "time_wait": 10}}"#,
+        "Probes of upstream hosts.",
+    ),
+    pending("jwt_ssl_insecure_skip_verify", Bool, "", "Do not verify the certificate of a key set's host."),
+    pending("jwks.cache.timeout", COUNT, "240", "How long fetched key sets are kept, in seconds."),
+];
