@@ -1,0 +1,197 @@
+//! The promise that a batch was delivered, or must come again.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::message::Message;
+
+/// Whose doing a nack is; it decides what a waiting producer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NackKind {
+    /// An output or processor refused the messages.
+    Failed,
+    /// The stream is being stopped.
+    Stopping,
+    /// Nobody resolved the ack before it was dropped.
+    Dropped,
+}
+
+/// Why a batch must come again.
+#[derive(Debug, Clone)]
+pub struct NackReason {
+    kind: NackKind,
+    text: Arc<str>,
+    // Places in the batch as its input numbered it; `None`: all of it.
+    failed: Option<BTreeSet<u32>>,
+}
+
+impl NackReason {
+    /// The whole batch failed, with these words for logs and for a waiting producer.
+    pub fn failed(text: impl Into<Arc<str>>) -> NackReason {
+        NackReason { kind: NackKind::Failed, text: text.into(), failed: None }
+    }
+
+    /// The stream stops before the batch was delivered.
+    pub fn stopping() -> NackReason {
+        NackReason { kind: NackKind::Stopping, text: "the stream is stopping".into(), failed: None }
+    }
+
+    fn dropped() -> NackReason {
+        NackReason {
+            kind: NackKind::Dropped,
+            text: "the batch was dropped before delivery".into(),
+            failed: None,
+        }
+    }
+
+    /// Only these messages failed. When one of them cannot be told apart any more, all of the batch has.
+    pub fn only<'a>(mut self, messages: impl IntoIterator<Item = &'a Message>) -> NackReason {
+        self.failed = messages.into_iter().map(Message::place).collect();
+        self
+    }
+
+    /// Whose doing it is.
+    pub fn kind(&self) -> NackKind {
+        self.kind
+    }
+
+    /// What happened, for people.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the message at this place of the batch must come again.
+    pub fn concerns(&self, place: usize) -> bool {
+        match &self.failed {
+            None => true,
+            Some(places) => u32::try_from(place).is_ok_and(|place| places.contains(&place)),
+        }
+    }
+
+    /// Both failures in one; the first one's words stay.
+    fn merge(self, later: NackReason) -> NackReason {
+        let failed = match (self.failed, later.failed) {
+            (Some(mut places), Some(more)) => {
+                places.extend(more);
+                Some(places)
+            }
+            _ => None,
+        };
+        NackReason { failed, ..self }
+    }
+
+    /// The same failure seen from another batch: `failed` are places there.
+    pub(crate) fn at_places(&self, failed: BTreeSet<u32>) -> NackReason {
+        NackReason { failed: Some(failed), ..self.clone() }
+    }
+}
+
+impl fmt::Display for NackReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What became of a batch: delivered, or to come again.
+pub type Outcome = Result<(), NackReason>;
+
+type Resolve = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Resolved exactly once: by [`Ack::done`], or as a nack when it is dropped unresolved.
+pub struct Ack(Option<Resolve>);
+
+impl Ack {
+    /// Calls `resolve` exactly once. It must not block: it runs wherever the batch ends.
+    pub fn new(resolve: impl FnOnce(Outcome) + Send + 'static) -> Ack {
+        Ack(Some(Box::new(resolve)))
+    }
+
+    /// For a batch that nobody waits for.
+    pub fn none() -> Ack {
+        Ack(None)
+    }
+
+    /// Resolves the ack.
+    pub fn done(mut self, outcome: Outcome) {
+        if let Some(resolve) = self.0.take() {
+            resolve(outcome);
+        }
+    }
+
+    /// Splits the ack for `parts` derived batches: it is acked when all of them are, and nacked, after the last of
+    /// them resolved, when any was (streams contract 5.1). No parts means that the batch was filtered away, which
+    /// is success.
+    pub fn share(self, parts: usize) -> Vec<Ack> {
+        match parts {
+            0 => {
+                self.done(Ok(()));
+                Vec::new()
+            }
+            1 => vec![self],
+            _ if self.0.is_none() => (0..parts).map(|_| Ack::none()).collect(),
+            _ => {
+                let shared = Arc::new(Mutex::new(Shared { left: parts, outcome: Ok(()), ack: Some(self) }));
+                (0..parts)
+                    .map(|_| {
+                        let shared = shared.clone();
+                        Ack::new(move |outcome| Shared::resolve(&shared, outcome))
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+struct Shared {
+    left: usize,
+    outcome: Outcome,
+    ack: Option<Ack>,
+}
+
+impl Shared {
+    fn resolve(shared: &Mutex<Shared>, outcome: Outcome) {
+        let mut state = shared.lock();
+        state.left -= 1;
+        state.outcome = match (std::mem::replace(&mut state.outcome, Ok(())), outcome) {
+            (Err(first), Err(later)) => Err(first.merge(later)),
+            (Err(reason), Ok(())) | (Ok(()), Err(reason)) => Err(reason),
+            (Ok(()), Ok(())) => Ok(()),
+        };
+        if state.left > 0 {
+            return;
+        }
+        let outcome = std::mem::replace(&mut state.outcome, Ok(()));
+        let ack = state.ack.take();
+        // Resolving runs the input's code: never under our lock.
+        drop(state);
+        if let Some(ack) = ack {
+            ack.done(outcome);
+        }
+    }
+}
+
+impl Drop for Ack {
+    fn drop(&mut self) {
+        if let Some(resolve) = self.0.take() {
+            resolve(Err(NackReason::dropped()));
+        }
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Ack(open)" } else { "Ack(resolved)" })
+    }
+}
+
+/// A batch with its ack, as it moves from component to component.
+#[derive(Debug)]
+pub struct Transaction {
+    /// The messages.
+    pub batch: crate::message::Batch,
+    /// Their promise.
+    pub ack: Ack,
+}

@@ -1,0 +1,242 @@
+//! From configuration to components: dry, nothing is connected or started.
+
+use std::sync::Arc;
+
+use document::{Fault, pointer_join};
+
+use crate::batching::Policy;
+use crate::component::{Input, Output, Processor};
+use crate::endpoint::Endpoint;
+use crate::feed::Feed;
+use crate::ingest::Ingest;
+use crate::metrics::{ComponentKind, Probe};
+use crate::node::{Node, scalar_text};
+use crate::registry::Kind;
+use crate::replay::Replay;
+use crate::settings::Settings;
+
+/// A processor with its counters.
+pub struct Stage {
+    pub(crate) processor: Box<dyn Processor>,
+    pub(crate) probe: Arc<Probe>,
+}
+
+/// An input with the processors under it.
+pub struct InputNode {
+    pub(crate) input: Box<dyn Input>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) probe: Arc<Probe>,
+}
+
+/// An output with the processors and the batching before it.
+pub struct OutputNode {
+    pub(crate) output: Box<dyn Output>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) batching: Option<Policy>,
+    pub(crate) probe: Arc<Probe>,
+}
+
+macro_rules! opaque {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.probe).finish()
+            }
+        }
+    )*};
+}
+opaque!(Stage, InputNode, OutputNode);
+
+/// What building gathers beside the components themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) endpoints: Vec<(String, Endpoint)>,
+    pub(crate) feeds: Vec<Arc<Feed>>,
+    pub(crate) ingests: Vec<Arc<Ingest>>,
+    pub(crate) probes: Vec<Arc<Probe>>,
+}
+
+/// What a component may use while it is built.
+#[derive(Debug)]
+pub struct BuildContext<'a> {
+    /// The settings of the whole gate.
+    pub settings: &'a Settings,
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// The counters of the component that is being built.
+    pub probe: Arc<Probe>,
+    pub(crate) base: &'a str,
+    pub(crate) gathered: Gathered,
+    pub(crate) batching: Option<Policy>,
+}
+
+impl<'a> BuildContext<'a> {
+    pub(crate) fn new(settings: &'a Settings, stream: &str, base: &'a str) -> BuildContext<'a> {
+        BuildContext {
+            settings,
+            stream: stream.into(),
+            probe: Arc::new(Probe::new(ComponentKind::Input, "", String::new(), None)),
+            base,
+            gathered: Gathered::default(),
+            batching: None,
+        }
+    }
+
+    /// Wraps an input so that failed batches come again before new ones, where its field `auto_replay_nacks` says so
+    /// (streams contract 5.3).
+    ///
+    /// # Errors
+    /// When the field is not a boolean.
+    pub fn with_replay<I: Input + 'static>(
+        &self,
+        node: &Node<'_>,
+        input: I,
+    ) -> Result<Box<dyn Input>, Fault> {
+        Ok(if node.boolean("auto_replay_nacks")? { Box::new(Replay::new(input)) } else { Box::new(input) })
+    }
+
+    /// Puts the batching policy of the field `batching` before the output that is being built (5.4).
+    ///
+    /// # Errors
+    /// When the policy cannot be read.
+    pub fn with_batching(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+        self.batching = Policy::build(&node.get("batching"), self)?;
+        Ok(())
+    }
+
+    /// Reads a batching policy, for an input that gathers batches itself.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn policy(&mut self, node: &Node<'_>) -> Result<Option<Policy>, Fault> {
+        Policy::build(node, self)
+    }
+
+    /// Offers an endpoint. Faults of the port are told for the field at `pointer`.
+    pub fn offer(&mut self, pointer: impl Into<String>, endpoint: Endpoint) {
+        self.gathered.endpoints.push((pointer.into(), endpoint));
+    }
+
+    /// Registers a feed, so that it is finished when the stream stops.
+    pub fn feed(&mut self, feed: Arc<Feed>) {
+        self.gathered.feeds.push(feed);
+    }
+
+    /// Registers an ingest, so that it refuses when the stream stops.
+    pub fn ingest(&mut self, ingest: Arc<Ingest>) {
+        self.gathered.ingests.push(ingest);
+    }
+
+    /// Builds an input component.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    pub fn input(&mut self, node: &Node<'_>) -> Result<InputNode, Fault> {
+        let (name, label) = self.identify(node)?;
+        let Some(spec) = self.settings.registry.inputs.get(&*name).copied() else {
+            return Err(node.fault(format!("there is no input `{name}`")));
+        };
+        let config = component_config(node, &name, spec.config);
+        let (input, probe, _) = self
+            .within(ComponentKind::Input, spec.name, node, label, |context| (spec.build)(&config, context))?;
+        let stages = self.stages(&node.get("processors"))?;
+        Ok(InputNode { input, stages, probe })
+    }
+
+    /// Builds an output component.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    pub fn output(&mut self, node: &Node<'_>) -> Result<OutputNode, Fault> {
+        let (name, label) = self.identify(node)?;
+        let Some(spec) = self.settings.registry.outputs.get(&*name).copied() else {
+            return Err(node.fault(format!("there is no output `{name}`")));
+        };
+        let config = component_config(node, &name, spec.config);
+        let (output, probe, batching) =
+            self.within(ComponentKind::Output, spec.name, node, label, |context| {
+                (spec.build)(&config, context)
+            })?;
+        let stages = self.stages(&node.get("processors"))?;
+        Ok(OutputNode { output, stages, batching, probe })
+    }
+
+    /// Builds a processor component.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    pub fn processor(&mut self, node: &Node<'_>) -> Result<Stage, Fault> {
+        let (name, label) = self.identify(node)?;
+        let Some(spec) = self.settings.registry.processors.get(&*name).copied() else {
+            return Err(node.fault(format!("there is no processor `{name}`")));
+        };
+        let config = component_config(node, &name, spec.config);
+        let (processor, probe, _) =
+            self.within(ComponentKind::Processor, spec.name, node, label, |context| {
+                (spec.build)(&config, context)
+            })?;
+        Ok(Stage { processor, probe })
+    }
+
+    /// Builds a list of processors; none when it is not written.
+    ///
+    /// # Errors
+    /// The first fault in them.
+    pub fn stages(&mut self, list: &Node<'_>) -> Result<Vec<Stage>, Fault> {
+        list.members().iter().map(|node| self.processor(node)).collect()
+    }
+
+    /// Runs `build` with the counters of the component at `node` in place.
+    fn within<T>(
+        &mut self,
+        kind: ComponentKind,
+        type_name: &'static str,
+        node: &Node<'_>,
+        label: Option<String>,
+        build: impl FnOnce(&mut BuildContext<'a>) -> Result<T, Fault>,
+    ) -> Result<(T, Arc<Probe>, Option<Policy>), Fault> {
+        let path = node.pointer().strip_prefix(self.base).unwrap_or(node.pointer()).replace('/', ".");
+        let probe = Arc::new(Probe::new(kind, type_name, format!("root{path}"), label));
+        self.gathered.probes.push(probe.clone());
+        let outer = std::mem::replace(&mut self.probe, probe.clone());
+        let outer_batching = self.batching.take();
+        let built = build(self);
+        self.probe = outer;
+        let batching = std::mem::replace(&mut self.batching, outer_batching);
+        Ok((built?, probe, batching))
+    }
+
+    /// The type and the label of the component at `node`.
+    fn identify(&self, node: &Node<'_>) -> Result<(String, Option<String>), Fault> {
+        let name = type_of(node.value()).map_err(|text| node.fault(text))?;
+        let label = node.value().get("label").and_then(scalar_text).filter(|label| !label.is_empty());
+        Ok((name.to_owned(), label.map(std::borrow::Cow::into_owned)))
+    }
+}
+
+/// Keys that stand beside the type key of a component (streams contract 5.7).
+pub(crate) const RESERVED: [&str; 4] = ["label", "processors", "type", "plugin"];
+
+/// The type of a component: its `type`, or its only key that is not reserved.
+pub(crate) fn type_of(component: &serde_json::Value) -> Result<&str, String> {
+    let Some(members) = component.as_object() else {
+        return Err("a component is expected: an object with one type key".to_owned());
+    };
+    if let Some(name) = members.get("type").and_then(serde_json::Value::as_str) {
+        return Ok(name);
+    }
+    let mut keys = members.keys().map(String::as_str).filter(|key| !RESERVED.contains(key));
+    match (keys.next(), keys.next()) {
+        (Some(name), None) => Ok(name),
+        (None, _) => Err("unable to infer component type: there is no type key".to_owned()),
+        (Some(first), Some(second)) => Err(format!(
+            "unable to infer component type: there are several type keys, such as `{first}` and `{second}`"
+        )),
+    }
+}
+
+/// What stands under the type key.
+fn component_config<'n>(node: &Node<'n>, name: &str, kind: Kind) -> Node<'n> {
+    let config = node.get(name);
+    Node::new(config.value(), kind, pointer_join(node.pointer(), name))
+}

@@ -1,0 +1,53 @@
+//! Field tables that several components share.
+
+use crate::registry::{Default, Field, Kind};
+
+/// `BATCH` of the contract's notation: a batching policy (streams contract 5.4).
+pub const BATCHING: &[Field] = &[
+    Field::new("count", Kind::Int, Default::Int(0), "Flush at this many messages; 0: no limit."),
+    Field::new("byte_size", Kind::Size, Default::Int(0), "Flush at this many payload bytes; 0: no limit."),
+    Field::new(
+        "period",
+        Kind::Duration,
+        Default::Text(""),
+        "Flush this long after the first message of a batch.",
+    ),
+    Field::new(
+        "jitter",
+        Kind::Float,
+        Default::Float(0.0),
+        "Up to this fraction of `period` is added at random.",
+    ),
+    Field::new(
+        "check",
+        Kind::Bloblang,
+        Default::Text(""),
+        "Flush when this query is true for the message just added.",
+    ),
+    Field::optional("processors", Kind::List(&Kind::Processor), "Run on every batch that the policy makes."),
+];
+
+/// The field that puts a batching policy before an output or behind an input.
+pub const BATCHING_FIELD: Field = Field::object(
+    "batching",
+    BATCHING,
+    "Gathers messages to larger batches. Existing larger batches pass whole.",
+);
+
+/// The field of inputs whose failed batches come again before new ones (streams contract 5.3).
+pub const AUTO_REPLAY_NACKS: Field = Field::new(
+    "auto_replay_nacks",
+    Kind::Bool,
+    Default::Bool(true),
+    "Messages that were not delivered are kept in memory and come again before new ones, until they are delivered. When false, the source is told of the failure instead.",
+);
+
+/// How many batches an output writes at once.
+pub const fn max_in_flight(default: i64) -> Field {
+    Field::new(
+        "max_in_flight",
+        Kind::Int,
+        Default::Int(default),
+        "Most batches written at the same time; 1 keeps their order.",
+    )
+}

@@ -1,0 +1,194 @@
+//! The edge towards producers: requests become messages, and wait for their ack.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bloblang::Template;
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ack::{Ack, NackKind, Transaction};
+use crate::message::{Batch, Message, View};
+use crate::reply::ReplySlot;
+
+/// Batches that wait between the edge and the stream; more producers wait outside, each within its own timeout.
+const QUEUE: usize = 64;
+
+/// The settings of one ingest (streams contract 2.4).
+#[derive(Debug)]
+pub struct IngestOptions {
+    /// Covers queueing and waiting for the ack.
+    pub timeout: Duration,
+    /// Sent once when a WebSocket connects, as a binary frame; empty: nothing.
+    pub welcome: String,
+    /// Status of an answer, interpolated against its first message.
+    pub status: Template,
+    /// Headers of an answer, interpolated against its first message.
+    pub headers: Vec<(String, Template)>,
+    /// Metadata keys with these prefixes become headers of an answer.
+    pub metadata_prefixes: Vec<String>,
+}
+
+/// Takes batches from producers and tells each what became of its own.
+#[derive(Debug)]
+pub struct Ingest {
+    /// Times and the form of answers.
+    pub options: IngestOptions,
+    sender: mpsc::Sender<Transaction>,
+    open: AtomicBool,
+}
+
+/// Why a batch was not taken. Never told for a batch that was delivered within the timeout, and its absence is never
+/// told for one that was not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// No ack within the timeout (408). The messages may still be delivered.
+    #[error("the stream did not take the message in time")]
+    Timeout,
+    /// The stream is not running, or stops (503).
+    #[error("the stream is closing")]
+    Closing,
+    /// The stream refused the messages (502).
+    #[error("{0}")]
+    Rejected(String),
+    /// A limit was exceeded (429).
+    #[error("the rate limit is exceeded")]
+    RateLimited {
+        /// When it makes sense to come again.
+        retry_after: Duration,
+    },
+}
+
+/// What a stream answers to a producer (streams contract 5.9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncResponse {
+    /// HTTP status, 200 to 599.
+    pub status: u16,
+    /// Headers by name; `Content-Type` is among them.
+    pub headers: Vec<(String, String)>,
+    /// The message, or all of them as `multipart/mixed`.
+    pub body: Bytes,
+}
+
+impl Ingest {
+    /// An ingest, closed until the stream starts, and the end from which the stream reads.
+    pub fn new(options: IngestOptions) -> (Ingest, mpsc::Receiver<Transaction>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Ingest { options, sender, open: AtomicBool::new(false) }, receiver)
+    }
+
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+
+    /// Whether the stream takes messages.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Hands a batch to the stream and waits for what becomes of it: `Ok` only after the ack, with the answer that
+    /// the stream has stored, if any.
+    ///
+    /// # Errors
+    /// See [`IngestError`].
+    pub async fn submit(&self, batch: Batch) -> Result<Option<SyncResponse>, IngestError> {
+        match tokio::time::timeout(self.options.timeout, self.pass(batch)).await {
+            Ok(result) => result,
+            Err(_) => Err(IngestError::Timeout),
+        }
+    }
+
+    /// As [`Ingest::submit`] for a sender that cannot be told of a failure, such as a WebSocket: hands the batch in
+    /// again, with growing pauses of 100 ms to 5 s, until it is acked or the stream closes (streams contract 2.4, WS).
+    ///
+    /// # Errors
+    /// [`IngestError::Closing`].
+    pub async fn submit_until_taken(&self, batch: Batch) -> Result<Option<SyncResponse>, IngestError> {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.pass(batch.clone()).await {
+                Err(IngestError::Rejected(text)) => {
+                    tracing::debug!(%text, "message refused, handing it in again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn pass(&self, mut batch: Batch) -> Result<Option<SyncResponse>, IngestError> {
+        if !self.is_open() {
+            return Err(IngestError::Closing);
+        }
+        let slot = std::sync::Arc::new(ReplySlot::default());
+        for message in &mut batch {
+            message.set_reply(slot.clone());
+        }
+        let (resolved, outcome) = oneshot::channel();
+        let ack = Ack::new(move |outcome| {
+            let _ = resolved.send(outcome);
+        });
+        if self.sender.send(Transaction { batch, ack }).await.is_err() {
+            return Err(IngestError::Closing);
+        }
+        match outcome.await {
+            Ok(Ok(())) => self.answer(&slot.take()),
+            Ok(Err(reason)) if reason.kind() == NackKind::Failed => {
+                Err(IngestError::Rejected(reason.text().to_owned()))
+            }
+            Ok(Err(_)) | Err(_) => Err(IngestError::Closing),
+        }
+    }
+
+    fn answer(&self, messages: &[Message]) -> Result<Option<SyncResponse>, IngestError> {
+        let Some(first) = messages.first() else { return Ok(None) };
+        let view = View(messages);
+        // The messages are delivered: a fault in the answer's template is the stream's, not the producer's.
+        let wrong =
+            |what: &str, fault: String| IngestError::Rejected(format!("the response's {what}: {fault}"));
+        let status =
+            self.options.status.render(&view, 0).map_err(|fault| wrong("status", fault.to_string()))?;
+        let status = match status.trim().parse::<u16>() {
+            Ok(status @ 200..=599) => status,
+            _ => return Err(wrong("status", format!("`{status}` is not an HTTP status from 200 to 599"))),
+        };
+        let mut headers = Vec::with_capacity(self.options.headers.len());
+        for (name, template) in &self.options.headers {
+            let value = template.render(&view, 0).map_err(|fault| wrong(name, fault.to_string()))?;
+            headers.push((name.clone(), value));
+        }
+        for (key, value) in first.meta_iter() {
+            if self.options.metadata_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str())) {
+                headers.push((key.to_owned(), value.to_text()));
+            }
+        }
+        if messages.len() == 1 {
+            return Ok(Some(SyncResponse { status, headers, body: first.bytes().clone() }));
+        }
+        let part_type = headers
+            .iter()
+            .position(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map(|index| headers.swap_remove(index).1);
+        // Random, so that no payload can hold it.
+        let boundary = format!("part-{:032x}", rand::random::<u128>());
+        headers.push(("Content-Type".to_owned(), format!("multipart/mixed; boundary={boundary}")));
+        Ok(Some(SyncResponse { status, headers, body: multipart(messages, &boundary, part_type.as_deref()) }))
+    }
+}
+
+/// RFC 2046, 5.1: one part per message.
+fn multipart(messages: &[Message], boundary: &str, part_type: Option<&str>) -> Bytes {
+    let mut body = BytesMut::new();
+    for message in messages {
+        body.put_slice(format!("--{boundary}\r\n").as_bytes());
+        if let Some(part_type) = part_type {
+            body.put_slice(format!("Content-Type: {part_type}\r\n").as_bytes());
+        }
+        body.put_slice(b"\r\n");
+        body.put_slice(message.bytes());
+        body.put_slice(b"\r\n");
+    }
+    body.put_slice(format!("--{boundary}--\r\n").as_bytes());
+    body.freeze()
+}

@@ -1,0 +1,234 @@
+//! What moves through a stream: a payload with metadata.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bloblang::{BatchView, MessageView, Value};
+use bytes::Bytes;
+
+use crate::reply::ReplySlot;
+
+/// What moves together: an ordered list of messages that share one [`Ack`](crate::Ack).
+pub type Batch = Vec<Message>;
+
+/// The place of a message that belongs to no batch whose ack could name it.
+const UNPLACED: u32 = u32::MAX;
+
+/// A payload, as bytes or as a structured value (each made from the other when first asked for, once for all
+/// clones), its metadata, and perhaps the fault that a processor left on it (streams contract 5.1, 5.6).
+///
+/// Cloning is cheap: payload and metadata are shared until one of the clones changes them.
+#[derive(Clone)]
+pub struct Message {
+    body: Arc<Body>,
+    metadata: Option<Arc<BTreeMap<Arc<str>, Value>>>,
+    error: Option<Arc<str>>,
+    reply: Option<Arc<ReplySlot>>,
+    place: u32,
+}
+
+#[derive(Default)]
+struct Body {
+    bytes: OnceLock<Bytes>,
+    value: OnceLock<Result<Value, String>>,
+}
+
+impl Body {
+    fn bytes(&self) -> &Bytes {
+        self.bytes.get_or_init(|| match self.value.get() {
+            Some(Ok(value)) => value.to_payload(),
+            _ => Bytes::new(),
+        })
+    }
+}
+
+impl Message {
+    /// A message of these bytes, without metadata.
+    pub fn new(payload: impl Into<Bytes>) -> Message {
+        let body = Body::default();
+        let _ = body.bytes.set(payload.into());
+        Message::with_body(body)
+    }
+
+    /// A message of this structured value. Its bytes are text and bytes as they are, else compact JSON.
+    pub fn from_value(value: Value) -> Message {
+        let mut message = Message::with_body(Body::default());
+        message.set_value(value);
+        message
+    }
+
+    fn with_body(body: Body) -> Message {
+        Message { body: Arc::new(body), metadata: None, error: None, reply: None, place: UNPLACED }
+    }
+
+    /// The payload.
+    pub fn bytes(&self) -> &Bytes {
+        self.body.bytes()
+    }
+
+    /// The payload parsed as JSON; parsed at most once, also for all clones.
+    ///
+    /// # Errors
+    /// The parser's words when the payload is not JSON.
+    pub fn value(&self) -> Result<&Value, &str> {
+        let parsed = self.body.value.get_or_init(|| Value::parse_json(self.body.bytes()));
+        parsed.as_ref().map_err(String::as_str)
+    }
+
+    /// Replaces the payload.
+    pub fn set_bytes(&mut self, payload: impl Into<Bytes>) {
+        let body = Body::default();
+        let _ = body.bytes.set(payload.into());
+        self.body = Arc::new(body);
+    }
+
+    /// Replaces the payload by a structured value. Text and bytes become the raw payload.
+    pub fn set_value(&mut self, value: Value) {
+        let body = Body::default();
+        match &value {
+            Value::String(_) | Value::Bytes(_) => {
+                let _ = body.bytes.set(value.to_payload());
+            }
+            _ => {
+                let _ = body.value.set(Ok(value));
+            }
+        }
+        self.body = Arc::new(body);
+    }
+
+    /// One metadata value.
+    pub fn meta(&self, key: &str) -> Option<&Value> {
+        self.metadata.as_ref()?.get(key)
+    }
+
+    /// All metadata, ordered by key.
+    pub fn meta_iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.metadata.iter().flat_map(|all| all.iter().map(|(key, value)| (&**key, value)))
+    }
+
+    /// Sets one metadata value; an earlier one of this key is replaced (5.2).
+    pub fn set_meta(&mut self, key: impl Into<Arc<str>>, value: impl Into<Value>) {
+        let all = self.metadata.get_or_insert_with(Arc::default);
+        Arc::make_mut(all).insert(key.into(), value.into());
+    }
+
+    /// Removes one metadata value.
+    pub fn delete_meta(&mut self, key: &str) {
+        if let Some(all) = &mut self.metadata
+            && all.contains_key(key)
+        {
+            Arc::make_mut(all).remove(key);
+        }
+    }
+
+    /// Removes all metadata.
+    pub fn clear_meta(&mut self) {
+        self.metadata = None;
+    }
+
+    /// What went wrong in a processor, while nothing has handled it yet (5.6).
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// Flags the message as failed; the payload stays as it was (5.6).
+    pub fn set_error(&mut self, error: impl Into<Arc<str>>) {
+        self.error = Some(error.into());
+    }
+
+    /// Takes the failure flag away.
+    pub fn clear_error(&mut self) {
+        self.error = None;
+    }
+
+    /// Where a synchronous response to this message's sender is collected (5.9), if its input can answer.
+    pub fn reply(&self) -> Option<&Arc<ReplySlot>> {
+        self.reply.as_ref()
+    }
+
+    /// Lets processors and outputs answer the sender of this message.
+    pub fn set_reply(&mut self, slot: Arc<ReplySlot>) {
+        self.reply = Some(slot);
+    }
+
+    pub(crate) fn drop_reply(&mut self) {
+        self.reply = None;
+    }
+
+    /// The place in the batch to which an ack can point, see [`number`].
+    pub(crate) fn place(&self) -> Option<u32> {
+        (self.place != UNPLACED).then_some(self.place)
+    }
+
+    /// Gives the message its place in the batch of the nearest ack.
+    pub(crate) fn set_place(&mut self, place: u32) {
+        self.place = place;
+    }
+
+    /// A message made of several has no single place; a failure of it fails their whole batch.
+    pub fn clear_place(&mut self) {
+        self.place = UNPLACED;
+    }
+}
+
+/// Numbers the messages of a batch, so that a later failure of some can be told from success of the others
+/// even after processors filtered or split the batch.
+pub(crate) fn number(batch: &mut [Message]) {
+    for (place, message) in batch.iter_mut().enumerate() {
+        message.set_place(u32::try_from(place).unwrap_or(UNPLACED));
+    }
+}
+
+impl fmt::Debug for Message {
+    // Payload and metadata may hold secrets: only sizes are shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("bytes", &self.body.bytes.get().map(Bytes::len))
+            .field("metadata", &self.metadata.as_ref().map_or(0, |all| all.len()))
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MessageView for Message {
+    fn content(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    fn content_bytes(&self) -> Bytes {
+        self.bytes().clone()
+    }
+
+    fn structured(&self) -> Result<&Value, String> {
+        self.value().map_err(str::to_owned)
+    }
+
+    fn metadata(&self, key: &str) -> Option<&Value> {
+        self.meta(key)
+    }
+
+    fn metadata_all(&self, visit: &mut dyn FnMut(&str, &Value)) {
+        for (key, value) in self.meta_iter() {
+            visit(key, value);
+        }
+    }
+
+    fn error(&self) -> Option<&str> {
+        Message::error(self)
+    }
+}
+
+/// A batch as a mapping sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a>(pub &'a [Message]);
+
+impl BatchView for View<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn message(&self, index: usize) -> &dyn MessageView {
+        &self.0[index]
+    }
+}

@@ -1,0 +1,186 @@
+//! What a component counts, readable at any time without stopping it (names: streams contract 5.13).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+/// A number that only grows, or a gauge that is set.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Relaxed);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Reads.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Which kind of component counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComponentKind {
+    /// Where batches come from.
+    Input,
+    /// What changes them.
+    Processor,
+    /// Where they go.
+    Output,
+}
+
+impl ComponentKind {
+    /// The prefix of its metric names.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ComponentKind::Input => "input",
+            ComponentKind::Processor => "processor",
+            ComponentKind::Output => "output",
+        }
+    }
+}
+
+/// The live counters and state of one component.
+pub struct Probe {
+    /// Input, processor or output.
+    pub kind: ComponentKind,
+    /// The type key, such as `http_server`.
+    pub type_name: &'static str,
+    /// Where it stands in the stream, such as `root.pipeline.processors.0`.
+    pub path: String,
+    /// Its label, if it has one.
+    pub label: Option<String>,
+    /// Messages taken in.
+    pub received: Count,
+    /// Batches taken in.
+    pub batches_received: Count,
+    /// Messages handed on (outputs: confirmed).
+    pub sent: Count,
+    /// Batches handed on (outputs: confirmed).
+    pub batches_sent: Count,
+    /// Messages that failed here.
+    pub errors: Count,
+    /// Sum of the time from taking a batch in to handing it on (inputs: to its ack), in nanoseconds.
+    pub latency_ns: Count,
+    /// Connections made.
+    pub connection_up: Count,
+    /// Attempts to connect that failed.
+    pub connection_failed: Count,
+    /// Connections lost.
+    pub connection_lost: Count,
+    /// Batches that a batching policy made.
+    pub batch_created: Count,
+    /// Batches now waiting in or before this component, of at most `queue_limit`.
+    pub queued: Count,
+    /// The bound of its queue.
+    pub queue_limit: Count,
+    connected: AtomicBool,
+    last_error: Mutex<Option<Arc<str>>>,
+}
+
+impl Probe {
+    /// A component that has counted nothing yet.
+    pub fn new(kind: ComponentKind, type_name: &'static str, path: String, label: Option<String>) -> Probe {
+        Probe {
+            kind,
+            type_name,
+            path,
+            label,
+            received: Count::default(),
+            batches_received: Count::default(),
+            sent: Count::default(),
+            batches_sent: Count::default(),
+            errors: Count::default(),
+            latency_ns: Count::default(),
+            connection_up: Count::default(),
+            connection_failed: Count::default(),
+            connection_lost: Count::default(),
+            batch_created: Count::default(),
+            queued: Count::default(),
+            queue_limit: Count::default(),
+            connected: AtomicBool::new(false),
+            last_error: Mutex::new(None),
+        }
+    }
+
+    /// Whether it reaches its other side. Components without one always do while they run.
+    pub fn connected(&self) -> bool {
+        self.connected.load(Relaxed)
+    }
+
+    /// The last thing that went wrong.
+    pub fn last_error(&self) -> Option<Arc<str>> {
+        self.last_error.lock().clone()
+    }
+
+    pub(crate) fn set_error(&self, text: &str) {
+        *self.last_error.lock() = Some(text.into());
+    }
+
+    pub(crate) fn up(&self) {
+        self.connected.store(true, Relaxed);
+        self.connection_up.add(1);
+    }
+
+    pub(crate) fn failed(&self, text: &str) {
+        self.connection_failed.add(1);
+        self.set_error(text);
+    }
+
+    pub(crate) fn lost(&self) {
+        if self.connected.swap(false, Relaxed) {
+            self.connection_lost.add(1);
+        }
+    }
+
+    pub(crate) fn down(&self) {
+        self.connected.store(false, Relaxed);
+    }
+
+    /// Every counter with its metric name.
+    pub fn series(&self) -> Vec<(&'static str, u64)> {
+        match self.kind {
+            ComponentKind::Input => vec![
+                ("input_received", self.received.get()),
+                ("input_latency_ns", self.latency_ns.get()),
+                ("input_connection_up", self.connection_up.get()),
+                ("input_connection_failed", self.connection_failed.get()),
+                ("input_connection_lost", self.connection_lost.get()),
+                ("batch_created", self.batch_created.get()),
+            ],
+            ComponentKind::Processor => vec![
+                ("processor_received", self.received.get()),
+                ("processor_batch_received", self.batches_received.get()),
+                ("processor_sent", self.sent.get()),
+                ("processor_batch_sent", self.batches_sent.get()),
+                ("processor_error", self.errors.get()),
+                ("processor_latency_ns", self.latency_ns.get()),
+            ],
+            ComponentKind::Output => vec![
+                ("output_sent", self.sent.get()),
+                ("output_batch_sent", self.batches_sent.get()),
+                ("output_error", self.errors.get()),
+                ("output_latency_ns", self.latency_ns.get()),
+                ("output_connection_up", self.connection_up.get()),
+                ("output_connection_failed", self.connection_failed.get()),
+                ("output_connection_lost", self.connection_lost.get()),
+                ("batch_created", self.batch_created.get()),
+            ],
+        }
+    }
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe").field("path", &self.path).field("connected", &self.connected()).finish()
+    }
+}

@@ -1,0 +1,5 @@
+//! The processors of this crate.
+use crate::registry::ProcessorSpec;
+
+/// All of them.
+pub const ALL: &[&ProcessorSpec] = &[];

@@ -1,0 +1,65 @@
+//! What a stream is given by whoever runs it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bloblang::Environment;
+
+use crate::endpoint::{EndpointPort, NoEndpoints};
+use crate::registry::Registry;
+use crate::topics::Topics;
+
+/// Where lines of the `stdout` output go.
+pub trait Lines: Send + Sync {
+    /// Writes these bytes whole. May block for as long as the receiver does: it is called on a blocking thread.
+    ///
+    /// # Errors
+    /// When they could not be written.
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Everything outside of a stream's own configuration.
+#[derive(Clone)]
+pub struct Settings {
+    /// The components there are.
+    pub registry: Arc<Registry>,
+    /// What mappings may read from outside of their message.
+    pub environment: Environment,
+    /// Who serves the endpoints.
+    pub port: Arc<dyn EndpointPort>,
+    /// Unsafe components (streams contract 1.8) that are allowed nevertheless, by name.
+    pub allow_unsafe: Vec<String>,
+    /// The in-process topics that `inproc` components meet on.
+    pub topics: Topics,
+    /// Where the `stdout` output writes.
+    pub lines: Arc<dyn Lines>,
+}
+
+impl Settings {
+    /// Safe settings: pure mappings, no unsafe components, endpoints that nobody serves, lines that go nowhere.
+    pub fn new(registry: Registry) -> Settings {
+        Settings {
+            registry: Arc::new(registry),
+            environment: Environment::pure(),
+            port: Arc::new(NoEndpoints),
+            allow_unsafe: Vec::new(),
+            topics: Topics::default(),
+            lines: Arc::new(NoLines),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("allow_unsafe", &self.allow_unsafe).finish_non_exhaustive()
+    }
+}
+
+struct NoLines;
+
+impl Lines for NoLines {
+    fn write_all(&self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
