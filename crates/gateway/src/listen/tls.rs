@@ -1,0 +1,361 @@
+//! TLS towards clients, with certificates by host name that can be swapped while it runs, and towards upstreams.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion, version,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Where Debian, Fedora and Alpine keep the roots that the machine's owner trusts.
+const SYSTEM_ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Why TLS could not be set up; the text names the file and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsError(String);
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// A certificate chain and its private key, as PEM files. Both may be the same file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key: PKCS#8, PKCS#1 or SEC1, not encrypted.
+    pub key: PathBuf,
+}
+
+/// Which certificates a listener offers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateSet {
+    /// Chosen by the names inside the certificates; the first also serves clients that ask for none of them.
+    pub defaults: Vec<CertificateFiles>,
+    /// Chosen by this name, whatever the certificate says: `api.example.com`, or `*.example.com` for one more label.
+    pub domains: Vec<(String, CertificateFiles)>,
+}
+
+/// How a TLS listener is set up (contract 1.3, `http_server_options`).
+#[derive(Debug, Clone, Default)]
+pub struct ServerTlsSettings {
+    /// What to offer at the start; [`Certificates::swap`] changes it later.
+    pub certificates: CertificateSet,
+    /// Offer HTTP/2 besides HTTP/1.1 (`enable_http2`).
+    pub http2: bool,
+    /// `min_version`: 769 to 772 for TLS 1.0 to 1.3; 0 means 1.2.
+    pub min_version: u16,
+    /// `max_version`, likewise; 0 means 1.3.
+    pub max_version: u16,
+}
+
+/// A TLS listener's configuration.
+#[derive(Debug)]
+pub struct ServerTls {
+    /// For the acceptor.
+    pub config: Arc<ServerConfig>,
+    /// For changing certificates later.
+    pub certificates: Arc<Certificates>,
+    /// What was asked for and is not done, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// Builds the configuration of a TLS listener. Blocking: reads files.
+///
+/// # Errors
+/// Unreadable or malformed files, a key that does not belong to its certificate, versions that leave nothing.
+pub fn server_tls(settings: &ServerTlsSettings) -> Result<ServerTls, TlsError> {
+    let mut warnings = Vec::new();
+    let versions = versions(settings.min_version, settings.max_version, &mut warnings)?;
+    let certificates = Arc::new(Certificates::load(&settings.certificates)?);
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&versions)
+        .map_err(|error| TlsError(format!("cannot set up tls: {error}")))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
+    config.alpn_protocols =
+        if settings.http2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
+    // Tickets let a returning client resume without state here.
+    config.ticketer =
+        aws_lc_rs::Ticketer::new().map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
+    Ok(ServerTls { config: Arc::new(config), certificates, warnings })
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
+}
+
+fn versions(
+    min: u16,
+    max: u16,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+    for (name, value) in [("min_version", min), ("max_version", max)] {
+        if value != 0 && !(769..=772).contains(&value) {
+            return Err(TlsError(format!("tls `{name}` is {value}; use 771 for TLS 1.2 or 772 for TLS 1.3")));
+        }
+    }
+    let max = if max == 0 { 772 } else { max };
+    if max < 771 {
+        return Err(TlsError(format!(
+            "tls `max_version` {max} allows only TLS 1.0 and 1.1, which are broken and not offered; use 771 or 772"
+        )));
+    }
+    if min > max {
+        return Err(TlsError(format!("tls `min_version` {min} is above `max_version` {max}")));
+    }
+    if min != 0 && min < 771 {
+        warnings.push(format!(
+            "tls `min_version` {min} asks for TLS 1.0 or 1.1, which are broken and not offered; 1.2 is the oldest"
+        ));
+    }
+    let offered = [(771, &version::TLS12), (772, &version::TLS13)];
+    Ok(offered
+        .into_iter()
+        .filter(|(number, _)| (min..=max).contains(number))
+        .map(|(_, version)| version)
+        .collect())
+}
+
+/// The certificates of a listener: chosen per handshake, swapped as a whole.
+#[derive(Debug)]
+pub struct Certificates(ArcSwap<Chosen>);
+
+#[derive(Debug)]
+struct Chosen {
+    defaults: Vec<Arc<CertifiedKey>>,
+    /// By lower-case name; wildcards by what follows their `*`, with its dot.
+    exact: HashMap<String, Arc<CertifiedKey>>,
+    wildcard: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    /// Reads a set of certificates. Blocking: reads files.
+    ///
+    /// # Errors
+    /// See [`server_tls`].
+    pub fn load(set: &CertificateSet) -> Result<Self, TlsError> {
+        Ok(Self(ArcSwap::from_pointee(Chosen::load(set)?)))
+    }
+
+    /// Offers another set from the next handshake on; open connections stay as they are. Blocking: reads files.
+    ///
+    /// # Errors
+    /// See [`server_tls`]; what was offered before stays then.
+    pub fn swap(&self, set: &CertificateSet) -> Result<(), TlsError> {
+        self.0.store(Arc::new(Chosen::load(set)?));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().choose(hello.server_name())
+    }
+}
+
+impl Chosen {
+    fn load(set: &CertificateSet) -> Result<Self, TlsError> {
+        let mut chosen = Self { defaults: Vec::new(), exact: HashMap::new(), wildcard: HashMap::new() };
+        for files in &set.defaults {
+            chosen.defaults.push(certified_key(files)?);
+        }
+        for (domain, files) in &set.domains {
+            let key = certified_key(files)?;
+            let domain = domain.to_ascii_lowercase();
+            match domain.strip_prefix('*') {
+                Some(rest) => chosen.wildcard.insert(rest.to_owned(), key),
+                None => chosen.exact.insert(domain, key),
+            };
+        }
+        if chosen.defaults.is_empty() && chosen.exact.is_empty() && chosen.wildcard.is_empty() {
+            return Err(TlsError(
+                "tls is on but no certificate is configured; set `ssl_certificates`".into(),
+            ));
+        }
+        Ok(chosen)
+    }
+
+    fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        if let Some(name) = name {
+            let name = name.to_ascii_lowercase();
+            let by_wildcard = || self.wildcard.get(&name[name.find('.')?..]);
+            if let Some(key) = self.exact.get(&name).or_else(by_wildcard) {
+                return Some(Arc::clone(key));
+            }
+            if let Some(key) = self.defaults.iter().find(|key| is_valid_for(key, &name)) {
+                return Some(Arc::clone(key));
+            }
+        }
+        self.defaults.first().cloned()
+    }
+}
+
+fn is_valid_for(key: &CertifiedKey, name: &str) -> bool {
+    let Some(certificate) = key.cert.first() else { return false };
+    match (ParsedCertificate::try_from(certificate), ServerName::try_from(name)) {
+        (Ok(certificate), Ok(name)) => verify_server_name(&certificate, &name).is_ok(),
+        _ => false,
+    }
+}
+
+fn certified_key(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain = read_certificates(&files.certificate)?;
+    let path = files.key.display();
+    let pem = read(&files.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        if contains(&pem, b"ENCRYPTED") {
+            TlsError(format!("{path}: the private key is encrypted; give it without a passphrase"))
+        } else {
+            TlsError(format!("{path}: no usable private key in PEM form ({error})"))
+        }
+    })?;
+    let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError(format!("{path}: the private key does not belong to {}", files.certificate.display()))
+        }
+        error => TlsError(format!("{path}: cannot use this private key: {error}")),
+    })?;
+    if let Some(certificate) = certified.cert.first()
+        && let Err(error) = ParsedCertificate::try_from(certificate)
+    {
+        return Err(TlsError(format!(
+            "{}: cannot use this certificate: {error}",
+            files.certificate.display()
+        )));
+    }
+    Ok(Arc::new(certified))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(TlsError(format!("{}: no certificate in PEM form", path.display())))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(TlsError(format!("{}: malformed PEM: {error}", path.display()))),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "documented as blocking; certificates are read outside async code"
+)]
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|error| TlsError(format!("{}: cannot read: {error}", path.display())))
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
+}
+
+/// Builds the TLS side of connections to upstreams. Trusted are Mozilla's roots, those of the machine, and
+/// `extra_roots` (PEM files). `alpn` is offered in this order. Blocking: reads files.
+///
+/// # Errors
+/// An unreadable or malformed file among `extra_roots`.
+pub fn upstream_tls(
+    insecure_skip_verify: bool,
+    extra_roots: &[PathBuf],
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
+    let mut config = if insecure_skip_verify {
+        let verifier = Arc::new(AnyCertificate(provider));
+        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+    } else {
+        let roots = match extra_roots {
+            [] => Arc::clone(usual_roots()),
+            extra => {
+                let mut roots = usual_roots().as_ref().clone();
+                for path in extra {
+                    for certificate in read_certificates(path)? {
+                        roots.add(certificate).map_err(|error| {
+                            TlsError(format!("{}: cannot use as a root certificate: {error}", path.display()))
+                        })?;
+                    }
+                }
+                Arc::new(roots)
+            }
+        };
+        builder.with_root_certificates(roots).with_no_client_auth()
+    };
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(config)
+}
+
+/// Mozilla's roots and the machine's, read once.
+fn usual_roots() -> &'static Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        let configured = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        let places = configured.into_iter().chain(SYSTEM_ROOTS.map(PathBuf::from));
+        if let Some(certificates) = places.into_iter().find_map(|path| read_certificates(&path).ok()) {
+            roots.add_parsable_certificates(certificates);
+        }
+        Arc::new(roots)
+    })
+}
+
+/// Takes any certificate (`insecure_skip_verify`), but still checks that the peer holds its key.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

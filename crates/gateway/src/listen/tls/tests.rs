@@ -1,0 +1,147 @@
+use rustls::ProtocolVersion;
+use rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::*;
+
+/// Self-signed certificates, except `api.crt`, which `root.crt` signed. All valid for a hundred years.
+fn sample(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/listen/tls/samples").join(file)
+}
+
+fn files(name: &str) -> CertificateFiles {
+    CertificateFiles { certificate: sample(&format!("{name}.crt")), key: sample(&format!("{name}.key")) }
+}
+
+fn set() -> CertificateSet {
+    CertificateSet {
+        defaults: vec![files("default"), files("wild")],
+        domains: vec![("API.test".into(), files("api")), ("*.test".into(), files("wild"))],
+    }
+}
+
+fn settings() -> ServerTlsSettings {
+    ServerTlsSettings { certificates: set(), ..ServerTlsSettings::default() }
+}
+
+fn certificate(name: &str) -> CertificateDer<'static> {
+    read_certificates(&sample(&format!("{name}.crt"))).unwrap().remove(0)
+}
+
+/// Shakes hands and gives the certificate that came, the version and the ALPN protocol.
+async fn shake(
+    server: &ServerTls,
+    client: ClientConfig,
+    name: &str,
+) -> std::io::Result<(CertificateDer<'static>, ProtocolVersion, Option<Vec<u8>>)> {
+    let (near, far) = tokio::io::duplex(16 * 1024);
+    let acceptor = TlsAcceptor::from(Arc::clone(&server.config));
+    let accepting = tokio::spawn(async move { acceptor.accept(far).await.map(drop) });
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = TlsConnector::from(Arc::new(client)).connect(name, near).await?;
+    let session = stream.get_ref().1;
+    let certificate = session.peer_certificates().unwrap()[0].clone();
+    let version = session.protocol_version().unwrap();
+    let alpn = session.alpn_protocol().map(<[u8]>::to_vec);
+    accepting.await.unwrap()?;
+    Ok((certificate, version, alpn))
+}
+
+#[tokio::test]
+async fn a_certificate_is_chosen_by_name() {
+    let server = server_tls(&settings()).unwrap();
+    for (name, expected) in [
+        ("api.test", "api"),
+        ("gate.test", "wild"),
+        ("x.apps.test", "wild"),
+        ("second.test.invalid", "default"),
+        ("127.0.0.1", "default"),
+    ] {
+        let client = upstream_tls(true, &[], &[]).unwrap();
+        let (got, ..) = shake(&server, client, name).await.unwrap();
+        assert_eq!(got, certificate(expected), "{name}");
+    }
+}
+
+#[test]
+fn names_inside_default_certificates_count_too() {
+    let chosen = Chosen::load(&CertificateSet { domains: vec![], ..set() }).unwrap();
+    for (name, expected) in
+        [("x.apps.test", "wild"), ("second.test", "default"), ("y.x.apps.test", "default")]
+    {
+        assert_eq!(chosen.choose(Some(name)).unwrap().cert[0], certificate(expected), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_swapped_whole_or_not_at_all() {
+    let server = server_tls(&settings()).unwrap();
+    let mut next = set();
+    next.domains[0].1 = files("other");
+    server.certificates.swap(&next).unwrap();
+    let client = || upstream_tls(true, &[], &[]).unwrap();
+    assert_eq!(shake(&server, client(), "api.test").await.unwrap().0, certificate("other"));
+    next.domains[0].1 = files("missing");
+    server.certificates.swap(&next).unwrap_err();
+    assert_eq!(shake(&server, client(), "api.test").await.unwrap().0, certificate("other"));
+}
+
+#[tokio::test]
+async fn protocols_and_versions_are_those_configured() {
+    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+    for (http2, max, version, alpn) in [
+        (true, 0, ProtocolVersion::TLSv1_3, "h2"),
+        (false, 772, ProtocolVersion::TLSv1_3, "http/1.1"),
+        (true, 771, ProtocolVersion::TLSv1_2, "h2"),
+    ] {
+        let server = server_tls(&ServerTlsSettings { http2, max_version: max, ..settings() }).unwrap();
+        let (_, got, protocol) =
+            shake(&server, upstream_tls(true, &[], both).unwrap(), "api.test").await.unwrap();
+        assert_eq!((got, protocol.as_deref()), (version, Some(alpn.as_bytes())));
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_must_be_signed_by_a_trusted_root() {
+    let server = server_tls(&settings()).unwrap();
+    let unknown = upstream_tls(false, &[], &[]).unwrap();
+    let error = shake(&server, unknown, "api.test").await.unwrap_err().to_string();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    let known = || upstream_tls(false, &[sample("root.crt")], &[]).unwrap();
+    shake(&server, known(), "api.test").await.unwrap();
+    let error = shake(&server, known(), "gate.test").await.unwrap_err().to_string();
+    assert!(error.contains("invalid peer certificate"), "{error}");
+    let error = upstream_tls(false, &[sample("api.key")], &[]).unwrap_err().to_string();
+    assert!(error.contains("api.key: no certificate"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_the_file() {
+    let with = |certificate: &str, key: &str| CertificateSet {
+        defaults: vec![CertificateFiles { certificate: sample(certificate), key: sample(key) }],
+        domains: vec![],
+    };
+    for (set, expected) in [
+        (CertificateSet::default(), "no certificate is configured"),
+        (with("missing.crt", "api.key"), "missing.crt: cannot read"),
+        (with("api.crt", "missing.key"), "missing.key: cannot read"),
+        (with("api.key", "api.key"), "api.key: no certificate"),
+        (with("api.crt", "api.crt"), "api.crt: no usable private key"),
+        (with("api.crt", "other.key"), "other.key: the private key does not belong to"),
+    ] {
+        let error = Certificates::load(&set).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    for (min, max, expected) in [
+        (772, 771, "above"),
+        (768, 0, "min_version` is 768"),
+        (0, 770, "only TLS 1.0 and 1.1"),
+        (0, 12, "max_version` is 12"),
+    ] {
+        let settings = ServerTlsSettings { min_version: min, max_version: max, ..settings() };
+        let error = server_tls(&settings).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let old = server_tls(&ServerTlsSettings { min_version: 769, ..settings() }).unwrap();
+    assert!(old.warnings[0].contains("not offered"), "{:?}", old.warnings);
+}
