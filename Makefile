@@ -41,9 +41,9 @@ fmt: ## format the code
 docs: ## write the generated parts of docs/
 	SLUICEGATE_WRITE_DOCS=1 cargo test --locked --workspace --lib --bins -q up_to_date
 
-bench: ## compare with nginx and with itself, side by side, in one run
+bench: release ## compare with nginx and with itself, side by side, in one run (CASE=proxy chooses one)
 	@scripts/needs bench
-	@scripts/bench
+	cargo run --locked --release --manifest-path bench/Cargo.toml -- $(or $(CASE),all)
 
 fuzz: ## give every fuzz target SECONDS_EACH seconds
 	@scripts/needs build

@@ -1,6 +1,7 @@
 //! The `sluicegate` binary: command line, configuration, wiring. It holds no logic of the gate itself.
 
 mod cli;
+mod components;
 mod config;
 mod lint;
 mod logging;
@@ -27,8 +28,9 @@ fn main() -> ExitCode {
 }
 
 fn start(conf: Option<&Path>) -> ExitCode {
-    let variables: Variables =
-        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let variables: Variables = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let loaded = match config::load(conf, &folder, &variables) {
         Ok(loaded) => loaded,

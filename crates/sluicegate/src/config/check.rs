@@ -16,12 +16,20 @@ pub(super) fn walk(root: &Value, faults: &mut Vec<Fault>) -> Given {
     match root {
         Value::Object(members) => group("", "", members, &mut given, faults),
         Value::Null => {} // an empty YAML file
-        other => faults.push(Fault::error("", format!("expected an object of settings, found {}", noun(other)))),
+        other => {
+            faults.push(Fault::error("", format!("expected an object of settings, found {}", noun(other))))
+        }
     }
     given
 }
 
-fn group(path: &str, pointer: &str, members: &Map<String, Value>, given: &mut Given, faults: &mut Vec<Fault>) {
+fn group(
+    path: &str,
+    pointer: &str,
+    members: &Map<String, Value>,
+    given: &mut Given,
+    faults: &mut Vec<Fault>,
+) {
     let known = table::children(path);
     for (name, value) in members {
         let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -38,8 +46,10 @@ fn group(path: &str, pointer: &str, members: &Map<String, Value>, given: &mut Gi
                 Err(message) => faults.push(Fault::error(pointer, format!("`{path}`: {message}"))),
             },
             (None, Value::Object(members)) => group(&path, &pointer, members, given, faults),
-            (None, other) => faults
-                .push(Fault::error(pointer, format!("`{path}`: expected an object of settings, found {}", noun(other)))),
+            (None, other) => faults.push(Fault::error(
+                pointer,
+                format!("`{path}`: expected an object of settings, found {}", noun(other)),
+            )),
         }
     }
 }
@@ -49,6 +59,7 @@ fn unknown(group: &str, name: &str, pointer: &str, known: &[&'static str]) -> Fa
         "" => Fault::warning(pointer, format!("unknown setting `{name}`; it is ignored")),
         _ => Fault::warning(pointer, format!("unknown setting `{name}` in `{group}`; it is ignored")),
     };
+    let fault = fault.on_key();
     let elsewhere = || table::all().map(|key| key.path).find(|path| path.rsplit('.').next() == Some(name));
     match document::nearest(name, known.iter().copied()) {
         Some(near) => fault.hint(format!("did you mean `{near}`?")),
@@ -68,13 +79,15 @@ pub(super) fn value(key: &Key, value: &Value) -> Result<Value, String> {
         Kind::Integer { min, max } => {
             let number = value.as_i64().ok_or_else(expected)?;
             let fits = (min..=max).contains(&number);
-            fits.then(|| value.clone()).ok_or_else(|| format!("expected {}, found {number}", key.kind.words()))
+            fits.then(|| value.clone())
+                .ok_or_else(|| format!("expected {}, found {number}", key.kind.words()))
         }
         Kind::Number => value.is_number().then(|| value.clone()).ok_or_else(expected),
         Kind::Seconds => {
             let number = value.as_f64().ok_or_else(expected)?;
             let fits = (0.0..=1e9).contains(&number);
-            fits.then(|| value.clone()).ok_or_else(|| format!("expected {}, found {number}", key.kind.words()))
+            fits.then(|| value.clone())
+                .ok_or_else(|| format!("expected {}, found {number}", key.kind.words()))
         }
         Kind::Text | Kind::Secret => value.is_string().then(|| value.clone()).ok_or_else(expected),
         Kind::Choice(words) => word(words, value).ok_or_else(expected),
@@ -92,8 +105,9 @@ pub(super) fn value(key: &Key, value: &Value) -> Result<Value, String> {
         }
         Kind::Rows(members) => {
             let row = |row: &Value| {
-                row.as_object()
-                    .is_some_and(|row| row.iter().all(|(k, v)| members.contains(&k.as_str()) && v.is_string()))
+                row.as_object().is_some_and(|row| {
+                    row.iter().all(|(k, v)| members.contains(&k.as_str()) && v.is_string())
+                })
             };
             let good = value.as_array().is_some_and(|rows| rows.iter().all(row));
             good.then(|| value.clone()).ok_or_else(expected)
@@ -127,7 +141,9 @@ fn noun(value: &Value) -> &'static str {
 /// same place.
 pub(super) fn is_default(value: &Value, default: &Value) -> bool {
     match value {
-        Value::Object(members) => members.iter().all(|(k, v)| is_default(v, default.get(k).unwrap_or(&Value::Null))),
+        Value::Object(members) => {
+            members.iter().all(|(k, v)| is_default(v, default.get(k).unwrap_or(&Value::Null)))
+        }
         Value::Number(number) => number.as_f64() == Some(0.0) || number.as_f64() == default.as_f64(),
         other => is_zero(other) || other == default,
     }

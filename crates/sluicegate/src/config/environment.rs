@@ -87,7 +87,9 @@ pub(super) fn overlay(variables: &Variables, given: &mut Given) -> Findings {
         } else {
             let near = document::nearest(variable, names.keys().map(String::as_str));
             let hint = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            findings.warnings.push(format!("environment variable {variable} names no setting; it is ignored{hint}"));
+            findings
+                .warnings
+                .push(format!("environment variable {variable} names no setting; it is ignored{hint}"));
         }
     }
     for (variable, path) in [("TYK_LOGLEVEL", "log_level"), ("TYK_LOGFORMAT", "log_format")] {
@@ -115,7 +117,8 @@ fn inside_tree<'a>(names: &BTreeMap<String, &'a Key>, variable: &str) -> Option<
 /// JSON for what has more structure). JSON is understood for lists and maps too.
 fn parse(kind: Kind, text: &str) -> Result<Value, String> {
     let expected = || format!("expected {}", kind.words());
-    let json = || serde_json::from_str::<Value>(text).map_err(|e| format!("expected {} as JSON: {e}", kind.words()));
+    let json =
+        || serde_json::from_str::<Value>(text).map_err(|e| format!("expected {} as JSON: {e}", kind.words()));
     match kind {
         Kind::Bool => boolean(text).map(Value::from).ok_or_else(expected),
         Kind::Integer { .. } => text.trim().parse::<i64>().map(Value::from).map_err(|_| expected()),
@@ -132,7 +135,8 @@ fn parse(kind: Kind, text: &str) -> Result<Value, String> {
             _ => text
                 .split(',')
                 .map(|pair| {
-                    let (name, value) = pair.split_once(':').ok_or_else(|| format!("{}, as k:v,k2:v2", expected()))?;
+                    let (name, value) =
+                        pair.split_once(':').ok_or_else(|| format!("{}, as k:v,k2:v2", expected()))?;
                     Ok((name.trim().to_owned(), Value::from(value)))
                 })
                 .collect::<Result<serde_json::Map<_, _>, String>>()
@@ -190,9 +194,15 @@ mod tests {
         for (path, name) in [
             ("storage.host", "TYK_GW_STORAGE_HOST"),
             ("listen_port", "TYK_GW_LISTENPORT"),
-            ("http_server_options.enable_path_prefix_matching", "TYK_GW_HTTPSERVEROPTIONS_ENABLEPATHPREFIXMATCHING"),
+            (
+                "http_server_options.enable_path_prefix_matching",
+                "TYK_GW_HTTPSERVEROPTIONS_ENABLEPATHPREFIXMATCHING",
+            ),
             ("http_server_options.ssl_ciphers", "TYK_GW_HTTPSERVEROPTIONS_CIPHERS"),
-            ("local_session_cache.disable_cached_session_state", "TYK_GW_LOCALSESSIONCACHE_DISABLECACHESESSIONSTATE"),
+            (
+                "local_session_cache.disable_cached_session_state",
+                "TYK_GW_LOCALSESSIONCACHE_DISABLECACHESESSIONSTATE",
+            ),
             ("max_idle_connections_per_host", "TYK_GW_MAXIDLECONNSPERHOST"),
             ("storage.optimisation_max_idle", "TYK_GW_STORAGE_MAXIDLE"),
         ] {
@@ -204,7 +214,10 @@ mod tests {
     fn no_two_keys_share_a_variable() {
         let names: BTreeMap<_, _> = table::all().map(|key| (name_of(key.path), key.path)).collect();
         assert_eq!(names.len(), table::all().count());
-        assert!(RENAMED.iter().all(|(path, _)| table::find(path).is_some()), "a renamed key that the table lacks");
+        assert!(
+            RENAMED.iter().all(|(path, _)| table::find(path).is_some()),
+            "a renamed key that the table lacks"
+        );
     }
 
     #[test]

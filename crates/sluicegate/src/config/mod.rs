@@ -5,7 +5,6 @@ pub(crate) mod environment;
 #[cfg(test)]
 mod page;
 mod references;
-mod secret;
 mod settings;
 mod table;
 #[cfg(test)]
@@ -105,7 +104,9 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
         warnings.push("`secret` has the value that every documentation shows; choose your own".into());
     }
     if matches!(config.policies.policy_source.as_str(), "service" | "rpc") {
-        warnings.push("`policies.policy_source`: only files are supported; no policy is read from elsewhere".into());
+        warnings.push(
+            "`policies.policy_source`: only files are supported; no policy is read from elsewhere".into(),
+        );
     }
     let source = path.filter(|_| file_counts).map_or(Source::BuiltIn, Source::File);
     Ok(Loaded { config, source, warnings })
@@ -201,6 +202,7 @@ fn open(path: &Path) -> Result<Document, Broken> {
 fn check(document: &Document) -> (Given, Vec<Fault>) {
     let mut faults = Vec::new();
     let given = check::walk(document.value(), &mut faults);
+    faults.extend(document.repeated_keys());
     document.locate(&mut faults);
     (given, faults)
 }
@@ -215,7 +217,9 @@ pub(crate) fn one_line(path: &str, fault: &Fault) -> String {
 fn refused(given: &Given) -> Vec<String> {
     table::all()
         .filter(|key| key.standing == Standing::Refused)
-        .filter(|key| given.get(key.path).is_some_and(|value| !check::is_default(value, &key.default_value())))
+        .filter(|key| {
+            given.get(key.path).is_some_and(|value| !check::is_default(value, &key.default_value()))
+        })
         .map(|key| format!("`{}` is set: {}", key.path, key.doc))
         .collect()
 }
@@ -224,7 +228,9 @@ fn refused(given: &Given) -> Vec<String> {
 fn pending(given: &Given, variables: Vec<String>) -> Option<String> {
     let keys = table::all()
         .filter(|key| key.standing == Standing::Pending)
-        .filter(|key| given.get(key.path).is_some_and(|value| !check::is_default(value, &key.default_value())))
+        .filter(|key| {
+            given.get(key.path).is_some_and(|value| !check::is_default(value, &key.default_value()))
+        })
         .map(|key| key.path.to_owned());
     let names: Vec<String> = keys.chain(variables).map(|name| format!("`{name}`")).collect();
     (!names.is_empty()).then(|| format!("known, but without effect so far: {}", names.join(", ")))
@@ -233,7 +239,8 @@ fn pending(given: &Given, variables: Vec<String>) -> Option<String> {
 /// Fills in the defaults and gives the settings their types.
 fn typed(given: &Given) -> Result<Config, Broken> {
     let mut root = Map::new();
-    for key in table::all().filter(|key| key.standing == Standing::Acted) {
+    // `secrets` has done its work once references are resolved.
+    for key in table::all().filter(|key| key.standing == Standing::Acted && key.kind != Kind::SecretMap) {
         let set = given.get(key.path).filter(|value| value.is_boolean() || !check::is_zero(value));
         let mut value = set.cloned().unwrap_or_else(|| key.default_value());
         if key.path == "storage.type" && check::is_zero(&value) {

@@ -12,7 +12,8 @@ const BEGIN: &str = "<!-- generated from crates/sluicegate/src/config/table: do 
 fn tables() -> String {
     let mut page = String::new();
     for chapter in table::CHAPTERS {
-        let _ = write!(page, "\n### {}\n\n| setting | takes | default | |\n|---|---|---|---|\n", chapter.title);
+        let _ =
+            write!(page, "\n### {}\n\n| setting | takes | default | |\n|---|---|---|---|\n", chapter.title);
         for key in chapter.keys.iter().filter(|key| key.standing == Standing::Acted) {
             let ours = if key.ours { " Not in `tyk.conf`." } else { "" };
             let _ = writeln!(
@@ -32,7 +33,9 @@ fn tables() -> String {
     rows(&mut page, Standing::Pending);
     page.push_str("\n## Refused\n\nThese guard access and are not built yet. Setting them stops the start.\n\n| setting | |\n|---|---|\n");
     rows(&mut page, Standing::Refused);
-    page.push_str("\n## Accepted in silence\n\nThere is nothing to do for these.\n\n| setting | |\n|---|---|\n");
+    page.push_str(
+        "\n## Accepted in silence\n\nThere is nothing to do for these.\n\n| setting | |\n|---|---|\n",
+    );
     rows(&mut page, Standing::Idle);
     page
 }
@@ -62,6 +65,9 @@ fn configuration_page_is_up_to_date() {
     if std::env::var_os("SLUICEGATE_WRITE_DOCS").is_some() {
         std::fs::write(PAGE, format!("{head}{BEGIN}{fresh}")).unwrap();
     } else {
-        assert!(body == fresh, "docs/configuration.md is stale: run `SLUICEGATE_WRITE_DOCS=1 cargo test -p sluicegate`");
+        assert!(
+            body == fresh,
+            "docs/configuration.md is stale: run `SLUICEGATE_WRITE_DOCS=1 cargo test -p sluicegate`"
+        );
     }
 }

@@ -28,14 +28,21 @@ fn lookup(text: &str, named: &Value, variables: &Variables) -> Result<Option<Str
         // Contract 8.10: in the configuration the reference names TYK_SECRET_<NAME>; the plain name is ours.
         let formal = format!("TYK_SECRET_{}", name.to_ascii_uppercase());
         let found = variables.get(&formal).or_else(|| variables.get(name));
-        return found.cloned().map(Some).ok_or_else(|| format!("neither {formal} nor {name} is set in the environment"));
+        return found
+            .cloned()
+            .map(Some)
+            .ok_or_else(|| format!("neither {formal} nor {name} is set in the environment"));
     }
     if let Some(name) = text.strip_prefix("secrets://") {
         let found = named.get(name).and_then(Value::as_str);
-        return found.map(|found| Some(found.to_owned())).ok_or_else(|| format!("`secrets` holds no `{name}`"));
+        return found
+            .map(|found| Some(found.to_owned()))
+            .ok_or_else(|| format!("`secrets` holds no `{name}`"));
     }
     match OTHER_STORES.iter().find(|store| text.starts_with(**store)) {
-        Some(store) => Err(format!("references of the form {store} are not supported yet; use env:// or secrets://")),
+        Some(store) => {
+            Err(format!("references of the form {store} are not supported yet; use env:// or secrets://"))
+        }
         None => Ok(None),
     }
 }

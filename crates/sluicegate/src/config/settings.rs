@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-
-use super::secret::Secret;
+use state::Secret;
 
 /// Everything that is acted on. Times are durations; sizes are bytes; empty texts mean "not set".
 #[derive(Debug, Clone, Deserialize)]
@@ -18,7 +17,9 @@ pub(crate) struct Config {
     pub(crate) hostname: String,
     pub(crate) control_api_port: u16,
     pub(crate) control_api_hostname: String,
+    #[serde(deserialize_with = "secret")]
     pub(crate) secret: Secret,
+    #[serde(deserialize_with = "secret")]
     pub(crate) node_secret: Secret,
     pub(crate) hide_generator_header: bool,
     pub(crate) close_connections: bool,
@@ -30,6 +31,7 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "seconds")]
     pub(crate) graceful_shutdown_delay_seconds: Duration,
     pub(crate) suppress_redis_signal_reload: bool,
+    pub(crate) allow_insecure_configs: bool,
     pub(crate) http_server_options: HttpServerOptions,
     pub(crate) app_path: String,
     pub(crate) policies: Policies,
@@ -59,7 +61,6 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
     pub(crate) streaming: Streaming,
-    pub(crate) secrets: BTreeMap<String, Secret>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -72,6 +73,8 @@ pub(crate) struct HttpServerOptions {
     pub(crate) use_ssl: bool,
     pub(crate) enable_http2: bool,
     pub(crate) enable_strict_routes: bool,
+    pub(crate) enable_path_prefix_matching: bool,
+    pub(crate) enable_path_suffix_matching: bool,
     pub(crate) enable_websockets: bool,
     pub(crate) certificates: Vec<Certificate>,
     pub(crate) ssl_certificates: Vec<String>,
@@ -112,13 +115,18 @@ pub(crate) struct Storage {
     pub(crate) addrs: Vec<String>,
     pub(crate) hosts: BTreeMap<String, String>,
     pub(crate) username: String,
+    #[serde(deserialize_with = "secret")]
     pub(crate) password: Secret,
     pub(crate) database: i64,
     pub(crate) enable_cluster: bool,
     pub(crate) master_name: String,
+    #[serde(deserialize_with = "secret")]
     pub(crate) sentinel_password: Secret,
     pub(crate) use_ssl: bool,
     pub(crate) ssl_insecure_skip_verify: bool,
+    pub(crate) ca_file: String,
+    pub(crate) cert_file: String,
+    pub(crate) key_file: String,
     #[serde(deserialize_with = "seconds")]
     pub(crate) timeout: Duration,
 }
@@ -186,4 +194,8 @@ pub(crate) struct Streaming {
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+    String::deserialize(from).map(Secret::new)
 }

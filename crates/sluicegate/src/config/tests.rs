@@ -138,7 +138,8 @@ fn every_fault_is_told() {
 
 #[test]
 fn unknown_settings_are_warned_about_with_a_proposal() {
-    let loaded = load_text("unknown", "{\"listen_prot\": 1, \"storage\": {\"hash_keys\": true}}", &[]).unwrap();
+    let loaded =
+        load_text("unknown", "{\"listen_prot\": 1, \"storage\": {\"hash_keys\": true}}", &[]).unwrap();
     assert!(loaded.warnings[0].contains("unknown setting `listen_prot`"), "{:?}", loaded.warnings);
     assert!(loaded.warnings[0].contains("did you mean `listen_port`?"), "{:?}", loaded.warnings);
     assert!(loaded.warnings[1].contains("there is `hash_keys`"), "{:?}", loaded.warnings);
@@ -146,7 +147,8 @@ fn unknown_settings_are_warned_about_with_a_proposal() {
 
 #[test]
 fn secrets_come_from_references_and_never_leave() {
-    let text = r#"{"secret": "env://ADMIN", "node_secret": "secrets://node", "secrets": {"node": "canary-n"}}"#;
+    let text =
+        r#"{"secret": "env://ADMIN", "node_secret": "secrets://node", "secrets": {"node": "canary-n"}}"#;
     let loaded = load_text("references", text, &[("TYK_SECRET_ADMIN", "canary-a")]).unwrap();
     assert_eq!(loaded.config.secret.expose(), "canary-a");
     assert_eq!(loaded.config.node_secret.expose(), "canary-n");
@@ -154,12 +156,18 @@ fn secrets_come_from_references_and_never_leave() {
 
     let text = r#"{"secret": "canary-a", "storage": {"password": 4711}, "listen_port": [], "secrets": {"x": "canary\"x"}}"#;
     let broken = load_text("shown", text, &[]).unwrap_err().to_string();
-    assert!(!broken.contains("canary") && !broken.contains("4711"), "an error text shows a secret:\n{broken}");
+    assert!(
+        !broken.contains("canary") && !broken.contains("4711"),
+        "an error text shows a secret:\n{broken}"
+    );
 
     for (text, expected) in [
         (r#"{"secret": "vault://a/b"}"#, "references of the form vault:// are not supported yet"),
         (r#"{"secret": "env://ABSENT"}"#, "neither TYK_SECRET_ABSENT nor ABSENT is set"),
-        (r#"{"security": {"control_api_use_mutual_tls": true}}"#, "refused so that the admin API is not left open"),
+        (
+            r#"{"security": {"control_api_use_mutual_tls": true}}"#,
+            "refused so that the admin API is not left open",
+        ),
     ] {
         let broken = load_text("unresolved", text, &[]).unwrap_err().to_string();
         assert!(broken.contains(expected), "{broken}");

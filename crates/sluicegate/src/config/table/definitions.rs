@@ -3,15 +3,30 @@
 use super::{COUNT, Key, Kind::*, acted, pending};
 
 pub(super) static KEYS: &[Key] = &[
-    acted("app_path", Text, "\"/opt/tyk-gateway/apps/\"", "Folder of the API definitions (`*.json`); watched for changes."),
+    acted(
+        "app_path",
+        Text,
+        "\"/opt/tyk-gateway/apps/\"",
+        "Folder of the API definitions (`*.json`); watched for changes.",
+    ),
     acted(
         "policies.policy_source",
         Choice(&["", "file", "service", "rpc"]),
         "",
         "Where policies come from. Empty and `file` read files; the others are not supported yet.",
     ),
-    acted("policies.policy_path", Text, "", "Folder with one policy a file. The admin API can change policies only when this is set."),
-    acted("policies.policy_record_name", Text, "", "One JSON file with a map of policies. Used when `policies.policy_path` is empty."),
+    acted(
+        "policies.policy_path",
+        Text,
+        "",
+        "Folder with one policy a file. The admin API can change policies only when this is set.",
+    ),
+    acted(
+        "policies.policy_record_name",
+        Text,
+        "",
+        "One JSON file with a map of policies. Used when `policies.policy_path` is empty.",
+    ),
     pending("policies.policy_connection_string", Secret, "", "Address of a policy service."),
     pending("policies.allow_explicit_policy_id", Bool, "", "Keep the `id` of a policy."),
     pending("allow_unsafe_policy_ids", Bool, "", "Accept policy ids with any characters."),

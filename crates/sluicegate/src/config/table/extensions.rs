@@ -3,7 +3,12 @@
 use super::{COUNT, Key, Kind::*, Standing, acted, idle, key, pending};
 
 pub(super) static KEYS: &[Key] = &[
-    acted("streaming.enabled", Bool, "true", "Run the streams of event APIs. `false` refuses definitions that hold streams."),
+    acted(
+        "streaming.enabled",
+        Bool,
+        "true",
+        "Run the streams of event APIs. `false` refuses definitions that hold streams.",
+    ),
     acted(
         "streaming.allow_unsafe",
         Texts,
@@ -30,7 +35,12 @@ pub(super) static KEYS: &[Key] = &[
     ),
     pending("security.pinned_public_keys", Tree, "", "Public keys that upstreams must have."),
     pending("security.certificates", Tree, "", "Certificates by use."),
-    pending("security.allow_unsafe_dynamic_mtls_token", Bool, "", "Tokens bound to a certificate without the certificate."),
+    pending(
+        "security.allow_unsafe_dynamic_mtls_token",
+        Bool,
+        "",
+        "Tokens bound to a certificate without the certificate.",
+    ),
     pending(
         "security.certificate_expiry_monitor",
         Tree,

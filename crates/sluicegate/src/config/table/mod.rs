@@ -117,7 +117,13 @@ const COUNT: Kind = Kind::Integer { min: 0, max: i64::MAX };
 const PORT: Kind = Kind::Integer { min: 0, max: 65_535 };
 const TLS_VERSION: Kind = Kind::Integer { min: 0, max: 772 };
 
-const fn key(path: &'static str, kind: Kind, default: &'static str, standing: Standing, doc: &'static str) -> Key {
+const fn key(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    standing: Standing,
+    doc: &'static str,
+) -> Key {
     Key { path, kind, default, standing, ours: false, doc }
 }
 
@@ -202,7 +208,11 @@ mod tests {
         for key in all() {
             assert!(seen.insert(key.path), "{} stands twice", key.path);
             assert!(!is_group(key.path), "{} is a row and a group", key.path);
-            assert!(!key.doc.is_empty() && !key.doc.contains('|'), "{}: a doc that the page can show", key.path);
+            assert!(
+                !key.doc.is_empty() && !key.doc.contains('|'),
+                "{}: a doc that the page can show",
+                key.path
+            );
         }
     }
 

@@ -4,9 +4,19 @@ use super::{COUNT, Key, Kind::*, PORT, Standing, acted, idle, key, pending};
 
 pub(super) static KEYS: &[Key] = &[
     acted("listen_address", Text, "", "Address to listen on. Empty listens on all addresses."),
-    acted("listen_port", PORT, "8080", "Port of the APIs, and of the admin API unless `control_api_port` is set."),
+    acted(
+        "listen_port",
+        PORT,
+        "8080",
+        "Port of the APIs, and of the admin API unless `control_api_port` is set.",
+    ),
     acted("hostname", Text, "", "When set, APIs without a custom domain answer to this host name only."),
-    acted("control_api_port", PORT, "", "Own port for the admin API and the health endpoints. 0 shares `listen_port`."),
+    acted(
+        "control_api_port",
+        PORT,
+        "",
+        "Own port for the admin API and the health endpoints. 0 shares `listen_port`.",
+    ),
     acted("control_api_hostname", Text, "", "When set, the admin API answers to this host name only."),
     acted(
         "secret",
@@ -18,9 +28,24 @@ pub(super) static KEYS: &[Key] = &[
     acted("hide_generator_header", Bool, "", "Leave out `X-Generator` and its like."),
     acted("close_connections", Bool, "", "Close the client's connection after each answer."),
     acted("enable_custom_domains", Bool, "", "Route by the `domain` of a definition."),
-    acted("health_check_endpoint_name", Text, "\"hello\"", "Path of the liveness endpoint, without the first slash."),
-    acted("readiness_check_endpoint_name", Text, "\"ready\"", "Path of the readiness endpoint, without the first slash."),
-    acted("graceful_shutdown_timeout_duration", Seconds, "30", "How long open exchanges may take to end at shutdown."),
+    acted(
+        "health_check_endpoint_name",
+        Text,
+        "\"hello\"",
+        "Path of the liveness endpoint, without the first slash.",
+    ),
+    acted(
+        "readiness_check_endpoint_name",
+        Text,
+        "\"ready\"",
+        "Path of the readiness endpoint, without the first slash.",
+    ),
+    acted(
+        "graceful_shutdown_timeout_duration",
+        Seconds,
+        "30",
+        "How long open exchanges may take to end at shutdown.",
+    ),
     acted(
         "graceful_shutdown_delay_seconds",
         Seconds,
@@ -28,6 +53,7 @@ pub(super) static KEYS: &[Key] = &[
         "How long `/ready` answers 503 before the listener closes, so that load balancers look elsewhere.",
     ),
     acted("suppress_redis_signal_reload", Bool, "", "Ignore the signals of other nodes."),
+    acted("allow_insecure_configs", Bool, "", "Accept signals of other nodes without a valid signature."),
     key(
         "reload_interval",
         Number,
@@ -35,12 +61,21 @@ pub(super) static KEYS: &[Key] = &[
         Standing::Idle,
         "Tick of the reload queue in `tyk.conf`. Without effect: a change is live as soon as it is compiled.",
     ),
-    pending("allow_insecure_configs", Bool, "", "Accept unsigned signals."),
     pending("public_key_path", Text, "", "RSA public key for signals and plugin bundles."),
     pending("enable_config_inspection", Bool, "", "`/config` and `/env` on the admin API."),
     pending("version_header", Text, "", "Answer header that names the version served."),
-    pending("pid_file_location", Text, "\"/var/run/tyk/tyk-gateway.pid\"", "File to write the process id to."),
-    pending("liveness_check.check_duration", Number, "10000000000", "Time between two health probes, in nanoseconds."),
+    pending(
+        "pid_file_location",
+        Text,
+        "\"/var/run/tyk/tyk-gateway.pid\"",
+        "File to write the process id to.",
+    ),
+    pending(
+        "liveness_check.check_duration",
+        Number,
+        "10000000000",
+        "Time between two health probes, in nanoseconds.",
+    ),
     pending("health_check.enable_health_checks", Bool, "", "Per-API counters at `/tyk/health`."),
     pending("health_check.health_check_value_timeouts", COUNT, "60", "Window of those counters, in seconds."),
     pending("management_node", Bool, "", "A node that takes no part in distributed rate limiting."),

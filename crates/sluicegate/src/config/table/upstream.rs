@@ -3,10 +3,20 @@
 use super::{COUNT, Key, Kind::*, TLS_VERSION, acted, idle, pending};
 
 pub(super) static KEYS: &[Key] = &[
-    acted("proxy_default_timeout", Seconds, "30", "How long an upstream may take to connect and to send the head of its answer; 504 after it."),
+    acted(
+        "proxy_default_timeout",
+        Seconds,
+        "30",
+        "How long an upstream may take to connect and to send the head of its answer; 504 after it.",
+    ),
     acted("proxy_ssl_insecure_skip_verify", Bool, "", "Do not verify the certificates of upstreams."),
     acted("proxy_close_connections", Bool, "", "Open a new connection for every request to an upstream."),
-    acted("max_idle_connections_per_host", COUNT, "", "Idle connections kept per upstream host. 0 leaves it to the gate."),
+    acted(
+        "max_idle_connections_per_host",
+        COUNT,
+        "",
+        "Idle connections kept per upstream host. 0 leaves it to the gate.",
+    ),
     acted("max_conn_time", Seconds, "", "How long one upstream connection may be reused. 0 sets no limit."),
     pending("max_idle_connections", COUNT, "", "Idle connections kept in all."),
     pending("proxy_enable_http2", Bool, "", "Offer HTTP/2 to TLS upstreams."),
