@@ -14,10 +14,14 @@
 //!   values it builds, so that no mapping and no message can overflow the stack.
 //! - Functions and methods are described once, in `table`: checking, documentation and example tests come from there.
 
+mod compile;
 mod environment;
 mod fault;
 mod mapping;
 mod message;
+mod run;
+mod syntax;
+mod table;
 mod template;
 mod time;
 mod value;

@@ -1,38 +1,86 @@
 //! A parsed, checked and compiled mapping.
 
-use crate::{BatchView, Environment, MapError, Outcome, ParseError, Root, Value};
+use std::sync::Arc;
+
+use crate::run::{Context, MAX_CALLS, Program, This, run_steps};
+use crate::{BatchView, Environment, MapError, Outcome, ParseError, Root, Value, compile, syntax};
 
 /// A compiled mapping. Cheap to clone, safe to share between threads.
 #[derive(Debug, Clone)]
-pub struct Mapping {}
+pub struct Mapping {
+    program: Arc<Program>,
+}
 
 impl Mapping {
-    /// Parses and checks a mapping; all faults that can be found are reported.
+    /// Parses and checks a mapping; all faults that can be found are reported, in the order of the text.
     pub fn parse(env: &Environment, text: &str) -> Result<Mapping, Vec<ParseError>> {
-        let _ = (env, text);
-        Ok(Mapping {})
+        let (program, mut faults) = crate::run::with_stack(|| {
+            let (tree, mut faults) = syntax::parser::parse(text);
+            let (program, more) = compile::compile(env, text, &tree);
+            // What is missing because of a syntax fault is not worth a fault of its own.
+            if faults.is_empty() {
+                faults = more;
+            }
+            (program, faults)
+        });
+        if faults.is_empty() {
+            return Ok(Mapping { program: Arc::new(program) });
+        }
+        faults.sort_by_key(|fault| fault.span.start);
+        Err(faults.into_iter().map(|fault| fault.locate(text)).collect())
     }
 
     /// Runs the mapping on message `index`: root starts unassigned (the `mapping` processor).
     pub fn apply(&self, batch: &dyn BatchView, index: usize) -> Result<Outcome, MapError> {
-        let _ = (batch, index);
-        Ok(Outcome { root: Root::Unchanged, metadata: Vec::new() })
+        self.run(Context::new(&self.program, Some(batch), index, This::Message))
     }
 
-    /// Runs the mapping with `this` and root as one document (the `mutation` processor).
+    /// Runs the mapping with `this` and root as one document (the `mutation` processor). A payload that is not JSON
+    /// leaves root unassigned.
     pub fn mutate(&self, batch: &dyn BatchView, index: usize) -> Result<Outcome, MapError> {
-        self.apply(batch, index)
+        let document = batch.message(index).structured().ok().cloned();
+        let this = if document.is_some() { This::Document } else { This::Message };
+        let mut context = Context::new(&self.program, Some(batch), index, this);
+        context.frame.root = document.unwrap_or(Value::Nothing);
+        self.run(context)
     }
 
     /// Runs the mapping on message `index` with `base` as the root that it starts from (a branch's result map).
     pub fn overlay(&self, batch: &dyn BatchView, index: usize, base: Value) -> Result<Outcome, MapError> {
-        let _ = base;
-        self.apply(batch, index)
+        let mut context = Context::new(&self.program, Some(batch), index, This::Message);
+        context.frame.root = base;
+        self.run(context)
     }
 
-    /// The value that the mapping gives for message `index`, for conditions and keys.
+    /// The value that the mapping gives for message `index`, for conditions and keys. A mapping that assigns nothing
+    /// gives [`Value::Nothing`].
     pub fn query(&self, batch: &dyn BatchView, index: usize) -> Result<Value, MapError> {
-        let _ = (batch, index);
-        Ok(Value::Null)
+        let mut context = Context::new(&self.program, Some(batch), index, This::Message);
+        context.frame.root_readable = !self.program.single_query;
+        run_steps(&self.program, &mut context)?;
+        Ok(context.frame.root)
+    }
+
+    /// The value that the mapping gives for a bare value, without any message. `calls` maps are running around it; a
+    /// mapping within a mapping weighs more than a map, because its text may come from a message.
+    pub(crate) fn query_value(&self, value: Value, calls: usize) -> Result<Value, MapError> {
+        let mut context = Context::new(&self.program, None, 0, This::Value(value));
+        context.calls = calls + MAX_CALLS / 50;
+        if context.calls > MAX_CALLS {
+            let message = "mappings run each other too deeply".to_owned();
+            return Err(MapError { line: 1, column: 1, message });
+        }
+        run_steps(&self.program, &mut context)?;
+        Ok(context.frame.root)
+    }
+
+    fn run(&self, mut context: Context<'_>) -> Result<Outcome, MapError> {
+        run_steps(&self.program, &mut context)?;
+        let root = match context.frame.root {
+            Value::Nothing => Root::Unchanged,
+            Value::Delete => Root::Deleted,
+            value => Root::Value(value),
+        };
+        Ok(Outcome { root, metadata: context.edits })
     }
 }

@@ -1,0 +1,147 @@
+//! Tree to nodes: names are resolved, calls checked against the table, constants folded.
+
+mod calls;
+mod queries;
+
+use std::collections::HashMap;
+
+use crate::Environment;
+use crate::run::{Context, Evaluated, Node, Program, Step, StepKind, This};
+use crate::syntax::place::{Fault, Span, line_column, nearest};
+use crate::syntax::tree::{self, Expr, Statement, StatementKind, Target};
+
+/// Compiles a parsed mapping; all faults are found in one pass.
+pub(crate) fn compile(env: &Environment, text: &str, tree: &tree::Program) -> (Program, Vec<Fault>) {
+    let mut compiler = Compiler { env, text, faults: Vec::new(), map_names: HashMap::new(), scope: Scope::default() };
+    for (index, (name, _)) in tree.maps.iter().enumerate() {
+        if compiler.map_names.insert(name.text.clone(), index).is_some() {
+            compiler.fault(Fault::new(name.span, format!("map `{}` is defined twice", name.text)));
+        }
+    }
+    let mut program = Program::default();
+    for (_, statements) in &tree.maps {
+        compiler.scope = Scope { in_map: true, ..Scope::default() };
+        let steps = compiler.block(statements);
+        program.maps.push(crate::run::Map { steps, slots: compiler.scope.slots });
+    }
+    compiler.scope = Scope::default();
+    program.steps = compiler.block(&tree.statements);
+    program.slots = compiler.scope.slots;
+    program.map_names = compiler.map_names;
+    program.single_query = tree.single_query;
+    (program, compiler.faults)
+}
+
+/// Compiles one query that stands alone. Its captured contexts get slots after the `slots` that are taken.
+pub(crate) fn compile_query(
+    env: &Environment,
+    text: &str,
+    query: &Expr,
+    slots: &mut usize,
+) -> Result<Node, Vec<Fault>> {
+    let scope = Scope { slots: *slots, ..Scope::default() };
+    let mut compiler = Compiler { env, text, faults: Vec::new(), map_names: HashMap::new(), scope };
+    let node = compiler.query(query);
+    *slots = compiler.scope.slots;
+    if compiler.faults.is_empty() { Ok(node) } else { Err(compiler.faults) }
+}
+
+struct Compiler<'t> {
+    env: &'t Environment,
+    text: &'t str,
+    faults: Vec<Fault>,
+    map_names: HashMap<Box<str>, usize>,
+    scope: Scope,
+}
+
+/// The names of one body.
+#[derive(Default)]
+struct Scope {
+    in_map: bool,
+    variables: HashMap<Box<str>, usize>,
+    /// Captured contexts, innermost last.
+    captures: Vec<(Box<str>, usize)>,
+    slots: usize,
+}
+
+impl Scope {
+    fn slot(&mut self) -> usize {
+        self.slots += 1;
+        self.slots - 1
+    }
+}
+
+impl Compiler<'_> {
+    fn fault(&mut self, fault: Fault) {
+        if self.faults.len() < crate::syntax::MAX_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+
+    fn block(&mut self, statements: &[Statement]) -> Box<[Step]> {
+        statements.iter().map(|statement| self.statement(statement)).collect()
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Step {
+        let (line, column) = line_column(self.text, statement.span.start as usize);
+        let kind = match &statement.kind {
+            StatementKind::Assign { target, value } => self.assignment(statement.span, target, value),
+            StatementKind::If { branches, otherwise } => StepKind::If {
+                branches: branches
+                    .iter()
+                    .map(|(condition, body)| (self.query(condition), self.block(body)))
+                    .collect(),
+                otherwise: self.block(otherwise),
+            },
+        };
+        Step { line, column, kind }
+    }
+
+    fn assignment(&mut self, span: Span, target: &Target, value: &Expr) -> StepKind {
+        let value = self.query(value);
+        match target {
+            Target::Root(path) => StepKind::Root { path: path.clone().into(), value },
+            Target::Meta(key) => {
+                if self.scope.in_map {
+                    self.fault(Fault::new(span, "metadata cannot be set within a map"));
+                }
+                StepKind::Meta { key: key.clone(), value }
+            }
+            Target::Variable(name) => {
+                let slot = match self.scope.variables.get(&name.text) {
+                    Some(slot) => *slot,
+                    None => {
+                        let slot = self.scope.slot();
+                        self.scope.variables.insert(name.text.clone(), slot);
+                        slot
+                    }
+                };
+                StepKind::Variable { slot, value }
+            }
+        }
+    }
+
+    /// Evaluates what needs no message; a failure is a fault of the text.
+    fn fold(&mut self, span: Span, node: &Node) -> Node {
+        let program = Program::default();
+        let mut context = Context::new(&program, None, 0, This::Missing);
+        let result: Evaluated = node.evaluate(&mut context);
+        result.map_or_else(
+            |failure| {
+                self.fault(Fault::new(span, failure.to_string()));
+                Node::Literal(crate::Value::Null)
+            },
+            Node::Literal,
+        )
+    }
+
+    /// A fault about an unknown name, with the nearest known one.
+    fn unknown<'k>(&mut self, span: Span, message: String, name: &str, known: impl Iterator<Item = &'k str>) {
+        let fault = Fault::new(span, message);
+        let fault = match nearest(name, known) {
+            Some(known) => fault.hint(format!("did you mean `{known}`?")),
+            None => fault,
+        };
+        self.fault(fault);
+    }
+}

@@ -1,0 +1,143 @@
+//! The arguments of a function or method, prepared as far as they are known.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use regex::Regex;
+
+use super::path::{self, Path};
+use super::{Context, Evaluated, Failure, Node};
+use crate::Value;
+
+/// One argument.
+#[derive(Debug)]
+pub(crate) enum Argument {
+    /// Left out, and without a default.
+    Missing,
+    /// Known when the mapping was compiled.
+    Fixed(Value),
+    /// A pattern known when the mapping was compiled.
+    Regex(Box<Regex>),
+    /// A dot path known when the mapping was compiled.
+    Path(Path),
+    /// The index of a map known when the mapping was compiled.
+    Map(usize),
+    /// A query that gives the argument, in the context of the call.
+    Dynamic(Node),
+    /// A query that the method runs itself, on a context of its choice.
+    Query(Node),
+}
+
+/// All arguments of a call, and what the call remembers from run to run.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) items: Box<[Argument]>,
+    pub(crate) memory: Memory,
+}
+
+/// What one call site remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) counter: Mutex<Option<i64>>,
+    pub(crate) random: Mutex<Option<StdRng>>,
+}
+
+impl Arguments {
+    pub(crate) fn is_given(&self, index: usize) -> bool {
+        !matches!(self.items.get(index), None | Some(Argument::Missing))
+    }
+
+    /// The argument; null when it was left out.
+    pub(crate) fn value(&self, context: &mut Context<'_>, index: usize) -> Evaluated {
+        match self.items.get(index) {
+            Some(Argument::Fixed(value)) => Ok(value.clone()),
+            Some(Argument::Dynamic(node) | Argument::Query(node)) => node.evaluate(context),
+            Some(Argument::Regex(regex)) => Ok(Value::from(regex.as_str())),
+            Some(Argument::Path(path)) => Ok(Value::from(path::join(path))),
+            Some(Argument::Map(_) | Argument::Missing) | None => Ok(Value::Null),
+        }
+    }
+
+    /// All arguments from `start` on.
+    pub(crate) fn rest(&self, context: &mut Context<'_>, start: usize) -> Evaluated<Vec<Value>> {
+        (start..self.items.len()).map(|index| self.value(context, index)).collect()
+    }
+
+    fn typed<T>(
+        &self,
+        context: &mut Context<'_>,
+        index: usize,
+        expected: &'static str,
+        convert: impl FnOnce(&Value) -> Option<T>,
+    ) -> Evaluated<T> {
+        let value = self.value(context, index)?;
+        convert(&value).ok_or_else(|| {
+            let failure = Failure::expected(expected, &value);
+            match self.items.get(index) {
+                Some(Argument::Dynamic(node)) => failure.from_node(node),
+                _ => failure,
+            }
+        })
+    }
+
+    pub(crate) fn text(&self, context: &mut Context<'_>, index: usize) -> Evaluated<Arc<str>> {
+        self.typed(context, index, "string", |value| match value {
+            Value::String(text) => Some(Arc::clone(text)),
+            Value::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Arc::from),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn integer(&self, context: &mut Context<'_>, index: usize) -> Evaluated<i64> {
+        self.typed(context, index, "integer", |value| match value {
+            Value::Int(number) => Some(*number),
+            Value::Float(number) if number.fract() == 0.0 => Some(*number as i64),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn boolean(&self, context: &mut Context<'_>, index: usize) -> Evaluated<bool> {
+        self.typed(context, index, "bool", Value::as_bool)
+    }
+
+    pub(crate) fn path<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, [Box<str>]>> {
+        match self.items.get(index) {
+            Some(Argument::Path(path)) => Ok(Cow::Borrowed(path)),
+            _ => path::split(&self.text(context, index)?).map(|path| Cow::Owned(path.into())).map_err(Failure::new),
+        }
+    }
+
+    pub(crate) fn regex<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, Regex>> {
+        match self.items.get(index) {
+            Some(Argument::Regex(regex)) => Ok(Cow::Borrowed(regex)),
+            _ => compile_regex(&self.text(context, index)?).map(Cow::Owned).map_err(Failure::new),
+        }
+    }
+
+    /// Runs a query argument with `this` being `value`.
+    pub(crate) fn query(&self, context: &mut Context<'_>, index: usize, value: Value) -> Evaluated {
+        match self.items.get(index) {
+            Some(Argument::Query(node)) => context.with_this(value, |context| node.evaluate(context)),
+            _ => self.value(context, index),
+        }
+    }
+
+    /// Runs a query argument that must give a bool.
+    pub(crate) fn test(&self, context: &mut Context<'_>, index: usize, value: Value) -> Evaluated<bool> {
+        match self.query(context, index, value)? {
+            Value::Bool(value) => Ok(value),
+            other => Err(Failure::expected("bool", &other)),
+        }
+    }
+}
+
+/// Compiles a pattern; its size is limited, and matching takes linear time.
+pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|error| {
+        let why = error.to_string();
+        let why = why.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
+        format!("failed to compile regular expression `{pattern}`: {why}")
+    })
+}

@@ -1,0 +1,19 @@
+//! Running a compiled mapping: nodes, the state they run in, and what can go wrong.
+
+mod arithmetic;
+mod block;
+pub(crate) mod arguments;
+pub(crate) mod context;
+mod evaluate;
+pub(crate) mod failure;
+pub(crate) mod node;
+pub(crate) mod path;
+mod slice;
+
+pub(crate) use arguments::{Argument, Arguments};
+pub(crate) use arithmetic::{negate, not, operate, truth};
+pub(crate) use block::{MAX_CALLS, Map, Program, Step, StepKind, apply_map, run_steps, with_stack};
+pub(crate) use context::{Context, Frame, This};
+pub(crate) use failure::{Evaluated, Failure};
+pub(crate) use node::{Case, Node};
+pub(crate) use slice::element;

@@ -1,0 +1,5 @@
+//! arrays
+
+use super::Spec;
+
+pub(crate) static TABLE: &[Spec] = &[];

@@ -1,0 +1,5 @@
+//! encoding
+
+use super::Spec;
+
+pub(crate) static TABLE: &[Spec] = &[];

@@ -1,0 +1,5 @@
+//! numbers
+
+use super::Spec;
+
+pub(crate) static TABLE: &[Spec] = &[];

@@ -1,0 +1,5 @@
+//! objects
+
+use super::Spec;
+
+pub(crate) static TABLE: &[Spec] = &[];

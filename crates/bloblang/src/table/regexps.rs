@@ -1,0 +1,5 @@
+//! regexps
+
+use super::Spec;
+
+pub(crate) static TABLE: &[Spec] = &[];

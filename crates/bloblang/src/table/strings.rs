@@ -1,0 +1,5 @@
+//! strings
+
+use super::Spec;
+
+pub(crate) static TABLE: &[Spec] = &[];
