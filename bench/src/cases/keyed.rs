@@ -1,0 +1,46 @@
+//! The price of guarding: token, rate limit, quota and record, beside the same gate without them.
+
+use crate::Settings;
+use crate::compare::alternate;
+use crate::gate::Setup;
+use crate::report::{Bound, Report};
+use crate::upstream::Upstream;
+use std::io;
+
+const CASE: &str = "guards, 60 B";
+
+pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
+    let upstream = Upstream::start()?;
+    // Two processes, so that what a record costs later, in the background, is not charged to runs without records.
+    let start = |name: &str, records: bool| {
+        let setup = Setup::new(name, records)?;
+        setup.proxy("open", false, upstream.address())?;
+        setup.proxy("guarded", true, upstream.address())?;
+        setup.start(&settings.gate, settings.gate_core)
+    };
+    let (plain, recording) = (start("plain", false)?, start("recording", true)?);
+    let mut contenders = Vec::new();
+    for (gate, open, guarded) in [
+        (&plain, "keyless", "token + rate limit + quota"),
+        (&recording, "keyless + record", "token + rate limit + quota + record"),
+    ] {
+        let keys = gate.keys("guarded", settings.connections)?;
+        let with_key = |key: &String| gate.get("guarded", "60", &[("authorization", key)]);
+        let requests = [vec![gate.get("open", "60", &[])], keys.iter().map(with_key).collect()];
+        for (name, requests) in [open, guarded].into_iter().zip(requests) {
+            contenders.push(gate.contender(name, requests));
+        }
+    }
+    let measured = alternate(CASE, &contenders, &upstream, settings, report)?;
+    if let [keyless, .., all] = measured.as_slice() {
+        keyless.report(report, CASE, None);
+        measured[1..].iter().for_each(|other| other.report(report, CASE, Some(keyless)));
+        report.target(
+            "token + rate limit + quota + record: CPU / keyless",
+            all.ratio(keyless),
+            2,
+            Bound::AtMost(1.25),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! What is measured, one file for each subcommand.
+
+pub(crate) mod apis;
+pub(crate) mod keyed;
+pub(crate) mod proxy;
+pub(crate) mod sse;

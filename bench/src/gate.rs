@@ -1,0 +1,193 @@
+//! The gate under test: its configuration, its definitions, its admin API.
+
+use crate::compare::Contender;
+use crate::http::{self, invalid};
+use crate::process::{Folder, Launch, Process, free_port};
+use serde_json::{Value, json};
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const SECRET: &str = "bench-admin-secret";
+const ORGANISATION: &str = "bench";
+/// Far beyond what any run sends: limits are counted, never reached.
+const PLENTY: u64 = 1_000_000_000_000;
+
+/// A gate that is being set up: a folder with definitions.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    folder: Folder,
+    name: String,
+    records: bool,
+}
+
+/// A running gate that says it is ready.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+    /// From the start of the process until `/ready` answered 200.
+    pub(crate) start_time: Duration,
+    _folder: Folder,
+}
+
+impl Setup {
+    /// `name` must be unique among the gates that live at one time. `records`: one analytics record per exchange.
+    pub(crate) fn new(name: &str, records: bool) -> io::Result<Setup> {
+        let folder = Folder::create(name)?;
+        fs::create_dir(folder.path().join("apps"))?;
+        fs::create_dir(folder.path().join("policies"))?;
+        Ok(Setup { folder, name: name.to_owned(), records })
+    }
+
+    /// An API at `/ID/` in the classic format, proxied to `upstream` with the listen path stripped.
+    pub(crate) fn proxy(&self, id: &str, keyed: bool, upstream: SocketAddr) -> io::Result<()> {
+        self.write(&format!("{id}.json"), &classic(id, keyed, upstream))
+    }
+
+    /// A keyless event API at `/ID/` in the OAS format.
+    pub(crate) fn stream(&self, id: &str, stream: Value) -> io::Result<()> {
+        let mut projection = classic(id, false, SocketAddr::from(([127, 0, 0, 1], 9)));
+        projection["is_oas"] = json!(true);
+        self.write(&format!("{id}.json"), &projection)?;
+        let document = json!({
+            "openapi": "3.0.3",
+            "info": {"title": id, "version": "1"},
+            "paths": {},
+            "x-tyk-api-gateway": {
+                "info": {"id": id, "orgId": ORGANISATION, "name": id, "state": {"active": true}},
+                "upstream": {"url": "http://127.0.0.1:9/"},
+                "server": {"listenPath": {"value": format!("/{id}/"), "strip": true}},
+            },
+            "x-tyk-streaming": {"streams": {id: stream}},
+        });
+        self.write(&format!("{id}-oas.json"), &document)
+    }
+
+    fn write(&self, file: &str, document: &Value) -> io::Result<()> {
+        fs::write(self.folder.path().join("apps").join(file), document.to_string())
+    }
+
+    /// Starts the gate on one core and waits until it is ready.
+    pub(crate) fn start(self, program: &Path, core: usize) -> io::Result<Gate> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let folder = self.folder.path();
+        let file = folder.join("gate.conf");
+        let configuration = json!({
+            "listen_address": "127.0.0.1",
+            "listen_port": address.port(),
+            "secret": SECRET,
+            "app_path": folder.join("apps"),
+            "policies": {"policy_path": folder.join("policies")},
+            "storage": {"type": "embedded"},
+            "enable_analytics": self.records,
+            "streaming": {"enabled": true},
+        });
+        fs::write(&file, format!("{configuration:#}"))?;
+        let file = file.display().to_string();
+        let started = Instant::now();
+        let mut process = Process::start(Launch {
+            name: &self.name,
+            program,
+            arguments: &["run", "--conf", &file],
+            core,
+            folder,
+            stdin: Stdio::null(),
+        })?;
+        wait_for(&mut process, address, "/ready", Duration::from_secs(60))?;
+        Ok(Gate { process, address, start_time: started.elapsed(), _folder: self.folder })
+    }
+}
+
+impl Gate {
+    /// Makes keys with a rate and a quota for one API.
+    pub(crate) fn keys(&self, api: &str, count: usize) -> io::Result<Vec<String>> {
+        let session = json!({
+            "org_id": ORGANISATION,
+            "rate": 1_000_000,
+            "per": 1,
+            "quota_max": PLENTY,
+            "quota_remaining": PLENTY,
+            "quota_renewal_rate": 3600,
+            "access_rights": {api: {"api_id": api, "api_name": api, "versions": ["Default"]}},
+        })
+        .to_string();
+        let headers = [("x-tyk-authorization", SECRET), ("content-type", "application/json")];
+        (0..count)
+            .map(|_| {
+                let timeout = Duration::from_secs(10);
+                let (status, body) =
+                    http::exchange(self.address, "POST", "/tyk/keys", &headers, &session, timeout)?;
+                let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+                match answer["key"].as_str() {
+                    Some(key) if status == 200 => Ok(key.to_owned()),
+                    _ => Err(invalid(format!("POST /tyk/keys answered {status}: {body}"))),
+                }
+            })
+            .collect()
+    }
+
+    /// This gate under a name in a comparison.
+    pub(crate) fn contender<'a>(&'a self, name: &'a str, requests: Vec<Vec<u8>>) -> Contender<'a> {
+        Contender { name, process: &self.process, address: self.address, requests }
+    }
+
+    /// The bytes of a GET request to an API.
+    pub(crate) fn get(&self, api: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+        http::render("GET", &format!("/{api}/{path}"), self.address, headers, "").into_bytes()
+    }
+}
+
+fn classic(id: &str, keyed: bool, upstream: SocketAddr) -> Value {
+    json!({
+        "api_id": id,
+        "org_id": ORGANISATION,
+        "name": id,
+        "active": true,
+        "use_keyless": !keyed,
+        "use_standard_auth": keyed,
+        "auth": {"auth_header_name": "Authorization"},
+        "version_data": {
+            "not_versioned": true,
+            "versions": {"Default": {"name": "Default", "use_extended_paths": true}},
+        },
+        "proxy": {
+            "listen_path": format!("/{id}/"),
+            "target_url": format!("http://{upstream}/"),
+            "strip_listen_path": true,
+        },
+    })
+}
+
+/// Asks again and again until the answer is 200; an error when the process ends or the time is up.
+pub(crate) fn wait_for(
+    process: &mut Process,
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> io::Result<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let last = http::exchange(address, "GET", path, &[], "", Duration::from_secs(2));
+        if matches!(last, Ok((200, _))) {
+            return Ok(());
+        }
+        process.alive()?;
+        if Instant::now() > deadline {
+            let log = process.log_end();
+            return Err(invalid(format!(
+                "{path} did not answer 200 within {limit:?} but {last:?}; the log ends:\n{log}"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The release build of the gate, beside which this program was built.
+pub(crate) fn default_program() -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("sluicegate")));
+    beside.unwrap_or_else(|| PathBuf::from("target/release/sluicegate"))
+}
