@@ -121,7 +121,7 @@ pub struct Target {
     pub host: Box<str>,
     /// Port, the scheme's default when none was written.
     pub port: u16,
-    /// `host[:port]` as it goes into the Host header (a default port left out).
+    /// `host[:port]` as written, lower case: what goes into the Host header.
     pub authority: Box<str>,
     /// Path, percent-encoded as written; empty or starts with `/`.
     pub path: Box<str>,

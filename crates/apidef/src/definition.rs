@@ -1,7 +1,8 @@
 //! A definition: the model, the text it came from, and what was noticed on the way.
 
-use crate::Api;
-use document::Fault;
+use crate::{Api, classic, keys, oas};
+use document::{Document, Fault, Format};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Which format a definition was written in.
@@ -24,36 +25,142 @@ pub struct Definition {
     pub text: Arc<str>,
     /// Of `text`: equal content, equal digest.
     pub digest: u64,
-    /// What is kept without effect, or surprises.
+    /// What is kept without effect, or surprises; each with its place in the text as it was given.
     pub warnings: Vec<Fault>,
 }
 
 impl Definition {
     /// Reads either format, told apart by `openapi` and `x-tyk-api-gateway`.
     pub fn parse(text: &str) -> Result<Definition, Vec<Fault>> {
-        Self::parse_classic(text)
+        let document = read(text)?;
+        let is_oas = |key| document.value().get(key).is_some();
+        let source = if is_oas("openapi") || is_oas(oas::EXTENSION) || is_oas(oas::STREAMING) {
+            Source::Oas
+        } else {
+            Source::Classic
+        };
+        Self::build(&document, source)
     }
 
-    /// Reads a classic definition. Every fault has a pointer and a place.
+    /// Reads a classic definition (contract 2). Every fault has a pointer and a place.
     pub fn parse_classic(text: &str) -> Result<Definition, Vec<Fault>> {
-        let _ = text;
-        Err(vec![Fault::error("", "not built yet")])
+        Self::build(&read(text)?, Source::Classic)
     }
 
-    /// Reads an OpenAPI definition. Every fault has a pointer and a place.
+    /// Reads an OpenAPI definition (contract 3). Every fault has a pointer and a place.
     pub fn parse_oas(text: &str) -> Result<Definition, Vec<Fault>> {
-        let _ = text;
-        Err(vec![Fault::error("", "not built yet")])
+        Self::build(&read(text)?, Source::Oas)
     }
 
-    /// The classic projection (contract 3.2).
-    pub fn classic(&self) -> serde_json::Value {
-        serde_json::Value::Null
+    fn build(document: &Document, source: Source) -> Result<Definition, Vec<Fault>> {
+        let mut faults = document.repeated_keys();
+        let api = match source {
+            Source::Classic => classic::read(document.value(), &mut faults),
+            Source::Oas => oas::read(document.value(), &mut faults),
+        };
+        document.locate(&mut faults);
+        // A wrong type is noticed by the table and by who reads the value.
+        faults.sort_by_cached_key(|fault| {
+            (!fault.is_error(), fault.place.map(|place| (place.line, place.column)), fault.pointer.clone())
+        });
+        faults.dedup_by(|a, b| a.pointer == b.pointer && a.message == b.message);
+        match api {
+            Some(api) if !faults.iter().any(Fault::is_error) => {
+                let text: Arc<str> = compact(document.text()).into();
+                let (digest, _) = keys::murmur3_x64_128(text.as_bytes());
+                faults.shrink_to_fit();
+                Ok(Definition { api: Arc::new(api), source, text, digest, warnings: faults })
+            }
+            _ => Err(faults),
+        }
+    }
+
+    /// The classic projection (contract 3.2): of a classic definition itself, of an OpenAPI one what is acted on.
+    pub fn classic(&self) -> Value {
+        match self.source {
+            // The text was read before; were it not JSON, this would be null.
+            Source::Classic => serde_json::from_str(&self.text).unwrap_or_default(),
+            Source::Oas => classic::write(&self.api),
+        }
     }
 }
 
-/// Gives a definition an identity if it has none: what creating without one means (contract 2.1 `api_id`).
+fn read(text: &str) -> Result<Document, Vec<Fault>> {
+    Document::parse(text, Format::Json).map_err(|fault| vec![fault])
+}
+
+/// Gives a definition an identity if it has none, as creating without one does (contract 2.1 `api_id`).
+///
+/// Returns the text unchanged when it has one. The text may then still be refused by [`Definition::parse`].
 pub fn with_id(text: &str, id: &str) -> Result<String, Vec<Fault>> {
-    let _ = id;
-    Ok(text.to_owned())
+    let mut value = read(text)?.into_value();
+    let (holder, key) = if value.get("openapi").is_some() || value.get(oas::EXTENSION).is_some() {
+        (value.pointer_mut("/x-tyk-api-gateway/info"), "id")
+    } else {
+        (Some(&mut value), "api_id")
+    };
+    let Some(holder) = holder.and_then(Value::as_object_mut) else { return Ok(text.to_owned()) };
+    match holder.get(key) {
+        None | Some(Value::Null) => {}
+        Some(Value::String(id)) if id.is_empty() => {}
+        Some(_) => return Ok(text.to_owned()),
+    }
+    holder.insert(key.to_owned(), Value::from(id));
+    Ok(value.to_string())
+}
+
+/// JSON without the white space between its tokens. `text` was read before.
+fn compact(text: &str) -> String {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut out = String::with_capacity(text.len());
+    let (mut start, mut in_string, mut escaped) = (0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+        } else if byte == b'"' {
+            in_string = true;
+        } else if byte.is_ascii_whitespace() {
+            out.push_str(&text[start..at]);
+            start = at + 1;
+        }
+    }
+    out.push_str(&text[start..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_text_keeps_strings_and_numbers() {
+        assert_eq!(
+            compact(" { \"a b\" : [ 1.50 ,\n \" \\\" x\\\\\" , é1 ] }\n"),
+            "{\"a b\":[1.50,\" \\\" x\\\\\",é1]}"
+        );
+    }
+
+    #[test]
+    fn an_identity_is_given_once() {
+        let cases = [
+            (r#"{"name":"n"}"#, r#"{"name":"n","api_id":"new"}"#),
+            (r#"{"api_id":"","b":1.50}"#, r#"{"api_id":"new","b":1.5}"#),
+            (r#"{ "api_id": "old" }"#, r#"{ "api_id": "old" }"#),
+            (
+                r#"{"openapi":"3.0.3","x-tyk-api-gateway":{"info":{"name":"n"}}}"#,
+                r#"{"openapi":"3.0.3","x-tyk-api-gateway":{"info":{"name":"n","id":"new"}}}"#,
+            ),
+            (r#"{"openapi":"3.0.3"}"#, r#"{"openapi":"3.0.3"}"#),
+            (r#"[]"#, r#"[]"#),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(with_id(text, "new").as_deref(), Ok(expected), "{text}");
+        }
+        assert!(with_id("{", "new").is_err());
+    }
 }

@@ -1,0 +1,267 @@
+//! Classic definition -> model.
+
+use super::table;
+use crate::fields::{LEFT_OPEN, check, in_use};
+use crate::place;
+use crate::section::Section;
+use crate::{Api, ApiLimits, Auth, Backend, Rate, Target, TokenSources, Upstream, UpstreamTls};
+use document::Fault;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The model of a classic definition; its faults tell whether it holds.
+pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
+    let root = Section::root(value, faults);
+    check(table::ROOT, root.object?, "", faults);
+
+    let id = identity(&root, "api_id", faults);
+    let proxy = root.section("proxy", faults);
+    let timeout = version(&root, faults);
+    providers(&root, faults);
+    protocol(&root, faults);
+
+    let listen_path = match proxy.text("listen_path", faults) {
+        "" => {
+            faults.push(Fault::error(
+                proxy.at("listen_path"),
+                "`listen_path` is missing: where does the API listen?",
+            ));
+            "/".into()
+        }
+        written => place::listen_path(written).unwrap_or_else(|why| {
+            faults.push(Fault::error(proxy.at("listen_path"), why));
+            "/".into()
+        }),
+    };
+    let target = target(&proxy, "target_url", faults);
+    let transport = proxy.section("transport", faults);
+    let upstream = Upstream {
+        preserve_host: proxy.flag("preserve_host_header", faults),
+        keep_trailing_slash: proxy.flag("disable_strip_slash", faults),
+        timeout,
+        tls: UpstreamTls { insecure_skip_verify: transport.flag("ssl_insecure_skip_verify", faults) },
+        target: target?,
+    };
+    let domain_off = root.flag("domain_disabled", faults);
+    let tags_off = root.flag("tags_disabled", faults);
+    Some(Api {
+        id,
+        org_id: root.text("org_id", faults).into(),
+        name: root.text("name", faults).into(),
+        internal: root.flag("internal", faults),
+        active: root.flag("active", faults),
+        domain: domain(&root, "domain", faults).filter(|_| !domain_off),
+        listen_path,
+        strip_listen_path: proxy.flag("strip_listen_path", faults),
+        auth: auth(&root, faults),
+        strip_auth_data: root.flag("strip_auth_data", faults),
+        backend: Backend::Upstream(upstream),
+        limits: limits(&root, faults),
+        session_lifetime: root.seconds("session_lifetime", faults),
+        lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
+        do_not_track: root.flag("do_not_track", faults),
+        tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
+        dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
+    })
+}
+
+/// The API's id: required, and safe as the name of a file (contract 2.1).
+pub(crate) fn identity(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Box<str> {
+    let id = holder.text(key, faults);
+    if id.is_empty() {
+        if holder.get(key).is_none_or(Value::is_string) {
+            faults.push(Fault::error(
+                holder.at(key),
+                format!("`{key}` is missing: every API needs an id of its own"),
+            ));
+        }
+    } else if matches!(id, "." | "..") || id.contains(|c: char| matches!(c, '/' | '\\') || c.is_control()) {
+        faults.push(
+            Fault::error(holder.at(key), format!("`{key}` must be usable as the name of a file"))
+                .hint("use letters, digits, `-`, `_` and `.`"),
+        );
+    }
+    id.into()
+}
+
+pub(crate) fn target(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Option<Target> {
+    match holder.text(key, faults) {
+        "" => {
+            if holder.get(key).is_none_or(Value::is_string) {
+                faults
+                    .push(Fault::error(holder.at(key), format!("`{key}` is missing: where do requests go?")));
+            }
+            None
+        }
+        url => Target::parse(url)
+            .map_err(|why| faults.push(Fault::error(holder.at(key), format!("the target URL {why}"))))
+            .ok(),
+    }
+}
+
+pub(crate) fn domain(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Option<Box<str>> {
+    let written = holder.text(key, faults);
+    if written.is_empty() {
+        return None;
+    }
+    place::domain(written).map_err(|why| faults.push(Fault::error(holder.at(key), why))).ok()
+}
+
+fn auth(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
+    let standard = root.flag("use_standard_auth", faults);
+    if root.flag("use_keyless", faults) {
+        if standard {
+            faults.push(Fault::warning(
+                root.at("use_standard_auth"),
+                "`use_keyless` is on as well, so the API is open",
+            ));
+        }
+        return Auth::Keyless;
+    }
+    let configs = root.section("auth_configs", faults);
+    let mut config = configs.section("authToken", faults);
+    if !config.exists() {
+        config = root.section("auth", faults);
+    }
+    let header = match config.text("auth_header_name", faults) {
+        "" => "authorization".into(),
+        name => name.to_ascii_lowercase().into_boxed_str(),
+    };
+    let sources = TokenSources {
+        // Without names of their own the others use the header's.
+        query: named(&config, "use_param", "param_name", &header, faults),
+        cookie: named(&config, "use_cookie", "cookie_name", &header, faults),
+        header: if config.flag("disable_header", faults) { None } else { Some(header) },
+    };
+    if sources.header.is_none() && sources.query.is_none() && sources.cookie.is_none() {
+        // Contract 2.8.
+        faults.push(Fault::error(
+            config.pointer,
+            "all auth sources are disabled for authToken, at least one of header/cookie/query must be enabled",
+        ));
+    }
+    Auth::Token(sources)
+}
+
+fn named(
+    config: &Section<'_>,
+    switch: &str,
+    key: &str,
+    default: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Box<str>> {
+    let name = config.text(key, faults);
+    let on = config.flag(switch, faults);
+    on.then(|| if name.is_empty() { default } else { name }.into())
+}
+
+fn limits(root: &Section<'_>, faults: &mut Vec<Fault>) -> ApiLimits {
+    let global = root.section("global_rate_limit", faults);
+    let disabled = global.flag("disabled", faults);
+    let requests = global.number("rate", faults);
+    let per = global.seconds("per", faults);
+    ApiLimits {
+        rate_limit_disabled: root.flag("disable_rate_limit", faults),
+        quota_disabled: root.flag("disable_quota", faults),
+        global: rate(!disabled, requests, per, &global, faults),
+    }
+}
+
+/// A rate that is on needs both its numbers: half a rate would silently be none.
+pub(crate) fn rate(
+    on: bool,
+    requests: f64,
+    per: Option<Duration>,
+    at: &Section<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Rate> {
+    if !on || (requests == 0.0 && per.is_none()) {
+        return None;
+    }
+    match per {
+        Some(per) if requests > 0.0 => Some(Rate { requests, per }),
+        _ => {
+            faults.push(
+                Fault::error(at.pointer.clone(), "a rate limit needs `rate` and `per`, both above 0")
+                    .hint("switch it off if no limit is meant"),
+            );
+            None
+        }
+    }
+}
+
+/// What the one version of an API that has no versions says; returns its timeout.
+fn version(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Duration> {
+    let data = root.section("version_data", faults);
+    let not_versioned = data.flag("not_versioned", faults);
+    let versions = data.section("versions", faults);
+    let entries = versions.object?;
+    if !not_versioned && !entries.is_empty() {
+        faults.push(
+            Fault::error(data.at("not_versioned"), format!("API versions are {LEFT_OPEN}"))
+                .hint("set `not_versioned` to true if the API has only one version"),
+        );
+    }
+    let mut timeout = None;
+    for name in entries.keys() {
+        let version = versions.section(name, faults);
+        let text = version.text("global_enforce_timeout", faults);
+        if text.starts_with('-') {
+            // Contract 2.8.
+            faults.push(Fault::error(version.at("global_enforce_timeout"), "invalid global timeout value"));
+        } else if let Some(limit) = version.duration("global_enforce_timeout", faults)
+            && !version.flag("global_enforce_timeout_disabled", faults)
+        {
+            timeout.get_or_insert(limit);
+        }
+    }
+    timeout
+}
+
+fn providers(root: &Section<'_>, faults: &mut Vec<Fault>) {
+    for key in ["auth_provider", "session_provider"] {
+        let provider = root.section(key, faults);
+        for part in ["name", "storage_engine"] {
+            let named = provider.text(part, faults);
+            if !matches!(named, "" | "default" | "redis") {
+                let message = format!("the provider `{named}` is {LEFT_OPEN}");
+                faults.push(Fault::error(provider.at(part), message));
+            }
+        }
+    }
+    // Contract 2.8: a bad address is worth telling even though the list itself is refused.
+    for key in ["allowed_ips", "blacklisted_ips"] {
+        if root.get("ip_access_control_disabled").is_some_and(in_use) {
+            continue;
+        }
+        for (index, text) in root.texts(key, faults).iter().enumerate() {
+            if !is_network(text) {
+                let at = document::pointer_join(&root.at(key), &index.to_string());
+                faults.push(Fault::error(at, format!("invalid IP/CIDR \"{text}\"")));
+            }
+        }
+    }
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
+}
+
+fn protocol(root: &Section<'_>, faults: &mut Vec<Fault>) {
+    match root.text("protocol", faults) {
+        "" | "http" => {}
+        other => faults.push(
+            Fault::error(
+                root.at("protocol"),
+                format!("the listener protocol `{other}` is not supported yet"),
+            )
+            .hint("leave `protocol` empty to listen on the gateway's own port"),
+        ),
+    }
+}

@@ -1,0 +1,70 @@
+//! Model -> classic definition: what the gateway acts on, under the names that classic clients read (contract 3.2).
+
+use crate::{Api, Auth, Backend};
+use serde_json::{Value, json};
+
+/// The classic projection of an API that was defined in OpenAPI.
+pub(crate) fn write(api: &Api) -> Value {
+    let token = match &api.auth {
+        Auth::Keyless => None,
+        Auth::Token(sources) => Some(sources),
+    };
+    let auth_configs = token.map_or_else(
+        || json!({}),
+        |sources| {
+            json!({"authToken": {
+                "auth_header_name": sources.header,
+                "disable_header": sources.header.is_none(),
+                "use_param": sources.query.is_some(),
+                "param_name": sources.query.as_deref().unwrap_or_default(),
+                "use_cookie": sources.cookie.is_some(),
+                "cookie_name": sources.cookie.as_deref().unwrap_or_default(),
+            }})
+        },
+    );
+    let mut proxy = json!({
+        "listen_path": api.listen_path,
+        "target_url": "",
+        "strip_listen_path": api.strip_listen_path,
+    });
+    let mut version = json!({"name": "", "expires": "", "use_extended_paths": true, "extended_paths": {}});
+    if let Backend::Upstream(upstream) = &api.backend {
+        proxy["target_url"] = upstream.target.to_string().into();
+        proxy["preserve_host_header"] = upstream.preserve_host.into();
+        proxy["disable_strip_slash"] = upstream.keep_trailing_slash.into();
+        proxy["transport"] = json!({"ssl_insecure_skip_verify": upstream.tls.insecure_skip_verify});
+        if let Some(timeout) = upstream.timeout {
+            version["global_enforce_timeout"] = format!("{}ms", timeout.as_millis()).into();
+        }
+    }
+    let limit = api.limits.global;
+    json!({
+        "api_id": api.id,
+        "org_id": api.org_id,
+        "name": api.name,
+        "active": api.active,
+        "internal": api.internal,
+        "is_oas": true,
+        "use_keyless": token.is_none(),
+        "use_standard_auth": token.is_some(),
+        "auth_configs": auth_configs,
+        "strip_auth_data": api.strip_auth_data,
+        "proxy": proxy,
+        "domain": api.domain.as_deref().unwrap_or_default(),
+        "domain_disabled": api.domain.is_none(),
+        "tags": api.tags,
+        "tags_disabled": api.tags.is_empty(),
+        "disable_rate_limit": api.limits.rate_limit_disabled,
+        "disable_quota": api.limits.quota_disabled,
+        "global_rate_limit": {
+            "disabled": limit.is_none(),
+            "rate": limit.map_or(0.0, |rate| rate.requests),
+            "per": limit.map_or(0.0, |rate| rate.per.as_secs_f64()),
+        },
+        "session_lifetime": api.session_lifetime.map_or(0, |lifetime| lifetime.as_secs()),
+        "session_lifetime_respects_key_expiration": api.lifetime_respects_expiry,
+        "dont_set_quota_on_create": api.dont_set_quota_on_create,
+        "do_not_track": api.do_not_track,
+        "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
+    })
+}

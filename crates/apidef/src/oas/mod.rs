@@ -1,0 +1,12 @@
+//! OpenAPI definitions with `x-tyk-api-gateway` and `x-tyk-streaming` (contract 3): read into the model.
+
+mod auth;
+mod read;
+pub(crate) mod table;
+
+pub(crate) use read::read;
+
+/// The extension that makes an OpenAPI document a definition.
+pub(crate) const EXTENSION: &str = "x-tyk-api-gateway";
+/// The extension that puts streams behind it.
+pub(crate) const STREAMING: &str = "x-tyk-streaming";

@@ -1,0 +1,198 @@
+//! OpenAPI definition -> model.
+
+use super::{EXTENSION, STREAMING, auth, table};
+use crate::classic::{domain, identity, rate, target};
+use crate::fields::check;
+use crate::place;
+use crate::section::Section;
+use crate::{Api, ApiLimits, Backend, Streams, Upstream, UpstreamTls};
+use document::Fault;
+use serde_json::Value;
+
+/// The model of an OpenAPI definition; its faults tell whether it holds.
+pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
+    let root = Section::root(value, faults);
+    check(table::ROOT, root.object?, "", faults);
+    openapi(&root, faults);
+
+    let extension = root.section(EXTENSION, faults);
+    if !extension.exists() && root.get(EXTENSION).is_none() {
+        faults.push(
+            Fault::error(root.at(EXTENSION), format!("`{EXTENSION}` is missing"))
+                .hint("add it with `info`, `upstream` and `server`, so that the gate knows where the API listens and sends"),
+        );
+        return None;
+    }
+    let streams = streams(&root, faults);
+    let info = required(&extension, "info", faults);
+    let server = required(&extension, "server", faults);
+    let id = if info.exists() { identity(&info, "id", faults) } else { Box::default() };
+    let state = info.section("state", faults);
+    let global = extension.section("middleware", faults).section("global", faults);
+    let authentication = server.section("authentication", faults);
+    let (lifetime, respects_expiry) = lifetime(&authentication, faults);
+    let listen = server.section("listenPath", faults);
+    let protocol = server.text("protocol", faults);
+    if !matches!(protocol, "" | "http") {
+        faults.push(
+            Fault::error(
+                server.at("protocol"),
+                format!("the listener protocol `{protocol}` is not supported yet"),
+            )
+            .hint("leave `protocol` empty to listen on the gateway's own port"),
+        );
+    }
+    let upstream = if streams.is_some() {
+        extension.section("upstream", faults)
+    } else {
+        required(&extension, "upstream", faults)
+    };
+    let global_rate = global_rate(&upstream, faults);
+    let backend = match streams {
+        Some(streams) => Some(Backend::Streams(streams)),
+        None => proxied(&upstream, faults).map(Backend::Upstream),
+    };
+    let traffic_logs = global.section("trafficLogs", faults);
+    let tags = server.section("gatewayTags", faults);
+    let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
+    Some(Api {
+        id,
+        org_id: info.text("orgId", faults).into(),
+        name: info.text("name", faults).into(),
+        internal: state.flag("internal", faults),
+        active: state.flag("active", faults),
+        domain: custom_domain(&server, faults),
+        listen_path: listen_path(&server, &listen, faults),
+        strip_listen_path: listen.flag("strip", faults),
+        auth: auth::read(&root, &authentication, faults),
+        strip_auth_data: authentication.flag("stripAuthorizationData", faults),
+        backend: backend?,
+        limits: ApiLimits {
+            rate_limit_disabled: global.flag("skipRateLimit", faults),
+            quota_disabled: global.flag("skipQuota", faults),
+            global: global_rate,
+        },
+        session_lifetime: lifetime,
+        lifetime_respects_expiry: respects_expiry,
+        do_not_track: traffic_logs.exists() && !traffic_logs.flag("enabled", faults),
+        tags,
+        dont_set_quota_on_create: global.flag("skipQuotaReset", faults),
+    })
+}
+
+fn openapi(root: &Section<'_>, faults: &mut Vec<Fault>) {
+    let version = root.text("openapi", faults);
+    if version.is_empty() {
+        if root.get("openapi").is_none_or(Value::is_string) {
+            faults.push(
+                Fault::error(root.at("openapi"), "`openapi` is missing").hint("write \"openapi\": \"3.0.3\""),
+            );
+        }
+    } else if !["3.0", "3.1"]
+        .iter()
+        .any(|known| version.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    {
+        faults.push(
+            Fault::error(root.at("openapi"), format!("OpenAPI version `{version}` is not supported"))
+                .hint("use 3.0.x or 3.1.x"),
+        );
+    }
+    let info = root.section("info", faults);
+    if info.text("title", faults).is_empty() || info.text("version", faults).is_empty() {
+        faults.push(Fault::warning(root.at("info"), "OpenAPI asks for `info` with `title` and `version`"));
+    }
+    if !root.section("paths", faults).exists() && !version.starts_with("3.1") {
+        faults.push(Fault::warning(root.at("paths"), "OpenAPI 3.0 asks for `paths`, even if it is empty"));
+    }
+}
+
+fn required<'v>(extension: &Section<'v>, key: &str, faults: &mut Vec<Fault>) -> Section<'v> {
+    if extension.exists() && extension.get(key).is_none() {
+        faults.push(Fault::error(extension.at(key), format!("the section `{key}` is missing")));
+    }
+    extension.section(key, faults)
+}
+
+fn listen_path(server: &Section<'_>, listen: &Section<'_>, faults: &mut Vec<Fault>) -> Box<str> {
+    let written = listen.text("value", faults);
+    if written.is_empty() {
+        if server.exists() && listen.get("value").is_none_or(Value::is_string) {
+            let message = "`listenPath.value` is missing: where does the API listen?";
+            faults.push(Fault::error(listen.at("value"), message));
+        }
+        return "/".into();
+    }
+    place::listen_path(written).unwrap_or_else(|why| {
+        faults.push(Fault::error(listen.at("value"), why));
+        "/".into()
+    })
+}
+
+fn custom_domain(server: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<str>> {
+    let custom = server.section("customDomain", faults);
+    let name = domain(&custom, "name", faults);
+    name.filter(|_| custom.flag("enabled", faults))
+}
+
+fn global_rate(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<crate::Rate> {
+    let limit = upstream.section("rateLimit", faults);
+    let enabled = limit.flag("enabled", faults);
+    let requests = limit.number("rate", faults);
+    let per = limit.duration("per", faults);
+    rate(enabled, requests, per, &limit, faults)
+}
+
+fn proxied(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Upstream> {
+    if !upstream.exists() {
+        return None;
+    }
+    let target = target(upstream, "url", faults);
+    let mut enabled = |key: &str| upstream.section(key, faults).flag("enabled", faults);
+    let preserve_host = enabled("preserveHostHeader");
+    let keep_trailing_slash = enabled("preserveTrailingSlash");
+    let enforce = upstream.section("enforceTimeout", faults);
+    let timeout = enforce.duration("duration", faults);
+    let timeout = timeout.filter(|_| enforce.flag("enabled", faults));
+    let transport = upstream.section("tlsTransport", faults);
+    let tls = UpstreamTls { insecure_skip_verify: transport.flag("insecureSkipVerify", faults) };
+    Some(Upstream { target: target?, preserve_host, keep_trailing_slash, timeout, tls })
+}
+
+fn lifetime(authentication: &Section<'_>, faults: &mut Vec<Fault>) -> (Option<std::time::Duration>, bool) {
+    let custom = authentication.section("customKeyLifetime", faults);
+    let enabled = custom.flag("enabled", faults);
+    let value = custom.duration("value", faults).filter(|_| enabled);
+    (value, custom.flag("respectValidity", faults))
+}
+
+/// The streams of `x-tyk-streaming` (streams contract 1.2); each is checked where streams are built.
+fn streams(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Streams> {
+    root.get(STREAMING)?;
+    let streaming = root.section(STREAMING, faults);
+    let streams = streaming.section("streams", faults);
+    if let Some(members) = streaming.object {
+        for name in members.keys().filter(|name| *name != "streams") {
+            let message = format!("unknown key `{name}`; `{STREAMING}` holds only `streams`");
+            faults.push(Fault::warning(streaming.at(name), message).on_key());
+        }
+        if members.get("streams").is_none_or(Value::is_null) {
+            faults.push(Fault::error(
+                streaming.at("streams"),
+                "`streams` is missing: which streams does the API have?",
+            ));
+        }
+    }
+    let mut named = Vec::new();
+    for (name, config) in streams.object.into_iter().flatten() {
+        if name.is_empty() {
+            faults.push(Fault::error(streams.at(name), "a stream needs a name"));
+        } else if !config.is_object() {
+            faults.push(Fault::error(streams.at(name), "a stream is an object with `input` and `output`"));
+        }
+        named.push((name.as_str().into(), config.clone()));
+    }
+    if named.is_empty() && streams.exists() {
+        faults.push(Fault::error(streams.pointer.clone(), "there is no stream in `streams`"));
+    }
+    Some(Streams { streams: named, pointer: streams.pointer.into() })
+}

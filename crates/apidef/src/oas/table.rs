@@ -1,0 +1,176 @@
+//! What becomes of each key of `x-tyk-api-gateway` (contract 3.2, 3.3) and of the document around it.
+
+use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+
+/// The OpenAPI document. Keys that begin with `x-` are anyone's.
+pub(crate) const ROOT: &[Field] = &[
+    acts("openapi"),
+    kept("info"),
+    kept("servers"),
+    kept("paths"),
+    kept("webhooks"),
+    acts("components"),
+    acts("security"),
+    kept("tags"),
+    kept("externalDocs"),
+    kept("jsonSchemaDialect"),
+    acts("x-tyk-streaming"),
+    routes("x-tyk-mcp-server", "MCP is"),
+    section("x-tyk-api-gateway", EXTENSION),
+];
+
+const ENABLED: &[Field] = &[acts("enabled")];
+const SOURCE: &[Field] = &[acts("enabled"), acts("name")];
+
+const EXTENSION: &[Field] = &[
+    section(
+        "info",
+        &[
+            acts("id"),
+            acts("orgId"),
+            acts("name"),
+            kept("dbId"),
+            guards("expiration", "API expiry is"),
+            section("state", &[acts("active"), acts("internal")]),
+            routes("versioning", "API versions are"),
+        ],
+    ),
+    section("upstream", UPSTREAM),
+    section("server", SERVER),
+    section(
+        "middleware",
+        &[
+            section("global", GLOBAL),
+            each("operations", OPERATION),
+            routes("mcpTools", "MCP is"),
+            routes("mcpResources", "MCP is"),
+            routes("mcpPrompts", "MCP is"),
+        ],
+    ),
+    later("errorOverrides", "error overrides are"),
+];
+
+const UPSTREAM: &[Field] = &[
+    acts("url"),
+    section("preserveHostHeader", ENABLED),
+    section("preserveTrailingSlash", ENABLED),
+    section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
+    section("enforceTimeout", &[acts("enabled"), acts("duration")]),
+    section(
+        "tlsTransport",
+        &[
+            acts("insecureSkipVerify"),
+            later("ciphers", "a choice of ciphers towards the upstream is"),
+            later("minVersion", "a choice of TLS versions towards the upstream is"),
+            later("maxVersion", "a choice of TLS versions towards the upstream is"),
+            later("forceCommonNameCheck", "checks of certificate common names are"),
+        ],
+    ),
+    routes("loadBalancing", "load balancing is"),
+    routes("serviceDiscovery", "service discovery is"),
+    routes("proxy", "an outbound proxy is"),
+    guards("certificatePinning", "pinned public keys of the upstream are"),
+    later("mutualTLS", "client certificates towards the upstream are"),
+    later("authentication", "credentials towards the upstream are"),
+    later("uptimeTests", "uptime tests are"),
+];
+
+const SERVER: &[Field] = &[
+    section("listenPath", &[acts("value"), acts("strip")]),
+    section("authentication", AUTHENTICATION),
+    section(
+        "customDomain",
+        &[acts("enabled"), acts("name"), later("certificates", "certificates of a domain are")],
+    ),
+    section("gatewayTags", &[acts("enabled"), acts("tags")]),
+    acts("protocol"),
+    routes("port", "a port of its own is"),
+    guards("clientCertificates", "client certificates are"),
+    guards("ipAccessControl", "IP access control is"),
+    later("detailedActivityLogs", "recording of whole requests is"),
+    later("detailedTracing", "detailed tracing is"),
+    later("batchProcessing", "batch requests are"),
+    later("eventHandlers", "event handlers are"),
+];
+
+const AUTHENTICATION: &[Field] = &[
+    acts("enabled"),
+    acts("stripAuthorizationData"),
+    kept("baseIdentityProvider"),
+    acts("securitySchemes"),
+    section("customKeyLifetime", &[acts("enabled"), acts("value"), acts("respectValidity")]),
+    acts("securityProcessingMode"),
+    acts("security"),
+    guards("hmac", "HMAC and RSA signatures are").when("enabled"),
+    guards("oidc", "OpenID Connect is").when("enabled"),
+    guards("custom", "authentication by plugins is").when("enabled"),
+    guards("certificateAuth", "client certificates are").when("enabled"),
+    later("protectedResourceMetadata", "protected resource metadata is"),
+];
+
+/// `server.authentication.securitySchemes.<name>` of a scheme that OpenAPI calls `apiKey`.
+pub(crate) const TOKEN: &[Field] = &[
+    acts("enabled"),
+    section("header", SOURCE),
+    section("query", SOURCE),
+    section("cookie", SOURCE),
+    guards("enableClientCertificate", "client certificates are"),
+    guards("signatureValidation", "signatures of keys are"),
+];
+
+const GLOBAL: &[Field] = &[
+    acts("skipRateLimit"),
+    acts("skipQuota"),
+    acts("skipQuotaReset"),
+    section(
+        "trafficLogs",
+        &[
+            acts("enabled"),
+            later("tagHeaders", "tags from headers are"),
+            later("customRetentionPeriod", "a record lifetime of its own is"),
+            later("plugins", "plugins on records are"),
+        ],
+    ),
+    guards("requestSizeLimit", "request size limits are"),
+    guards("prePlugins", "plugins before authentication are"),
+    guards("prePlugin", "plugins before authentication are"),
+    guards("postAuthenticationPlugins", "plugins after authentication are"),
+    guards("postAuthenticationPlugin", "plugins after authentication are"),
+    guards("postPlugins", "plugins before the upstream are"),
+    guards("postPlugin", "plugins before the upstream are"),
+    later("responsePlugins", "plugins on responses are"),
+    later("responsePlugin", "plugins on responses are"),
+    section("pluginConfig", &[kept("driver"), guards("bundle", "plugin bundles are"), kept("data")]),
+    later("cors", "CORS is"),
+    later("cache", "caching is"),
+    later("transformRequestHeaders", "header transforms are"),
+    later("transformResponseHeaders", "header transforms are"),
+    later("contextVariables", "context variables are"),
+    kept("ignoreCase"),
+];
+
+const OPERATION: &[Field] = &[
+    guards("allow", "allow lists of paths are"),
+    guards("block", "block lists of paths are"),
+    guards("internal", "internal paths are"),
+    guards("validateRequest", "validation of requests is"),
+    guards("requestSizeLimit", "request size limits are"),
+    guards("rateLimit", "rate limits of paths are"),
+    guards("scopeCheck", "scope checks are"),
+    guards("postPlugins", "plugins are"),
+    later("exchange", "token exchange is"),
+    later("ignoreAuthentication", "paths without authentication are"),
+    later("transformRequestMethod", "method transforms are"),
+    later("transformRequestBody", "body transforms are"),
+    later("transformResponseBody", "body transforms are"),
+    later("transformRequestHeaders", "header transforms are"),
+    later("transformResponseHeaders", "header transforms are"),
+    later("urlRewrite", "URL rewrites are"),
+    later("cache", "caching is"),
+    later("enforceTimeout", "timeouts of paths are"),
+    later("mockResponse", "mock responses are"),
+    later("virtualEndpoint", "virtual endpoints are"),
+    later("circuitBreaker", "circuit breakers are"),
+    later("trackEndpoint", "tracked paths are"),
+    later("doNotTrackEndpoint", "untracked paths are"),
+];

@@ -1,0 +1,220 @@
+//! Where an API listens and where it sends: listen paths, hosts, target URLs.
+
+use crate::{Scheme, Target};
+use std::fmt;
+
+/// A listen path that starts with `/`, without empty, `.` and `..` segments; a final `/` is kept (contract 2.3).
+pub(crate) fn listen_path(written: &str) -> Result<Box<str>, &'static str> {
+    if written.contains(['{', '}']) {
+        return Err("patterns in listen paths are not supported yet");
+    }
+    if written.contains("://") {
+        return Err("a listen path is a path; references to stored values are not supported yet");
+    }
+    if written.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#')) {
+        return Err("a listen path has no spaces, `?` or `#`");
+    }
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in written.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let mut path = String::with_capacity(written.len() + 1);
+    for segment in &segments {
+        path.push('/');
+        path.push_str(segment);
+    }
+    if path.is_empty() || written.ends_with('/') {
+        path.push('/');
+    }
+    Ok(path.into())
+}
+
+/// A host name that an API answers on, lower case.
+pub(crate) fn domain(written: &str) -> Result<Box<str>, &'static str> {
+    if written.contains(['{', '}', '*']) {
+        return Err("patterns in domains are not supported yet");
+    }
+    if written.contains(':') {
+        return Err("a domain has no port and no scheme");
+    }
+    if !is_host(written) {
+        return Err("this is not a host name");
+    }
+    Ok(written.to_ascii_lowercase().into())
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+}
+
+impl Target {
+    /// Reads an absolute URL. What it refuses, it says in words that fit behind "the target URL".
+    pub fn parse(url: &str) -> Result<Target, &'static str> {
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err("must be absolute, for example `http://localhost:8080/`");
+        };
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" | "ws" => Scheme::Http,
+            "https" | "wss" => Scheme::Https,
+            "h2c" => Scheme::H2c,
+            "tyk" => return Err("leads to another API, which is not supported yet"),
+            "env" | "secrets" | "consul" | "vault" | "file" | "kv" => {
+                return Err("refers to a stored value, which is not supported yet");
+            }
+            _ => return Err("must start with http://, https://, h2c://, ws:// or wss://"),
+        };
+        if rest.contains(|c: char| c.is_control() || c == ' ') {
+            return Err("holds a space or control character; write it percent-encoded");
+        }
+        if rest.contains('#') {
+            return Err("has a fragment (`#`), which no server is ever sent");
+        }
+        let (authority, path_and_query) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err("holds credentials, which is not supported yet");
+        }
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or("has an address without its closing `]`")?;
+                host.parse::<std::net::Ipv6Addr>().map_err(|_| "has a malformed IPv6 address")?;
+                match port.strip_prefix(':') {
+                    Some(port) => (host, Some(port)),
+                    None if port.is_empty() => (host, None),
+                    None => return Err("has something between its address and its path"),
+                }
+            }
+            None => {
+                let (host, port) = match authority.split_once(':') {
+                    Some((host, port)) => (host, Some(port)),
+                    None => (authority, None),
+                };
+                if !is_host(host) {
+                    return Err(if host.is_empty() { "has no host" } else { "has a malformed host name" });
+                }
+                (host, port)
+            }
+        };
+        let port = match port {
+            None | Some("") => match scheme {
+                Scheme::Https => 443,
+                Scheme::Http | Scheme::H2c => 80,
+            },
+            Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => port
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or("has a port that is not between 1 and 65535")?,
+            Some(_) => return Err("has a port that is no number"),
+        };
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        Ok(Target {
+            scheme,
+            host: host.to_ascii_lowercase().into(),
+            port,
+            authority: authority.strip_suffix(':').unwrap_or(authority).to_ascii_lowercase().into(),
+            path: encoded(path),
+            query: query.filter(|query| !query.is_empty()).map(encoded),
+        })
+    }
+}
+
+/// Percent-encodes what may not stand in a path or query (RFC 3986, section 3.3), leaving escapes alone.
+fn encoded(text: &str) -> Box<str> {
+    use fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+        {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out.into()
+}
+
+impl Scheme {
+    /// As it is written in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::H2c => "h2c",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority, self.path)?;
+        match &self.query {
+            Some(query) => write!(f, "?{query}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_paths_are_normalised() {
+        for (written, expected) in [
+            ("/a/", Ok("/a/")),
+            ("a", Ok("/a")),
+            ("//a//b/", Ok("/a/b/")),
+            ("/a/./b/../c", Ok("/a/c")),
+            ("/../..", Ok("/")),
+            ("", Ok("/")),
+            ("/a b/", Err(())),
+            ("/{id}/", Err(())),
+            ("/a?b", Err(())),
+            ("env://LISTEN", Err(())),
+        ] {
+            assert_eq!(listen_path(written).as_deref().map_err(|_| ()), expected, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn targets() {
+        let cases = [
+            ("http://Example.com", Some(("example.com", 80, "example.com", "", None))),
+            ("https://h:8443/a/b?x=1", Some(("h", 8443, "h:8443", "/a/b", Some("x=1")))),
+            ("h2c://h:50051/", Some(("h", 50051, "h:50051", "/", None))),
+            ("http://[::1]:81?q", Some(("::1", 81, "[::1]:81", "", Some("q")))),
+            ("wss://h:/é{}", Some(("h", 443, "h", "/%C3%A9%7B%7D", None))),
+            ("localhost:8080", None),
+            ("http://", None),
+            ("http://u:p@h/", None),
+            ("http://h:0/", None),
+            ("http://h:99999/", None),
+            ("http://h:8x/", None),
+            ("http://[::1/", None),
+            ("http://[nope]/", None),
+            ("http://h/a b", None),
+            ("http://h/#f", None),
+            ("http://hö/", None),
+            ("ftp://h/", None),
+            ("tyk://self/", None),
+            ("env://TARGET", None),
+        ];
+        for (url, expected) in cases {
+            let target = Target::parse(url).ok();
+            let found =
+                target.as_ref().map(|t| (&*t.host, t.port, &*t.authority, &*t.path, t.query.as_deref()));
+            assert_eq!(found, expected, "{url}");
+        }
+        assert_eq!(Target::parse("wss://h/p?q").map(|t| t.to_string()).as_deref(), Ok("https://h/p?q"));
+    }
+}
