@@ -82,7 +82,7 @@ impl Setup {
             "secret": SECRET,
             "app_path": folder.join("apps"),
             "policies": {"policy_path": folder.join("policies")},
-            "storage": {"type": "embedded"},
+            "storage": {"type": "embedded", "path": folder.join("state")},
             "enable_analytics": self.records,
             "streaming": {"enabled": true},
         });
@@ -128,6 +128,14 @@ impl Gate {
                 }
             })
             .collect()
+    }
+
+    /// A counter without labels from `/metrics`; `None` when there is none of that name.
+    pub(crate) fn counter(&self, name: &str) -> Option<f64> {
+        let answer = http::exchange(self.address, "GET", "/metrics", &[], "", Duration::from_secs(5));
+        let (_, text) = answer.ok().filter(|(status, _)| *status == 200)?;
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
+        text.lines().find_map(value)
     }
 
     /// This gate under a name in a comparison.

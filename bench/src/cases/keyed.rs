@@ -8,6 +8,7 @@ use crate::upstream::Upstream;
 use std::io;
 
 const CASE: &str = "guards, 60 B";
+const DROPPED: &str = "sluicegate_records_dropped_total";
 
 pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
     let upstream = Upstream::start()?;
@@ -31,7 +32,18 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
             contenders.push(gate.contender(name, requests));
         }
     }
+    let (served, dropped) = (upstream.served(), recording.counter(DROPPED));
     let measured = alternate(CASE, &contenders, &upstream, settings, report)?;
+    match (dropped, recording.counter(DROPPED)) {
+        (Some(before), Some(after)) if after > before => report.warn(format!(
+            "{CASE}: {:.0} records were dropped, the queue being full, over {} requests with and without record: \
+             what a record costs is understated",
+            after - before,
+            upstream.served() - served,
+        )),
+        (Some(_), Some(_)) => {}
+        _ => report.warn(format!("{CASE}: /metrics does not tell how many records were dropped")),
+    }
     if let [keyless, .., all] = measured.as_slice() {
         keyless.report(report, CASE, None);
         measured[1..].iter().for_each(|other| other.report(report, CASE, Some(keyless)));
