@@ -63,11 +63,11 @@ impl NackReason {
         &self.text
     }
 
-    /// Whether the message at this place of the batch must come again.
-    pub fn concerns(&self, place: usize) -> bool {
-        match &self.failed {
-            None => true,
-            Some(places) => u32::try_from(place).is_ok_and(|place| places.contains(&place)),
+    /// Whether this message of the batch must come again.
+    pub(crate) fn concerns(&self, place: Option<u32>) -> bool {
+        match (&self.failed, place) {
+            (Some(places), Some(place)) => places.contains(&place),
+            _ => true,
         }
     }
 
@@ -83,9 +83,9 @@ impl NackReason {
         NackReason { failed, ..self }
     }
 
-    /// The same failure seen from another batch: `failed` are places there.
-    pub(crate) fn at_places(&self, failed: BTreeSet<u32>) -> NackReason {
-        NackReason { failed: Some(failed), ..self.clone() }
+    /// The same failure seen from another batch, where these places failed; `None`: all of it.
+    pub(crate) fn at_places(&self, failed: Option<BTreeSet<u32>>) -> NackReason {
+        NackReason { failed, ..self.clone() }
     }
 }
 

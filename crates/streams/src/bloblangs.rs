@@ -3,30 +3,40 @@
 use bloblang::{Environment, Mapping, ParseError, Template};
 use document::Fault;
 
+/// A fault with its place inside the text of its value.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) fault: Fault,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) length: u32,
+}
+
 /// Parses a mapping or query.
-pub(crate) fn mapping(environment: &Environment, text: &str, pointer: &str) -> Result<Mapping, Vec<Fault>> {
+pub(crate) fn mapping(environment: &Environment, text: &str, pointer: &str) -> Result<Mapping, Vec<Placed>> {
     Mapping::parse(environment, text).map_err(|faults| place(faults, pointer))
 }
 
 /// Parses an interpolated text.
-pub(crate) fn template(environment: &Environment, text: &str, pointer: &str) -> Result<Template, Vec<Fault>> {
+pub(crate) fn template(
+    environment: &Environment,
+    text: &str,
+    pointer: &str,
+) -> Result<Template, Vec<Placed>> {
     Template::parse(environment, text).map_err(|faults| place(faults, pointer))
 }
 
 /// The first of some faults.
-pub(crate) fn first(faults: Vec<Fault>) -> Fault {
-    faults.into_iter().next().unwrap_or_else(|| Fault::error("", "the mapping does not parse"))
+pub(crate) fn first(faults: Vec<Placed>) -> Fault {
+    let first = faults.into_iter().next().map(|placed| placed.fault);
+    first.unwrap_or_else(|| Fault::error("", "the mapping does not parse"))
 }
 
-fn place(faults: Vec<ParseError>, pointer: &str) -> Vec<Fault> {
+fn place(faults: Vec<ParseError>, pointer: &str) -> Vec<Placed> {
     (faults.into_iter())
-        .map(|fault| {
-            let text = format!("bloblang, line {} column {}: {}", fault.line, fault.column, fault.message);
-            let placed = Fault::error(pointer, text);
-            match fault.hint {
-                Some(hint) => placed.hint(hint),
-                None => placed,
-            }
+        .map(|ParseError { line, column, length, message, hint }| {
+            let fault = Fault::error(pointer, format!("bloblang, line {line} column {column}: {message}"));
+            Placed { fault: Fault { hint, ..fault }, line, column, length }
         })
         .collect()
 }

@@ -25,6 +25,7 @@ pub struct Stage {
 pub struct InputNode {
     pub(crate) input: Box<dyn Input>,
     pub(crate) stages: Vec<Stage>,
+    pub(crate) batching: Option<Policy>,
     pub(crate) probe: Arc<Probe>,
 }
 
@@ -95,21 +96,14 @@ impl<'a> BuildContext<'a> {
         Ok(if node.boolean("auto_replay_nacks")? { Box::new(Replay::new(input)) } else { Box::new(input) })
     }
 
-    /// Puts the batching policy of the field `batching` before the output that is being built (5.4).
+    /// Puts the batching policy of the field `batching` before the output, or behind the input, that is being built
+    /// (5.4).
     ///
     /// # Errors
     /// When the policy cannot be read.
     pub fn with_batching(&mut self, node: &Node<'_>) -> Result<(), Fault> {
         self.batching = Policy::build(&node.get("batching"), self)?;
         Ok(())
-    }
-
-    /// Reads a batching policy, for an input that gathers batches itself.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn policy(&mut self, node: &Node<'_>) -> Result<Option<Policy>, Fault> {
-        Policy::build(node, self)
     }
 
     /// Offers an endpoint. Faults of the port are told for the field at `pointer`.
@@ -137,10 +131,12 @@ impl<'a> BuildContext<'a> {
             return Err(node.fault(format!("there is no input `{name}`")));
         };
         let config = component_config(node, &name, spec.config);
-        let (input, probe, _) = self
-            .within(ComponentKind::Input, spec.name, node, label, |context| (spec.build)(&config, context))?;
+        let (input, probe, batching) =
+            self.within(ComponentKind::Input, spec.name, node, label, |context| {
+                (spec.build)(&config, context)
+            })?;
         let stages = self.stages(&node.get("processors"))?;
-        Ok(InputNode { input, stages, probe })
+        Ok(InputNode { input, stages, batching, probe })
     }
 
     /// Builds an output component.

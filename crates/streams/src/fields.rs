@@ -1,5 +1,9 @@
 //! Field tables that several components share.
 
+use document::Fault;
+
+use crate::endpoint::Cors;
+use crate::node::Node;
 use crate::registry::{Default, Field, Kind};
 
 /// `BATCH` of the contract's notation: a batching policy (streams contract 5.4).
@@ -50,4 +54,58 @@ pub const fn max_in_flight(default: i64) -> Field {
         Default::Int(default),
         "Most batches written at the same time; 1 keeps their order.",
     )
+}
+
+/// The fields of an own listener, which `http_server` does not open here: `address`, `cert_file`, `key_file`.
+pub(crate) const NO_LISTENER: [Field; 3] = [
+    Field::new(
+        "address",
+        Kind::Refused(
+            "leave it empty: the endpoint is served under the API's listen path, behind its guards",
+        ),
+        Default::Text(""),
+        "An own listener.",
+    ),
+    Field::new(
+        "cert_file",
+        Kind::Refused("TLS belongs to the gate's listener"),
+        Default::Text(""),
+        "Certificate of an own listener.",
+    ),
+    Field::new(
+        "key_file",
+        Kind::Refused("TLS belongs to the gate's listener"),
+        Default::Text(""),
+        "Key of an own listener.",
+    ),
+];
+
+const CORS: &[Field] = &[
+    Field::new(
+        "enabled",
+        Kind::Bool,
+        Default::Bool(false),
+        "Answer cross-origin requests, and check the origin of WebSockets.",
+    ),
+    Field::new("allowed_origins", Kind::List(&Kind::Text), Default::Texts(&[]), "Origins, or `*`."),
+    Field::new("allowed_headers", Kind::List(&Kind::Text), Default::Texts(&[]), "Request headers."),
+    Field::new(
+        "allowed_methods",
+        Kind::List(&Kind::Text),
+        Default::Texts(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
+        "Verbs.",
+    ),
+];
+
+/// Cross-origin rules of an `http_server`.
+pub(crate) const CORS_FIELD: Field = Field::object("cors", CORS, "Cross-origin rules of these endpoints.");
+
+/// Reads [`CORS_FIELD`].
+pub(crate) fn cors(node: &Node<'_>) -> Result<Cors, Fault> {
+    Ok(Cors {
+        enabled: node.boolean("enabled")?,
+        allowed_origins: node.texts("allowed_origins")?,
+        allowed_headers: node.texts("allowed_headers")?,
+        allowed_methods: node.texts("allowed_methods")?,
+    })
 }

@@ -13,6 +13,7 @@
 //! ```
 
 mod ack;
+mod backoff;
 mod batching;
 mod bloblangs;
 mod build;
@@ -20,6 +21,7 @@ mod component;
 pub mod endpoint;
 pub mod feed;
 pub mod fields;
+mod file;
 mod ingest;
 pub mod inputs;
 mod lint;
@@ -27,12 +29,15 @@ mod message;
 pub mod metrics;
 mod node;
 pub mod outputs;
+mod pipeline;
 pub mod processors;
 mod registry;
 mod replay;
 mod reply;
 mod run;
 mod settings;
+mod sink;
+mod source;
 mod topics;
 pub mod units;
 
@@ -42,8 +47,9 @@ pub use build::{BuildContext, InputNode, OutputNode, Stage};
 pub use component::{ConnectError, Input, Output, Processor, ReadError, WriteError};
 pub use endpoint::{Cors, Endpoint, EndpointPort, NoEndpoints, Role};
 pub use feed::{CloseReason, Confirmer, Delivery, Feed, FeedOptions, Subscriber};
+pub use file::check_text;
 pub use ingest::{Ingest, IngestError, IngestOptions, SyncResponse};
-pub use lint::lint;
+pub use lint::{lint, lint_document};
 pub use message::{Batch, Message, View};
 pub use metrics::{ComponentKind, Probe};
 pub use node::Node;

@@ -1,8 +1,478 @@
-//! stub
-use crate::settings::Settings;
-use document::Fault;
+//! Every fault of a stream's configuration, found with the same field tables that build it.
 
-/// Every fault in a stream's configuration.
-pub fn lint(_value: &serde_json::Value, _base_pointer: &str, _settings: &Settings) -> Vec<Fault> {
-    Vec::new()
+use std::collections::HashMap;
+
+use bloblang::Environment;
+use document::{Document, Fault, nearest, pointer_join};
+use serde_json::Value as Json;
+
+use crate::bloblangs;
+use crate::build::{RESERVED, type_of};
+use crate::node::scalar_text;
+use crate::registry::{Default, Field, Kind};
+use crate::settings::Settings;
+use crate::units;
+
+const LATER: &str = "it is not offered yet; the stream is refused so that nothing is left out in silence";
+
+/// What a stream may hold (streams contract 5.7).
+pub(crate) const STREAM: &[Field] = &[
+    Field::required("input", Kind::Input, "Where batches come from."),
+    Field::object(
+        "pipeline",
+        &[
+            Field::new(
+                "threads",
+                Kind::Int,
+                Default::Int(-1),
+                "Batches processed at the same time; -1: as many as there are processors in the machine. Order is kept in any case.",
+            ),
+            Field::optional(
+                "processors",
+                Kind::List(&Kind::Processor),
+                "What changes batches, in this order.",
+            ),
+        ],
+        "What happens between input and output.",
+    ),
+    Field::required("output", Kind::Output, "Where batches go."),
+    Field::new(
+        "shutdown_delay",
+        Kind::Duration,
+        Default::Text("0s"),
+        "Pause before inputs stop, when the stream is stopped.",
+    ),
+    Field::new(
+        "shutdown_timeout",
+        Kind::Ignored("the gate's own deadline for stopping streams holds"),
+        Default::Text("20s"),
+        "How long stopping may take.",
+    ),
+    Field::optional(
+        "http",
+        Kind::Ignored("endpoints are served by the gate"),
+        "The original's own HTTP server.",
+    ),
+    Field::optional("logger", Kind::Ignored("the gate's logging holds"), "Logging."),
+    Field::optional("metrics", Kind::Ignored("counters are part of the gate's metrics"), "Metrics export."),
+    Field::optional("tracer", Kind::Ignored("tracing is set for the whole gate"), "Trace export."),
+    Field::optional("buffer", Kind::Refused(LATER), "A buffer between input and pipeline."),
+    Field::optional("error_handling", Kind::Refused(LATER), "What happens to flagged messages."),
+    Field::optional("input_resources", Kind::Refused(LATER), "Shared inputs."),
+    Field::optional("processor_resources", Kind::Refused(LATER), "Shared processors."),
+    Field::optional("output_resources", Kind::Refused(LATER), "Shared outputs."),
+    Field::optional("cache_resources", Kind::Refused(LATER), "Caches."),
+    Field::optional("rate_limit_resources", Kind::Refused(LATER), "Rate limits."),
+    Field::optional(
+        "tests",
+        Kind::Ignored("configuration tests are not run here"),
+        "Tests of this configuration.",
+    ),
+];
+
+/// Components that reach the machine the gate runs on (streams contract 1.8). `inproc` is on the original's list;
+/// here it is not, since its topics never leave the gate.
+const UNSAFE: [(Sort, &[&str]); 3] = [
+    (Sort::Input, &["csv", "dynamic", "file", "socket", "socket_server", "stdin", "subprocess"]),
+    (Sort::Processor, &["command", "subprocess", "wasm"]),
+    (Sort::Output, &["file", "socket"]),
+];
+
+/// Deepest nesting of components.
+const DEPTH: usize = 64;
+
+/// Every fault in the configuration of one stream, which stands at `base_pointer` of its document.
+pub fn lint(value: &Json, base_pointer: &str, settings: &Settings) -> Vec<Fault> {
+    Linter::new(settings, None).run(value, base_pointer)
+}
+
+/// As [`lint`], with the places of faults, also of those inside of mappings.
+pub fn lint_document(document: &Document, base_pointer: &str, settings: &Settings) -> Vec<Fault> {
+    let missing = Json::Null;
+    let value = document.value().pointer(base_pointer).unwrap_or(&missing);
+    let mut faults = Linter::new(settings, Some(document)).run(value, base_pointer);
+    document.locate(&mut faults);
+    faults
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Input,
+    Processor,
+    Output,
+}
+
+impl Sort {
+    fn as_str(self) -> &'static str {
+        match self {
+            Sort::Input => "input",
+            Sort::Processor => "processor",
+            Sort::Output => "output",
+        }
+    }
+}
+
+struct Linter<'a> {
+    settings: &'a Settings,
+    document: Option<&'a Document>,
+    faults: Vec<Fault>,
+    labels: HashMap<&'a str, String>,
+    paths: HashMap<String, String>,
+    depth: usize,
+}
+
+impl<'a> Linter<'a> {
+    fn new(settings: &'a Settings, document: Option<&'a Document>) -> Linter<'a> {
+        let (faults, labels, paths) = (Vec::new(), HashMap::new(), HashMap::new());
+        Linter { settings, document, faults, labels, paths, depth: 0 }
+    }
+
+    fn run(mut self, value: &'a Json, pointer: &str) -> Vec<Fault> {
+        self.environment_variables(value, pointer, 0);
+        self.fields(STREAM, value, pointer, "stream");
+        self.faults
+    }
+
+    fn error(&mut self, pointer: &str, message: impl Into<String>) -> &mut Fault {
+        self.faults.push(Fault::error(pointer, message));
+        let last = self.faults.len() - 1;
+        &mut self.faults[last]
+    }
+
+    /// `${NAME}` would be taken from the gate's environment by the original; here it is refused, never expanded.
+    fn environment_variables(&mut self, value: &Json, pointer: &str, depth: usize) {
+        if depth > DEPTH * 2 {
+            return;
+        }
+        match value {
+            Json::String(text) => {
+                if let Some(name) = variable(text) {
+                    self.error(
+                        pointer,
+                        format!("`${{{name}}}` is not expanded: streams cannot read the gate's environment"),
+                    )
+                    .hint =
+                        Some("write the value itself; for text of the message write `${! … }`".to_owned());
+                }
+            }
+            Json::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.environment_variables(item, &pointer_join(pointer, &index.to_string()), depth + 1);
+                }
+            }
+            Json::Object(members) => {
+                for (key, member) in members {
+                    self.environment_variables(member, &pointer_join(pointer, key), depth + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The members of an object against its table. `what` names the object for people.
+    fn fields(&mut self, fields: &'static [Field], value: &'a Json, pointer: &str, what: &str) {
+        let Some(members) = value.as_object() else {
+            if !value.is_null() {
+                self.error(pointer, format!("`{what}` must be an object, not {}", type_name(value)));
+            } else {
+                self.missing(fields, pointer, what, |_| false);
+            }
+            return;
+        };
+        for (key, member) in members {
+            let at = pointer_join(pointer, key);
+            match fields.iter().find(|field| field.name == key) {
+                Some(field) if member.is_null() && field.default != Default::Required => {}
+                Some(field) => self.value(field.kind, member, &at, field.name),
+                None => {
+                    let near = nearest(key, fields.iter().map(|field| field.name)).map(str::to_owned);
+                    let fault = self.error(&at, format!("unknown field `{key}` in `{what}`"));
+                    fault.at_key = true;
+                    fault.hint = near.map(|near| format!("did you mean `{near}`?"));
+                }
+            }
+        }
+        self.missing(fields, pointer, what, |name| members.contains_key(name));
+    }
+
+    fn missing(&mut self, fields: &[Field], pointer: &str, what: &str, written: impl Fn(&str) -> bool) {
+        for field in fields.iter().filter(|field| field.default == Default::Required) {
+            if !written(field.name) {
+                self.error(pointer, format!("`{what}` needs the field `{}`", field.name));
+            }
+        }
+    }
+
+    fn value(&mut self, kind: Kind, value: &'a Json, pointer: &str, name: &str) {
+        match kind {
+            Kind::Any => {}
+            Kind::Bool => self.expect(value.is_boolean(), "true or false", value, pointer, name),
+            Kind::Int => {
+                let whole = value.as_i64().is_some();
+                self.expect(whole, "a whole number", value, pointer, name);
+            }
+            Kind::Float => self.expect(value.is_number(), "a number", value, pointer, name),
+            Kind::Text | Kind::Template | Kind::Bloblang | Kind::Duration | Kind::Size | Kind::Choice(_) => {
+                match scalar_text(value) {
+                    Some(text) => self.text(kind, &text, pointer, name),
+                    None => self.expect(false, "text", value, pointer, name),
+                }
+            }
+            Kind::List(kind) => match value.as_array() {
+                Some(items) => {
+                    for (index, item) in items.iter().enumerate() {
+                        self.value(*kind, item, &pointer_join(pointer, &index.to_string()), name);
+                    }
+                }
+                None => self.expect(false, "a list", value, pointer, name),
+            },
+            Kind::Map(kind) => match value.as_object() {
+                Some(members) => {
+                    for (key, member) in members {
+                        self.value(*kind, member, &pointer_join(pointer, key), key);
+                    }
+                }
+                None => self.expect(false, "an object", value, pointer, name),
+            },
+            Kind::Object(fields) => self.fields(fields, value, pointer, name),
+            Kind::Input => self.component(Sort::Input, value, pointer),
+            Kind::Processor => self.component(Sort::Processor, value, pointer),
+            Kind::Output => self.component(Sort::Output, value, pointer),
+            Kind::Ignored(why) => {
+                self.faults.push(Fault::warning(pointer, format!("`{name}` has no effect here: {why}")));
+            }
+            Kind::Refused(instead) => {
+                if !is_empty(value) {
+                    self.error(pointer, format!("`{name}` is not supported here")).hint =
+                        Some(instead.to_owned());
+                }
+            }
+        }
+    }
+
+    fn expect(&mut self, right: bool, what: &str, value: &Json, pointer: &str, name: &str) {
+        if !right {
+            self.error(pointer, format!("`{name}` must be {what}, not {}", type_name(value)));
+        }
+    }
+
+    fn text(&mut self, kind: Kind, text: &str, pointer: &str, name: &str) {
+        let environment: &Environment = &self.settings.environment;
+        match kind {
+            Kind::Duration if !text.is_empty() => {
+                if let Err(fault) = units::duration(text) {
+                    self.error(pointer, format!("`{name}`: {fault}"));
+                }
+            }
+            Kind::Size if !text.is_empty() => {
+                if let Err(fault) = units::size(text) {
+                    self.error(pointer, format!("`{name}`: {fault}"));
+                }
+            }
+            Kind::Choice(words) if !words.contains(&text) => {
+                let near = nearest(text, words.iter().copied());
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("write one of `{}`", words.join("`, `")),
+                };
+                self.error(pointer, format!("`{text}` is no option of `{name}`")).hint = Some(hint);
+            }
+            Kind::Template => {
+                if let Err(faults) = bloblangs::template(environment, text, pointer) {
+                    self.place(faults, pointer);
+                }
+            }
+            Kind::Bloblang => {
+                if let Err(faults) = bloblangs::mapping(environment, text, pointer) {
+                    self.place(faults, pointer);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Places faults inside of a text in the document, where there is one.
+    fn place(&mut self, faults: Vec<bloblangs::Placed>, pointer: &str) {
+        for placed in faults {
+            let place = self.document.and_then(|document| {
+                document.place_in_string(pointer, placed.line, placed.column, placed.length)
+            });
+            self.faults.push(Fault { place, ..placed.fault });
+        }
+    }
+
+    fn component(&mut self, sort: Sort, value: &'a Json, pointer: &str) {
+        if self.depth >= DEPTH {
+            self.error(pointer, format!("components are nested deeper than {DEPTH}"));
+            return;
+        }
+        self.depth += 1;
+        self.component_members(sort, value, pointer);
+        self.depth -= 1;
+    }
+
+    fn component_members(&mut self, sort: Sort, value: &'a Json, pointer: &str) {
+        let name = match type_of(value) {
+            Ok(name) => name,
+            Err(text) => {
+                let known = self.names(sort).join("`, `");
+                self.error(pointer, text).hint =
+                    Some(format!("a component has exactly one type key, one of `{known}`"));
+                return;
+            }
+        };
+        let at = pointer_join(pointer, name);
+        let Some(members) = value.as_object() else { return };
+        self.reserved(sort, name, members, pointer);
+        let config = match sort {
+            Sort::Input => self.settings.registry.inputs.get(name).map(|spec| spec.config),
+            Sort::Processor => self.settings.registry.processors.get(name).map(|spec| spec.config),
+            Sort::Output => self.settings.registry.outputs.get(name).map(|spec| spec.config),
+        };
+        let barred = UNSAFE.iter().any(|(of, names)| *of == sort && names.contains(&name));
+        if barred && !self.settings.allow_unsafe.iter().any(|allowed| allowed == name) {
+            let fault = self.error(
+                &at,
+                format!(
+                    "the {} `{name}` is not allowed: it reaches the machine that the gate runs on",
+                    sort.as_str()
+                ),
+            );
+            fault.at_key = true;
+            fault.hint = Some(format!("whoever runs the gate can add `{name}` to `streaming.allow_unsafe`"));
+            return;
+        }
+        let Some(config) = config else {
+            let near = nearest(name, self.names(sort).into_iter()).map(str::to_owned);
+            let known = self.names(sort).join("`, `");
+            let fault = self.error(&at, format!("there is no {} `{name}`", sort.as_str()));
+            fault.at_key = true;
+            fault.hint = Some(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are `{known}`"),
+            });
+            return;
+        };
+        let missing = &Json::Null;
+        let written = members.get(name).unwrap_or(missing);
+        match config {
+            Kind::Object(fields) => self.fields(fields, written, &at, name),
+            kind => self.value(kind, written, &at, name),
+        }
+        self.endpoints(name, config, written, &at);
+    }
+
+    fn names(&self, sort: Sort) -> Vec<&'static str> {
+        let registry = &self.settings.registry;
+        match sort {
+            Sort::Input => registry.inputs.keys().copied().collect(),
+            Sort::Processor => registry.processors.keys().copied().collect(),
+            Sort::Output => registry.outputs.keys().copied().collect(),
+        }
+    }
+
+    /// What stands beside the type key.
+    fn reserved(
+        &mut self,
+        sort: Sort,
+        name: &str,
+        members: &'a serde_json::Map<String, Json>,
+        pointer: &str,
+    ) {
+        for (key, member) in members {
+            let at = pointer_join(pointer, key);
+            match key.as_str() {
+                "label" => self.label(member, &at),
+                "processors" if sort != Sort::Processor && name != "processors" => {
+                    self.value(Kind::List(&Kind::Processor), member, &at, "processors");
+                }
+                "type" => {}
+                key if key == name => {}
+                key => {
+                    let beside = RESERVED[..2].iter().copied();
+                    let near = nearest(key, beside).map(|near| format!("did you mean `{near}`?"));
+                    let fault = self.error(&at, format!("unknown field `{key}` beside `{name}`"));
+                    fault.at_key = true;
+                    fault.hint = near;
+                }
+            }
+        }
+    }
+
+    fn label(&mut self, value: &'a Json, pointer: &str) {
+        let Some(label) = value.as_str() else {
+            return self.expect(value.is_null(), "text", value, pointer, "label");
+        };
+        if label.is_empty() {
+            return;
+        }
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if label.starts_with('_') || !label.chars().all(legal) {
+            self.error(pointer, format!("`{label}` cannot be a label")).hint =
+                Some("labels are lower-case letters, digits and `_`, and do not begin with `_`".to_owned());
+        } else if let Some(first) = self.labels.insert(label, pointer.to_owned()) {
+            self.error(pointer, format!("the label `{label}` is already taken at {first}"));
+        }
+    }
+
+    /// Two endpoints on one path would hide one another.
+    fn endpoints(&mut self, name: &str, config: Kind, written: &Json, pointer: &str) {
+        let Kind::Object(fields) = config else { return };
+        if name != "http_server" {
+            return;
+        }
+        for field in fields.iter().filter(|field| matches!(field.name, "path" | "ws_path" | "stream_path")) {
+            let path = match (written.get(field.name).and_then(Json::as_str), field.default) {
+                (Some(path), _) => path,
+                (None, Default::Text(path)) => path,
+                _ => continue,
+            };
+            if path.is_empty() {
+                continue;
+            }
+            let at = pointer_join(pointer, field.name);
+            let path = format!("/{}", path.trim_start_matches('/'));
+            if let Some(first) = self.paths.insert(path.clone(), at.clone()) {
+                self.error(&at, format!("the path `{path}` is already taken at {first}")).hint =
+                    Some(format!("give `{}` a path of its own, or an empty one", field.name));
+            }
+        }
+    }
+}
+
+/// The name of the first environment variable that the original would expand (streams contract 5.8). `${! }` is an
+/// interpolation and `${{ }}` an escape.
+fn variable(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        rest = &rest[start + 2..];
+        let end =
+            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len());
+        if end > 0 && rest[end..].starts_with(['}', ':']) {
+            return Some(&rest[..end]);
+        }
+    }
+    None
+}
+
+fn is_empty(value: &Json) -> bool {
+    match value {
+        Json::Null => true,
+        Json::String(text) => text.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        // `buffer: { none: {} }` is the same as no buffer.
+        Json::Object(members) => members.iter().all(|(key, value)| key == "none" && is_empty(value)),
+        _ => false,
+    }
+}
+
+fn type_name(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    }
 }

@@ -172,9 +172,13 @@ impl Message {
     }
 }
 
-/// Numbers the messages of a batch, so that a later failure of some can be told from success of the others
-/// even after processors filtered or split the batch.
+/// Numbers the messages of a new batch, so that a later failure of some can be told from the success of the others
+/// even after processors filtered or split the batch. A batch that was numbered before keeps its places: its ack
+/// knows them.
 pub(crate) fn number(batch: &mut [Message]) {
+    if batch.iter().any(|message| message.place().is_some()) {
+        return;
+    }
     for (place, message) in batch.iter_mut().enumerate() {
         message.set_place(u32::try_from(place).unwrap_or(UNPLACED));
     }

@@ -1,29 +1,154 @@
-//! stub
-use crate::ack::Ack;
-use crate::component::{ConnectError, Input, ReadError};
-use crate::message::Batch;
-use async_trait::async_trait;
+//! Failed batches come again before new ones (streams contract 5.3).
 
-/// An input whose failed batches come again before new ones (streams contract 5.3).
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::ack::{Ack, Outcome};
+use crate::backoff::{Backoff, REPLAY};
+use crate::component::{ConnectError, Input, ReadError};
+use crate::message::{Batch, number};
+
+/// An input whose failed batches come again before new ones, only their failed messages, after a growing pause from
+/// the second failure on. The source hears of a batch only when all of it is delivered, or when the stream stops.
+///
+/// Memory: copies (shared payloads) of the batches under way, whose number the stream bounds.
 #[derive(Debug)]
 pub struct Replay<I> {
     input: I,
+    shared: Arc<Shared>,
+    ended: bool,
 }
+
+#[derive(Debug)]
+struct Shared {
+    backoff: Backoff,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failed: VecDeque<Failed>,
+    // Batches handed out and not resolved.
+    under_way: usize,
+    // The stream stops: failures go to the source.
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Failed {
+    batch: Batch,
+    ack: Ack,
+    failures: u32,
+    due: Instant,
+}
+
 impl<I: Input> Replay<I> {
     /// Wraps an input.
     pub fn new(input: I) -> Replay<I> {
-        Replay { input }
+        Replay::with_backoff(input, REPLAY)
+    }
+
+    pub(crate) fn with_backoff(input: I, backoff: Backoff) -> Replay<I> {
+        let shared = Shared { backoff, state: Mutex::default(), changed: Notify::new() };
+        Replay { input, shared: Arc::new(shared), ended: false }
+    }
+
+    /// What can be handed out again now, or when the next one can.
+    fn due(&self) -> Result<Failed, Option<Instant>> {
+        let mut state = self.shared.state.lock();
+        let now = Instant::now();
+        match state.failed.iter().position(|failed| failed.due <= now).and_then(|at| state.failed.remove(at))
+        {
+            Some(failed) => Ok(failed),
+            None => Err(state.failed.iter().map(|failed| failed.due).min()),
+        }
+    }
+
+    fn hand_out(&self, batch: Batch, ack: Ack, failures: u32) -> (Batch, Ack) {
+        self.shared.state.lock().under_way += 1;
+        let shared = self.shared.clone();
+        let kept = batch.clone();
+        (batch, Ack::new(move |outcome| Shared::resolve(&shared, kept, ack, failures, outcome)))
+    }
+
+    fn finished(&self) -> bool {
+        let state = self.shared.state.lock();
+        self.ended && (state.stopping || (state.under_way == 0 && state.failed.is_empty()))
     }
 }
+
+impl Shared {
+    fn resolve(shared: &Shared, mut batch: Batch, ack: Ack, failures: u32, outcome: Outcome) {
+        let mut state = shared.state.lock();
+        state.under_way -= 1;
+        match outcome {
+            Err(reason) if !state.stopping => {
+                batch.retain(|message| reason.concerns(message.place()));
+                let due = match failures {
+                    0 => Instant::now(),
+                    more => Instant::now() + shared.backoff.pause(more - 1),
+                };
+                state.failed.push_back(Failed { batch, ack, failures: failures + 1, due });
+                drop(state);
+            }
+            outcome => {
+                drop(state);
+                ack.done(outcome);
+            }
+        }
+        shared.changed.notify_one();
+    }
+}
+
 #[async_trait]
 impl<I: Input> Input for Replay<I> {
     async fn connect(&mut self) -> Result<(), ConnectError> {
         self.input.connect().await
     }
+
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
-        self.input.read().await
+        loop {
+            match self.due() {
+                Ok(failed) => return Ok(self.hand_out(failed.batch, failed.ack, failed.failures)),
+                // New messages wait for the old ones, so that a batch that never succeeds cannot pile up others.
+                Err(Some(due)) => tokio::time::sleep_until(due).await,
+                Err(None) if self.finished() => return Err(ReadError::End),
+                Err(None) if self.ended => self.shared.changed.notified().await,
+                Err(None) => tokio::select! {
+                    biased;
+                    () = self.shared.changed.notified() => {}
+                    read = self.input.read() => match read {
+                        Ok((mut batch, ack)) => {
+                            number(&mut batch);
+                            return Ok(self.hand_out(batch, ack, 0));
+                        }
+                        Err(ReadError::End) => self.ended = true,
+                        Err(fault) => return Err(fault),
+                    },
+                },
+            }
+        }
     }
+
+    fn drain(&mut self) -> bool {
+        let failed = {
+            let mut state = self.shared.state.lock();
+            state.stopping = true;
+            std::mem::take(&mut state.failed)
+        };
+        for failed in failed {
+            failed.ack.done(Err(crate::ack::NackReason::stopping()));
+        }
+        self.input.drain()
+    }
+
     async fn close(&mut self) {
-        self.input.close().await
+        self.input.close().await;
     }
 }

@@ -1,56 +1,238 @@
-//! stub
-use crate::feed::CloseReason;
-use crate::metrics::Probe;
-use crate::settings::Settings;
-use document::Fault;
+//! A stream as a whole: build, start, stop, status.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Checks a stream's configuration and makes its components; connects and starts nothing.
+use document::Fault;
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::build::{BuildContext, Gathered, InputNode, OutputNode, Stage};
+use crate::feed::{CloseReason, Feed};
+use crate::ingest::Ingest;
+use crate::lint::{STREAM, lint};
+use crate::metrics::Probe;
+use crate::node::Node;
+use crate::registry::Kind;
+use crate::settings::Settings;
+use crate::source::Phase;
+use crate::{pipeline, sink, source};
+
+/// Checks a stream's configuration and makes its components; connects and starts nothing. Endpoints are offered to
+/// the port of the settings once everything else is right.
 ///
 /// # Errors
-/// Every fault that can be found.
-pub fn build(
-    _name: &str,
-    _value: &serde_json::Value,
-    _base_pointer: &str,
-    _settings: &Settings,
-) -> Result<Built, Vec<Fault>> {
-    Err(Vec::new())
+/// Every fault that can be found, warnings among them.
+pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) -> Result<Built, Vec<Fault>> {
+    let mut faults = lint(value, base_pointer, settings);
+    if faults.iter().any(Fault::is_error) {
+        return Err(faults);
+    }
+    let mut context = BuildContext::new(settings, name, base_pointer);
+    let root = Node::new(value, Kind::Object(STREAM), base_pointer);
+    match parts(&root, &mut context) {
+        Ok(parts) => {
+            for (pointer, endpoint) in std::mem::take(&mut context.gathered.endpoints) {
+                if let Err(text) = settings.port.offer(endpoint) {
+                    faults.push(Fault::error(pointer, text));
+                }
+            }
+            if faults.iter().any(Fault::is_error) {
+                return Err(faults);
+            }
+            Ok(Built { warnings: faults, name: name.to_owned(), parts, gathered: context.gathered })
+        }
+        Err(fault) => {
+            faults.push(fault);
+            Err(faults)
+        }
+    }
 }
 
-/// A stream that was built and not started.
+fn parts(root: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Parts, Fault> {
+    let pipeline = root.get("pipeline");
+    let threads = match pipeline.integer("threads")? {
+        count if count > 0 => usize::try_from(count).unwrap_or(1),
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok(Parts {
+        input: context.input(&root.get("input"))?,
+        threads,
+        stages: context.stages(&pipeline.get("processors"))?,
+        output: context.output(&root.get("output"))?,
+        delay: root.duration("shutdown_delay")?.unwrap_or_default(),
+    })
+}
+
+#[derive(Debug)]
+struct Parts {
+    input: InputNode,
+    threads: usize,
+    stages: Vec<Stage>,
+    output: OutputNode,
+    delay: Duration,
+}
+
+/// A stream that was built and not started. Dropping it leaves nothing behind.
 #[derive(Debug)]
 pub struct Built {
     /// Faults that do not refuse it.
     pub warnings: Vec<Fault>,
+    name: String,
+    parts: Parts,
+    gathered: Gathered,
 }
 
 impl Built {
-    /// Starts it; must be called within a tokio runtime.
+    /// The feeds of its `http_server` outputs.
+    pub fn feeds(&self) -> &[Arc<Feed>] {
+        &self.gathered.feeds
+    }
+
+    /// Starts it. Must be called within a tokio runtime; returns at once, connecting goes on behind.
     pub fn start(self) -> RunningStream {
-        RunningStream {}
+        let Built { name, parts, gathered, .. } = self;
+        let shared = Arc::new(Shared {
+            name,
+            probes: gathered.probes,
+            feeds: gathered.feeds,
+            ingests: gathered.ingests,
+            ended: Mutex::new(false),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let driver = tokio::spawn(drive(parts, shared.clone(), stopped));
+        RunningStream { shared, driver, stop }
     }
 }
 
-/// A stream that runs.
 #[derive(Debug)]
-pub struct RunningStream {}
+struct Shared {
+    name: String,
+    probes: Vec<Arc<Probe>>,
+    feeds: Vec<Arc<Feed>>,
+    ingests: Vec<Arc<Ingest>>,
+    ended: Mutex<bool>,
+}
+
+#[derive(Debug)]
+struct Stop {
+    deadline: Duration,
+    reason: CloseReason,
+}
+
+/// A stream that runs. Dropping it cuts it: what is under way is nacked.
+#[derive(Debug)]
+pub struct RunningStream {
+    shared: Arc<Shared>,
+    driver: JoinHandle<()>,
+    stop: oneshot::Sender<Stop>,
+}
 
 /// How a stream is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Status {
-    /// Its components.
+    /// Its name.
+    pub name: String,
+    /// Its input has ended and everything was delivered.
+    pub ended: bool,
+    /// Its components, with live counters.
     pub components: Vec<Arc<Probe>>,
+    /// Its feeds, with live counters.
+    pub feeds: Vec<Arc<Feed>>,
+}
+
+impl Status {
+    /// Whether every input and output reaches its other side.
+    pub fn connected(&self) -> bool {
+        let ends = |probe: &&Arc<Probe>| probe.kind != crate::metrics::ComponentKind::Processor;
+        self.components.iter().filter(ends).all(|probe| probe.connected())
+    }
 }
 
 impl RunningStream {
     /// How it is now.
     pub fn status(&self) -> Status {
-        Status { components: Vec::new() }
+        Status {
+            name: self.shared.name.clone(),
+            ended: *self.shared.ended.lock(),
+            components: self.shared.probes.clone(),
+            feeds: self.shared.feeds.clone(),
+        }
     }
 
-    /// Stops it: inputs first, then what is under way is delivered, then outputs. What is not delivered at the
-    /// deadline is nacked. Subscribers are told the reason.
-    pub async fn stop(self, _deadline: Duration, _reason: CloseReason) {}
+    /// Stops it: inputs take nothing new, what is under way is delivered, outputs close, inputs leave their sources.
+    /// After three quarters of `deadline` what is left is nacked (streams contract 5.10); at `deadline` the rest is
+    /// dropped. Subscribers are told the reason.
+    pub async fn stop(self, deadline: Duration, reason: CloseReason) {
+        let RunningStream { shared, mut driver, stop } = self;
+        for ingest in &shared.ingests {
+            ingest.set_open(false);
+        }
+        let _ = stop.send(Stop { deadline, reason });
+        if tokio::time::timeout(deadline, &mut driver).await.is_err() {
+            tracing::warn!(stream = %shared.name, "stream did not stop in time, the rest is dropped");
+            driver.abort();
+            let _ = driver.await;
+        }
+        for feed in &shared.feeds {
+            feed.cut(reason);
+        }
+    }
+}
+
+/// A task that ends with its handle.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
+    let (phase, phases) = watch::channel(Phase::Running);
+    // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
+    let (to_pipeline, from_input) = mpsc::channel(1);
+    let mut input = Task(tokio::spawn(source::run(parts.input, to_pipeline, phases)));
+    let (pipeline, from_pipeline) = if parts.stages.is_empty() {
+        (None, from_input)
+    } else {
+        let (to_output, from_pipeline) = mpsc::channel(1);
+        let task = tokio::spawn(pipeline::run(parts.stages, parts.threads, from_input, to_output));
+        (Some(Task(task)), from_pipeline)
+    };
+    let mut output = Task(tokio::spawn(sink::run(parts.output, from_pipeline)));
+
+    let stop = tokio::select! {
+        _ = &mut output.0 => None,
+        stop = &mut stopped => Some(stop.ok()),
+    };
+    match stop {
+        // The input had no more to give, and all of it is delivered.
+        None => {
+            shared.feeds.iter().for_each(|feed| feed.finish(CloseReason::Ended));
+        }
+        // The stream was dropped.
+        Some(None) => {
+            shared.feeds.iter().for_each(|feed| feed.cut(CloseReason::Removed));
+            return;
+        }
+        Some(Some(Stop { deadline, reason })) => {
+            shared.feeds.iter().for_each(|feed| feed.ends_with(reason));
+            let grace = deadline.mul_f64(0.75);
+            tokio::time::sleep(parts.delay.min(grace)).await;
+            phase.send_replace(Phase::Stopping);
+            if tokio::time::timeout(grace.saturating_sub(parts.delay), &mut output.0).await.is_err() {
+                tracing::warn!(stream = %shared.name, "stream did not drain in time, the rest comes again");
+                drop(pipeline);
+                drop(output);
+                shared.feeds.iter().for_each(|feed| feed.cut(reason));
+            }
+        }
+    }
+    phase.send_replace(Phase::Drained);
+    let _ = (&mut input.0).await;
+    *shared.ended.lock() = true;
 }

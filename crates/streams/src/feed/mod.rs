@@ -96,6 +96,8 @@ struct State {
     waiting: VecDeque<Arc<Member>>,
     // How many of `waiting` are gone already.
     stale: usize,
+    // What `close` will tell, where it is not the end of the input.
+    ending: Option<CloseReason>,
     finished: Option<CloseReason>,
     cut: bool,
 }
@@ -380,6 +382,18 @@ impl Feed {
         }
         self.room.notify_one();
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Says why the stream will end, before it does.
+    pub(crate) fn ends_with(&self, reason: CloseReason) {
+        self.state.lock().ending = Some(reason);
+    }
+
+    /// The stream has delivered all it had: subscribers take what is left.
+    pub(crate) async fn close(&self) {
+        let reason = self.state.lock().ending.unwrap_or(CloseReason::Ended);
+        self.finish(reason);
+        self.drained().await;
     }
 
     /// Waits, after [`Feed::finish`], until everything is settled or nobody is left to take it.

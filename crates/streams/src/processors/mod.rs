@@ -1,5 +1,18 @@
 //! The processors of this crate.
+
+mod log;
+pub(crate) mod mapping;
+mod noop;
+mod sync_response;
+
 use crate::registry::ProcessorSpec;
 
 /// All of them.
-pub const ALL: &[&ProcessorSpec] = &[];
+pub const ALL: &[&ProcessorSpec] = &[
+    &log::SPEC,
+    &mapping::BLOBLANG,
+    &mapping::MAPPING,
+    &mapping::MUTATION,
+    &noop::SPEC,
+    &sync_response::SPEC,
+];

@@ -1,0 +1,212 @@
+//! Hands messages to HTTP subscribers through a feed (streams contract 2.5, and our own fields for delivery).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use document::{Fault, pointer_join};
+
+use crate::ack::Ack;
+use crate::build::BuildContext;
+use crate::component::{ConnectError, Output, WriteError};
+use crate::endpoint::{Endpoint, Role, SocketTimes};
+use crate::feed::{DeliveryMode, Feed, FeedOptions, SlowRule, SocketMessage, StreamFormat};
+use crate::fields::{CORS_FIELD, NO_LISTENER, cors};
+use crate::message::{Batch, Message};
+use crate::node::Node;
+use crate::registry::{Default, Field, Kind, OutputSpec};
+
+pub(super) static SPEC: OutputSpec = OutputSpec {
+    name: "http_server",
+    summary: "Hands messages to subscribers under the API's listen path: one per GET, as an endless response, as server-sent events, or over WebSockets.",
+    config: Kind::Object(&[
+        NO_LISTENER[0],
+        Field::new("path", Kind::Text, Default::Text("/get"), "Gives one message per GET. Empty: none."),
+        Field::new(
+            "stream_path",
+            Kind::Text,
+            Default::Text("/get/stream"),
+            "Gives an endless response. Empty: none.",
+        ),
+        Field::new(
+            "stream_format",
+            Kind::Choice(&["raw_bytes", "event_source"]),
+            Default::Text("raw_bytes"),
+            "Form of the endless response: every message and a newline, or server-sent events.",
+        ),
+        Field::optional(
+            "heartbeat",
+            Kind::Duration,
+            "A comment is sent after this long without a message, so that proxies keep the connection and a lost client is noticed. Default 15s for `event_source`, else none; `0s` turns it off.",
+        ),
+        Field::new(
+            "ws_path",
+            Kind::Text,
+            Default::Text("/get/ws"),
+            "Gives one WebSocket frame per message. Empty: none.",
+        ),
+        Field::new(
+            "ws_message_type",
+            Kind::Choice(&["binary", "text"]),
+            Default::Text("binary"),
+            "Kind of WebSocket frames.",
+        ),
+        Field::new(
+            "allowed_verbs",
+            Kind::List(&Kind::Text),
+            Default::Texts(&["GET"]),
+            "Others get 405. Not for WebSockets.",
+        ),
+        Field::new(
+            "timeout",
+            Kind::Duration,
+            Default::Text("5s"),
+            "How long a GET waits for a message; then it gets 408.",
+        ),
+        NO_LISTENER[1],
+        NO_LISTENER[2],
+        CORS_FIELD,
+        Field::new(
+            "write_wait",
+            Kind::Duration,
+            Default::Text("10s"),
+            "Longest time one write to a subscriber may take.",
+        ),
+        Field::new("pong_wait", Kind::Duration, Default::Text("60s"), "Longest silence of a WebSocket peer."),
+        Field::new(
+            "ping_period",
+            Kind::Duration,
+            Default::Text("54s"),
+            "How often WebSocket peers are pinged; below `pong_wait`.",
+        ),
+        Field::new(
+            "delivery",
+            Kind::Choice(&["shared", "broadcast"]),
+            Default::Text("shared"),
+            "`shared`: each message goes to exactly one subscriber, as in the original. `broadcast`: each goes to all.",
+        ),
+        Field::optional(
+            "slow_subscriber",
+            Kind::Choice(&["wait", "skip", "close"]),
+            "What happens when a subscriber does not keep up. `wait` (default for `shared`): the stream waits for it. `skip` (default for `broadcast`, and only there): it is moved on to the oldest message kept and told how many it missed. `close`: it is closed; it may come back with its token.",
+        ),
+        Field::new(
+            "ring",
+            Kind::Int,
+            Default::Int(1024),
+            "Most messages kept for subscribers, from 1 to 1000000.",
+        ),
+        Field::new(
+            "ring_bytes",
+            Kind::Size,
+            Default::Text("64MiB"),
+            "Most payload bytes kept for subscribers.",
+        ),
+    ]),
+    build,
+};
+
+fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
+    let feed = Feed::new(options(node)?, rand::random());
+    context.feed(feed.clone());
+    let cors = cors(&node.get("cors"))?;
+    let verbs: Vec<String> =
+        node.texts("allowed_verbs")?.iter().map(|verb| verb.to_ascii_uppercase()).collect();
+    let roles = [
+        ("path", verbs.clone(), Role::Next(feed.clone())),
+        ("stream_path", verbs, Role::Stream(feed.clone())),
+        ("ws_path", Vec::new(), Role::Socket(feed.clone())),
+    ];
+    for (field, verbs, role) in roles {
+        let path = node.text(field)?.into_owned();
+        if !path.is_empty() {
+            let stream = context.stream.clone();
+            context.offer(
+                pointer_join(node.pointer(), field),
+                Endpoint { stream, path, verbs, role, cors: cors.clone() },
+            );
+        }
+    }
+    Ok(Box::new(HttpServer { feed }))
+}
+
+fn options(node: &Node<'_>) -> Result<FeedOptions, Fault> {
+    let delivery = match &*node.text("delivery")? {
+        "broadcast" => DeliveryMode::Broadcast,
+        _ => DeliveryMode::Shared,
+    };
+    let slow = match (node.optional_text("slow_subscriber")?.as_deref(), delivery) {
+        (Some("close"), _) => SlowRule::Close,
+        (Some("skip"), DeliveryMode::Shared) => {
+            return Err(node
+                .field_fault(
+                    "slow_subscriber",
+                    "`skip` would lose or repeat messages where each goes to one subscriber",
+                )
+                .hint("write `wait` or `close`, or `delivery: broadcast`"));
+        }
+        (Some("skip") | None, DeliveryMode::Broadcast) => SlowRule::Skip,
+        _ => SlowRule::Wait,
+    };
+    let format = match &*node.text("stream_format")? {
+        "event_source" => StreamFormat::EventSource,
+        _ => StreamFormat::RawBytes,
+    };
+    let heartbeat = match (node.duration("heartbeat")?, format) {
+        (None, StreamFormat::EventSource) => Some(Duration::from_secs(15)),
+        (time, _) => time.filter(|time| !time.is_zero()),
+    };
+    let ring = node.count("ring")?;
+    if !(1..=1_000_000).contains(&ring) {
+        return Err(node.field_fault("ring", "`ring` must be from 1 to 1000000"));
+    }
+    let time = |name: &str, default: u64| {
+        Ok::<_, Fault>(node.duration(name)?.unwrap_or(Duration::from_secs(default)))
+    };
+    let socket = SocketTimes {
+        write_wait: time("write_wait", 10)?,
+        pong_wait: time("pong_wait", 60)?,
+        ping_period: time("ping_period", 54)?,
+    };
+    if socket.ping_period >= socket.pong_wait {
+        return Err(node.field_fault("ping_period", "`ping_period` must be below `pong_wait`"));
+    }
+    Ok(FeedOptions {
+        delivery,
+        slow,
+        ring,
+        ring_bytes: usize::try_from(node.size("ring_bytes")?.unwrap_or(64 << 20)).unwrap_or(usize::MAX),
+        format,
+        heartbeat,
+        timeout: time("timeout", 5)?,
+        socket_message: match &*node.text("ws_message_type")? {
+            "text" => SocketMessage::Text,
+            _ => SocketMessage::Binary,
+        },
+        socket,
+    })
+}
+
+struct HttpServer {
+    feed: Arc<Feed>,
+}
+
+#[async_trait]
+impl Output for HttpServer {
+    async fn connect(&self) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    async fn write(&self, _: &[Message]) -> Result<(), WriteError> {
+        Err(WriteError::Failed("a feed takes batches with their ack".to_owned()))
+    }
+
+    async fn consume(&self, batch: Batch, ack: Ack) -> Result<(), (Batch, Ack)> {
+        self.feed.publish(batch, ack).await;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.feed.close().await;
+    }
+}

@@ -1,0 +1,128 @@
+//! Runs one output: processes, gathers, connects, writes up to its limit at once, and closes it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+
+use crate::ack::{Ack, Transaction};
+use crate::backoff::OUTPUT_CONNECT;
+use crate::batching::Gather;
+use crate::build::OutputNode;
+use crate::metrics::Probe;
+use crate::pipeline::process;
+use crate::source::sleep_until;
+
+/// Runs until nothing more arrives and everything that arrived is written, then closes the output.
+pub(crate) async fn run(mut node: OutputNode, mut from: mpsc::Receiver<Transaction>) {
+    let gather = node.batching.take().map(Gather::new);
+    write_all(&node, gather, &mut from).await;
+    node.output.close().await;
+    node.probe.down();
+}
+
+async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut mpsc::Receiver<Transaction>) {
+    let limit = node.output.max_in_flight().max(1);
+    node.probe.queue_limit.set(limit as u64);
+    let mut ready: VecDeque<Transaction> = VecDeque::new();
+    let mut writing = FuturesUnordered::new();
+    let mut open = true;
+    let mut connected = false;
+    loop {
+        if !connected && writing.is_empty() {
+            connect(node).await;
+            connected = true;
+        }
+        while connected && writing.len() < limit {
+            let Some(transaction) = ready.pop_front() else { break };
+            writing.push(node.output.consume(transaction.batch, transaction.ack));
+        }
+        node.probe.queued.set((ready.len() + writing.len()) as u64);
+        if !open && ready.is_empty() && writing.is_empty() {
+            return;
+        }
+        let deadline = gather.as_ref().and_then(Gather::deadline);
+        tokio::select! {
+            biased;
+            Some(written) = writing.next(), if !writing.is_empty() => {
+                if let Err((batch, ack)) = written {
+                    node.probe.lost();
+                    connected = false;
+                    ready.push_front(Transaction { batch, ack });
+                }
+            }
+            () = sleep_until(deadline), if deadline.is_some() && ready.is_empty() => {
+                flush(node, &mut gather, &mut ready).await;
+            }
+            arrived = from.recv(), if open && connected && ready.is_empty() && writing.len() < limit => {
+                match arrived {
+                    Some(transaction) => {
+                        for Transaction { batch, ack } in process(&node.stages, transaction).await {
+                            let transaction = counted(&node.probe, Transaction { batch, ack });
+                            match &mut gather {
+                                Some(gather_in) => {
+                                    if gather_in.add(transaction) {
+                                        flush(node, &mut gather, &mut ready).await;
+                                    }
+                                }
+                                None => ready.push_back(transaction),
+                            }
+                        }
+                    }
+                    None => {
+                        open = false;
+                        flush(node, &mut gather, &mut ready).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn flush(node: &OutputNode, gather: &mut Option<Gather>, ready: &mut VecDeque<Transaction>) {
+    if let Some(gather) = gather {
+        let flushed = gather.flush().await;
+        node.probe.batch_created.add(flushed.len() as u64);
+        ready.extend(flushed);
+    }
+}
+
+/// Counts what becomes of a batch.
+fn counted(probe: &Arc<Probe>, transaction: Transaction) -> Transaction {
+    let Transaction { batch, ack } = transaction;
+    let messages = batch.len() as u64;
+    let probe = probe.clone();
+    let started = Instant::now();
+    let ack = Ack::new(move |outcome| {
+        match &outcome {
+            Ok(()) => {
+                probe.sent.add(messages);
+                probe.batches_sent.add(1);
+                probe.latency_ns.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            }
+            Err(reason) => {
+                probe.errors.add(1);
+                probe.set_error(reason.text());
+            }
+        }
+        ack.done(outcome);
+    });
+    Transaction { batch, ack }
+}
+
+async fn connect(node: &OutputNode) {
+    let probe = &node.probe;
+    for attempt in 0.. {
+        match node.output.connect().await {
+            Ok(()) => return probe.up(),
+            Err(fault) => {
+                tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "output cannot connect");
+                probe.failed(&fault.to_string());
+            }
+        }
+        tokio::time::sleep(OUTPUT_CONNECT.pause(attempt)).await;
+    }
+}

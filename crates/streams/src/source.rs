@@ -1,0 +1,178 @@
+//! Runs one input: connects, reads, gathers, processes, hands on; closes it when its acks have come back.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::ack::{Ack, Transaction};
+use crate::backoff::INPUT_CONNECT;
+use crate::batching::Gather;
+use crate::build::InputNode;
+use crate::component::ReadError;
+use crate::message::{Batch, number};
+use crate::pipeline::process;
+
+/// How far stopping has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Nobody wants to stop.
+    Running,
+    /// Inputs take nothing new.
+    Stopping,
+    /// Everything handed on is resolved: inputs leave their sources.
+    Drained,
+}
+
+/// Runs until the input ends or is stopped, then until [`Phase::Drained`].
+pub(crate) async fn run(node: InputNode, to: mpsc::Sender<Transaction>, mut phase: watch::Receiver<Phase>) {
+    let mut source = Source { gather: None, to, node };
+    source.gather = source.node.batching.take().map(Gather::new);
+    source.read_all(&mut phase).await;
+    source.flush().await;
+    let Source { mut node, to, .. } = source;
+    drop(to);
+    reached(&mut phase, Phase::Drained).await;
+    node.input.close().await;
+    node.probe.down();
+}
+
+/// Waits for a phase. Whoever drives the stream being gone means that it is over.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    let _ = phase.wait_for(|now| *now >= wanted).await;
+}
+
+struct Source {
+    node: InputNode,
+    gather: Option<Gather>,
+    to: mpsc::Sender<Transaction>,
+}
+
+impl Source {
+    /// Connects; false when the stream stops before it could.
+    async fn connect(&mut self, phase: &mut watch::Receiver<Phase>) -> bool {
+        for attempt in 0.. {
+            let connected = tokio::select! {
+                biased;
+                () = reached(phase, Phase::Stopping) => return false,
+                connected = self.node.input.connect() => connected,
+            };
+            match connected {
+                Ok(()) => {
+                    self.node.probe.up();
+                    return true;
+                }
+                Err(fault) => {
+                    let probe = &self.node.probe;
+                    tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "input cannot connect");
+                    probe.failed(&fault.to_string());
+                }
+            }
+            if !pause(phase, INPUT_CONNECT.pause(attempt)).await {
+                return false;
+            }
+        }
+        false
+    }
+
+    async fn read_all(&mut self, phase: &mut watch::Receiver<Phase>) {
+        if !self.connect(phase).await {
+            return;
+        }
+        let mut draining = false;
+        let mut faults = 0;
+        loop {
+            let deadline = self.gather.as_ref().and_then(Gather::deadline);
+            let read = tokio::select! {
+                biased;
+                () = reached(phase, Phase::Stopping), if !draining => {
+                    draining = self.node.input.drain();
+                    if draining { continue } else { return }
+                }
+                () = sleep_until(deadline), if deadline.is_some() => {
+                    if self.flush().await { continue } else { return }
+                }
+                read = self.node.input.read() => read,
+            };
+            match read {
+                Ok((batch, ack)) => {
+                    faults = 0;
+                    if !self.take(batch, ack).await {
+                        return;
+                    }
+                }
+                Err(ReadError::End) => return,
+                Err(ReadError::NotConnected) => {
+                    self.node.probe.lost();
+                    if draining || !self.connect(phase).await {
+                        return;
+                    }
+                }
+                Err(ReadError::Other(text)) => {
+                    let probe = &self.node.probe;
+                    tracing::warn!(path = %probe.path, kind = probe.type_name, fault = %text, "input cannot read");
+                    probe.errors.add(1);
+                    probe.set_error(&text);
+                    if draining || !pause(phase, INPUT_CONNECT.pause(faults)).await {
+                        return;
+                    }
+                    faults += 1;
+                }
+            }
+        }
+    }
+
+    /// Takes one batch in; false when nobody takes it on.
+    async fn take(&mut self, mut batch: Batch, ack: Ack) -> bool {
+        let probe = self.node.probe.clone();
+        probe.received.add(batch.len() as u64);
+        probe.batches_received.add(1);
+        number(&mut batch);
+        let started = Instant::now();
+        let ack = Ack::new(move |outcome| {
+            probe.latency_ns.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            ack.done(outcome);
+        });
+        let transaction = Transaction { batch, ack };
+        match &mut self.gather {
+            Some(gather) => !gather.add(transaction) || self.flush().await,
+            None => self.hand_on(transaction).await,
+        }
+    }
+
+    async fn flush(&mut self) -> bool {
+        let Some(gather) = &mut self.gather else { return true };
+        for transaction in gather.flush().await {
+            self.node.probe.batch_created.add(1);
+            if !self.hand_on(transaction).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn hand_on(&mut self, transaction: Transaction) -> bool {
+        for transaction in process(&self.node.stages, transaction).await {
+            if self.to.send(transaction).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Sleeps; false when the stream stops meanwhile.
+async fn pause(phase: &mut watch::Receiver<Phase>, time: Duration) -> bool {
+    tokio::select! {
+        biased;
+        () = reached(phase, Phase::Stopping) => false,
+        () = tokio::time::sleep(time) => true,
+    }
+}
+
+/// Sleeps until then; for ever without a time.
+pub(crate) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
