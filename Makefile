@@ -17,8 +17,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: build ## build and run the example APIs of examples/quickstart (PORT=9000 chooses a port)
-	@sed 's/:8080/:$(PORT)/g' examples/quickstart/TRY
-	@TYK_GW_LISTENPORT=$(PORT) exec $(BINARY) run --conf examples/quickstart/sluicegate.yaml
+	@scripts/quickstart $(BINARY) $(PORT)
 
 build: ## build the binary for development
 	@scripts/needs build

@@ -72,7 +72,7 @@ Exit codes: 0 stopped as asked, 1 could not start or could not go on, 2 wrong us
 
 const LINT_HELP: &str = "\
 What a file is, is told by its content: an OAS definition (with the streams inside), a classic definition, a policy
-or a map of policies, a stand-alone stream configuration, a configuration file. JSON and YAML.
+or a map of policies, a key, a stand-alone stream configuration, a configuration file. JSON and YAML.
 
 Examples:
   sluicegate lint apis/*.json

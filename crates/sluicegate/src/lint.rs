@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use apidef::{Backend, Definition, Policy};
+use apidef::{Definition, Policy, Session};
 use document::{Document, Fault, Format};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::cli::Form;
@@ -15,6 +16,9 @@ use crate::{components, config};
 const FAULTS_FOUND: u8 = 1;
 const UNREADABLE: u8 = 2;
 
+/// Where an OAS definition holds its streams (contract 3.7).
+const STREAMS: &str = "/x-tyk-streaming/streams";
+
 /// What a file was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -22,6 +26,7 @@ enum Kind {
     Classic,
     Policy,
     Policies,
+    Key,
     Stream,
     Configuration,
     Unknown,
@@ -34,6 +39,7 @@ impl Kind {
             Kind::Classic => "classic definition",
             Kind::Policy => "policy",
             Kind::Policies => "policies",
+            Kind::Key => "key",
             Kind::Stream => "stream configuration",
             Kind::Configuration => "configuration",
             Kind::Unknown => "unknown",
@@ -143,7 +149,8 @@ fn inspect(path: &Path, bytes: Vec<u8>) -> Report {
     let kind = kind_of(document.value());
     let mut faults = match kind {
         Kind::Oas | Kind::Classic => definition(&document, format, kind),
-        Kind::Policy => policy(document.value(), ""),
+        Kind::Policy => shape::<Policy>(document.value(), "", "policy"),
+        Kind::Key => shape::<Session>(document.value(), "", "key"),
         Kind::Policies => policies(document.value()),
         Kind::Stream => streams::lint(document.value(), "", &components::lint_settings()),
         Kind::Configuration => config::faults(&document),
@@ -178,17 +185,20 @@ fn kind_of(value: &Value) -> Kind {
     ];
     let Some(members) = value.as_object() else { return Kind::Unknown };
     let has = |names: &[&str]| names.iter().any(|name| members.contains_key(*name));
-    let is_policy = |value: &Value| {
-        const POLICY: &[&str] = &["access_rights", "quota_max", "partitions", "rate", "key_expires_in"];
-        value.as_object().is_some_and(|policy| POLICY.iter().any(|name| policy.contains_key(*name)))
+    // What policies and keys share, and what only a policy has.
+    let grants = |value: &Value| {
+        const GRANTS: &[&str] = &["access_rights", "quota_max", "rate", "partitions", "key_expires_in"];
+        value.as_object().is_some_and(|policy| GRANTS.iter().any(|name| policy.contains_key(*name)))
     };
+    const POLICY: &[&str] = &["id", "_id", "name", "partitions", "key_expires_in", "active"];
     match () {
         () if has(OAS) => Kind::Oas,
         () if has(CLASSIC) => Kind::Classic,
         () if has(STREAM) => Kind::Stream,
-        () if is_policy(value) => Kind::Policy,
+        () if grants(value) && has(POLICY) => Kind::Policy,
+        () if grants(value) => Kind::Key,
         () if members.keys().any(|name| config::knows(name)) => Kind::Configuration,
-        () if !members.is_empty() && members.values().all(is_policy) => Kind::Policies,
+        () if !members.is_empty() && members.values().all(grants) => Kind::Policies,
         () => Kind::Unknown,
     }
 }
@@ -204,35 +214,33 @@ fn definition(document: &Document, format: Format, kind: Kind) -> Vec<Fault> {
         _ => Definition::parse_classic(&text),
     };
     let mut faults = match parsed {
-        Ok(definition) => {
-            let mut faults = definition.warnings.clone();
-            if let Backend::Streams(all) = &definition.api.backend {
-                let settings = components::lint_settings();
-                for (name, stream) in &all.streams {
-                    let pointer = document::pointer_join(&all.pointer, name);
-                    faults.extend(streams::lint(stream, &pointer, &settings));
-                }
-            }
-            faults
-        }
+        Ok(definition) => definition.warnings,
         Err(faults) => faults,
     };
     if format == Format::Yaml {
         faults.iter_mut().for_each(|fault| fault.place = None);
     }
+    // The streams inside, even where the definition around them is refused: all faults are told at once.
+    let settings = components::lint_settings();
+    for (name, stream) in document.value().pointer(STREAMS).and_then(Value::as_object).into_iter().flatten() {
+        faults.extend(streams::lint(stream, &document::pointer_join(STREAMS, name), &settings));
+    }
     faults
 }
 
-fn policy(value: &Value, pointer: &str) -> Vec<Fault> {
-    match serde_json::from_value::<Policy>(value.clone()) {
+/// Whether the value has the shape of what it was taken for.
+fn shape<T: DeserializeOwned>(value: &Value, pointer: &str, name: &str) -> Vec<Fault> {
+    match serde_json::from_value::<T>(value.clone()) {
         Ok(_) => Vec::new(),
-        Err(error) => vec![Fault::error(pointer, format!("not a policy: {error}"))],
+        Err(error) => vec![Fault::error(pointer, format!("not a {name}: {error}"))],
     }
 }
 
 fn policies(value: &Value) -> Vec<Fault> {
     let members = value.as_object().into_iter().flatten();
-    members.flat_map(|(id, value)| policy(value, &document::pointer_join("", id))).collect()
+    members
+        .flat_map(|(id, value)| shape::<Policy>(value, &document::pointer_join("", id), "policy"))
+        .collect()
 }
 
 /// A fault of a mapping says line and column inside the mapping's text: this finds them in the file.
@@ -303,7 +311,8 @@ mod tests {
             (r#"{"openapi": "3.0.3", "x-tyk-api-gateway": {}}"#, Kind::Oas),
             (r#"{"api_id": "a", "proxy": {"listen_path": "/a/"}}"#, Kind::Classic),
             (r#"{"input": {"generate": {}}, "output": {"drop": {}}}"#, Kind::Stream),
-            (r#"{"rate": 1, "per": 1, "access_rights": {}}"#, Kind::Policy),
+            (r#"{"name": "gold", "rate": 1, "per": 1, "access_rights": {}}"#, Kind::Policy),
+            (r#"{"rate": 1, "per": 1, "access_rights": {}}"#, Kind::Key),
             (r#"{"gold": {"access_rights": {}}, "free": {"rate": 1, "per": 1}}"#, Kind::Policies),
             (r#"{"listen_port": 8080, "storage": {"type": "redis"}}"#, Kind::Configuration),
             (r#"{"streaming": {"enabled": true}, "whatever": 1}"#, Kind::Configuration),
@@ -372,7 +381,8 @@ mod tests {
     #[test]
     fn programs_get_one_object() {
         let mut out = Vec::new();
-        let reports = [report("p.json", r#"{"rate": "much", "per": 1, "access_rights": {}}"#)];
+        let reports =
+            [report("p.json", r#"{"name": "gold", "rate": "much", "per": 1, "access_rights": {}}"#)];
         tell_programs(&reports, &[("gone.json".into(), "no such file".into())], &mut out).unwrap();
         let answer: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(answer["files"][0]["kind"], "policy");
