@@ -171,23 +171,23 @@ pub(crate) fn in_use(value: &Value) -> bool {
     }
 }
 
-/// Markdown rows of a table: key and what becomes of it.
-pub(crate) fn describe(fields: &[Field], prefix: &str, out: &mut String) {
+/// Markdown rows of a table: each key, and what becomes of it.
+pub(crate) fn describe(fields: &[Field], prefix: &str, condition: &str, out: &mut String) {
     use std::fmt::Write as _;
     for field in fields {
         let name = format!("{prefix}{}", field.name);
         let condition = match (field.when, field.unless) {
-            (Some(when), _) => format!(" (only with `{when}`)"),
-            (_, Some(unless)) => format!(" (not with `{unless}`)"),
-            _ => String::new(),
+            (Some(when), _) => format!("{condition}, with `{when}`"),
+            (_, Some(unless)) => format!("{condition}, without `{unless}`"),
+            _ => condition.to_owned(),
         };
         let fate = match field.means {
             Means::Section(fields) => {
-                describe(fields, &format!("{name}."), out);
+                describe(fields, &format!("{name}."), &condition, out);
                 continue;
             }
             Means::Each(fields) => {
-                describe(fields, &format!("{name}.*."), out);
+                describe(fields, &format!("{name}.*."), &condition, out);
                 continue;
             }
             Means::Acts => "acted on".to_owned(),

@@ -151,3 +151,67 @@ pub fn obfuscate(key: &str) -> String {
         _ => "--".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_both_forms() {
+        let org = "53ac07777cbb8c2d53000002";
+        let plain = generate(org, Some("mine"), None);
+        assert_eq!(plain, "53ac07777cbb8c2d53000002mine");
+        // Base64 of {"org":"53ac07777cbb8c2d53000002","id":"mine","h":"murmur64"}.
+        let named = "eyJvcmciOiI1M2FjMDc3NzdjYmI4YzJkNTMwMDAwMDIiLCJpZCI6Im1pbmUiLCJoIjoibXVybXVyNjQifQ==";
+        assert_eq!(generate(org, Some("mine"), Some(Algorithm::Murmur64)), named);
+        assert_eq!(generate(org, Some(&plain), None), plain, "a whole key is not prefixed again");
+
+        let cases = [
+            (named, org, Some(Algorithm::Murmur64)),
+            (plain.as_str(), org, None),
+            ("short", "", None),
+            ("53ac07777cbb8c2d53000002", "", None),
+            ("eyJub3QiOg==", "", None),
+            ("ey", "", None),
+            ("zzzz07777cbb8c2d53000002mine", "", None),
+            ("ключключключключ", "", None),
+        ];
+        for (key, org, algorithm) in cases {
+            assert_eq!((org_of(key).as_str(), algorithm_of(key)), (org, algorithm), "{key}");
+        }
+        let fresh = generate("", None, None);
+        assert!(
+            fresh.len() == 32
+                && fresh.bytes().all(|b| b.is_ascii_hexdigit())
+                && fresh != generate("", None, None)
+        );
+        let quoted = generate("o\"rg", Some("i"), Some(Algorithm::Sha256));
+        assert_eq!(org_of(&quoted), "o\"rg");
+    }
+
+    #[test]
+    fn hashes() {
+        let fox = "The quick brown fox jumps over the lazy dog";
+        for (algorithm, expected) in [
+            (Algorithm::Murmur32, "2e4ff723"),
+            (Algorithm::Murmur64, "e34bbc7bbc071b6c"),
+            (Algorithm::Murmur128, "e34bbc7bbc071b6c7a433ca9c49a9347"),
+            (Algorithm::Sha256, "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592"),
+        ] {
+            assert_eq!(hash(fox, Some(algorithm)), expected, "{algorithm}");
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+        }
+        assert_eq!(hash(fox, None), "2e4ff723", "murmur32 where nothing is named");
+        let named = generate("o", Some("i"), Some(Algorithm::Sha256));
+        assert_eq!(hash(&named, None).len(), 64, "the key names its algorithm");
+        assert!("MD5".parse::<Algorithm>().is_err());
+    }
+
+    #[test]
+    fn keys_in_logs() {
+        for (key, shown) in [("", "--"), ("abcd", "--"), ("abcde", "****bcde"), ("ключ-ключ", "****ключ")]
+        {
+            assert_eq!(obfuscate(key), shown);
+        }
+    }
+}

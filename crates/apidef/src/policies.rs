@@ -208,7 +208,7 @@ impl Rights {
         }
         let owners: BTreeSet<&String> = self.apis.values().filter_map(|right| right.owner.as_ref()).collect();
         let several_owners = owners.len() > 1;
-        let root = root_limit(session);
+        let root = session.root_limit();
         let mut rights = BTreeMap::new();
         for (id, mut right) in self.apis {
             for (limit, parts) in &self.everywhere {
@@ -283,22 +283,6 @@ fn own_limit(policy: &Policy) -> Limit {
         quota_max: policy.quota_max,
         quota_renewal_rate: policy.quota_renewal_rate,
         ..Limit::default()
-    }
-}
-
-fn root_limit(session: &Session) -> Limit {
-    Limit {
-        rate: session.rate,
-        per: session.per,
-        smoothing: session.smoothing.clone(),
-        throttle_interval: session.throttle_interval,
-        throttle_retry_limit: session.throttle_retry_limit,
-        max_query_depth: session.max_query_depth,
-        quota_max: session.quota_max,
-        quota_renews: 0,
-        quota_remaining: 0,
-        quota_renewal_rate: session.quota_renewal_rate,
-        other: Map::new(),
     }
 }
 

@@ -19,7 +19,13 @@ pub struct PathMatching {
 /// The allowed paths of one API in a session, compiled.
 #[derive(Debug, Clone, Default)]
 pub struct UrlRules {
-    rules: Box<[(Regex, Box<[Box<str>]>)]>,
+    rules: Box<[Rule]>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    path: Regex,
+    methods: Box<[Box<str>]>,
 }
 
 impl UrlRules {
@@ -32,7 +38,8 @@ impl UrlRules {
                     format!("`{}` is not a usable regular expression: {}", rule.url, first_line(&error));
                 Fault::error(format!("/allowed_urls/{index}/url"), message)
             })?;
-            rules.push((regex, rule.methods.iter().map(|method| method.as_str().into()).collect()));
+            let methods = rule.methods.iter().map(|method| method.as_str().into()).collect();
+            rules.push(Rule { path: regex, methods });
         }
         Ok(UrlRules { rules: rules.into() })
     }
@@ -45,9 +52,9 @@ impl UrlRules {
     /// Whether a rule that matches any of the spellings of the path allows the method.
     pub fn allows(&self, method: &str, paths: &[&str]) -> bool {
         self.is_empty()
-            || self.rules.iter().any(|(regex, methods)| {
-                methods.iter().any(|known| &**known == method)
-                    && paths.iter().any(|path| regex.is_match(path))
+            || self.rules.iter().any(|rule| {
+                rule.methods.iter().any(|known| &**known == method)
+                    && paths.iter().any(|path| rule.path.is_match(path))
             })
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     input: D,
@@ -321,3 +322,149 @@ Partitions {
     /// Each API has limits and counters of its own.
     per_api: bool,
 }}
+
+impl Session {
+    /// The limits that count for one API: its own when it has any, else the session's (contract 6.5, scope order).
+    pub fn limit_of(&self, api_id: &str) -> Limit {
+        match self.access_rights.get(api_id) {
+            Some(access) if access.limit != Limit::default() => access.limit.clone(),
+            _ => self.root_limit(),
+        }
+    }
+
+    pub(crate) fn root_limit(&self) -> Limit {
+        Limit {
+            rate: self.rate,
+            per: self.per,
+            smoothing: self.smoothing.clone(),
+            throttle_interval: self.throttle_interval,
+            throttle_retry_limit: self.throttle_retry_limit,
+            max_query_depth: self.max_query_depth,
+            quota_max: self.quota_max,
+            quota_renews: self.quota_renews,
+            quota_remaining: self.quota_remaining,
+            quota_renewal_rate: self.quota_renewal_rate,
+            other: Map::new(),
+        }
+    }
+
+    /// Whether the key has expired at `now` (Unix seconds).
+    pub fn is_expired(&self, now: i64) -> bool {
+        self.expires > 0 && self.expires <= now
+    }
+
+    /// How long the key is kept in the store from `now` (Unix seconds) on; `None` = without end (contract 6.2, rules
+    /// 2 to 5; the gateway's forced lifetime comes before).
+    pub fn stored_for(
+        &self,
+        api_lifetime: Option<Duration>,
+        respects_expiry: bool,
+        now: i64,
+    ) -> Option<Duration> {
+        let until = |time: i64| Some(Duration::from_secs(time.saturating_sub(now).max(1).unsigned_abs()));
+        match self.post_expiry_action.as_str() {
+            "delete" if self.expires > 0 => return until(self.expires),
+            "retain" if self.post_expiry_grace_period < 0 => return None,
+            "retain" if self.expires > 0 && self.post_expiry_grace_period > 0 => {
+                return until(self.expires.saturating_add(self.post_expiry_grace_period));
+            }
+            _ => {}
+        }
+        let own =
+            u64::try_from(self.session_lifetime).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let lifetime = own.or(api_lifetime)?;
+        if !respects_expiry {
+            return Some(lifetime);
+        }
+        if self.expires <= 0 { None } else { until(self.expires).max(Some(lifetime)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn records_keep_what_they_do_not_know_and_leave_out_zeros() {
+        let cases = [
+            (json!({}), json!({})),
+            (
+                json!({"rate": 10, "per": 0, "quota_max": -1, "tags": null, "access_rights": null, "new": {"a": 1}}),
+                json!({"rate": 10.0, "quota_max": -1, "new": {"a": 1}}),
+            ),
+            (
+                json!({"access_rights": {"a": {"api_id": "a", "versions": [], "limit": null, "restricted_types": [{"name": "x"}]}},
+                    "basic_auth_data": {"password": "pw", "hash_type": ""}, "hmac_string": "s"}),
+                json!({"access_rights": {"a": {"api_id": "a", "restricted_types": [{"name": "x"}]}},
+                    "basic_auth_data": {"password": "pw"}, "hmac_string": "s"}),
+            ),
+        ];
+        for (read, written) in cases {
+            let session: Session = serde_json::from_value(read.clone()).expect("session");
+            assert_eq!(serde_json::to_value(&session).expect("json"), written, "{read}");
+        }
+        let policy: Policy =
+            serde_json::from_value(json!({"_id": "x", "partitions": {"acl": true}})).expect("policy");
+        assert_eq!(
+            serde_json::to_value(policy).expect("json"),
+            json!({"_id": "x", "partitions": {"acl": true}})
+        );
+        assert!(serde_json::from_value::<Session>(json!({"rate": "10"})).is_err());
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let session: Session = serde_json::from_value(json!({
+            "basic_auth_data": {"password": "canary"}, "jwt_data": {"secret": "canary"}, "hmac_string": "canary",
+            "oauth_keys": {"client": "canary"}
+        }))
+        .expect("session");
+        assert!(!format!("{session:?}").contains("canary"));
+    }
+
+    #[test]
+    fn storage_lifetimes() {
+        let seconds = Duration::from_secs;
+        let cases: &[(Value, Option<u64>, bool, Option<u64>)] = &[
+            (json!({}), None, false, None),
+            (json!({}), Some(50), false, Some(50)),
+            (json!({"session_lifetime": 20}), Some(50), false, Some(20)),
+            (json!({"expires": 1100}), Some(50), false, Some(50)),
+            (json!({"expires": 1100}), Some(50), true, Some(100)),
+            (json!({"expires": 1010}), Some(50), true, Some(50)),
+            (json!({}), Some(50), true, None),
+            (json!({"expires": 1100, "post_expiry_action": "delete"}), Some(50), false, Some(100)),
+            (
+                json!({"expires": 1100, "post_expiry_action": "retain", "post_expiry_grace_period": 5}),
+                None,
+                false,
+                Some(105),
+            ),
+            (
+                json!({"expires": 1100, "post_expiry_action": "retain", "post_expiry_grace_period": -1}),
+                Some(5),
+                false,
+                None,
+            ),
+        ];
+        for (session, api, respects, expected) in cases {
+            let read: Session = serde_json::from_value(session.clone()).expect("session");
+            assert_eq!(
+                read.stored_for(api.map(seconds), *respects, 1000),
+                expected.map(seconds),
+                "{session}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_api_limit_replaces_the_session_limit() {
+        let session: Session = serde_json::from_value(
+            json!({"rate": 1, "per": 2, "access_rights": {"a": {"limit": {"rate": 3, "per": 4}}, "b": {}}}),
+        )
+        .expect("session");
+        let rate = |api: &str| (session.limit_of(api).rate, session.limit_of(api).per);
+        assert_eq!((rate("a"), rate("b"), rate("c")), ((3.0, 4.0), (1.0, 2.0), (1.0, 2.0)));
+    }
+}

@@ -87,7 +87,10 @@ pub(crate) const ROOT: &[Field] = &[
     guards("pinned_public_keys", "pinned public keys of the upstream are")
         .unless("certificate_pinning_disabled"),
     kept("certificate_pinning_disabled"),
-    later("uptime_tests", "uptime tests are"),
+    section(
+        "uptime_tests",
+        &[later("check_list", "uptime tests are").unless("disabled"), kept("disabled"), kept("config")],
+    ),
     section(
         "graphql",
         &[

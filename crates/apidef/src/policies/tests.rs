@@ -3,13 +3,16 @@
 use super::*;
 use serde_json::json;
 
+/// Policies by id.
+type Known<'a> = &'a [(&'a str, Value)];
+
 fn policy(id: &str, value: Value) -> (String, Arc<Policy>) {
     let mut policy: Policy = serde_json::from_value(value).expect("policy");
     policy.id = id.to_owned();
     (id.to_owned(), Arc::new(policy))
 }
 
-fn merge(session: Value, policies: &[(&str, Value)]) -> Result<Value, String> {
+fn merge(session: Value, policies: Known<'_>) -> Result<Value, String> {
     let known: BTreeMap<String, Arc<Policy>> =
         policies.iter().map(|(id, value)| policy(id, value.clone())).collect();
     let session: Session = serde_json::from_value(session).expect("session");
@@ -132,7 +135,7 @@ fn refusals() {
     let quota = json!({"partitions": {"quota": true}, "access_rights": {"a": {}}});
     let both = json!({"partitions": {"per_api": true, "quota": true}, "access_rights": {"a": {}}});
     let foreign = json!({"org_id": "else", "access_rights": {"a": {}}});
-    let cases: &[(Value, &[(&str, Value)], &str)] = &[
+    let cases: &[(Value, Known<'_>, &str)] = &[
         (json!({"apply_policies": ["p"]}), &[], "policy not found: \"p\""),
         (json!({"apply_policies": ["p", "q"]}), &[], "key has no valid policies to be applied"),
         (

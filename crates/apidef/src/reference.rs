@@ -1,0 +1,20 @@
+//! The reference of keys, written from the tables that the parsers use.
+
+use crate::fields::describe;
+use crate::{classic, oas};
+
+/// Markdown: every key of both formats, and what becomes of it. `docs/definitions.md` ends with it.
+pub fn reference() -> String {
+    let mut out = String::new();
+    let tables = [
+        ("Classic definitions", classic::table::ROOT),
+        ("OpenAPI definitions", oas::table::ROOT),
+        ("OpenAPI: `server.authentication.securitySchemes.*` of an `apiKey`", oas::table::TOKEN),
+    ];
+    for (title, fields) in tables {
+        out.push_str(&format!("### {title}\n\n| Key | What becomes of it |\n|---|---|\n"));
+        describe(fields, "", "", &mut out);
+        out.push('\n');
+    }
+    out
+}
