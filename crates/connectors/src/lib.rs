@@ -1,1 +1,18 @@
-//! connectors
+//! Stream components that talk to something outside: one module and one Cargo feature each.
+//!
+//! [`register`] adds all that are built in to a registry; streams know them from then on by their type keys.
+
+mod fields;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+
+use streams::Registry;
+
+/// Adds every connector of this build to `registry`.
+pub fn register(registry: &mut Registry) {
+    #[cfg(feature = "kafka")]
+    {
+        registry.add_input(&kafka::INPUT);
+        registry.add_output(&kafka::OUTPUT);
+    }
+}

@@ -1,0 +1,123 @@
+//! Field tables and readers that several connectors share.
+
+use document::Fault;
+use streams::{Default, Field, Kind, Node};
+
+const CLIENT_CERTIFICATE: &[Field] = &[
+    Field::new("cert", Kind::Text, Default::Text(""), "The certificate, PEM."),
+    Field::new("key", Kind::Text, Default::Text(""), "Its private key, PEM.").secret(),
+    Field::new("cert_file", Kind::Text, Default::Text(""), "A file with the certificate, PEM."),
+    Field::new("key_file", Kind::Text, Default::Text(""), "A file with its private key, PEM."),
+    Field::new("password", Kind::Text, Default::Text(""), "Decrypts the private key (PKCS#1 or PKCS#8).")
+        .secret(),
+];
+
+const TLS_FIELDS: &[Field] = &[
+    Field::new("enabled", Kind::Bool, Default::Bool(false), "Whether connections use TLS."),
+    Field::new(
+        "skip_cert_verify",
+        Kind::Bool,
+        Default::Bool(false),
+        "Takes any certificate of the other side: who it is, is then unknown.",
+    ),
+    Field::optional(
+        "enable_renegotiation",
+        Kind::Ignored("renegotiation does not exist in TLS 1.3 and is never offered"),
+        "Known from the original.",
+    ),
+    Field::new(
+        "root_cas",
+        Kind::Text,
+        Default::Text(""),
+        "The authorities to trust instead of the system's, PEM.",
+    )
+    .secret(),
+    Field::new(
+        "root_cas_file",
+        Kind::Text,
+        Default::Text(""),
+        "A file with the authorities to trust instead of the system's, PEM.",
+    ),
+    Field::optional(
+        "client_certs",
+        Kind::List(&Kind::Object(CLIENT_CERTIFICATE)),
+        "The certificate to show to the other side; each pair inline or as files.",
+    ),
+];
+
+/// `TLS` of the streams contract's notation (section 0).
+pub(crate) const TLS: Field = Field::object("tls", TLS_FIELDS, "TLS towards the other side.");
+
+/// What the field [`TLS`] says.
+#[derive(Default)]
+pub(crate) struct Tls {
+    pub(crate) skip_verify: bool,
+    pub(crate) roots: Option<Pem>,
+    pub(crate) client: Option<Identity>,
+}
+
+/// PEM text, or the file that holds it.
+pub(crate) enum Pem {
+    Text(String),
+    File(String),
+}
+
+/// A certificate with its key.
+pub(crate) struct Identity {
+    pub(crate) certificate: Pem,
+    pub(crate) key: Pem,
+    pub(crate) password: Option<String>,
+}
+
+/// Reads the field `tls`; `None` when TLS is not enabled.
+pub(crate) fn tls(component: &Node<'_>) -> Result<Option<Tls>, Fault> {
+    let node = component.get("tls");
+    if !node.boolean("enabled")? {
+        return Ok(None);
+    }
+    let certificates = node.items("client_certs");
+    if certificates.len() > 1 {
+        return Err(node.field_fault(
+            "client_certs",
+            "only one client certificate can be shown to this connector's other side; write one",
+        ));
+    }
+    let client = match certificates.first() {
+        None => None,
+        Some(pair) => match (pem(pair, "cert", "cert_file")?, pem(pair, "key", "key_file")?) {
+            (Some(certificate), Some(key)) => {
+                let password = filled(pair, "password")?;
+                Some(Identity { certificate, key, password })
+            }
+            _ => return Err(pair.fault("a client certificate needs `cert` and `key`, or `cert_file` and `key_file`")),
+        },
+    };
+    Ok(Some(Tls {
+        skip_verify: node.boolean("skip_cert_verify")?,
+        roots: pem(&node, "root_cas", "root_cas_file")?,
+        client,
+    }))
+}
+
+fn pem(node: &Node<'_>, inline: &str, file: &str) -> Result<Option<Pem>, Fault> {
+    Ok(match filled(node, inline)? {
+        Some(text) => Some(Pem::Text(text)),
+        None => filled(node, file)?.map(Pem::File),
+    })
+}
+
+/// A text field's value, unless it is empty.
+pub(crate) fn filled(node: &Node<'_>, name: &str) -> Result<Option<String>, Fault> {
+    Ok(Some(node.text(name)?.into_owned()).filter(|text| !text.is_empty()))
+}
+
+/// A list of texts whose members may hold several, with commas between them.
+pub(crate) fn comma_list(node: &Node<'_>, name: &str) -> Result<Vec<String>, Fault> {
+    let texts = node.texts(name)?;
+    let parts = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    if parts.is_empty() {
+        return Err(node.field_fault(name, format!("`{name}` must name at least one")));
+    }
+    Ok(parts)
+}

@@ -1,0 +1,235 @@
+//! What both sides share: how to reach the brokers, and whether they are reached.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use document::Fault;
+use parking_lot::Mutex;
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use streams::Node;
+use tokio::sync::watch;
+
+use crate::fields::{Pem, comma_list, filled, tls};
+
+/// How long connecting waits for a broker's answer before it says that there is none.
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
+
+/// A static token is given to the broker as valid for so long, then given again.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// The settings of the client library for the fields that input and output share.
+pub(super) fn config(node: &Node<'_>) -> Result<(ClientConfig, Credentials), Fault> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", comma_list(node, "addresses")?.join(","));
+    config.set("client.id", node.text("client_id")?);
+    // The brokers may be away for long; when they are back, that should be seen soon.
+    config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
+    config.set_log_level(RDKafkaLogLevel::Warning);
+
+    let tls = tls(node)?;
+    let sasl = node.get("sasl");
+    let mechanism = sasl.text("mechanism")?;
+    let authenticated = mechanism != "none";
+    config.set(
+        "security.protocol",
+        match (tls.is_some(), authenticated) {
+            (false, false) => "plaintext",
+            (true, false) => "ssl",
+            (false, true) => "sasl_plaintext",
+            (true, true) => "sasl_ssl",
+        },
+    );
+    if let Some(tls) = tls {
+        if tls.skip_verify {
+            config.set("enable.ssl.certificate.verification", "false");
+            config.set("ssl.endpoint.identification.algorithm", "none");
+        }
+        set_pem(&mut config, "ssl.ca", tls.roots);
+        if let Some(client) = tls.client {
+            set_pem(&mut config, "ssl.certificate", Some(client.certificate));
+            set_pem(&mut config, "ssl.key", Some(client.key));
+            if let Some(password) = client.password {
+                config.set("ssl.key.password", password);
+            }
+        }
+    }
+    let mut credentials = Credentials::default();
+    if authenticated {
+        config.set("sasl.mechanism", mechanism.as_ref());
+        if mechanism == "OAUTHBEARER" {
+            let missing = || sasl.field_fault("access_token", "OAUTHBEARER needs an `access_token`");
+            let token = filled(&sasl, "access_token")?.ok_or_else(missing)?;
+            credentials = Credentials { token: Some(token), principal: sasl.text("user")?.into_owned() };
+        } else {
+            let missing = || sasl.field_fault("user", format!("{mechanism} needs a `user`"));
+            config.set("sasl.username", filled(&sasl, "user")?.ok_or_else(missing)?);
+            config.set("sasl.password", sasl.text("password")?);
+        }
+    }
+    Ok((config, credentials))
+}
+
+fn set_pem(config: &mut ClientConfig, name: &str, pem: Option<Pem>) {
+    match pem {
+        Some(Pem::Text(text)) => config.set(format!("{name}.pem"), text),
+        Some(Pem::File(path)) => config.set(format!("{name}.location"), path),
+        None => config,
+    };
+}
+
+/// Lets the client library check the names and values of its settings, without connecting.
+pub(super) fn check(config: &ClientConfig, node: &Node<'_>) -> Result<(), Fault> {
+    match config.create_native_config() {
+        Ok(_) => Ok(()),
+        // The value stays out of the text: it may be a secret.
+        Err(KafkaError::ClientConfig(_, description, setting, _)) => {
+            Err(node.fault(format!("the kafka client does not take the setting `{setting}`: {description}")))
+        }
+        Err(fault) => Err(node.fault(fault.to_string())),
+    }
+}
+
+/// A token that is shown to the brokers. Never printed.
+#[derive(Default, Clone)]
+pub(super) struct Credentials {
+    token: Option<String>,
+    principal: String,
+}
+
+/// Whether the brokers are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Link {
+    /// At least one of them has answered.
+    Up,
+    /// None of them does, and why.
+    Down(Arc<str>),
+}
+
+/// What the client library tells beside its results: logs, connection errors, and its questions for a token.
+pub(super) struct Monitor {
+    credentials: Credentials,
+    link: watch::Sender<Link>,
+    last_error: Mutex<Option<String>>,
+    pub(super) stream: Arc<str>,
+}
+
+impl Monitor {
+    pub(super) fn new(credentials: Credentials, stream: Arc<str>) -> Monitor {
+        let link = watch::Sender::new(Link::Down("not connected yet".into()));
+        Monitor { credentials, link, last_error: Mutex::new(None), stream }
+    }
+
+    /// Follows whether the brokers are reached.
+    pub(super) fn watch(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        *self.link.borrow() == Link::Up
+    }
+
+    /// Why none of them is.
+    pub(super) fn reason(&self) -> Option<String> {
+        match &*self.link.borrow() {
+            Link::Up => None,
+            Link::Down(reason) => Some(reason.to_string()),
+        }
+    }
+
+    pub(super) fn up(&self) {
+        let news = self.link.send_if_modified(|link| std::mem::replace(link, Link::Up) != Link::Up);
+        if news {
+            self.last_error.lock().take();
+            tracing::info!(stream = %self.stream, "kafka brokers reached");
+        }
+    }
+
+    /// None of the brokers answers; the last connection error says more than `fault` does.
+    pub(super) fn down(&self, fault: &KafkaError) {
+        let reason: Arc<str> = self.last_error.lock().clone().unwrap_or_else(|| fault.to_string()).into();
+        let was = self.link.send_replace(Link::Down(reason.clone()));
+        if was == Link::Up {
+            tracing::warn!(stream = %self.stream, %reason, "kafka brokers lost; connecting again");
+        }
+    }
+
+    /// Handles an error that concerns the client as a whole. Errors of connections are kept, not logged: the client
+    /// library repeats them for as long as a broker is away.
+    pub(super) fn error(&self, error: &KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {}
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {
+                *self.last_error.lock() = Some(reason.to_owned());
+            }
+            _ => {
+                *self.last_error.lock() = Some(reason.to_owned());
+                tracing::warn!(stream = %self.stream, %reason, "kafka client error");
+            }
+        }
+    }
+
+    /// The token to show to the brokers.
+    pub(super) fn token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let token = self.credentials.token.clone().ok_or("no access token is configured")?;
+        let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? + TOKEN_LIFETIME;
+        Ok(OAuthToken {
+            token,
+            principal_name: self.credentials.principal.clone(),
+            lifetime_ms: i64::try_from(expires.as_millis())?,
+        })
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor").field("link", &*self.link.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// The client library's context: the shared part, and what is particular to one side.
+pub(super) struct Context<S> {
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) side: S,
+}
+
+/// What a side does with the library's figures; nothing, unless it asks for them.
+pub(super) trait Side: Send + Sync {
+    fn figures(&self, _: Statistics) {}
+}
+
+impl<S: Side> ClientContext for Context<S> {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, _: RDKafkaLogLevel, _: &str, line: &str) {
+        tracing::debug!(target: "librdkafka", stream = %self.monitor.stream, "{line}");
+    }
+
+    fn stats(&self, figures: Statistics) {
+        self.side.figures(figures);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.monitor.error(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.monitor.token()
+    }
+}
+
+/// Waits until the brokers are reached, for at most [`ANSWER`]; otherwise why not.
+pub(super) async fn reached(mut link: watch::Receiver<Link>) -> Result<(), String> {
+    let up = link.wait_for(|link| *link == Link::Up);
+    if let Ok(Ok(_)) = tokio::time::timeout(ANSWER, up).await {
+        return Ok(());
+    }
+    Err(match &*link.borrow() {
+        Link::Up => return Ok(()),
+        Link::Down(reason) => format!("no kafka broker answers: {reason}"),
+    })
+}
+
