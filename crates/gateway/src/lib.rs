@@ -1,1 +1,28 @@
-//! gateway
+//! The data plane and its admin API.
+//!
+//! The folders are the stations of a request, in the order in which it passes them: `listen` accepts it, [`serve`]
+//! walks it through `route`, `chain` (with `auth` and `limits`), `backend` and `respond`, and `record` hands over what
+//! happened. Beside the road stand `admin` and `reload`.
+
+mod admin;
+mod auth;
+pub mod backend;
+mod body;
+mod chain;
+mod exchange;
+mod gate;
+mod limits;
+pub mod listen;
+mod metrics;
+mod record;
+pub mod reload;
+mod respond;
+mod route;
+mod serve;
+mod settings;
+mod snapshot;
+
+pub use backend::upstream::UpstreamSettings;
+pub use gate::{Gate, Parts};
+pub use settings::{KeySettings, LimitHeaders, Settings};
+pub use snapshot::{RunningApi, Snapshot};

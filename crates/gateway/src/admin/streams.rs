@@ -1,0 +1,31 @@
+//! `GET /tyk/streams`: how the components of every stream are.
+
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::body::Body;
+use crate::gate::Gate;
+use crate::respond;
+
+pub(super) fn answer(gate: &Gate) -> Response<Body> {
+    let snapshot = gate.snapshot();
+    let components: Vec<Value> = snapshot
+        .apis
+        .values()
+        .flat_map(|api| {
+            api.backend.probes().into_iter().map(|(stream, probe)| {
+                json!({
+                    "api_id": &*api.identity.id,
+                    "stream": &*stream,
+                    "path": probe.path,
+                    "label": probe.label,
+                    "type": probe.type_name,
+                    "kind": probe.kind.as_str(),
+                    "connected": probe.connected(),
+                    "last_error": probe.last_error().as_deref(),
+                })
+            })
+        })
+        .collect();
+    respond::json(StatusCode::OK, &json!({ "components": components }))
+}

@@ -1,0 +1,171 @@
+//! Sessions as the data plane uses them: looked up once, merged with their policies, kept for a while.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apidef::{Session, keys, policies};
+use parking_lot::RwLock;
+use quick_cache::sync::Cache;
+use quick_cache::Equivalent;
+
+use super::grant::Grant;
+use super::token::disallowed;
+use crate::gate::Gate;
+use crate::respond::Refusal;
+use crate::settings::KeySettings;
+
+/// How many callers are kept.
+const KEPT: usize = 100_000;
+
+/// Who is calling, with everything that the chain asks of a session at hand.
+#[derive(Debug)]
+pub struct Caller {
+    /// The session with its policies applied.
+    pub session: Session,
+    /// Its name in the state store: the hash of its key, or the key where keys are not hashed.
+    pub name: Arc<str>,
+    /// What it may do with each API, compiled when an API is first called.
+    grants: RwLock<Vec<(Box<str>, Arc<Grant>)>>,
+    gate: GrantSettings,
+    /// Policies as they were when the session was merged.
+    generation: u64,
+    read_at: Instant,
+}
+
+/// What compiling a grant needs; copied so that a caller does not hold the gate.
+#[derive(Debug, Clone)]
+pub(super) struct GrantSettings {
+    pub(super) windows: Arc<crate::limits::Windows>,
+    pub(super) prefix_matching: bool,
+    pub(super) suffix_matching: bool,
+}
+
+impl Caller {
+    /// What the caller may do with an API.
+    pub fn grant(&self, api: &str) -> Arc<Grant> {
+        if let Some((_, grant)) = self.grants.read().iter().find(|(id, _)| **id == *api) {
+            return Arc::clone(grant);
+        }
+        let grant = Arc::new(Grant::compile(&self.session, &self.name, api, &self.gate));
+        self.grants.write().push((api.into(), Arc::clone(&grant)));
+        grant
+    }
+}
+
+/// The callers known to this node.
+#[derive(Debug)]
+pub(crate) struct Callers {
+    known: Cache<CallerKey, Arc<Caller>>,
+    /// How long a session from a shared store is believed; `None`: until it is changed through this node, which owns
+    /// the store.
+    believed: Option<Duration>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash, Clone)]
+struct CallerKey {
+    org: Box<str>,
+    token: Box<str>,
+}
+
+#[derive(Hash)]
+struct Asked<'a> {
+    org: &'a str,
+    token: &'a str,
+}
+
+impl Equivalent<CallerKey> for Asked<'_> {
+    fn equivalent(&self, key: &CallerKey) -> bool {
+        self.org == &*key.org && self.token == &*key.token
+    }
+}
+
+impl Callers {
+    /// `believed`: how long sessions read from a store shared with others are used without asking again.
+    pub(crate) fn new(believed: Option<Duration>) -> Self {
+        Self { known: Cache::new(KEPT), believed }
+    }
+
+    /// The caller with this token, if it is known and still believed.
+    pub(crate) fn known(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
+        let caller = self.known.get(&Asked { org, token })?;
+        let fresh = self.believed.is_none_or(|believed| caller.read_at.elapsed() < believed);
+        fresh.then_some(caller)
+    }
+
+    /// Reads the session of a token from the state store, in one round trip.
+    pub(crate) async fn look_up(
+        &self,
+        gate: &Gate,
+        org: &str,
+        token: &str,
+    ) -> Result<Option<Arc<Caller>>, Refusal> {
+        let settings = &gate.settings.keys;
+        if token.len() < settings.min_length {
+            return Ok(None);
+        }
+        let names = store_names(settings, org, token);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let found = gate.state.first_session(&names).await.map_err(Refusal::store_away)?;
+        let Some((index, session)) = found else {
+            self.known.remove(&Asked { org, token });
+            return Ok(None);
+        };
+        let caller = Arc::new(merge(gate, names[index], &session)?);
+        self.known.insert(CallerKey { org: org.into(), token: token.into() }, Arc::clone(&caller));
+        Ok(Some(caller))
+    }
+
+    /// Forgets sessions that have changed. `names` are keys or their hashes.
+    pub(crate) fn forget(&self, names: &[String]) {
+        self.known.retain(|key, caller| {
+            !names.iter().any(|name| **name == *caller.name || **name == *key.token)
+        });
+    }
+
+    /// Forgets callers merged with other policies than those of `generation`.
+    pub(crate) fn forget_older(&self, generation: u64) {
+        self.known.retain(|_, caller| caller.generation == generation);
+    }
+
+    /// Forgets everybody.
+    pub(crate) fn clear(&self) {
+        self.known.clear();
+    }
+}
+
+fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> {
+    let snapshot = gate.snapshot();
+    let merged = policies::apply(session, &|id| snapshot.policies.get(id).cloned())
+        .map_err(|error| disallowed().detail(error))?;
+    Ok(Caller {
+        session: merged,
+        name: name.into(),
+        grants: RwLock::default(),
+        gate: GrantSettings {
+            windows: Arc::clone(&gate.windows),
+            prefix_matching: gate.settings.prefix_matching,
+            suffix_matching: gate.settings.suffix_matching,
+        },
+        generation: snapshot.policy_generation,
+        read_at: Instant::now(),
+    })
+}
+
+/// The name under which the session of a full key is stored.
+pub fn store_name(settings: &KeySettings, key: &str) -> String {
+    if settings.hashed { keys::hash(key, None) } else { key.to_owned() }
+}
+
+/// The names under which a presented token may be stored, most likely first (contract 5.1, "Session lookup").
+fn store_names(settings: &KeySettings, org: &str, token: &str) -> Vec<String> {
+    let mut names = Vec::with_capacity(2 + settings.fallbacks.len());
+    if keys::org_of(token) != org {
+        names.push(store_name(settings, &keys::generate(org, Some(token), settings.algorithm)));
+    }
+    names.push(store_name(settings, token));
+    if settings.hashed {
+        names.extend(settings.fallbacks.iter().map(|algorithm| keys::hash(token, Some(*algorithm))));
+    }
+    names.dedup();
+    names
+}

@@ -1,0 +1,30 @@
+//! What is behind a chain.
+
+pub(crate) mod stream;
+pub mod upstream;
+
+use std::sync::Arc;
+
+use streams::Probe;
+
+use self::stream::StreamBackend;
+use self::upstream::Upstream;
+
+/// The backend of one API.
+#[derive(Debug)]
+pub enum Backend {
+    /// A proxied HTTP server.
+    Upstream(Upstream),
+    /// Streams with their endpoints.
+    Stream(StreamBackend),
+}
+
+impl Backend {
+    /// The counters of every stream component, with the name of its stream.
+    pub(crate) fn probes(&self) -> Vec<(Arc<str>, Arc<Probe>)> {
+        match self {
+            Self::Upstream(_) => Vec::new(),
+            Self::Stream(stream) => stream.probes(),
+        }
+    }
+}

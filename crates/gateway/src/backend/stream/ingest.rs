@@ -1,0 +1,107 @@
+//! Producers: a request's body becomes messages, and the answer waits for their ack (streams contract 2.4).
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use streams::{Batch, Ingest, IngestError, Message, SyncResponse};
+
+use super::metadata::Metadata;
+use super::multipart;
+use crate::body::{Body, BodyTooLarge, RequestBody};
+use crate::exchange::Exchange;
+use crate::respond::{self, Refusal};
+
+/// Largest body taken when the configuration sets no limit; it has to be held in memory.
+const DEFAULT_LIMIT: usize = 32 << 20;
+
+/// Submits one request.
+pub(super) async fn post(
+    exchange: &mut Exchange,
+    ingest: &Ingest,
+    captures: Vec<(String, String)>,
+) -> Result<Response<Body>, Refusal> {
+    let started = tokio::time::Instant::now();
+    let body = match tokio::time::timeout(ingest.options.timeout, collect(exchange)).await {
+        Ok(body) => body?,
+        Err(_) => return Ok(refused(&IngestError::Timeout)),
+    };
+    let batch = match batch(exchange, body, captures) {
+        Ok(batch) => batch,
+        Err(reason) => return Ok(respond::text(StatusCode::BAD_REQUEST, format!("Bad request: {reason}"))),
+    };
+    let left = ingest.options.timeout.saturating_sub(started.elapsed());
+    let outcome = match tokio::time::timeout(left, ingest.submit(batch)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(IngestError::Timeout),
+    };
+    exchange.timings.upstream = started.elapsed();
+    Ok(match outcome {
+        Ok(None) => Response::new(Body::empty()),
+        Ok(Some(answer)) => answered(answer),
+        Err(error) => refused(&error),
+    })
+}
+
+async fn collect(exchange: &mut Exchange) -> Result<Bytes, Refusal> {
+    let limit = match exchange.gate.settings.max_request_body {
+        0 => DEFAULT_LIMIT,
+        limit => usize::try_from(limit).unwrap_or(DEFAULT_LIMIT),
+    };
+    let body = std::mem::replace(&mut exchange.body, RequestBody::none());
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() || error.is::<BodyTooLarge>() => {
+            Err(Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large"))
+        }
+        Err(error) => Err(Refusal::client(StatusCode::BAD_REQUEST, "BIV", "Bad request").detail(error)),
+    }
+}
+
+fn batch(exchange: &Exchange, body: Bytes, captures: Vec<(String, String)>) -> Result<Batch, &'static str> {
+    let metadata = Metadata::of(exchange, captures);
+    let content_type = exchange.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let payloads = match content_type.and_then(multipart::boundary) {
+        Some(boundary) => {
+            let parts = multipart::parts(&body, &boundary)?;
+            parts.into_iter().map(|part| body.slice_ref(part)).collect()
+        }
+        None => vec![body],
+    };
+    Ok(payloads
+        .into_iter()
+        .map(|payload| {
+            let mut message = Message::new(payload);
+            metadata.write(&mut message);
+            message
+        })
+        .collect())
+}
+
+fn answered(answer: SyncResponse) -> Response<Body> {
+    let mut response = Response::new(Body::full(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    for (name, value) in answer.headers {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) => {
+                response.headers_mut().insert(name, value);
+            }
+            _ => tracing::debug!("a header of a synchronous response cannot be sent and was left out"),
+        }
+    }
+    response
+}
+
+/// Statuses and texts of streams contract 1.11.
+fn refused(error: &IngestError) -> Response<Body> {
+    match error {
+        IngestError::Timeout => respond::text(StatusCode::REQUEST_TIMEOUT, "Request timed out"),
+        IngestError::Closing => respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing"),
+        IngestError::Rejected(reason) => respond::text(StatusCode::BAD_GATEWAY, reason.clone()),
+        IngestError::RateLimited { retry_after } => {
+            let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded");
+            response.headers_mut().insert(RETRY_AFTER, retry_after.as_secs().max(1).into());
+            response
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The backend of an event API: its streams, and the endpoints that their `http_server` components asked for.
+//!
+//! Streams start once for each definition and run until it is replaced or removed, whoever is connected or not.
+
+mod ingest;
+mod metadata;
+mod multipart;
+mod routes;
+mod socket;
+mod subscribe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use document::Fault;
+use http::{Response, StatusCode};
+use parking_lot::Mutex;
+use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics};
+
+pub(crate) use self::metadata::decode;
+use self::routes::{Miss, Port, Routes};
+use crate::body::Body;
+use crate::exchange::Exchange;
+use crate::respond::{self, Refusal};
+use crate::settings::Settings;
+
+/// Streams of one API and the paths at which they are reached.
+pub struct StreamBackend {
+    routes: Routes,
+    streams: Mutex<Vec<Stream>>,
+    api: Box<str>,
+}
+
+struct Stream {
+    name: Arc<str>,
+    life: Life,
+}
+
+enum Life {
+    Built(Built),
+    Running(RunningStream),
+    Over,
+}
+
+impl std::fmt::Debug for StreamBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamBackend").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
+
+impl StreamBackend {
+    /// Builds every stream, or tells every fault of all of them. Connects and starts nothing.
+    pub(crate) fn build(
+        model: &apidef::Streams,
+        settings: &Settings,
+        shared: &streams::Settings,
+    ) -> Result<Self, Vec<Fault>> {
+        if !settings.streaming {
+            let fault = Fault::error(&*model.pointer, "streams are switched off on this gate");
+            return Err(vec![fault.hint("set `streaming.enabled` to true in the configuration")]);
+        }
+        let port = Arc::new(Port::default());
+        let settings = streams::Settings {
+            port: port.clone(),
+            topics: Topics::default(),
+            allow_unsafe: settings.allow_unsafe.clone(),
+            ..shared.clone()
+        };
+        let mut built = Vec::new();
+        let mut faults = Vec::new();
+        for (name, value) in &model.streams {
+            let pointer = document::pointer_join(&model.pointer, name);
+            match streams::build(name, value, &pointer, &settings) {
+                Ok(stream) => built.push(Stream { name: (**name).into(), life: Life::Built(stream) }),
+                Err(more) => faults.extend(more),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self { routes: port.routes(), streams: Mutex::new(built), api: Box::default() })
+    }
+
+    pub(crate) fn name_api(&mut self, api: &str) {
+        self.api = api.into();
+    }
+
+    /// Starts what was built.
+    pub(crate) fn start(&self) {
+        for stream in self.streams.lock().iter_mut() {
+            stream.life = match std::mem::replace(&mut stream.life, Life::Over) {
+                Life::Built(built) => Life::Running(built.start()),
+                other => other,
+            };
+        }
+    }
+
+    /// Stops everything: inputs first, then what is under way is delivered, then subscribers are told `reason`.
+    pub(crate) async fn stop(&self, deadline: Duration, reason: CloseReason) {
+        let running: Vec<_> = self
+            .streams
+            .lock()
+            .iter_mut()
+            .filter_map(|stream| match std::mem::replace(&mut stream.life, Life::Over) {
+                Life::Running(running) => Some(running),
+                Life::Built(_) | Life::Over => None,
+            })
+            .collect();
+        futures_util::future::join_all(running.into_iter().map(|stream| stream.stop(deadline, reason))).await;
+    }
+
+    /// The counters of all components.
+    pub(crate) fn probes(&self) -> Vec<(Arc<str>, Arc<Probe>)> {
+        let streams = self.streams.lock();
+        let running = streams.iter().filter_map(|stream| match &stream.life {
+            Life::Running(running) => Some((&stream.name, running.status().components)),
+            Life::Built(_) | Life::Over => None,
+        });
+        running.flat_map(|(name, probes)| probes.into_iter().map(|probe| (Arc::clone(name), probe))).collect()
+    }
+
+    /// Serves the endpoint that the request names.
+    pub(crate) async fn call(&self, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+        let upgrade = socket::wanted(exchange);
+        let found = self.routes.find(exchange.path_in_api(), &exchange.head.method, upgrade);
+        let found = match found {
+            Ok(found) => found,
+            Err(Miss::NoPath) => {
+                return Err(Refusal::client(StatusCode::NOT_FOUND, "NRH", "not found"));
+            }
+            Err(Miss::WrongMethod) => {
+                return Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "Incorrect method"));
+            }
+            Err(Miss::NeedsUpgrade) => {
+                return Err(Refusal::client(
+                    StatusCode::UPGRADE_REQUIRED,
+                    "UPG",
+                    "this path is a WebSocket: connect with an upgrade request",
+                ));
+            }
+        };
+        let role = found.endpoint.role.clone();
+        let captures = found.captures;
+        match role {
+            Role::Ingest(ingest) => ingest::post(exchange, &ingest, captures).await,
+            Role::Next(feed) => subscribe::next(exchange, &feed).await,
+            Role::Stream(feed) => subscribe::stream(exchange, &feed).await,
+            Role::Socket(feed) => socket::feed(exchange, &feed).await,
+            Role::IngestSocket(ingest) => socket::ingest(exchange, ingest, captures).await,
+        }
+    }
+}

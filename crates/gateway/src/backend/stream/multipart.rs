@@ -1,0 +1,86 @@
+//! `multipart/*` bodies: one message for each part (RFC 2046 section 5.1, as far as producers use it).
+
+/// Parts taken from one body at most.
+const MOST_PARTS: usize = 10_000;
+
+/// The boundary that a content type names, if it is a multipart type.
+pub(super) fn boundary(content_type: &str) -> Option<String> {
+    let mut fields = content_type.split(';');
+    if !fields.next()?.trim().to_ascii_lowercase().starts_with("multipart/") {
+        return None;
+    }
+    fields.find_map(|field| {
+        let (name, value) = field.trim().split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        (name.eq_ignore_ascii_case("boundary") && (1..=70).contains(&value.len())).then(|| value.to_owned())
+    })
+}
+
+/// The payloads of the parts.
+pub(super) fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, &'static str> {
+    let delimiter = format!("--{boundary}");
+    let finder = memchr::memmem::Finder::new(delimiter.as_bytes());
+    let mut marks = finder.find_iter(body).filter(|at| *at == 0 || body[..*at].ends_with(b"\n"));
+    let mut parts = Vec::new();
+    let mut begin = marks.next().ok_or("the body does not hold its boundary")? + delimiter.len();
+    loop {
+        if body[begin..].starts_with(b"--") {
+            return Ok(parts);
+        }
+        let end = marks.next().ok_or("the body does not end with its boundary")?;
+        if parts.len() == MOST_PARTS {
+            return Err("the body has too many parts");
+        }
+        parts.push(payload(&body[begin..end])?);
+        begin = end + delimiter.len();
+    }
+}
+
+/// A part without its headers and the line breaks around it.
+fn payload(part: &[u8]) -> Result<&[u8], &'static str> {
+    let part = part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part);
+    let after_delimiter = memchr::memchr(b'\n', part).ok_or("a part has no line of its own")? + 1;
+    let mut rest = &part[after_delimiter..];
+    loop {
+        match memchr::memchr(b'\n', rest) {
+            Some(end) => {
+                let line = &rest[..end];
+                rest = &rest[end + 1..];
+                if line.is_empty() || line == b"\r" {
+                    return Ok(rest);
+                }
+            }
+            None if rest.is_empty() || rest == b"\r" => return Ok(&[]),
+            None => return Err("a part has no empty line after its headers"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boundaries_are_read() {
+        let cases = [
+            ("multipart/form-data; boundary=abc", Some("abc")),
+            ("Multipart/Mixed; charset=x; Boundary=\"a b\"", Some("a b")),
+            ("multipart/mixed", None),
+            ("application/json; boundary=abc", None),
+            ("multipart/mixed; boundary=", None),
+        ];
+        for (content_type, expected) in cases {
+            assert_eq!(boundary(content_type).as_deref(), expected, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn parts_are_cut_out() {
+        let body = b"preamble\r\n--b\r\nContent-Type: text/plain\r\n\r\none\r\n--b\r\n\r\ntwo\r\nlines\r\n--b--\r\nend";
+        assert_eq!(parts(body, "b"), Ok(vec![&b"one"[..], b"two\r\nlines"]));
+        for broken in [&b"nothing"[..], b"--b\r\n\r\nx", b"--bx", b"--b\r\nheader\r\n--b--"] {
+            assert!(parts(broken, "b").is_err(), "{}", String::from_utf8_lossy(broken));
+        }
+        assert_eq!(parts(b"--b--", "b"), Ok(vec![]));
+    }
+}

@@ -1,0 +1,329 @@
+//! Subscribers over plain HTTP: one message for a GET, or an endless response (streams contract 2.5).
+//!
+//! Over HTTP/1 an endless response leaves the HTTP engine: the subscriber's task holds the bare socket, so that an
+//! idle one costs little, and a message is confirmed when the kernel has taken its last byte. Over HTTP/2 it is an
+//! ordinary body, and a message is confirmed when the connection asks for what comes after it.
+
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode, Version};
+use http_body::Frame;
+use streams::feed::{From, StreamFormat};
+use streams::{CloseReason, Delivery, Feed, Subscriber};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, Sleep};
+
+use crate::body::{Body, BodyError};
+use crate::exchange::Exchange;
+use crate::listen::{ClientIo, write_head};
+use crate::respond::{self, Refusal};
+
+/// Bytes gathered for one write.
+const WRITE_SIZE: usize = 64 << 10;
+/// A client that takes nothing for so long is gone or stuck; whatever it did not take goes to others or is lost to it.
+const STALLED: Duration = Duration::from_secs(60);
+/// What browsers are told to wait before they connect again.
+const RETRY_MS: u32 = 1_000;
+
+/// Long poll: waits for one message.
+pub(super) async fn next(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Response<Body>, Refusal> {
+    let mut subscriber = feed.subscribe(start(exchange));
+    let waiting = async {
+        loop {
+            match subscriber.next().await {
+                Some(delivery) if delivery.message().is_none() => {}
+                other => return other,
+            }
+        }
+    };
+    match tokio::time::timeout(feed.options.timeout, waiting).await {
+        Err(_) => Ok(respond::text(StatusCode::REQUEST_TIMEOUT, "Timed out waiting for message")),
+        Ok(None) => Ok(respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing")),
+        Ok(Some(delivery)) => {
+            let mut response = Response::new(Body::boxed(Box::pin(Single::new(subscriber, delivery))));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            Ok(response)
+        }
+    }
+}
+
+/// An endless response.
+pub(super) async fn stream(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Response<Body>, Refusal> {
+    let subscriber = feed.subscribe(start(exchange));
+    let mut headers = HeaderMap::new();
+    match feed.options.format {
+        StreamFormat::EventSource => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+        StreamFormat::RawBytes => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        }
+    }
+    let Some(takeover) = exchange.peer.takeover.clone() else {
+        let mut response = Response::new(Body::boxed(Box::pin(Endless::new(subscriber))));
+        *response.headers_mut() = headers;
+        return Ok(response);
+    };
+    exchange.budget.write(&mut headers);
+    let chunked = exchange.head.version >= Version::HTTP_11;
+    if chunked {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    } else {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let head = write_head(StatusCode::OK, &headers);
+    let never = exchange
+        .take_over(&takeover, StatusCode::OK, move |io, _| async move {
+            let outcome = Connection { io, subscriber, chunked }.run(head).await;
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "a subscriber's connection ended");
+            }
+        })
+        .await;
+    match never {}
+}
+
+/// Where the subscriber wants to begin: after the event it saw last, if it says so.
+fn start(exchange: &Exchange) -> From {
+    let last = exchange.head.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    last.filter(|id| !id.is_empty()).map_or(From::Live, |id| From::Resume(id.to_owned()))
+}
+
+/// What a delivery looks like in this feed.
+fn frame(delivery: &Delivery, format: StreamFormat) -> &Bytes {
+    match format {
+        StreamFormat::EventSource => delivery.event_source(),
+        StreamFormat::RawBytes => delivery.raw_line(),
+    }
+}
+
+/// The last words of a stream of server-sent events.
+fn farewell(reason: CloseReason) -> String {
+    format!(": closing: {}\nretry: {RETRY_MS}\n\n", explain(reason))
+}
+
+/// Why a subscriber is sent away, in words.
+pub(super) fn explain(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Changed => "the API was changed, connect again for its new rules",
+        CloseReason::Removed => "the API was removed",
+        CloseReason::ShuttingDown => "the gate is shutting down, connect again",
+        CloseReason::Slow => "the client did not keep up",
+        CloseReason::Ended => "the stream has ended",
+    }
+}
+
+/// A subscriber that holds its bare socket.
+struct Connection {
+    io: ClientIo,
+    subscriber: Subscriber,
+    chunked: bool,
+}
+
+impl Connection {
+    async fn run(mut self, head: Bytes) -> std::io::Result<()> {
+        let options = self.subscriber.feed().options.clone();
+        self.io.write_all(&head).await?;
+        self.io.flush().await?;
+        drop(head);
+        let heartbeat = options.heartbeat.filter(|_| options.format == StreamFormat::EventSource);
+        loop {
+            let event = {
+                let Self { io, subscriber, .. } = &mut self;
+                tokio::select! {
+                    biased;
+                    gathered = poll_fn(|cx| gather(subscriber, options.format, cx)) => Event::Messages(gathered),
+                    () = idle(heartbeat) => Event::Heartbeat,
+                    () = gone(io) => Event::Gone,
+                }
+            };
+            match event {
+                Event::Messages(Some((up_to, bytes))) => {
+                    self.write(&bytes).await?;
+                    self.subscriber.confirm(up_to);
+                }
+                Event::Messages(None) => break,
+                Event::Heartbeat => self.write(b": heartbeat\n\n").await?,
+                Event::Gone => return Ok(()),
+            }
+        }
+        if options.format == StreamFormat::EventSource {
+            let farewell = farewell(self.subscriber.close_reason());
+            self.write(farewell.as_bytes()).await?;
+        }
+        if self.chunked {
+            self.io.write_all(b"0\r\n\r\n").await?;
+        }
+        self.io.shutdown().await
+    }
+
+    /// Writes a piece of the response until the kernel has it, or the client has been stuck for too long.
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let confirmer = self.subscriber.confirmer();
+        let Self { io, chunked, .. } = self;
+        let writing = async {
+            if *chunked {
+                let mut chunk = Vec::with_capacity(bytes.len() + 16);
+                chunk.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+                chunk.extend_from_slice(bytes);
+                chunk.extend_from_slice(b"\r\n");
+                io.write_all(&chunk).await?;
+            } else {
+                io.write_all(bytes).await?;
+            }
+            io.flush().await
+        };
+        let closed = async {
+            let began = Instant::now();
+            while confirmer.closed().is_none() && began.elapsed() < STALLED {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            written = writing => written,
+            () = closed => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the client took nothing for too long")),
+        }
+    }
+}
+
+enum Event {
+    Messages(Option<(u64, Vec<u8>)>),
+    Heartbeat,
+    Gone,
+}
+
+/// All messages at hand, up to one write's worth, and the number of the last one.
+fn gather(
+    subscriber: &mut Subscriber,
+    format: StreamFormat,
+    cx: &mut Context<'_>,
+) -> Poll<Option<(u64, Vec<u8>)>> {
+    let mut bytes = Vec::new();
+    let mut up_to = 0;
+    while bytes.len() < WRITE_SIZE {
+        match subscriber.poll_next(cx) {
+            Poll::Ready(Some(delivery)) => {
+                bytes.extend_from_slice(frame(&delivery, format));
+                up_to = delivery.number();
+            }
+            // What is at hand goes out first; the end is found again afterwards.
+            Poll::Ready(None) if up_to == 0 => return Poll::Ready(None),
+            Poll::Ready(None) => break,
+            Poll::Pending if up_to == 0 && bytes.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Some((up_to, bytes)))
+}
+
+async fn idle(heartbeat: Option<Duration>) {
+    match heartbeat {
+        Some(after) => tokio::time::sleep(after).await,
+        None => pending().await,
+    }
+}
+
+/// Resolves when the client has closed its side. What it sends meanwhile has no meaning and is thrown away.
+async fn gone(io: &mut ClientIo) {
+    let mut ignored = [0; 64];
+    while !matches!(io.read(&mut ignored).await, Ok(0) | Err(_)) {}
+}
+
+/// One message as a whole response body; confirmed when the connection has taken it.
+struct Single {
+    subscriber: Subscriber,
+    delivery: Option<Delivery>,
+    number: u64,
+}
+
+impl Single {
+    fn new(subscriber: Subscriber, delivery: Delivery) -> Self {
+        Self { number: delivery.number(), subscriber, delivery: Some(delivery) }
+    }
+}
+
+impl http_body::Body for Single {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.delivery.take() {
+            Some(delivery) => Poll::Ready(Some(Ok(Frame::data(delivery.raw().clone())))),
+            None => {
+                self.subscriber.confirm(self.number);
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+/// An endless response body, for HTTP/2.
+struct Endless {
+    subscriber: Subscriber,
+    format: StreamFormat,
+    heartbeat: Option<(Duration, Pin<Box<Sleep>>)>,
+    handed_out: u64,
+    ended: bool,
+}
+
+impl Endless {
+    fn new(subscriber: Subscriber) -> Self {
+        let options = &subscriber.feed().options;
+        let format = options.format;
+        let heartbeat = options.heartbeat.filter(|_| format == StreamFormat::EventSource);
+        let heartbeat = heartbeat.map(|after| (after, Box::pin(tokio::time::sleep(after))));
+        Self { subscriber, format, heartbeat, handed_out: 0, ended: false }
+    }
+}
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        // Being asked for more means that the connection had room for what was handed out before.
+        if this.handed_out > 0 {
+            this.subscriber.confirm(this.handed_out);
+        }
+        let bytes = match gather(&mut this.subscriber, this.format, cx) {
+            Poll::Ready(Some((up_to, bytes))) => {
+                this.handed_out = this.handed_out.max(up_to);
+                bytes
+            }
+            Poll::Ready(None) => {
+                this.ended = true;
+                match this.format {
+                    StreamFormat::EventSource => farewell(this.subscriber.close_reason()).into_bytes(),
+                    StreamFormat::RawBytes => return Poll::Ready(None),
+                }
+            }
+            Poll::Pending => {
+                let Some((after, sleep)) = &mut this.heartbeat else { return Poll::Pending };
+                std::task::ready!(sleep.as_mut().poll(cx));
+                sleep.as_mut().reset(Instant::now() + *after);
+                cx.waker().wake_by_ref();
+                b": heartbeat\n\n".to_vec()
+            }
+        };
+        if let Some((after, sleep)) = &mut this.heartbeat {
+            sleep.as_mut().reset(Instant::now() + *after);
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
+    }
+}

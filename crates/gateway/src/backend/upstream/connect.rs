@@ -1,0 +1,186 @@
+//! Opening a connection: name look-up, TCP, TLS.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apidef::Scheme;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// What makes two upstreams share connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    pub(super) scheme: Scheme,
+    /// Host name or address, without brackets.
+    pub(super) host: Box<str>,
+    pub(super) port: u16,
+    /// Whether the upstream's certificate is not checked.
+    pub(super) insecure: bool,
+}
+
+impl Origin {
+    pub(super) fn is_h2c(&self) -> bool {
+        self.scheme == Scheme::H2c
+    }
+}
+
+/// Opens connections to one origin.
+#[derive(Clone)]
+pub(super) struct Connector {
+    origin: Origin,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    timeout: Duration,
+}
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("no address found for host `{host}`: {source}")]
+    LookUp { host: Box<str>, source: io::Error },
+    #[error("cannot connect to {host}:{port}: {source}")]
+    Connect { host: Box<str>, port: u16, source: io::Error },
+    #[error("no connection to {host}:{port} within {seconds} s")]
+    TimedOut { host: Box<str>, port: u16, seconds: u64 },
+    #[error("tls handshake with {host} failed: {source}")]
+    Tls { host: Box<str>, source: io::Error },
+    #[error("http handshake failed: {0}")]
+    Handshake(hyper::Error),
+}
+
+impl DialError {
+    pub(super) fn handshake(error: hyper::Error) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+impl Connector {
+    /// `timeout` bounds look-up, TCP and TLS together.
+    pub(super) fn new(
+        origin: Origin,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        timeout: Duration,
+    ) -> Result<Self, String> {
+        let tls = match tls {
+            None => None,
+            Some(config) => {
+                let name = ServerName::try_from(origin.host.to_string())
+                    .map_err(|error| format!("`{}` is no valid tls server name: {error}", origin.host))?;
+                Some((TlsConnector::from(config), name))
+            }
+        };
+        Ok(Self { origin, tls, timeout })
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(super) async fn dial(&self) -> Result<UpstreamStream, DialError> {
+        tokio::time::timeout(self.timeout, self.dial_unbounded()).await.unwrap_or_else(|_| {
+            Err(DialError::TimedOut {
+                host: self.origin.host.clone(),
+                port: self.origin.port,
+                seconds: self.timeout.as_secs(),
+            })
+        })
+    }
+
+    async fn dial_unbounded(&self) -> Result<UpstreamStream, DialError> {
+        let Origin { host, port, .. } = &self.origin;
+        let addresses: Vec<_> = tokio::net::lookup_host((&**host, *port))
+            .await
+            .map_err(|source| DialError::LookUp { host: host.clone(), source })?
+            .collect();
+        let tcp = TcpStream::connect(addresses.as_slice())
+            .await
+            .map_err(|source| DialError::Connect { host: host.clone(), port: *port, source })?;
+        // Requests are written whole; waiting for more would only delay their last packet.
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY towards an upstream");
+        }
+        match &self.tls {
+            None => Ok(UpstreamStream::Plain(tcp)),
+            Some((connector, name)) => connector
+                .connect(name.clone(), tcp)
+                .await
+                .map(|stream| UpstreamStream::Tls(Box::new(stream)))
+                .map_err(|source| DialError::Tls { host: host.clone(), source }),
+        }
+    }
+}
+
+/// A byte stream to an upstream.
+pub(crate) enum UpstreamStream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl UpstreamStream {
+    /// Whether the upstream chose HTTP/2 by ALPN.
+    pub(super) fn negotiated_h2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
+impl AsyncRead for UpstreamStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for UpstreamStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

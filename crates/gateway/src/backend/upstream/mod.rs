@@ -1,0 +1,250 @@
+//! The backend of a proxied API: sends the exchange's request to the upstream and brings its answer back.
+
+mod body;
+mod connect;
+mod connection;
+mod head;
+mod pool;
+mod tunnel;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apidef::Target;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+
+pub(crate) use body::UpstreamBody;
+pub use pool::{DEFAULT_MAX_IDLE, Pools};
+
+use self::connect::{Connector, DialError, Origin};
+use self::connection::{Connection, SendFailure};
+use self::pool::{Line, Multiplexed, Pool};
+use crate::body::{Body, BodyTooLarge, RequestBody};
+use crate::exchange::Exchange;
+use crate::respond::Refusal;
+
+/// A compiled upstream: where requests go and how.
+pub struct Upstream {
+    target: Target,
+    host: HeaderValue,
+    preserve_host: bool,
+    keep_trailing_slash: bool,
+    patience: Duration,
+    pool: Arc<Pool>,
+}
+
+/// What every upstream of the gate has in common.
+#[derive(Debug)]
+pub struct UpstreamSettings {
+    /// Bound for dialling and for the response head (`proxy_default_timeout`).
+    pub timeout: Duration,
+    /// Idle connections kept for each origin; 0 = [`DEFAULT_MAX_IDLE`].
+    pub max_idle: usize,
+    /// Accept any certificate (`proxy_ssl_insecure_skip_verify`).
+    pub insecure_skip_verify: bool,
+    /// Whether upgrades pass (`enable_websockets`).
+    pub websockets: bool,
+    /// Client side TLS that checks certificates.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Client side TLS that does not.
+    pub insecure_tls: Arc<rustls::ClientConfig>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Sluicegate/", env!("CARGO_PKG_VERSION")));
+
+impl Upstream {
+    /// Compiles an upstream; the reason, if its host cannot be one.
+    pub fn new(model: &apidef::Upstream, settings: &UpstreamSettings, pools: &Pools) -> Result<Self, String> {
+        let target = model.target.clone();
+        let insecure = model.tls.insecure_skip_verify || settings.insecure_skip_verify;
+        let tls = match target.scheme {
+            apidef::Scheme::Https if insecure => Some(Arc::clone(&settings.insecure_tls)),
+            apidef::Scheme::Https => Some(Arc::clone(&settings.tls)),
+            apidef::Scheme::Http | apidef::Scheme::H2c => None,
+        };
+        let origin = Origin { scheme: target.scheme, host: target.host.clone(), port: target.port, insecure };
+        let connector = Connector::new(origin, tls, settings.timeout)?;
+        let host = HeaderValue::try_from(&*target.authority)
+            .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
+        Ok(Self {
+            host,
+            preserve_host: model.preserve_host,
+            keep_trailing_slash: model.keep_trailing_slash,
+            patience: model.timeout.unwrap_or(settings.timeout),
+            pool: pools.get(connector, settings.max_idle),
+            target,
+        })
+    }
+
+    /// Sends the exchange's request, and brings back the response with its body still streaming.
+    pub(crate) async fn call(&self, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+        if tunnel::wanted(exchange) {
+            return Box::pin(tunnel::open(self, exchange)).await;
+        }
+        let request = self.request(exchange)?;
+        let asked = Instant::now();
+        let answer = self.send(request).await;
+        exchange.timings.upstream = asked.elapsed();
+        let mut response = answer.map_err(|failure| refuse(&failure))?;
+        head::strip_hop_by_hop(response.headers_mut());
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response)
+    }
+
+    /// The request as the upstream shall see it.
+    fn request(&self, exchange: &mut Exchange) -> Result<Request<RequestBody>, Refusal> {
+        let path = if head::passes_unchanged(&self.target, exchange.stripped > 0) {
+            exchange.head.uri.path_and_query().cloned()
+        } else {
+            let joined = head::join(
+                &self.target,
+                exchange.remaining_path(),
+                exchange.head.uri.query(),
+                self.keep_trailing_slash,
+            );
+            Some(head::path_and_query(joined).map_err(|error| {
+                Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request path").detail(error)
+            })?)
+        };
+        let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+
+        let mut headers = std::mem::take(&mut exchange.head.headers);
+        head::strip_hop_by_hop(&mut headers);
+        head::append_forwarded_for(&mut headers, exchange.peer.address, &exchange.peer.text);
+        if !self.preserve_host {
+            headers.insert(header::HOST, self.host.clone());
+        } else if !headers.contains_key(header::HOST)
+            && let Some(authority) = exchange.head.uri.authority()
+            && let Ok(host) = HeaderValue::try_from(authority.as_str())
+        {
+            headers.insert(header::HOST, host);
+        }
+        if let http::header::Entry::Vacant(entry) = headers.entry(header::USER_AGENT) {
+            entry.insert(USER_AGENT);
+        }
+
+        let mut request = Request::new(std::mem::replace(&mut exchange.body, RequestBody::none()));
+        *request.method_mut() = exchange.head.method.clone();
+        *request.uri_mut() = Uri::from(path);
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    async fn send(&self, mut request: Request<RequestBody>) -> Result<Response<Body>, Failure> {
+        let mut fresh = false;
+        loop {
+            match self.pool.line(fresh).await? {
+                Line::Multiplexed(sender) => return self.send_multiplexed(sender, request).await,
+                Line::Exclusive(mut connection) => {
+                    // A parked connection may be closed by the upstream at the very moment we use it. What has no
+                    // body and may be repeated (RFC 9110 section 9.2.2) is kept for one more try.
+                    let spare = (connection.reused && request.body().is_none() && repeatable(request.method()))
+                        .then(|| copy_head(&request));
+                    match connection.send(request, self.patience).await {
+                        Ok(response) => {
+                            let (head, incoming) = response.into_parts();
+                            let body = UpstreamBody::lent(incoming, connection, Arc::clone(&self.pool));
+                            return Ok(Response::from_parts(head, Body::upstream(body)));
+                        }
+                        Err(SendFailure::Unsent(unsent)) => request = *unsent,
+                        Err(SendFailure::Broken(error)) => request = spare.ok_or(Failure::Broken(error))?,
+                        Err(SendFailure::TimedOut) => return Err(Failure::TimedOut),
+                    }
+                    fresh = true;
+                }
+            }
+        }
+    }
+
+    async fn send_multiplexed(
+        &self,
+        mut sender: Multiplexed,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Body>, Failure> {
+        let scheme = if self.pool_is_clear() { "http" } else { "https" };
+        let authority = request.headers_mut().remove(header::HOST).unwrap_or_else(|| self.host.clone());
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let uri = Uri::builder()
+            .scheme(scheme)
+            .authority(authority.as_bytes())
+            .path_and_query(path)
+            .build()
+            .map_err(|error| Failure::Unsendable(error.to_string()))?;
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_2;
+        match tokio::time::timeout(self.patience, sender.send_request(request)).await {
+            Ok(Ok(response)) => Ok(response.map(|body| Body::upstream(UpstreamBody::multiplexed(body)))),
+            Ok(Err(error)) => Err(Failure::Broken(error)),
+            Err(_) => Err(Failure::TimedOut),
+        }
+    }
+
+    fn pool_is_clear(&self) -> bool {
+        self.target.scheme != apidef::Scheme::Https
+    }
+}
+
+/// Why an upstream gave no response.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("no response head in time")]
+    TimedOut,
+    #[error("connection broke: {0}")]
+    Broken(hyper::Error),
+    #[error("request cannot be sent: {0}")]
+    Unsendable(String),
+}
+
+/// The client's view of a failed upstream (contract 4.6, "Timeouts" and "Other failures").
+fn refuse(failure: &Failure) -> Refusal {
+    const PROBLEM: &str = "There was a problem proxying the request";
+    let refusal = match failure {
+        Failure::TimedOut | Failure::Dial(DialError::TimedOut { .. }) => Refusal::backend(
+            StatusCode::GATEWAY_TIMEOUT,
+            "URT",
+            "Upstream service reached hard timeout.",
+        ),
+        Failure::Dial(DialError::LookUp { .. }) => {
+            Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "DNS", "Upstream host lookup failed")
+        }
+        Failure::Dial(_) => Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM),
+        Failure::Broken(error) if too_large(error) => {
+            Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large")
+        }
+        Failure::Broken(_) => Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "URR", PROBLEM),
+        Failure::Unsendable(_) => Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request"),
+    };
+    refusal.detail(failure)
+}
+
+fn too_large(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<BodyTooLarge>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn repeatable(method: &Method) -> bool {
+    method.is_idempotent()
+}
+
+fn copy_head(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::none());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

@@ -1,0 +1,163 @@
+//! Connections to one upstream, shared by every API that names it and kept over configuration changes.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::connect::{Connector, DialError, Origin, UpstreamStream};
+use super::connection::Connection;
+use crate::body::RequestBody;
+
+/// How many idle connections a pool keeps when the configuration does not say.
+pub const DEFAULT_MAX_IDLE: usize = 512;
+/// How long a connection may stay idle.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// A multiplexed HTTP/2 connection's handle.
+pub(super) type Multiplexed = http2::SendRequest<RequestBody>;
+
+/// The connections to one origin.
+pub(super) struct Pool {
+    connector: Connector,
+    max_idle: usize,
+    /// Last in, first out: the warmest connection is used again, the coldest age out.
+    idle: Mutex<Vec<Box<Connection>>>,
+    multiplexed: tokio::sync::Mutex<Option<Multiplexed>>,
+}
+
+/// What a request can be sent on.
+pub(super) enum Line {
+    Exclusive(Box<Connection>),
+    Multiplexed(Multiplexed),
+}
+
+impl Pool {
+    /// A parked connection, or a new one.
+    pub(super) async fn line(&self, fresh: bool) -> Result<Line, DialError> {
+        if self.connector.origin().is_h2c() {
+            return self.multiplexed(None).await.map(Line::Multiplexed);
+        }
+        if !fresh && let Some(connection) = self.unpark().await {
+            return Ok(Line::Exclusive(connection));
+        }
+        let stream = self.connector.dial().await?;
+        if stream.negotiated_h2() {
+            return self.multiplexed(Some(stream)).await.map(Line::Multiplexed);
+        }
+        let connection = Connection::open(stream).await.map_err(DialError::handshake)?;
+        Ok(Line::Exclusive(Box::new(connection)))
+    }
+
+    /// A connection of its own, for what will not give it back.
+    pub(super) async fn dial(&self) -> Result<UpstreamStream, DialError> {
+        self.connector.dial().await
+    }
+
+    /// The most recently parked connection that is still alive.
+    async fn unpark(&self) -> Option<Box<Connection>> {
+        loop {
+            let mut connection = self.idle.lock().pop()?;
+            let alive = poll_fn(|cx| Poll::Ready(connection.drive(cx) && connection.is_ready())).await;
+            if alive {
+                connection.reused = true;
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next exchange.
+    pub(super) fn park(&self, mut connection: Box<Connection>) {
+        let mut idle = self.idle.lock();
+        if idle.len() < self.max_idle {
+            connection.parked_at = Instant::now();
+            idle.push(connection);
+        }
+    }
+
+    /// The shared HTTP/2 connection, opened (over `stream`, when one is at hand) if there is none alive.
+    async fn multiplexed(&self, stream: Option<UpstreamStream>) -> Result<Multiplexed, DialError> {
+        let mut slot = self.multiplexed.lock().await;
+        if let Some(sender) = slot.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(sender.clone());
+        }
+        let stream = match stream {
+            Some(stream) => stream,
+            None => self.connector.dial().await?,
+        };
+        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(DialError::handshake)?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "upstream http/2 connection ended");
+            }
+        });
+        *slot = Some(sender.clone());
+        Ok(sender)
+    }
+
+    fn close_stale(&self, now: Instant) {
+        let stale: Vec<_> = {
+            let mut idle = self.idle.lock();
+            let fresh = idle.partition_point(|connection| now - connection.parked_at > IDLE_LIMIT);
+            idle.drain(..fresh).collect()
+        };
+        drop(stale);
+    }
+}
+
+/// All pools of the gate, by origin.
+#[derive(Default)]
+pub struct Pools {
+    pools: Mutex<HashMap<Origin, Weak<Pool>>>,
+}
+
+impl std::fmt::Debug for Pools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pools").field("origins", &self.pools.lock().len()).finish()
+    }
+}
+
+impl Pools {
+    /// The pool for an origin; the same one as long as anybody uses it.
+    pub(super) fn get(&self, connector: Connector, max_idle: usize) -> Arc<Pool> {
+        let mut pools = self.pools.lock();
+        if let Some(pool) = pools.get(connector.origin()).and_then(Weak::upgrade) {
+            return pool;
+        }
+        let origin = connector.origin().clone();
+        let pool = Arc::new(Pool {
+            connector,
+            max_idle: if max_idle == 0 { DEFAULT_MAX_IDLE } else { max_idle },
+            idle: Mutex::default(),
+            multiplexed: tokio::sync::Mutex::default(),
+        });
+        pools.insert(origin, Arc::downgrade(&pool));
+        pool
+    }
+
+    /// Closes what has been idle for too long, and forgets pools that nobody uses; called every few seconds.
+    pub fn sweep(&self) {
+        let mut alive = Vec::new();
+        self.pools.lock().retain(|_, pool| match pool.upgrade() {
+            Some(pool) => {
+                alive.push(pool);
+                true
+            }
+            None => false,
+        });
+        let now = Instant::now();
+        for pool in alive {
+            pool.close_stale(now);
+        }
+    }
+}

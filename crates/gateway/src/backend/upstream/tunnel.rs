@@ -1,0 +1,83 @@
+//! Upgraded connections (WebSocket and others): after the upstream has agreed, bytes are copied both ways untouched.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode, Version};
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+
+use super::{Connection, Failure, SendFailure, Upstream, head, refuse};
+use crate::body::Body;
+use crate::exchange::Exchange;
+use crate::listen::write_head;
+use crate::respond::Refusal;
+
+/// Whether the client asks to leave HTTP. `Connection` is a list of tokens: `keep-alive, Upgrade` counts.
+pub(super) fn wanted(exchange: &Exchange) -> bool {
+    exchange.head.headers.contains_key(header::UPGRADE) && upgrades(&exchange.head.headers)
+}
+
+fn upgrades(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// Asks the upstream for the upgrade. When it agrees, the client's connection is taken over and joined to it.
+pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+    if !exchange.gate.upstream.websockets {
+        return Err(Refusal::client(StatusCode::FORBIDDEN, "UPG", "websockets are not allowed"));
+    }
+    let Some(takeover) = exchange.peer.takeover.clone() else {
+        return Err(Refusal::client(
+            StatusCode::BAD_REQUEST,
+            "UPG",
+            "connections can only be upgraded over HTTP/1.1",
+        ));
+    };
+    let protocol = exchange.head.headers.get(header::UPGRADE).cloned();
+    let mut request = upstream.request(exchange)?;
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Some(protocol) = protocol {
+        headers.insert(header::UPGRADE, protocol);
+    }
+
+    let stream = upstream.pool.dial().await.map_err(|error| refuse(&error.into()))?;
+    let mut connection =
+        Box::new(Connection::open(stream).await.map_err(|error| refuse(&Failure::Broken(error)))?);
+    let response = connection.send(request, upstream.patience).await.map_err(|failure| {
+        refuse(&match failure {
+            SendFailure::TimedOut => Failure::TimedOut,
+            SendFailure::Broken(error) => Failure::Broken(error),
+            SendFailure::Unsent(_) => Failure::Unsendable("the connection closed at once".to_owned()),
+        })
+    })?;
+
+    let (mut answer, incoming) = response.into_parts();
+    if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        head::strip_hop_by_hop(&mut answer.headers);
+        answer.version = Version::HTTP_11;
+        let body = super::UpstreamBody::lent(incoming, connection, std::sync::Arc::clone(&upstream.pool));
+        return Ok(Response::from_parts(answer, Body::upstream(body)));
+    }
+    drop(incoming);
+    let (mut far, early) = connection.into_stream();
+    let answer_head = write_head(answer.status, &answer.headers);
+    let never = exchange
+        .take_over(&takeover, answer.status, move |mut near, sent_early| async move {
+            let joined = async {
+                near.write_all(&answer_head).await?;
+                near.write_all(&early).await?;
+                near.flush().await?;
+                far.write_all(&sent_early).await?;
+                copy_bidirectional(&mut near, &mut far).await
+            };
+            if let Err(error) = joined.await {
+                tracing::debug!(%error, "an upgraded connection broke");
+            }
+        })
+        .await;
+    match never {}
+}

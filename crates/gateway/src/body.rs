@@ -1,0 +1,188 @@
+//! The two bodies that cross the gate: a client's request body on its way in, a response body on its way out.
+//!
+//! Both stream: nothing here collects a body. One enum each instead of a boxed trait object keeps the common cases
+//! free of an allocation.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::backend::upstream::UpstreamBody;
+use crate::record::Tail;
+
+/// Whatever can break a body while it streams.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A boxed body of a rare kind (subscriber feeds over HTTP/2, and what others bring).
+pub type BoxedBody = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
+
+/// A response body.
+pub struct Body {
+    content: Content,
+    /// Told when the body has ended, well or not; carries the exchange's record.
+    tail: Option<Box<Tail>>,
+}
+
+enum Content {
+    Empty,
+    Full(Bytes),
+    Upstream(UpstreamBody),
+    Boxed(BoxedBody),
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match &self.content {
+            Content::Empty => "Empty",
+            Content::Full(_) => "Full",
+            Content::Upstream(_) => "Upstream",
+            Content::Boxed(_) => "Boxed",
+        };
+        f.debug_tuple("Body").field(&kind).finish()
+    }
+}
+
+impl Body {
+    /// No bytes at all.
+    pub fn empty() -> Self {
+        Content::Empty.into()
+    }
+
+    /// Bytes at hand.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        if bytes.is_empty() { Content::Empty.into() } else { Content::Full(bytes).into() }
+    }
+
+    /// A body that an upstream is sending.
+    pub(crate) fn upstream(body: UpstreamBody) -> Self {
+        Content::Upstream(body).into()
+    }
+
+    /// A body of any other kind.
+    pub fn boxed(body: BoxedBody) -> Self {
+        Content::Boxed(body).into()
+    }
+
+    /// Hands over what shall be told when the body has ended.
+    pub(crate) fn attach(&mut self, tail: Box<Tail>) {
+        self.tail = Some(tail);
+    }
+}
+
+impl From<Content> for Body {
+    fn from(content: Content) -> Self {
+        Self { content, tail: None }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Upstream(body) => body.poll_frame(cx),
+            Content::Boxed(body) => body.as_mut().poll_frame(cx),
+        };
+        if let (Some(tail), Poll::Ready(frame)) = (&mut this.tail, &polled) {
+            match frame {
+                Some(Ok(frame)) => tail.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) => tail.broke(),
+                None => tail.completed(),
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Full(_) => false,
+            Content::Upstream(body) => body.is_end_stream(),
+            Content::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Upstream(body) => body.size_hint(),
+            Content::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A request body on its way to a backend.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Option<Incoming>,
+    /// Bytes that may still come before the body is too large.
+    allowance: u64,
+}
+
+/// The client sent more bytes than `max_request_body_size` allows.
+#[derive(Debug, thiserror::Error)]
+#[error("request body is larger than the configured limit")]
+pub struct BodyTooLarge;
+
+impl RequestBody {
+    /// The client's body, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
+    pub fn new(incoming: Incoming, limit: u64) -> Self {
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        Self { incoming, allowance: if limit == 0 { u64::MAX } else { limit } }
+    }
+
+    /// No body.
+    pub fn none() -> Self {
+        Self { incoming: None, allowance: u64::MAX }
+    }
+
+    /// Whether there is nothing to send, so that a request may be sent again.
+    pub fn is_none(&self) -> bool {
+        self.incoming.is_none()
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let polled = std::task::ready!(Pin::new(incoming).poll_frame(cx));
+        if let Some(Ok(frame)) = &polled {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            match self.allowance.checked_sub(length) {
+                Some(rest) => self.allowance = rest,
+                None => return Poll::Ready(Some(Err(BodyTooLarge.into()))),
+            }
+        }
+        Poll::Ready(polled.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}

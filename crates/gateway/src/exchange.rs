@@ -1,0 +1,163 @@
+//! The one value that a request carries through its chain.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderValue};
+use http::request;
+
+use crate::auth::Caller;
+use crate::body::RequestBody;
+use crate::gate::Gate;
+use crate::limits::Budget;
+use crate::listen::{ClientIo, Takeover};
+use crate::record;
+use crate::snapshot::RunningApi;
+
+/// The client at the other end of a connection; one for all exchanges of the connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Address of the socket's other end.
+    pub address: IpAddr,
+    /// The same as header text.
+    pub text: HeaderValue,
+    /// Whether the connection is TLS.
+    pub secure: bool,
+    /// Whether it came in on the listener of the admin API.
+    pub control: bool,
+    /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).
+    pub takeover: Option<Takeover>,
+}
+
+/// How long things took.
+#[derive(Debug, Clone, Copy)]
+pub struct Timings {
+    /// When the request's head had been read.
+    pub started: Instant,
+    /// From sending the request upstream to its response head.
+    pub upstream: Duration,
+}
+
+/// One request on its way through the chain of its API.
+pub struct Exchange {
+    /// The gate and its settings.
+    pub gate: Arc<Gate>,
+    /// The API whose chain runs; the same object for the whole exchange, whatever changes meanwhile.
+    pub api: Arc<RunningApi>,
+    /// Who is at the other end.
+    pub peer: Arc<Peer>,
+    /// Method, target and headers as they came, and as guards changed them.
+    pub head: request::Parts,
+    /// The body, not read by any guard.
+    pub body: RequestBody,
+    /// Bytes of the path that were the listen path and are not for the backend; 0 when nothing is stripped.
+    pub stripped: usize,
+    /// Bytes of the path that the listen path covers, stripped or not.
+    pub matched: usize,
+    /// Who is calling; `None` for keyless APIs.
+    pub caller: Option<Arc<Caller>>,
+    /// What the limits leave, for the `X-RateLimit-*` headers.
+    pub budget: Budget,
+    /// How long things took.
+    pub timings: Timings,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("api", &self.api.model.id).field("uri", &self.head.uri.path()).finish()
+    }
+}
+
+impl Exchange {
+    /// The path without the stripped listen path, as it was written (percent-encoded).
+    pub fn remaining_path(&self) -> &str {
+        self.head.uri.path().get(self.stripped..).unwrap_or_default()
+    }
+
+    /// The path below the listen path, whether or not it is stripped for the backend; begins with `/`.
+    pub fn path_in_api(&self) -> &str {
+        let path = self.head.uri.path();
+        let from = if path[..self.matched].ends_with('/') { self.matched - 1 } else { self.matched };
+        match &path[from..] {
+            "" => "/",
+            rest => rest,
+        }
+    }
+
+    /// The client's address: `X-Real-IP`, then `X-Forwarded-For` by the configured depth, then the peer
+    /// (contract 4.6, "Client IP").
+    pub fn client_address(&self) -> Option<IpAddr> {
+        client_address(&self.head.headers, self.peer.address, self.gate.settings.forwarded_depth)
+    }
+
+    /// Leaves HTTP: the connection is handed to `go_on` as a bare stream, and this exchange's record is written when
+    /// `go_on` ends. The caller must not answer the request; it awaits for ever and is dropped.
+    pub(crate) async fn take_over<F>(
+        &mut self,
+        takeover: &Takeover,
+        status: StatusCode,
+        go_on: impl FnOnce(ClientIo, Bytes) -> F + Send + 'static,
+    ) -> std::convert::Infallible
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let tail = record::finish(self, status, "");
+        takeover.offer(move |io, read| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(async move {
+                go_on(io, read).await;
+                if let Some(mut tail) = tail {
+                    tail.completed();
+                }
+            })
+        });
+        std::future::pending().await
+    }
+}
+
+fn client_address(headers: &HeaderMap, peer: IpAddr, depth: usize) -> Option<IpAddr> {
+    if let Some(real) = headers.get("x-real-ip").and_then(parse_address) {
+        return Some(real);
+    }
+    let Some(forwarded) = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()) else {
+        return Some(peer);
+    };
+    let mut entries = forwarded.split(',').map(str::trim);
+    let chosen = if depth == 0 { entries.next() } else { entries.rev().nth(depth - 1) };
+    chosen?.parse().ok()
+}
+
+fn parse_address(value: &HeaderValue) -> Option<IpAddr> {
+    value.to_str().ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_address_follows_the_headers() {
+        let peer: IpAddr = "127.0.0.1".parse().unwrap();
+        let cases = [
+            (&[][..], 0, Some("127.0.0.1")),
+            (&[("x-real-ip", "9.9.9.9"), ("x-forwarded-for", "1.1.1.1")], 0, Some("9.9.9.9")),
+            (&[("x-real-ip", "nonsense"), ("x-forwarded-for", "1.1.1.1")], 0, Some("1.1.1.1")),
+            (&[("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3")], 0, Some("1.1.1.1")),
+            (&[("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3")], 1, Some("3.3.3.3")),
+            (&[("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3")], 3, Some("1.1.1.1")),
+            (&[("x-forwarded-for", "1.1.1.1")], 2, None),
+        ];
+        for (fields, depth, address) in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let expected = address.map(|address| address.parse().unwrap());
+            assert_eq!(client_address(&headers, peer, depth), expected, "{fields:?} depth {depth}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The gate: what all connections share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use analytics::{Recorder, Store};
+use arc_swap::{ArcSwap, Guard};
+use state::{Catalog, State};
+use tokio::sync::watch;
+
+use crate::auth::Callers;
+use crate::backend::upstream::{Pools, UpstreamSettings};
+use crate::limits::Windows;
+use crate::metrics::Metrics;
+use crate::reload::Reloads;
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+
+/// What a gate is made of; see [`Gate::new`].
+pub struct Parts {
+    /// What the configuration says.
+    pub settings: Settings,
+    /// Where sessions and counters live.
+    pub state: State,
+    /// Where definitions and policies come from.
+    pub catalog: Catalog,
+    /// How upstreams are reached.
+    pub upstream: UpstreamSettings,
+    /// What streams are built with.
+    pub streams: streams::Settings,
+    /// Where records go; `None` keeps none.
+    pub records: Option<(Store, Recorder)>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// One gate. Shared by all connections; what changes is swapped behind its pointers.
+pub struct Gate {
+    /// What the configuration says.
+    pub settings: Settings,
+    /// Where sessions and counters live.
+    pub state: State,
+    /// Where definitions and policies come from.
+    pub catalog: Arc<Catalog>,
+    /// How upstreams are reached.
+    pub upstream: UpstreamSettings,
+    /// What streams are built with.
+    pub streams: streams::Settings,
+    /// Connections to upstreams.
+    pub pools: Pools,
+    /// Where records are handed over.
+    pub recorder: Option<Recorder>,
+    /// Where records can be read.
+    pub records: Option<Store>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Client connections.
+    pub connections: Connections,
+    pub(crate) windows: Arc<Windows>,
+    pub(crate) callers: Callers,
+    pub(crate) reloads: Reloads,
+    snapshot: ArcSwap<Snapshot>,
+    closing: watch::Sender<bool>,
+    is_closing: AtomicBool,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("generation", &self.snapshot().generation).finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// A gate that serves nothing yet: run its reloader ([`crate::reload::run`]) and its listeners.
+    pub fn new(parts: Parts) -> (Arc<Self>, crate::reload::Requests) {
+        let believed = (parts.state.kind() != "embedded").then_some(parts.settings.keys.cache_for);
+        let (reloads, requests) = Reloads::new();
+        let (records, recorder) = parts.records.unzip();
+        let gate = Self {
+            snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
+            callers: Callers::new(believed),
+            settings: parts.settings,
+            state: parts.state,
+            catalog: Arc::new(parts.catalog),
+            upstream: parts.upstream,
+            streams: parts.streams,
+            pools: Pools::default(),
+            recorder,
+            records,
+            metrics: Metrics::default(),
+            connections: Connections::default(),
+            windows: Arc::default(),
+            reloads,
+            closing: watch::Sender::new(false),
+            is_closing: AtomicBool::new(false),
+        };
+        (Arc::new(gate), requests)
+    }
+
+    /// The running configuration. Take it once for each exchange.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    pub(crate) fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.snapshot.swap(Arc::new(snapshot))
+    }
+
+    /// Becomes true when the gate begins to shut down.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Whether the gate shuts down.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Tells `/ready` that this node should get no more traffic.
+    pub fn announce_closing(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends listening, and every connection as soon as its exchange is over.
+    pub fn close(&self) {
+        self.announce_closing();
+        self.closing.send_replace(true);
+    }
+}
+
+/// How many client connections are open.
+#[derive(Debug, Default)]
+pub struct Connections(Arc<AtomicU64>);
+
+/// Counts one connection for as long as it lives.
+#[derive(Debug)]
+pub struct Open(Arc<AtomicU64>);
+
+impl Connections {
+    /// Counts one more.
+    pub(crate) fn open(&self) -> Open {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(&self.0))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

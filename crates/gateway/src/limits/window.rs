@@ -1,0 +1,135 @@
+//! Rate windows that live in this process.
+//!
+//! A window begins with the first request after the last one ended, as the original's in-memory limiter counts
+//! (contract 6.5, "single node always in-memory"). Unlike there, refused requests are not counted, so a client that
+//! insists is served again as soon as the window ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+
+/// How many windows are kept; the least used are forgotten first, which gives their key a fresh window.
+const KEPT: usize = 200_000;
+
+/// One window; shared by all exchanges that are counted together.
+#[derive(Debug)]
+pub struct Window(Mutex<Count>);
+
+#[derive(Debug)]
+struct Count {
+    ends: Instant,
+    used: u64,
+}
+
+/// What a window says about one more request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Whether the request may pass.
+    pub allowed: bool,
+    /// How many more may pass in this window.
+    pub remaining: u64,
+    /// Time until the window ends.
+    pub resets_in: Duration,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self(Mutex::new(Count { ends: Instant::now(), used: 0 }))
+    }
+
+    /// Counts a request against `limit` for each `per`.
+    pub fn take(&self, limit: u64, per: Duration, now: Instant) -> Taken {
+        let mut count = self.0.lock();
+        if now >= count.ends {
+            *count = Count { ends: now + per, used: 0 };
+        }
+        let allowed = count.used < limit;
+        if allowed {
+            count.used += 1;
+        }
+        Taken { allowed, remaining: limit.saturating_sub(count.used), resets_in: count.ends - now }
+    }
+}
+
+/// All windows of the gate, by name. They outlive the sessions and APIs that use them, so that a changed key or
+/// definition does not hand out a fresh allowance.
+#[derive(Debug)]
+pub struct Windows(Cache<Box<str>, Arc<Window>>);
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self(Cache::new(KEPT))
+    }
+}
+
+impl Windows {
+    /// The window of this name.
+    pub fn get(&self, name: &str) -> Arc<Window> {
+        if let Some(window) = self.0.get(name) {
+            return window;
+        }
+        let window = Arc::new(Window::new());
+        self.0.insert(name.into(), Arc::clone(&window));
+        window
+    }
+}
+
+/// Unix time in seconds after `wait` has passed.
+pub(super) fn unix_after(wait: Duration) -> i64 {
+    let then = SystemTime::now() + wait;
+    then.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_admits_its_limit_and_begins_anew_with_the_first_request_after_it() {
+        let window = Window::new();
+        let start = Instant::now();
+        let per = Duration::from_secs(10);
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let taken: Vec<_> = [0, 1, 2, 9, 10, 25, 26, 27, 35]
+            .into_iter()
+            .map(|seconds| {
+                let taken = window.take(2, per, at(seconds));
+                (seconds, taken.allowed, taken.remaining, taken.resets_in.as_secs())
+            })
+            .collect();
+        assert_eq!(
+            taken,
+            [
+                (0, true, 1, 10),
+                (1, true, 0, 9),
+                (2, false, 0, 8),
+                (9, false, 0, 1),
+                (10, true, 1, 10),
+                (25, true, 1, 10),
+                (26, true, 0, 9),
+                (27, false, 0, 8),
+                (35, true, 1, 10),
+            ]
+        );
+    }
+
+    #[test]
+    fn concurrent_requests_never_pass_the_limit() {
+        let window = Arc::new(Window::new());
+        let now = Instant::now();
+        let passed: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    let window = Arc::clone(&window);
+                    scope.spawn(move || {
+                        (0..1000).filter(|_| window.take(100, Duration::from_secs(60), now).allowed).count()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(passed, 100);
+    }
+}

@@ -1,0 +1,213 @@
+//! One client connection, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::framing::{Breach, Guarded, HEAD_LIMIT, Opening};
+use super::takeover::Takeover;
+use super::{ClientIo, ClientStream};
+use crate::body::Body;
+use crate::exchange::Peer;
+use crate::gate::Gate;
+use crate::respond::{self, Refusal};
+use crate::serve::serve;
+
+/// Serves a connection until it ends, is closed by its peer, or the gate shuts down and its last exchange is over.
+pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::SocketAddr, control: bool) {
+    let secure = matches!(stream, ClientStream::Tls(_));
+    let mut stream = Guarded::new(stream, HEAD_LIMIT);
+    let opening = match stream.inner() {
+        ClientStream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            stream.handle().pass_through();
+            Opening::Http2
+        }
+        _ => match tokio::time::timeout(gate.settings.read_timeout, stream.opening()).await {
+            Ok(Ok(opening)) => opening,
+            Ok(Err(_)) | Err(_) => return,
+        },
+    };
+    let takeover = (opening == Opening::Http1).then(Takeover::default);
+    let address = peer.ip().to_canonical();
+    let text =
+        HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    let peer = Arc::new(Peer { address, text, secure, control, takeover });
+    match opening {
+        Opening::Http1 => run_h1(gate, stream, peer).await,
+        Opening::Http2 => run_h2(gate, stream, peer).await,
+    }
+}
+
+async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
+    let takeover = peer.takeover.clone().unwrap_or_default();
+    let idle = Arc::new(Idle::new(gate.settings.read_timeout));
+    let guard = stream.handle();
+    let mut closing = gate.closing();
+    let service = {
+        let (gate, idle, guard) = (Arc::clone(&gate), Arc::clone(&idle), guard.clone());
+        service_fn(move |request: Request<Incoming>| {
+            let (gate, peer, idle, guard) =
+                (Arc::clone(&gate), Arc::clone(&peer), Arc::clone(&idle), guard.clone());
+            async move {
+                let _busy = idle.busy();
+                let response = match guard.refused(&request) {
+                    None => serve(&gate, &peer, request).await,
+                    Some(breach) => malformed(&gate, &breach),
+                };
+                guard.answered(response.status());
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_headers(100)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+
+    let continuation = {
+        let mut watchdog = pin!(idle.watch());
+        let mut closing = pin!(closed(&mut closing));
+        let mut shutting_down = false;
+        let mut listening = false;
+        poll_fn(|cx: &mut Context<'_>| {
+            // Waiting once is enough to be woken; after that a look at the flag does.
+            if !shutting_down && (!listening || gate.is_closing()) {
+                listening = true;
+                shutting_down = closing.as_mut().poll(cx).is_ready();
+                if shutting_down {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+            let polled = Pin::new(&mut connection).poll(cx);
+            if let Some(continuation) = takeover.accept() {
+                return Poll::Ready(Some(continuation));
+            }
+            if let Poll::Ready(ended) = polled {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "client connection ended");
+                }
+                return Poll::Ready(None);
+            }
+            watchdog.as_mut().poll(cx).map(|()| None)
+        })
+        .await
+    };
+    if let Some(continuation) = continuation {
+        let parts = connection.into_parts();
+        let io: ClientIo = parts.io.into_inner();
+        let read = parts.read_buf;
+        drop((parts.service, idle, gate));
+        guard.pass_through();
+        continuation(io, read).await;
+    }
+}
+
+async fn run_h2(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
+    let mut closing = gate.closing();
+    let service = {
+        let gate = Arc::clone(&gate);
+        service_fn(move |request: Request<Incoming>| {
+            let (gate, peer) = (Arc::clone(&gate), Arc::clone(&peer));
+            async move { Ok::<_, Infallible>(serve(&gate, &peer, request).await) }
+        })
+    };
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(100)
+            .max_pending_accept_reset_streams(20)
+            .max_header_list_size(64 << 10)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut closing = pin!(closed(&mut closing));
+    let mut shutting_down = false;
+    let ended = poll_fn(|cx| {
+        if !shutting_down && closing.as_mut().poll(cx).is_ready() {
+            shutting_down = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "client connection ended");
+    }
+}
+
+/// The answer to a request whose framing or head another server might read differently.
+fn malformed(gate: &Gate, breach: &Breach) -> Response<Body> {
+    gate.metrics.refused("IHD");
+    let refusal = Refusal::client(breach.status, "IHD", breach.message);
+    let mut response = respond::refusal(&refusal, &HeaderMap::new(), gate.settings.generator_header);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Resolves when the gate begins to shut down.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    if closing.wait_for(|closing| *closing).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends connections on which nothing has begun for too long: idle keep-alive and heads that trickle in. One timer for
+/// each connection, looked at when it fires; a request costs a note of the time only.
+struct Idle {
+    limit: Duration,
+    state: Mutex<IdleState>,
+}
+
+struct IdleState {
+    running: usize,
+    since: Instant,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self { limit, state: Mutex::new(IdleState { running: 0, since: Instant::now() }) }
+    }
+
+    fn busy(&self) -> Busy<'_> {
+        self.state.lock().running += 1;
+        Busy(self)
+    }
+
+    async fn watch(&self) {
+        let mut deadline = Instant::now() + self.limit;
+        loop {
+            tokio::time::sleep_until(deadline).await;
+            let state = self.state.lock();
+            let now = Instant::now();
+            deadline = if state.running > 0 { now + self.limit } else { state.since + self.limit };
+            if deadline <= now {
+                return;
+            }
+        }
+    }
+}
+
+struct Busy<'a>(&'a Idle);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.running -= 1;
+        state.since = Instant::now();
+    }
+}

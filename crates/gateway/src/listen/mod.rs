@@ -1,0 +1,102 @@
+//! Listening: sockets are bound, clients accepted, protocols told apart, connections drained at the end.
+
+mod connection;
+mod framing;
+mod stream;
+mod takeover;
+pub mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+pub use stream::ClientStream;
+pub use takeover::Takeover;
+pub(crate) use takeover::write_head;
+
+use crate::gate::Gate;
+
+/// A client's byte stream as the HTTP engine sees it.
+pub type ClientIo = framing::Guarded<ClientStream>;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// A bound socket, not yet serving.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    control: bool,
+}
+
+impl Listener {
+    /// Binds an address. `control` listeners serve the admin API and nothing else.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        control: bool,
+    ) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; choose another `listen_port`"))
+        })?;
+        Ok(Self { socket, tls, control })
+    }
+
+    /// The address really bound, with the port chosen when 0 was asked for.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts clients until the gate closes.
+    pub async fn serve(self, gate: Arc<Gate>) {
+        let mut closing = gate.closing();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                _ = closing.wait_for(|closing| *closing) => return,
+            };
+            match accepted {
+                Ok((tcp, peer)) => self.begin(&gate, tcp, peer),
+                Err(error) => {
+                    // Out of descriptors or the like: those being served must be able to finish and free some.
+                    tracing::warn!(%error, "cannot accept a connection; trying again");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn begin(&self, gate: &Arc<Gate>, tcp: TcpStream, peer: SocketAddr) {
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY towards a client");
+        }
+        let (gate, tls, control) = (Arc::clone(gate), self.tls.clone(), self.control);
+        let open = gate.connections.open();
+        match tls {
+            None => {
+                tokio::spawn(async move {
+                    connection::run(gate, ClientStream::Plain(tcp), peer, control).await;
+                    drop(open);
+                });
+            }
+            Some(tls) => {
+                tokio::spawn(async move {
+                    let handshake = TlsAcceptor::from(tls).accept(tcp);
+                    match tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
+                        Ok(Ok(stream)) => {
+                            connection::run(gate, ClientStream::Tls(Box::new(stream)), peer, control).await;
+                        }
+                        Ok(Err(error)) => tracing::debug!(%error, %peer, "tls handshake failed"),
+                        Err(_) => tracing::debug!(%peer, "tls handshake took too long"),
+                    }
+                    drop(open);
+                });
+            }
+        }
+    }
+}

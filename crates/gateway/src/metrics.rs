@@ -1,0 +1,244 @@
+//! Counters of the gate, and how Prometheus reads them (`GET /metrics`).
+//!
+//! Every API owns its counters, so that counting an exchange is a few atomic additions and no look-up.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::gate::Gate;
+
+/// Upper bounds of the latency buckets, in microseconds.
+const BOUNDS: [u64; 12] =
+    [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000];
+
+/// Counters of one API; they live as long as the API does, over changes of its definition.
+#[derive(Debug, Default)]
+pub struct ApiMetrics {
+    /// By class: 1xx to 5xx.
+    classes: [AtomicU64; 5],
+    buckets: [AtomicU64; BOUNDS.len()],
+    slower: AtomicU64,
+    microseconds: AtomicU64,
+    upstream_microseconds: AtomicU64,
+}
+
+impl ApiMetrics {
+    /// Counts an exchange whose response head is about to be sent.
+    pub(crate) fn count(&self, status: StatusCode, elapsed: Duration, upstream: Duration) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+        self.classes[class].fetch_add(1, Ordering::Relaxed);
+        let microseconds = micros(elapsed);
+        let bucket = BOUNDS.iter().position(|bound| microseconds <= *bound);
+        bucket.map_or(&self.slower, |index| &self.buckets[index]).fetch_add(1, Ordering::Relaxed);
+        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        self.upstream_microseconds.fetch_add(micros(upstream), Ordering::Relaxed);
+    }
+
+    fn total(&self) -> u64 {
+        self.classes.iter().map(|class| class.load(Ordering::Relaxed)).sum()
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Flags whose refusals are counted apart; all others are counted as `other`.
+const FLAGS: [&str; 16] = [
+    "AMF", "AKI", "TKI", "TKE", "EAD", "RLT", "QEX", "BTL", "IHD", "UPG", "STA", "URT", "DNS", "UCF", "URR", "NRH",
+];
+
+/// Counters of the gate as a whole.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    refusals: [AtomicU64; FLAGS.len() + 1],
+    /// Successful reloads.
+    pub reloads: AtomicU64,
+    /// Reloads in which something was refused.
+    pub failed_reloads: AtomicU64,
+}
+
+impl Metrics {
+    pub(crate) fn refused(&self, flag: &str) {
+        let index = FLAGS.iter().position(|known| *known == flag).unwrap_or(FLAGS.len());
+        self.refusals[index].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The exposition text (Prometheus text format 0.0.4).
+pub(crate) fn render(gate: &Gate) -> String {
+    let mut page = Page(String::with_capacity(16 << 10));
+    let snapshot = gate.snapshot();
+    page.family("sluicegate_info", "gauge", "version of the gate");
+    page.sample("sluicegate_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.single("sluicegate_generation", "gauge", "number of the running configuration", snapshot.generation);
+    page.single("sluicegate_apis", "gauge", "APIs loaded", snapshot.apis.len() as u64);
+    page.single("sluicegate_connections", "gauge", "client connections open", gate.connections.count());
+    page.single(
+        "sluicegate_reloads_total",
+        "counter",
+        "configuration changes applied",
+        gate.metrics.reloads.load(Ordering::Relaxed),
+    );
+    page.single(
+        "sluicegate_reload_faults_total",
+        "counter",
+        "configuration changes in which something was refused",
+        gate.metrics.failed_reloads.load(Ordering::Relaxed),
+    );
+    page.single(
+        "sluicegate_state_connected",
+        "gauge",
+        "whether the state store answers",
+        u64::from(gate.state.health().connected),
+    );
+    if let Some(recorder) = &gate.recorder {
+        page.single("sluicegate_records_total", "counter", "records taken", recorder.recorded());
+        page.single("sluicegate_records_dropped_total", "counter", "records dropped, the queue being full", recorder.dropped());
+        page.single("sluicegate_records_queued", "gauge", "records waiting to be stored", recorder.depth() as u64);
+        page.single("sluicegate_records_queue_limit", "gauge", "room of the record queue", recorder.capacity() as u64);
+    }
+    page.family("sluicegate_refusals_total", "counter", "exchanges refused or failed by the gate, by flag");
+    for (index, count) in gate.metrics.refusals.iter().enumerate() {
+        let flag = FLAGS.get(index).unwrap_or(&"other");
+        page.sample_nonzero("sluicegate_refusals_total", &[("flag", flag)], count.load(Ordering::Relaxed));
+    }
+
+    page.family("sluicegate_http_requests_total", "counter", "exchanges by API and status class");
+    for api in snapshot.apis.values() {
+        for (index, count) in api.metrics.classes.iter().enumerate() {
+            let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][index];
+            let labels = [("api_id", &*api.identity.id), ("status", class)];
+            page.sample_nonzero("sluicegate_http_requests_total", &labels, count.load(Ordering::Relaxed));
+        }
+    }
+    page.family(
+        "sluicegate_http_request_duration_seconds",
+        "histogram",
+        "time from a request's head to its response's head",
+    );
+    for api in snapshot.apis.values().filter(|api| api.metrics.total() > 0) {
+        page.histogram("sluicegate_http_request_duration_seconds", &api.identity.id, &api.metrics);
+    }
+    page.family("sluicegate_upstream_seconds_total", "counter", "time spent waiting for upstreams");
+    for api in snapshot.apis.values().filter(|api| api.metrics.total() > 0) {
+        let seconds = api.metrics.upstream_microseconds.load(Ordering::Relaxed) as f64 / 1e6;
+        page.sample("sluicegate_upstream_seconds_total", &[("api_id", &api.identity.id)], seconds);
+    }
+    streams(&mut page, &snapshot);
+    page.0
+}
+
+/// Counters of stream components under their documented names (streams contract 5.13), and of feeds.
+fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
+    let mut samples: Vec<(&'static str, [(&str, String); 4], u64)> = Vec::new();
+    for api in snapshot.apis.values() {
+        for (stream, probe) in api.backend.probes() {
+            for (name, value) in probe.series() {
+                let labels = [
+                    ("api_id", api.identity.id.to_string()),
+                    ("stream", stream.to_string()),
+                    ("path", probe.path.clone()),
+                    ("label", probe.label.clone().unwrap_or_default()),
+                ];
+                samples.push((name, labels, value));
+            }
+        }
+    }
+    samples.sort_by_key(|(name, ..)| *name);
+    let mut family = "";
+    for (name, labels, value) in &samples {
+        if *name != family {
+            family = name;
+            page.family(name, if name.ends_with("_active") || name.ends_with("_limit") { "gauge" } else { "counter" }, "see the reference of streams");
+        }
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        page.sample(name, &labels, value);
+    }
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    fn sample_nonzero(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+        if value > 0 {
+            self.sample(name, labels, value);
+        }
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.0.push_str(name);
+        for (index, (label, value)) in labels.iter().enumerate() {
+            self.0.push(if index == 0 { '{' } else { ',' });
+            self.0.push_str(label);
+            self.0.push_str("=\"");
+            escape(value, &mut self.0);
+            self.0.push('"');
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    fn histogram(&mut self, name: &str, api: &str, metrics: &ApiMetrics) {
+        let mut cumulative = 0;
+        for (bound, bucket) in BOUNDS.iter().zip(&metrics.buckets) {
+            cumulative += bucket.load(Ordering::Relaxed);
+            let bound = (*bound as f64 / 1e6).to_string();
+            self.sample(&format!("{name}_bucket"), &[("api_id", api), ("le", &bound)], cumulative);
+        }
+        cumulative += metrics.slower.load(Ordering::Relaxed);
+        self.sample(&format!("{name}_bucket"), &[("api_id", api), ("le", "+Inf")], cumulative);
+        let seconds = metrics.microseconds.load(Ordering::Relaxed) as f64 / 1e6;
+        self.sample(&format!("{name}_sum"), &[("api_id", api)], seconds);
+        self.sample(&format!("{name}_count"), &[("api_id", api)], cumulative);
+    }
+}
+
+fn escape(value: &str, page: &mut String) {
+    for character in value.chars() {
+        match character {
+            '\\' => page.push_str("\\\\"),
+            '"' => page.push_str("\\\""),
+            '\n' => page.push_str("\\n"),
+            other => page.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_escaped_and_histograms_are_cumulative() {
+        let mut page = Page(String::new());
+        page.sample("m", &[("a", "x\"\\\n")], 2);
+        assert_eq!(page.0, "m{a=\"x\\\"\\\\\\n\"} 2\n");
+
+        let metrics = ApiMetrics::default();
+        for (status, milliseconds) in [(200, 1), (204, 3), (404, 3), (503, 60_000)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            metrics.count(status, Duration::from_millis(milliseconds), Duration::ZERO);
+        }
+        let mut page = Page(String::new());
+        page.histogram("h", "a", &metrics);
+        for line in ["h_bucket{api_id=\"a\",le=\"0.001\"} 1", "le=\"0.005\"} 3", "le=\"5\"} 3", "le=\"+Inf\"} 4", "h_count{api_id=\"a\"} 4"] {
+            assert!(page.0.contains(line), "{line} not in\n{}", page.0);
+        }
+        assert_eq!(metrics.classes[3].load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,136 @@
+//! What happened to an exchange, handed over when its last byte has been sent. Nothing here waits.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use analytics::{Record, Recorder};
+use http::{Method, StatusCode};
+
+use crate::exchange::Exchange;
+
+/// Travels with the response body; its end is the exchange's end.
+#[derive(Debug)]
+pub struct Tail {
+    recorder: Option<Recorder>,
+    access_log: bool,
+    started: Instant,
+    record: Option<Record>,
+    complete: bool,
+}
+
+impl Tail {
+    /// Body bytes went out.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        if let Some(record) = &mut self.record {
+            record.bytes_out += bytes as u64;
+        }
+    }
+
+    /// Messages went out or came in.
+    pub(crate) fn messages(&mut self, count: u64) {
+        if let Some(record) = &mut self.record {
+            record.messages += count;
+        }
+    }
+
+    /// The body ended as it should.
+    pub(crate) fn completed(&mut self) {
+        self.complete = true;
+    }
+
+    /// The body broke: its backend went away.
+    pub(crate) fn broke(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.refusal = Some(Cow::Borrowed("UPE"));
+        }
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let Some(mut record) = self.record.take() else { return };
+        record.total = self.started.elapsed();
+        if self.access_log {
+            log(&record, self.complete);
+        }
+        if let Some(recorder) = &self.recorder {
+            recorder.record(record);
+        }
+    }
+}
+
+/// Counts the exchange and begins its record; `None` where none is kept. `flag` is why it was refused, if it was.
+pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static str) -> Option<Box<Tail>> {
+    let gate = &exchange.gate;
+    let api = &exchange.api;
+    let elapsed = exchange.timings.started.elapsed();
+    api.metrics.count(status, elapsed, exchange.timings.upstream);
+
+    let recorder = gate.recorder.clone().filter(|_| !api.model.do_not_track);
+    let access_log = gate.settings.access_log;
+    if recorder.is_none() && !access_log {
+        return None;
+    }
+    let identity = &api.identity;
+    let mut record = Record::new(
+        SystemTime::now() - elapsed,
+        Arc::clone(&identity.id),
+        Arc::clone(&identity.name),
+        Arc::clone(&identity.org),
+    );
+    if let Some(caller) = &exchange.caller {
+        record.key = Some(Arc::clone(&caller.name));
+        if !caller.session.alias.is_empty() {
+            record.alias = Some(caller.session.alias.as_str().into());
+        }
+    }
+    let head = &exchange.head;
+    record.method = method(&head.method);
+    record.path = head.uri.path().into();
+    record.status = status.as_u16();
+    record.refusal = (!flag.is_empty()).then_some(Cow::Borrowed(flag));
+    record.upstream = exchange.timings.upstream;
+    record.client_ip = exchange.client_address();
+    Some(Box::new(Tail {
+        recorder,
+        access_log,
+        started: exchange.timings.started,
+        record: Some(record),
+        complete: false,
+    }))
+}
+
+/// The usual methods without a copy.
+fn method(method: &Method) -> Cow<'static, str> {
+    Cow::Borrowed(match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => return Cow::Owned(method.as_str().to_owned()),
+    })
+}
+
+/// One line for each exchange, with the field names of contract 11.5.
+fn log(record: &Record, complete: bool) {
+    tracing::info!(
+        target: "access-log",
+        api_id = &*record.api_id,
+        api_name = &*record.api_name,
+        org_id = &*record.org_id,
+        api_key = record.key.as_deref().map(apidef::keys::obfuscate),
+        client_ip = record.client_ip.map(|address| address.to_string()),
+        method = &*record.method,
+        path = &*record.path,
+        status = record.status,
+        response_flag = record.refusal.as_deref(),
+        latency_total = record.total.as_millis() as u64,
+        upstream_latency = record.upstream.as_millis() as u64,
+        bytes_out = record.bytes_out,
+        complete,
+    );
+}

@@ -1,0 +1,392 @@
+//! A change: loaded, checked, compiled, compared by content with what runs, swapped in as one pointer.
+//!
+//! One task applies changes, one after the other; whoever asks for a reload while one runs shares the next. What is at
+//! fault is refused with every fault told, and the running version of it stays.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use apidef::Definition;
+use document::{Document, Fault, Format, Severity};
+use state::{Loaded, Signal};
+use streams::CloseReason;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::backend::Backend;
+use crate::backend::stream::StreamBackend;
+use crate::backend::upstream::Upstream;
+use crate::chain::Chain;
+use crate::gate::Gate;
+use crate::route::{Place, Table};
+use crate::snapshot::{Identity, RunningApi, Snapshot};
+
+/// How long the streams of a replaced API may take to deliver what is under way.
+const STREAM_DRAIN: Duration = Duration::from_secs(5);
+
+/// What a reload did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Number of the configuration that runs now.
+    pub generation: u64,
+    /// APIs added or replaced.
+    pub changed: usize,
+    /// APIs taken away.
+    pub removed: usize,
+    /// What was refused or is worth a warning, by file.
+    pub faults: Vec<(PathBuf, Vec<Fault>)>,
+}
+
+type Reply = oneshot::Sender<Arc<Report>>;
+
+/// The end at which reloads are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Reloads(mpsc::Sender<Option<Reply>>);
+
+/// The end at which they are done; see [`run`].
+#[derive(Debug)]
+pub struct Requests(mpsc::Receiver<Option<Reply>>);
+
+impl Reloads {
+    pub(crate) fn new() -> (Self, Requests) {
+        let (sender, receiver) = mpsc::channel(64);
+        (Self(sender), Requests(receiver))
+    }
+
+    /// Reloads, and waits until the change is live. `None` when the gate is shutting down.
+    pub(crate) async fn now(&self) -> Option<Arc<Report>> {
+        let (reply, report) = oneshot::channel();
+        self.0.send(Some(reply)).await.ok()?;
+        report.await.ok()
+    }
+
+    /// Asks for a reload. Where so many are asked for already that there is no room, one of them will do.
+    pub(crate) fn soon(&self) {
+        let _ = self.0.try_send(None);
+    }
+}
+
+impl Gate {
+    /// Loads the catalog and applies what changed.
+    pub async fn reload(&self) -> Option<Arc<Report>> {
+        self.reloads.now().await
+    }
+
+    /// Asks for a reload without waiting for it.
+    pub fn reload_soon(&self) {
+        self.reloads.soon();
+    }
+}
+
+/// Applies changes until the gate shuts down, then stops every stream.
+pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
+    let mut closing = gate.closing();
+    let mut good: HashMap<PathBuf, Arc<Definition>> = HashMap::new();
+    loop {
+        let first = tokio::select! {
+            request = requests.0.recv() => request,
+            _ = closing.wait_for(|closing| *closing) => None,
+        };
+        let Some(first) = first else { break };
+        let mut replies: Vec<Reply> = first.into_iter().collect();
+        while let Ok(more) = requests.0.try_recv() {
+            replies.extend(more);
+        }
+        let report = Arc::new(apply(&gate, &mut good).await);
+        tell(&gate, &report);
+        for reply in replies {
+            // Whoever asked may have gone away.
+            let _ = reply.send(Arc::clone(&report));
+        }
+    }
+    let apis: Vec<_> = gate.snapshot().apis.values().cloned().collect();
+    let stops = apis.iter().filter_map(|api| match &api.backend {
+        Backend::Stream(stream) => Some(stream.stop(STREAM_DRAIN, CloseReason::ShuttingDown)),
+        Backend::Upstream(_) => None,
+    });
+    futures_util::future::join_all(stops).await;
+}
+
+/// Follows what asks for reloads by itself: files, and signals of other nodes.
+pub async fn follow(gate: Arc<Gate>, listen_to_nodes: bool) {
+    let mut files = gate.catalog.watch();
+    let mut signals = gate.state.signals();
+    let mut closing = gate.closing();
+    loop {
+        tokio::select! {
+            change = files.recv() => match change {
+                Some(_) => gate.reload_soon(),
+                None => std::future::pending().await,
+            },
+            signal = signals.recv(), if listen_to_nodes => match signal {
+                Ok(Signal::Reload) => gate.reload_soon(),
+                Ok(Signal::KeysChanged(names)) => gate.callers.forget(&names),
+                Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    gate.callers.clear();
+                    gate.reload_soon();
+                }
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            },
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+    }
+}
+
+async fn apply(gate: &Arc<Gate>, good: &mut HashMap<PathBuf, Arc<Definition>>) -> Report {
+    let started = Instant::now();
+    let catalog = Arc::clone(&gate.catalog);
+    let worker = Arc::clone(gate);
+    let known = std::mem::take(good);
+    let prepared = tokio::task::spawn_blocking(move || {
+        let loaded = catalog.load();
+        prepare(&worker, loaded, known)
+    })
+    .await;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            let fault = Fault::error("", format!("the reload failed inside and changed nothing: {error}"));
+            let faults = vec![(gate.settings.app_path.clone(), vec![fault])];
+            return Report { generation: gate.snapshot().generation, faults, ..Report::default() };
+        }
+    };
+    *good = prepared.good;
+    let mut report = Report { faults: prepared.faults, ..Report::default() };
+    let Some(snapshot) = prepared.snapshot else {
+        report.generation = gate.snapshot().generation;
+        return report;
+    };
+    report.generation = snapshot.generation;
+    report.changed = prepared.fresh.len();
+    report.removed = prepared.removed;
+    let new_policies = snapshot.policy_generation == snapshot.generation;
+    let generation = snapshot.generation;
+    let old = gate.swap(snapshot);
+    if new_policies {
+        gate.callers.forget_older(generation);
+    }
+    for api in &prepared.fresh {
+        if let Backend::Stream(stream) = &api.backend {
+            stream.start();
+        }
+    }
+    retire(gate, &old);
+    tracing::info!(
+        generation,
+        changed = report.changed,
+        removed = report.removed,
+        took_ms = started.elapsed().as_millis() as u64,
+        "configuration applied"
+    );
+    report
+}
+
+/// Stops the streams of APIs that run no more. Nobody waits for it: the new ones serve already.
+fn retire(gate: &Gate, old: &Snapshot) {
+    let now = gate.snapshot();
+    for (id, api) in &old.apis {
+        let successor = now.apis.get(id);
+        if successor.is_some_and(|successor| Arc::ptr_eq(successor, api)) {
+            continue;
+        }
+        let reason = if successor.is_some() { CloseReason::Changed } else { CloseReason::Removed };
+        let api = Arc::clone(api);
+        if matches!(api.backend, Backend::Stream(_)) {
+            tokio::spawn(async move {
+                if let Backend::Stream(stream) = &api.backend {
+                    stream.stop(STREAM_DRAIN, reason).await;
+                }
+            });
+        }
+    }
+}
+
+struct Prepared {
+    /// `None` when nothing changed.
+    snapshot: Option<Snapshot>,
+    fresh: Vec<Arc<RunningApi>>,
+    removed: usize,
+    faults: Vec<(PathBuf, Vec<Fault>)>,
+    /// The last version of each file that could be read.
+    good: HashMap<PathBuf, Arc<Definition>>,
+}
+
+/// Makes the next snapshot. Blocking: parses, compiles regular expressions and mappings.
+fn prepare(gate: &Gate, loaded: Loaded, known: HashMap<PathBuf, Arc<Definition>>) -> Prepared {
+    let current = gate.snapshot();
+    let mut faults = loaded.policy_faults;
+    let mut good = HashMap::with_capacity(loaded.definitions.len());
+    let mut apis: HashMap<Arc<str>, Arc<RunningApi>> = HashMap::with_capacity(loaded.definitions.len());
+    let mut sources: HashMap<Arc<str>, PathBuf> = HashMap::new();
+    let mut fresh = Vec::new();
+
+    for (path, result) in loaded.definitions {
+        let definition = match result {
+            Ok(definition) => definition,
+            Err(found) => {
+                faults.push((path.clone(), found));
+                // The version that could be read last stays.
+                match known.get(&path) {
+                    Some(definition) => Arc::clone(definition),
+                    None => continue,
+                }
+            }
+        };
+        let running = current.apis.get(&*definition.api.id);
+        let kept = running.filter(|running| running.definition.digest == definition.digest);
+        let api = match kept {
+            Some(running) => Arc::clone(running),
+            None => match compile(gate, &definition, running) {
+                Ok(api) => {
+                    if !definition.warnings.is_empty() {
+                        faults.push((path.clone(), definition.warnings.clone()));
+                    }
+                    fresh.push(Arc::clone(&api));
+                    api
+                }
+                Err(found) => {
+                    faults.push((path.clone(), found));
+                    match running {
+                        Some(running) => Arc::clone(running),
+                        None => continue,
+                    }
+                }
+            },
+        };
+        if let Some(first) = sources.get(&api.identity.id) {
+            let fault = Fault::error(
+                "/api_id",
+                format!("API id `{}` is already used by {}", api.identity.id, first.display()),
+            );
+            faults.push((path, vec![fault.hint("give every API an id of its own")]));
+            fresh.retain(|other| !Arc::ptr_eq(other, &api));
+            continue;
+        }
+        sources.insert(Arc::clone(&api.identity.id), path.clone());
+        good.insert(path, Arc::clone(&api.definition));
+        apis.insert(Arc::clone(&api.identity.id), api);
+    }
+    if !loaded.complete {
+        // What could not be listed may still be there.
+        for (id, api) in &current.apis {
+            apis.entry(Arc::clone(id)).or_insert_with(|| Arc::clone(api));
+        }
+        good.extend(known);
+    }
+
+    let removed = current.apis.keys().filter(|id| !apis.contains_key(*id)).count();
+    let policies: HashMap<String, _> =
+        loaded.policies.into_iter().map(|(id, policy)| (id.into_string(), policy)).collect();
+    let same_policies = policies.len() == current.policies.len()
+        && policies.iter().all(|(id, policy)| {
+            current.policies.get(id).is_some_and(|other| Arc::ptr_eq(other, policy) || other == policy)
+        });
+    let first_load = current.generation == 0;
+    if fresh.is_empty() && removed == 0 && same_policies && !first_load {
+        return Prepared { snapshot: None, fresh, removed, faults, good };
+    }
+    let generation = current.generation + 1;
+    let routes = routes(gate, &current, &apis, &mut faults, &sources);
+    let snapshot = Snapshot {
+        generation,
+        policy_generation: if same_policies && !first_load { current.policy_generation } else { generation },
+        apis,
+        routes,
+        policies: if same_policies { Arc::clone(&current.policies) } else { Arc::new(policies) },
+    };
+    Prepared { snapshot: Some(snapshot), fresh, removed, faults, good }
+}
+
+/// Compiles a definition into a running API. Connects and starts nothing.
+pub(crate) fn compile(
+    gate: &Gate,
+    definition: &Arc<Definition>,
+    before: Option<&Arc<RunningApi>>,
+) -> Result<Arc<RunningApi>, Vec<Fault>> {
+    let model = Arc::clone(&definition.api);
+    let chain = Chain::compile(&model, &gate.windows).map_err(|text| vec![Fault::error("", text)])?;
+    let backend = match &model.backend {
+        apidef::Backend::Upstream(upstream) => Backend::Upstream(
+            Upstream::new(upstream, &gate.upstream, &gate.pools).map_err(|text| vec![Fault::error("", text)])?,
+        ),
+        apidef::Backend::Streams(streams) => {
+            let mut backend = StreamBackend::build(streams, &gate.settings, &gate.streams)
+                .map_err(|faults| located(definition, faults))?;
+            backend.name_api(&model.id);
+            Backend::Stream(backend)
+        }
+    };
+    Ok(Arc::new(RunningApi {
+        identity: before.map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
+        metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
+        definition: Arc::clone(definition),
+        model,
+        chain,
+        backend,
+    }))
+}
+
+/// The faults with their places in the definition's text.
+fn located(definition: &Definition, mut faults: Vec<Fault>) -> Vec<Fault> {
+    if let Ok(document) = Document::parse(Arc::clone(&definition.text), Format::Json) {
+        document.locate(&mut faults);
+    }
+    faults
+}
+
+/// The routing table: every API at its listen path and at `/<id>/` (contract 2.9).
+fn routes(
+    gate: &Gate,
+    current: &Snapshot,
+    apis: &HashMap<Arc<str>, Arc<RunningApi>>,
+    faults: &mut Vec<(PathBuf, Vec<Fault>)>,
+    sources: &HashMap<Arc<str>, PathBuf>,
+) -> Table<Arc<RunningApi>> {
+    let mut table = Table::new(gate.settings.strict_routes);
+    let mut ordered: Vec<_> = apis.values().filter(|api| !api.model.internal).collect();
+    // Those that serve already keep their paths when a newcomer asks for the same; else the order is that of ids.
+    let serving: HashSet<&Arc<str>> = current.apis.keys().collect();
+    ordered.sort_by_key(|api| (!serving.contains(&api.identity.id), &api.identity.id));
+    for api in &ordered {
+        let host = api.model.domain.as_deref().filter(|_| gate.settings.custom_domains);
+        let path = &*api.model.listen_path;
+        if let Err((api, reason)) = table.add(&Place { host, path }, Arc::clone(api)) {
+            let fallback = format!("{path}-{}", api.identity.id);
+            let fault = Fault::error("/proxy/listen_path", format!("{reason}; it is served at `{fallback}`"));
+            let source = sources.get(&api.identity.id).map_or(Path::new(""), PathBuf::as_path);
+            faults.push((source.to_owned(), vec![fault]));
+            let _ = table.add(&Place { host, path: &fallback }, api);
+        }
+    }
+    for api in ordered {
+        let path = format!("/{}/", api.identity.id);
+        let host = api.model.domain.as_deref().filter(|_| gate.settings.custom_domains);
+        // Somebody may listen there on purpose.
+        let _ = table.add(&Place { host, path: &path }, Arc::clone(api));
+    }
+    table
+}
+
+/// Tells an operator what was refused, where, and what to do.
+fn tell(gate: &Gate, report: &Report) {
+    gate.metrics.reloads.fetch_add(1, Ordering::Relaxed);
+    let mut failed = false;
+    for (path, faults) in &report.faults {
+        for fault in faults {
+            let line = fault.place.map(|place| place.line);
+            let (pointer, hint) = (&*fault.pointer, fault.hint.as_deref());
+            if fault.severity == Severity::Error {
+                failed = true;
+                tracing::error!(file = %path.display(), line, pointer, hint, "{}", fault.message);
+            } else {
+                tracing::warn!(file = %path.display(), line, pointer, hint, "{}", fault.message);
+            }
+        }
+    }
+    if failed {
+        gate.metrics.failed_reloads.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,73 @@
+//! A refusal is a value: whose fault, which status, what the client reads, whether a retry may help.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+
+/// Whose doing a refusal is; decides the log level and the metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The client asked for what it may not have, or asked wrongly.
+    Client,
+    /// The backend did not answer, or not in time.
+    Backend,
+    /// The gate itself, or a store it depends on.
+    Gate,
+}
+
+/// Why an exchange ends before, or instead of, its backend's answer.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Status sent to the client.
+    pub status: StatusCode,
+    /// Text sent to the client, put into the error template (contract 4.1).
+    pub message: Cow<'static, str>,
+    /// Whose fault it is.
+    pub blame: Blame,
+    /// Short flag for logs and metrics (contract 4.2, `response_flag`).
+    pub flag: &'static str,
+    /// Seconds after which a retry may succeed, sent as `Retry-After`.
+    pub retry_after: Option<u32>,
+    /// What an operator should know and the client should not.
+    pub detail: Option<Box<str>>,
+}
+
+impl Refusal {
+    /// A refusal that the client caused.
+    pub fn client(status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Blame::Client, status, flag, message)
+    }
+
+    /// A refusal because the backend failed.
+    pub fn backend(status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Blame::Backend, status, flag, message)
+    }
+
+    /// A refusal because the gate, or a store it needs, failed.
+    pub fn gate(status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Blame::Gate, status, flag, message)
+    }
+
+    fn new(blame: Blame, status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into(), blame, flag, retry_after: None, detail: None }
+    }
+
+    /// Tells the client when to come back.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Adds what goes to the log only.
+    pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
+        self.detail = Some(detail.to_string().into_boxed_str());
+        self
+    }
+
+    /// The state store is away (design section 6): not the client's fault, and worth a retry.
+    pub fn store_away(detail: impl std::fmt::Display) -> Self {
+        Self::gate(StatusCode::SERVICE_UNAVAILABLE, "STA", "Service temporarily unavailable.")
+            .retry_after(1)
+            .detail(detail)
+    }
+}

@@ -1,0 +1,147 @@
+//! The road of a request, from its head to its response: one page, top to bottom.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
+
+use crate::admin;
+use crate::backend::Backend;
+use crate::body::{Body, RequestBody};
+use crate::exchange::{Exchange, Peer, Timings};
+use crate::gate::Gate;
+use crate::limits::Budget;
+use crate::record;
+use crate::respond::{self, Refusal};
+use crate::route::{self, Oddity};
+use crate::snapshot::RunningApi;
+
+/// Answers one request.
+pub(crate) async fn serve(gate: &Arc<Gate>, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    let started = Instant::now();
+
+    if admin::is_addressed(gate, peer, &request) {
+        return Box::pin(admin::answer(gate, request)).await;
+    }
+    if let Some(response) = turned_away(gate, &request) {
+        return response;
+    }
+    let Some((api, matched)) = find(gate, &request) else {
+        return respond::text(StatusCode::NOT_FOUND, "Not Found");
+    };
+
+    let (head, incoming) = request.into_parts();
+    let stripped = if api.model.strip_listen_path { matched } else { 0 };
+    let mut exchange = Exchange {
+        gate: Arc::clone(gate),
+        api,
+        peer: Arc::clone(peer),
+        head,
+        body: RequestBody::new(incoming, gate.settings.max_request_body),
+        stripped,
+        matched,
+        caller: None,
+        budget: Budget::default(),
+        timings: Timings { started, upstream: Duration::ZERO },
+    };
+
+    let answer = match Arc::clone(&exchange.api).chain.admit(&mut exchange).await {
+        Ok(()) => call_backend(&mut exchange).await,
+        Err(refusal) => Err(refusal),
+    };
+    finish(&mut exchange, answer)
+}
+
+async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+    let api = Arc::clone(&exchange.api);
+    match &api.backend {
+        Backend::Upstream(upstream) => upstream.call(exchange).await,
+        Backend::Stream(stream) => Box::pin(stream.call(exchange)).await,
+    }
+}
+
+/// Adds what every response carries, and hands the record over.
+fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> Response<Body> {
+    let settings = &exchange.gate.settings;
+    let (mut response, flag) = match answer {
+        Ok(mut response) => {
+            exchange.budget.write(response.headers_mut());
+            (response, "")
+        }
+        Err(refusal) => {
+            exchange.gate.metrics.refused(refusal.flag);
+            tracing::debug!(
+                api_id = &*exchange.api.model.id,
+                status = refusal.status.as_u16(),
+                flag = refusal.flag,
+                blame = ?refusal.blame,
+                detail = refusal.detail.as_deref(),
+                "{}",
+                refusal.message
+            );
+            let mut response =
+                respond::refusal(&refusal, &exchange.head.headers, settings.generator_header);
+            exchange.budget.write_on_refusal(response.headers_mut());
+            (response, refusal.flag)
+        }
+    };
+    if settings.close_connections {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(tail) = record::finish(exchange, response.status(), flag) {
+        response.body_mut().attach(tail);
+    }
+    response
+}
+
+/// Requests that no API should see.
+fn turned_away(gate: &Gate, request: &Request<Incoming>) -> Option<Response<Body>> {
+    let limit = gate.settings.max_request_body;
+    if limit > 0 && request.body().size_hint().lower() > limit {
+        let refusal = Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large");
+        return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
+    }
+    match route::check(request.uri().path()) {
+        Ok(()) => None,
+        Err(Oddity::Malformed(what)) => {
+            let refusal = Refusal::client(StatusCode::BAD_REQUEST, "IHD", what);
+            Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header))
+        }
+        Err(Oddity::Unclean(_)) if gate.settings.skip_url_cleaning => None,
+        Err(Oddity::Unclean(clean)) => Some(redirect(clean, request.uri().query())),
+    }
+}
+
+fn redirect(mut location: String, query: Option<&str>) -> Response<Body> {
+    if let Some(query) = query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Takes the snapshot once and finds the API in it.
+fn find(gate: &Gate, request: &Request<Incoming>) -> Option<(Arc<RunningApi>, usize)> {
+    let snapshot = gate.snapshot();
+    let found = snapshot.routes.find(host(request), request.uri().path())?;
+    Some((Arc::clone(found.api), found.matched))
+}
+
+/// The host that the client addresses, without port.
+pub(crate) fn host<B>(request: &Request<B>) -> &str {
+    let host = request.uri().authority().map(|authority| authority.as_str()).or_else(|| {
+        request.headers().get(header::HOST).and_then(|host| host.to_str().ok())
+    });
+    let host = host.unwrap_or_default();
+    match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    }
+}

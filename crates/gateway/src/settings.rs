@@ -1,0 +1,133 @@
+//! What the data plane and the admin API need to know from the configuration, already parsed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use apidef::keys::Algorithm;
+use state::Secret;
+
+/// Settings of one gate. Names follow the configuration file (contract 1.3) where it has one for the same thing.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Admin secret; `None` leaves the admin API closed.
+    pub secret: Option<Secret>,
+    /// Host that the admin API answers on; `None` = any.
+    pub control_hostname: Option<Box<str>>,
+    /// Whether the admin API has a listener of its own and is not served with the APIs.
+    pub control_apart: bool,
+    /// Path of the liveness endpoint, without slash.
+    pub health_name: Box<str>,
+    /// Path of the readiness endpoint, without slash.
+    pub ready_name: Box<str>,
+    /// Send `X-Generator` with the gate's own errors.
+    pub generator_header: bool,
+    /// Add `Connection: close` to every response.
+    pub close_connections: bool,
+    /// Bound for idle connections and for reading a request's head.
+    pub read_timeout: Duration,
+    /// Largest request body in bytes; 0 = any.
+    pub max_request_body: u64,
+    /// `/app` does not match `/apple`.
+    pub strict_routes: bool,
+    /// Serve paths with `//` and dot segments as they are instead of redirecting.
+    pub skip_url_cleaning: bool,
+    /// Honour the `domain` of APIs.
+    pub custom_domains: bool,
+    /// Which `X-Forwarded-For` entry is the client: 0 = first, n = n-th from the right.
+    pub forwarded_depth: usize,
+    /// Regular expressions of endpoint paths are anchored at their start.
+    pub prefix_matching: bool,
+    /// ... and at their end.
+    pub suffix_matching: bool,
+    /// Keys.
+    pub keys: KeySettings,
+    /// What `X-RateLimit-*` tell.
+    pub limit_headers: LimitHeaders,
+    /// Count rates in the state store, shared by all nodes, instead of in this process.
+    pub shared_rates: bool,
+    /// Whether streams are served.
+    pub streaming: bool,
+    /// Stream components that are allowed although they reach outside (`streaming.allow_unsafe`).
+    pub allow_unsafe: Vec<String>,
+    /// Write an access log line for every exchange.
+    pub access_log: bool,
+    /// Keep records.
+    pub analytics: bool,
+    /// How long a shutdown waits for exchanges to end.
+    pub drain: Duration,
+    /// How long a shutdown is announced by `/ready` before connections are closed.
+    pub drain_delay: Duration,
+    /// Where definitions come from, for messages.
+    pub app_path: PathBuf,
+}
+
+/// How keys are made, stored and looked up (contract 5.1).
+#[derive(Debug, Clone)]
+pub struct KeySettings {
+    /// Store hashes instead of keys.
+    pub hashed: bool,
+    /// Algorithm of new keys; `None` = the legacy format with murmur32.
+    pub algorithm: Option<Algorithm>,
+    /// Older algorithms that are tried on look-up.
+    pub fallbacks: Vec<Algorithm>,
+    /// Shorter tokens are refused unseen.
+    pub min_length: usize,
+    /// Keys without access rights may be created.
+    pub allow_master: bool,
+    /// Hashes may be listed.
+    pub list_hashed: bool,
+    /// How long a session read from a shared store is believed; zero = not at all.
+    pub cache_for: Duration,
+    /// Lifetime that overrides every key's own.
+    pub forced_lifetime: Option<Duration>,
+}
+
+/// What the `X-RateLimit-*` headers carry (contract 6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitHeaders {
+    /// The quota.
+    Quotas,
+    /// The rate.
+    RateLimits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            secret: None,
+            control_hostname: None,
+            control_apart: false,
+            health_name: "hello".into(),
+            ready_name: "ready".into(),
+            generator_header: true,
+            close_connections: false,
+            read_timeout: Duration::from_secs(120),
+            max_request_body: 0,
+            strict_routes: false,
+            skip_url_cleaning: false,
+            custom_domains: true,
+            forwarded_depth: 0,
+            prefix_matching: false,
+            suffix_matching: false,
+            keys: KeySettings {
+                hashed: true,
+                algorithm: None,
+                fallbacks: Vec::new(),
+                min_length: 3,
+                allow_master: false,
+                list_hashed: false,
+                cache_for: Duration::from_secs(10),
+                forced_lifetime: None,
+            },
+            limit_headers: LimitHeaders::Quotas,
+            shared_rates: false,
+            streaming: true,
+            allow_unsafe: Vec::new(),
+            access_log: false,
+            analytics: true,
+            drain: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
+            app_path: PathBuf::new(),
+        }
+    }
+}

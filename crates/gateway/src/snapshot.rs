@@ -1,0 +1,83 @@
+//! The whole running configuration, immutable; a change makes a new one and swaps one pointer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use apidef::{Api, Definition, Policy};
+
+use crate::backend::Backend;
+use crate::chain::Chain;
+use crate::metrics::ApiMetrics;
+use crate::route::Table;
+
+/// Everything that an exchange may see.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up with every change that was applied.
+    pub generation: u64,
+    /// The generation in which policies last changed; sessions merged before it are merged anew.
+    pub policy_generation: u64,
+    /// By API id.
+    pub apis: HashMap<Arc<str>, Arc<RunningApi>>,
+    /// By host and listen path.
+    pub routes: Table<Arc<RunningApi>>,
+    /// By policy id.
+    pub policies: Arc<HashMap<String, Arc<Policy>>>,
+}
+
+impl Snapshot {
+    /// Nothing at all: what runs before the first load.
+    pub(crate) fn empty(strict: bool) -> Self {
+        Self {
+            generation: 0,
+            policy_generation: 0,
+            apis: HashMap::new(),
+            routes: Table::new(strict),
+            policies: Arc::default(),
+        }
+    }
+}
+
+/// One API as it runs. An unchanged definition keeps its very object over any number of changes around it.
+#[derive(Debug)]
+pub struct RunningApi {
+    /// Where it came from.
+    pub definition: Arc<Definition>,
+    /// The model that the chain was compiled from.
+    pub model: Arc<Api>,
+    /// Who may pass and what happens on the way.
+    pub chain: Chain,
+    /// What is behind the chain.
+    pub backend: Backend,
+    /// Counters; kept when the definition changes.
+    pub metrics: Arc<ApiMetrics>,
+    /// Names for records.
+    pub identity: Identity,
+}
+
+/// What every record of an API says about it.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// API id.
+    pub id: Arc<str>,
+    /// Human name.
+    pub name: Arc<str>,
+    /// Organisation.
+    pub org: Arc<str>,
+}
+
+impl Identity {
+    pub(crate) fn of(api: &Api) -> Self {
+        Self { id: (*api.id).into(), name: (*api.name).into(), org: (*api.org_id).into() }
+    }
+
+    /// The names of a changed API, sharing what stayed the same.
+    pub(crate) fn of_again(api: &Api, before: &Self) -> Self {
+        let same = |text: &str, before: &Arc<str>| if *text == **before { Arc::clone(before) } else { text.into() };
+        Self {
+            id: same(&api.id, &before.id),
+            name: same(&api.name, &before.name),
+            org: same(&api.org_id, &before.org),
+        }
+    }
+}
