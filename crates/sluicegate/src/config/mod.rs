@@ -99,7 +99,10 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
     if !errors.is_empty() {
         return Err(Broken(errors));
     }
-    let config = typed(&given)?;
+    let mut config = typed(&given)?;
+    if config.node_secret.is_empty() {
+        config.node_secret = config.secret.clone();
+    }
     if config.secret.expose() == WELL_KNOWN_SECRET {
         warnings.push("`secret` has the value that every documentation shows; choose your own".into());
     }

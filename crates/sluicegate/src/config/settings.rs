@@ -14,7 +14,6 @@ use state::Secret;
 pub(crate) struct Config {
     pub(crate) listen_address: String,
     pub(crate) listen_port: u16,
-    pub(crate) hostname: String,
     pub(crate) control_api_port: u16,
     pub(crate) control_api_hostname: String,
     #[serde(deserialize_with = "secret")]
@@ -45,16 +44,12 @@ pub(crate) struct Config {
     pub(crate) allow_master_keys: bool,
     pub(crate) force_global_session_lifetime: bool,
     pub(crate) global_session_lifetime: i64,
-    pub(crate) session_lifetime_respects_key_expiration: bool,
     pub(crate) enable_redis_rolling_limiter: bool,
     pub(crate) rate_limit_response_headers: RateLimitHeaders,
     #[serde(deserialize_with = "seconds")]
     pub(crate) proxy_default_timeout: Duration,
     pub(crate) proxy_ssl_insecure_skip_verify: bool,
-    pub(crate) proxy_close_connections: bool,
     pub(crate) max_idle_connections_per_host: usize,
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) max_conn_time: Duration,
     pub(crate) enable_analytics: bool,
     pub(crate) analytics_config: AnalyticsConfig,
     pub(crate) access_logs: AccessLogs,
@@ -68,8 +63,6 @@ pub(crate) struct Config {
 pub(crate) struct HttpServerOptions {
     #[serde(deserialize_with = "seconds")]
     pub(crate) read_timeout: Duration,
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) write_timeout: Duration,
     pub(crate) use_ssl: bool,
     pub(crate) enable_http2: bool,
     pub(crate) enable_strict_routes: bool,
@@ -174,7 +167,6 @@ pub(crate) struct AnalyticsConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccessLogs {
     pub(crate) enabled: bool,
-    pub(crate) template: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -45,7 +45,7 @@ fn table_and_settings_agree() {
     let config = typed(&Given::new()).unwrap();
     assert_eq!(config.listen_port, 8080);
     assert_eq!(config.storage.kind, StorageKind::Embedded);
-    assert_eq!(config.http_server_options.write_timeout.as_secs(), 120);
+    assert_eq!(config.http_server_options.read_timeout.as_secs(), 120);
     assert!(config.secret.is_empty());
 }
 
@@ -81,14 +81,14 @@ fn the_look_up_order_holds() {
 fn zero_means_the_default_and_an_address_means_redis() {
     let text = r#"{
         "listen_port": 0, "min_token_length": 0, "graceful_shutdown_timeout_duration": 0,
-        "http_server_options": {"read_timeout": 0, "write_timeout": 5},
+        "http_server_options": {"read_timeout": 0, "xff_depth": 2},
         "storage": {"host": "redis.local", "database": 3, "optimisation_max_idle": 2000},
         "streaming": {"enabled": false}, "HASH_KEYS": true
     }"#;
     let config = load_text("zero", text, &[]).unwrap().config;
     assert_eq!((config.listen_port, config.min_token_length), (8080, 3));
     assert_eq!(config.http_server_options.read_timeout.as_secs(), 120);
-    assert_eq!(config.http_server_options.write_timeout.as_secs(), 5);
+    assert_eq!(config.http_server_options.xff_depth, 2);
     assert_eq!(config.storage.kind, StorageKind::Redis);
     assert_eq!(config.storage.addresses(), ["redis.local:6379"]);
     assert!(!config.streaming.enabled && config.hash_keys);
@@ -99,11 +99,11 @@ fn zero_means_the_default_and_an_address_means_redis() {
 
 #[test]
 fn the_environment_wins_and_may_replace_the_file() {
-    let text = r#"{"listen_port": 1000, "hostname": "file"}"#;
+    let text = r#"{"listen_port": 1000, "listen_address": "::1"}"#;
     let with = |pairs: &[(&str, &str)]| load_text("env", text, pairs).unwrap();
     assert_eq!(with(&[("TYK_GW_LISTENPORT", "2000")]).config.listen_port, 2000);
     let omitted = with(&[("TYK_GW_OMITCONFIGFILE", "true"), ("TYK_GW_LISTENPORT", "2000")]);
-    assert_eq!(omitted.config.hostname, "");
+    assert_eq!(omitted.config.listen_address, "");
     assert_eq!(omitted.source, Source::BuiltIn);
 }
 

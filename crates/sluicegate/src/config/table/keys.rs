@@ -29,7 +29,7 @@ pub(super) static KEYS: &[Key] = &[
         "`global_session_lifetime` replaces every other lifetime.",
     ),
     acted("global_session_lifetime", SIGNED, "", "How long a stored key lives, in seconds."),
-    acted(
+    pending(
         "session_lifetime_respects_key_expiration",
         Bool,
         "",

@@ -10,7 +10,7 @@ pub(super) static KEYS: &[Key] = &[
         "8080",
         "Port of the APIs, and of the admin API unless `control_api_port` is set.",
     ),
-    acted("hostname", Text, "", "When set, APIs without a custom domain answer to this host name only."),
+    pending("hostname", Text, "", "When set, APIs without a custom domain answer to this host name only."),
     acted(
         "control_api_port",
         PORT,

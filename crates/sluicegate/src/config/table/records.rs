@@ -11,7 +11,7 @@ pub(super) static KEYS: &[Key] = &[
         "Records that may wait to be stored. When it is full, records are dropped and counted; exchanges never wait.",
     ),
     acted("access_logs.enabled", Bool, "", "One log line for every exchange."),
-    acted("access_logs.template", Texts, "", "The fields of that line, by name. Empty means all."),
+    pending("access_logs.template", Texts, "", "The fields of that line, by name. Empty means all."),
     acted(
         "log_level",
         Choice(&["trace", "debug", "info", "warn", "error"]),
