@@ -10,6 +10,9 @@ use crate::{
 use redb::{ReadableDatabase, TableError};
 use std::collections::HashMap;
 
+/// No moment is later (the year 9999), no step longer (a year): numbers stay far from their ends.
+const LATEST: u64 = 253_402_300_800;
+const LONGEST_STEP: u64 = 366 * 86_400;
 /// Points in one answer.
 const MOST_POINTS: u64 = 10_000;
 
@@ -59,10 +62,10 @@ pub struct Share {
 impl Store {
     /// A line over time, with a point for every step, empty ones included. Blocking (a short read of the file).
     pub fn aggregate(&self, query: &Query) -> Result<Vec<Point>, QueryError> {
-        let step = query.step.max(1).next_multiple_of(STEPS[0]);
+        let step = query.step.clamp(1, LONGEST_STEP).next_multiple_of(STEPS[0]);
         let table = (0..STEPS.len()).rev().find(|index| step.is_multiple_of(STEPS[*index])).unwrap_or(0);
-        let from = query.from / step * step;
-        let count = query.to.saturating_sub(from).div_ceil(step);
+        let from = query.from.min(LATEST) / step * step;
+        let count = query.to.min(LATEST).saturating_sub(from).div_ceil(step);
         if count > MOST_POINTS {
             return Err(QueryError::TooManyPoints { asked: count, most: MOST_POINTS });
         }
@@ -71,7 +74,8 @@ impl Store {
         let to = from + count * step;
         let wanted = series(query.api.as_deref(), query.key.as_deref());
         let mut add = |at: u64, sums: &Sums| {
-            if let Some(point) = at.checked_sub(from).and_then(|past| points.get_mut((past / step) as usize)) {
+            if let Some(point) = at.checked_sub(from).and_then(|past| points.get_mut((past / step) as usize))
+            {
                 point.sums.merge(sums);
             }
         };
@@ -110,7 +114,7 @@ impl Store {
             _ => 2,
         };
         let from = from / STEPS[table] * STEPS[table];
-        let to = to.div_ceil(STEPS[table]).saturating_mul(STEPS[table]);
+        let to = to.min(LATEST).next_multiple_of(STEPS[table]);
         let (first, last) = range_of(match dimension {
             Dimension::Api => 'a',
             Dimension::Key => 'k',

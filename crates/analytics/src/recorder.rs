@@ -50,7 +50,7 @@ impl Recorder {
 
     /// Records that reached the store, since the start.
     pub fn recorded(&self) -> u64 {
-        self.0.recorded.load(Ordering::Relaxed)
+        self.0.recorded.load(Ordering::Acquire)
     }
 
     /// Records that wait now. A gauge for the metrics.
@@ -87,14 +87,14 @@ impl Queue {
         }
     }
 
-    /// Moves what waits into `batch`, at most as much as the queue holds; tells how many that were.
-    pub(crate) fn drain(&self, batch: &mut Vec<Record>) -> usize {
+    /// Moves what waits into `batch`, at most as much as the queue holds.
+    pub(crate) fn drain(&self, batch: &mut Vec<Record>) {
         self.woken.store(false, Ordering::Relaxed);
-        let most = self.records.capacity();
-        let before = batch.len();
-        batch.extend(std::iter::from_fn(|| self.records.pop()).take(most));
-        let count = batch.len() - before;
-        self.recorded.fetch_add(count as u64, Ordering::Relaxed);
-        count
+        batch.extend(std::iter::from_fn(|| self.records.pop()).take(self.records.capacity()));
+    }
+
+    /// That many are counted now.
+    pub(crate) fn took(&self, count: usize) {
+        self.recorded.fetch_add(count as u64, Ordering::Release);
     }
 }

@@ -118,9 +118,13 @@ mod tests {
     #[test]
     fn sums_over_keys_and_apis() {
         let mut pending = Pending::default();
-        for (at, api, key) in
-            [(60, "a", None), (61, "a", Some("k")), (119, "b", Some("k")), (120, "b", Some("k")), (60, "b", Some("l"))]
-        {
+        for (at, api, key) in [
+            (60, "a", None),
+            (61, "a", Some("k")),
+            (119, "b", Some("k")),
+            (120, "b", Some("k")),
+            (60, "b", Some("l")),
+        ] {
             pending.add(&record(at, api, key), 100);
         }
         let hits: Vec<(String, u64, u64)> =

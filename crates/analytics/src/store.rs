@@ -10,7 +10,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, backends::InMemoryBackend};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    backends::InMemoryBackend,
+};
 
 use crate::{Record, Recorder, recorder::Queue, series::Pending, worker};
 
@@ -143,7 +146,8 @@ impl Store {
     /// Blocking.
     pub fn open(dir: Option<&Path>, settings: Settings) -> Result<(Store, Recorder), OpenError> {
         let (database, path) = open(dir)?;
-        let damaged = |error: redb::Error| OpenError::Damaged { path: path.clone(), reason: error.to_string() };
+        let damaged =
+            |error: redb::Error| OpenError::Damaged { path: path.clone(), reason: error.to_string() };
         let ring = load(&database, settings.raw).map_err(damaged)?;
         let (recorder, queue) = Recorder::new(settings.queue);
         let shared = Arc::new(Shared {

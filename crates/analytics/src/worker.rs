@@ -41,20 +41,18 @@ pub(crate) fn run(shared: &Shared) {
     write(shared);
 }
 
-/// Moves records from the queue into the sums and the ring; tells how many.
+/// Moves records from the queue into the sums and the ring; tells how many. One at a time: whoever waited for another
+/// finds its records counted.
 pub(crate) fn take_in(shared: &Shared) -> usize {
+    let mut pending = shared.pending.lock();
     let mut batch = Vec::new();
-    let taken = shared.queue.drain(&mut batch);
-    if taken == 0 {
-        return 0;
+    shared.queue.drain(&mut batch);
+    for record in &batch {
+        pending.add(record, shared.settings.keys);
     }
-    {
-        let mut pending = shared.pending.lock();
-        for record in &batch {
-            pending.add(record, shared.settings.keys);
-        }
-    }
+    let taken = batch.len();
     shared.ring.lock().push(batch, shared.settings.raw);
+    shared.queue.took(taken);
     taken
 }
 
@@ -128,7 +126,8 @@ fn write_rows(shared: &Shared, rows: &Rows, raw: &[(u64, Record)], next: u64) ->
 pub(crate) fn sweep(shared: &Shared, now: SystemTime) -> Result<(), redb::Error> {
     let retention = shared.settings.retention;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let oldest = [retention.minutes, retention.hours, retention.days].map(|kept| now.saturating_sub(kept.as_secs()));
+    let oldest =
+        [retention.minutes, retention.hours, retention.days].map(|kept| now.saturating_sub(kept.as_secs()));
     let transaction = shared.database.begin_write()?;
     transaction.open_table(AGGREGATES)?.retain(|(step, _, at), _| {
         // The step that the limit falls into is kept whole.

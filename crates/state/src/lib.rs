@@ -18,7 +18,7 @@ mod signal;
 mod state;
 mod values;
 
-pub use catalog::{Catalog, CatalogError, Change, Loaded, PolicySource};
+pub use catalog::{Catalog, CatalogError, Change, Loaded, Parsed, PolicySource};
 pub use embedded::OpenError;
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use secret::Secret;

@@ -73,7 +73,11 @@ impl Signal {
     }
 
     /// Reads a message and verifies its signature, unless `unsigned_allowed`.
-    pub(crate) fn decode(message: &[u8], secret: &str, unsigned_allowed: bool) -> Result<Signal, &'static str> {
+    pub(crate) fn decode(
+        message: &[u8],
+        secret: &str,
+        unsigned_allowed: bool,
+    ) -> Result<Signal, &'static str> {
         if message.len() > MAX_MESSAGE {
             return Err("message is too large");
         }
@@ -169,11 +173,9 @@ mod tests {
 
     #[test]
     fn key_lists() {
-        for (payload, names) in [
-            ("", vec![]),
-            ("a", vec!["a"]),
-            ("a:hashed, b:hashed:resetQuota,,c", vec!["a", "b", "c"]),
-        ] {
+        for (payload, names) in
+            [("", vec![]), ("a", vec!["a"]), ("a:hashed, b:hashed:resetQuota,,c", vec!["a", "b", "c"])]
+        {
             assert_eq!(key_names(payload), names, "{payload}");
         }
     }

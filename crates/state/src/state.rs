@@ -6,8 +6,8 @@ use apidef::Session;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    Health, OpenError, QuotaCount, RateCount, RedisSettings, SettingsError, Signal, Unavailable, embedded::Embedded,
-    remote::Redis,
+    Health, OpenError, QuotaCount, RateCount, RedisSettings, SettingsError, Signal, Unavailable,
+    embedded::Embedded, remote::Redis,
 };
 
 /// Sessions, counters and signals, embedded or in Redis. Cloning costs one reference count.
@@ -69,7 +69,12 @@ impl State {
 
     /// Stores a session; `ttl` is its lifetime (contract 6.2), `None` for ever. Durable when it returns (embedded:
     /// committed to disk).
-    pub async fn put_session(&self, name: &str, session: &Session, ttl: Option<Duration>) -> Result<(), Unavailable> {
+    pub async fn put_session(
+        &self,
+        name: &str,
+        session: &Session,
+        ttl: Option<Duration>,
+    ) -> Result<(), Unavailable> {
         either!(self, store => store.put_session(name, session, ttl, false).await).map(|_| ())
     }
 

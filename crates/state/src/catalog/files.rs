@@ -29,7 +29,11 @@ impl Stamp {
     /// `None` when there is no such file.
     pub(super) fn of(path: &Path) -> Option<Stamp> {
         let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
-        Some(Stamp { modified: metadata.modified().ok(), identity: identity(&metadata), length: metadata.len() })
+        Some(Stamp {
+            modified: metadata.modified().ok(),
+            identity: identity(&metadata),
+            length: metadata.len(),
+        })
     }
 
     /// Whether the file was left alone long enough for the stamp to be proof.

@@ -18,14 +18,12 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::{
-    Loaded,
+    Loaded, Parsed,
     files::{self, Stamp},
 };
 
 /// What companions of `<x>.json` are called: `<x>-oas.json`, `<x>-mcp.json`.
 pub(super) const COMPANIONS: [&str; 2] = ["-oas", "-mcp"];
-
-type Parsed = Result<Arc<Definition>, Vec<Fault>>;
 
 /// One definition file, with its companions, as it was last read.
 #[derive(Debug)]
@@ -70,8 +68,7 @@ pub(super) fn definitions(folder: &Path, cache: &mut HashMap<PathBuf, Entry>, lo
     let read = read_all(&changed, cache);
 
     let mut next = HashMap::with_capacity(found.len());
-    let mut read: HashMap<&Path, Read> =
-        changed.iter().map(|found| found.path.as_path()).zip(read).collect();
+    let mut read: HashMap<&Path, Read> = changed.iter().map(|found| found.path.as_path()).zip(read).collect();
     for Found { path, stamps } in &found {
         let entry = match (read.remove(path.as_path()), cache.remove(path)) {
             (Some(Read::Entry(entry)), _) => {
@@ -105,8 +102,13 @@ fn pair(folder: &Path, names: &[String]) -> (Vec<Found>, Vec<(PathBuf, Parsed)>)
         if let Some(owner) = COMPANIONS.iter().find_map(|ending| stem.strip_suffix(ending)) {
             let owner = format!("{owner}.json");
             if !known.contains(owner.as_str()) {
-                let fault = Fault::warning("", format!("this file belongs to {owner}, which is not there, so it is left out"))
-                    .hint("give it a name that does not end in -oas.json or -mcp.json to have it loaded by itself");
+                let fault = Fault::warning(
+                    "",
+                    format!("this file belongs to {owner}, which is not there, so it is left out"),
+                )
+                .hint(
+                    "give it a name that does not end in -oas.json or -mcp.json to have it loaded by itself",
+                );
                 lone.push((folder.join(name), Err(vec![fault])));
             }
             continue;
@@ -118,7 +120,10 @@ fn pair(folder: &Path, names: &[String]) -> (Vec<Found>, Vec<(PathBuf, Parsed)>)
         let path = folder.join(name);
         // A name that is gone by now, or is that of a folder, is no definition.
         if let Some(stamp) = Stamp::of(&path) {
-            found.push(Found { path, stamps: [Some(stamp), companion(COMPANIONS[0]), companion(COMPANIONS[1])] });
+            found.push(Found {
+                path,
+                stamps: [Some(stamp), companion(COMPANIONS[0]), companion(COMPANIONS[1])],
+            });
         }
     }
     (found, lone)

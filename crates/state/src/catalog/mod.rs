@@ -31,7 +31,8 @@ pub enum PolicySource {
 impl PolicySource {
     /// A folder or a file, as `path` is or, where it is neither yet, as its name says (`*.json` is a file). Blocking.
     pub fn at(path: &Path) -> PolicySource {
-        let file = path.is_file() || (!path.is_dir() && path.extension().is_some_and(|ending| ending == "json"));
+        let file =
+            path.is_file() || (!path.is_dir() && path.extension().is_some_and(|ending| ending == "json"));
         if file { PolicySource::File(path.to_owned()) } else { PolicySource::Folder(path.to_owned()) }
     }
 }
@@ -56,13 +57,16 @@ struct Cache {
     policies: HashMap<PathBuf, policies::Entry>,
 }
 
+/// What a definition file says, or why it says nothing.
+pub type Parsed = Result<Arc<Definition>, Vec<Fault>>;
+
 /// What a load found.
 #[derive(Debug)]
 pub struct Loaded {
     /// Every definition file, in the order of their names: what it says, or why it says nothing. A fault never hides
     /// another file. The path is of the file that the definition's text is in. A file that is left out without harm has
     /// warnings only.
-    pub definitions: Vec<(PathBuf, Result<Arc<Definition>, Vec<Fault>>)>,
+    pub definitions: Vec<(PathBuf, Parsed)>,
     /// By id. A policy whose file cannot be read any more stays as it was last read.
     pub policies: HashMap<Box<str>, Arc<Policy>>,
     /// What is wrong with policy files.

@@ -127,7 +127,8 @@ fn policy(id: Option<&str>, value: &Value) -> Result<(Box<str>, Arc<Policy>), St
     if !value.is_object() {
         return Err(format!("this is {}, not a policy", kind(value)));
     }
-    let mut policy: Policy = serde_json::from_value(value.clone()).map_err(|error| format!("not a policy: {error}"))?;
+    let mut policy: Policy =
+        serde_json::from_value(value.clone()).map_err(|error| format!("not a policy: {error}"))?;
     let own = [id, Some(&policy.id), Some(&policy._id)].into_iter().flatten().find(|id| !id.is_empty());
     let Some(id) = own.map(str::to_owned) else {
         return Err("this policy has no id: give it one".to_owned());

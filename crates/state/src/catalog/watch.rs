@@ -75,8 +75,9 @@ pub(super) fn start(app_path: &Path, policies: &PolicySource) -> mpsc::Receiver<
         overflow,
     };
     watch.arm();
-    let spawned =
-        std::thread::Builder::new().name("catalog-watch".to_owned()).spawn(move || watch.run(&queue, &sender));
+    let spawned = std::thread::Builder::new()
+        .name("catalog-watch".to_owned())
+        .spawn(move || watch.run(&queue, &sender));
     if let Err(error) = spawned {
         tracing::error!(%error, "no thread to watch files: changes are seen at the next reload only");
     }

@@ -20,7 +20,8 @@ pub(super) fn put_api(inner: &Inner, definition: &Definition) -> Result<PathBuf,
     let id = &definition.api.id;
     check_api_id(id)?;
     let known = home(inner, id);
-    let main = known.as_ref().map_or_else(|| inner.app_path.join(format!("{id}.json")), |home| home.main.clone());
+    let main =
+        known.as_ref().map_or_else(|| inner.app_path.join(format!("{id}.json")), |home| home.main.clone());
     if known.is_none()
         && let Some(other) = holder(inner, &main)
     {
@@ -29,7 +30,9 @@ pub(super) fn put_api(inner: &Inner, definition: &Definition) -> Result<PathBuf,
     let [oas, mcp] = COMPANIONS.map(|ending| companion_path(&main, ending));
     match definition.source {
         // An OpenAPI document that stands alone goes on standing alone.
-        Source::Oas if known.as_ref().is_some_and(|home| home.text == home.main && is_openapi(inner, &home.main)) => {
+        Source::Oas
+            if known.as_ref().is_some_and(|home| home.text == home.main && is_openapi(inner, &home.main)) =>
+        {
             replace(&main, &pretty(&definition.text))?;
             Ok(main)
         }
@@ -128,7 +131,9 @@ fn holder(inner: &Inner, path: &Path) -> Option<Box<str>> {
 fn is_openapi(inner: &Inner, path: &Path) -> bool {
     let cache = inner.cache.lock();
     let entry = cache.definitions.get(path);
-    entry.and_then(|entry| entry.parsed.as_ref().ok()).is_some_and(|definition| definition.source == Source::Oas)
+    entry
+        .and_then(|entry| entry.parsed.as_ref().ok())
+        .is_some_and(|definition| definition.source == Source::Oas)
 }
 
 fn check_id(id: &str) -> Result<(), CatalogError> {
@@ -137,7 +142,11 @@ fn check_id(id: &str) -> Result<(), CatalogError> {
 
 fn check_api_id(id: &str) -> Result<(), CatalogError> {
     check_id(id)?;
-    if COMPANIONS.iter().any(|ending| id.ends_with(ending)) { Err(CatalogError::Id(id.to_owned())) } else { Ok(()) }
+    if COMPANIONS.iter().any(|ending| id.ends_with(ending)) {
+        Err(CatalogError::Id(id.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 fn read_map(path: &Path) -> Result<Map<String, Value>, CatalogError> {

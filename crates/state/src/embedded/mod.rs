@@ -106,7 +106,10 @@ impl Embedded {
         sessions.get(name).filter(|held| held.alive(unix_millis())).map(|held| Arc::clone(&held.session))
     }
 
-    pub(crate) async fn first_session(&self, names: &[&str]) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
+    pub(crate) async fn first_session(
+        &self,
+        names: &[&str],
+    ) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
         Ok(names.iter().enumerate().find_map(|(place, name)| self.find(name).map(|session| (place, session))))
     }
 
@@ -124,7 +127,9 @@ impl Embedded {
                 let now = unix_millis();
                 let sessions = self.memory.sessions.pin();
                 let alive = |held: &Held| held.alive(now);
-                Ok(sessions.update(name.into(), |old| if alive(old) { held.clone() } else { old.clone() }).is_some_and(alive))
+                Ok(sessions
+                    .update(name.into(), |old| if alive(old) { held.clone() } else { old.clone() })
+                    .is_some_and(alive))
             }
             None => {
                 self.memory.sessions.pin().insert(name.into(), held);
@@ -171,7 +176,12 @@ impl Embedded {
         Ok(self.memory.quotas.peek(name, unix_now()))
     }
 
-    pub(crate) async fn count_rate(&self, name: &str, limit: f64, per: Duration) -> Result<RateCount, Unavailable> {
+    pub(crate) async fn count_rate(
+        &self,
+        name: &str,
+        limit: f64,
+        per: Duration,
+    ) -> Result<RateCount, Unavailable> {
         Ok(self.memory.rates.count(name, limit, per))
     }
 

@@ -100,15 +100,17 @@ impl Quotas {
     /// Names that could not be written are to be written next time.
     pub(super) fn put_back(&self, names: impl Iterator<Item = Box<str>>) {
         let windows = self.windows.pin();
-        let unlisted = |name: &Box<str>| windows.get(name).is_none_or(|window| !window.listed.swap(true, Ordering::AcqRel));
-        let names: Vec<Box<str>> = names.filter(unlisted).collect();
+        let unlisted =
+            |name: &str| windows.get(name).is_none_or(|window| !window.listed.swap(true, Ordering::AcqRel));
+        let names: Vec<Box<str>> = names.filter(|name| unlisted(name)).collect();
         self.changed.lock().extend(names);
     }
 
     /// Forgets windows that have ended.
     pub(super) fn sweep(&self, now: i64) {
         let windows = self.windows.pin();
-        let ended: Vec<&Box<str>> = windows.iter().filter(|(_, window)| !window.runs(now)).map(|(name, _)| name).collect();
+        let ended: Vec<&Box<str>> =
+            windows.iter().filter(|(_, window)| !window.runs(now)).map(|(name, _)| name).collect();
         for name in ended {
             if windows.remove_if(name, |_, window| !window.runs(now)).is_ok_and(|removed| removed.is_some()) {
                 self.changed.lock().push(name.clone());

@@ -60,7 +60,7 @@ impl Window {
         self.counts[newest] = self.counts[newest].saturating_add(1);
         let used = before + 1;
         RateCount {
-            used: used.min(limit as u64 + 1),
+            used: used.min((limit as u64).saturating_add(1)),
             resets_in: Duration::from_nanos(self.frees_at().saturating_sub(now)),
             exceeded: used as f64 > limit,
         }
@@ -72,7 +72,7 @@ impl Window {
         let oldest = (self.newest.saturating_sub(slots - 1)..=self.newest)
             .find(|slice| self.counts[(slice % slots) as usize] > 0)
             .unwrap_or(self.newest);
-        (oldest + slots).saturating_mul(self.slice_nanos())
+        oldest.saturating_add(slots).saturating_mul(self.slice_nanos())
     }
 }
 
@@ -105,7 +105,7 @@ impl Rates {
         let windows = self.windows.pin();
         windows.retain(|_, window| {
             let window = window.lock();
-            now / window.slice_nanos() <= window.newest + SLICES as u64
+            now / window.slice_nanos() <= window.newest.saturating_add(SLICES as u64)
         });
     }
 }

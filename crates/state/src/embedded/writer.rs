@@ -55,7 +55,8 @@ impl Writer {
     }
 
     pub(super) async fn put(&self, name: &str, held: Held, only_existing: bool) -> Result<bool, Unavailable> {
-        let row = file::encode(&held).map_err(|error| Unavailable(format!("session cannot be written: {error}")))?;
+        let row = file::encode(&held)
+            .map_err(|error| Unavailable(format!("session cannot be written: {error}")))?;
         self.ask(|answer| Job::Put { name: name.into(), held, row, only_existing, answer }).await
     }
 
@@ -163,7 +164,8 @@ fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, redb::Error> 
         for job in batch {
             outcomes.push(match job {
                 Job::Put { name, row, only_existing, .. } => {
-                    let wanted = !only_existing || sessions.get(&**name)?.is_some_and(|old| alive(old.value()));
+                    let wanted =
+                        !only_existing || sessions.get(&**name)?.is_some_and(|old| alive(old.value()));
                     if wanted {
                         sessions.insert(&**name, row.as_slice())?;
                     }

@@ -3,14 +3,22 @@
 //! One task keeps the connection: it connects, probes every second, and after a loss tries again for ever. Callers never
 //! connect and never wait for a connection: they use the one there is, or are told [`Unavailable`]. The first command
 //! that fails for the connection's sake takes it away from all others (the breaker opens); the task brings a new one.
+//! A cluster is not given up for one command, which may have met the one node that is down: the task probes at once
+//! whether any node answers.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwapOption;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
+    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
 };
 use tokio::sync::{Notify, watch};
 
@@ -21,6 +29,8 @@ use crate::{Health, Unavailable};
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Pauses between attempts to connect: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// A connection that lasted longer is replaced without a pause.
+const STEADY: Duration = Duration::from_secs(5);
 /// An attempt to connect takes several round trips (sentinels, handshake, login).
 const CONNECT_FACTOR: u32 = 4;
 
@@ -70,14 +80,15 @@ struct Live {
 pub(super) struct Link {
     plan: Plan,
     live: ArcSwapOption<Live>,
-    lost: Notify,
+    /// Wakes the task: the connection is gone, or may be.
+    doubt: Notify,
     health: watch::Sender<Health>,
 }
 
 impl Link {
     pub(super) fn new(plan: Plan) -> Arc<Link> {
         let health = watch::Sender::new(Health::down("not connected to Redis yet"));
-        Arc::new(Link { plan, live: ArcSwapOption::empty(), lost: Notify::new(), health })
+        Arc::new(Link { plan, live: ArcSwapOption::empty(), doubt: Notify::new(), health })
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -93,7 +104,10 @@ impl Link {
     }
 
     /// Runs one operation on the connection there is, within the timeout.
-    pub(super) async fn run<'a, T, F>(&self, operation: impl FnOnce(Connection) -> F) -> Result<T, Unavailable>
+    pub(super) async fn run<'a, T, F>(
+        &self,
+        operation: impl FnOnce(Connection) -> F,
+    ) -> Result<T, Unavailable>
     where
         F: Future<Output = RedisResult<T>> + 'a,
     {
@@ -107,7 +121,10 @@ impl Link {
             Ok(Err(error)) => error.to_string(),
             Err(_) => self.late(),
         };
-        self.lose(&live, &error);
+        match live.connection {
+            Connection::Single(_) => self.lose(&live, &error),
+            Connection::Cluster(_) => self.doubt.notify_one(),
+        }
         Err(Unavailable(error))
     }
 
@@ -121,7 +138,7 @@ impl Link {
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, live)) {
             tracing::warn!(error, "Redis is away; trying to reconnect");
             self.health.send_replace(Health::down(error));
-            self.lost.notify_one();
+            self.doubt.notify_one();
         }
     }
 
@@ -131,13 +148,17 @@ impl Link {
         loop {
             match tokio::time::timeout(self.plan.timeout * CONNECT_FACTOR, self.connect()).await {
                 Ok(Ok(live)) => {
-                    failures = 0;
+                    let began = Instant::now();
                     let live = Arc::new(live);
                     self.live.store(Some(Arc::clone(&live)));
                     self.health.send_replace(Health::up());
                     tracing::info!("connected to Redis");
                     self.watch(&live).await;
-                    continue;
+                    // A server that lets us in and then refuses to work (a replica, say) is not stormed.
+                    if began.elapsed() > STEADY {
+                        failures = 0;
+                        continue;
+                    }
                 }
                 Ok(Err(error)) => self.still_down(&error.to_string()),
                 Err(_) => self.still_down(&self.late()),
@@ -151,21 +172,25 @@ impl Link {
     async fn watch(&self, live: &Arc<Live>) {
         loop {
             tokio::select! {
-                () = self.lost.notified() => {}
-                () = tokio::time::sleep(PROBE_EVERY) => {
-                    let mut connection = live.connection.clone();
-                    match tokio::time::timeout(self.plan.timeout, probe(&mut connection)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => self.lose(live, &error.to_string()),
-                        Err(_) => self.lose(live, &self.late()),
-                    }
+                () = self.doubt.notified() => {}
+                () = tokio::time::sleep(PROBE_EVERY) => {}
+            }
+            if self.is_current(live) {
+                let mut connection = live.connection.clone();
+                match tokio::time::timeout(self.plan.timeout, probe(&mut connection)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => self.lose(live, &error.to_string()),
+                    Err(_) => self.lose(live, &self.late()),
                 }
             }
-            let current = self.live.load();
-            if !current.as_ref().is_some_and(|current| Arc::ptr_eq(current, live)) {
+            if !self.is_current(live) {
                 return;
             }
         }
+    }
+
+    fn is_current(&self, live: &Arc<Live>) -> bool {
+        self.live.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, live))
     }
 
     /// Keeps `since`: the time of the loss says more than that of the last attempt.
@@ -221,9 +246,18 @@ impl Link {
     }
 }
 
-/// Whether the server answers, and lets us work (a replica after a fail-over, or a server that loads, does not).
+/// Whether the server answers; of a cluster, whether any of a few nodes does.
 async fn probe(connection: &mut Connection) -> RedisResult<()> {
-    redis::cmd("PING").query_async::<()>(connection).await
+    let ping = redis::cmd("PING");
+    let Connection::Cluster(cluster) = connection else { return ping.query_async(connection).await };
+    let any_node = || RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+    let mut answer = cluster.route_command(ping.clone(), any_node()).await;
+    for _ in 0..2 {
+        if answer.is_err() {
+            answer = cluster.route_command(ping.clone(), any_node()).await;
+        }
+    }
+    answer.map(|_| ())
 }
 
 /// Whether an error says something about the connection or the server as a whole, not about one command.

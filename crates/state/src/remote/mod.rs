@@ -17,8 +17,9 @@ use std::{
 
 use apidef::Session;
 use redis::{
-    FromRedisValue, RedisResult, cmd,
+    FromRedisValue, RedisResult,
     cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cmd,
 };
 use tokio::{
     sync::{broadcast, watch},
@@ -95,20 +96,29 @@ impl Redis {
 
     pub(crate) async fn session(&self, name: &str) -> Result<Option<Arc<Session>>, Unavailable> {
         let key = format!("{SESSION}{name}");
-        let text: Option<Vec<u8>> =
-            self.link.run(|mut connection| async move { cmd("GET").arg(key).query_async(&mut connection).await }).await?;
+        let text: Option<Vec<u8>> = self
+            .link
+            .run(|mut connection| async move { cmd("GET").arg(key).query_async(&mut connection).await })
+            .await?;
         Ok(text.and_then(|text| read_session(&text)))
     }
 
-    pub(crate) async fn first_session(&self, names: &[&str]) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
+    pub(crate) async fn first_session(
+        &self,
+        names: &[&str],
+    ) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
         if names.is_empty() {
             return Ok(None);
         }
         let keys: Vec<String> = names.iter().map(|name| format!("{SESSION}{name}")).collect();
-        let texts: Vec<Option<Vec<u8>>> =
-            self.link.run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await }).await?;
+        let texts: Vec<Option<Vec<u8>>> = self
+            .link
+            .run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
+            .await?;
         let mut found = texts.into_iter().enumerate();
-        Ok(found.find_map(|(place, text)| text.and_then(|text| read_session(&text)).map(|session| (place, session))))
+        Ok(found.find_map(|(place, text)| {
+            text.and_then(|text| read_session(&text)).map(|session| (place, session))
+        }))
     }
 
     pub(crate) async fn put_session(
@@ -135,8 +145,10 @@ impl Redis {
 
     pub(crate) async fn delete_session(&self, name: &str) -> Result<bool, Unavailable> {
         let key = format!("{SESSION}{name}");
-        let deleted: i64 =
-            self.link.run(|mut connection| async move { cmd("DEL").arg(key).query_async(&mut connection).await }).await?;
+        let deleted: i64 = self
+            .link
+            .run(|mut connection| async move { cmd("DEL").arg(key).query_async(&mut connection).await })
+            .await?;
         Ok(deleted > 0)
     }
 
@@ -149,7 +161,8 @@ impl Redis {
                 let mut scan = cmd("SCAN");
                 scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_STEP);
                 let node = node.clone();
-                let step = self.link.run(|connection| async move { at(connection, node, scan).await }).await?;
+                let step =
+                    self.link.run(|connection| async move { at(connection, node, scan).await }).await?;
                 let (next, keys): (u64, Vec<String>) = step;
                 names.extend(keys.iter().filter_map(|key| key.strip_prefix(SESSION)).map(str::to_owned));
                 cursor = next;
@@ -206,7 +219,12 @@ impl Redis {
         Ok(used.map(|used| QuotaCount { used, renews_at: renews_at(left, unix_now()), exceeded: false }))
     }
 
-    pub(crate) async fn count_rate(&self, name: &str, limit: f64, per: Duration) -> Result<RateCount, Unavailable> {
+    pub(crate) async fn count_rate(
+        &self,
+        name: &str,
+        limit: f64,
+        per: Duration,
+    ) -> Result<RateCount, Unavailable> {
         // The request is refused when as many as fit into the limit came before it.
         let most = limit.max(1.0) as u64;
         let member = format!("{:x}-{:x}", self.node, self.requests.fetch_add(1, Ordering::Relaxed));

@@ -3,7 +3,8 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates, TlsMode,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError,
+    TlsCertificates, TlsMode,
     cluster::{ClusterClient, ClusterClientBuilder},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
@@ -120,10 +121,15 @@ impl RedisSettings {
             return Err(SettingsError::NoHost);
         }
         let certificates = self.tls.as_ref().map(RedisTls::read).transpose()?;
-        let addresses: Vec<ConnectionAddr> = self.hosts.iter().map(|host| self.address(host)).collect::<Result<_, _>>()?;
+        let addresses: Vec<ConnectionAddr> =
+            self.hosts.iter().map(|host| self.address(host)).collect::<Result<_, _>>()?;
         let topology = match &self.master_name {
             Some(_) if self.cluster => return Err(SettingsError::ClusterAndSentinel),
-            Some(name) => Topology::Sentinel(Box::new(tokio::sync::Mutex::new(self.sentinel(addresses, name, certificates)?))),
+            Some(name) => Topology::Sentinel(Box::new(tokio::sync::Mutex::new(self.sentinel(
+                addresses,
+                name,
+                certificates,
+            )?))),
             None => {
                 let clients: Vec<Client> = addresses
                     .into_iter()
@@ -153,9 +159,12 @@ impl RedisSettings {
         }
         Ok(match &self.tls {
             None => ConnectionAddr::Tcp(name, port),
-            Some(tls) => {
-                ConnectionAddr::TcpTls { host: name, port, insecure: tls.insecure_skip_verify, tls_params: None }
-            }
+            Some(tls) => ConnectionAddr::TcpTls {
+                host: name,
+                port,
+                insecure: tls.insecure_skip_verify,
+                tls_params: None,
+            },
         })
     }
 
@@ -170,7 +179,11 @@ impl RedisSettings {
         identity
     }
 
-    fn client(&self, address: ConnectionAddr, certificates: Option<TlsCertificates>) -> Result<Client, SettingsError> {
+    fn client(
+        &self,
+        address: ConnectionAddr,
+        certificates: Option<TlsCertificates>,
+    ) -> Result<Client, SettingsError> {
         let info: ConnectionInfo = address.into_connection_info()?;
         let info = info.set_redis_settings(self.identity()).set_tcp_settings(tcp());
         Ok(match certificates {
@@ -179,7 +192,11 @@ impl RedisSettings {
         })
     }
 
-    fn cluster(&self, nodes: &[Client], certificates: Option<TlsCertificates>) -> Result<ClusterClient, SettingsError> {
+    fn cluster(
+        &self,
+        nodes: &[Client],
+        certificates: Option<TlsCertificates>,
+    ) -> Result<ClusterClient, SettingsError> {
         let infos = nodes.iter().map(|node| node.get_connection_info().clone());
         let mut builder = ClusterClientBuilder::new(infos)
             .connection_timeout(self.timeout)
@@ -215,7 +232,8 @@ impl RedisSettings {
             builder = builder.set_client_to_sentinel_password(self.sentinel_password.expose());
         }
         if let Some(tls) = &self.tls {
-            builder = builder.set_client_to_redis_tls_mode(tls.mode()).set_client_to_sentinel_tls_mode(tls.mode());
+            builder =
+                builder.set_client_to_redis_tls_mode(tls.mode()).set_client_to_sentinel_tls_mode(tls.mode());
         }
         if let Some(certificates) = certificates {
             builder = builder
@@ -249,7 +267,8 @@ impl RedisTls {
 
 /// Keep-alives find a peer that vanished without a word; they matter to the subscription, which only listens.
 fn tcp() -> TcpSettings {
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5));
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5));
     TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
 }
 
@@ -274,7 +293,10 @@ mod tests {
             (|s| s.hosts = vec!["redis://h:1/0".into()], "is not host:port"),
             (|s| (s.cluster, s.master_name) = (true, Some("m".into())), "choose one"),
             (|s| s.tls = Some(RedisTls { cert_file: Some("c".into()), ..RedisTls::default() }), "both"),
-            (|s| s.tls = Some(RedisTls { ca_file: Some("/no/ca.pem".into()), ..RedisTls::default() }), "/no/ca.pem"),
+            (
+                |s| s.tls = Some(RedisTls { ca_file: Some("/no/ca.pem".into()), ..RedisTls::default() }),
+                "/no/ca.pem",
+            ),
         ] {
             let error = with(change).unwrap_err();
             assert!(error.contains(part), "{error}");
@@ -283,7 +305,8 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show() {
-        let settings = RedisSettings { password: "canary".into(), signal_secret: "canary".into(), ..Default::default() };
+        let settings =
+            RedisSettings { password: "canary".into(), signal_secret: "canary".into(), ..Default::default() };
         assert!(!format!("{settings:?}").contains("canary"));
     }
 }

@@ -7,10 +7,7 @@ use redis::{Client, aio::PubSub};
 use tokio::{sync::broadcast, time::timeout};
 
 use super::link::{Link, backoff};
-use crate::{
-    Secret, Signal,
-    signal::CHANNEL,
-};
+use crate::{Secret, Signal, signal::CHANNEL};
 
 /// Listens for ever, and reconnects when Redis is back.
 pub(super) struct Listener {

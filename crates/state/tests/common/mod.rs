@@ -1,0 +1,127 @@
+//! What the tests of this crate share.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use apidef::Session;
+
+/// A folder that goes with the test.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sluicegate-state-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A Redis server of this test alone. Stopped by its process id.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    folder: Folder,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Server {
+    pub(crate) async fn start(arguments: &[&str]) -> Server {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut server = Server { port, folder: Folder::new(), arguments, child: None };
+        server.resume().await;
+        server
+    }
+
+    /// Starts it (again) on its port.
+    pub(crate) async fn resume(&mut self) {
+        let mut command = Command::new("redis-server");
+        if let Some(text) = self.arguments.first().filter(|argument| argument.contains('\n')) {
+            let file = self.folder.path().join("redis.conf");
+            std::fs::write(&file, text).unwrap();
+            command.arg(file).arg("--sentinel");
+        }
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
+        command.arg("--dir").arg(self.folder.path());
+        command.args(self.arguments.iter().filter(|argument| !argument.contains('\n')));
+        self.child = Some(command.stdout(Stdio::null()).spawn().expect("redis-server is installed"));
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        until("redis-server is ready", async || {
+            let answer = async {
+                let client = redis::Client::open(url.as_str())?;
+                let mut connection = client.get_multiplexed_async_connection().await?;
+                redis::cmd("PING").query_async::<()>(&mut connection).await
+            };
+            // Where a password is asked for, somebody is there.
+            answer.await.map_or_else(|error| error.code() == Some("NOAUTH"), |()| true)
+        })
+        .await;
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    /// Stops or continues the process without ending it, as a server does that hangs.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A plain connection, beside the store under test.
+    pub(crate) async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(format!("redis://{}", self.host())).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until a condition holds; fails after 20 s.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..2000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("gave up waiting: {what}");
+}
+
+pub(crate) fn session(alias: &str) -> Session {
+    serde_json::from_value(serde_json::json!({
+        "alias": alias, "org_id": "org", "rate": 10.0, "per": 1.0, "quota_max": 5,
+        "access_rights": {"api": {"api_id": "api", "versions": ["Default"]}}, "x_unknown": {"kept": true},
+    }))
+    .unwrap()
+}
