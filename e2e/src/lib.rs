@@ -1,0 +1,46 @@
+//! The harness of the black-box tests: starts the real `sluicegate` binary, real upstreams, and clients that are not
+//! ours, and looks at nothing but what goes over the wire and what is logged.
+//!
+//! Tests start a [`Gate`] of their own, on a port of their own and with a folder of their own, so that all of them run
+//! at once. Nothing sleeps for a fixed time: [`until`] asks again until it holds, and gives up after [`PATIENCE`].
+
+use std::time::{Duration, Instant};
+
+mod admin;
+mod client;
+pub mod definition;
+mod gate;
+mod sse;
+pub mod tools;
+mod upstream;
+mod websocket;
+
+pub use admin::Admin;
+pub use client::{Reply, curl, raw, raw_socket};
+pub use gate::{Gate, Setup};
+pub use sse::Sse;
+pub use upstream::{Scripted, Upstream};
+pub use websocket::Socket;
+
+/// How long a condition may take to come true on a busy machine before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks every few milliseconds until `condition` holds.
+///
+/// # Panics
+/// When it does not within [`PATIENCE`]; `what` says what was waited for.
+pub async fn until<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Bounds a wait by [`PATIENCE`].
+///
+/// # Panics
+/// When the time is up; `what` says what was waited for.
+pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+}
