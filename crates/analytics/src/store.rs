@@ -22,6 +22,9 @@ pub(crate) const AGGREGATES: TableDefinition<'_, (u8, &str, u64), &[u8]> = Table
 /// Running number -> record as JSON.
 pub(crate) const RAW: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("raw");
 
+/// Bytes of the file kept in memory by the storage engine.
+const CACHE: usize = 16 << 20;
+
 /// Bounds and pace.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -203,11 +206,12 @@ fn open(dir: Option<&Path>) -> Result<(Database, PathBuf), OpenError> {
     let path = dir.map(|dir| dir.join("analytics.redb")).unwrap_or_default();
     if let Some(dir) = dir {
         std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
+        create_private(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
     }
     // A damaged file may surprise the storage engine in ways that it did not foresee; that is a damaged file, no crash.
     let opened = std::panic::catch_unwind(|| match dir {
-        Some(_) => Database::create(&path),
-        None => Database::builder().create_with_backend(InMemoryBackend::new()),
+        Some(_) => Database::builder().set_cache_size(CACHE).create(&path),
+        None => Database::builder().set_cache_size(CACHE).create_with_backend(InMemoryBackend::new()),
     });
     let error = match opened {
         Ok(Ok(database)) => return Ok((database, path)),
@@ -221,6 +225,15 @@ fn open(dir: Option<&Path>) -> Result<(Database, PathBuf), OpenError> {
         }
         other => OpenError::Damaged { path, reason: other.to_string() },
     })
+}
+
+/// Records tell who did what: nobody but this user may read them.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(|_| ())
 }
 
 fn load(database: &Database, raw: usize) -> Result<Ring, redb::Error> {

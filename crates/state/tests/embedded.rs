@@ -71,6 +71,12 @@ async fn sessions_and_quotas_survive_a_restart() {
     let state = open();
     assert_eq!(*state.session("kept").await.unwrap().unwrap(), session("kept"));
     assert_eq!(state.session_names("").await.unwrap(), ["kept"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let file = std::fs::metadata(folder.path().join("state.redb")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "it holds secrets");
+    }
     let quota = state.peek_quota("q").await.unwrap().unwrap();
     assert_eq!((quota.used, quota.renews_at), (4, now + 60));
     assert_eq!(state.peek_quota("reset").await, Ok(None));

@@ -111,6 +111,10 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     let temporary: PathBuf = folder.join(format!(".{name}.{}-{number}.tmp", std::process::id()));
     let write = || {
         let mut file = File::create_new(&temporary)?;
+        // A file that few may read stays one.
+        if let Ok(before) = fs::metadata(&path) {
+            file.set_permissions(before.permissions())?;
+        }
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;

@@ -16,6 +16,9 @@ pub(super) const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::n
 /// name -> used, renewal in Unix seconds.
 pub(super) const QUOTAS: TableDefinition<'_, &str, (i64, i64)> = TableDefinition::new("quotas");
 
+/// Bytes of the file kept in memory by the storage engine: sessions are read from it only at start.
+const CACHE: usize = 16 << 20;
+
 /// Why an embedded store did not open. Each says which file, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -53,8 +56,9 @@ pub enum OpenError {
 pub(super) fn open(dir: &Path) -> Result<(Database, PathBuf), OpenError> {
     let path = dir.join("state.redb");
     std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
+    create_private(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
     // A damaged file may surprise the storage engine in ways that it did not foresee; that is a damaged file, no crash.
-    let opened = std::panic::catch_unwind(|| Database::create(&path));
+    let opened = std::panic::catch_unwind(|| Database::builder().set_cache_size(CACHE).create(&path));
     let error = match opened {
         Ok(Ok(database)) => return Ok((database, path)),
         Ok(Err(error)) => error,
@@ -69,35 +73,41 @@ pub(super) fn open(dir: &Path) -> Result<(Database, PathBuf), OpenError> {
     })
 }
 
-/// Reads everything that is still alive into memory. Blocking.
+/// The file holds secrets of keys: nobody but this user may read it.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(|_| ())
+}
+
+/// Reads everything that is still alive into memory, and removes the rest. Blocking.
 pub(super) fn load(database: &Database, path: &Path, memory: &Memory) -> Result<(), OpenError> {
     let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
     load_rows(database, memory).map_err(|error| damaged(error.to_string()))
 }
 
 fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
-    let create = database.begin_write()?;
-    create.open_table(SESSIONS)?;
-    create.open_table(QUOTAS)?;
-    create.commit()?;
+    let now = unix_millis();
+    let write = database.begin_write()?;
+    write.open_table(SESSIONS)?.retain(|_, row| expiry(row).is_none_or(|expires_at| now < expires_at))?;
+    write.open_table(QUOTAS)?.retain(|_, (_, renews_at)| unix_now() < renews_at)?;
+    write.commit()?;
 
     let read = database.begin_read()?;
-    let now = unix_millis();
     let sessions = memory.sessions.pin();
     for row in read.open_table(SESSIONS)?.iter()? {
         let (name, value) = row?;
         match decode(value.value()) {
-            Some(held) if held.alive(now) => drop(sessions.insert(name.value().into(), held)),
-            Some(_) => {}
+            Some(held) => drop(sessions.insert(name.value().into(), held)),
             None => tracing::warn!(file = "state.redb", "a stored session cannot be read and is left out"),
         }
     }
     for row in read.open_table(QUOTAS)?.iter()? {
         let (name, value) = row?;
         let (used, renews_at) = value.value();
-        if unix_now() < renews_at {
-            memory.quotas.restore(name.value(), used, renews_at);
-        }
+        memory.quotas.restore(name.value(), used, renews_at);
     }
     Ok(())
 }

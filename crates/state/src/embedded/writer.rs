@@ -22,6 +22,8 @@ const COUNTERS_EVERY: Duration = Duration::from_secs(1);
 /// Seconds between two sweeps of what has ended.
 const SWEEP_EVERY: u32 = 60;
 
+const STOPPED: &str = "the thread that writes the state file has stopped; restart this process";
+
 type Answer = oneshot::Sender<Result<bool, Unavailable>>;
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Writer {
     }
 
     async fn ask(&self, job: impl FnOnce(Answer) -> Job) -> Result<bool, Unavailable> {
-        let stopped = || Unavailable("the thread that writes the state file has stopped".to_owned());
+        let stopped = || Unavailable(STOPPED.to_owned());
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
         jobs.send(job(answer)).await.map_err(|_| stopped())?;
@@ -87,7 +89,17 @@ impl Drop for Writer {
     }
 }
 
+/// Tells that nothing is written any more, however the thread ended.
+struct Ending(Arc<Memory>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.health.send_replace(Health::down(STOPPED));
+    }
+}
+
 async fn run(database: Database, memory: Arc<Memory>, mut queue: mpsc::Receiver<Job>) {
+    let _ending = Ending(Arc::clone(&memory));
     let mut tick = tokio::time::interval(COUNTERS_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks: u32 = 0;
