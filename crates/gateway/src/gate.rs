@@ -110,9 +110,11 @@ impl Gate {
         self.snapshot.swap(Arc::new(snapshot))
     }
 
-    /// Becomes true when the gate begins to shut down.
-    pub fn closing(&self) -> watch::Receiver<bool> {
-        self.closing.subscribe()
+    /// Resolves when the gate begins to shut down.
+    pub async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender lives as long as the gate does.
+        drop(closing.wait_for(|closing| *closing).await);
     }
 
     /// Whether the gate shuts down.

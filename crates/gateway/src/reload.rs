@@ -82,12 +82,11 @@ impl Gate {
 
 /// Applies changes until the gate shuts down, then stops every stream.
 pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
-    let mut closing = gate.closing();
     let mut good: HashMap<PathBuf, Arc<Definition>> = HashMap::new();
     loop {
         let first = tokio::select! {
             request = requests.0.recv() => request,
-            _ = closing.wait_for(|closing| *closing) => None,
+            () = gate.closed() => None,
         };
         let Some(first) = first else { break };
         let mut replies: Vec<Reply> = first.into_iter().collect();
@@ -113,7 +112,6 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
 pub async fn follow(gate: Arc<Gate>, listen_to_nodes: bool) {
     let mut files = gate.catalog.watch();
     let mut signals = gate.state.signals();
-    let mut closing = gate.closing();
     loop {
         tokio::select! {
             change = files.recv() => match change {
@@ -130,7 +128,7 @@ pub async fn follow(gate: Arc<Gate>, listen_to_nodes: bool) {
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             },
-            _ = closing.wait_for(|closing| *closing) => return,
+            () = gate.closed() => return,
         }
     }
 }

@@ -13,3 +13,15 @@ pub(crate) fn registry() -> Registry {
 pub(crate) fn lint_settings() -> streams::Settings {
     streams::Settings::new(registry())
 }
+
+/// Where the `stdout` output of streams writes.
+pub(crate) struct StandardOutput;
+
+impl streams::Lines for StandardOutput {
+    fn write_all(&self, bytes: &[u8]) -> std::io::Result<()> {
+        use std::io::Write;
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+}

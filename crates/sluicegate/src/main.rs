@@ -36,7 +36,10 @@ fn start(conf: Option<&Path>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(broken) => return fail(&format!("{broken}\n")),
     };
-    logging::start(&loaded.config.log_level, loaded.config.log_format);
+    let log = match logging::start(&loaded.config.log_level, loaded.config.log_format) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("error: cannot start the log: {error}\n")),
+    };
     match &loaded.source {
         Source::File(path) => tracing::info!(file = %path.display(), "configuration read"),
         Source::BuiltIn => {
@@ -49,7 +52,9 @@ fn start(conf: Option<&Path>) -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("the TLS provider was there already");
     }
-    match run::run(loaded.config) {
+    let outcome = run::run(loaded.config);
+    drop(log); // the last lines come before the last words
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("error: {error}\n")),
     }

@@ -1,6 +1,22 @@
-//! Placeholder: runs nothing.
+//! Wiring: the configuration becomes a gate that runs until it is told to stop.
 
-use crate::config::Config;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use apidef::keys::Algorithm;
+use gateway::listen::Listener;
+use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
+use gateway::{Gate, KeySettings, LimitHeaders, Parts, Settings, UpstreamSettings, reload};
+use state::{Catalog, PolicySource, RedisSettings, RedisTls, State};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::components;
+use crate::config::{Config, RateLimitHeaders, StorageKind};
+
+/// How often idle connections to upstreams are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// Runs the gate until it is told to stop.
 ///
@@ -8,5 +24,302 @@ use crate::config::Config;
 ///
 /// Why it could not start, or why it ended, as one line.
 pub(crate) fn run(config: Config) -> Result<(), String> {
-    Err(format!("nothing listens on port {} yet", config.listen_port))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start worker threads: {error}"))?;
+    let outcome = runtime.block_on(serve(config));
+    // What still runs (a look-up of a name, a write to a disk) does not hold the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(config: Config) -> Result<(), String> {
+    let state = open_state(&config)?;
+    let records = open_records(&config)?;
+    let catalog = Catalog::files(&config.app_path, policy_source(&config));
+    let mut streams = streams::Settings::new(components::registry());
+    streams.lines = Arc::new(components::StandardOutput);
+    let parts = Parts {
+        settings: settings(&config)?,
+        state: state.clone(),
+        catalog,
+        upstream: upstream(&config)?,
+        streams,
+        records,
+    };
+    let (gate, requests) = Gate::new(parts);
+    let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
+    let listeners = bind(&config).await?;
+
+    if gate.reload().await.is_none() {
+        return Err("the first load of definitions did not happen".to_owned());
+    }
+    let follow_nodes = !config.suppress_redis_signal_reload;
+    tokio::spawn(reload::follow(Arc::clone(&gate), follow_nodes));
+    tokio::spawn(sweep(Arc::clone(&gate)));
+    tokio::spawn(reload_on_signal(Arc::clone(&gate)));
+    let mut serving = tokio::task::JoinSet::new();
+    for listener in listeners {
+        serving.spawn(listener.serve(Arc::clone(&gate)));
+    }
+    tracing::info!(apis = gate.snapshot().apis.len(), "ready");
+
+    stop_signal().await?;
+    shut_down(&gate, &mut serving).await;
+    if reloader.await.is_err() {
+        tracing::error!("the task that applies changes broke; streams may not have been drained");
+    }
+    state.flush().await.map_err(|error| format!("counters could not be saved: {error}"))
+}
+
+/// Announces the end, waits for exchanges to be over, and closes what is left.
+async fn shut_down(gate: &Arc<Gate>, serving: &mut tokio::task::JoinSet<()>) {
+    tracing::info!("shutting down");
+    gate.announce_closing();
+    tokio::time::sleep(gate.settings.drain_delay).await;
+    gate.close();
+    while serving.join_next().await.is_some() {}
+    let drained = async {
+        while gate.connections.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(gate.settings.drain, drained).await.is_err() {
+        tracing::warn!(left = gate.connections.count(), "some connections did not end in time and are cut");
+    }
+}
+
+async fn stop_signal() -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut quit = listen(SignalKind::quit())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = quit.recv() => {}
+    }
+    Ok(())
+}
+
+async fn reload_on_signal(gate: Arc<Gate>) {
+    let (Ok(mut hangup), Ok(mut user)) = (signal(SignalKind::hangup()), signal(SignalKind::user_defined2()))
+    else {
+        tracing::error!("cannot listen for reload signals; use the admin API to reload");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            _ = user.recv() => {}
+        }
+        tracing::info!("reload asked for by signal");
+        gate.reload_soon();
+    }
+}
+
+async fn sweep(gate: Arc<Gate>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => gate.pools.sweep(),
+            () = gate.closed() => return,
+        }
+    }
+}
+
+async fn bind(config: &Config) -> Result<Vec<Listener>, String> {
+    let address: IpAddr = match config.listen_address.as_str() {
+        "" => Ipv4Addr::UNSPECIFIED.into(),
+        text => text.parse().map_err(|_| format!("`listen_address`: `{text}` is no IP address"))?,
+    };
+    let options = &config.http_server_options;
+    let tls = if options.use_ssl {
+        let tls = server_tls(&ServerTlsSettings {
+            certificates: certificates(config),
+            http2: options.enable_http2,
+            min_version: options.min_version,
+            max_version: options.max_version,
+        })
+        .map_err(|error| error.to_string())?;
+        for warning in &tls.warnings {
+            tracing::warn!("{warning}");
+        }
+        Some(tls.config)
+    } else {
+        None
+    };
+    let mut ports = vec![(config.listen_port, false)];
+    if config.control_api_port != 0 && config.control_api_port != config.listen_port {
+        ports.push((config.control_api_port, true));
+    }
+    let mut listeners = Vec::new();
+    for (port, control) in ports {
+        let listener = Listener::bind(SocketAddr::new(address, port), tls.clone(), control)
+            .await
+            .map_err(|error| error.to_string())?;
+        let bound = listener.address().map_err(|error| error.to_string())?;
+        tracing::info!(address = %bound, tls = tls.is_some(), control, "listening");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn certificates(config: &Config) -> CertificateSet {
+    let options = &config.http_server_options;
+    let mut set = CertificateSet::default();
+    for path in &options.ssl_certificates {
+        set.defaults.push(CertificateFiles { certificate: path.into(), key: path.into() });
+    }
+    for entry in &options.certificates {
+        let files = CertificateFiles {
+            certificate: entry.cert_file.clone().into(),
+            key: entry.key_file.clone().into(),
+        };
+        if entry.domain_name.is_empty() || entry.domain_name == "*" {
+            set.defaults.push(files);
+        } else {
+            set.domains.push((entry.domain_name.clone(), files));
+        }
+    }
+    set
+}
+
+fn settings(config: &Config) -> Result<Settings, String> {
+    let options = &config.http_server_options;
+    let named = |text: &str| (!text.is_empty()).then(|| text.into());
+    if config.secret.expose().is_empty() {
+        tracing::warn!("no `secret` is set: the admin API is closed; set one to open it");
+    }
+    Ok(Settings {
+        secret: (!config.secret.expose().is_empty()).then(|| config.secret.clone()),
+        control_hostname: named(&config.control_api_hostname),
+        control_apart: config.control_api_port != 0 && config.control_api_port != config.listen_port,
+        health_name: config.health_check_endpoint_name.as_str().into(),
+        ready_name: config.readiness_check_endpoint_name.as_str().into(),
+        generator_header: !config.hide_generator_header,
+        close_connections: config.close_connections,
+        read_timeout: options.read_timeout,
+        max_request_body: options.max_request_body_size,
+        strict_routes: options.enable_strict_routes,
+        skip_url_cleaning: options.skip_url_cleaning,
+        custom_domains: config.enable_custom_domains,
+        forwarded_depth: options.xff_depth,
+        prefix_matching: options.enable_path_prefix_matching,
+        suffix_matching: options.enable_path_suffix_matching,
+        keys: keys(config)?,
+        limit_headers: match config.rate_limit_response_headers {
+            RateLimitHeaders::Quotas => LimitHeaders::Quotas,
+            RateLimitHeaders::RateLimits => LimitHeaders::RateLimits,
+        },
+        shared_rates: config.enable_redis_rolling_limiter,
+        streaming: config.streaming.enabled,
+        allow_unsafe: config.streaming.allow_unsafe.clone(),
+        access_log: config.access_logs.enabled,
+        analytics: config.enable_analytics,
+        drain: config.graceful_shutdown_timeout_duration,
+        drain_delay: config.graceful_shutdown_delay_seconds,
+        app_path: PathBuf::from(&config.app_path),
+    })
+}
+
+fn keys(config: &Config) -> Result<KeySettings, String> {
+    let algorithm = |name: &str| {
+        name.parse::<Algorithm>().map_err(|_| {
+            format!("`{name}` is no key hash function: use murmur32, murmur64, murmur128 or sha256")
+        })
+    };
+    let forced = config.force_global_session_lifetime.then_some(config.global_session_lifetime);
+    Ok(KeySettings {
+        hashed: config.hash_keys,
+        algorithm: match config.hash_key_function.as_str() {
+            "" => None,
+            name => Some(algorithm(name)?),
+        },
+        fallbacks: config
+            .hash_key_function_fallback
+            .iter()
+            .map(|name| algorithm(name))
+            .collect::<Result<_, _>>()?,
+        min_length: config.min_token_length,
+        allow_master: config.allow_master_keys,
+        list_hashed: config.enable_hashed_keys_listing,
+        cache_for: if config.local_session_cache.disable_cached_session_state {
+            Duration::ZERO
+        } else {
+            Duration::from_secs(10)
+        },
+        forced_lifetime: forced.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+    })
+}
+
+fn upstream(config: &Config) -> Result<UpstreamSettings, String> {
+    let tls = |insecure| {
+        upstream_tls(insecure, &[], &[b"http/1.1"]).map(Arc::new).map_err(|error| error.to_string())
+    };
+    Ok(UpstreamSettings {
+        timeout: config.proxy_default_timeout,
+        max_idle: config.max_idle_connections_per_host,
+        insecure_skip_verify: config.proxy_ssl_insecure_skip_verify,
+        websockets: config.http_server_options.enable_websockets,
+        tls: tls(false)?,
+        insecure_tls: tls(true)?,
+    })
+}
+
+fn policy_source(config: &Config) -> PolicySource {
+    let policies = &config.policies;
+    if !policies.policy_path.is_empty() {
+        PolicySource::Folder(PathBuf::from(&policies.policy_path))
+    } else if !policies.policy_record_name.is_empty() {
+        PolicySource::File(PathBuf::from(&policies.policy_record_name))
+    } else {
+        PolicySource::None
+    }
+}
+
+fn open_state(config: &Config) -> Result<State, String> {
+    let storage = &config.storage;
+    match storage.kind {
+        StorageKind::Embedded => {
+            let folder = (!storage.path.is_empty()).then(|| PathBuf::from(&storage.path));
+            State::embedded(folder).map_err(|error| error.to_string())
+        }
+        StorageKind::Redis => {
+            let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
+            let tls = storage.use_ssl.then(|| RedisTls {
+                insecure_skip_verify: storage.ssl_insecure_skip_verify,
+                ca_file: file(&storage.ca_file),
+                cert_file: file(&storage.cert_file),
+                key_file: file(&storage.key_file),
+            });
+            State::redis(RedisSettings {
+                hosts: storage.addresses(),
+                username: storage.username.clone(),
+                password: storage.password.clone(),
+                database: storage.database,
+                master_name: (!storage.master_name.is_empty()).then(|| storage.master_name.clone()),
+                sentinel_password: storage.sentinel_password.clone(),
+                cluster: storage.enable_cluster,
+                tls,
+                timeout: storage.timeout,
+                signal_secret: config.node_secret.clone(),
+                unsigned_signals: config.allow_insecure_configs,
+            })
+            .map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn open_records(config: &Config) -> Result<Option<(analytics::Store, analytics::Recorder)>, String> {
+    if !config.enable_analytics {
+        return Ok(None);
+    }
+    let folder = Some(Path::new(&config.storage.path)).filter(|path| !path.as_os_str().is_empty());
+    let settings = analytics::Settings {
+        queue: config.analytics_config.records_buffer_size,
+        ..analytics::Settings::default()
+    };
+    analytics::Store::open(folder, settings).map(Some).map_err(|error| error.to_string())
 }

@@ -14,7 +14,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::framing::{Breach, Guarded, HEAD_LIMIT, Opening};
@@ -55,7 +54,6 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
     let takeover = peer.takeover.clone().unwrap_or_default();
     let idle = Arc::new(Idle::new(gate.settings.read_timeout));
     let guard = stream.handle();
-    let mut closing = gate.closing();
     let service = {
         let (gate, idle, guard) = (Arc::clone(&gate), Arc::clone(&idle), guard.clone());
         service_fn(move |request: Request<Incoming>| {
@@ -80,7 +78,7 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
 
     let continuation = {
         let mut watchdog = pin!(idle.watch());
-        let mut closing = pin!(closed(&mut closing));
+        let mut closing = pin!(gate.closed());
         let mut shutting_down = false;
         let mut listening = false;
         poll_fn(|cx: &mut Context<'_>| {
@@ -117,7 +115,6 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
 }
 
 async fn run_h2(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
-    let mut closing = gate.closing();
     let service = {
         let gate = Arc::clone(&gate);
         service_fn(move |request: Request<Incoming>| {
@@ -135,7 +132,7 @@ async fn run_h2(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
             .keep_alive_timeout(Duration::from_secs(20))
             .serve_connection(TokioIo::new(stream), service)
     );
-    let mut closing = pin!(closed(&mut closing));
+    let mut closing = pin!(gate.closed());
     let mut shutting_down = false;
     let ended = poll_fn(|cx| {
         if !shutting_down && closing.as_mut().poll(cx).is_ready() {
@@ -157,13 +154,6 @@ fn malformed(gate: &Gate, breach: &Breach) -> Response<Body> {
     let mut response = respond::refusal(&refusal, &HeaderMap::new(), gate.settings.generator_header);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// Resolves when the gate begins to shut down.
-async fn closed(closing: &mut watch::Receiver<bool>) {
-    if closing.wait_for(|closing| *closing).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Ends connections on which nothing has begun for too long: idle keep-alive and heads that trickle in. One timer for

@@ -54,11 +54,11 @@ impl Listener {
 
     /// Accepts clients until the gate closes.
     pub async fn serve(self, gate: Arc<Gate>) {
-        let mut closing = gate.closing();
+        let mut closed = std::pin::pin!(gate.closed());
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                _ = closing.wait_for(|closing| *closing) => return,
+                () = &mut closed => return,
             };
             match accepted {
                 Ok((tcp, peer)) => self.begin(&gate, tcp, peer),
