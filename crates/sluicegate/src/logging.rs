@@ -19,8 +19,17 @@ const QUEUE: usize = 8192;
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Our own rooms. What they depend on is logged from `info` up even when these say more.
-const ROOMS: &[&str] =
-    &["sluicegate", "gateway", "streams", "connectors", "state", "analytics", "apidef", "bloblang", "document"];
+const ROOMS: &[&str] = &[
+    "sluicegate",
+    "gateway",
+    "streams",
+    "connectors",
+    "state",
+    "analytics",
+    "apidef",
+    "bloblang",
+    "document",
+];
 
 /// Keeps the log going; dropping it writes what is left.
 #[derive(Debug)]
@@ -45,7 +54,9 @@ pub(crate) fn start(level: &str, format: LogFormat) -> io::Result<Log> {
     let (sender, lines) = sync_channel(QUEUE);
     let queue = Queue { sender: sender.clone(), dropped: Arc::default() };
     let dropped = Arc::clone(&queue.dropped);
-    std::thread::Builder::new().name("log".into()).spawn(move || drain(&lines, &dropped, &mut io::stderr()))?;
+    std::thread::Builder::new()
+        .name("log".into())
+        .spawn(move || drain(&lines, &dropped, &mut io::stderr()))?;
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| directives(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
@@ -60,7 +71,9 @@ pub(crate) fn start(level: &str, format: LogFormat) -> io::Result<Log> {
 
 fn directives(level: &str) -> String {
     match level {
-        "trace" | "debug" => ROOMS.iter().fold("info".to_owned(), |all, room| format!("{all},{room}={level}")),
+        "trace" | "debug" => {
+            ROOMS.iter().fold("info".to_owned(), |all, room| format!("{all},{room}={level}"))
+        }
         _ => level.to_owned(),
     }
 }
