@@ -17,12 +17,17 @@
 mod compile;
 mod environment;
 mod fault;
+mod format;
+#[cfg(test)]
+mod language_tests;
 mod mapping;
 mod message;
 mod run;
 mod syntax;
 mod table;
 mod template;
+#[cfg(test)]
+mod testing;
 mod time;
 mod value;
 
@@ -30,5 +35,6 @@ pub use environment::{Capability, Environment};
 pub use fault::{MapError, ParseError};
 pub use mapping::Mapping;
 pub use message::{BatchView, MessageView, MetadataEdit, Outcome, Root};
+pub use table::reference;
 pub use template::Template;
 pub use value::{Array, Object, Value};

@@ -86,7 +86,8 @@ impl Template {
             return Ok(text.to_owned());
         }
         let bytes = self.write(batch, index)?;
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// The text for message `index` as bytes, in which bytes from messages stay what they are.
@@ -118,7 +119,10 @@ impl Template {
 /// Splits a text into plain parts and queries.
 fn split(text: &str) -> Result<Vec<Piece>, Fault> {
     if text.len() > syntax::MAX_TEXT {
-        return Err(Fault::new(Span::default(), format!("the text is larger than {} bytes", syntax::MAX_TEXT)));
+        return Err(Fault::new(
+            Span::default(),
+            format!("the text is larger than {} bytes", syntax::MAX_TEXT),
+        ));
     }
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -140,7 +144,9 @@ fn split(text: &str) -> Result<Vec<Piece>, Fault> {
             }
             pieces.push(Piece::Query(Span { start: start as u32, end: (start + length) as u32 }));
             at = start + length + 1;
-        } else if let Some(end) = rest.strip_prefix("${{!").filter(|_| unescapes).map(|inner| inner.find("}}")) {
+        } else if let Some(end) =
+            rest.strip_prefix("${{!").filter(|_| unescapes).map(|inner| inner.find("}}"))
+        {
             // Without a `}}` here there is none further on either.
             unescapes = end.is_some();
             let length = end.map_or(2, |end| {

@@ -43,9 +43,16 @@ impl Compiler<'_> {
         Node::Literal(Value::Null)
     }
 
-    fn arguments(&mut self, spec: &'static Spec, what: &str, name: &Name, written: &[tree::Argument]) -> Arguments {
+    fn arguments(
+        &mut self,
+        spec: &'static Spec,
+        what: &str,
+        name: &Name,
+        written: &[tree::Argument],
+    ) -> Arguments {
         if let Some(capability) = spec.needs.filter(|needed| !self.environment().allows(*needed)) {
-            let message = format!("{what} `{}` is not allowed here: it reads {}", spec.name, capability.name());
+            let message =
+                format!("{what} `{}` is not allowed here: it reads {}", spec.name, capability.name());
             self.fault(Fault::new(name.span, message));
         }
         let mut items: Vec<Argument> = Vec::with_capacity(spec.parameters.len());
@@ -54,7 +61,13 @@ impl Compiler<'_> {
             self.named(spec, what, written);
             for parameter in parameters {
                 let value = written.iter().find(|argument| names(argument, parameter));
-                items.push(self.argument(spec, what, name.span, parameter, value.map(|argument| &argument.value)));
+                items.push(self.argument(
+                    spec,
+                    what,
+                    name.span,
+                    parameter,
+                    value.map(|argument| &argument.value),
+                ));
             }
         } else {
             let many = parameters.last().is_some_and(|last| matches!(last.presence, Presence::Many));
@@ -92,7 +105,8 @@ impl Compiler<'_> {
                 self.fault(Fault::new(name.span, message).hint(hint));
                 self.query(&argument.value);
             }
-            let twice = |earlier: &tree::Argument| earlier.name.as_ref().is_some_and(|known| known.text == name.text);
+            let twice =
+                |earlier: &tree::Argument| earlier.name.as_ref().is_some_and(|known| known.text == name.text);
             if written[..at].iter().any(twice) {
                 self.fault(Fault::new(name.span, format!("argument `{}` is given twice", name.text)));
             }
@@ -126,7 +140,8 @@ impl Compiler<'_> {
         match self.fixed(parameter, value) {
             Ok(argument) => argument,
             Err(fault) => {
-                let message = format!("{what} `{}`, argument `{}`: {}", spec.name, parameter.name, fault.message);
+                let message =
+                    format!("{what} `{}`, argument `{}`: {}", spec.name, parameter.name, fault.message);
                 self.fault(Fault { span: expr.span, message, hint: fault.hint });
                 Argument::Missing
             }
@@ -138,15 +153,20 @@ impl Compiler<'_> {
         let plain = |message: String| Fault::new(Span::default(), message);
         let expected = |kind: &str| Err(plain(format!("expected {kind}, got {}", value.type_name())));
         match (parameter.kind, &value) {
-            (Kind::Text | Kind::Choice(_) | Kind::Regex | Kind::Path | Kind::Map, other) if other.as_str().is_none() => {
+            (Kind::Text | Kind::Choice(_) | Kind::Regex | Kind::Path | Kind::Map, other)
+                if other.as_str().is_none() =>
+            {
                 expected("a string")
             }
             (Kind::Integer, Value::Float(number)) if number.fract() == 0.0 => Ok(Argument::Fixed(value)),
             (Kind::Integer, other) if !matches!(other, Value::Int(_)) => expected("an integer"),
-            (Kind::Number, other) if !matches!(other, Value::Int(_) | Value::Float(_)) => expected("a number"),
+            (Kind::Number, other) if !matches!(other, Value::Int(_) | Value::Float(_)) => {
+                expected("a number")
+            }
             (Kind::Bool, other) if !matches!(other, Value::Bool(_)) => expected("a bool"),
             (Kind::Choice(choices), Value::String(text)) if !choices.contains(&&**text) => {
-                let fault = plain(format!("unrecognised value `{text}`, expected one of {}", choices.join(", ")));
+                let fault =
+                    plain(format!("unrecognised value `{text}`, expected one of {}", choices.join(", ")));
                 Err(match nearest(text, choices.iter().copied()) {
                     Some(choice) => fault.hint(format!("did you mean `{choice}`?")),
                     None => fault,

@@ -3,6 +3,8 @@
 mod calls;
 mod queries;
 
+pub(crate) use calls::signature;
+
 use std::collections::HashMap;
 
 use crate::Environment;
@@ -12,7 +14,8 @@ use crate::syntax::tree::{self, Expr, Statement, StatementKind, Target};
 
 /// Compiles a parsed mapping; all faults are found in one pass.
 pub(crate) fn compile(env: &Environment, text: &str, tree: &tree::Program) -> (Program, Vec<Fault>) {
-    let mut compiler = Compiler { env, text, faults: Vec::new(), map_names: HashMap::new(), scope: Scope::default() };
+    let mut compiler =
+        Compiler { env, text, faults: Vec::new(), map_names: HashMap::new(), scope: Scope::default() };
     for (index, (name, _)) in tree.maps.iter().enumerate() {
         if compiler.map_names.insert(name.text.clone(), index).is_some() {
             compiler.fault(Fault::new(name.span, format!("map `{}` is defined twice", name.text)));

@@ -13,13 +13,19 @@ impl Compiler<'_> {
             Kind::Array(items) => {
                 let node = Node::Array(items.iter().map(|item| self.query(item)).collect());
                 let Node::Array(items) = &node else { return node };
-                if items.iter().all(|item| item.literal().is_some()) { self.fold(expr.span, &node) } else { node }
+                if items.iter().all(|item| item.literal().is_some()) {
+                    self.fold(expr.span, &node)
+                } else {
+                    node
+                }
             }
             Kind::Object(fields) => {
-                let node =
-                    Node::Object(fields.iter().map(|(key, value)| (self.query(key), self.query(value))).collect());
+                let node = Node::Object(
+                    fields.iter().map(|(key, value)| (self.query(key), self.query(value))).collect(),
+                );
                 let Node::Object(fields) = &node else { return node };
-                let constant = fields.iter().all(|(key, value)| key.literal().is_some() && value.literal().is_some());
+                let constant =
+                    fields.iter().all(|(key, value)| key.literal().is_some() && value.literal().is_some());
                 if constant { self.fold(expr.span, &node) } else { node }
             }
             Kind::This => Node::This,

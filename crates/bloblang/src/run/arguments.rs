@@ -102,10 +102,16 @@ impl Arguments {
         self.typed(context, index, "bool", Value::as_bool)
     }
 
-    pub(crate) fn path<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, [Box<str>]>> {
+    pub(crate) fn path<'a>(
+        &'a self,
+        context: &mut Context<'_>,
+        index: usize,
+    ) -> Evaluated<Cow<'a, [Box<str>]>> {
         match self.items.get(index) {
             Some(Argument::Path(path)) => Ok(Cow::Borrowed(path)),
-            _ => path::split(&self.text(context, index)?).map(|path| Cow::Owned(path.into())).map_err(Failure::new),
+            _ => path::split(&self.text(context, index)?)
+                .map(|path| Cow::Owned(path.into()))
+                .map_err(Failure::new),
         }
     }
 

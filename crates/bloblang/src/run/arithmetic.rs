@@ -61,7 +61,12 @@ fn whole(value: &Value) -> Option<i64> {
     }
 }
 
-fn numbers(left: &Value, right: &Value, ints: fn(i64, i64) -> i64, floats: fn(f64, f64) -> f64) -> Option<Value> {
+fn numbers(
+    left: &Value,
+    right: &Value,
+    ints: fn(i64, i64) -> i64,
+    floats: fn(f64, f64) -> f64,
+) -> Option<Value> {
     match (left, right) {
         (Value::Int(a), Value::Int(b)) => Some(Value::Int(ints(*a, *b))),
         _ => Some(Value::Float(floats(float(left)?, float(right)?))),

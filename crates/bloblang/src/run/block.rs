@@ -114,7 +114,10 @@ fn assign(kind: &StepKind, context: &mut Context<'_>) -> Evaluated<()> {
                     }
                 }
                 (None, other) => {
-                    let message = format!("setting root meta object requires object value, received: {}", other.type_name());
+                    let message = format!(
+                        "setting root meta object requires object value, received: {}",
+                        other.type_name()
+                    );
                     return Err(Failure::new(message));
                 }
             }

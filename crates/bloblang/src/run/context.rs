@@ -42,7 +42,12 @@ pub(crate) struct Context<'r> {
 }
 
 impl<'r> Context<'r> {
-    pub(crate) fn new(program: &'r Program, batch: Option<&'r dyn BatchView>, index: usize, this: This) -> Context<'r> {
+    pub(crate) fn new(
+        program: &'r Program,
+        batch: Option<&'r dyn BatchView>,
+        index: usize,
+        this: This,
+    ) -> Context<'r> {
         let frame = Frame {
             contexts: vec![this],
             slots: vec![None; program.slots],

@@ -16,7 +16,12 @@ pub(crate) struct Failure(Box<Reason>);
 enum Reason {
     Text(String),
     /// A value of the wrong type, and where it came from once that is known.
-    Type { expected: &'static str, found: &'static str, preview: String, from: Option<String> },
+    Type {
+        expected: &'static str,
+        found: &'static str,
+        preview: String,
+        from: Option<String>,
+    },
 }
 
 impl Failure {

@@ -1,8 +1,8 @@
 //! Running a compiled mapping: nodes, the state they run in, and what can go wrong.
 
+pub(crate) mod arguments;
 mod arithmetic;
 mod block;
-pub(crate) mod arguments;
 pub(crate) mod context;
 mod evaluate;
 pub(crate) mod failure;

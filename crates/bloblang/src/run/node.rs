@@ -13,26 +13,63 @@ pub(crate) enum Node {
     This,
     Root,
     /// A variable or a captured context of the running map, by its slot.
-    Slot { slot: usize, name: Box<str> },
+    Slot {
+        slot: usize,
+        name: Box<str>,
+    },
     /// Fields below a value.
-    Field { of: Box<Node>, path: Path },
+    Field {
+        of: Box<Node>,
+        path: Path,
+    },
     /// An output metadata value, or all of them.
     Meta(Option<Box<str>>),
     Array(Box<[Node]>),
     Object(Box<[(Node, Node)]>),
-    Function { spec: &'static Spec, arguments: Arguments },
-    Method { of: Box<Node>, spec: &'static Spec, arguments: Arguments },
+    Function {
+        spec: &'static Spec,
+        arguments: Arguments,
+    },
+    Method {
+        of: Box<Node>,
+        spec: &'static Spec,
+        arguments: Arguments,
+    },
     /// A query over another value.
-    Nested { of: Box<Node>, query: Box<Node> },
-    Index { of: Box<Node>, index: Box<Node> },
-    Slice { of: Box<Node>, low: Option<Box<Node>>, high: Option<Box<Node>>, step: Option<Box<Node>> },
+    Nested {
+        of: Box<Node>,
+        query: Box<Node>,
+    },
+    Index {
+        of: Box<Node>,
+        index: Box<Node>,
+    },
+    Slice {
+        of: Box<Node>,
+        low: Option<Box<Node>>,
+        high: Option<Box<Node>>,
+        step: Option<Box<Node>>,
+    },
     Not(Box<Node>),
     Negate(Box<Node>),
-    Binary { operator: Operator, left: Box<Node>, right: Box<Node> },
+    Binary {
+        operator: Operator,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     /// Takes the context off, perhaps into a slot, and runs the body in the context around it.
-    Lambda { slot: Option<usize>, body: Box<Node> },
-    Match { subject: Option<Box<Node>>, cases: Box<[(Case, Node)]> },
-    If { branches: Box<[(Node, Node)]>, otherwise: Option<Box<Node>> },
+    Lambda {
+        slot: Option<usize>,
+        body: Box<Node>,
+    },
+    Match {
+        subject: Option<Box<Node>>,
+        cases: Box<[(Case, Node)]>,
+    },
+    If {
+        branches: Box<[(Node, Node)]>,
+        otherwise: Option<Box<Node>>,
+    },
 }
 
 /// When a match case applies.

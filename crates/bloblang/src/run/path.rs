@@ -22,7 +22,8 @@ pub(crate) fn split(text: &str) -> Result<Path, String> {
 
 /// The path as text, escaped the other way round.
 pub(crate) fn join(path: &[Box<str>]) -> String {
-    let segments: Vec<String> = path.iter().map(|segment| segment.replace('~', "~0").replace('.', "~1")).collect();
+    let segments: Vec<String> =
+        path.iter().map(|segment| segment.replace('~', "~0").replace('.', "~1")).collect();
     segments.join(".")
 }
 
@@ -141,7 +142,10 @@ mod tests {
         let original = Value::parse_json(br#"{"a":{"b":[1]}}"#).unwrap();
         let mut copy = original.clone();
         write(&mut copy, &split("a.b.0").unwrap(), Value::Int(2)).unwrap();
-        assert_eq!((original.to_json(), copy.to_json()), (r#"{"a":{"b":[1]}}"#.into(), r#"{"a":{"b":[2]}}"#.into()));
+        assert_eq!(
+            (original.to_json(), copy.to_json()),
+            (r#"{"a":{"b":[1]}}"#.into(), r#"{"a":{"b":[2]}}"#.into())
+        );
     }
 
     #[test]

@@ -17,12 +17,15 @@ pub(crate) fn element(value: &Value, index: &Value) -> Evaluated {
         other => return Err(Failure::expected("array", other)),
     };
     let from_start = if index < 0 { index.saturating_add_unsigned(length as u64) } else { index };
-    let at = usize::try_from(from_start).ok().filter(|at| *at < length).ok_or_else(|| {
-        Failure::new(format!("index '{index}' was out of bounds for array size: {length}"))
-    })?;
+    let at = usize::try_from(from_start)
+        .ok()
+        .filter(|at| *at < length)
+        .ok_or_else(|| Failure::new(format!("index '{index}' was out of bounds for array size: {length}")))?;
     Ok(match value {
         Value::Array(items) => items.get(at).cloned().unwrap_or(Value::Null),
-        Value::String(text) => text.as_bytes().get(at).map_or(Value::Null, |byte| Value::Int(i64::from(*byte))),
+        Value::String(text) => {
+            text.as_bytes().get(at).map_or(Value::Null, |byte| Value::Int(i64::from(*byte)))
+        }
         Value::Bytes(bytes) => bytes.get(at).map_or(Value::Null, |byte| Value::Int(i64::from(*byte))),
         _ => Value::Null,
     })
@@ -33,7 +36,9 @@ pub(crate) fn slice(value: &Value, low: Option<i64>, high: Option<i64>, step: Op
     if let (None, Some(low), Some(high)) = (step, low, high)
         && low > high
     {
-        return Err(Failure::new(format!("lower slice bound {low} must be lower than or equal to upper bound {high}")));
+        return Err(Failure::new(format!(
+            "lower slice bound {low} must be lower than or equal to upper bound {high}"
+        )));
     }
     if step == Some(0) {
         return Err(Failure::new("the step of a slice cannot be 0"));
@@ -57,7 +62,12 @@ pub(crate) fn slice(value: &Value, low: Option<i64>, high: Option<i64>, step: Op
 }
 
 /// The indexes that Python would visit.
-fn indexes(length: usize, low: Option<i64>, high: Option<i64>, step: Option<i64>) -> impl Iterator<Item = usize> {
+fn indexes(
+    length: usize,
+    low: Option<i64>,
+    high: Option<i64>,
+    step: Option<i64>,
+) -> impl Iterator<Item = usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let step = step.unwrap_or(1);
     let (first, last) = if step > 0 { (0, length) } else { (-1, length - 1) };

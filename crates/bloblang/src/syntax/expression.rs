@@ -84,7 +84,8 @@ impl Parser {
             Token::Sign("{") => self.object(),
             Token::Sign("@") => {
                 self.advance();
-                let adjacent = !self.peek().spaced && matches!(self.peek().token, Token::Word(_) | Token::Quoted(_));
+                let adjacent =
+                    !self.peek().spaced && matches!(self.peek().token, Token::Word(_) | Token::Quoted(_));
                 let key = if adjacent { Some(self.name("a metadata key")?.text) } else { None };
                 node(span.to(self.before()), Kind::Meta(key))
             }
@@ -138,7 +139,9 @@ impl Parser {
         let next = self.peek_at(1);
         next.spaced
             && match next.token {
-                Token::Word(_) | Token::Integer(_) | Token::Float(_) | Token::Quoted(_) | Token::Raw(_) => true,
+                Token::Word(_) | Token::Integer(_) | Token::Float(_) | Token::Quoted(_) | Token::Raw(_) => {
+                    true
+                }
                 Token::Sign(sign) => matches!(sign, "(" | "[" | "!" | "@" | "$" | "{"),
                 _ => false,
             }
@@ -346,7 +349,9 @@ impl Parser {
         let low = bound(self)?;
         if !self.accept(":") {
             let end = self.expect("]", "to close the index")?;
-            let Some(index) = low else { return Err(Fault::new(end, "an index is missing between `[` and `]`")) };
+            let Some(index) = low else {
+                return Err(Fault::new(end, "an index is missing between `[` and `]`"));
+            };
             return node(start.to(end), Kind::Index { of: Box::new(value), index });
         }
         let high = bound(self)?;
@@ -371,7 +376,9 @@ fn children_depth(kind: &Kind) -> u16 {
     match kind {
         Kind::Literal(_) | Kind::This | Kind::Root | Kind::Word(_) | Kind::Meta(_) | Kind::Variable(_) => 0,
         Kind::Array(items) => items.iter().map(|item| item.depth).max().unwrap_or(0),
-        Kind::Object(fields) => fields.iter().map(|(key, value)| key.depth.max(value.depth)).max().unwrap_or(0),
+        Kind::Object(fields) => {
+            fields.iter().map(|(key, value)| key.depth.max(value.depth)).max().unwrap_or(0)
+        }
         Kind::Field { of, .. } => of.depth,
         Kind::Function { arguments, .. } => arguments_depth(arguments),
         Kind::Method { of, arguments, .. } => of.depth.max(arguments_depth(arguments)),

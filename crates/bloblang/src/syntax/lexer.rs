@@ -37,8 +37,8 @@ pub(crate) struct Lexeme {
 
 /// Longest first, so that the first match is the right one.
 const SIGNS: [&str; 28] = [
-    "=>", "->", "==", "!=", ">=", "<=", "&&", "||", "(", ")", "{", "}", "[", "]", ",", ":", ".", "=", "+", "-",
-    "*", "/", "%", "|", "!", "<", ">", "@",
+    "=>", "->", "==", "!=", ">=", "<=", "&&", "||", "(", ")", "{", "}", "[", "]", ",", ":", ".", "=", "+",
+    "-", "*", "/", "%", "|", "!", "<", ">", "@",
 ];
 
 /// Splits the text; the last token is always [`Token::End`]. Never fails: what cannot be read is [`Token::Bad`].
@@ -75,8 +75,7 @@ impl Lexer<'_> {
     fn next(&mut self) -> bool {
         let before = self.at;
         self.skip_blank();
-        let spaced = self.at > before
-            || self.found.last().is_none_or(|last| last.token == Token::Newline);
+        let spaced = self.at > before || self.found.last().is_none_or(|last| last.token == Token::Newline);
         let Some(first) = self.rest().chars().next() else {
             self.push(Token::End, 0, true);
             return false;

@@ -137,20 +137,31 @@ impl Parser {
     /// The whole text as one query; none (and back at the start) when it must be statements.
     fn single_query(&mut self) -> Option<Program> {
         let keyword = self.keyword_ahead();
-        if self.assignment_ahead() || keyword.is_some_and(|word| word != "if") || self.peek().token == Token::End {
+        if self.assignment_ahead()
+            || keyword.is_some_and(|word| word != "if")
+            || self.peek().token == Token::End
+        {
             return None;
         }
         let start = self.at;
         let first = self.peek().span;
         let result = self.query().and_then(|value| {
             self.skip_gap();
-            if self.peek().token == Token::End { Ok(value) } else { Err(self.unexpected("the end of the query")) }
+            if self.peek().token == Token::End {
+                Ok(value)
+            } else {
+                Err(self.unexpected("the end of the query"))
+            }
         });
         match result {
             Ok(value) => {
                 let span = first.to(value.span);
                 let kind = StatementKind::Assign { target: Target::Root(Vec::new()), value };
-                Some(Program { statements: vec![Statement { span, kind }], maps: Vec::new(), single_query: true })
+                Some(Program {
+                    statements: vec![Statement { span, kind }],
+                    maps: Vec::new(),
+                    single_query: true,
+                })
             }
             // Neither a query nor anything that begins like a statement: the query's fault is the one to tell.
             Err(fault) if keyword.is_none() && !self.statement_below() => {
@@ -167,7 +178,7 @@ impl Parser {
     /// Whether any later line begins like a statement.
     fn statement_below(&mut self) -> bool {
         let back = self.at;
-        let found = self.recover(true);
+        let found = self.recover(true, back);
         self.at = back;
         found
     }
@@ -179,6 +190,7 @@ impl Parser {
             if self.peek().token == Token::End || (!top && self.is_sign("}")) {
                 return Ok(());
             }
+            let start = self.at;
             let result = self.statement(program, top).and_then(|()| {
                 let ended = matches!(self.peek().token, Token::Newline | Token::End);
                 if ended || (!top && self.is_sign("}")) {
@@ -188,7 +200,7 @@ impl Parser {
             });
             if let Err(fault) = result {
                 self.faults.push(fault);
-                if self.faults.len() >= MAX_FAULTS || !self.recover(top) {
+                if self.faults.len() >= MAX_FAULTS || !self.recover(top, start) {
                     self.at = self.lexemes.len() - 1;
                     return Ok(());
                 }
@@ -196,14 +208,16 @@ impl Parser {
         }
     }
 
-    /// Goes to the next line that looks like a statement or closes a block; false when there is none.
-    fn recover(&mut self, top: bool) -> bool {
+    /// Goes to the next line that looks like a statement or closes a block; false when there is none. A line that
+    /// was entered by a statement which began before it, at `start`, counts too.
+    fn recover(&mut self, top: bool, start: usize) -> bool {
         while self.peek().token != Token::End {
-            let line_ended = self.advance().token == Token::Newline;
+            let line_starts = self.at > start && self.lexemes[self.at - 1].token == Token::Newline;
             let closes = !top && self.is_sign("}");
-            if line_ended && (closes || self.keyword_ahead().is_some() || self.assignment_ahead()) {
+            if line_starts && (closes || self.keyword_ahead().is_some() || self.assignment_ahead()) {
                 return true;
             }
+            self.advance();
         }
         false
     }

@@ -68,22 +68,56 @@ pub(crate) enum Kind {
     Root,
     /// A bare first segment: a captured name, or a field of `this`.
     Word(Box<str>),
-    Field { of: Box<Expr>, path: Vec<Box<str>> },
+    Field {
+        of: Box<Expr>,
+        path: Vec<Box<str>>,
+    },
     Meta(Option<Box<str>>),
     Variable(Name),
-    Function { name: Name, arguments: Vec<Argument> },
-    Method { of: Box<Expr>, name: Name, arguments: Vec<Argument> },
+    Function {
+        name: Name,
+        arguments: Vec<Argument>,
+    },
+    Method {
+        of: Box<Expr>,
+        name: Name,
+        arguments: Vec<Argument>,
+    },
     /// `value.(query)`
-    Nested { of: Box<Expr>, query: Box<Expr> },
-    Index { of: Box<Expr>, index: Box<Expr> },
-    Slice { of: Box<Expr>, low: Option<Box<Expr>>, high: Option<Box<Expr>>, step: Option<Box<Expr>> },
+    Nested {
+        of: Box<Expr>,
+        query: Box<Expr>,
+    },
+    Index {
+        of: Box<Expr>,
+        index: Box<Expr>,
+    },
+    Slice {
+        of: Box<Expr>,
+        low: Option<Box<Expr>>,
+        high: Option<Box<Expr>>,
+        step: Option<Box<Expr>>,
+    },
     Not(Box<Expr>),
     Negate(Box<Expr>),
-    Binary { operator: Operator, left: Box<Expr>, right: Box<Expr> },
+    Binary {
+        operator: Operator,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     /// `name -> body`; no name for `_`.
-    Lambda { name: Option<Name>, body: Box<Expr> },
-    Match { subject: Option<Box<Expr>>, cases: Vec<(Option<Expr>, Expr)> },
-    If { branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
+    Lambda {
+        name: Option<Name>,
+        body: Box<Expr>,
+    },
+    Match {
+        subject: Option<Box<Expr>>,
+        cases: Vec<(Option<Expr>, Expr)>,
+    },
+    If {
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

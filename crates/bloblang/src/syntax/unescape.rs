@@ -40,7 +40,12 @@ pub(crate) fn unescape(text: &str) -> Result<String, String> {
                 out.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
                 continue;
             }
-            _ => return Err(format!("unknown escape `\\{}`; write `\\\\` for a backslash", kind.escape_debug())),
+            _ => {
+                return Err(format!(
+                    "unknown escape `\\{}`; write `\\\\` for a backslash",
+                    kind.escape_debug()
+                ));
+            }
         };
         out.push(simple);
     }
@@ -49,7 +54,8 @@ pub(crate) fn unescape(text: &str) -> Result<String, String> {
 }
 
 fn digits(rest: &mut &str, count: usize, radix: u32) -> Result<u32, String> {
-    let digits = rest.get(..count).filter(|digits| digits.bytes().all(|byte| char::from(byte).is_digit(radix)));
+    let digits =
+        rest.get(..count).filter(|digits| digits.bytes().all(|byte| char::from(byte).is_digit(radix)));
     let code = digits.and_then(|digits| u32::from_str_radix(digits, radix).ok());
     let code = code.ok_or_else(|| format!("an escape needs {count} digits here"))?;
     *rest = &rest[count..];

@@ -14,23 +14,33 @@ pub(crate) static TABLE: &[Spec] = &[
             r#"{"text":"hello"}"#,
             r#"{"text":"HELLO!"}"#,
         )]),
-    Spec::method(CHAPTER, "bloblang", "Runs the text of a mapping on the value. It sees the value only.", bloblang)
-        .parameters(&[Parameter::required("mapping", Kind::Text, "The mapping.")])
-        .examples(&[Example(
-            r#"root = this.value.bloblang(this.how)"#,
-            r#"{"value":{"a":3},"how":"root = this.a * 2"}"#,
-            "6",
-        )]),
-    Spec::lazy(CHAPTER, "catch", "Gives the fallback when the query fails. A query as fallback sees the error as `this`.", catch)
-        .parameters(&[Parameter::required("fallback", Kind::Query, "The value or query to fall back to.")])
-        .examples(&[
-            Example(r#"root.n = this.n.number().catch(0)"#, r#"{"n":"many"}"#, r#"{"n":0}"#),
-            Example(
-                r#"root.n = this.n.not_null().catch(err -> "failed: " + err)"#,
-                r#"{"n":null}"#,
-                r#"{"n":"failed: value is null"}"#,
-            ),
-        ]),
+    Spec::method(
+        CHAPTER,
+        "bloblang",
+        "Runs the text of a mapping on the value. It sees the value only.",
+        bloblang,
+    )
+    .parameters(&[Parameter::required("mapping", Kind::Text, "The mapping.")])
+    .examples(&[Example(
+        r#"root = this.value.bloblang(this.how)"#,
+        r#"{"value":{"a":3},"how":"root = this.a * 2"}"#,
+        "6",
+    )]),
+    Spec::lazy(
+        CHAPTER,
+        "catch",
+        "Gives the fallback when the query fails. A query as fallback sees the error as `this`.",
+        catch,
+    )
+    .parameters(&[Parameter::required("fallback", Kind::Query, "The value or query to fall back to.")])
+    .examples(&[
+        Example(r#"root.n = this.n.number().catch(0)"#, r#"{"n":"many"}"#, r#"{"n":0}"#),
+        Example(
+            r#"root.n = this.n.not_null().catch(err -> "failed: " + err)"#,
+            r#"{"n":null}"#,
+            r#"{"n":"failed: value is null"}"#,
+        ),
+    ]),
     Spec::lazy(CHAPTER, "or", "Gives the fallback when the query fails or gives null.", or)
         .parameters(&[Parameter::required("fallback", Kind::Query, "The value or query to fall back to.")])
         .examples(&[Example(r#"root = this.name.or("nobody")"#, "{}", r#""nobody""#)]),
@@ -39,24 +49,41 @@ pub(crate) static TABLE: &[Spec] = &[
         .examples(&[Example(r#"root = this.a.from(0)"#, r#"{"a":1}"#, "1")]),
     Spec::lazy(CHAPTER, "from_all", "Evaluates the query on every message of the batch.", from_all)
         .examples(&[Example(r#"root = this.a.from_all()"#, r#"{"a":1}"#, "[1]")]),
-    Spec::method(CHAPTER, "get", "Reads a field by a path that may be computed; null when it is missing.", get)
-        .parameters(&[Parameter::required("path", Kind::Path, "A dot path; `~1` stands for a dot in a name, `~0` for `~`.")])
-        .examples(&[Example(
-            r#"root = this.get(this.target)"#,
-            r#"{"target":"a.b~1c","a":{"b.c":[1]}}"#,
-            "[1]",
-        )]),
+    Spec::method(
+        CHAPTER,
+        "get",
+        "Reads a field by a path that may be computed; null when it is missing.",
+        get,
+    )
+    .parameters(&[Parameter::required(
+        "path",
+        Kind::Path,
+        "A dot path; `~1` stands for a dot in a name, `~0` for `~`.",
+    )])
+    .examples(&[Example(
+        r#"root = this.get(this.target)"#,
+        r#"{"target":"a.b~1c","a":{"b.c":[1]}}"#,
+        "[1]",
+    )]),
     Spec::method(CHAPTER, "set", "A copy of the value with one field set.", set)
         .parameters(&[
             Parameter::required("path", Kind::Path, "A dot path."),
             Parameter::required("value", Kind::Any, "The new value; `deleted()` removes the field."),
         ])
         .examples(&[Example(r#"root = this.set("a.b", 1)"#, r#"{"c":2}"#, r#"{"a":{"b":1},"c":2}"#)]),
-    Spec::method(CHAPTER, "map", "Evaluates a query with the value as `this`; `value.(query)` is the same.", map)
-        .parameters(&[Parameter::required("query", Kind::Query, "The query.")])
-        .examples(&[Example(r#"root = this.a.map(this.b + 1)"#, r#"{"a":{"b":1}}"#, "2")]),
-    Spec::method(CHAPTER, "not", "The opposite of a bool.", |_, value, _| not(&value))
-        .examples(&[Example("root = this.ok.not()", r#"{"ok":true}"#, "false")]),
+    Spec::method(
+        CHAPTER,
+        "map",
+        "Evaluates a query with the value as `this`; `value.(query)` is the same.",
+        map,
+    )
+    .parameters(&[Parameter::required("query", Kind::Query, "The query.")])
+    .examples(&[Example(r#"root = this.a.map(this.b + 1)"#, r#"{"a":{"b":1}}"#, "2")]),
+    Spec::method(CHAPTER, "not", "The opposite of a bool.", |_, value, _| not(&value)).examples(&[Example(
+        "root = this.ok.not()",
+        r#"{"ok":true}"#,
+        "false",
+    )]),
     Spec::method(CHAPTER, "exists", "Whether there is a field at a path, also when it is null.", exists)
         .parameters(&[Parameter::required("path", Kind::Path, "A dot path.")])
         .examples(&[Example(
@@ -96,7 +123,11 @@ fn bloblang(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
 fn catch(context: &mut Context<'_>, of: &Node, arguments: &Arguments) -> Evaluated {
     let contexts = context.frame.contexts.len();
     of.evaluate(context).or_else(|failure| {
-        debug_assert_eq!(contexts, context.frame.contexts.len(), "a failure leaves the contexts as they were");
+        debug_assert_eq!(
+            contexts,
+            context.frame.contexts.len(),
+            "a failure leaves the contexts as they were"
+        );
         arguments.query(context, 0, Value::from(failure.to_string()))
     })
 }

@@ -8,9 +8,13 @@ mod functions;
 mod general;
 mod numbers;
 mod objects;
+mod receive;
+mod reference;
 mod regexps;
 mod strings;
 mod timestamps;
+
+pub use reference::reference;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -1,5 +1,127 @@
-//! regexps
+//! Methods with regular expressions (the syntax of RE2; linear time).
 
-use super::Spec;
+use regex::{Captures, Regex};
 
-pub(crate) static TABLE: &[Spec] = &[];
+use super::receive::{like, text};
+use super::{Example, Kind, Parameter, Spec};
+use crate::run::Evaluated;
+use crate::{Object, Value};
+
+const CHAPTER: &str = "Regular expressions";
+const PATTERN: &[Parameter] = &[Parameter::required("pattern", Kind::Regex, "The expression.")];
+
+pub(crate) static TABLE: &[Spec] = &[
+    Spec::method(
+        CHAPTER,
+        "re_match",
+        "Whether some part of the text matches.",
+        |context, value, arguments| {
+            let regex = arguments.regex(context, 0)?;
+            Ok(Value::Bool(regex.is_match(&text(&value)?)))
+        },
+    )
+    .parameters(PATTERN)
+    .examples(&[Example(r#"root = this.re_match("^[a-z]+$")"#, r#""abc""#, "true")]),
+    Spec::method(
+        CHAPTER,
+        "re_find_all",
+        "All matches, as an array of texts.",
+        |context, value, arguments| {
+            let regex = arguments.regex(context, 0)?;
+            let text = text(&value)?;
+            Ok(Value::array(
+                regex.find_iter(&text).map(|found| like(&value, found.as_str().to_owned())).collect(),
+            ))
+        },
+    )
+    .parameters(PATTERN)
+    .examples(&[Example(r#"root = this.re_find_all("[0-9]+")"#, r#""a1b22""#, r#"["1","22"]"#)]),
+    Spec::method(
+        CHAPTER,
+        "re_find_all_submatch",
+        "All matches, each an array of the match and its groups.",
+        |context, value, arguments| {
+            let regex = arguments.regex(context, 0)?;
+            let text = text(&value)?;
+            let matches = regex.captures_iter(&text).map(|found| {
+                Value::array(
+                    found.iter().map(|group| Value::from(group.map_or("", |group| group.as_str()))).collect(),
+                )
+            });
+            Ok(Value::array(matches.collect()))
+        },
+    )
+    .parameters(PATTERN)
+    .examples(&[Example(
+        r#"root = this.re_find_all_submatch("([a-z])([0-9])")"#,
+        r#""a1 b2""#,
+        r#"[["a1","a","1"],["b2","b","2"]]"#,
+    )]),
+    Spec::method(
+        CHAPTER,
+        "re_find_object",
+        "The first match as an object: groups by name or number, `0` for the whole.",
+        |context, value, arguments| {
+            let regex = arguments.regex(context, 0)?;
+            Ok(regex
+                .captures(&text(&value)?)
+                .map_or_else(|| Value::object(Object::new()), |found| groups(&regex, &found)))
+        },
+    )
+    .parameters(PATTERN)
+    .examples(&[Example(
+        r#"root = this.re_find_object("(?P<key>[a-z]+)=([0-9]+)")"#,
+        r#""x: a=1""#,
+        r#"{"0":"a=1","key":"a","2":"1"}"#,
+    )]),
+    Spec::method(
+        CHAPTER,
+        "re_find_all_object",
+        "All matches as objects, as of `re_find_object`.",
+        |context, value, arguments| {
+            let regex = arguments.regex(context, 0)?;
+            let text = text(&value)?;
+            let found: Evaluated<Vec<Value>> =
+                regex.captures_iter(&text).map(|found| Ok(groups(&regex, &found))).collect();
+            found.map(Value::array)
+        },
+    )
+    .parameters(PATTERN)
+    .examples(&[Example(
+        r#"root = this.re_find_all_object("(?P<key>[a-z])=")"#,
+        r#""a= b=""#,
+        r#"[{"0":"a=","key":"a"},{"0":"b=","key":"b"}]"#,
+    )]),
+    Spec::method(
+        CHAPTER,
+        "re_replace_all",
+        "Text with each match replaced; `$1` and `${name}` stand for groups.",
+        |context, value, arguments| {
+            let replacement = arguments.text(context, 1)?;
+            let regex = arguments.regex(context, 0)?;
+            Ok(like(&value, regex.replace_all(&text(&value)?, &*replacement).into_owned()))
+        },
+    )
+    .aliases(&["re_replace"])
+    .parameters(&[
+        Parameter::required("pattern", Kind::Regex, "The expression."),
+        Parameter::required("value", Kind::Text, "What to put there."),
+    ])
+    .examples(&[Example(
+        r#"root = this.re_replace_all("(a)(b)", "${2}-$1")"#,
+        r#""xabx""#,
+        r#""xb-ax""#,
+    )]),
+];
+
+fn groups(regex: &Regex, found: &Captures<'_>) -> Value {
+    let object: Object = regex
+        .capture_names()
+        .enumerate()
+        .map(|(index, name)| {
+            let key = name.map_or_else(|| index.to_string(), str::to_owned);
+            (key, Value::from(found.get(index).map_or("", |group| group.as_str())))
+        })
+        .collect();
+    Value::object(object)
+}

@@ -27,6 +27,53 @@ impl Value {
         String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
+    /// JSON over several lines (`indent` for each level) or in one, as Go writes it; `escape` also escapes `<`, `>`,
+    /// `&` and the line separators of JavaScript.
+    pub(crate) fn to_formatted_json(&self, indent: Option<&str>, escape: bool) -> String {
+        let compact = self.to_json();
+        let mut out = String::with_capacity(compact.len() * 2);
+        let (mut level, mut quoted, mut escaped) = (0_usize, false, false);
+        let mut previous = ' ';
+        for c in compact.chars() {
+            let line = |out: &mut String, level: usize| {
+                if let Some(indent) = indent {
+                    out.push('\n');
+                    out.extend(std::iter::repeat_n(indent, level));
+                }
+            };
+            if quoted {
+                if escape && matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') {
+                    out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                } else {
+                    out.push(c);
+                }
+                quoted = escaped || c != '"';
+                escaped = !escaped && c == '\\';
+                previous = c;
+                continue;
+            }
+            let closes = matches!(c, ']' | '}');
+            if closes {
+                level = level.saturating_sub(1);
+            }
+            // Nothing stands between the brackets of an empty array or object.
+            let opened = matches!(previous, '[' | '{');
+            if opened != closes && (opened || closes) {
+                line(&mut out, level);
+            }
+            out.push(c);
+            match c {
+                '"' => quoted = true,
+                '[' | '{' => level += 1,
+                ',' => line(&mut out, level),
+                ':' if indent.is_some() => out.push(' '),
+                _ => {}
+            }
+            previous = c;
+        }
+        out
+    }
+
     /// The value as a message payload: strings and bytes raw, everything else as JSON.
     pub fn to_payload(&self) -> Bytes {
         match self {

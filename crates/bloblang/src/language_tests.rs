@@ -1,14 +1,14 @@
 //! The language as it is seen from outside: mapping, message, result.
 
-mod common;
-
-use bloblang::{Environment, Mapping, MetadataEdit, Template, Value};
-use common::{Batch, message, payload};
+use crate::testing::{Batch, message, payload};
+use crate::{Environment, Mapping, MetadataEdit, Template, Value};
 
 fn run(mapping: &str, input: &str) -> String {
     let batch = Batch(vec![message(input)]);
     match Mapping::parse(&Environment::pure(), mapping) {
-        Err(faults) => format!("parse: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        Err(faults) => {
+            format!("parse: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        }
         Ok(mapping) => match mapping.apply(&batch, 0) {
             Ok(outcome) => payload(&outcome),
             Err(error) => format!("run: {error}"),
@@ -21,7 +21,8 @@ fn check(cases: &[(&str, &str, &str)]) {
         .iter()
         .filter_map(|(mapping, input, expected)| {
             let found = run(mapping, input);
-            (found != *expected).then(|| format!("{mapping}\n   on {input}\n  got {found}\n want {expected}\n"))
+            (found != *expected)
+                .then(|| format!("{mapping}\n   on {input}\n  got {found}\n want {expected}\n"))
         })
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -43,7 +44,7 @@ fn assignments() {
         (r#"root."a.b"."c d" = 1"#, "{}", r#"{"a.b":{"c d":1}}"#),
         ("root = \"text\"", "{}", "text"),
         ("root.a = 1\nroot.b = root.a + 1", "{}", r#"{"a":1,"b":2}"#),
-        ("root = this\nroot.list.1 = 9\nroot.list.- = 10", r#"{"list":[1,2]}"#, r#"{"list":[1,9,10]}"#),
+        ("root = this\nroot.list.1 = 9\nroot.list.\"-\" = 10", r#"{"list":[1,2]}"#, r#"{"list":[1,9,10]}"#),
         (
             "root = this\nroot.a.b = 9",
             r#"{"a":1}"#,
@@ -56,7 +57,11 @@ fn assignments() {
 
 #[test]
 fn a_written_copy_leaves_the_message_alone() {
-    check(&[("root = this\nroot.a.b = 2\nroot.old = this.a.b", r#"{"a":{"b":1}}"#, r#"{"a":{"b":2},"old":1}"#)]);
+    check(&[(
+        "root = this\nroot.a.b = 2\nroot.old = this.a.b",
+        r#"{"a":{"b":1}}"#,
+        r#"{"a":{"b":2},"old":1}"#,
+    )]);
 }
 
 #[test]
@@ -92,7 +97,11 @@ fn operators() {
             r#"{"a":5}"#,
             "run: failed assignment (line 1): expected bool value, got number from field `this.a` (5)",
         ),
-        ("root = this.a || true", "{}", "run: failed assignment (line 1): expected bool value, got null from field `this.a`"),
+        (
+            "root = this.a || true",
+            "{}",
+            "run: failed assignment (line 1): expected bool value, got null from field `this.a`",
+        ),
         ("root = 5 / this.a", r#"{"a":0}"#, "run: failed assignment (line 1): attempted to divide by zero"),
         ("root = 5 / 0", "{}", "parse: line 1 char 8: attempted to divide by zero"),
     ]);
@@ -103,12 +112,20 @@ fn literals() {
     check(&[
         (r#"root = [1, "a", null, true, 1.50,]"#, "{}", r#"[1,"a",null,true,1.5]"#),
         ("root = [deleted(), 1, if false { 2 }]", "{}", "[1]"),
-        ("root = {\"b\": 1, \"a\": deleted(),\n  # comment\n  this.k: 2,\n}", r#"{"k":"z"}"#, r#"{"b":1,"z":2}"#),
+        (
+            "root = {\"b\": 1, \"a\": deleted(),\n  # comment\n  this.k: 2,\n}",
+            r#"{"k":"z"}"#,
+            r#"{"b":1,"z":2}"#,
+        ),
         ("root = \"\"\"a\"b\n\\n\"\"\"", "{}", "a\"b\n\\n"),
         (r#"root = "tab\tquote\"""#, "{}", "tab\tquote\""),
         (r#"root = ["<a> & \u00e4"]"#, "{}", r#"["<a> & ä"]"#),
         ("root = [100000000000000000000000, 0.0000001, 1.0]", "{}", "[1e+23,1e-07,1]"),
-        ("root = {\"a\": 1, 5: 2}", "{}", "parse: line 1 char 17: an object key must be text (quote the key)"),
+        (
+            "root = {\"a\": 1, 5: 2}",
+            "{}",
+            "parse: line 1 char 17: an object key must be text (quote the key)",
+        ),
     ]);
 }
 
@@ -117,7 +134,11 @@ fn paths() {
     check(&[
         ("root = this.a.0.b", r#"{"a":[{"b":5}]}"#, "5"),
         ("root = a.b", r#"{"a":{"b":5}}"#, "5"),
-        (r#"root = this."a.b"."#, "{}", "parse: line 1 char 19: expected a field or a method after `.`, found the end of the text"),
+        (
+            r#"root = this."a.b"."#,
+            "{}",
+            "parse: line 1 char 19: expected a field or a method after `.`, found the end of the text",
+        ),
         (r#"root = this."a.b".c"#, r#"{"a.b":{"c":1}}"#, "1"),
         ("root = this.missing.deeper", "{}", "null"),
         ("root = this.a.(b + c)", r#"{"a":{"b":1,"c":2}}"#, "3"),
@@ -138,22 +159,42 @@ fn paths() {
             "not json",
             "run: failed assignment (line 1): unable to reference message as structured (with 'this.a'): parse as json: expected ident at line 1 column 2",
         ),
-        ("root = this", "", "run: failed assignment (line 1): unable to reference message as structured (with 'this'): message is empty"),
+        (
+            "root = this",
+            "",
+            "run: failed assignment (line 1): unable to reference message as structured (with 'this'): message is empty",
+        ),
     ]);
 }
 
 #[test]
 fn branches() {
     check(&[
-        ("root = if this.a > 1 { \"big\" } else if this.a == 1 { \"one\" } else { \"small\" }", r#"{"a":1}"#, "one"),
-        ("if this.a > 1 {\n  root.x = 1\n} else {\n  root.x = 2\n  root.y = 3\n}", r#"{"a":1}"#, r#"{"x":2,"y":3}"#),
+        (
+            "root = if this.a > 1 { \"big\" } else if this.a == 1 { \"one\" } else { \"small\" }",
+            r#"{"a":1}"#,
+            "one",
+        ),
+        (
+            "if this.a > 1 {\n  root.x = 1\n} else {\n  root.x = 2\n  root.y = 3\n}",
+            r#"{"a":1}"#,
+            r#"{"x":2,"y":3}"#,
+        ),
         ("root = this\nif this.ok { root.b = 1 }", r#"{"ok":null}"#, r#"{"ok":null}"#),
-        ("root = match this.a {\n  1 => \"one\",\n  this > 5 => \"many\"\n  _ => \"some\"\n}", r#"{"a":9}"#, "many"),
+        (
+            "root = match this.a {\n  1 => \"one\",\n  this > 5 => \"many\"\n  _ => \"some\"\n}",
+            r#"{"a":9}"#,
+            "many",
+        ),
         ("root = match { this.a == 1 => \"one\", _ => \"other\" }", r#"{"a":1}"#, "one"),
         ("root = match this.a {\n  5 => 1\n  -5 => 2\n}", r#"{"a":-5}"#, "2"),
         ("root.a = match this.a { \"x\" => 1 }\nroot.b = 2", r#"{"a":"y"}"#, r#"{"b":2}"#),
         ("match this.a { \"x\" => deleted(), _ => this }", r#"{"a":"x"}"#, "deleted"),
-        ("root = if this.a { 1 }", r#"{"a":"x"}"#, "run: failed assignment (line 1): field `this.a` resolved to a non-boolean value"),
+        (
+            "root = if this.a { 1 }",
+            r#"{"a":"x"}"#,
+            "run: failed assignment (line 1): field `this.a` resolved to a non-boolean value",
+        ),
         ("match = this.match", r#"{"match":1}"#, r#"{"match":1}"#),
         ("root.if = this.if.map", r#"{"if":{"map":1}}"#, r#"{"if":1}"#),
     ]);
@@ -224,7 +265,10 @@ fn mutation_reads_what_it_wrote() {
 #[test]
 fn faults_have_places_and_proposals() {
     for (mapping, expected) in [
-        ("root = this.a.upercase()", vec!["1:15+8 unrecognised method `upercase` (did you mean `uppercase`?)"]),
+        (
+            "root = this.a.upercase()",
+            vec!["1:15+8 unrecognised method `upercase` (did you mean `uppercase`?)"],
+        ),
         ("root = dleted()", vec!["1:8+6 unrecognised function `dleted` (did you mean `deleted`?)"]),
         (
             "let count = 1\nroot = $cuont",
@@ -232,39 +276,61 @@ fn faults_have_places_and_proposals() {
         ),
         (
             "map shout { root = this }\nroot = this.apply(\"shuot\")",
-            vec!["2:19+7 method `apply`, argument `mapping`: map shuot was not found (did you mean `shout`?)"],
+            vec![
+                "2:19+7 method `apply`, argument `mapping`: map shuot was not found (did you mean `shout`?)",
+            ],
         ),
-        ("root.a = \nroot.b = (1\nroot.c = ]\nroot.d = 1", vec![
-            "1:10+1 expected a value after `=`, found the end of the line",
-            "3:1+4 expected `)` to close the bracket, found `root`",
-            "3:10+1 expected a query, found `]`",
-        ]),
+        (
+            "root.a = \nroot.b = (1\nroot.c = ]\nroot.d = 1",
+            vec![
+                "1:10+1 expected a value after `=`, found the end of the line",
+                "3:1+4 expected `)` to close the bracket, found `root`",
+                "3:10+1 expected a query, found `]`",
+            ],
+        ),
         ("root=1", vec!["1:5+1 `=` needs a space on both sides"]),
         ("root == 1\nroot = 2", vec!["1:6+2 expected `=`, found `==` (write a single `=` to assign)"]),
         ("root = this.foo-bar-baz.(", vec!["1:26+1 expected a query, found the end of the text"]),
-        ("if this.a {\n  root.b = ?\n}\nroot.c = 'x'", vec![
-            "2:12+1 unexpected character `?`",
-            "4:10+1 text must stand between double quotes",
-        ]),
-        ("root = this.a.replace_all(\"a\")", vec![
-            "1:15+11 method `replace_all` needs the argument `new` (write `replace_all(old, new)`)",
-        ]),
-        ("root = this.a.replace_all(old: \"a\", nwe: \"b\")", vec![
-            "1:15+11 method `replace_all` needs the argument `new` (write `replace_all(old, new)`)",
-            "1:37+3 method `replace_all` has no parameter `nwe` (did you mean `new`?)",
-        ]),
-        ("root = this.a.uppercase(1)", vec![
-            "1:25+1 method `uppercase` takes at most 0 arguments, got 1 (write `uppercase()`)",
-        ]),
-        ("root = this.a.encode(\"bsae64\")", vec![
-            "1:22+8 method `encode`, argument `scheme`: unrecognised value `bsae64`, expected one of base64, base64url, base64rawurl, hex (did you mean `base64`?)",
-        ]),
-        ("import \"x.blobl\"\nroot = 1", vec![
-            "1:1+6 importing mappings from files is not supported yet (copy the maps into this mapping)",
-        ]),
-        ("root = env(\"HOME\")", vec!["1:8+3 function `env` is not allowed here: it reads environment variables"]),
+        (
+            "if this.a {\n  root.b = ?\n}\nroot.c = 'x'",
+            vec!["2:12+1 unexpected character `?`", "4:10+1 text must stand between double quotes"],
+        ),
+        (
+            "root = this.a.replace_all(\"a\")",
+            vec!["1:15+11 method `replace_all` needs the argument `new` (write `replace_all(old, new)`)"],
+        ),
+        (
+            "root = this.a.replace_all(old: \"a\", nwe: \"b\")",
+            vec![
+                "1:15+11 method `replace_all` needs the argument `new` (write `replace_all(old, new)`)",
+                "1:37+3 method `replace_all` has no parameter `nwe` (did you mean `new`?)",
+            ],
+        ),
+        (
+            "root = this.a.uppercase(1)",
+            vec!["1:25+1 method `uppercase` takes at most 0 arguments, got 1 (write `uppercase()`)"],
+        ),
+        (
+            "root = this.a.encode(\"bsae64\")",
+            vec![
+                "1:22+8 method `encode`, argument `scheme`: unrecognised value `bsae64`, expected one of base64, base64url, base64rawurl, hex (did you mean `base64`?)",
+            ],
+        ),
+        (
+            "import \"x.blobl\"\nroot = 1",
+            vec![
+                "1:1+6 importing mappings from files is not supported yet (copy the maps into this mapping)",
+            ],
+        ),
+        (
+            "root = env(\"HOME\")",
+            vec!["1:8+3 function `env` is not allowed here: it reads environment variables"],
+        ),
         ("map a { root = 1 }\nmap a { root = 2 }", vec!["2:5+1 map `a` is defined twice"]),
-        ("root = this.map_each(x -> x.map_each(x -> x))", vec!["1:38+1 context `x` would shadow an outer one"]),
+        (
+            "root = this.map_each(x -> x.map_each(x -> x))",
+            vec!["1:38+1 context `x` would shadow an outer one"],
+        ),
         ("root = 1 2", vec!["1:10+1 expected the end of the line, found number 2"]),
     ] {
         let faults = Mapping::parse(&Environment::pure(), mapping).expect_err(mapping);

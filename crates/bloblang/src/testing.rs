@@ -1,16 +1,16 @@
-//! Messages to run mappings on.
+//! Messages to run mappings on, for tests.
 
-use bloblang::{BatchView, MessageView, Outcome, Root, Value};
+use crate::{BatchView, MessageView, Outcome, Root, Value};
 
 /// A message with its payload parsed beforehand.
-pub struct Message {
+pub(crate) struct Message {
     content: Vec<u8>,
     structured: Result<Value, String>,
-    pub metadata: Vec<(String, Value)>,
-    pub error: Option<String>,
+    pub(crate) metadata: Vec<(String, Value)>,
+    pub(crate) error: Option<String>,
 }
 
-pub fn message(content: &str) -> Message {
+pub(crate) fn message(content: &str) -> Message {
     Message {
         content: content.as_bytes().to_vec(),
         structured: Value::parse_json(content.as_bytes()),
@@ -43,7 +43,7 @@ impl MessageView for Message {
     }
 }
 
-pub struct Batch(pub Vec<Message>);
+pub(crate) struct Batch(pub(crate) Vec<Message>);
 
 impl BatchView for Batch {
     fn len(&self) -> usize {
@@ -56,7 +56,7 @@ impl BatchView for Batch {
 }
 
 /// The outcome in one line: the new payload, `unchanged` or `deleted`.
-pub fn payload(outcome: &Outcome) -> String {
+pub(crate) fn payload(outcome: &Outcome) -> String {
     match &outcome.root {
         Root::Unchanged => "unchanged".to_owned(),
         Root::Deleted => "deleted".to_owned(),

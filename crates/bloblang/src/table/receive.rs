@@ -1,0 +1,62 @@
+//! What methods ask of their receivers.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::run::{Evaluated, Failure};
+use crate::{Array, Object, Value};
+
+/// Text, or bytes that are text.
+pub(super) fn text(value: &Value) -> Evaluated<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Ok(Cow::Borrowed(text)),
+        Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes)),
+        Value::Timestamp(_) => Ok(Cow::Owned(value.to_text())),
+        other => Err(Failure::expected("string", other)),
+    }
+}
+
+/// The bytes of text or bytes.
+pub(super) fn bytes(value: &Value) -> Evaluated<Cow<'_, [u8]>> {
+    match value {
+        Value::String(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Value::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+        Value::Timestamp(_) => Ok(Cow::Owned(value.to_text_bytes())),
+        other => Err(Failure::expected("string", other)),
+    }
+}
+
+/// A result of the same kind as the receiver: bytes for bytes, text for text.
+pub(super) fn like(receiver: &Value, text: String) -> Value {
+    match receiver {
+        Value::Bytes(_) => Value::Bytes(text.into()),
+        _ => Value::from(text),
+    }
+}
+
+pub(super) fn number(value: &Value) -> Evaluated<f64> {
+    match value {
+        Value::Int(number) => Ok(*number as f64),
+        Value::Float(number) => Ok(*number),
+        other => Err(Failure::expected("number", other)),
+    }
+}
+
+pub(super) fn array(value: Value) -> Evaluated<Arc<Array>> {
+    match value {
+        Value::Array(items) => Ok(items),
+        other => Err(Failure::expected("array", &other)),
+    }
+}
+
+pub(super) fn object(value: Value) -> Evaluated<Arc<Object>> {
+    match value {
+        Value::Object(object) => Ok(object),
+        other => Err(Failure::expected("object", &other)),
+    }
+}
+
+/// A number as a whole number when it is one that fits.
+pub(super) fn whole(number: f64) -> Value {
+    if (-9.2e18..9.2e18).contains(&number) { Value::Int(number as i64) } else { Value::Float(number) }
+}
