@@ -74,11 +74,15 @@ pub(crate) const fn each(name: &'static str, fields: &'static [Field]) -> Field 
 pub(crate) const LEFT_OPEN: &str = "not supported yet; the API is refused so that it is not left open";
 const MISROUTED: &str = "not supported yet; the API is refused so that requests do not go to the wrong place";
 
+/// After so many faults unknown keys are not told any more: proposals cost time, and nobody reads on.
+const MAX_TOLD: usize = 100;
+
 /// Compares an object with its table and tells what is unknown, refused or without effect.
 pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str, faults: &mut Vec<Fault>) {
     for (name, value) in object {
         let Some(field) = fields.iter().find(|field| field.name == name) else {
-            faults.extend(unknown(fields, name, pointer));
+            let fault = unknown(fields, name, pointer, faults);
+            faults.extend(fault);
             continue;
         };
         let flag = |sibling: &str| object.get(sibling).is_some_and(in_use);
@@ -132,14 +136,14 @@ fn check_item(fields: &[Field], item: &Value, pointer: String, faults: &mut Vec<
     }
 }
 
-fn unknown(fields: &[Field], name: &str, pointer: &str) -> Option<Fault> {
+fn unknown(fields: &[Field], name: &str, pointer: &str, faults: &[Fault]) -> Option<Fault> {
     let at = pointer_join(pointer, name);
     // Other readers of these formats take keys in any case, so a guard may hide behind such a spelling.
     if let Some(field) = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)) {
         let fault = Fault::error(at, format!("unknown key `{name}`; keys are case-sensitive"));
         return Some(fault.hint(format!("write `{}`", field.name)).on_key());
     }
-    if name.starts_with("x-") {
+    if name.starts_with("x-") || faults.len() >= MAX_TOLD {
         return None;
     }
     let fault = Fault::warning(at, format!("unknown key `{name}`; it is kept and has no effect")).on_key();

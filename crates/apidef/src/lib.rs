@@ -12,6 +12,7 @@ mod reference;
 mod rights;
 mod section;
 mod session;
+mod validate;
 
 pub use api::{
     Api, ApiLimits, Auth, Backend, Rate, Scheme, Streams, Target, TokenSources, Upstream, UpstreamTls,

@@ -140,6 +140,57 @@ fn every_fault_has_its_pointer_and_place() {
             "\"custom_middleware\": {\"pre\": [{\"name\": \"f\", \"path\": \"p.js\"}]},",
             &[("error", "/custom_middleware/pre", 2, 23, guard, "")],
         ),
+        (
+            "\"upstream_auth\": {\"enabled\": true, \"basic_auth\": {\"enabled\": true}, \"oauth\": {\"enabled\": true}},",
+            &[
+                ("error", "/upstream_auth", 2, 1, "multiple upstream authentication modes not allowed", ""),
+                (
+                    "error",
+                    "/upstream_auth/oauth/allowed_authorize_types",
+                    2,
+                    69,
+                    "authorization type is required",
+                    "",
+                ),
+                ("warning", "/upstream_auth", 2, 1, "credentials towards the upstream are not supported", ""),
+            ],
+        ),
+        (
+            "\"upstream_auth\": {\"enabled\": true, \"oauth\": {\"enabled\": true, \"allowed_authorize_types\": [\"password\"],\n\"password\": {\"method\": \"x\"}}},",
+            &[
+                (
+                    "error",
+                    "/upstream_auth/oauth/password/method",
+                    3,
+                    24,
+                    "valid values are: client_secret_basic",
+                    "",
+                ),
+                ("warning", "/upstream_auth", 2, 1, "credentials towards the upstream are not supported", ""),
+            ],
+        ),
+        (
+            "\"graphql\": {\"enabled\": false, \"engine\": {\"data_sources\": [{\"name\": \"a B\"},\n{\"name\": \"AB\"}]}},",
+            &[(
+                "error",
+                "/graphql/engine/data_sources/1",
+                3,
+                1,
+                "duplicate data source names are not allowed",
+                "",
+            )],
+        ),
+        (
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\"extended_paths\": {\"hard_timeouts\": [{\"timeout\": -1}]}}}},",
+            &[(
+                "error",
+                "/version_data/versions/v/extended_paths/hard_timeouts/0",
+                2,
+                97,
+                "invalid timeout value",
+                "",
+            )],
+        ),
         ("\"CORS\": {\"enable\": true},", &[("warning", "/CORS", 2, 1, "CORS is not supported yet", "")]),
         ("\"listen_port\": 9000,", &[("error", "/listen_port", 2, 1, "wrong place", "")]),
         (

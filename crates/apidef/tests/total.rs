@@ -33,11 +33,14 @@ fn every_token_replaced_by_every_piece() {
     for seed in SEEDS {
         let tokens = tokens(seed);
         for (start, end) in tokens {
-            for piece in PIECES {
+            for (index, piece) in PIECES.iter().enumerate() {
                 let text = format!("{}{piece}{}", &seed[..start], &seed[end..]);
-                for result in
-                    [Definition::parse(&text), Definition::parse_classic(&text), Definition::parse_oas(&text)]
-                {
+                // Now and then as the format that it is not.
+                let mut results = vec![Definition::parse(&text)];
+                if index % 8 == 3 {
+                    results.extend([Definition::parse_classic(&text), Definition::parse_oas(&text)]);
+                }
+                for result in results {
                     match result {
                         Ok(definition) => {
                             read += 1;

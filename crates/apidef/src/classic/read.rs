@@ -4,6 +4,7 @@ use super::table;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::place;
 use crate::section::Section;
+use crate::validate;
 use crate::{Api, ApiLimits, Auth, Backend, Rate, Target, TokenSources, Upstream, UpstreamTls};
 use document::Fault;
 use serde_json::Value;
@@ -19,6 +20,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let timeout = version(&root, faults);
     providers(&root, faults);
     protocol(&root, faults);
+    validate_rest(&root, &proxy, faults);
 
     let listen_path = match proxy.text("listen_path", faults) {
         "" => {
@@ -50,7 +52,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         name: root.text("name", faults).into(),
         internal: root.flag("internal", faults),
         active: root.flag("active", faults),
-        domain: domain(&root, "domain", faults).filter(|_| !domain_off),
+        domain: if domain_off { None } else { domain(&root, "domain", faults) },
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
         auth: auth(&root, faults),
@@ -205,6 +207,15 @@ fn version(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Duration> {
     let mut timeout = None;
     for name in entries.keys() {
         let version = versions.section(name, faults);
+        let extended = version.section("extended_paths", faults);
+        for (index, entry) in
+            extended.get("hard_timeouts").and_then(Value::as_array).into_iter().flatten().enumerate()
+        {
+            if entry.get("timeout").and_then(Value::as_f64).is_some_and(|seconds| seconds < 0.0) {
+                let at = document::pointer_join(&extended.at("hard_timeouts"), &index.to_string());
+                faults.push(Fault::error(at, "invalid timeout value"));
+            }
+        }
         let text = version.text("global_enforce_timeout", faults);
         if text.starts_with('-') {
             // Contract 2.8.
@@ -229,28 +240,24 @@ fn providers(root: &Section<'_>, faults: &mut Vec<Fault>) {
             }
         }
     }
-    // Contract 2.8: a bad address is worth telling even though the list itself is refused.
-    for key in ["allowed_ips", "blacklisted_ips"] {
-        if root.get("ip_access_control_disabled").is_some_and(in_use) {
-            continue;
-        }
-        for (index, text) in root.texts(key, faults).iter().enumerate() {
-            if !is_network(text) {
-                let at = document::pointer_join(&root.at(key), &index.to_string());
-                faults.push(Fault::error(at, format!("invalid IP/CIDR \"{text}\"")));
-            }
-        }
-    }
 }
 
-fn is_network(text: &str) -> bool {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
+/// What contract 2.8 checks beyond what the model takes.
+fn validate_rest(root: &Section<'_>, proxy: &Section<'_>, faults: &mut Vec<Fault>) {
+    if !root.get("ip_access_control_disabled").is_some_and(in_use) {
+        validate::addresses(root, "allowed_ips", faults);
+        validate::addresses(root, "blacklisted_ips", faults);
+    }
+    if proxy.get("enable_load_balancing").is_some_and(in_use) {
+        validate::targets(proxy, "target_list", in_use, faults);
+    }
+    let names = validate::UpstreamAuthNames {
+        basic: "basic_auth",
+        types: "allowed_authorize_types",
+        client_credentials: "client_credentials",
     };
-    let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
+    validate::upstream_auth(&root.section("upstream_auth", faults), &names, faults);
+    validate::data_sources(&root.section("graphql", faults), faults);
 }
 
 fn protocol(root: &Section<'_>, faults: &mut Vec<Fault>) {

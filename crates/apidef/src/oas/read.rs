@@ -2,9 +2,10 @@
 
 use super::{EXTENSION, STREAMING, auth, table};
 use crate::classic::{domain, identity, rate, target};
-use crate::fields::check;
+use crate::fields::{check, in_use};
 use crate::place;
 use crate::section::Section;
+use crate::validate;
 use crate::{Api, ApiLimits, Backend, Streams, Upstream, UpstreamTls};
 use document::Fault;
 use serde_json::Value;
@@ -52,6 +53,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         Some(streams) => Some(Backend::Streams(streams)),
         None => proxied(&upstream, faults).map(Backend::Upstream),
     };
+    validate_rest(&server, &upstream, faults);
     let traffic_logs = global.section("trafficLogs", faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
@@ -78,6 +80,26 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         tags,
         dont_set_quota_on_create: global.flag("skipQuotaReset", faults),
     })
+}
+
+/// What contract 2.8 checks beyond what the model takes.
+fn validate_rest(server: &Section<'_>, upstream: &Section<'_>, faults: &mut Vec<Fault>) {
+    let access = server.section("ipAccessControl", faults);
+    if access.get("enabled").is_some_and(in_use) {
+        validate::addresses(&access, "allow", faults);
+        validate::addresses(&access, "block", faults);
+    }
+    let balancing = upstream.section("loadBalancing", faults);
+    if balancing.get("enabled").is_some_and(in_use) {
+        let weighs = |target: &Value| target.get("weight").is_some_and(in_use);
+        validate::targets(&balancing, "targets", weighs, faults);
+    }
+    let names = validate::UpstreamAuthNames {
+        basic: "basicAuth",
+        types: "allowedAuthorizeTypes",
+        client_credentials: "clientCredentials",
+    };
+    validate::upstream_auth(&upstream.section("authentication", faults), &names, faults);
 }
 
 fn openapi(root: &Section<'_>, faults: &mut Vec<Fault>) {
@@ -130,8 +152,7 @@ fn listen_path(server: &Section<'_>, listen: &Section<'_>, faults: &mut Vec<Faul
 
 fn custom_domain(server: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<str>> {
     let custom = server.section("customDomain", faults);
-    let name = domain(&custom, "name", faults);
-    name.filter(|_| custom.flag("enabled", faults))
+    if custom.flag("enabled", faults) { domain(&custom, "name", faults) } else { None }
 }
 
 fn global_rate(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<crate::Rate> {

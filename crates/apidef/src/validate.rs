@@ -1,0 +1,92 @@
+//! Checks of what a definition says in both formats (contract 2.8), with the contract's words. They also look at
+//! sections that are refused or not acted on yet: whoever mends the one should hear of the other.
+
+use crate::fields::in_use;
+use crate::section::Section;
+use document::{Fault, pointer_join};
+use serde_json::Value;
+
+/// Every entry of an IP list is an address or a network.
+pub(crate) fn addresses(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) {
+    for (index, text) in holder.texts(key, faults).iter().enumerate() {
+        if !is_network(text) {
+            let at = pointer_join(&holder.at(key), &index.to_string());
+            faults.push(Fault::error(at, format!("invalid IP/CIDR \"{text}\"")));
+        }
+    }
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
+}
+
+/// Load balancing that is on needs a target. `weighs` tells whether an entry takes part.
+pub(crate) fn targets(holder: &Section<'_>, key: &str, weighs: fn(&Value) -> bool, faults: &mut Vec<Fault>) {
+    let targets = holder.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if !targets.iter().any(weighs) {
+        let message = "all load balancing targets have weight 0, at least one target must have weight > 0";
+        faults.push(Fault::error(holder.at(key), message));
+    }
+}
+
+/// Names that differ between the formats.
+pub(crate) struct UpstreamAuthNames {
+    pub(crate) basic: &'static str,
+    pub(crate) types: &'static str,
+    pub(crate) client_credentials: &'static str,
+}
+
+/// Credentials towards an upstream are of one kind.
+pub(crate) fn upstream_auth(auth: &Section<'_>, names: &UpstreamAuthNames, faults: &mut Vec<Fault>) {
+    let on = |section: &Section<'_>| section.get("enabled").is_some_and(in_use);
+    let oauth = auth.section("oauth", faults);
+    if !on(auth) || !on(&oauth) {
+        return;
+    }
+    if on(&auth.section(names.basic, faults)) {
+        faults.push(Fault::error(auth.pointer.clone(), "multiple upstream authentication modes not allowed"));
+    }
+    let types = oauth.texts(names.types, faults);
+    let (message, section) = match &*types {
+        [] => (Some("upstream OAuth authorization type is required"), ""),
+        [one] => match &**one {
+            "clientCredentials" => (None, names.client_credentials),
+            "password" => (None, "password"),
+            _ => (Some("invalid OAuth authorization type"), ""),
+        },
+        _ => (Some("multiple upstream OAuth authorization type not allowed"), ""),
+    };
+    if let Some(message) = message {
+        faults.push(Fault::error(oauth.at(names.types), message));
+        return;
+    }
+    let credentials = oauth.section(section, faults);
+    let method = credentials.text("method", faults);
+    if !matches!(method, "" | "client_secret_basic" | "client_secret_post") {
+        faults.push(Fault::error(
+            credentials.at("method"),
+            "invalid upstream OAuth client authentication method, valid values are: client_secret_basic, client_secret_post",
+        ));
+    }
+}
+
+/// GraphQL data sources have names of their own, whatever their case and spaces.
+pub(crate) fn data_sources(graphql: &Section<'_>, faults: &mut Vec<Fault>) {
+    let engine = graphql.section("engine", faults);
+    let sources = engine.get("data_sources").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut seen = std::collections::HashSet::new();
+    for (index, source) in sources.iter().enumerate() {
+        let name = source.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name: String = name.to_lowercase().split_whitespace().collect();
+        if !seen.insert(name) {
+            let at = pointer_join(&engine.at("data_sources"), &index.to_string());
+            faults.push(Fault::error(at, "duplicate data source names are not allowed"));
+        }
+    }
+}
