@@ -85,6 +85,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
 fn syntax_fault(text: &str, start: usize, error: &serde_json::Error) -> Fault {
     let told = error.to_string();
     let message = told.rfind(" at line ").map_or(told.as_str(), |end| &told[..end]);
+    let message = match message {
+        "EOF while parsing a list" => "the text ends inside an array",
+        "EOF while parsing an object" => "the text ends inside an object",
+        "EOF while parsing a string" => "the text ends inside a string",
+        "EOF while parsing a value" => "the text ends where a value is missing",
+        other => other,
+    };
     let offset = if error.is_eof() {
         text.trim_end().len()
     } else {

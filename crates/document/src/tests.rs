@@ -103,7 +103,8 @@ fn text_that_is_not_well_formed() {
         text + &format!("a{0}: &a{0} [*a{n},*a{n},*a{n},*a{n},*a{n},*a{n},*a{n},*a{n},*a{n}]\n", n + 1)
     });
     let cases: &[(&str, Format, (u32, u32), &str)] = &[
-        ("", Format::Json, (1, 1), "EOF"),
+        ("", Format::Json, (1, 1), "ends where a value is missing"),
+        ("{\"a\": [1\n", Format::Json, (1, 9), "ends inside an array"),
         ("{\"a\": 1,\n}", Format::Json, (2, 1), "trailing comma"),
         ("{\"a\": \"\u{fc}\", b}", Format::Json, (1, 12), "key must be a string"),
         ("[1, 1e999]", Format::Json, (1, 9), "out of range"),
