@@ -195,3 +195,85 @@ pub struct Transaction {
     /// Their promise.
     pub ack: Ack,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::number;
+    use crate::testing::Random;
+
+    /// An ack whose outcomes are collected.
+    fn watched() -> (Ack, Arc<Mutex<Vec<Outcome>>>) {
+        let seen: Arc<Mutex<Vec<Outcome>>> = Arc::default();
+        let ack = Ack::new({
+            let seen = seen.clone();
+            move |outcome| seen.lock().push(outcome)
+        });
+        (ack, seen)
+    }
+
+    #[test]
+    fn dropped_is_nacked_and_done_is_done_once() {
+        let (ack, seen) = watched();
+        drop(ack);
+        assert_eq!(seen.lock()[0].as_ref().map_err(NackReason::kind), Err(NackKind::Dropped));
+        let (ack, seen) = watched();
+        ack.done(Ok(()));
+        assert_eq!(seen.lock().len(), 1);
+        assert!(seen.lock()[0].is_ok());
+        let (ack, seen) = watched();
+        assert!(ack.share(0).is_empty());
+        assert!(seen.lock()[0].is_ok(), "filtered away is delivered");
+    }
+
+    #[test]
+    fn shares_resolve_once_after_the_last_and_fail_when_any_does() {
+        for seed in 0..500 {
+            let mut random = Random::new(seed);
+            let (ack, seen) = watched();
+            let mut open = vec![ack];
+            let mut any_failed = false;
+            while !open.is_empty() {
+                assert!(seen.lock().is_empty(), "seed {seed}: resolved before its last part");
+                let ack = open.swap_remove(random.below(open.len()));
+                match random.below(6) {
+                    0 | 1 if open.len() < 20 => open.extend(ack.share(1 + random.below(3))),
+                    2 => {
+                        any_failed = true;
+                        drop(ack);
+                    }
+                    3 => {
+                        any_failed = true;
+                        ack.done(Err(NackReason::failed("no")));
+                    }
+                    _ => ack.done(Ok(())),
+                }
+            }
+            let seen = seen.lock();
+            assert_eq!(seen.len(), 1, "seed {seed}");
+            assert_eq!(seen[0].is_err(), any_failed, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn partial_failures_add_up() {
+        let mut batch: Vec<Message> = (0..5).map(|index| Message::new(index.to_string())).collect();
+        number(&mut batch);
+        let failed =
+            |reason: &NackReason| batch.iter().filter(|message| reason.concerns(message.place())).count();
+        let (ack, seen) = watched();
+        let mut parts = ack.share(3).into_iter();
+        parts.next().unwrap().done(Err(NackReason::failed("first").only([&batch[1]])));
+        parts.next().unwrap().done(Ok(()));
+        parts.next().unwrap().done(Err(NackReason::failed("second").only([&batch[3]])));
+        let reason = seen.lock().remove(0).unwrap_err();
+        assert_eq!((reason.text(), failed(&reason)), ("first", 2));
+
+        // A message that is no longer of this batch, or a failure of all, fails all.
+        let stranger = Message::new("");
+        for whole in [NackReason::failed("x").only([&batch[0], &stranger]), NackReason::failed("x")] {
+            assert_eq!(failed(&whole), 5);
+            assert_eq!(failed(&NackReason::failed("y").only([&batch[0]]).merge(whole)), 5);
+        }
+    }
+}

@@ -38,6 +38,8 @@ mod run;
 mod settings;
 mod sink;
 mod source;
+#[cfg(test)]
+mod testing;
 mod topics;
 pub mod units;
 
