@@ -258,6 +258,8 @@ fn mutation_reads_what_it_wrote() {
     let mapping = Mapping::parse(&Environment::pure(), "root.a = 5\nroot.b = this.a + 1").unwrap();
     assert_eq!(payload(&mapping.mutate(&batch, 0).unwrap()), r#"{"a":5,"b":6}"#);
     assert_eq!(payload(&mapping.apply(&batch, 0).unwrap()), r#"{"a":5,"b":2}"#);
+    let untouched = Mapping::parse(&Environment::pure(), "meta a = this.a").unwrap();
+    assert_eq!(payload(&untouched.mutate(&batch, 0).unwrap()), "unchanged");
     let base = Value::parse_json(br#"{"z":0}"#).unwrap();
     assert_eq!(payload(&mapping.overlay(&batch, 0, base).unwrap()), r#"{"a":5,"b":2,"z":0}"#);
 }

@@ -41,8 +41,14 @@ impl Mapping {
         let document = batch.message(index).structured().ok().cloned();
         let this = if document.is_some() { This::Document } else { This::Message };
         let mut context = Context::new(&self.program, Some(batch), index, this);
-        context.frame.root = document.unwrap_or(Value::Nothing);
-        self.run(context)
+        context.frame.root = document.clone().unwrap_or(Value::Nothing);
+        let mut outcome = self.run(context)?;
+        if let (Root::Value(root), Some(document)) = (&outcome.root, &document)
+            && is_same(root, document)
+        {
+            outcome.root = Root::Unchanged;
+        }
+        Ok(outcome)
     }
 
     /// Runs the mapping on message `index` with `base` as the root that it starts from (a branch's result map).
@@ -82,5 +88,14 @@ impl Mapping {
             value => Root::Value(value),
         };
         Ok(Outcome { root, metadata: context.edits })
+    }
+}
+
+/// Whether a document was not written: what is written is copied first, so it is another object then.
+fn is_same(root: &Value, document: &Value) -> bool {
+    match (root, document) {
+        (Value::Object(root), Value::Object(document)) => Arc::ptr_eq(root, document),
+        (Value::Array(root), Value::Array(document)) => Arc::ptr_eq(root, document),
+        (root, document) => root.type_name() == document.type_name() && root == document,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::run::{Context, Node, Program, This, with_stack};
-use crate::syntax::place::{Fault, Span, line_column};
+use crate::syntax::place::{Fault, Places, Span};
 use crate::value::render_text;
 use crate::{BatchView, Environment, MapError, ParseError, compile, syntax};
 
@@ -20,7 +20,7 @@ pub struct Template {
 #[derive(Debug)]
 enum Part {
     Text(Box<str>),
-    Query { line: u32, column: u32, query: Node },
+    Query { line: u32, column: u32, query: Box<Node> },
 }
 
 /// A part of the text before its queries are parsed.
@@ -41,6 +41,7 @@ impl Template {
         let mut faults = Vec::new();
         let mut parts = Vec::new();
         let mut program = Program::default();
+        let mut places = Places::new(text);
         for piece in split(text).map_err(|fault| vec![fault])? {
             let span = match piece {
                 Piece::Text(text) => {
@@ -52,12 +53,12 @@ impl Template {
             let parsed = syntax::parser::parse_query(text, span).map_err(|fault| vec![fault]);
             let compiled = parsed.and_then(|expr| {
                 let start = expr.span.start;
-                compile::compile_query(env, text, &expr, &mut program.slots).map(|query| (start, query))
+                compile::compile_query(env, &expr, &mut program.slots).map(|query| (start, query))
             });
             match compiled {
                 Ok((start, query)) => {
-                    let (line, column) = line_column(text, start as usize);
-                    parts.push(Part::Query { line, column, query });
+                    let (line, column) = places.of(start);
+                    parts.push(Part::Query { line, column, query: Box::new(query) });
                 }
                 Err(more) => faults.extend(more),
             }

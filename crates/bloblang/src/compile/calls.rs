@@ -58,7 +58,7 @@ impl Compiler<'_> {
         let mut items: Vec<Argument> = Vec::with_capacity(spec.parameters.len());
         let parameters = spec.parameters;
         if written.iter().any(|argument| argument.name.is_some()) {
-            self.named(spec, what, written);
+            self.named(spec, what, name.span, written);
             for parameter in parameters {
                 let value = written.iter().find(|argument| names(argument, parameter));
                 items.push(self.argument(
@@ -95,7 +95,12 @@ impl Compiler<'_> {
     }
 
     /// Checks the names of named arguments.
-    fn named(&mut self, spec: &Spec, what: &str, written: &[tree::Argument]) {
+    fn named(&mut self, spec: &Spec, what: &str, call: Span, written: &[tree::Argument]) {
+        if written.len() > spec.parameters.len() * 2 {
+            let message = format!("{what} `{}` takes at most {} arguments", spec.name, spec.parameters.len());
+            self.fault(Fault::new(call, message).hint(usage(spec)));
+            return;
+        }
         for (at, argument) in written.iter().enumerate() {
             let Some(name) = &argument.name else { continue };
             if !spec.parameters.iter().any(|parameter| *parameter.name == *name.text) {

@@ -9,13 +9,18 @@ use std::collections::HashMap;
 
 use crate::Environment;
 use crate::run::{Context, Evaluated, Node, Program, Step, StepKind, This};
-use crate::syntax::place::{Fault, Span, line_column, nearest};
+use crate::syntax::place::{Fault, Places, Span, nearest};
 use crate::syntax::tree::{self, Expr, Statement, StatementKind, Target};
 
 /// Compiles a parsed mapping; all faults are found in one pass.
 pub(crate) fn compile(env: &Environment, text: &str, tree: &tree::Program) -> (Program, Vec<Fault>) {
-    let mut compiler =
-        Compiler { env, text, faults: Vec::new(), map_names: HashMap::new(), scope: Scope::default() };
+    let mut compiler = Compiler {
+        env,
+        places: Places::new(text),
+        faults: Vec::new(),
+        map_names: HashMap::new(),
+        scope: Scope::default(),
+    };
     for (index, (name, _)) in tree.maps.iter().enumerate() {
         if compiler.map_names.insert(name.text.clone(), index).is_some() {
             compiler.fault(Fault::new(name.span, format!("map `{}` is defined twice", name.text)));
@@ -36,14 +41,10 @@ pub(crate) fn compile(env: &Environment, text: &str, tree: &tree::Program) -> (P
 }
 
 /// Compiles one query that stands alone. Its captured contexts get slots after the `slots` that are taken.
-pub(crate) fn compile_query(
-    env: &Environment,
-    text: &str,
-    query: &Expr,
-    slots: &mut usize,
-) -> Result<Node, Vec<Fault>> {
+pub(crate) fn compile_query(env: &Environment, query: &Expr, slots: &mut usize) -> Result<Node, Vec<Fault>> {
     let scope = Scope { slots: *slots, ..Scope::default() };
-    let mut compiler = Compiler { env, text, faults: Vec::new(), map_names: HashMap::new(), scope };
+    let mut compiler =
+        Compiler { env, places: Places::new(""), faults: Vec::new(), map_names: HashMap::new(), scope };
     let node = compiler.query(query);
     *slots = compiler.scope.slots;
     if compiler.faults.is_empty() { Ok(node) } else { Err(compiler.faults) }
@@ -51,7 +52,7 @@ pub(crate) fn compile_query(
 
 struct Compiler<'t> {
     env: &'t Environment,
-    text: &'t str,
+    places: Places<'t>,
     faults: Vec<Fault>,
     map_names: HashMap<Box<str>, usize>,
     scope: Scope,
@@ -86,7 +87,7 @@ impl Compiler<'_> {
     }
 
     fn statement(&mut self, statement: &Statement) -> Step {
-        let (line, column) = line_column(self.text, statement.span.start as usize);
+        let (line, column) = self.places.of(statement.span.start);
         let kind = match &statement.kind {
             StatementKind::Assign { target, value } => self.assignment(statement.span, target, value),
             StatementKind::If { branches, otherwise } => StepKind::If {
@@ -140,6 +141,9 @@ impl Compiler<'_> {
 
     /// A fault about an unknown name, with the nearest known one.
     fn unknown<'k>(&mut self, span: Span, message: String, name: &str, known: impl Iterator<Item = &'k str>) {
+        if self.faults.len() >= crate::syntax::MAX_FAULTS {
+            return;
+        }
         let fault = Fault::new(span, message);
         let fault = match nearest(name, known) {
             Some(known) => fault.hint(format!("did you mean `{known}`?")),

@@ -99,7 +99,8 @@ impl Compiler<'_> {
         if let Some(slot) = self.scope.variables.get(&name.text) {
             return Node::Slot { slot: *slot, name: name.text.clone() };
         }
-        let known: Vec<String> = self.scope.variables.keys().map(ToString::to_string).collect();
+        // As many as could be meant; a text may define very many.
+        let known: Vec<String> = self.scope.variables.keys().take(500).map(ToString::to_string).collect();
         let message = format!("variable `{}` is not defined before this point", name.text);
         self.unknown(name.span, message, &name.text, known.iter().map(String::as_str));
         Node::Literal(Value::Null)
@@ -131,7 +132,7 @@ impl Compiler<'_> {
         match pattern.map(|pattern| self.query(pattern)) {
             None => Case::Any,
             Some(Node::Literal(value)) => Case::Equal(value),
-            Some(query) => Case::Test(query),
+            Some(query) => Case::Test(Box::new(query)),
         }
     }
 

@@ -73,13 +73,7 @@ impl Arguments {
         convert: impl FnOnce(&Value) -> Option<T>,
     ) -> Evaluated<T> {
         let value = self.value(context, index)?;
-        convert(&value).ok_or_else(|| {
-            let failure = Failure::expected(expected, &value);
-            match self.items.get(index) {
-                Some(Argument::Dynamic(node)) => failure.from_node(node),
-                _ => failure,
-            }
-        })
+        convert(&value).ok_or_else(|| self.blame(index, Failure::expected(expected, &value)))
     }
 
     pub(crate) fn text(&self, context: &mut Context<'_>, index: usize) -> Evaluated<Arc<str>> {
@@ -134,7 +128,15 @@ impl Arguments {
     pub(crate) fn test(&self, context: &mut Context<'_>, index: usize, value: Value) -> Evaluated<bool> {
         match self.query(context, index, value)? {
             Value::Bool(value) => Ok(value),
-            other => Err(Failure::expected("bool", &other)),
+            other => Err(self.blame(index, Failure::expected("bool", &other))),
+        }
+    }
+
+    /// The failure, blamed on what an argument gave.
+    pub(crate) fn blame(&self, index: usize, failure: Failure) -> Failure {
+        match self.items.get(index) {
+            Some(Argument::Dynamic(node) | Argument::Query(node)) => failure.blame(node),
+            _ => failure,
         }
     }
 }

@@ -35,7 +35,7 @@ impl Node {
                 let result = match spec.run {
                     Run::Method(run) => {
                         let value = of.evaluate(context)?;
-                        run(context, value, arguments).map_err(|failure| failure.from_node(of))
+                        run(context, value, arguments).map_err(|failure| failure.blame(of))
                     }
                     Run::Lazy(run) => run(context, of, arguments),
                     Run::Function(_) => Err(Failure::new("a function was used as a method")),
@@ -50,7 +50,7 @@ impl Node {
             Node::Index { of, index } => {
                 let value = of.evaluate(context)?;
                 let index = index.evaluate(context)?;
-                slice::element(&value, &index).map_err(|failure| failure.from_node(of))
+                slice::element(&value, &index).map_err(|failure| failure.blame(of))
             }
             Node::Slice { of, low, high, step } => {
                 let value = of.evaluate(context)?;
@@ -58,19 +58,19 @@ impl Node {
                     None => Ok(None),
                     Some(bound) => match bound.evaluate(context)? {
                         Value::Int(number) => Ok(Some(number)),
-                        other => Err(Failure::expected("integer", &other).from_node(bound)),
+                        other => Err(Failure::expected("integer", &other).blame(bound)),
                     },
                 };
                 let (low, high, step) = (bound(low)?, bound(high)?, bound(step)?);
-                slice::slice(&value, low, high, step).map_err(|failure| failure.from_node(of))
+                slice::slice(&value, low, high, step).map_err(|failure| failure.blame(of))
             }
             Node::Not(of) => {
                 let value = of.evaluate(context)?;
-                arithmetic::not(&value).map_err(|failure| failure.from_node(of))
+                arithmetic::not(&value).map_err(|failure| failure.blame(of))
             }
             Node::Negate(of) => {
                 let value = of.evaluate(context)?;
-                arithmetic::negate(&value).map_err(|failure| failure.from_node(of))
+                arithmetic::negate(&value).map_err(|failure| failure.blame(of))
             }
             Node::Binary { operator, left, right } => binary(*operator, left, right, context),
             Node::Lambda { slot, body } => lambda(*slot, body, context),
@@ -148,7 +148,7 @@ fn object(fields: &[(Node, Node)], context: &mut Context<'_>) -> Evaluated {
     for (key, value) in fields {
         let name = match key.evaluate(context)? {
             Value::String(name) => name,
-            other => return Err(Failure::expected("string", &other).from_node(key)),
+            other => return Err(Failure::expected("string", &other).blame(key)),
         };
         match value.evaluate(context)? {
             Value::Delete | Value::Nothing => {}
@@ -168,11 +168,11 @@ fn binary(operator: Operator, left: &Node, right: &Node, context: &mut Context<'
     };
     if let Operator::And | Operator::Or = operator {
         let decisive = operator == Operator::Or;
-        if arithmetic::truth(&first).map_err(|failure| failure.from_node(left))? == decisive {
+        if arithmetic::truth(&first).map_err(|failure| failure.blame(left))? == decisive {
             return Ok(Value::Bool(decisive));
         }
         let second = right.evaluate(context)?;
-        return arithmetic::truth(&second).map(Value::Bool).map_err(|failure| failure.from_node(right));
+        return arithmetic::truth(&second).map(Value::Bool).map_err(|failure| failure.blame(right));
     }
     let second = right.evaluate(context)?;
     arithmetic::operate(operator, &first, &second, (left, right))

@@ -43,7 +43,7 @@ impl Failure {
     }
 
     /// The same failure, saying that the offending value came from `node` (unless its origin is known already).
-    pub(crate) fn from_node(mut self, node: &Node) -> Failure {
+    pub(crate) fn blame(mut self, node: &Node) -> Failure {
         if let Reason::Type { from: from @ None, .. } = &mut *self.0 {
             *from = Some(node.describe());
         }

@@ -77,7 +77,7 @@ pub(crate) enum Node {
 pub(crate) enum Case {
     Any,
     Equal(Value),
-    Test(Node),
+    Test(Box<Node>),
 }
 
 impl Node {

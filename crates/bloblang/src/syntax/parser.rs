@@ -164,7 +164,7 @@ impl Parser {
                 })
             }
             // Neither a query nor anything that begins like a statement: the query's fault is the one to tell.
-            Err(fault) if keyword.is_none() && !self.statement_below() => {
+            Err(fault) if keyword.is_none() && !self.statement_below(start) => {
                 self.faults.push(fault);
                 Some(Program::default())
             }
@@ -176,9 +176,9 @@ impl Parser {
     }
 
     /// Whether any later line begins like a statement.
-    fn statement_below(&mut self) -> bool {
+    fn statement_below(&mut self, start: usize) -> bool {
         let back = self.at;
-        let found = self.recover(true, back);
+        let found = self.recover(true, start);
         self.at = back;
         found
     }

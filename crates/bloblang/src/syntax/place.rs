@@ -53,6 +53,38 @@ pub(crate) fn line_column(text: &str, offset: usize) -> (u32, u32) {
     (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }
 
+/// Lines and columns of many offsets in ascending order, in one walk over the text.
+#[derive(Debug)]
+pub(crate) struct Places<'t> {
+    text: &'t str,
+    offset: usize,
+    line: u32,
+    column: u32,
+}
+
+impl<'t> Places<'t> {
+    pub(crate) fn new(text: &'t str) -> Places<'t> {
+        Places { text, offset: 0, line: 1, column: 1 }
+    }
+
+    /// Line and column of an offset; one before the last one starts the walk again.
+    pub(crate) fn of(&mut self, offset: u32) -> (u32, u32) {
+        let offset = floor(self.text, offset as usize);
+        if offset < self.offset {
+            *self = Places::new(self.text);
+        }
+        for c in self.text[self.offset..offset].chars() {
+            if c == '\n' {
+                self.line += 1;
+                self.column = 0;
+            }
+            self.column += 1;
+        }
+        self.offset = offset;
+        (self.line, self.column)
+    }
+}
+
 fn floor(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
@@ -115,5 +147,10 @@ mod tests {
     fn columns_count_characters() {
         assert_eq!(line_column("ab\nüöx", 3 + 4), (2, 3));
         assert_eq!(line_column("", 10), (1, 1));
+        let text = "ab\nüöx\n\nd";
+        let mut places = Places::new(text);
+        for offset in [0, 2, 3, 5, 7, 9, 10, 3, 100] {
+            assert_eq!(places.of(offset), line_column(text, offset as usize), "{offset}");
+        }
     }
 }

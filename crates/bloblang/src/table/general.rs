@@ -155,12 +155,12 @@ fn from_all(context: &mut Context<'_>, of: &Node, _: &Arguments) -> Evaluated {
 }
 
 fn get(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
-    Ok(path::read(&value, &*arguments.path(context, 0)?))
+    Ok(path::read(&value, &arguments.path(context, 0)?))
 }
 
 fn set(context: &mut Context<'_>, mut value: Value, arguments: &Arguments) -> Evaluated {
     let new = arguments.value(context, 1)?;
-    path::write(&mut value, &*arguments.path(context, 0)?, new)?;
+    path::write(&mut value, &arguments.path(context, 0)?, new)?;
     Ok(value)
 }
 
@@ -169,5 +169,5 @@ fn map(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalua
 }
 
 fn exists(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
-    Ok(Value::Bool(path::find(&value, &*arguments.path(context, 0)?).is_some()))
+    Ok(Value::Bool(path::find(&value, &arguments.path(context, 0)?).is_some()))
 }

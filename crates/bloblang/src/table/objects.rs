@@ -176,7 +176,7 @@ fn map_each_key(context: &mut Context<'_>, value: Value, arguments: &Arguments) 
             Value::String(name) => mapped.insert(name, value.clone()),
             Value::Delete => {}
             Value::Nothing => mapped.insert(Arc::clone(key), value.clone()),
-            other => return Err(Failure::expected("string", &other)),
+            other => return Err(arguments.blame(0, Failure::expected("string", &other))),
         }
     }
     Ok(Value::object(mapped))

@@ -195,7 +195,7 @@ fn in_zone(time: Zoned, context: &mut Context<'_>, arguments: &Arguments, index:
     if !arguments.is_given(index) {
         return Ok(time);
     }
-    let zone = time::zone(&*arguments.text(context, index)?).map_err(Failure::new)?;
+    let zone = time::zone(&arguments.text(context, index)?).map_err(Failure::new)?;
     Ok(time.with_time_zone(zone))
 }
 

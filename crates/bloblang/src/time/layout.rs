@@ -63,7 +63,7 @@ pub(super) enum Part<'l> {
 }
 
 /// What each piece of a layout stands for; longer ones first where they begin alike.
-const PARTS: [(&str, Part<'static>); 30] = [
+const PARTS: [(&str, Part<'static>); 28] = [
     ("January", Part::LongMonth),
     ("Jan", Part::Month),
     ("Monday", Part::LongDay),
@@ -92,8 +92,6 @@ const PARTS: [(&str, Part<'static>); 30] = [
     ("-07:00", Part::Offset { z: false, colon: true, minutes: true }),
     ("-0700", Part::Offset { z: false, colon: false, minutes: true }),
     ("-07", Part::Offset { z: false, colon: false, minutes: false }),
-    ("__2", Part::DayOfYear),
-    ("_2006", Part::LongYear),
 ];
 
 /// Splits a layout into its parts.

@@ -175,7 +175,7 @@ fn word(rest: &mut &str, names: &[&str], length: usize) -> Option<usize> {
     let matches = |name: &&str| {
         rest.get(..cut(name)).is_some_and(|start| start.eq_ignore_ascii_case(&name[..cut(name)]))
     };
-    let index = names.iter().position(|name| matches(name))?;
+    let index = names.iter().position(matches)?;
     *rest = &rest[cut(names[index])..];
     Some(index)
 }
