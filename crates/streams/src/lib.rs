@@ -40,6 +40,8 @@ mod sink;
 mod source;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod topics;
 pub mod units;
 
