@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 mod admin;
 mod client;
 pub mod definition;
+mod endless;
 mod gate;
 mod sse;
+pub mod streaming;
 pub mod tools;
 mod upstream;
 mod websocket;
 
 pub use admin::Admin;
 pub use client::{Reply, curl, raw, raw_socket};
+pub use endless::{End, Endless, Event};
 pub use gate::{Gate, Setup};
 pub use sse::Sse;
 pub use upstream::{Scripted, Upstream};
