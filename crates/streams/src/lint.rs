@@ -476,3 +476,7 @@ fn type_name(value: &Json) -> &'static str {
         Json::Object(_) => "an object",
     }
 }
+
+#[cfg(test)]
+#[path = "lint_tests.rs"]
+mod tests;
