@@ -27,13 +27,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 mod handle;
-pub mod rules;
+pub(super) mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use handle::{FlushWatch, GuardHandle};
+pub(super) use handle::GuardHandle;
 use handle::{Mode, Shared};
-pub use rules::{Breach, HEAD_LIMIT};
+pub(super) use rules::{Breach, HEAD_LIMIT};
 use rules::{Follower, Stop};
 
 /// What stands for a refused head on its way through hyper.
@@ -50,7 +50,7 @@ const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// The breach that made reading a request body fail, if it was one: looked for in the error and its causes.
-pub fn breach_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Breach> {
+pub(crate) fn breach_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Breach> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(breach) = error.downcast_ref::<Breach>() {
@@ -216,9 +216,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             Stop::RefusedHead(breach) => self.refuse_head(breach),
             Stop::RefusedBody(breach) => {
                 self.held.bytes.truncate(self.held.ready);
-                self.ended = Some(Ended::InBody(io::ErrorKind::InvalidData, breach));
+                self.break_body(io::ErrorKind::InvalidData, breach);
             }
         }
+    }
+
+    fn break_body(&mut self, kind: io::ErrorKind, breach: Breach) {
+        self.shared.broken(self.follower.heads());
+        self.ended = Some(Ended::InBody(kind, breach));
     }
 
     fn refuse_head(&mut self, breach: Breach) {
@@ -236,7 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
         }
         let Some(breach) = self.follower.end(self.held.waiting().len()) else { return true };
         if self.follower.in_body() {
-            self.ended = Some(Ended::InBody(io::ErrorKind::UnexpectedEof, breach));
+            self.break_body(io::ErrorKind::UnexpectedEof, breach);
         } else {
             self.refuse_head(breach);
         }

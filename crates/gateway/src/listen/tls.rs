@@ -49,7 +49,8 @@ pub struct CertificateFiles {
 /// Which certificates a listener offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateSet {
-    /// Chosen by the names inside the certificates; the first also serves clients that ask for none of them.
+    /// Chosen by the names inside the certificates. The first also serves clients that ask for no known name; without
+    /// any default, the first of `domains` does.
     pub defaults: Vec<CertificateFiles>,
     /// Chosen by this name, whatever the certificate says: `api.example.com`, or `*.example.com` for one more label.
     pub domains: Vec<(String, CertificateFiles)>,
@@ -140,12 +141,14 @@ fn versions(
 #[derive(Debug)]
 pub struct Certificates(ArcSwap<Chosen>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Chosen {
     defaults: Vec<Arc<CertifiedKey>>,
     /// By lower-case name; wildcards by what follows their `*`, with its dot.
     exact: HashMap<String, Arc<CertifiedKey>>,
     wildcard: HashMap<String, Arc<CertifiedKey>>,
+    /// For clients that name no host, or one that is not known.
+    fallback: Option<Arc<CertifiedKey>>,
 }
 
 impl Certificates {
@@ -175,19 +178,21 @@ impl ResolvesServerCert for Certificates {
 
 impl Chosen {
     fn load(set: &CertificateSet) -> Result<Self, TlsError> {
-        let mut chosen = Self { defaults: Vec::new(), exact: HashMap::new(), wildcard: HashMap::new() };
+        let mut chosen = Self::default();
         for files in &set.defaults {
             chosen.defaults.push(certified_key(files)?);
         }
+        chosen.fallback = chosen.defaults.first().cloned();
         for (domain, files) in &set.domains {
             let key = certified_key(files)?;
             let domain = domain.to_ascii_lowercase();
+            chosen.fallback.get_or_insert_with(|| Arc::clone(&key));
             match domain.strip_prefix('*') {
                 Some(rest) => chosen.wildcard.insert(rest.to_owned(), key),
                 None => chosen.exact.insert(domain, key),
             };
         }
-        if chosen.defaults.is_empty() && chosen.exact.is_empty() && chosen.wildcard.is_empty() {
+        if chosen.fallback.is_none() {
             return Err(TlsError(
                 "tls is on but no certificate is configured; set `ssl_certificates`".into(),
             ));
@@ -206,7 +211,7 @@ impl Chosen {
                 return Some(Arc::clone(key));
             }
         }
-        self.defaults.first().cloned()
+        self.fallback.clone()
     }
 }
 

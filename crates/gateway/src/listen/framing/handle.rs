@@ -30,17 +30,20 @@ impl GuardHandle {
 
     /// Tells the status of an answer. To be called once for every HTTP/1 request, in order, before its answer is
     /// given to hyper: it decides whose protocol the bytes behind an `Upgrade` or a `CONNECT` are.
-    pub fn answered(&self, status: StatusCode) {
+    ///
+    /// True when the answer should say `Connection: close`, since the body of this very request broke the rules and
+    /// nothing can follow it.
+    pub fn answered(&self, status: StatusCode) -> bool {
         let shared = &self.0;
         // Requests of one connection are answered one after the other, so nobody else counts meanwhile.
         let answers = shared.answers.load(Ordering::Relaxed) + 1;
         shared.answers.store(answers, Ordering::Relaxed);
-        if shared.mode() != Mode::Undecided || shared.asked_at.load(Ordering::Relaxed) != answers {
-            return;
+        if shared.mode() == Mode::Undecided && shared.asked_at.load(Ordering::Relaxed) == answers {
+            let accepted = status == StatusCode::SWITCHING_PROTOCOLS
+                || (shared.connect.load(Ordering::Relaxed) && status.is_success());
+            shared.decide(if accepted { Mode::PassThrough } else { Mode::Follow });
         }
-        let accepted = status == StatusCode::SWITCHING_PROTOCOLS
-            || (shared.connect.load(Ordering::Relaxed) && status.is_success());
-        shared.decide(if accepted { Mode::PassThrough } else { Mode::Follow });
+        shared.broken_at.load(Ordering::Relaxed) == answers
     }
 
     /// Switches the guard off for the rest of the connection, whatever it was about to do.
@@ -73,6 +76,8 @@ pub(super) struct Shared {
     asked_at: AtomicU64,
     connect: AtomicBool,
     decided: AtomicWaker,
+    /// The request (counted from 1) whose body broke the rules; 0 for none.
+    broken_at: AtomicU64,
     refusal: OnceLock<Breach>,
     pub(super) flushes: FlushWatch,
 }
@@ -103,6 +108,10 @@ impl Shared {
 
     pub(super) fn wake_when_decided(&self, waker: &Waker) {
         self.decided.register(waker);
+    }
+
+    pub(super) fn broken(&self, request: u64) {
+        self.broken_at.store(request, Ordering::Relaxed);
     }
 
     pub(super) fn refuse(&self, breach: Breach) {

@@ -310,7 +310,9 @@ where
                     }
                 };
             }
-            handle.answered(response.status());
+            if handle.answered(response.status()) {
+                response.headers_mut().insert(CONNECTION, "close".parse().unwrap());
+            }
             Ok(response)
         }
     });
@@ -379,7 +381,14 @@ async fn a_broken_body_reaches_the_service_as_an_error() {
     let head = "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let answer = exchange(&[head.as_bytes(), b"5\r\nhello\r\n", b"5\nhello\r\n0\r\n\r\n"]).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
     assert!(answer.contains("a chunk size is not"), "{answer}");
+    // Not the answer to the request before it, though the guard has seen further by then.
+    let sized = "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+    let answer = exchange(&[format!("{sized}{head}5\nhello").as_bytes()]).await;
+    let (one, two) = answer.split_once("/one=hello").expect("the first request is answered");
+    assert!(!one.contains("close"), "{answer}");
+    assert!(two.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
 #[tokio::test]

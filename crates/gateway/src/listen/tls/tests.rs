@@ -71,6 +71,10 @@ fn names_inside_default_certificates_count_too() {
     {
         assert_eq!(chosen.choose(Some(name)).unwrap().cert[0], certificate(expected), "{name}");
     }
+    let chosen = Chosen::load(&CertificateSet { defaults: vec![], ..set() }).unwrap();
+    for name in [None, Some("elsewhere.invalid")] {
+        assert_eq!(chosen.choose(name).unwrap().cert[0], certificate("api"), "{name:?} without defaults");
+    }
 }
 
 #[tokio::test]

@@ -16,13 +16,13 @@ use chunked::Chunked;
 use head::{Body, Head, Next};
 
 /// Longest request line, CR LF excluded, in bytes. Beyond it: 414.
-pub const REQUEST_LINE_LIMIT: usize = 8 * 1024;
+pub(crate) const REQUEST_LINE_LIMIT: usize = 8 * 1024;
 /// Most header lines of one head, or trailer lines of one body. Beyond it: 431.
-pub const LINE_LIMIT: usize = 100;
+pub(crate) const LINE_LIMIT: usize = 100;
 /// Longest chunk extension in bytes, from the `;` to the CR. Beyond it: 400.
-pub const CHUNK_EXTENSION_LIMIT: usize = 256;
+pub(crate) const CHUNK_EXTENSION_LIMIT: usize = 256;
 /// Default of the limit on the bytes of one head, request line and line ends included. Beyond it: 431.
-pub const HEAD_LIMIT: usize = 64 * 1024;
+pub(crate) const HEAD_LIMIT: usize = 64 * 1024;
 
 /// What a client opens an HTTP/2 connection with when it knows that the server speaks it (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -63,7 +63,7 @@ impl std::error::Error for Breach {}
 
 /// What [`Follower::follow`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// How many of the given bytes are in order and may be handed on. Bytes behind them must be given again, at the
     /// start of the next call, together with what came in meanwhile.
     pub release: usize,
@@ -73,7 +73,7 @@ pub struct Verdict {
 
 /// Why [`Follower::follow`] stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// It saw every byte; those that it did not release are the start of a head.
     Hungry,
     /// A head asks for another protocol (`Upgrade`, or `CONNECT` when `connect`). What the bytes behind it are
@@ -92,7 +92,7 @@ pub enum Stop {
 
 /// Walks along one connection's request bytes.
 #[derive(Debug)]
-pub struct Follower {
+pub(crate) struct Follower {
     state: State,
     head_limit: usize,
     heads: u64,
@@ -107,23 +107,23 @@ enum State {
 
 impl Follower {
     /// Starts at the beginning of a connection. `head_limit` bounds the bytes of one head ([`HEAD_LIMIT`]).
-    pub fn new(head_limit: usize) -> Self {
+    pub(crate) fn new(head_limit: usize) -> Self {
         Self { state: State::Head(Head::default()), head_limit, heads: 0 }
     }
 
     /// How many heads were released so far.
-    pub fn heads(&self) -> u64 {
+    pub(crate) fn heads(&self) -> u64 {
         self.heads
     }
 
     /// Whether the bytes released so far end inside a body.
-    pub fn in_body(&self) -> bool {
+    pub(crate) fn in_body(&self) -> bool {
         !matches!(self.state, State::Head(_))
     }
 
     /// Walks over `bytes`: those that the call before did not release, and behind them what came in since.
     /// After a refusal, or when the connection is no longer HTTP/1, it must not be called again.
-    pub fn follow(&mut self, bytes: &[u8]) -> Verdict {
+    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Verdict {
         let mut release = 0;
         let verdict = |release, stop| Verdict { release, stop };
         while release < bytes.len() {
@@ -176,7 +176,7 @@ impl Follower {
     }
 
     /// What to answer when the client ends its side here, with `held` bytes not released: nothing between messages.
-    pub fn end(&self, held: usize) -> Option<Breach> {
+    pub(crate) fn end(&self, held: usize) -> Option<Breach> {
         if self.in_body() {
             return Some(Breach::bad("the connection ended before the request body was complete"));
         }
