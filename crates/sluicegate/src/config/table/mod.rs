@@ -152,6 +152,7 @@ const fn idle(path: &'static str, kind: Kind, doc: &'static str) -> Key {
 #[derive(Debug)]
 pub(crate) struct Chapter {
     /// Its heading.
+    #[cfg_attr(not(test), expect(dead_code, reason = "told by the reference page, which a test writes"))]
     pub(crate) title: &'static str,
     /// Its rows.
     pub(crate) keys: &'static [Key],
