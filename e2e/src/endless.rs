@@ -89,6 +89,11 @@ impl Endless {
         self.head.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Waits until some of the body has arrived, and takes nothing of it.
+    pub async fn readable(&self) {
+        soon("something to read", self.socket.get_ref().readable()).await.unwrap();
+    }
+
     /// Fills `text` with what comes next.
     async fn more(&mut self) -> Result<(), End> {
         if self.left == 0 {
