@@ -89,7 +89,11 @@ pub(crate) fn tls(component: &Node<'_>) -> Result<Option<Tls>, Fault> {
                 let password = filled(pair, "password")?;
                 Some(Identity { certificate, key, password })
             }
-            _ => return Err(pair.fault("a client certificate needs `cert` and `key`, or `cert_file` and `key_file`")),
+            _ => {
+                return Err(
+                    pair.fault("a client certificate needs `cert` and `key`, or `cert_file` and `key_file`")
+                );
+            }
         },
     };
     Ok(Some(Tls {

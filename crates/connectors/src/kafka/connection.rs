@@ -232,4 +232,3 @@ pub(super) async fn reached(mut link: watch::Receiver<Link>) -> Result<(), Strin
         Link::Down(reason) => format!("no kafka broker answers: {reason}"),
     })
 }
-

@@ -117,6 +117,8 @@ type Owned = HashMap<Arc<str>, BTreeMap<i32, Arc<Partition>>>;
 struct Assignment {
     owned: Mutex<Owned>,
     highs: Mutex<HashMap<String, HashMap<i32, i64>>>,
+    /// A commit whose answer has not come. One at a time: while a broker is away they would pile up.
+    committing: AtomicBool,
     shared: Arc<Shared>,
     drain: Duration,
     stored: bool,
@@ -178,7 +180,9 @@ impl ConsumerContext for Context<Assignment> {
             Rebalance::Assign(list) => {
                 tracing::debug!(stream = %self.monitor.stream, partitions = list.count(), "kafka partitions assigned");
             }
-            Rebalance::Error(fault) => tracing::warn!(stream = %self.monitor.stream, %fault, "kafka rebalance failed"),
+            Rebalance::Error(fault) => {
+                tracing::warn!(stream = %self.monitor.stream, %fault, "kafka rebalance failed")
+            }
         }
     }
 
@@ -190,6 +194,7 @@ impl ConsumerContext for Context<Assignment> {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        self.side.committing.store(false, Ordering::Release);
         if let Err(fault) = result {
             // Tried again with the next commit.
             tracing::warn!(stream = %self.monitor.stream, %fault, "kafka offsets were not committed");
@@ -259,6 +264,7 @@ impl Poller {
         let side = Assignment {
             owned: Mutex::default(),
             highs: Mutex::default(),
+            committing: AtomicBool::new(false),
             shared: shared.clone(),
             drain: plan.drain,
             stored: plan.stored,
@@ -465,9 +471,20 @@ impl Poller {
             return;
         }
         self.next_commit = now + self.plan.commit_period;
-        if let Some(offsets) = offsets(&self.context.side.all())
-            && let Err(fault) = self.consumer.commit(&offsets, CommitMode::Async)
+        if self.context.monitor.is_up()
+            && !self.context.side.committing.load(Ordering::Acquire)
+            && let Some(offsets) = offsets(&self.context.side.all())
         {
+            self.commit(&offsets);
+        }
+    }
+
+    /// Sends a commit; its answer goes to the context.
+    fn commit(&self, offsets: &TopicPartitionList) {
+        let committing = &self.context.side.committing;
+        committing.store(true, Ordering::Release);
+        if let Err(fault) = self.consumer.commit(offsets, CommitMode::Async) {
+            committing.store(false, Ordering::Release);
             tracing::warn!(stream = %self.plan.stream, %fault, "kafka offsets were not committed");
         }
     }
@@ -480,18 +497,16 @@ impl Poller {
             partition.revoke();
         }
         let deadline = Instant::now() + LAST_COMMIT;
-        while self.plan.stored
-            && self.context.monitor.is_up()
-            && let Some(offsets) = offsets(&partitions)
-            && Instant::now() < deadline
-        {
-            if self.consumer.commit(&offsets, CommitMode::Async).is_err() {
-                break;
-            }
-            // Its answer is one of the events that polling serves; records do not matter any more.
-            let answer = Instant::now() + PROBE;
-            while Instant::now() < answer && partitions.iter().any(|partition| partition.uncommitted().is_some()) {
+        let mut attempts = if self.plan.stored && self.context.monitor.is_up() { 3 } else { 0 };
+        while attempts > 0 && Instant::now() < deadline {
+            // The answer is one of the events that polling serves; records do not matter any more.
+            if self.context.side.committing.load(Ordering::Acquire) {
                 drop(self.consumer.poll(PAUSED));
+            } else if let Some(offsets) = offsets(&partitions) {
+                self.commit(&offsets);
+                attempts -= 1;
+            } else {
+                break;
             }
         }
         // From here on, whoever polls is the client library's own way out of the group.
@@ -499,7 +514,8 @@ impl Poller {
         if self.plan.stored {
             return Positions::new();
         }
-        let position = |partition: Arc<Partition>| ((partition.topic.clone(), partition.number), partition.position());
+        let position =
+            |partition: Arc<Partition>| ((partition.topic.clone(), partition.number), partition.position());
         partitions.into_iter().map(position).collect()
     }
 }
@@ -512,7 +528,8 @@ fn admit(plan: &Plan, names: &Names, side: &Assignment, record: &BorrowedMessage
         match owned.get(topic).and_then(|numbers| numbers.get(&number)) {
             Some(partition) => partition.clone(),
             None => {
-                let name: Arc<str> = owned.get_key_value(topic).map_or_else(|| topic.into(), |(name, _)| name.clone());
+                let name: Arc<str> =
+                    owned.get_key_value(topic).map_or_else(|| topic.into(), |(name, _)| name.clone());
                 let partition = Arc::new(Partition::new(name.clone(), number, plan.limit, record.offset()));
                 owned.entry(name).or_default().insert(number, partition.clone());
                 partition

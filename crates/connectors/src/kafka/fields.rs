@@ -13,8 +13,12 @@ const ADDRESSES: Field = Field::required(
     Kind::List(&Kind::Text),
     "Brokers to start from, `host:port`. A member may hold several, with commas between them.",
 );
-const CLIENT_ID: Field =
-    Field::new("client_id", Kind::Text, Default::Text("bento"), "How the client names itself to the brokers.");
+const CLIENT_ID: Field = Field::new(
+    "client_id",
+    Kind::Text,
+    Default::Text("bento"),
+    "How the client names itself to the brokers.",
+);
 const TARGET_VERSION: Field = Field::optional("target_version", NEGOTIATED, "Known from the original.");
 
 const NO_OAUTH2: &str = "tokens cannot be fetched here yet; put one into `access_token`";
@@ -44,7 +48,12 @@ const GROUP: &[Field] = &[
         Default::Text("10s"),
         "A consumer that is silent for so long loses its partitions.",
     ),
-    Field::new("heartbeat_interval", Kind::Duration, Default::Text("3s"), "How often a consumer shows that it lives."),
+    Field::new(
+        "heartbeat_interval",
+        Kind::Duration,
+        Default::Text("3s"),
+        "How often a consumer shows that it lives.",
+    ),
     Field::new(
         "rebalance_timeout",
         Kind::Duration,
@@ -71,7 +80,12 @@ pub(super) const INPUT: &[Field] = &[
         "The group whose offsets are read and committed. May be empty with explicit partitions only: no offsets are stored then.",
     ),
     CLIENT_ID,
-    Field::new("rack_id", Kind::Text, Default::Text(""), "Read from the nearest replica, when the brokers are set up for it."),
+    Field::new(
+        "rack_id",
+        Kind::Text,
+        Default::Text(""),
+        "Read from the nearest replica, when the brokers are set up for it.",
+    ),
     Field::new(
         "start_from_oldest",
         Kind::Bool,
@@ -116,9 +130,24 @@ pub(super) const INPUT: &[Field] = &[
 ];
 
 const TOPIC_CREATION: &[Field] = &[
-    Field::new("enabled", Kind::Bool, Default::Bool(false), "Whether missing topics are created by the output."),
-    Field::new("partitions", Kind::Int, Default::Int(-1), "Their number of partitions; -1: the broker's default."),
-    Field::new("replication_factor", Kind::Int, Default::Int(-1), "Their number of replicas; -1: the broker's default."),
+    Field::new(
+        "enabled",
+        Kind::Bool,
+        Default::Bool(false),
+        "Whether missing topics are created by the output.",
+    ),
+    Field::new(
+        "partitions",
+        Kind::Int,
+        Default::Int(-1),
+        "Their number of partitions; -1: the broker's default.",
+    ),
+    Field::new(
+        "replication_factor",
+        Kind::Int,
+        Default::Int(-1),
+        "Their number of replicas; -1: the broker's default.",
+    ),
 ];
 
 const METADATA: &[Field] = &[Field::new(
@@ -129,7 +158,12 @@ const METADATA: &[Field] = &[Field::new(
 )];
 
 const BACKOFF: &[Field] = &[
-    Field::new("initial_interval", Kind::Duration, Default::Text("3s"), "The wait before the first new attempt."),
+    Field::new(
+        "initial_interval",
+        Kind::Duration,
+        Default::Text("3s"),
+        "The wait before the first new attempt.",
+    ),
     Field::new("max_interval", Kind::Duration, Default::Text("10s"), "The longest wait between attempts."),
     Field::new(
         "max_elapsed_time",
@@ -147,7 +181,11 @@ pub(super) const OUTPUT: &[Field] = &[
     Field::required("topic", Kind::Template, "The topic of each message."),
     CLIENT_ID,
     TARGET_VERSION,
-    Field::optional("rack_id", Kind::Ignored("writing always goes to a partition's leader"), "Known from the original."),
+    Field::optional(
+        "rack_id",
+        Kind::Ignored("writing always goes to a partition's leader"),
+        "Known from the original.",
+    ),
     Field::new("key", Kind::Template, Default::Text(""), "The key of each message; empty: none."),
     Field::new(
         "partitioner",
@@ -155,7 +193,12 @@ pub(super) const OUTPUT: &[Field] = &[
         Default::Text("fnv1a_hash"),
         "How a message's partition is chosen. The hashes are of the key; without a key, they choose at random. `manual` takes `partition`.",
     ),
-    Field::new("partition", Kind::Template, Default::Text(""), "The partition's number, with `partitioner: manual`."),
+    Field::new(
+        "partition",
+        Kind::Template,
+        Default::Text(""),
+        "The partition's number, with `partitioner: manual`.",
+    ),
     Field::object("custom_topic_creation", TOPIC_CREATION, "Creates topics that do not exist."),
     Field::new(
         "compression",
@@ -198,6 +241,11 @@ pub(super) const OUTPUT: &[Field] = &[
         "When some messages of a batch fail, all of it is sent again, which keeps their order.",
     ),
     BATCHING_FIELD,
-    Field::new("max_retries", Kind::Int, Default::Int(0), "Most new attempts for a batch; 0: only `backoff` limits them."),
+    Field::new(
+        "max_retries",
+        Kind::Int,
+        Default::Int(0),
+        "Most new attempts for a batch; 0: only `backoff` limits them.",
+    ),
     Field::object("backoff", BACKOFF, "The waits between attempts."),
 ];

@@ -69,7 +69,8 @@ fn set_headers<'a>(message: &mut Message, headers: impl Iterator<Item = Header<'
             message.set_meta(header.key, value);
             continue;
         }
-        let mut values = message.meta(header.key).and_then(Value::as_array).map_or_else(Vec::new, <[_]>::to_vec);
+        let mut values =
+            message.meta(header.key).and_then(Value::as_array).map_or_else(Vec::new, <[_]>::to_vec);
         values.push(value);
         message.set_meta(header.key, Value::Array(Arc::new(values.into())));
     }
@@ -84,7 +85,11 @@ fn text_or_bytes(bytes: &[u8]) -> Value {
 
 /// The headers of a record: those that every message gets, and the message's metadata except where its name begins
 /// with one of `excluded` (2.7).
-pub(super) fn headers(message: &Message, fixed: &[(String, String)], excluded: &[String]) -> Option<OwnedHeaders> {
+pub(super) fn headers(
+    message: &Message,
+    fixed: &[(String, String)],
+    excluded: &[String],
+) -> Option<OwnedHeaders> {
     let mut headers = OwnedHeaders::new_with_capacity(fixed.len() + message.meta_iter().count());
     for (key, value) in fixed {
         headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
@@ -131,7 +136,8 @@ mod tests {
         message.set_meta("blob", Value::Bytes(Bytes::from_static(b"\xff\x00")));
         let fixed = [("source".to_owned(), "gate".to_owned())];
         let headers = headers(&message, &fixed, &["kafka_".to_owned()]).expect("some");
-        let sent: Vec<_> = headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect();
+        let sent: Vec<_> =
+            headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect();
         let expected = [("source", &b"gate"[..]), ("blob", b"\xff\x00"), ("trace", b"abc")];
         assert_eq!(sent, expected.map(|(key, value)| (key.to_owned(), value.to_vec())));
         assert!(super::headers(&Message::new(""), &[], &[]).is_none());

@@ -36,7 +36,10 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         ("manual", Some(_)) | (_, None) => {}
         (_, Some(_)) => {
             return Err(node
-                .field_fault("partition", format!("`partition` has no effect with `partitioner: {partitioner}`"))
+                .field_fault(
+                    "partition",
+                    format!("`partition` has no effect with `partitioner: {partitioner}`"),
+                )
                 .hint("write `partitioner: manual`"));
         }
     }
@@ -103,10 +106,9 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
 }
 
 fn number(node: &Node<'_>, name: &str) -> Result<i32, Fault> {
-    i32::try_from(node.integer(name)?)
-        .ok()
-        .filter(|&number| number == -1 || number > 0)
-        .ok_or_else(|| node.field_fault(name, "a number from 1 up is expected, or -1 for the broker's default"))
+    i32::try_from(node.integer(name)?).ok().filter(|&number| number == -1 || number > 0).ok_or_else(|| {
+        node.field_fault(name, "a number from 1 up is expected, or -1 for the broker's default")
+    })
 }
 
 struct KafkaOutput {
@@ -174,7 +176,9 @@ impl KafkaOutput {
             Some(partition) => {
                 let text = render("partition", partition)?;
                 let number = text.trim().parse::<i32>().ok().filter(|&number| number >= 0);
-                Some(number.ok_or_else(|| format!("`partition` is `{text}` for this message, not a partition's number"))?)
+                Some(number.ok_or_else(|| {
+                    format!("`partition` is `{text}` for this message, not a partition's number")
+                })?)
             }
         };
         Ok(Address { topic, key, partition })
@@ -196,7 +200,12 @@ impl KafkaOutput {
         }
         // The client library reports on every message within its timeout; a missing answer is a failure.
         finished.await.unwrap_or_else(|_| {
-            let lost = |&index| Failure { index, text: "the producer was closed".to_owned(), retry: true, unreachable: false };
+            let lost = |&index| Failure {
+                index,
+                text: "the producer was closed".to_owned(),
+                retry: true,
+                unreachable: false,
+            };
             indices.iter().map(lost).collect()
         })
     }
@@ -252,10 +261,13 @@ impl KafkaOutput {
             return Ok(());
         }
         let wrong = |fault: &dyn std::fmt::Display| format!("topic `{topic}` could not be created: {fault}");
-        let admin = AdminClient::<DefaultClientContext>::from_config(&self.config).map_err(|fault| wrong(&fault))?;
+        let admin =
+            AdminClient::<DefaultClientContext>::from_config(&self.config).map_err(|fault| wrong(&fault))?;
         let new = NewTopic::new(topic, creation.partitions, TopicReplication::Fixed(creation.replicas));
-        let options = AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout));
-        let results = admin.create_topics([&new], &options).await.map_err(|fault: KafkaError| wrong(&fault))?;
+        let options =
+            AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout));
+        let results =
+            admin.create_topics([&new], &options).await.map_err(|fault: KafkaError| wrong(&fault))?;
         for result in results {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -275,13 +287,16 @@ impl Output for KafkaOutput {
             Some(producer) => producer,
             None => {
                 let monitor = Arc::new(Monitor::new(self.credentials.clone(), self.stream.clone()));
-                let producer = Producer::start(&self.config, monitor, self.round_robin).map_err(ConnectError)?;
+                let producer =
+                    Producer::start(&self.config, monitor, self.round_robin).map_err(ConnectError)?;
                 let producer = Arc::new(producer);
                 *self.producer.lock() = Some(producer.clone());
                 producer
             }
         };
-        self.probe(producer).await.map_err(|reason| ConnectError(format!("no kafka broker answers: {reason}")))
+        self.probe(producer)
+            .await
+            .map_err(|reason| ConnectError(format!("no kafka broker answers: {reason}")))
     }
 
     async fn write(&self, batch: &[Message]) -> Result<(), WriteError> {
@@ -298,10 +313,14 @@ impl Output for KafkaOutput {
             }
             // Trying again is the stream's part then: it shows that the connection is lost, and slows its input.
             let all = failures.len() == indices.len();
-            if all && failures.iter().all(|failure| failure.unreachable) && self.probe(producer.clone()).await.is_err() {
+            if all
+                && failures.iter().all(|failure| failure.unreachable)
+                && self.probe(producer.clone()).await.is_err()
+            {
                 return Err(WriteError::NotConnected);
             }
-            let (again, mut hopeless): (Vec<_>, Vec<_>) = failures.into_iter().partition(|failure| failure.retry);
+            let (again, mut hopeless): (Vec<_>, Vec<_>) =
+                failures.into_iter().partition(|failure| failure.retry);
             lasting.append(&mut hopeless);
             let pause = if again.is_empty() { None } else { self.retry.pause(retries, since) };
             let Some(pause) = pause else {
@@ -357,7 +376,9 @@ mod tests {
     #[test]
     fn pauses_grow_to_their_limit_and_end() {
         let now = Instant::now();
-        let pauses = |retry: &Retry| (0..4).map(|n| retry.pause(n, now).map(|pause| pause.as_secs())).collect::<Vec<_>>();
+        let pauses = |retry: &Retry| {
+            (0..4).map(|n| retry.pause(n, now).map(|pause| pause.as_secs())).collect::<Vec<_>>()
+        };
         assert_eq!(pauses(&retry(0, None)), [Some(3), Some(6), Some(10), Some(10)]);
         assert_eq!(pauses(&retry(2, None)), [Some(3), Some(6), None, None]);
         assert_eq!(pauses(&retry(0, Some(5))), [Some(3), None, None, None]);
@@ -367,7 +388,9 @@ mod tests {
     #[test]
     fn failures_are_told_message_by_message_unless_the_batch_stays_together() {
         let one = || vec![Failure::lasting(1, "too large".to_owned())];
-        assert!(matches!(verdict(3, one(), false), WriteError::Partial(list) if list == [(1, "too large".to_owned())]));
+        assert!(
+            matches!(verdict(3, one(), false), WriteError::Partial(list) if list == [(1, "too large".to_owned())])
+        );
         assert!(matches!(verdict(3, one(), true), WriteError::Failed(text) if text == "too large"));
         assert!(matches!(verdict(1, one(), false), WriteError::Failed(_)));
     }

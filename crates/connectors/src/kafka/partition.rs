@@ -187,7 +187,8 @@ mod tests {
     fn only_what_is_contiguous_is_committed() {
         let partition = partition(10);
         assert_eq!(partition.uncommitted(), Some(100), "where it began is worth a commit");
-        let sequences: Vec<_> = [100, 101, 105, 106].map(|offset| offer(&partition, offset).expect("room")).into();
+        let sequences: Vec<_> =
+            [100, 101, 105, 106].map(|offset| offer(&partition, offset).expect("room")).into();
         partition.resolve(sequences[1], sequences[2], true);
         assert_eq!(partition.position(), 100);
         partition.resolve(sequences[0], sequences[0], true);

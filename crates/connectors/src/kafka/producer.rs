@@ -154,7 +154,11 @@ pub(super) struct Producer {
 
 impl Producer {
     /// Makes the producer and its thread. Does not wait for a broker.
-    pub(super) fn start(config: &ClientConfig, monitor: Arc<Monitor>, round_robin: bool) -> Result<Producer, String> {
+    pub(super) fn start(
+        config: &ClientConfig,
+        monitor: Arc<Monitor>,
+        round_robin: bool,
+    ) -> Result<Producer, String> {
         let side = Delivery { round_robin: round_robin.then(RoundRobin::default) };
         let context = Context { monitor: monitor.clone(), side };
         let client = BaseProducer::from_config_and_context(config, context)
@@ -201,7 +205,8 @@ mod tests {
     #[test]
     fn round_robin_takes_turns_for_each_topic() {
         let partitioner = RoundRobin::default();
-        let turns = |topic: &str| (0..5).map(|_| partitioner.partition(topic, None, 3, |_| true)).collect::<Vec<_>>();
+        let turns =
+            |topic: &str| (0..5).map(|_| partitioner.partition(topic, None, 3, |_| true)).collect::<Vec<_>>();
         assert_eq!(turns("a"), [0, 1, 2, 0, 1]);
         assert_eq!(turns("b"), [0, 1, 2, 0, 1]);
         assert_eq!(turns("a"), [2, 0, 1, 2, 0]);

@@ -56,7 +56,8 @@ fn name(topic: &str) -> Result<&str, String> {
 }
 
 fn range(text: &str) -> Result<RangeInclusive<i32>, String> {
-    let wrong = || format!("`{text}` is not a partition or a range of partitions; write one such as `3` or `0-5`");
+    let wrong =
+        || format!("`{text}` is not a partition or a range of partitions; write one such as `3` or `0-5`");
     let number = |text: &str| text.trim().parse::<i32>().ok().filter(|&number| number >= 0).ok_or_else(wrong);
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (number(first)?, number(last)?),
@@ -79,15 +80,23 @@ mod tests {
     #[test]
     fn topics_and_partitions_are_told_apart() {
         assert_eq!(read(&["a", "b.c-d_e"]), Ok(Topics::Balanced(vec!["a".into(), "b.c-d_e".into()])));
-        let expected = [("a", 0), ("a", 1), ("a", 2), ("b", 7)].map(|(topic, number)| (topic.to_owned(), number));
+        let expected =
+            [("a", 0), ("a", 1), ("a", 2), ("b", 7)].map(|(topic, number)| (topic.to_owned(), number));
         assert_eq!(read(&["b:7", "a:0-2", "a:1"]), Ok(Topics::Explicit(expected.to_vec())));
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for entries in
-            [&["a", "b:0"][..], &["^a.*"], &[":1"], &["a:"], &["a:-1"], &["a:3-1"], &["a:x"], &["a:0-999999999"]]
-        {
+        for entries in [
+            &["a", "b:0"][..],
+            &["^a.*"],
+            &[":1"],
+            &["a:"],
+            &["a:-1"],
+            &["a:3-1"],
+            &["a:x"],
+            &["a:0-999999999"],
+        ] {
             assert!(read(entries).is_err(), "{entries:?}");
         }
     }

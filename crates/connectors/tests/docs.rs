@@ -1,0 +1,104 @@
+//! `docs/connectors.md` tells of every field what the field tables say.
+
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise, and may block"
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use streams::{Default, Field, Kind, Registry};
+
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Bool => "boolean".to_owned(),
+        Kind::Int => "whole number".to_owned(),
+        Kind::Float => "number".to_owned(),
+        Kind::Text => "text".to_owned(),
+        Kind::Template => "text, interpolated".to_owned(),
+        Kind::Bloblang => "Bloblang".to_owned(),
+        Kind::Duration => "duration".to_owned(),
+        Kind::Size => "size".to_owned(),
+        Kind::Choice(words) => {
+            format!("one of {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+        }
+        Kind::List(member) => format!("list of {}", self::kind(member)),
+        Kind::Map(member) => format!("map to {}", self::kind(member)),
+        Kind::Object(_) => "object".to_owned(),
+        Kind::Input => "input".to_owned(),
+        Kind::Processor => "processor".to_owned(),
+        Kind::Output => "output".to_owned(),
+        Kind::Any => "any".to_owned(),
+        Kind::Ignored(_) => "no effect".to_owned(),
+        Kind::Refused(_) => "refused".to_owned(),
+    }
+}
+
+fn default(field: &Field) -> String {
+    match field.default {
+        Default::Required => "required".to_owned(),
+        Default::Absent => String::new(),
+        Default::Bool(value) => format!("`{value}`"),
+        Default::Int(value) => format!("`{value}`"),
+        Default::Float(value) => format!("`{value}`"),
+        Default::Text(text) => format!("`\"{text}\"`"),
+        Default::Texts(texts) => format!("`{texts:?}`"),
+        Default::Pairs(pairs) => format!("`{pairs:?}`"),
+    }
+}
+
+fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
+    for field in fields {
+        let name = format!("{prefix}{}", field.name);
+        let doc = match field.kind {
+            Kind::Ignored(why) => format!("Accepted with a warning: {why}."),
+            Kind::Refused(why) => format!("Not offered: {why}."),
+            _ => field.doc.to_owned(),
+        };
+        writeln!(page, "| `{name}` | {} | {} | {doc} |", kind(&field.kind), default(field)).expect("text");
+        match &field.kind {
+            Kind::Object(fields) => rows(page, &format!("{name}."), fields),
+            Kind::List(Kind::Object(fields)) => rows(page, &format!("{name}[]."), fields),
+            _ => {}
+        }
+    }
+}
+
+fn table(summary: &str, config: &Kind) -> String {
+    let Kind::Object(fields) = config else { panic!("a connector's configuration is an object") };
+    let mut page = format!("{summary}\n\n| field | holds | default | |\n|---|---|---|---|\n");
+    rows(&mut page, "", fields);
+    page
+}
+
+/// Run with `UPDATE_DOCS=1` to write the tables anew.
+#[test]
+fn the_reference_is_what_the_tables_say() {
+    let mut registry = <Registry as std::default::Default>::default();
+    connectors::register(&mut registry);
+    let inputs = registry.inputs.values().map(|spec| ("input", spec.name, table(spec.summary, &spec.config)));
+    let outputs =
+        registry.outputs.values().map(|spec| ("output", spec.name, table(spec.summary, &spec.config)));
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/connectors.md");
+    let page = std::fs::read_to_string(&path).expect("docs/connectors.md");
+    let mut fresh = page.clone();
+    for (side, name, table) in inputs.chain(outputs) {
+        let (begin, end) = (format!("<!-- {side} {name} -->\n"), "<!-- end -->");
+        let from =
+            fresh.find(&begin).unwrap_or_else(|| panic!("docs/connectors.md has no `{}`", begin.trim()))
+                + begin.len();
+        let to = from + fresh[from..].find(end).expect("an end of the table");
+        fresh.replace_range(from..to, &table);
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &fresh).expect("docs/connectors.md can be written");
+    } else {
+        assert!(
+            page == fresh,
+            "docs/connectors.md is stale; run `UPDATE_DOCS=1 cargo test -p connectors --test docs`"
+        );
+    }
+}
