@@ -4,7 +4,7 @@
 
 mod harness;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use harness::{OwnBroker, Reader, Writer, broker, build, create_topic, kcat, meta, text, unique};
