@@ -56,6 +56,8 @@ pub(crate) struct Gather {
 
 /// Most messages gathered whatever the policy says: a bound for policies that only have a period.
 const MOST: usize = 100_000;
+/// Most payload bytes gathered whatever the policy says.
+const MOST_BYTES: usize = 256 << 20;
 
 #[derive(Debug)]
 struct Source {
@@ -95,6 +97,7 @@ impl Gather {
             || (self.policy.count > 0 && self.batch.len() >= self.policy.count)
             || (self.policy.bytes > 0 && self.bytes >= self.policy.bytes)
             || self.batch.len() >= MOST
+            || self.bytes >= MOST_BYTES
     }
 
     /// Whether the check is true for the message just added. A check that fails is not true.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use document::{Fault, pointer_join};
 
+use crate::backoff::REPLAY;
 use crate::batching::Policy;
 use crate::component::{Input, Output, Processor};
 use crate::endpoint::Endpoint;
@@ -93,7 +94,11 @@ impl<'a> BuildContext<'a> {
         node: &Node<'_>,
         input: I,
     ) -> Result<Box<dyn Input>, Fault> {
-        Ok(if node.boolean("auto_replay_nacks")? { Box::new(Replay::new(input)) } else { Box::new(input) })
+        Ok(if node.boolean("auto_replay_nacks")? {
+            Box::new(Replay::with_backoff(input, REPLAY, Some(self.probe.clone())))
+        } else {
+            Box::new(input)
+        })
     }
 
     /// Puts the batching policy of the field `batching` before the output, or behind the input, that is being built

@@ -41,6 +41,8 @@ pub struct Endpoint {
     pub role: Role,
     /// Cross-origin rules of the component.
     pub cors: Cors,
+    /// Nobody wrote this path, it is the component's default: where it is taken, it is left out with a warning.
+    pub implied: bool,
 }
 
 /// What an endpoint does.

@@ -1,8 +1,9 @@
 //! Field tables that several components share.
 
-use document::Fault;
+use document::{Fault, pointer_join};
 
-use crate::endpoint::Cors;
+use crate::build::BuildContext;
+use crate::endpoint::{Cors, Endpoint, Role};
 use crate::node::Node;
 use crate::registry::{Default, Field, Kind};
 
@@ -101,11 +102,39 @@ const CORS: &[Field] = &[
 pub(crate) const CORS_FIELD: Field = Field::object("cors", CORS, "Cross-origin rules of these endpoints.");
 
 /// Reads [`CORS_FIELD`].
-pub(crate) fn cors(node: &Node<'_>) -> Result<Cors, Fault> {
+fn cors(node: &Node<'_>) -> Result<Cors, Fault> {
     Ok(Cors {
         enabled: node.boolean("enabled")?,
         allowed_origins: node.texts("allowed_origins")?,
         allowed_headers: node.texts("allowed_headers")?,
         allowed_methods: node.texts("allowed_methods")?,
     })
+}
+
+/// Offers the endpoint whose path stands in `field`; none when the path is empty.
+pub(crate) fn offer(
+    node: &Node<'_>,
+    context: &mut BuildContext<'_>,
+    field: &str,
+    verbs: &[String],
+    role: Role,
+) -> Result<(), Fault> {
+    let path = node.text(field)?;
+    if !path.is_empty() {
+        let endpoint = Endpoint {
+            stream: context.stream.clone(),
+            path: format!("/{}", path.trim_start_matches('/')),
+            verbs: verbs.to_vec(),
+            role,
+            cors: cors(&node.get("cors"))?,
+            implied: !node.has(field),
+        };
+        context.offer(pointer_join(node.pointer(), field), endpoint);
+    }
+    Ok(())
+}
+
+/// The verbs of `allowed_verbs`, in upper case.
+pub(crate) fn verbs(node: &Node<'_>) -> Result<Vec<String>, Fault> {
+    Ok(node.texts("allowed_verbs")?.iter().map(|verb| verb.to_ascii_uppercase()).collect())
 }

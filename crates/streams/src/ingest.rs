@@ -86,6 +86,11 @@ impl Ingest {
         self.open.load(Ordering::Acquire)
     }
 
+    /// Batches that wait for the stream now, of at most 64.
+    pub fn queued(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
     /// Hands a batch to the stream and waits for what becomes of it: `Ok` only after the ack, with the answer that
     /// the stream has stored, if any.
     ///

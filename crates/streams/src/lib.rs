@@ -31,6 +31,7 @@ mod node;
 pub mod outputs;
 mod pipeline;
 pub mod processors;
+mod reference;
 mod registry;
 mod replay;
 mod reply;
@@ -57,6 +58,7 @@ pub use lint::{lint, lint_document};
 pub use message::{Batch, Message, View};
 pub use metrics::{ComponentKind, Probe};
 pub use node::Node;
+pub use reference::reference;
 pub use registry::{
     BuildInput, BuildOutput, BuildProcessor, Default, Field, InputSpec, Kind, OutputSpec, ProcessorSpec,
     Registry, Spec,

@@ -51,7 +51,7 @@ pub(crate) const STREAM: &[Field] = &[
     Field::optional(
         "http",
         Kind::Ignored("endpoints are served by the gate"),
-        "The original's own HTTP server.",
+        "An HTTP server of the engine's own.",
     ),
     Field::optional("logger", Kind::Ignored("the gate's logging holds"), "Logging."),
     Field::optional("metrics", Kind::Ignored("counters are part of the gate's metrics"), "Metrics export."),
@@ -422,11 +422,8 @@ impl<'a> Linter<'a> {
             return;
         }
         for field in fields.iter().filter(|field| matches!(field.name, "path" | "ws_path" | "stream_path")) {
-            let path = match (written.get(field.name).and_then(Json::as_str), field.default) {
-                (Some(path), _) => path,
-                (None, Default::Text(path)) => path,
-                _ => continue,
-            };
+            // Defaults that are taken are left out when the stream is built.
+            let Some(path) = written.get(field.name).and_then(Json::as_str) else { continue };
             if path.is_empty() {
                 continue;
             }

@@ -184,6 +184,18 @@ fn faults_say_what_and_where() {
             json!({ "input": { "http_server": { "path": "/x" } }, "output": { "http_server": { "path": "x" } } }),
             "/base/output/http_server/path: the path `/x` is already taken at /base/input/http_server/path",
         ),
+        (
+            output(
+                json!({ "broker": { "outputs": [{ "http_server": { "path": "/a" } }, { "http_server": { "path": "/b", "ws_path": "" } }] } }),
+            ),
+            "warning: /base/output/broker/outputs/1/http_server/stream_path: nothing is served on the default path",
+        ),
+        (
+            output(
+                json!({ "broker": { "copies": 2, "outputs": [{ "http_server": { "path": "/a", "stream_path": "", "ws_path": "" } }] } }),
+            ),
+            "/base/output/broker/outputs/0/http_server/path: the path `/a` is already taken",
+        ),
         // unsafe components, by identity, wherever they stand
         (
             input(json!({ "file": { "paths": ["/etc/passwd"] } })),

@@ -142,10 +142,6 @@ impl Probe {
         }
     }
 
-    pub(crate) fn down(&self) {
-        self.connected.store(false, Relaxed);
-    }
-
     /// Every counter with its metric name.
     pub fn series(&self) -> Vec<(&'static str, u64)> {
         match self.kind {

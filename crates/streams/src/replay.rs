@@ -12,6 +12,7 @@ use crate::ack::{Ack, Outcome};
 use crate::backoff::{Backoff, REPLAY};
 use crate::component::{ConnectError, Input, ReadError};
 use crate::message::{Batch, number};
+use crate::metrics::Probe;
 
 /// An input whose failed batches come again before new ones, only their failed messages, after a growing pause from
 /// the second failure on. The source hears of a batch only when all of it is delivered, or when the stream stops.
@@ -26,6 +27,8 @@ pub struct Replay<I> {
 
 #[derive(Debug)]
 struct Shared {
+    // Where the number of failed batches is shown.
+    gauge: Option<Arc<Probe>>,
     backoff: Backoff,
     state: Mutex<State>,
     changed: Notify,
@@ -51,11 +54,12 @@ struct Failed {
 impl<I: Input> Replay<I> {
     /// Wraps an input.
     pub fn new(input: I) -> Replay<I> {
-        Replay::with_backoff(input, REPLAY)
+        Replay::with_backoff(input, REPLAY, None)
     }
 
-    pub(crate) fn with_backoff(input: I, backoff: Backoff) -> Replay<I> {
-        let shared = Shared { backoff, state: Mutex::default(), changed: Notify::new() };
+    /// As [`Replay::new`]; the component's `queued` shows how many batches wait to come again.
+    pub(crate) fn with_backoff(input: I, backoff: Backoff, gauge: Option<Arc<Probe>>) -> Replay<I> {
+        let shared = Shared { gauge, backoff, state: Mutex::default(), changed: Notify::new() };
         Replay { input, shared: Arc::new(shared), ended: false }
     }
 
@@ -65,7 +69,10 @@ impl<I: Input> Replay<I> {
         let now = Instant::now();
         match state.failed.iter().position(|failed| failed.due <= now).and_then(|at| state.failed.remove(at))
         {
-            Some(failed) => Ok(failed),
+            Some(failed) => {
+                self.shared.show(&state);
+                Ok(failed)
+            }
             None => Err(state.failed.iter().map(|failed| failed.due).min()),
         }
     }
@@ -84,6 +91,12 @@ impl<I: Input> Replay<I> {
 }
 
 impl Shared {
+    fn show(&self, state: &State) {
+        if let Some(probe) = &self.gauge {
+            probe.queued.set(state.failed.len() as u64);
+        }
+    }
+
     fn resolve(shared: &Shared, mut batch: Batch, ack: Ack, failures: u32, outcome: Outcome) {
         let mut state = shared.state.lock();
         state.under_way -= 1;
@@ -95,6 +108,7 @@ impl Shared {
                     more => Instant::now() + shared.backoff.pause(more - 1),
                 };
                 state.failed.push_back(Failed { batch, ack, failures: failures + 1, due });
+                shared.show(&state);
                 drop(state);
             }
             outcome => {

@@ -1,5 +1,6 @@
 //! A stream as a whole: build, start, stop, status.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,11 +35,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
     let root = Node::new(value, Kind::Object(STREAM), base_pointer);
     match parts(&root, &mut context) {
         Ok(parts) => {
-            for (pointer, endpoint) in std::mem::take(&mut context.gathered.endpoints) {
-                if let Err(text) = settings.port.offer(endpoint) {
-                    faults.push(Fault::error(pointer, text));
-                }
-            }
+            offer(&mut context, &mut faults);
             if faults.iter().any(Fault::is_error) {
                 return Err(faults);
             }
@@ -47,6 +44,28 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
         Err(fault) => {
             faults.push(fault);
             Err(faults)
+        }
+    }
+}
+
+/// Offers what was gathered: first the paths that somebody wrote, then the defaults that are still free.
+fn offer(context: &mut BuildContext<'_>, faults: &mut Vec<Fault>) {
+    let mut endpoints = std::mem::take(&mut context.gathered.endpoints);
+    endpoints.sort_by_key(|(_, endpoint)| endpoint.implied);
+    let mut taken: HashMap<String, String> = HashMap::new();
+    for (pointer, endpoint) in endpoints {
+        let (path, implied) = (endpoint.path.clone(), endpoint.implied);
+        let offered = match taken.get(&path) {
+            Some(first) => Err(format!("the path `{path}` is already taken at {first}")),
+            None => context.settings.port.offer(endpoint),
+        };
+        match offered {
+            Ok(()) => drop(taken.insert(path, pointer)),
+            Err(text) if implied => {
+                let text = format!("nothing is served on the default path: {text}");
+                faults.push(Fault::warning(pointer, text).hint("write a path, or an empty one"));
+            }
+            Err(text) => faults.push(Fault::error(pointer, text).hint("write another path, or an empty one")),
         }
     }
 }
@@ -141,6 +160,8 @@ pub struct Status {
     pub components: Vec<Arc<Probe>>,
     /// Its feeds, with live counters.
     pub feeds: Vec<Arc<Feed>>,
+    /// Its ingests, with the gauge of their queue.
+    pub ingests: Vec<Arc<Ingest>>,
 }
 
 impl Status {
@@ -159,6 +180,7 @@ impl RunningStream {
             ended: *self.shared.ended.lock(),
             components: self.shared.probes.clone(),
             feeds: self.shared.feeds.clone(),
+            ingests: self.shared.ingests.clone(),
         }
     }
 

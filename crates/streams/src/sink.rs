@@ -21,7 +21,6 @@ pub(crate) async fn run(mut node: OutputNode, mut from: mpsc::Receiver<Transacti
     let gather = node.batching.take().map(Gather::new);
     write_all(&node, gather, &mut from).await;
     node.output.close().await;
-    node.probe.down();
 }
 
 async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut mpsc::Receiver<Transaction>) {

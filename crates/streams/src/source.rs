@@ -33,7 +33,6 @@ pub(crate) async fn run(node: InputNode, to: mpsc::Sender<Transaction>, mut phas
     drop(to);
     reached(&mut phase, Phase::Drained).await;
     node.input.close().await;
-    node.probe.down();
 }
 
 /// Waits for a phase. Whoever drives the stream being gone means that it is over.

@@ -279,6 +279,27 @@ async fn a_post_is_acked_by_the_subscriber_that_got_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stopping_does_not_wait_for_subscribers_that_are_not_there() {
+    let bench = Bench::default();
+    let stream = bench.start(&http_to(json!({ "http_server": { "ring": 1 } })));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let producers: Vec<_> = (0..4)
+        .map(|_| {
+            let ingest = bench.ingest();
+            tokio::spawn(async move { ingest.submit(vec![Message::new("m")]).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!((bench.feed().queued(), bench.feed().unsettled()), (1, 1));
+    let started = tokio::time::Instant::now();
+    stream.stop(Duration::from_secs(60), CloseReason::Changed).await;
+    assert!(started.elapsed() < Duration::from_secs(1));
+    for producer in producers {
+        assert_eq!(producer.await.unwrap(), Err(IngestError::Closing));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn failed_messages_come_again_before_new_ones() {
     let (sender, receiver) = tokio::sync::mpsc::channel(8);
     let mut replay = Replay::new(Given { receiver });

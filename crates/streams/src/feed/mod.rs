@@ -206,6 +206,7 @@ impl Feed {
             )));
         }
         let mut settled = Vec::new();
+        let mut refused: Vec<Arc<Entry>> = Vec::new();
         let mut wakers = Vec::new();
         loop {
             let full = {
@@ -230,10 +231,16 @@ impl Feed {
                 if pushed > 0 {
                     state.wake(most, &mut wakers);
                 }
+                if state.ending.is_some() && state.members.is_empty() && !self.broadcasts() {
+                    refused.extend(entries.drain(..));
+                }
                 !entries.is_empty()
             };
             for entry in settled.drain(..) {
                 self.settle(&entry, Ok(()));
+            }
+            for entry in refused.drain(..) {
+                entry.resolve(Err(NackReason::stopping()));
             }
             wakers.drain(..).for_each(Waker::wake);
             if !full {
@@ -361,6 +368,7 @@ impl Feed {
             self.settle(&entry, Err(NackReason::stopping()));
         }
         wakers.into_iter().for_each(Waker::wake);
+        self.room.notify_one();
         self.quiet.notify_waiters();
     }
 
@@ -387,6 +395,8 @@ impl Feed {
     /// Says why the stream will end, before it does.
     pub(crate) fn ends_with(&self, reason: CloseReason) {
         self.state.lock().ending = Some(reason);
+        // A publisher that waits for subscribers which will not come gives up.
+        self.room.notify_one();
     }
 
     /// The stream has delivered all it had: subscribers take what is left.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use document::{Fault, pointer_join};
+use document::Fault;
 use tokio::sync::mpsc;
 
 use crate::ack::{Ack, Transaction};
 use crate::build::BuildContext;
 use crate::component::{ConnectError, Input, ReadError};
-use crate::endpoint::{Endpoint, Role};
-use crate::fields::{CORS_FIELD, NO_LISTENER, cors};
+use crate::endpoint::Role;
+use crate::fields::{CORS_FIELD, NO_LISTENER, offer, verbs};
 use crate::ingest::{Ingest, IngestOptions};
 use crate::message::Batch;
 use crate::node::Node;
@@ -111,23 +111,8 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     let (ingest, receiver) = Ingest::new(options);
     let ingest = Arc::new(ingest);
     context.ingest(ingest.clone());
-    let cors = cors(&node.get("cors"))?;
-    let verbs: Vec<String> =
-        node.texts("allowed_verbs")?.iter().map(|verb| verb.to_ascii_uppercase()).collect();
-    let roles = [
-        ("path", verbs, Role::Ingest(ingest.clone())),
-        ("ws_path", Vec::new(), Role::IngestSocket(ingest.clone())),
-    ];
-    for (field, verbs, role) in roles {
-        let path = node.text(field)?.into_owned();
-        if !path.is_empty() {
-            let stream = context.stream.clone();
-            context.offer(
-                pointer_join(node.pointer(), field),
-                Endpoint { stream, path, verbs, role, cors: cors.clone() },
-            );
-        }
-    }
+    offer(node, context, "path", &verbs(node)?, Role::Ingest(ingest.clone()))?;
+    offer(node, context, "ws_path", &[], Role::IngestSocket(ingest.clone()))?;
     Ok(Box::new(HttpServer { ingest, receiver }))
 }
 

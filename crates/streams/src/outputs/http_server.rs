@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use document::{Fault, pointer_join};
+use document::Fault;
 
 use crate::ack::Ack;
 use crate::build::BuildContext;
 use crate::component::{ConnectError, Output, WriteError};
-use crate::endpoint::{Endpoint, Role, SocketTimes};
+use crate::endpoint::{Role, SocketTimes};
 use crate::feed::{DeliveryMode, Feed, FeedOptions, SlowRule, SocketMessage, StreamFormat};
-use crate::fields::{CORS_FIELD, NO_LISTENER, cors};
+use crate::fields::{CORS_FIELD, NO_LISTENER, offer, verbs};
 use crate::message::{Batch, Message};
 use crate::node::Node;
 use crate::registry::{Default, Field, Kind, OutputSpec};
@@ -83,7 +83,7 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             "delivery",
             Kind::Choice(&["shared", "broadcast"]),
             Default::Text("shared"),
-            "`shared`: each message goes to exactly one subscriber, as in the original. `broadcast`: each goes to all.",
+            "`shared`: each message goes to exactly one subscriber, as in Tyk Streams. `broadcast`: each goes to all.",
         ),
         Field::optional(
             "slow_subscriber",
@@ -109,24 +109,10 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
 fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     let feed = Feed::new(options(node)?, rand::random());
     context.feed(feed.clone());
-    let cors = cors(&node.get("cors"))?;
-    let verbs: Vec<String> =
-        node.texts("allowed_verbs")?.iter().map(|verb| verb.to_ascii_uppercase()).collect();
-    let roles = [
-        ("path", verbs.clone(), Role::Next(feed.clone())),
-        ("stream_path", verbs, Role::Stream(feed.clone())),
-        ("ws_path", Vec::new(), Role::Socket(feed.clone())),
-    ];
-    for (field, verbs, role) in roles {
-        let path = node.text(field)?.into_owned();
-        if !path.is_empty() {
-            let stream = context.stream.clone();
-            context.offer(
-                pointer_join(node.pointer(), field),
-                Endpoint { stream, path, verbs, role, cors: cors.clone() },
-            );
-        }
-    }
+    let verbs = verbs(node)?;
+    offer(node, context, "path", &verbs, Role::Next(feed.clone()))?;
+    offer(node, context, "stream_path", &verbs, Role::Stream(feed.clone()))?;
+    offer(node, context, "ws_path", &[], Role::Socket(feed.clone()))?;
     Ok(Box::new(HttpServer { feed }))
 }
 

@@ -1,0 +1,162 @@
+//! The reference of components, from the same tables that lint and build use.
+
+use std::fmt::Write;
+
+use crate::lint::STREAM;
+use crate::registry::{Default, Field, Kind, Registry};
+
+/// Every component and field of a registry, as Markdown.
+pub fn reference(registry: &Registry) -> String {
+    let mut page = String::new();
+    heading(&mut page, "A stream", "", Kind::Object(STREAM));
+    for spec in registry.inputs.values() {
+        heading(&mut page, &format!("Input `{}`", spec.name), spec.summary, spec.config);
+    }
+    for spec in registry.processors.values() {
+        heading(&mut page, &format!("Processor `{}`", spec.name), spec.summary, spec.config);
+    }
+    for spec in registry.outputs.values() {
+        heading(&mut page, &format!("Output `{}`", spec.name), spec.summary, spec.config);
+    }
+    page
+}
+
+fn heading(page: &mut String, title: &str, summary: &str, config: Kind) {
+    let _ = writeln!(page, "### {title}\n");
+    if !summary.is_empty() {
+        let _ = writeln!(page, "{summary}\n");
+    }
+    match config {
+        Kind::Object([]) => {
+            let _ = writeln!(page, "It has no fields: `{{}}`.\n");
+        }
+        Kind::Object(fields) => {
+            let _ = writeln!(page, "| field | type | default | meaning |\n|---|---|---|---|");
+            rows(page, "", fields);
+            let _ = writeln!(page);
+        }
+        kind => {
+            let _ = writeln!(page, "Under the type key stands {}.\n", type_text(kind));
+        }
+    }
+}
+
+fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
+    for field in fields {
+        let name = format!("{prefix}{}", field.name);
+        let doc = match field.kind {
+            Kind::Ignored(why) => format!("{} Has no effect here: {why}.", field.doc),
+            Kind::Refused(instead) => format!("{} Refused unless empty: {instead}.", field.doc),
+            _ => field.doc.to_owned(),
+        };
+        let cell = |text: &str| text.replace('|', "\\|");
+        let _ = writeln!(
+            page,
+            "| `{name}` | {} | {} | {} |",
+            cell(&type_text(field.kind)),
+            default_text(field.default),
+            cell(&doc)
+        );
+        if let Kind::Object(fields) = field.kind {
+            rows(page, &format!("{name}."), fields);
+        }
+    }
+}
+
+fn type_text(kind: Kind) -> String {
+    match kind {
+        Kind::Bool => "boolean".to_owned(),
+        Kind::Int => "whole number".to_owned(),
+        Kind::Float => "number".to_owned(),
+        Kind::Text => "text".to_owned(),
+        Kind::Template => "text with `${! }`".to_owned(),
+        Kind::Bloblang => "Bloblang".to_owned(),
+        Kind::Duration => "duration".to_owned(),
+        Kind::Size => "size".to_owned(),
+        Kind::Choice(words) => format!("one of `{}`", words.join("`, `")),
+        Kind::List(kind) => format!("list of {}", type_text(*kind)),
+        Kind::Map(kind) => format!("map of {}", type_text(*kind)),
+        Kind::Object(_) => "object".to_owned(),
+        Kind::Input => "input".to_owned(),
+        Kind::Processor => "processor".to_owned(),
+        Kind::Output => "output".to_owned(),
+        Kind::Any | Kind::Ignored(_) | Kind::Refused(_) => "any".to_owned(),
+    }
+}
+
+fn default_text(default: Default) -> String {
+    match default {
+        Default::Required => "required".to_owned(),
+        Default::Absent => String::new(),
+        Default::Bool(value) => format!("`{value}`"),
+        Default::Int(value) => format!("`{value}`"),
+        Default::Float(value) => format!("`{value}`"),
+        Default::Text(text) => format!("`{text:?}`"),
+        Default::Texts(texts) => format!("`{texts:?}`"),
+        Default::Pairs(pairs) => {
+            let pairs: Vec<String> = pairs.iter().map(|(key, text)| format!("{key}: {text}")).collect();
+            format!("`{{{}}}`", pairs.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may read files")]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/streams.md");
+    const MARK: &str =
+        "<!-- Written from the field tables by `UPDATE_DOCS=1 cargo test -p streams reference`. -->\n\n";
+
+    #[test]
+    fn the_reference_in_docs_is_current() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (words, written) =
+            page.split_once(MARK).expect("docs/streams.md has the mark of its generated part");
+        let current = reference(&Registry::standard());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(PAGE, format!("{words}{MARK}{}\n", current.trim_end())).unwrap();
+            return;
+        }
+        assert!(
+            written.trim_end() == current.trim_end(),
+            "docs/streams.md is stale: run `UPDATE_DOCS=1 cargo test -p streams reference`"
+        );
+    }
+
+    #[test]
+    fn examples_in_docs_are_right() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let settings = crate::Settings::new(Registry::standard());
+        let mut count = 0;
+        for example in page.split("```yaml\n").skip(1) {
+            let text = example.split("```").next().unwrap();
+            let (_, faults) = crate::check_text("example", text, document::Format::Yaml, &settings).unwrap();
+            assert!(faults.is_empty(), "{text}\n{faults:#?}");
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+
+    #[test]
+    fn every_field_is_described_once() {
+        fn walk(path: &str, kind: Kind) {
+            let Kind::Object(fields) = kind else { return };
+            for (index, field) in fields.iter().enumerate() {
+                assert!(field.doc.ends_with('.'), "{path}.{} is not described", field.name);
+                assert!(
+                    fields[..index].iter().all(|other| other.name != field.name),
+                    "{path}.{}",
+                    field.name
+                );
+                walk(&format!("{path}.{}", field.name), field.kind);
+            }
+        }
+        let registry = Registry::standard();
+        walk("stream", Kind::Object(STREAM));
+        registry.inputs.values().for_each(|spec| walk(spec.name, spec.config));
+        registry.processors.values().for_each(|spec| walk(spec.name, spec.config));
+        registry.outputs.values().for_each(|spec| walk(spec.name, spec.config));
+    }
+}
