@@ -11,14 +11,15 @@ mod common;
 
 use std::{
     collections::HashSet,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use apidef::keys;
-use common::{Server, session, until};
+use common::{Folder, Server, free_port, session, until};
 use redis::AsyncTypedCommands;
 use sha2::{Digest, Sha256};
-use state::{RedisSettings, Signal, State};
+use state::{RedisSettings, RedisTls, Signal, State};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NOW: i64 = 1_700_000_000;
@@ -310,6 +311,67 @@ async fn passwords_users_and_databases() {
             .await;
             let told = format!("{:?} {:?} {state:?}", state.session("k").await, state.health());
             assert!(!told.contains("canary"), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tls() {
+    let folder = Folder::new();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is installed").success());
+    let port = free_port().to_string();
+    let [cert_name, key_name] = [&cert, &key].map(|path| path.to_str().unwrap());
+    let server = Server::start(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        cert_name,
+        "--tls-key-file",
+        key_name,
+        "--tls-ca-cert-file",
+        cert_name,
+    ])
+    .await;
+    let both = RedisTls { cert_file: Some(cert.clone()), key_file: Some(key.clone()), ..RedisTls::default() };
+    for (tls, works) in [
+        (RedisTls { ca_file: Some(cert.clone()), ..both.clone() }, true),
+        (RedisTls { insecure_skip_verify: true, ..both.clone() }, true),
+        (both, false),
+        (RedisTls { ca_file: Some(cert.clone()), ..RedisTls::default() }, false),
+    ] {
+        let text = format!("{tls:?}");
+        let hosts = vec![format!("127.0.0.1:{port}")];
+        let state = State::redis(RedisSettings { hosts, tls: Some(tls), ..settings(&server) }).unwrap();
+        if works {
+            up(&state).await;
+            state.put_session("k", &session("k"), None).await.unwrap();
+        } else {
+            until("it is refused", async || {
+                let error = state.health().error.unwrap_or_else(|| panic!("connected with {text}"));
+                !error.contains("not connected to Redis yet")
+            })
+            .await;
         }
     }
 }

@@ -120,6 +120,10 @@ impl RedisSettings {
         if self.hosts.is_empty() {
             return Err(SettingsError::NoHost);
         }
+        if self.tls.is_some() {
+            // The binary installed it already; a program that did not would panic at the first connection.
+            rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        }
         let certificates = self.tls.as_ref().map(RedisTls::read).transpose()?;
         let addresses: Vec<ConnectionAddr> =
             self.hosts.iter().map(|host| self.address(host)).collect::<Result<_, _>>()?;

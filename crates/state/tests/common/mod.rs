@@ -34,6 +34,10 @@ impl Drop for Folder {
     }
 }
 
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A Redis server of this test alone. Stopped by its process id.
 pub(crate) struct Server {
     pub(crate) port: u16,
@@ -44,7 +48,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(arguments: &[&str]) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let mut server = Server { port, folder: Folder::new(), arguments, child: None };
         server.resume().await;
