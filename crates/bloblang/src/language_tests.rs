@@ -396,3 +396,20 @@ fn templates() {
     assert!(template.render(&batch, 0).is_err());
     assert!(Template::parse(&Environment::pure(), "${! root }").unwrap().render(&batch, 0).is_err());
 }
+
+#[test]
+fn layout_of_the_text() {
+    check(&[
+        ("if this.a {\n  \"x\"\n}\nelse {\n  \"y\"\n}", r#"{"a":false}"#, "y"),
+        ("# first\n\nroot.a = 1 # one\n\n\t# two\nroot.b = 2\n\n", "{}", r#"{"a":1,"b":2}"#),
+        ("root = this.a.\n  # why\n  uppercase()\n  .lowercase()", r#"{"a":"x"}"#, "x"),
+        ("root = [\n  1, # one\n  2\n]", "{}", "[1,2]"),
+        ("root = this.slice(\n  low: 1,\n  high: 2,\n)", "\"abc\"", "b"),
+        ("root.a = (\n  1 + 2\n)", "{}", r#"{"a":3}"#),
+        ("root = meta(\"x\") | @.y | meta.z | \"none\"", r#"{"meta":{"z":"z"}}"#, "z"),
+        ("meta.z = 1\nmap = 2\nlet = 3", "{}", r#"{"let":3,"map":2,"meta":{"z":1}}"#),
+        ("if this.a { if this.b { root = 1 } else { root = 2 } } else { root = 3 }", r#"{"a":true}"#, "2"),
+        ("root = match { this.a > 1 =>\n  \"big\"\n  _ => \"small\" }", r#"{"a":2}"#, "big"),
+        ("root = this.a - 1\nroot = this.a -1", r#"{"a":2}"#, "1"),
+    ]);
+}
