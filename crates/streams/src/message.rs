@@ -236,3 +236,46 @@ impl BatchView for View<'_> {
         &self.0[index]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_and_value_are_made_from_each_other_once() {
+        let message = Message::new(r#"{"a":1}"#);
+        let clone = message.clone();
+        let parsed: *const Value = message.value().unwrap();
+        assert_eq!(parsed, std::ptr::from_ref(clone.value().unwrap()), "clones share what was parsed");
+        assert_eq!(message.bytes().as_ptr(), clone.bytes().as_ptr());
+
+        let message = Message::from_value(message.value().unwrap().clone());
+        assert_eq!(&**message.bytes(), br#"{"a":1}"#);
+        for (value, payload) in [(Value::from("text"), "text"), (Value::Null, "null"), (Value::from(2), "2")]
+        {
+            assert_eq!(&**Message::from_value(value).bytes(), payload.as_bytes());
+        }
+        // Text is the payload as it is, and a payload is not text again but JSON.
+        assert!(Message::from_value(Value::from("text")).value().is_err());
+        assert_eq!(Message::from_value(Value::from("[1]")).value().unwrap().type_name(), "array");
+    }
+
+    #[test]
+    fn a_clone_keeps_what_it_had() {
+        let mut message = Message::new("a");
+        message.set_meta("k", "v");
+        let clone = message.clone();
+        message.set_bytes("b");
+        message.set_meta("k", "w");
+        message.set_meta("l", 1);
+        message.set_error("broken");
+        assert_eq!((&**clone.bytes(), clone.error()), (&b"a"[..], None));
+        assert_eq!(clone.meta("k"), Some(&Value::from("v")));
+        assert_eq!(clone.meta_iter().count(), 1);
+        message.delete_meta("k");
+        assert_eq!(message.meta_iter().map(|(key, _)| key).collect::<Vec<_>>(), ["l"]);
+        message.clear_meta();
+        assert_eq!(message.meta_iter().count(), 0);
+        assert!(!format!("{:?}", Message::new("secret")).contains("secret"));
+    }
+}

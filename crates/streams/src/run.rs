@@ -228,7 +228,12 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     let mut output = Task(tokio::spawn(sink::run(parts.output, from_pipeline)));
 
     let stop = tokio::select! {
-        _ = &mut output.0 => None,
+        ended = &mut output.0 => {
+            if ended.is_err() {
+                tracing::error!(stream = %shared.name, "the output broke down, the stream ends");
+            }
+            None
+        }
         stop = &mut stopped => Some(stop.ok()),
     };
     match stop {

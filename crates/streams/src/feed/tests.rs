@@ -182,7 +182,7 @@ fn broadcast_gives_all_messages_in_order_to_everyone_and_acks_once() {
                         let at = random.below(subscribers.len());
                         let (subscriber, _, held) = &mut subscribers[at];
                         let count = random.below(held.len() + 1);
-                        if let Some(up_to) = held.drain(..count).last() {
+                        if let Some(up_to) = held.drain(..count).next_back() {
                             subscriber.confirmer().confirm(up_to);
                         }
                     }
