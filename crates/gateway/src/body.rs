@@ -14,13 +14,13 @@ use crate::backend::upstream::UpstreamBody;
 use crate::record::Tail;
 
 /// Whatever can break a body while it streams.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A boxed body of a rare kind (subscriber feeds over HTTP/2, and what others bring).
-pub type BoxedBody = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
+pub(crate) type BoxedBody = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
 
 /// A response body.
-pub struct Body {
+pub(crate) struct Body {
     content: Content,
     /// Told when the body has ended, well or not; carries the exchange's record.
     tail: Option<Box<Tail>>,
@@ -31,6 +31,17 @@ enum Content {
     Full(Bytes),
     Upstream(UpstreamBody),
     Boxed(BoxedBody),
+}
+
+impl Content {
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(_) => false,
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Boxed(body) => body.is_end_stream(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Body {
@@ -47,12 +58,12 @@ impl std::fmt::Debug for Body {
 
 impl Body {
     /// No bytes at all.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Content::Empty.into()
     }
 
     /// Bytes at hand.
-    pub fn full(bytes: impl Into<Bytes>) -> Self {
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         if bytes.is_empty() { Content::Empty.into() } else { Content::Full(bytes).into() }
     }
@@ -63,7 +74,7 @@ impl Body {
     }
 
     /// A body of any other kind.
-    pub fn boxed(body: BoxedBody) -> Self {
+    pub(crate) fn boxed(body: BoxedBody) -> Self {
         Content::Boxed(body).into()
     }
 
@@ -102,19 +113,18 @@ impl HttpBody for Body {
             match frame {
                 Some(Ok(frame)) => tail.sent(frame.data_ref().map_or(0, Bytes::len)),
                 Some(Err(_)) => tail.broke(),
-                None => tail.completed(),
+                None => {}
+            }
+            // A body of known length is not asked again after its last frame.
+            if this.content.has_ended() {
+                tail.completed();
             }
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Full(_) => false,
-            Content::Upstream(body) => body.is_end_stream(),
-            Content::Boxed(body) => body.is_end_stream(),
-        }
+        self.content.has_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -129,7 +139,7 @@ impl HttpBody for Body {
 
 /// A request body on its way to a backend.
 #[derive(Debug)]
-pub struct RequestBody {
+pub(crate) struct RequestBody {
     incoming: Option<Incoming>,
     /// Bytes that may still come before the body is too large.
     allowance: u64,
@@ -138,22 +148,22 @@ pub struct RequestBody {
 /// The client sent more bytes than `max_request_body_size` allows.
 #[derive(Debug, thiserror::Error)]
 #[error("request body is larger than the configured limit")]
-pub struct BodyTooLarge;
+pub(crate) struct BodyTooLarge;
 
 impl RequestBody {
     /// The client's body, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
-    pub fn new(incoming: Incoming, limit: u64) -> Self {
+    pub(crate) fn new(incoming: Incoming, limit: u64) -> Self {
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
         Self { incoming, allowance: if limit == 0 { u64::MAX } else { limit } }
     }
 
     /// No body.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { incoming: None, allowance: u64::MAX }
     }
 
     /// Whether there is nothing to send, so that a request may be sent again.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.incoming.is_none()
     }
 }

@@ -21,13 +21,11 @@ use crate::snapshot::RunningApi;
 
 /// The client at the other end of a connection; one for all exchanges of the connection.
 #[derive(Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Address of the socket's other end.
     pub address: IpAddr,
     /// The same as header text.
     pub text: HeaderValue,
-    /// Whether the connection is TLS.
-    pub secure: bool,
     /// Whether it came in on the listener of the admin API.
     pub control: bool,
     /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).
@@ -36,7 +34,7 @@ pub struct Peer {
 
 /// How long things took.
 #[derive(Debug, Clone, Copy)]
-pub struct Timings {
+pub(crate) struct Timings {
     /// When the request's head had been read.
     pub started: Instant,
     /// From sending the request upstream to its response head.
@@ -44,7 +42,7 @@ pub struct Timings {
 }
 
 /// One request on its way through the chain of its API.
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// The gate and its settings.
     pub gate: Arc<Gate>,
     /// The API whose chain runs; the same object for the whole exchange, whatever changes meanwhile.
@@ -69,18 +67,21 @@ pub struct Exchange {
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("api", &self.api.model.id).field("uri", &self.head.uri.path()).finish()
+        f.debug_struct("Exchange")
+            .field("api", &self.api.model.id)
+            .field("uri", &self.head.uri.path())
+            .finish()
     }
 }
 
 impl Exchange {
     /// The path without the stripped listen path, as it was written (percent-encoded).
-    pub fn remaining_path(&self) -> &str {
+    pub(crate) fn remaining_path(&self) -> &str {
         self.head.uri.path().get(self.stripped..).unwrap_or_default()
     }
 
     /// The path below the listen path, whether or not it is stripped for the backend; begins with `/`.
-    pub fn path_in_api(&self) -> &str {
+    pub(crate) fn path_in_api(&self) -> &str {
         let path = self.head.uri.path();
         let from = if path[..self.matched].ends_with('/') { self.matched - 1 } else { self.matched };
         match &path[from..] {
@@ -91,7 +92,7 @@ impl Exchange {
 
     /// The client's address: `X-Real-IP`, then `X-Forwarded-For` by the configured depth, then the peer
     /// (contract 4.6, "Client IP").
-    pub fn client_address(&self) -> Option<IpAddr> {
+    pub(crate) fn client_address(&self) -> Option<IpAddr> {
         client_address(&self.head.headers, self.peer.address, self.gate.settings.forwarded_depth)
     }
 

@@ -140,7 +140,7 @@ pub struct Connections(Arc<AtomicU64>);
 
 /// Counts one connection for as long as it lives.
 #[derive(Debug)]
-pub struct Open(Arc<AtomicU64>);
+pub(crate) struct Open(Arc<AtomicU64>);
 
 impl Connections {
     /// Counts one more.

@@ -9,6 +9,7 @@ mod auth;
 pub mod backend;
 mod body;
 mod chain;
+mod clock;
 mod exchange;
 mod gate;
 mod limits;

@@ -48,7 +48,8 @@ fn micros(duration: Duration) -> u64 {
 
 /// Flags whose refusals are counted apart; all others are counted as `other`.
 const FLAGS: [&str; 16] = [
-    "AMF", "AKI", "TKI", "TKE", "EAD", "RLT", "QEX", "BTL", "IHD", "UPG", "STA", "URT", "DNS", "UCF", "URR", "NRH",
+    "AMF", "AKI", "TKI", "TKE", "EAD", "RLT", "QEX", "BTL", "IHD", "UPG", "STA", "URT", "DNS", "UCF", "URR",
+    "NRH",
 ];
 
 /// Counters of the gate as a whole.
@@ -97,9 +98,24 @@ pub(crate) fn render(gate: &Gate) -> String {
     );
     if let Some(recorder) = &gate.recorder {
         page.single("sluicegate_records_total", "counter", "records taken", recorder.recorded());
-        page.single("sluicegate_records_dropped_total", "counter", "records dropped, the queue being full", recorder.dropped());
-        page.single("sluicegate_records_queued", "gauge", "records waiting to be stored", recorder.depth() as u64);
-        page.single("sluicegate_records_queue_limit", "gauge", "room of the record queue", recorder.capacity() as u64);
+        page.single(
+            "sluicegate_records_dropped_total",
+            "counter",
+            "records dropped, the queue being full",
+            recorder.dropped(),
+        );
+        page.single(
+            "sluicegate_records_queued",
+            "gauge",
+            "records waiting to be stored",
+            recorder.depth() as u64,
+        );
+        page.single(
+            "sluicegate_records_queue_limit",
+            "gauge",
+            "room of the record queue",
+            recorder.capacity() as u64,
+        );
     }
     page.family("sluicegate_refusals_total", "counter", "exchanges refused or failed by the gate, by flag");
     for (index, count) in gate.metrics.refusals.iter().enumerate() {
@@ -134,7 +150,8 @@ pub(crate) fn render(gate: &Gate) -> String {
 
 /// Counters of stream components under their documented names (streams contract 5.13), and of feeds.
 fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
-    let mut samples: Vec<(&'static str, [(&str, String); 4], u64)> = Vec::new();
+    type Sample = (&'static str, [(&'static str, String); 4], u64);
+    let mut samples: Vec<Sample> = Vec::new();
     for api in snapshot.apis.values() {
         for (stream, probe) in api.backend.probes() {
             for (name, value) in probe.series() {
@@ -153,7 +170,11 @@ fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
     for (name, labels, value) in &samples {
         if *name != family {
             family = name;
-            page.family(name, if name.ends_with("_active") || name.ends_with("_limit") { "gauge" } else { "counter" }, "see the reference of streams");
+            page.family(
+                name,
+                if name.ends_with("_active") || name.ends_with("_limit") { "gauge" } else { "counter" },
+                "see the reference of streams",
+            );
         }
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
         page.sample(name, &labels, value);
@@ -236,7 +257,13 @@ mod tests {
         }
         let mut page = Page(String::new());
         page.histogram("h", "a", &metrics);
-        for line in ["h_bucket{api_id=\"a\",le=\"0.001\"} 1", "le=\"0.005\"} 3", "le=\"5\"} 3", "le=\"+Inf\"} 4", "h_count{api_id=\"a\"} 4"] {
+        for line in [
+            "h_bucket{api_id=\"a\",le=\"0.001\"} 1",
+            "le=\"0.005\"} 3",
+            "le=\"5\"} 3",
+            "le=\"+Inf\"} 4",
+            "h_count{api_id=\"a\"} 4",
+        ] {
             assert!(page.0.contains(line), "{line} not in\n{}", page.0);
         }
         assert_eq!(metrics.classes[3].load(Ordering::Relaxed), 1);

@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 
 /// Travels with the response body; its end is the exchange's end.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     recorder: Option<Recorder>,
     access_log: bool,
     started: Instant,
@@ -24,13 +24,6 @@ impl Tail {
     pub(crate) fn sent(&mut self, bytes: usize) {
         if let Some(record) = &mut self.record {
             record.bytes_out += bytes as u64;
-        }
-    }
-
-    /// Messages went out or came in.
-    pub(crate) fn messages(&mut self, count: u64) {
-        if let Some(record) = &mut self.record {
-            record.messages += count;
         }
     }
 

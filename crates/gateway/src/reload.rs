@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use apidef::Definition;
 use document::{Document, Fault, Format, Severity};
-use state::{Loaded, Signal};
+use state::{Change, Loaded, Signal};
 use streams::CloseReason;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -109,8 +109,7 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
 }
 
 /// Follows what asks for reloads by itself: files, and signals of other nodes.
-pub async fn follow(gate: Arc<Gate>, listen_to_nodes: bool) {
-    let mut files = gate.catalog.watch();
+pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_to_nodes: bool) {
     let mut signals = gate.state.signals();
     loop {
         tokio::select! {
@@ -308,7 +307,8 @@ pub(crate) fn compile(
     let chain = Chain::compile(&model, &gate.windows).map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(upstream) => Backend::Upstream(
-            Upstream::new(upstream, &gate.upstream, &gate.pools).map_err(|text| vec![Fault::error("", text)])?,
+            Upstream::new(upstream, &gate.upstream, &gate.pools)
+                .map_err(|text| vec![Fault::error("", text)])?,
         ),
         apidef::Backend::Streams(streams) => {
             let mut backend = StreamBackend::build(streams, &gate.settings, &gate.streams)
@@ -318,7 +318,8 @@ pub(crate) fn compile(
         }
     };
     Ok(Arc::new(RunningApi {
-        identity: before.map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
+        identity: before
+            .map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
         metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
         definition: Arc::clone(definition),
         model,

@@ -81,8 +81,7 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
                 "{}",
                 refusal.message
             );
-            let mut response =
-                respond::refusal(&refusal, &exchange.head.headers, settings.generator_header);
+            let mut response = respond::refusal(&refusal, &exchange.head.headers, settings.generator_header);
             exchange.budget.write_on_refusal(response.headers_mut());
             (response, refusal.flag)
         }
@@ -136,9 +135,11 @@ fn find(gate: &Gate, request: &Request<Incoming>) -> Option<(Arc<RunningApi>, us
 
 /// The host that the client addresses, without port.
 pub(crate) fn host<B>(request: &Request<B>) -> &str {
-    let host = request.uri().authority().map(|authority| authority.as_str()).or_else(|| {
-        request.headers().get(header::HOST).and_then(|host| host.to_str().ok())
-    });
+    let host = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str())
+        .or_else(|| request.headers().get(header::HOST).and_then(|host| host.to_str().ok()));
     let host = host.unwrap_or_default();
     match host.rfind(':') {
         Some(colon) if !host[colon..].contains(']') => &host[..colon],

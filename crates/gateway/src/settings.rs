@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use apidef::PathMatching;
 use apidef::keys::Algorithm;
 use state::Secret;
 
@@ -35,10 +36,8 @@ pub struct Settings {
     pub custom_domains: bool,
     /// Which `X-Forwarded-For` entry is the client: 0 = first, n = n-th from the right.
     pub forwarded_depth: usize,
-    /// Regular expressions of endpoint paths are anchored at their start.
-    pub prefix_matching: bool,
-    /// ... and at their end.
-    pub suffix_matching: bool,
+    /// How endpoint paths of access rights are matched.
+    pub path_matching: PathMatching,
     /// Keys.
     pub keys: KeySettings,
     /// What `X-RateLimit-*` tell.
@@ -107,8 +106,7 @@ impl Default for Settings {
             skip_url_cleaning: false,
             custom_domains: true,
             forwarded_depth: 0,
-            prefix_matching: false,
-            suffix_matching: false,
+            path_matching: PathMatching::default(),
             keys: KeySettings {
                 hashed: true,
                 algorithm: None,

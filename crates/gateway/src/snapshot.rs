@@ -73,7 +73,8 @@ impl Identity {
 
     /// The names of a changed API, sharing what stayed the same.
     pub(crate) fn of_again(api: &Api, before: &Self) -> Self {
-        let same = |text: &str, before: &Arc<str>| if *text == **before { Arc::clone(before) } else { text.into() };
+        let same =
+            |text: &str, before: &Arc<str>| if *text == **before { Arc::clone(before) } else { text.into() };
         Self {
             id: same(&api.id, &before.id),
             name: same(&api.name, &before.name),

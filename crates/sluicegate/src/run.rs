@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use apidef::PathMatching;
 use apidef::keys::Algorithm;
 use gateway::listen::Listener;
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
@@ -52,11 +53,12 @@ async fn serve(config: Config) -> Result<(), String> {
     let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
     let listeners = bind(&config).await?;
 
+    // Watching begins before the first load, so that no change falls between them.
+    let follow_nodes = !config.suppress_redis_signal_reload;
+    tokio::spawn(reload::follow(Arc::clone(&gate), gate.catalog.watch(), follow_nodes));
     if gate.reload().await.is_none() {
         return Err("the first load of definitions did not happen".to_owned());
     }
-    let follow_nodes = !config.suppress_redis_signal_reload;
-    tokio::spawn(reload::follow(Arc::clone(&gate), follow_nodes));
     tokio::spawn(sweep(Arc::clone(&gate)));
     tokio::spawn(reload_on_signal(Arc::clone(&gate)));
     let mut serving = tokio::task::JoinSet::new();
@@ -206,8 +208,11 @@ fn settings(config: &Config) -> Result<Settings, String> {
         skip_url_cleaning: options.skip_url_cleaning,
         custom_domains: config.enable_custom_domains,
         forwarded_depth: options.xff_depth,
-        prefix_matching: options.enable_path_prefix_matching,
-        suffix_matching: options.enable_path_suffix_matching,
+        path_matching: PathMatching {
+            prefix: options.enable_path_prefix_matching,
+            suffix: options.enable_path_suffix_matching,
+            ..PathMatching::default()
+        },
         keys: keys(config)?,
         limit_headers: match config.rate_limit_response_headers {
             RateLimitHeaders::Quotas => LimitHeaders::Quotas,

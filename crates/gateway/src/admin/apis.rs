@@ -63,7 +63,8 @@ fn oas_document(api: &RunningApi) -> Value {
 
 fn list(gate: &Gate, show: impl Fn(&RunningApi) -> Value) -> Response<Body> {
     let snapshot = gate.snapshot();
-    let all: Vec<Value> = snapshot.apis.values().map(|api| show(api)).filter(|shown| !shown.is_null()).collect();
+    let all: Vec<Value> =
+        snapshot.apis.values().map(|api| show(api)).filter(|shown| !shown.is_null()).collect();
     respond::json(StatusCode::OK, &all)
 }
 
@@ -109,7 +110,8 @@ async fn write(gate: &Arc<Gate>, call: &Call, source: Source, id: Option<&str>) 
     // A dry build finds what parsing cannot: streams, mappings, patterns. Nothing is written before all of it fits.
     let definition = Arc::new(definition);
     let (worker, candidate) = (Arc::clone(gate), Arc::clone(&definition));
-    let compiled = tokio::task::spawn_blocking(move || reload::compile(&worker, &candidate, None).map(|_| ())).await;
+    let compiled =
+        tokio::task::spawn_blocking(move || reload::compile(&worker, &candidate, None).map(|_| ())).await;
     match compiled {
         Ok(Ok(())) => {}
         Ok(Err(found)) => return malformed(source, &found),

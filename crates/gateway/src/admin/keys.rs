@@ -1,7 +1,7 @@
 //! Keys over the admin API (contract 7.3): create, read, update, delete, list.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use apidef::{Session, keys, policies};
 use http::{Method, Response, StatusCode};
@@ -12,6 +12,7 @@ use super::reply::{error, modified_key};
 use super::{Call, method_not_supported};
 use crate::auth::{Grant, store_name};
 use crate::body::Body;
+use crate::clock::unix_now;
 use crate::gate::Gate;
 use crate::respond;
 
@@ -36,7 +37,11 @@ pub(super) async fn answer(gate: &Arc<Gate>, call: &Call, path: &[&str]) -> Resp
 type Outcome = Result<Response<Body>, ::state::Unavailable>;
 
 /// The stored session of a key that was given as key, custom id or hash, and its name in the store.
-async fn find(gate: &Gate, call: &Call, key: &str) -> Result<Option<(String, Arc<Session>)>, ::state::Unavailable> {
+async fn find(
+    gate: &Gate,
+    call: &Call,
+    key: &str,
+) -> Result<Option<(String, Arc<Session>)>, ::state::Unavailable> {
     let settings = &gate.settings.keys;
     let mut names = Vec::new();
     if call.flag("hashed") {
@@ -143,7 +148,9 @@ async fn update(gate: &Gate, call: &Call, key: &str) -> Outcome {
     };
     let effective = match merged(gate, &session) {
         Ok(effective) => effective,
-        Err(reason) => return Ok(error(StatusCode::BAD_REQUEST, &format!("Failed to update key - {reason}"))),
+        Err(reason) => {
+            return Ok(error(StatusCode::BAD_REQUEST, &format!("Failed to update key - {reason}")));
+        }
     };
     if effective.access_rights.is_empty() && !gate.settings.keys.allow_master {
         return Ok(error(
@@ -235,7 +242,10 @@ fn merged(gate: &Gate, session: &Session) -> Result<Session, String> {
 fn key_life(gate: &Gate, session: &Session) -> Option<i64> {
     let snapshot = gate.snapshot();
     let ids = session.apply_policies.iter().chain(std::iter::once(&session.apply_policy_id));
-    ids.filter_map(|id| snapshot.policies.get(id)).map(|policy| policy.key_expires_in).filter(|life| *life > 0).max()
+    ids.filter_map(|id| snapshot.policies.get(id))
+        .map(|policy| policy.key_expires_in)
+        .filter(|life| *life > 0)
+        .max()
 }
 
 /// Whether an API of the key asks for quotas to be left alone.
@@ -248,42 +258,18 @@ fn keeps_quota(gate: &Gate, session: &Session) -> bool {
         .any(|api| api.model.dont_set_quota_on_create)
 }
 
-/// How long the store keeps the key (contract 6.2).
+/// How long the store keeps the key: the longest that any of its APIs asks for (contract 6.2).
 fn lifetime(gate: &Gate, effective: &Session, session: &Session) -> Option<Duration> {
     if let Some(forced) = gate.settings.keys.forced_lifetime {
         return Some(forced);
     }
-    let until_expiry = (session.expires > 0).then(|| session.expires - unix_now());
-    match (session.post_expiry_action.as_str(), session.post_expiry_grace_period, until_expiry) {
-        ("delete", _, Some(left)) => return seconds(left),
-        ("retain", -1, _) => return None,
-        ("retain", grace, Some(left)) if grace > 0 => return seconds(left + grace),
-        _ => {}
-    }
-    if session.session_lifetime > 0 {
-        return seconds(session.session_lifetime);
-    }
+    let now = unix_now();
     let snapshot = gate.snapshot();
-    let longest = effective
+    effective
         .access_rights
         .keys()
         .filter_map(|id| snapshot.apis.get(id.as_str()))
-        .filter_map(|api| {
-            let lifetime = api.model.session_lifetime?;
-            match until_expiry {
-                _ if !api.model.lifetime_respects_expiry => Some(Some(lifetime)),
-                None => Some(None),
-                Some(left) => Some(seconds(left).map(|left| left.max(lifetime))),
-            }
-        })
-        .reduce(|one, other| Some(one?.max(other?)));
-    longest.flatten()
-}
-
-fn seconds(count: i64) -> Option<Duration> {
-    Some(Duration::from_secs(u64::try_from(count).unwrap_or(0).max(1)))
-}
-
-fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+        .map(|api| session.stored_for(api.model.session_lifetime, api.model.lifetime_respects_expiry, now))
+        .reduce(|one, other| Some(one?.max(other?)))
+        .unwrap_or_else(|| session.stored_for(None, false, now))
 }

@@ -41,7 +41,11 @@ pub(crate) fn is_addressed<B>(gate: &Gate, peer: &Peer, request: &Request<B>) ->
         || rest == "metrics"
         || *rest == *gate.settings.health_name
         || *rest == *gate.settings.ready_name;
-    ours && gate.settings.control_hostname.as_deref().is_none_or(|name| name.eq_ignore_ascii_case(host(request)))
+    ours && gate
+        .settings
+        .control_hostname
+        .as_deref()
+        .is_none_or(|name| name.eq_ignore_ascii_case(host(request)))
 }
 
 /// One request to the admin API, read whole.
@@ -51,7 +55,6 @@ struct Call {
     path: Vec<String>,
     query: Vec<(String, String)>,
     body: Bytes,
-    headers: HeaderMap,
 }
 
 impl Call {
@@ -94,9 +97,14 @@ pub(crate) async fn answer(gate: &Arc<Gate>, request: Request<Incoming>) -> Resp
     let (head, incoming) = request.into_parts();
     let body = match Limited::new(incoming, BODY_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return error(StatusCode::PAYLOAD_TOO_LARGE, "Request body cannot be read or is larger than 16 MiB"),
+        Err(_) => {
+            return error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Request body cannot be read or is larger than 16 MiB",
+            );
+        }
     };
-    let call = Call { method: head.method, path, query, body, headers: head.headers };
+    let call = Call { method: head.method, path, query, body };
     dispatch(gate, &call).await
 }
 
@@ -151,7 +159,11 @@ fn method_not_supported() -> Response<Body> {
 }
 
 fn only_get(method: &Method, answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
-    if *method == Method::GET { answer() } else { error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") }
+    if *method == Method::GET {
+        answer()
+    } else {
+        error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    }
 }
 
 fn decode(text: &str) -> String {

@@ -59,7 +59,9 @@ async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Response<Body
     match gate.catalog.put_policy(&policy).await {
         Ok(_) => live(gate, modified(&policy.id, if id.is_some() { "modified" } else { "added" })).await,
         Err(failure @ ::state::CatalogError::Id(_)) => error(StatusCode::BAD_REQUEST, &failure.to_string()),
-        Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Failed to create file! {failure}")),
+        Err(failure) => {
+            error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Failed to create file! {failure}"))
+        }
     }
 }
 

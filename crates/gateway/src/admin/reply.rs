@@ -77,5 +77,8 @@ pub(super) fn reloaded(report: &Report) -> Response<Body> {
         .map(|(path, faults)| FileFaults { file: path.display().to_string(), faults })
         .collect();
     let Report { generation, changed, removed, .. } = *report;
-    respond::json(StatusCode::OK, &Reloaded { status: "ok", message: "", generation, changed, removed, faults })
+    respond::json(
+        StatusCode::OK,
+        &Reloaded { status: "ok", message: "", generation, changed, removed, faults },
+    )
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apidef::{Session, keys, policies};
+use apidef::{PathMatching, Session, keys, policies};
 use parking_lot::RwLock;
-use quick_cache::sync::Cache;
 use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
 
 use super::grant::Grant;
 use super::token::disallowed;
@@ -19,7 +19,7 @@ const KEPT: usize = 100_000;
 
 /// Who is calling, with everything that the chain asks of a session at hand.
 #[derive(Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The session with its policies applied.
     pub session: Session,
     /// Its name in the state store: the hash of its key, or the key where keys are not hashed.
@@ -36,13 +36,12 @@ pub struct Caller {
 #[derive(Debug, Clone)]
 pub(super) struct GrantSettings {
     pub(super) windows: Arc<crate::limits::Windows>,
-    pub(super) prefix_matching: bool,
-    pub(super) suffix_matching: bool,
+    pub(super) matching: PathMatching,
 }
 
 impl Caller {
     /// What the caller may do with an API.
-    pub fn grant(&self, api: &str) -> Arc<Grant> {
+    pub(crate) fn grant(&self, api: &str) -> Arc<Grant> {
         if let Some((_, grant)) = self.grants.read().iter().find(|(id, _)| **id == *api) {
             return Arc::clone(grant);
         }
@@ -117,9 +116,8 @@ impl Callers {
 
     /// Forgets sessions that have changed. `names` are keys or their hashes.
     pub(crate) fn forget(&self, names: &[String]) {
-        self.known.retain(|key, caller| {
-            !names.iter().any(|name| **name == *caller.name || **name == *key.token)
-        });
+        self.known
+            .retain(|key, caller| !names.iter().any(|name| **name == *caller.name || **name == *key.token));
     }
 
     /// Forgets callers merged with other policies than those of `generation`.
@@ -143,8 +141,7 @@ fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> 
         grants: RwLock::default(),
         gate: GrantSettings {
             windows: Arc::clone(&gate.windows),
-            prefix_matching: gate.settings.prefix_matching,
-            suffix_matching: gate.settings.suffix_matching,
+            matching: gate.settings.path_matching,
         },
         generation: snapshot.policy_generation,
         read_at: Instant::now(),
@@ -152,7 +149,7 @@ fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> 
 }
 
 /// The name under which the session of a full key is stored.
-pub fn store_name(settings: &KeySettings, key: &str) -> String {
+pub(crate) fn store_name(settings: &KeySettings, key: &str) -> String {
     if settings.hashed { keys::hash(key, None) } else { key.to_owned() }
 }
 

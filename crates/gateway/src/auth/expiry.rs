@@ -1,9 +1,8 @@
 //! Keys that are not, or no longer, in force (contract 4.4 row 19).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use http::StatusCode;
 
+use crate::clock::unix_now;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 
@@ -23,14 +22,9 @@ impl Expiry {
         if caller.session.is_inactive {
             return Err(Refusal::client(StatusCode::FORBIDDEN, "TKI", "Key is inactive, please renew"));
         }
-        let expires = caller.session.expires;
-        if expires > 0 && now() >= expires {
+        if caller.session.is_expired(unix_now()) {
             return Err(Refusal::client(StatusCode::UNAUTHORIZED, "TKE", "Key has expired, please renew"));
         }
         Ok(())
     }
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

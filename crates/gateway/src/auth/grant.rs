@@ -3,30 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::{AccessDefinition, Session};
-use http::Method;
-use regex::Regex;
+use apidef::{Session, UrlRules};
 
 use super::callers::GrantSettings;
 use crate::limits::Window;
 
 /// Rights and limits of a session for one API.
 #[derive(Debug)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// Whether the API may be called at all.
     pub(crate) allowed: bool,
-    /// Paths and methods that may be called; `None` = all.
-    pub(crate) urls: Option<Vec<Url>>,
+    /// Paths and methods that may be called.
+    pub(crate) urls: Urls,
     /// `None` = unlimited.
     pub(crate) rate: Option<RateGrant>,
     pub(crate) quota: QuotaGrant,
 }
 
-/// A path that may be called. A pattern that is no valid regular expression allows nothing.
+/// Which paths and methods a grant covers.
 #[derive(Debug)]
-pub(crate) struct Url {
-    pub(crate) path: Option<Regex>,
-    pub(crate) methods: Vec<Method>,
+pub(crate) enum Urls {
+    All,
+    Only(UrlRules),
+    /// The rules cannot be understood; nothing is allowed rather than everything.
+    None,
 }
 
 #[derive(Debug)]
@@ -62,119 +62,41 @@ impl Grant {
         // A key without any access rights is a master key (contract 4.4 row 20).
         let allowed = session.access_rights.is_empty() || access.is_some();
         let counter = Self::counter(session, name, api);
-        let (rate, per) = effective_rate(session, access);
-        let (max, renewal) = effective_quota(session, access);
+        let limit = session.limit_of(api);
         Self {
             allowed,
-            urls: access.filter(|access| !access.allowed_urls.is_empty()).map(|access| urls(access, settings)),
-            rate: (rate > 0.0 && per > 0.0).then(|| RateGrant {
+            urls: access.map_or(Urls::All, |access| match UrlRules::compile(&access.allowed_urls, settings.matching) {
+                Ok(rules) if rules.is_empty() => Urls::All,
+                Ok(rules) => Urls::Only(rules),
+                Err(fault) => {
+                    tracing::warn!(api, fault = %fault.message, "the allowed urls of a key allow nothing");
+                    Urls::None
+                }
+            }),
+            rate: (limit.rate > 0.0 && limit.per > 0.0).then(|| RateGrant {
                 window: settings.windows.get(&counter),
-                requests: rate,
-                per: Duration::try_from_secs_f64(per).unwrap_or(Duration::MAX),
+                requests: limit.rate,
+                per: Duration::try_from_secs_f64(limit.per).unwrap_or(Duration::MAX),
                 name: counter.clone(),
             }),
             quota: QuotaGrant {
                 name: counter,
-                max,
-                renewal: Duration::from_secs(u64::try_from(renewal).unwrap_or(0)),
+                max: limit.quota_max,
+                renewal: Duration::from_secs(u64::try_from(limit.quota_renewal_rate).unwrap_or(0)),
             },
         }
     }
 }
 
-/// The API's own limit where it has one, else the session's.
-fn effective_rate(session: &Session, access: Option<&AccessDefinition>) -> (f64, f64) {
-    match access.map(|access| &access.limit).filter(|limit| limit.rate > 0.0 && limit.per > 0.0) {
-        Some(limit) => (limit.rate, limit.per),
-        None => (session.rate, session.per),
-    }
-}
-
-fn effective_quota(session: &Session, access: Option<&AccessDefinition>) -> (i64, i64) {
-    match access.map(|access| &access.limit).filter(|limit| limit.quota_max != 0) {
-        Some(limit) => (limit.quota_max, limit.quota_renewal_rate),
-        None => (session.quota_max, session.quota_renewal_rate),
-    }
-}
-
-fn urls(access: &AccessDefinition, settings: &GrantSettings) -> Vec<Url> {
-    let compile = |pattern: &str| match Regex::new(&path_pattern(pattern, settings)) {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            tracing::warn!(pattern, %error, "an allowed url of a key is no valid regular expression; it allows nothing");
-            None
-        }
-    };
-    access
-        .allowed_urls
-        .iter()
-        .map(|allowed| Url {
-            path: compile(&allowed.url),
-            methods: allowed.methods.iter().filter_map(|method| method.parse().ok()).collect(),
-        })
-        .collect()
-}
-
-/// The regular expression of an endpoint path (contract 4.3, "Pattern build").
-fn path_pattern(path: &str, settings: &GrantSettings) -> String {
-    let mut pattern = String::with_capacity(path.len() + 8);
-    if settings.prefix_matching && path.starts_with('/') {
-        pattern.push('^');
-    }
-    let mut rest = path;
-    loop {
-        let open = rest.find('{');
-        let wildcard = rest.find("/*");
-        match (open, wildcard) {
-            (Some(open), wildcard) if wildcard.is_none_or(|wildcard| open < wildcard) => {
-                // Only `{name}` is a parameter; `{2,3}` is a repetition of the regular expression.
-                let Some(close) = rest[open..].find('}').map(|close| open + close) else { break };
-                let name = &rest[open + 1..close];
-                pattern.push_str(&rest[..open]);
-                if name.starts_with(|first: char| first.is_alphabetic() || first == '_') {
-                    pattern.push_str("([^/]+)");
-                } else {
-                    pattern.push_str(&rest[open..=close]);
-                }
-                rest = &rest[close + 1..];
-            }
-            (_, Some(wildcard)) => {
-                pattern.push_str(&rest[..wildcard]);
-                rest = &rest[wildcard + 2..];
-                pattern.push_str(if rest.starts_with('/') { "/[^/]+" } else { "/.*" });
-            }
-            _ => break,
-        }
-    }
-    pattern.push_str(rest);
-    if settings.suffix_matching && !pattern.ends_with('$') {
-        pattern.push('$');
-    }
-    pattern
-}
-
 #[cfg(test)]
 mod tests {
+    use apidef::PathMatching;
+
     use super::*;
     use crate::limits::Windows;
 
-    fn settings(prefix: bool, suffix: bool) -> GrantSettings {
-        GrantSettings { windows: Arc::new(Windows::default()), prefix_matching: prefix, suffix_matching: suffix }
-    }
-
-    #[test]
-    fn path_patterns_are_built_as_the_contract_says() {
-        let cases = [
-            ("/users/{id}", false, false, "/users/([^/]+)"),
-            ("/users/*/x", false, false, "/users/[^/]+/x"),
-            ("/users/*", false, false, "/users/.*"),
-            ("/a{2,3}", false, false, "/a{2,3}"),
-            ("/users", true, true, "^/users$"),
-            ("users$", true, true, "users$"),
-        ];
-        for (path, prefix, suffix, pattern) in cases {
-            assert_eq!(path_pattern(path, &settings(prefix, suffix)), pattern, "{path}");
-        }
+    fn settings() -> GrantSettings {
+        GrantSettings { windows: Arc::new(Windows::default()), matching: PathMatching::default() }
     }
 
     #[test]
@@ -187,7 +109,7 @@ mod tests {
             }
         }))
         .unwrap();
-        let grant = |api: &str| Grant::compile(&session, "hash", api, &settings(false, false));
+        let grant = |api: &str| Grant::compile(&session, "hash", api, &settings());
         let (a, b, c) = (grant("a"), grant("b"), grant("c"));
         assert_eq!((a.allowed, a.quota.max, a.quota.name.as_str()), (true, 100, "hash"));
         assert_eq!(a.rate.map(|rate| rate.requests), Some(5.0));

@@ -9,9 +9,9 @@ mod strip;
 mod token;
 
 pub(crate) use callers::Callers;
-pub use callers::{Caller, store_name};
+pub(crate) use callers::{Caller, store_name};
 pub(crate) use expiry::Expiry;
-pub use grant::Grant;
+pub(crate) use grant::Grant;
 pub(crate) use rights::{AccessRights, GranularAccess};
 pub(crate) use strip::StripAuth;
 pub(crate) use token::Token;

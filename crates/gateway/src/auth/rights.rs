@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::grant::Urls;
 use super::token::disallowed;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
@@ -27,20 +28,18 @@ impl GranularAccess {
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let Some(caller) = &exchange.caller else { return Ok(()) };
         let grant = caller.grant(&exchange.api.model.id);
-        let Some(urls) = &grant.urls else { return Ok(()) };
-        let candidates = [exchange.path_in_api(), exchange.head.uri.path()];
-        let allowed = urls.iter().any(|url| {
-            url.methods.contains(&exchange.head.method)
-                && url.path.as_ref().is_some_and(|regex| candidates.iter().any(|path| regex.is_match(path)))
-        });
+        let allowed = match &grant.urls {
+            Urls::All => return Ok(()),
+            Urls::Only(rules) => {
+                let paths = [exchange.path_in_api(), exchange.head.uri.path()];
+                rules.allows(exchange.head.method.as_str(), &paths)
+            }
+            Urls::None => false,
+        };
         if allowed {
             Ok(())
         } else {
-            Err(Refusal::client(
-                StatusCode::FORBIDDEN,
-                "EAD",
-                "Access to this resource has been disallowed",
-            ))
+            Err(Refusal::client(StatusCode::FORBIDDEN, "EAD", "Access to this resource has been disallowed"))
         }
     }
 }

@@ -21,10 +21,16 @@ impl Token {
         let header = match &sources.header {
             None => None,
             Some(name) => Some(
-                HeaderName::try_from(&**name).map_err(|_| format!("`{name}` is no valid header name for keys"))?,
+                HeaderName::try_from(&**name)
+                    .map_err(|_| format!("`{name}` is no valid header name for keys"))?,
             ),
         };
-        Ok(Self { header, query: sources.query.clone(), cookie: sources.cookie.clone(), org_id: org_id.into() })
+        Ok(Self {
+            header,
+            query: sources.query.clone(),
+            cookie: sources.cookie.clone(),
+            org_id: org_id.into(),
+        })
     }
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
@@ -94,7 +100,9 @@ mod tests {
 
     #[test]
     fn bearer_is_taken_off_in_any_case() {
-        for (value, token) in [("abc", "abc"), ("Bearer abc", "abc"), ("bEARER  abc", "abc"), ("Bearer", "Bearer")] {
+        for (value, token) in
+            [("abc", "abc"), ("Bearer abc", "abc"), ("bEARER  abc", "abc"), ("Bearer", "Bearer")]
+        {
             assert_eq!(without_bearer(value), Some(token));
         }
     }

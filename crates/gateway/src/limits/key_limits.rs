@@ -1,13 +1,13 @@
 //! Rate and quota of the calling key (contract 4.4 row 22, 6.5, 6.6).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::StatusCode;
 
 use super::Budget;
-use super::window::unix_after;
 use crate::auth::Grant;
+use crate::clock::{unix_after, unix_now};
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 use crate::settings::LimitHeaders;
@@ -67,15 +67,15 @@ impl KeyLimits {
         let quota = &grant.quota;
         if quota.max <= 0 {
             if exchange.gate.settings.limit_headers == LimitHeaders::Quotas {
-                exchange.budget = Budget { limit: quota.max, remaining: quota.max, reset: 0, on_refusals: false };
+                exchange.budget =
+                    Budget { limit: quota.max, remaining: quota.max, reset: 0, on_refusals: false };
             }
             return Ok(());
         }
-        let now = unix_after(Duration::ZERO);
         let count = exchange
             .gate
             .state
-            .count_quota(&quota.name, quota.max, quota.renewal, now)
+            .count_quota(&quota.name, quota.max, quota.renewal, unix_now())
             .await
             .map_err(Refusal::store_away)?;
         if exchange.gate.settings.limit_headers == LimitHeaders::Quotas {

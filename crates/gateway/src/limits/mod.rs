@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use api_rate::ApiRate;
 pub(crate) use key_limits::KeyLimits;
-pub use window::{Windows, Window};
+pub(crate) use window::{Window, Windows};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -16,7 +16,7 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// What the limits leave a caller, for the `X-RateLimit-*` headers (contract 6.7).
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Most that may be used in a window; negative = unlimited.
     pub limit: i64,
     /// What is left of it.

@@ -5,7 +5,7 @@
 //! insists is served again as soon as the window ends.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
@@ -74,12 +74,6 @@ impl Windows {
         self.0.insert(name.into(), Arc::clone(&window));
         window
     }
-}
-
-/// Unix time in seconds after `wait` has passed.
-pub(super) fn unix_after(wait: Duration) -> i64 {
-    let then = SystemTime::now() + wait;
-    then.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

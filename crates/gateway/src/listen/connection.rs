@@ -27,7 +27,6 @@ use crate::serve::serve;
 
 /// Serves a connection until it ends, is closed by its peer, or the gate shuts down and its last exchange is over.
 pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::SocketAddr, control: bool) {
-    let secure = matches!(stream, ClientStream::Tls(_));
     let mut stream = Guarded::new(stream, HEAD_LIMIT);
     let opening = match stream.inner() {
         ClientStream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
@@ -43,7 +42,7 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::S
     let address = peer.ip().to_canonical();
     let text =
         HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-    let peer = Arc::new(Peer { address, text, secure, control, takeover });
+    let peer = Arc::new(Peer { address, text, control, takeover });
     match opening {
         Opening::Http1 => run_h1(gate, stream, peer).await,
         Opening::Http2 => run_h2(gate, stream, peer).await,

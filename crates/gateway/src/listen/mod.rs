@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use framing::breach_in;
 pub use stream::ClientStream;
 pub use takeover::Takeover;
 pub(crate) use takeover::write_head;
@@ -42,7 +43,10 @@ impl Listener {
         control: bool,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; choose another `listen_port`"))
+            io::Error::new(
+                error.kind(),
+                format!("cannot listen on {address}: {error}; choose another `listen_port`"),
+            )
         })?;
         Ok(Self { socket, tls, control })
     }

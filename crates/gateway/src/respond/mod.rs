@@ -6,18 +6,18 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-pub use refusal::{Blame, Refusal};
+pub(crate) use refusal::Refusal;
 
 use crate::body::Body;
 
 /// `Content-Type` of JSON answers.
-pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Renders a refusal by the default templates of contract 4.1. The format follows the *request's* content type,
 /// as clients of the original expect.
-pub fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -> Response<Body> {
+pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -> Response<Body> {
     let (content_type, text) = match xml_type(request) {
         Some(content_type) => (
             content_type,
@@ -42,7 +42,7 @@ pub fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -> Respo
 }
 
 /// A plain answer that no template touches, such as the router's `Not Found`.
-pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
@@ -50,7 +50,7 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 }
 
 /// A JSON answer with the trailing newline that the original's encoder leaves (contract 7.1).
-pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
     let mut text = serde_json::to_vec(value).unwrap_or_else(|error| {
         format!("{{\"status\":\"error\",\"message\":{}}}", json_string(&error.to_string())).into_bytes()
     });

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 /// Whose doing a refusal is; decides the log level and the metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
+pub(crate) enum Blame {
     /// The client asked for what it may not have, or asked wrongly.
     Client,
     /// The backend did not answer, or not in time.
@@ -17,7 +17,7 @@ pub enum Blame {
 
 /// Why an exchange ends before, or instead of, its backend's answer.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// Status sent to the client.
     pub status: StatusCode,
     /// Text sent to the client, put into the error template (contract 4.1).
@@ -34,38 +34,55 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal that the client caused.
-    pub fn client(status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn client(
+        status: StatusCode,
+        flag: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(Blame::Client, status, flag, message)
     }
 
     /// A refusal because the backend failed.
-    pub fn backend(status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn backend(
+        status: StatusCode,
+        flag: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(Blame::Backend, status, flag, message)
     }
 
     /// A refusal because the gate, or a store it needs, failed.
-    pub fn gate(status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn gate(
+        status: StatusCode,
+        flag: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(Blame::Gate, status, flag, message)
     }
 
-    fn new(blame: Blame, status: StatusCode, flag: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    fn new(
+        blame: Blame,
+        status: StatusCode,
+        flag: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self { status, message: message.into(), blame, flag, retry_after: None, detail: None }
     }
 
     /// Tells the client when to come back.
-    pub fn retry_after(mut self, seconds: u32) -> Self {
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
     /// Adds what goes to the log only.
-    pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
+    pub(crate) fn detail(mut self, detail: impl std::fmt::Display) -> Self {
         self.detail = Some(detail.to_string().into_boxed_str());
         self
     }
 
     /// The state store is away (design section 6): not the client's fault, and worth a retry.
-    pub fn store_away(detail: impl std::fmt::Display) -> Self {
+    pub(crate) fn store_away(detail: impl std::fmt::Display) -> Self {
         Self::gate(StatusCode::SERVICE_UNAVAILABLE, "STA", "Service temporarily unavailable.")
             .retry_after(1)
             .detail(detail)

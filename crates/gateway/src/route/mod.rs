@@ -3,5 +3,5 @@
 mod path;
 mod table;
 
-pub use path::{Oddity, check};
-pub use table::{Found, Place, Table};
+pub(crate) use path::{Oddity, check};
+pub(crate) use table::{Place, Table};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// What is odd about a path.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Oddity {
+pub(crate) enum Oddity {
     /// It has another spelling without `//`, `/./` and `/../`, to which the client is sent.
     Unclean(String),
     /// It holds an encoded NUL or a broken escape; no upstream should see it.
@@ -12,7 +12,7 @@ pub enum Oddity {
 }
 
 /// Looks a raw request path over. Clean paths, nearly all, are scanned once and cost no allocation.
-pub fn check(path: &str) -> Result<(), Oddity> {
+pub(crate) fn check(path: &str) -> Result<(), Oddity> {
     let bytes = path.as_bytes();
     let mut suspicious = false;
     let mut index = 0;

@@ -10,6 +10,7 @@ use super::metadata::Metadata;
 use super::multipart;
 use crate::body::{Body, BodyTooLarge, RequestBody};
 use crate::exchange::Exchange;
+use crate::listen::breach_in;
 use crate::respond::{self, Refusal};
 
 /// Largest body taken when the configuration sets no limit; it has to be held in memory.
@@ -54,7 +55,11 @@ async fn collect(exchange: &mut Exchange) -> Result<Bytes, Refusal> {
         Err(error) if error.is::<http_body_util::LengthLimitError>() || error.is::<BodyTooLarge>() => {
             Err(Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large"))
         }
-        Err(error) => Err(Refusal::client(StatusCode::BAD_REQUEST, "BIV", "Bad request").detail(error)),
+        Err(error) => Err(match breach_in(&*error) {
+            Some(breach) => Refusal::client(breach.status, "IHD", breach.message),
+            None => Refusal::client(StatusCode::BAD_REQUEST, "BIV", "Bad request"),
+        }
+        .detail(error)),
     }
 }
 

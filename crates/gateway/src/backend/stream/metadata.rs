@@ -13,7 +13,8 @@ impl Metadata {
     pub(super) fn of(exchange: &Exchange, captures: Vec<(String, String)>) -> Self {
         let head = &exchange.head;
         let mut pairs = Vec::with_capacity(head.headers.len() + 8);
-        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let text =
+            |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         pairs.push(("http_server_user_agent".to_owned(), text("user-agent").to_owned()));
         pairs.push(("http_server_request_path".to_owned(), exchange.path_in_api().to_owned()));
         pairs.push(("http_server_verb".to_owned(), head.method.to_string()));

@@ -37,7 +37,7 @@ struct Stream {
 }
 
 enum Life {
-    Built(Built),
+    Built(Box<Built>),
     Running(RunningStream),
     Over,
 }
@@ -71,7 +71,9 @@ impl StreamBackend {
         for (name, value) in &model.streams {
             let pointer = document::pointer_join(&model.pointer, name);
             match streams::build(name, value, &pointer, &settings) {
-                Ok(stream) => built.push(Stream { name: (**name).into(), life: Life::Built(stream) }),
+                Ok(stream) => {
+                    built.push(Stream { name: (**name).into(), life: Life::Built(Box::new(stream)) })
+                }
                 Err(more) => faults.extend(more),
             }
         }

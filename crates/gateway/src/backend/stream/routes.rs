@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn paths_fit_patterns() {
-        let cases: &[(&str, &str, Option<&[(&str, &str)]>)] = &[
+        type Case<'a> = (&'a str, &'a str, Option<&'a [(&'a str, &'a str)]>);
+        let cases: &[Case<'_>] = &[
             ("/post", "/post", Some(&[])),
             ("post", "/post", Some(&[])),
             ("/post", "/post/", None),
@@ -125,7 +126,10 @@ mod tests {
         ];
         for (pattern, path, expected) in cases {
             let expected = expected.map(|pairs| {
-                pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
+                pairs
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect::<Vec<_>>()
             });
             assert_eq!(captured(pattern, path), expected, "{pattern} {path}");
         }

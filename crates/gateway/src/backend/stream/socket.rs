@@ -69,8 +69,10 @@ pub(super) async fn ingest(
         0 => PRODUCER_MESSAGE,
         limit => usize::try_from(limit).unwrap_or(PRODUCER_MESSAGE),
     };
-    let config =
-        WebSocketConfig::default().max_message_size(Some(limit)).max_frame_size(Some(limit)).write_buffer_size(0);
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit))
+        .write_buffer_size(0);
     let never = exchange
         .take_over(&takeover, StatusCode::SWITCHING_PROTOCOLS, move |io, read| async move {
             match open(io, read, head, config).await {
@@ -97,7 +99,8 @@ fn accept(exchange: &Exchange) -> Result<(Takeover, Bytes), Refusal> {
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(refused("only version 13 of the WebSocket protocol is spoken here"));
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| refused("Sec-WebSocket-Key is missing"))?;
+    let key =
+        headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| refused("Sec-WebSocket-Key is missing"))?;
     let mut answer = HeaderMap::new();
     answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -107,7 +110,12 @@ fn accept(exchange: &Exchange) -> Result<(Takeover, Bytes), Refusal> {
     Ok((takeover, write_head(StatusCode::SWITCHING_PROTOCOLS, &answer)))
 }
 
-async fn open(mut io: ClientIo, read: Bytes, head: Bytes, config: WebSocketConfig) -> std::io::Result<Socket> {
+async fn open(
+    mut io: ClientIo,
+    read: Bytes,
+    head: Bytes,
+    config: WebSocketConfig,
+) -> std::io::Result<Socket> {
     io.write_all(&head).await?;
     io.flush().await?;
     Ok(WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await)
@@ -165,7 +173,10 @@ async fn in_time(
     sending: impl Future<Output = Result<(), tungstenite::Error>>,
 ) -> Result<(), tungstenite::Error> {
     tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
-        Err(tungstenite::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the client took nothing in time")))
+        Err(tungstenite::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "the client took nothing in time",
+        )))
     })
 }
 
@@ -208,7 +219,12 @@ async fn take_frames(mut socket: Socket, ingest: &Ingest, metadata: &Metadata) {
             match ingest.submit_until_taken(vec![message]).await {
                 Ok(None) => {}
                 Ok(Some(answer)) => socket.send(reply(answer.body)).await?,
-                Err(IngestError::Timeout | IngestError::Closing | IngestError::Rejected(_) | IngestError::RateLimited { .. }) => {
+                Err(
+                    IngestError::Timeout
+                    | IngestError::Closing
+                    | IngestError::Rejected(_)
+                    | IngestError::RateLimited { .. },
+                ) => {
                     return socket.close(Some(goodbye(CloseReason::Changed))).await;
                 }
             }

@@ -1,5 +1,6 @@
 //! A response body that drives the connection it comes from, and parks it when the body has ended.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,9 +31,18 @@ impl UpstreamBody {
         Self { incoming, lent: None }
     }
 
-    /// A body over a connection of `pool`.
-    pub(super) fn lent(incoming: Incoming, connection: Box<Connection>, pool: Arc<Pool>) -> Self {
-        Self { incoming, lent: Some(Lent { connection, pool }) }
+    /// A body over a connection of `pool`. Where there is nothing to read (HEAD, 204, 304) the connection goes back at
+    /// once, since nobody may ever ask for the body.
+    pub(super) async fn lent(incoming: Incoming, connection: Box<Connection>, pool: Arc<Pool>) -> Self {
+        let mut body = Self { incoming, lent: Some(Lent { connection, pool }) };
+        if body.incoming.is_end_stream() {
+            poll_fn(|cx| {
+                body.give_back(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
+        body
     }
 
     pub(crate) fn poll_frame(

@@ -97,9 +97,11 @@ impl Connector {
             .await
             .map_err(|source| DialError::LookUp { host: host.clone(), source })?
             .collect();
-        let tcp = TcpStream::connect(addresses.as_slice())
-            .await
-            .map_err(|source| DialError::Connect { host: host.clone(), port: *port, source })?;
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|source| DialError::Connect {
+            host: host.clone(),
+            port: *port,
+            source,
+        })?;
         // Requests are written whole; waiting for more would only delay their last packet.
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY towards an upstream");

@@ -54,8 +54,19 @@ pub(super) fn append_forwarded_for(headers: &mut HeaderMap, peer: IpAddr, peer_t
     headers.insert(X_FORWARDED_FOR, value);
 }
 
+/// Joins the cookie fields that HTTP/2 may split (RFC 9113 section 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&str> =
+        headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::try_from(cookies.join("; "))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// The path and query to ask the upstream for: the target's path and the request's remaining path joined by exactly
-/// one slash, both queries joined by `&`. `None` when the client's own can be used as it is.
+/// one slash, both queries joined by `&`.
 pub(super) fn join(target: &Target, rest: &str, query: Option<&str>, keep_slash: bool) -> String {
     let base = &*target.path;
     let mut joined = String::with_capacity(base.len() + rest.len() + query.map_or(0, str::len) + 2);

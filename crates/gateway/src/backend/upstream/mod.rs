@@ -22,6 +22,7 @@ use self::connection::{Connection, SendFailure};
 use self::pool::{Line, Multiplexed, Pool};
 use crate::body::{Body, BodyTooLarge, RequestBody};
 use crate::exchange::Exchange;
+use crate::listen::breach_in;
 use crate::respond::Refusal;
 
 /// A compiled upstream: where requests go and how.
@@ -117,6 +118,9 @@ impl Upstream {
 
         let mut headers = std::mem::take(&mut exchange.head.headers);
         head::strip_hop_by_hop(&mut headers);
+        if exchange.head.version == Version::HTTP_2 {
+            head::join_cookies(&mut headers);
+        }
         head::append_forwarded_for(&mut headers, exchange.peer.address, &exchange.peer.text);
         if !self.preserve_host {
             headers.insert(header::HOST, self.host.clone());
@@ -145,12 +149,13 @@ impl Upstream {
                 Line::Exclusive(mut connection) => {
                     // A parked connection may be closed by the upstream at the very moment we use it. What has no
                     // body and may be repeated (RFC 9110 section 9.2.2) is kept for one more try.
-                    let spare = (connection.reused && request.body().is_none() && repeatable(request.method()))
-                        .then(|| copy_head(&request));
+                    let spare =
+                        (connection.reused && request.body().is_none() && repeatable(request.method()))
+                            .then(|| copy_head(&request));
                     match connection.send(request, self.patience).await {
                         Ok(response) => {
                             let (head, incoming) = response.into_parts();
-                            let body = UpstreamBody::lent(incoming, connection, Arc::clone(&self.pool));
+                            let body = UpstreamBody::lent(incoming, connection, Arc::clone(&self.pool)).await;
                             return Ok(Response::from_parts(head, Body::upstream(body)));
                         }
                         Err(SendFailure::Unsent(unsent)) => request = *unsent,
@@ -207,12 +212,15 @@ enum Failure {
 /// The client's view of a failed upstream (contract 4.6, "Timeouts" and "Other failures").
 fn refuse(failure: &Failure) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
+    if let Failure::Broken(error) = failure
+        && let Some(breach) = breach_in(error)
+    {
+        return Refusal::client(breach.status, "IHD", breach.message).detail(failure);
+    }
     let refusal = match failure {
-        Failure::TimedOut | Failure::Dial(DialError::TimedOut { .. }) => Refusal::backend(
-            StatusCode::GATEWAY_TIMEOUT,
-            "URT",
-            "Upstream service reached hard timeout.",
-        ),
+        Failure::TimedOut | Failure::Dial(DialError::TimedOut { .. }) => {
+            Refusal::backend(StatusCode::GATEWAY_TIMEOUT, "URT", "Upstream service reached hard timeout.")
+        }
         Failure::Dial(DialError::LookUp { .. }) => {
             Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "DNS", "Upstream host lookup failed")
         }

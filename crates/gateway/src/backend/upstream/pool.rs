@@ -28,6 +28,7 @@ pub(super) struct Pool {
     connector: Connector,
     max_idle: usize,
     /// Last in, first out: the warmest connection is used again, the coldest age out.
+    #[expect(clippy::vec_box, reason = "connections move between pool and bodies with every exchange")]
     idle: Mutex<Vec<Box<Connection>>>,
     multiplexed: tokio::sync::Mutex<Option<Multiplexed>>,
 }

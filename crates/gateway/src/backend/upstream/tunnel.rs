@@ -1,5 +1,7 @@
 //! Upgraded connections (WebSocket and others): after the upstream has agreed, bytes are copied both ways untouched.
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode, Version};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
@@ -59,7 +61,7 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
         head::strip_hop_by_hop(&mut answer.headers);
         answer.version = Version::HTTP_11;
-        let body = super::UpstreamBody::lent(incoming, connection, std::sync::Arc::clone(&upstream.pool));
+        let body = super::UpstreamBody::lent(incoming, connection, Arc::clone(&upstream.pool)).await;
         return Ok(Response::from_parts(answer, Body::upstream(body)));
     }
     drop(incoming);
