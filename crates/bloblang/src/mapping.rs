@@ -67,17 +67,19 @@ impl Mapping {
         Ok(context.frame.root)
     }
 
-    /// The value that the mapping gives for a bare value, without any message. `calls` maps are running around it; a
-    /// mapping within a mapping weighs more than a map, because its text may come from a message.
-    pub(crate) fn query_value(&self, value: Value, calls: usize) -> Result<Value, MapError> {
+    /// The value that the mapping gives for a bare value, without any message, within another run. It shares that run's
+    /// limits, and weighs more than a map, because its text may come from a message.
+    pub(crate) fn query_value(&self, value: Value, outer: &mut Context<'_>) -> Result<Value, MapError> {
         let mut context = Context::new(&self.program, None, 0, This::Value(value));
-        context.calls = calls + MAX_CALLS / 50;
+        context.calls = outer.calls + MAX_CALLS / 50;
+        context.steps = outer.steps;
         if context.calls > MAX_CALLS {
             let message = "mappings run each other too deeply".to_owned();
             return Err(MapError { line: 1, column: 1, message });
         }
-        run_steps(&self.program, &mut context)?;
-        Ok(context.frame.root)
+        let result = run_steps(&self.program, &mut context);
+        outer.steps = context.steps;
+        result.map(|()| context.frame.root)
     }
 
     fn run(&self, mut context: Context<'_>) -> Result<Outcome, MapError> {

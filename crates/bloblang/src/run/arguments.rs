@@ -118,6 +118,7 @@ impl Arguments {
 
     /// Runs a query argument with `this` being `value`.
     pub(crate) fn query(&self, context: &mut Context<'_>, index: usize, value: Value) -> Evaluated {
+        context.count_step()?;
         match self.items.get(index) {
             Some(Argument::Query(node)) => context.with_this(value, |context| node.evaluate(context)),
             _ => self.value(context, index),

@@ -144,6 +144,7 @@ pub(crate) fn limit_depth(value: &Value) -> Evaluated<()> {
 
 /// Runs a map on a value, in a frame of its own.
 pub(crate) fn apply_map(context: &mut Context<'_>, index: usize, value: Value) -> Evaluated {
+    context.count_step()?;
     if context.calls >= MAX_CALLS {
         return Err(Failure::new(format!("maps apply each other more than {MAX_CALLS} levels deep")));
     }

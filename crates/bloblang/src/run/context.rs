@@ -3,6 +3,10 @@
 use super::{Evaluated, Failure, Program};
 use crate::{BatchView, MessageView, MetadataEdit, Object, Value};
 
+/// How many queries and maps one run may start, over all elements that it goes through. It keeps a mapping whose maps
+/// apply each other in ever more branches from running for ever.
+const MAX_STEPS: u64 = 50_000_000;
+
 /// What `this` is.
 #[derive(Debug, Clone)]
 pub(crate) enum This {
@@ -39,6 +43,8 @@ pub(crate) struct Context<'r> {
     pub(crate) edits: Vec<MetadataEdit>,
     /// How many maps are running inside each other.
     pub(crate) calls: usize,
+    /// How many queries and maps were started.
+    pub(crate) steps: u64,
 }
 
 impl<'r> Context<'r> {
@@ -54,7 +60,7 @@ impl<'r> Context<'r> {
             root: Value::Nothing,
             root_readable: true,
         };
-        Context { program, batch, index, frame, edits: Vec::new(), calls: 0 }
+        Context { program, batch, index, frame, edits: Vec::new(), calls: 0, steps: 0 }
     }
 
     /// The message that the mapping runs on.
@@ -64,6 +70,15 @@ impl<'r> Context<'r> {
             return Err(Failure::new(format!("message {} is outside of the batch", self.index)));
         }
         Ok(batch.message(self.index))
+    }
+
+    /// Counts one started query or map; fails when there were too many.
+    pub(crate) fn count_step(&mut self) -> Evaluated<()> {
+        self.steps += 1;
+        if self.steps <= MAX_STEPS {
+            return Ok(());
+        }
+        Err(Failure::new(format!("the mapping takes more than {MAX_STEPS} steps")))
     }
 
     /// The payload of the message, parsed.
@@ -145,5 +160,21 @@ impl<'r> Context<'r> {
         let mut object = Object::new();
         self.message()?.metadata_all(&mut |key, value| object.insert(key, value.clone()));
         Ok(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Batch, message};
+
+    #[test]
+    fn steps_run_out() {
+        let program = Program::default();
+        let batch = Batch(vec![message("{}")]);
+        let mut context = Context::new(&program, Some(&batch), 0, This::Message);
+        context.steps = MAX_STEPS - 1;
+        assert!(context.count_step().is_ok());
+        assert!(context.count_step().is_err());
     }
 }

@@ -117,7 +117,7 @@ fn bloblang(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
     let text = arguments.text(context, 0)?;
     let mapping = Mapping::parse(&Environment::pure(), &text)
         .map_err(|faults| Failure::new(faults.first().map(ToString::to_string).unwrap_or_default()))?;
-    mapping.query_value(value, context.calls).map_err(|error| Failure::new(error.to_string()))
+    mapping.query_value(value, context).map_err(|error| Failure::new(error.to_string()))
 }
 
 fn catch(context: &mut Context<'_>, of: &Node, arguments: &Arguments) -> Evaluated {
