@@ -63,7 +63,8 @@ pub(super) fn config(node: &Node<'_>) -> Result<(ClientConfig, Credentials), Fau
         if mechanism == "OAUTHBEARER" {
             let missing = || sasl.field_fault("access_token", "OAUTHBEARER needs an `access_token`");
             let token = filled(&sasl, "access_token")?.ok_or_else(missing)?;
-            credentials = Credentials { token: Some(token), principal: sasl.text("user")?.into_owned() };
+            let principal = filled(&sasl, "user")?.unwrap_or_else(|| "sluicegate".to_owned());
+            credentials = Credentials { token: Some(token), principal };
         } else {
             let missing = || sasl.field_fault("user", format!("{mechanism} needs a `user`"));
             config.set("sasl.username", filled(&sasl, "user")?.ok_or_else(missing)?);
@@ -141,6 +142,9 @@ impl Monitor {
     }
 
     pub(super) fn up(&self) {
+        if self.is_up() {
+            return;
+        }
         let news = self.link.send_if_modified(|link| std::mem::replace(link, Link::Up) != Link::Up);
         if news {
             self.last_error.lock().take();

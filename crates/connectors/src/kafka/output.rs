@@ -24,6 +24,8 @@ use super::producer::{Attempt, Failure, Producer, Ticket};
 const QUEUE_FULL: Duration = Duration::from_millis(5);
 /// Requests under way to one broker: more than one keep it busy.
 const REQUESTS: &str = "5";
+/// Most that the client library holds of what was not delivered yet, in KiB; more waits in the stream.
+const UNDELIVERED_KIB: &str = "65536";
 
 /// Builds the output.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
@@ -56,6 +58,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         .set("max.in.flight", if max_in_flight == 1 && !idempotent { "1" } else { REQUESTS })
         .set("message.timeout.ms", timeout.as_millis().max(1).to_string())
         .set("message.max.bytes", most.to_string())
+        .set("queue.buffering.max.kbytes", UNDELIVERED_KIB)
         .set("compression.type", node.text("compression")?)
         // Batches come ready; waiting for more would only delay them.
         .set("linger.ms", "0");
@@ -346,7 +349,7 @@ impl Output for KafkaOutput {
 
     async fn close(&self) {
         let producer = self.producer.lock().take();
-        // Dropping it flushes, for half a second at most.
+        // No write is under way; leaving may take the client library half a second.
         let _ = tokio::task::spawn_blocking(move || drop(producer)).await;
     }
 }

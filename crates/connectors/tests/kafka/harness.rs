@@ -160,6 +160,10 @@ impl Reader {
         self.stream.status().connected()
     }
 
+    pub(crate) fn last_error(&self) -> String {
+        last_error(&self.stream)
+    }
+
     pub(crate) async fn stop(self) {
         drop(self.batches);
         self.stream.stop(Duration::from_secs(20), CloseReason::ShuttingDown).await;
@@ -205,10 +209,25 @@ impl Writer {
         self.stream.status().connected()
     }
 
+    pub(crate) fn last_error(&self) -> String {
+        last_error(&self.stream)
+    }
+
     pub(crate) async fn stop(self) {
         drop(self.batches);
         self.stream.stop(Duration::from_secs(20), CloseReason::ShuttingDown).await;
     }
+}
+
+/// The last error of any component.
+fn last_error(stream: &RunningStream) -> String {
+    stream
+        .status()
+        .components
+        .iter()
+        .filter_map(|probe| probe.last_error())
+        .map(|text| text.to_string())
+        .collect()
 }
 
 fn merge(object: &mut Json, fields: Json) {

@@ -348,6 +348,28 @@ async fn a_killed_broker_loses_nothing_acknowledged() {
     writer.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_broker_is_told_and_left() {
+    // Port 1 is privileged and unused: connections are refused at once.
+    let nowhere = "127.0.0.1:1";
+    let reader = Reader::start(nowhere, &["t"], json!({"consumer_group": "g"}));
+    let writer = Writer::start(nowhere, "t", json!({"timeout": "500ms"}));
+    let mut outcome = writer.send(vec![Message::new("a")]);
+    let told = async {
+        while !(reader.last_error().contains("refused") && writer.last_error().contains("refused")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(harness::PATIENCE, told).await.expect("both say why they are not connected");
+    assert!(!reader.connected() && !writer.connected());
+    assert!(outcome.try_recv().is_err(), "nothing is acknowledged");
+    let start = std::time::Instant::now();
+    reader.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(15), "closing does not wait for the broker");
+    drop(writer);
+    assert!(outcome.await.expect("an outcome").is_err(), "what could not be delivered is refused at the end");
+}
+
 #[test]
 fn what_cannot_work_is_refused_when_it_is_built() {
     let input = |fields: serde_json::Value| json!({"input": {"kafka": fields}, "output": {"drop": {}}});
