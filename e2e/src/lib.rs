@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 mod admin;
+mod broker;
 mod client;
 pub mod definition;
 mod endless;
@@ -18,6 +19,7 @@ mod upstream;
 mod websocket;
 
 pub use admin::Admin;
+pub use broker::Broker;
 pub use client::{Reply, curl, raw, raw_socket};
 pub use endless::{End, Endless, Event};
 pub use gate::{Gate, Setup};
