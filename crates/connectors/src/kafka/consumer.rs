@@ -74,12 +74,18 @@ pub(super) type Positions = HashMap<(Arc<str>, i32), i64>;
 pub(super) struct Shared {
     stop: AtomicBool,
     refused: AtomicBool,
+    draining: AtomicBool,
     thread: Mutex<Option<Thread>>,
 }
 
 impl Shared {
     pub(super) fn new() -> Shared {
-        Shared { stop: AtomicBool::new(false), refused: AtomicBool::new(false), thread: Mutex::new(None) }
+        Shared {
+            stop: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        }
     }
 
     /// Tells the thread to end.
@@ -89,9 +95,17 @@ impl Shared {
     }
 
     /// A message was refused for good: its offset must not be passed, so everything from there on is read again.
+    /// While the stream drains, that is for whoever reads next: acks of other messages are still to be committed.
     pub(super) fn refuse(&self) {
-        self.refused.store(true, Ordering::Release);
-        self.stop();
+        if !self.draining.load(Ordering::Acquire) {
+            self.refused.store(true, Ordering::Release);
+            self.stop();
+        }
+    }
+
+    /// The stream stops and reads no more.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
     }
 
     pub(super) fn was_refused(&self) -> bool {

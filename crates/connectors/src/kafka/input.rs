@@ -242,6 +242,14 @@ impl Input for KafkaInput {
         }
     }
 
+    fn drain(&mut self) -> bool {
+        if let Some(running) = &self.running {
+            running.shared.drain();
+        }
+        // What was read ahead is not needed: it is not acknowledged, so it comes again.
+        false
+    }
+
     async fn close(&mut self) {
         self.end().await;
     }
