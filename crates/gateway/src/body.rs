@@ -79,7 +79,10 @@ impl Body {
     }
 
     /// Hands over what shall be told when the body has ended.
-    pub(crate) fn attach(&mut self, tail: Box<Tail>) {
+    pub(crate) fn attach(&mut self, mut tail: Box<Tail>) {
+        if self.content.has_ended() {
+            tail.completed();
+        }
         self.tail = Some(tail);
     }
 }

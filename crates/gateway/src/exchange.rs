@@ -32,6 +32,15 @@ pub(crate) struct Peer {
     pub takeover: Option<Takeover>,
 }
 
+/// What went over a connection after it had left HTTP.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Carried {
+    /// Bytes to the client.
+    pub(crate) bytes: u64,
+    /// Messages to or from the client.
+    pub(crate) messages: u64,
+}
+
 /// How long things took.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timings {
@@ -97,7 +106,8 @@ impl Exchange {
     }
 
     /// Leaves HTTP: the connection is handed to `go_on` as a bare stream, and this exchange's record is written when
-    /// `go_on` ends. The caller must not answer the request; it awaits for ever and is dropped.
+    /// `go_on` ends, with what it says was carried. The caller must not answer the request; it awaits for ever and is
+    /// dropped.
     pub(crate) async fn take_over<F>(
         &mut self,
         takeover: &Takeover,
@@ -105,14 +115,14 @@ impl Exchange {
         go_on: impl FnOnce(ClientIo, Bytes) -> F + Send + 'static,
     ) -> std::convert::Infallible
     where
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = Carried> + Send + 'static,
     {
         let tail = record::finish(self, status, "");
         takeover.offer(move |io, read| -> Pin<Box<dyn Future<Output = ()> + Send>> {
             Box::pin(async move {
-                go_on(io, read).await;
+                let carried = go_on(io, read).await;
                 if let Some(mut tail) = tail {
-                    tail.completed();
+                    tail.carried(carried);
                 }
             })
         });

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use analytics::{Record, Recorder};
 use http::{Method, StatusCode};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Carried, Exchange};
 
 /// Travels with the response body; its end is the exchange's end.
 #[derive(Debug)]
@@ -25,6 +25,15 @@ impl Tail {
         if let Some(record) = &mut self.record {
             record.bytes_out += bytes as u64;
         }
+    }
+
+    /// A connection that had left HTTP ended.
+    pub(crate) fn carried(&mut self, carried: Carried) {
+        if let Some(record) = &mut self.record {
+            record.bytes_out += carried.bytes;
+            record.messages += carried.messages;
+        }
+        self.complete = true;
     }
 
     /// The body ended as it should.
@@ -124,6 +133,7 @@ fn log(record: &Record, complete: bool) {
         latency_total = record.total.as_millis() as u64,
         upstream_latency = record.upstream.as_millis() as u64,
         bytes_out = record.bytes_out,
+        messages = record.messages,
         complete,
     );
 }

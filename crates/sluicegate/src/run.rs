@@ -134,6 +134,7 @@ async fn sweep(gate: Arc<Gate>) {
 async fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     let address: IpAddr = match config.listen_address.as_str() {
         "" => Ipv4Addr::UNSPECIFIED.into(),
+        "localhost" => Ipv4Addr::LOCALHOST.into(),
         text => text.parse().map_err(|_| format!("`listen_address`: `{text}` is no IP address"))?,
     };
     let options = &config.http_server_options;

@@ -7,12 +7,11 @@ use apidef::{Session, keys, policies};
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 
-use super::health::rfc3339;
 use super::reply::{error, modified_key};
 use super::{Call, method_not_supported};
 use crate::auth::{Grant, store_name};
 use crate::body::Body;
-use crate::clock::unix_now;
+use crate::clock::{rfc3339, unix_now};
 use crate::gate::Gate;
 use crate::respond;
 

@@ -6,6 +6,7 @@ mod apis;
 mod health;
 mod keys;
 mod policies;
+mod records;
 mod reply;
 mod streams;
 
@@ -119,7 +120,7 @@ async fn dispatch(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
         (_, ["keys", rest @ ..]) => keys::answer(gate, call, rest).await,
         (_, ["policies", rest @ ..]) => policies::answer(gate, call, rest).await,
         (&Method::GET, ["streams"]) => streams::answer(gate),
-        (&Method::GET, ["records"]) => health::records(gate, call.parameter("limit")),
+        (&Method::GET, ["records"]) => records::answer(gate, call.parameter("limit")).await,
         _ => respond::text(StatusCode::NOT_FOUND, "404 page not found"),
     }
 }

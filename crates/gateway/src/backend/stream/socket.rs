@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 use super::metadata::Metadata;
 use super::subscribe::explain;
 use crate::body::Body;
-use crate::exchange::Exchange;
+use crate::exchange::{Carried, Exchange};
 use crate::listen::{ClientIo, Takeover, write_head};
 use crate::respond::Refusal;
 
@@ -49,8 +49,8 @@ pub(super) async fn feed(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Re
     let never = exchange
         .take_over(&takeover, StatusCode::SWITCHING_PROTOCOLS, move |io, read| async move {
             match open(io, read, head, config).await {
-                Ok(socket) => Feeding { socket, subscriber }.run().await,
-                Err(error) => tracing::debug!(%error, "a websocket ended before it began"),
+                Ok(socket) => Feeding { socket, subscriber, carried: Carried::default() }.run().await,
+                Err(error) => never_began(&error),
             }
         })
         .await;
@@ -77,7 +77,7 @@ pub(super) async fn ingest(
         .take_over(&takeover, StatusCode::SWITCHING_PROTOCOLS, move |io, read| async move {
             match open(io, read, head, config).await {
                 Ok(socket) => take_frames(socket, &ingest, &metadata).await,
-                Err(error) => tracing::debug!(%error, "a websocket ended before it began"),
+                Err(error) => never_began(&error),
             }
         })
         .await;
@@ -121,16 +121,23 @@ async fn open(
     Ok(WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await)
 }
 
+fn never_began(error: &std::io::Error) -> Carried {
+    tracing::debug!(%error, "a websocket ended before it began");
+    Carried::default()
+}
+
 struct Feeding {
     socket: Socket,
     subscriber: streams::Subscriber,
+    carried: Carried,
 }
 
 impl Feeding {
-    async fn run(mut self) {
+    async fn run(mut self) -> Carried {
         if let Err(error) = self.pump().await {
             tracing::debug!(%error, "a subscriber's websocket ended");
         }
+        self.carried
     }
 
     async fn pump(&mut self) -> Result<(), tungstenite::Error> {
@@ -144,9 +151,12 @@ impl Feeding {
                     Some(delivery) => {
                         let number = delivery.number();
                         if let Some(frame) = frame(&delivery, options.socket_message) {
+                            self.carried.bytes += frame.len() as u64;
                             in_time(times.write_wait, self.socket.send(frame)).await?;
                         }
                         self.subscriber.confirm(number);
+                        // Deliveries are numbered from 1.
+                        self.carried.messages = number;
                     }
                     None => {
                         let goodbye = goodbye(self.subscriber.close_reason());
@@ -202,7 +212,8 @@ fn goodbye(reason: CloseReason) -> CloseFrame {
     CloseFrame { code, reason: Utf8Bytes::from_static(explain(reason)) }
 }
 
-async fn take_frames(mut socket: Socket, ingest: &Ingest, metadata: &Metadata) {
+async fn take_frames(mut socket: Socket, ingest: &Ingest, metadata: &Metadata) -> Carried {
+    let mut carried = Carried::default();
     let outcome = async {
         if !ingest.options.welcome.is_empty() {
             socket.send(Frame::Binary(ingest.options.welcome.clone().into())).await?;
@@ -217,8 +228,12 @@ async fn take_frames(mut socket: Socket, ingest: &Ingest, metadata: &Metadata) {
             let mut message = Message::new(payload);
             metadata.write(&mut message);
             match ingest.submit_until_taken(vec![message]).await {
-                Ok(None) => {}
-                Ok(Some(answer)) => socket.send(reply(answer.body)).await?,
+                Ok(None) => carried.messages += 1,
+                Ok(Some(answer)) => {
+                    carried.messages += 1;
+                    carried.bytes += answer.body.len() as u64;
+                    socket.send(reply(answer.body)).await?;
+                }
                 Err(
                     IngestError::Timeout
                     | IngestError::Closing
@@ -234,6 +249,7 @@ async fn take_frames(mut socket: Socket, ingest: &Ingest, metadata: &Metadata) {
     if let Err(error) = outcome.await {
         tracing::debug!(%error, "a producer's websocket ended");
     }
+    carried
 }
 
 /// Replies are text frames (streams contract 2.4), as far as they are text.

@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
 
 use crate::body::{Body, BodyError};
-use crate::exchange::Exchange;
+use crate::exchange::{Carried, Exchange};
 use crate::listen::{ClientIo, write_head};
 use crate::respond::{self, Refusal};
 
@@ -82,10 +82,11 @@ pub(super) async fn stream(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<
     let head = write_head(StatusCode::OK, &headers);
     let never = exchange
         .take_over(&takeover, StatusCode::OK, move |io, _| async move {
-            let outcome = Connection { io, subscriber, chunked }.run(head).await;
-            if let Err(error) = outcome {
+            let mut connection = Connection { io, subscriber, chunked, carried: Carried::default() };
+            if let Err(error) = connection.run(head).await {
                 tracing::debug!(%error, "a subscriber's connection ended");
             }
+            connection.carried
         })
         .await;
     match never {}
@@ -126,10 +127,11 @@ struct Connection {
     io: ClientIo,
     subscriber: Subscriber,
     chunked: bool,
+    carried: Carried,
 }
 
 impl Connection {
-    async fn run(mut self, head: Bytes) -> std::io::Result<()> {
+    async fn run(&mut self, head: Bytes) -> std::io::Result<()> {
         let options = self.subscriber.feed().options.clone();
         self.io.write_all(&head).await?;
         self.io.flush().await?;
@@ -137,7 +139,7 @@ impl Connection {
         let heartbeat = options.heartbeat.filter(|_| options.format == StreamFormat::EventSource);
         loop {
             let event = {
-                let Self { io, subscriber, .. } = &mut self;
+                let Self { io, subscriber, .. } = self;
                 tokio::select! {
                     biased;
                     gathered = poll_fn(|cx| gather(subscriber, options.format, cx)) => Event::Messages(gathered),
@@ -149,6 +151,8 @@ impl Connection {
                 Event::Messages(Some((up_to, bytes))) => {
                     self.write(&bytes).await?;
                     self.subscriber.confirm(up_to);
+                    // Deliveries are numbered from 1.
+                    self.carried.messages = up_to;
                 }
                 Event::Messages(None) => break,
                 Event::Heartbeat => self.write(b": heartbeat\n\n").await?,
@@ -171,6 +175,7 @@ impl Connection {
             return Ok(());
         }
         let confirmer = self.subscriber.confirmer();
+        self.carried.bytes += bytes.len() as u64;
         let Self { io, chunked, .. } = self;
         let writing = async {
             if *chunked {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
 use super::{Connection, Failure, SendFailure, Upstream, head, refuse};
 use crate::body::Body;
-use crate::exchange::Exchange;
+use crate::exchange::{Carried, Exchange};
 use crate::listen::write_head;
 use crate::respond::Refusal;
 
@@ -76,8 +76,12 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
                 far.write_all(&sent_early).await?;
                 copy_bidirectional(&mut near, &mut far).await
             };
-            if let Err(error) = joined.await {
-                tracing::debug!(%error, "an upgraded connection broke");
+            match joined.await {
+                Ok((_, bytes)) => Carried { bytes, messages: 0 },
+                Err(error) => {
+                    tracing::debug!(%error, "an upgraded connection broke");
+                    Carried::default()
+                }
             }
         })
         .await;

@@ -1,0 +1,46 @@
+//! `GET /tyk/records`: the last exchanges, newest first, in the words of the access log.
+
+use std::sync::Arc;
+
+use analytics::Record;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::reply::error;
+use crate::body::Body;
+use crate::clock::rfc3339;
+use crate::gate::Gate;
+use crate::respond;
+
+/// Records shown when the request does not say how many.
+const SHOWN: usize = 100;
+
+pub(super) async fn answer(gate: &Arc<Gate>, limit: Option<&str>) -> Response<Body> {
+    let Some(store) = gate.records.clone() else {
+        return error(StatusCode::NOT_FOUND, "Records are not kept: set enable_analytics to true");
+    };
+    let limit = limit.and_then(|limit| limit.parse().ok()).unwrap_or(SHOWN);
+    // The store is read under a lock that its writer holds for moments; not on an async thread.
+    let records = tokio::task::spawn_blocking(move || store.recent(limit)).await.unwrap_or_default();
+    respond::json(StatusCode::OK, &records.iter().map(show).collect::<Vec<_>>())
+}
+
+fn show(record: &Record) -> Value {
+    json!({
+        "started": rfc3339(record.started),
+        "api_id": &*record.api_id,
+        "api_name": &*record.api_name,
+        "org_id": &*record.org_id,
+        "api_key": record.key.as_deref(),
+        "alias": record.alias.as_deref(),
+        "client_ip": record.client_ip,
+        "method": &*record.method,
+        "path": &*record.path,
+        "status": record.status,
+        "response_flag": record.refusal.as_deref(),
+        "latency_total": record.total.as_secs_f64() * 1e3,
+        "upstream_latency": record.upstream.as_secs_f64() * 1e3,
+        "bytes_out": record.bytes_out,
+        "messages": record.messages,
+    })
+}
