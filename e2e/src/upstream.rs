@@ -144,6 +144,8 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Incoming>) -> Result<R
             Response::builder().header("content-length", "100").body(frames(cut)).unwrap()
         }
         (_, "trailers") => {
+            // As a gRPC server does: an answer before the end of the request would make HTTP/2 reset the stream.
+            let _ = request.into_body().collect().await;
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", "0".parse().unwrap());
             let body = frames([data("message"), Ok(Frame::trailers(trailers))]);
