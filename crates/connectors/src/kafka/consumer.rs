@@ -5,24 +5,21 @@
 //! that is full, too, the thread first waits a moment, because pausing a partition makes the client library throw away
 //! what it has fetched ahead, and pauses it only then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::Offset;
 use streams::Message;
 use tokio::sync::mpsc;
 
-use super::connection::{Context, Credentials, Monitor, Side};
+use super::assignment::{Assignment, Shared, offsets};
+use super::connection::{Context, Credentials, Monitor};
 use super::message::{Names, from_record};
 use super::partition::Partition;
 use super::topics::Topics;
@@ -70,171 +67,6 @@ pub(super) struct Item {
 /// Up to where explicit partitions were done, when no group keeps that.
 pub(super) type Positions = HashMap<(Arc<str>, i32), i64>;
 
-/// What the thread and the stream both touch.
-pub(super) struct Shared {
-    stop: AtomicBool,
-    refused: AtomicBool,
-    draining: AtomicBool,
-    thread: Mutex<Option<Thread>>,
-}
-
-impl Shared {
-    pub(super) fn new() -> Shared {
-        Shared {
-            stop: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
-            thread: Mutex::new(None),
-        }
-    }
-
-    /// Tells the thread to end.
-    pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    /// A message was refused for good: its offset must not be passed, so everything from there on is read again.
-    /// While the stream drains, that is for whoever reads next: acks of other messages are still to be committed.
-    pub(super) fn refuse(&self) {
-        if !self.draining.load(Ordering::Acquire) {
-            self.refused.store(true, Ordering::Release);
-            self.stop();
-        }
-    }
-
-    /// The stream stops and reads no more.
-    pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-    }
-
-    pub(super) fn was_refused(&self) -> bool {
-        self.refused.load(Ordering::Acquire)
-    }
-
-    /// There may be room again.
-    pub(super) fn wake(&self) {
-        if let Some(thread) = &*self.thread.lock() {
-            thread.unpark();
-        }
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-}
-
-/// The partitions that this consumer owns, once a message of them was seen.
-type Owned = HashMap<Arc<str>, BTreeMap<i32, Arc<Partition>>>;
-
-/// The consumer's side of the client library's context. Its callbacks run inside of `poll`, on the polling thread.
-struct Assignment {
-    owned: Mutex<Owned>,
-    highs: Mutex<HashMap<String, HashMap<i32, i64>>>,
-    /// A commit whose answer has not come. One at a time: while a broker is away they would pile up.
-    committing: AtomicBool,
-    shared: Arc<Shared>,
-    drain: Duration,
-    stored: bool,
-}
-
-impl Side for Assignment {
-    // The only way to learn of high water marks without asking a broker for each partition.
-    fn figures(&self, figures: Statistics) {
-        let of = |topic: rdkafka::statistics::Topic| {
-            topic.partitions.into_iter().map(|(number, partition)| (number, partition.hi_offset)).collect()
-        };
-        *self.highs.lock() = figures.topics.into_iter().map(|(name, topic)| (name, of(topic))).collect();
-    }
-}
-
-impl Assignment {
-    fn all(&self) -> Vec<Arc<Partition>> {
-        self.owned.lock().values().flat_map(BTreeMap::values).cloned().collect()
-    }
-
-    fn find(&self, topic: &str, number: i32) -> Option<Arc<Partition>> {
-        self.owned.lock().get(topic)?.get(&number).cloned()
-    }
-
-    /// Gives partitions away: lets the stream finish what it has of them, within the deadline, then commits.
-    fn revoke(&self, consumer: &BaseConsumer<Context<Assignment>>, list: &TopicPartitionList) {
-        let revoked: Vec<Arc<Partition>> = {
-            let mut owned = self.owned.lock();
-            let remove = |(topic, number): &(String, i32)| owned.get_mut(topic.as_str())?.remove(number);
-            list.to_topic_map().keys().filter_map(remove).collect()
-        };
-        for partition in &revoked {
-            partition.revoke();
-        }
-        let deadline = Instant::now() + self.drain;
-        while revoked.iter().any(|partition| partition.busy()) && !self.shared.stopping() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            std::thread::park_timeout(left);
-        }
-        if !self.stored || consumer.assignment_lost() || !consumer.context().monitor.is_up() {
-            return;
-        }
-        if let Some(offsets) = offsets(&revoked)
-            && let Err(fault) = consumer.commit(&offsets, CommitMode::Sync)
-        {
-            let stream = &consumer.context().monitor.stream;
-            tracing::warn!(%stream, %fault, "offsets were not committed when partitions were given away; their messages come again");
-        }
-    }
-}
-
-impl ConsumerContext for Context<Assignment> {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Revoke(list) => self.side.revoke(consumer, list),
-            Rebalance::Assign(list) => {
-                tracing::debug!(stream = %self.monitor.stream, partitions = list.count(), "kafka partitions assigned");
-            }
-            Rebalance::Error(fault) => {
-                tracing::warn!(stream = %self.monitor.stream, %fault, "kafka rebalance failed")
-            }
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // A partition that comes back may still be paused from its last time here.
-        if let Rebalance::Assign(list) = rebalance {
-            let _ = consumer.resume(list);
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.side.committing.store(false, Ordering::Release);
-        if let Err(fault) = result {
-            // Tried again with the next commit.
-            tracing::warn!(stream = %self.monitor.stream, %fault, "kafka offsets were not committed");
-            return;
-        }
-        for element in offsets.elements() {
-            if let (Some(partition), Offset::Offset(position), Ok(())) =
-                (self.side.find(element.topic(), element.partition()), element.offset(), element.error())
-            {
-                partition.committed(position);
-            }
-        }
-    }
-}
-
-/// The offsets that the group does not know of.
-fn offsets(partitions: &[Arc<Partition>]) -> Option<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        if let Some(position) = partition.uncommitted() {
-            let _ = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(position));
-        }
-    }
-    (list.count() > 0).then_some(list)
-}
-
 /// Whether messages wait for room among those on their way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pressure {
@@ -275,14 +107,7 @@ impl Poller {
         chunks: mpsc::Sender<Vec<Item>>,
         positions: &Positions,
     ) -> KafkaResult<Poller> {
-        let side = Assignment {
-            owned: Mutex::default(),
-            highs: Mutex::default(),
-            committing: AtomicBool::new(false),
-            shared: shared.clone(),
-            drain: plan.drain,
-            stored: plan.stored,
-        };
+        let side = Assignment::new(shared.clone(), plan.drain, plan.stored);
         let consumer = BaseConsumer::from_config_and_context(&plan.config, Context { monitor, side })?;
         match &plan.topics {
             Topics::Balanced(topics) => {
@@ -321,7 +146,7 @@ impl Poller {
 
     /// Runs until the input is closed or the consumer cannot go on; up to where partitions were done.
     pub(super) fn run(mut self) -> Positions {
-        *self.shared.thread.lock() = Some(std::thread::current());
+        self.shared.adopt(std::thread::current());
         while !self.shared.stopping() && !self.chunks.is_closed() {
             self.connect();
             let handed_over = self.hand_over();
@@ -486,7 +311,7 @@ impl Poller {
         }
         self.next_commit = now + self.plan.commit_period;
         if self.context.monitor.is_up()
-            && !self.context.side.committing.load(Ordering::Acquire)
+            && !self.context.side.is_committing()
             && let Some(offsets) = offsets(&self.context.side.all())
         {
             self.commit(&offsets);
@@ -495,10 +320,9 @@ impl Poller {
 
     /// Sends a commit; its answer goes to the context.
     fn commit(&self, offsets: &TopicPartitionList) {
-        let committing = &self.context.side.committing;
-        committing.store(true, Ordering::Release);
+        self.context.side.set_committing(true);
         if let Err(fault) = self.consumer.commit(offsets, CommitMode::Async) {
-            committing.store(false, Ordering::Release);
+            self.context.side.set_committing(false);
             tracing::warn!(stream = %self.plan.stream, %fault, "kafka offsets were not committed");
         }
     }
@@ -514,7 +338,7 @@ impl Poller {
         let mut attempts = if self.plan.stored && self.context.monitor.is_up() { 3 } else { 0 };
         while attempts > 0 && Instant::now() < deadline {
             // The answer is one of the events that polling serves; records do not matter any more.
-            if self.context.side.committing.load(Ordering::Acquire) {
+            if self.context.side.is_committing() {
                 drop(self.consumer.poll(PAUSED));
             } else if let Some(offsets) = offsets(&partitions) {
                 self.commit(&offsets);
@@ -537,20 +361,8 @@ impl Poller {
 /// The item for a record, unless it must wait for room.
 fn admit(plan: &Plan, names: &Names, side: &Assignment, record: &BorrowedMessage<'_>) -> Option<Item> {
     let (topic, number) = (record.topic(), record.partition());
-    let partition = {
-        let mut owned = side.owned.lock();
-        match owned.get(topic).and_then(|numbers| numbers.get(&number)) {
-            Some(partition) => partition.clone(),
-            None => {
-                let name: Arc<str> =
-                    owned.get_key_value(topic).map_or_else(|| topic.into(), |(name, _)| name.clone());
-                let partition = Arc::new(Partition::new(name.clone(), number, plan.limit, record.offset()));
-                owned.entry(name).or_default().insert(number, partition.clone());
-                partition
-            }
-        }
-    };
-    let high = side.highs.lock().get(topic).and_then(|numbers| numbers.get(&number).copied()).unwrap_or(0);
+    let partition = side.partition(topic, number, record.offset(), plan.limit);
+    let high = side.high(topic, number);
     let message = from_record(record, &partition.topic, high, plan.multi_header, names);
     let (message, sequence) = partition.admit(message, record.offset())?;
     Some(Item { message, partition, sequence })

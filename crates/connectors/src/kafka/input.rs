@@ -10,9 +10,10 @@ use streams::{Ack, Batch, BuildContext, ConnectError, Input, NackKind, Node, Rea
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::assignment::Shared;
 use super::batching::{Gather, Gathered, Rules};
 use super::connection::{Link, Monitor, check, config, reached};
-use super::consumer::{CHUNKS, Item, Plan, Poller, Positions, Shared};
+use super::consumer::{CHUNKS, Item, Plan, Poller, Positions};
 use super::topics::{Topics, parse};
 use crate::fields::{comma_list, filled};
 

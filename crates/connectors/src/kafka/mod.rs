@@ -1,10 +1,11 @@
 //! Apache Kafka (streams contract 2.6 and 2.7), through librdkafka.
 //!
-//! Input: one thread owns the consumer ([`consumer`]); it admits messages partition by partition ([`partition`]),
+//! Input: one thread owns the consumer ([`consumer`], with its callbacks in [`assignment`]); it admits messages partition by partition ([`partition`]),
 //! hands them to the stream ([`input`]) and commits up to the lowest message that is not done. Output: a producer with
 //! a polling thread ([`producer`]) reports on every message, and a write ends when all of its messages were reported on
 //! ([`output`]).
 
+mod assignment;
 mod batching;
 mod connection;
 mod consumer;
