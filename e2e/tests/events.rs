@@ -351,6 +351,9 @@ async fn server_sent_events_go_over_http_2() {
     line(": heartbeat").await;
     assert_eq!(post(&gate.url("/ev/post"), "over h2", &[]).await.status, 200);
     assert_eq!(line("data:").await, "data: over h2");
+    let reply = post(&gate.url("/ev/post"), "both ways", &["--http2-prior-knowledge"]).await;
+    assert_eq!((reply.status, reply.version.as_str()), (200, "HTTP/2"), "{reply:?}");
+    assert_eq!(line("data:").await, "data: both ways");
 }
 
 #[tokio::test]
