@@ -181,10 +181,11 @@ fn take(gathered: Gathered, shared: &Arc<Shared>) -> Option<(Batch, Ack)> {
     }
     let shared = shared.clone();
     let ack = Ack::new(move |outcome| {
-        partition.resolve(first, last, outcome.is_ok());
-        match outcome {
-            Err(reason) if reason.kind() != NackKind::Stopping => shared.refuse(),
-            _ => shared.wake(),
+        if partition.resolve(first, last, outcome.is_ok()) {
+            shared.wake();
+        }
+        if outcome.is_err_and(|reason| reason.kind() != NackKind::Stopping) {
+            shared.refuse();
         }
     });
     Some((batch, ack))

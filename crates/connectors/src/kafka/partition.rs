@@ -96,14 +96,20 @@ impl Partition {
         !state.revoked
     }
 
-    /// The messages from `first` to `last` are resolved; only when `delivered` are they done.
-    pub(super) fn resolve(&self, first: u64, last: u64, delivered: bool) {
+    /// The messages from `first` to `last` are resolved; only when `delivered` are they done. Whether the polling thread
+    /// should hear of it: when half of the room is free for what waits (waking it for every ack would cost more than
+    /// the messages do), or when a partition that is given away is done.
+    pub(super) fn resolve(&self, first: u64, last: u64, delivered: bool) -> bool {
         let mut state = self.state.lock();
         let messages = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
         state.taken = state.taken.saturating_sub(messages);
         if delivered {
             state.finish(first, last);
         }
+        if state.revoked {
+            return state.taken == 0;
+        }
+        !state.waiting.is_empty() && state.entries.len() <= self.limit / 2
     }
 
     /// The offset to commit: that of the lowest message that is not done.
@@ -206,7 +212,7 @@ mod tests {
         let first = offer(&partition, 100).expect("room");
         offer(&partition, 101).expect("room");
         assert_eq!(offer(&partition, 102), None);
-        partition.resolve(first, first, true);
+        assert!(partition.resolve(first, first, true), "one of two places is free");
         assert_eq!(offer(&partition, 103), None, "102 comes first");
         assert_eq!(partition.admit_waiting().map(|(_, sequence)| sequence), Some(2));
         assert!(partition.admit_waiting().is_none());
@@ -220,7 +226,7 @@ mod tests {
         assert_eq!(offer(&partition, 101), None);
         partition.revoke();
         assert!(partition.busy(), "what was taken can still be done");
-        partition.resolve(first, first, true);
+        assert!(partition.resolve(first, first, true), "it can be given away now");
         assert_eq!((partition.busy(), partition.position()), (false, 101));
         assert!(partition.admit_waiting().is_none());
         assert!(!partition.take(1));
