@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::body::RequestBody;
 use crate::gate::Gate;
 use crate::limits::Budget;
-use crate::listen::{ClientIo, Takeover};
+use crate::listen::{ClientIo, GuardHandle, Takeover};
 use crate::record;
 use crate::snapshot::RunningApi;
 
@@ -28,6 +28,8 @@ pub(crate) struct Peer {
     pub text: HeaderValue,
     /// Whether it came in on the listener of the admin API.
     pub control: bool,
+    /// Tells which bytes have left for the kernel.
+    pub guard: GuardHandle,
     /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).
     pub takeover: Option<Takeover>,
 }

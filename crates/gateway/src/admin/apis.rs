@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use apidef::{Definition, Source};
-use document::Fault;
+use document::{Document, Fault, Format};
 use http::{Method, Response, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
@@ -72,10 +72,18 @@ fn not_found() -> Response<Body> {
     error(StatusCode::NOT_FOUND, "API not found")
 }
 
+/// What the original says of a body that is no definition at all.
+fn malformed_text(source: Source) -> &'static str {
+    match source {
+        Source::Classic => "Request malformed",
+        Source::Oas => "request malformed",
+    }
+}
+
 /// Creates (`id` is `None`) or replaces a definition.
 async fn write(gate: &Arc<Gate>, call: &Call, source: Source, id: Option<&str>) -> Response<Body> {
     let Ok(text) = std::str::from_utf8(&call.body) else {
-        return error(StatusCode::BAD_REQUEST, "Request malformed: the body is not UTF-8");
+        return error(StatusCode::BAD_REQUEST, malformed_text(source));
     };
     if let Some(id) = id {
         match (find(gate, id), source) {
@@ -97,7 +105,11 @@ async fn write(gate: &Arc<Gate>, call: &Call, source: Source, id: Option<&str>) 
     }
     let definition = match read(text, source) {
         Ok(definition) => definition,
-        Err(found) => return malformed(source, &found),
+        Err(Unread::NoJson(found)) => return faults(malformed_text(source), &found),
+        Err(Unread::NoExtension) => {
+            return error(StatusCode::BAD_REQUEST, "the payload should contain x-tyk-api-gateway");
+        }
+        Err(Unread::Faulty(found)) => return malformed(source, &found),
     };
     if let Some(id) = id
         && *definition.api.id != *id
@@ -124,22 +136,31 @@ async fn write(gate: &Arc<Gate>, call: &Call, source: Source, id: Option<&str>) 
     live(gate, modified(&definition.api.id, action)).await
 }
 
+/// Why a body gave no definition.
+enum Unread {
+    NoJson(Vec<Fault>),
+    NoExtension,
+    Faulty(Vec<Fault>),
+}
+
 /// Parses a definition; one without an id gets one.
-fn read(text: &str, source: Source) -> Result<Definition, Vec<Fault>> {
-    let parsed: Value = match serde_json::from_str(text) {
-        Ok(value) => value,
-        // The parser that knows places tells what is wrong.
-        Err(_) => return parse(text, source),
+fn read(text: &str, source: Source) -> Result<Definition, Unread> {
+    let document = match Document::parse(text, Format::Json) {
+        Ok(document) if document.value().is_object() => document,
+        Ok(_) => return Err(Unread::NoJson(Vec::new())),
+        Err(fault) => return Err(Unread::NoJson(vec![fault])),
     };
+    let value = document.value();
     let id = match source {
-        Source::Classic => parsed.get("api_id"),
-        Source::Oas => parsed.pointer("/x-tyk-api-gateway/info/id"),
+        Source::Classic => value.get("api_id"),
+        Source::Oas if value.get("x-tyk-api-gateway").is_none() => return Err(Unread::NoExtension),
+        Source::Oas => value.pointer("/x-tyk-api-gateway/info/id"),
     };
     if id.and_then(Value::as_str).is_some_and(|id| !id.is_empty()) {
-        return parse(text, source);
+        return parse(text, source).map_err(Unread::Faulty);
     }
-    let text = apidef::with_id(text, &Uuid::new_v4().simple().to_string())?;
-    parse(&text, source)
+    let text = apidef::with_id(text, &Uuid::new_v4().simple().to_string()).map_err(Unread::Faulty)?;
+    parse(&text, source).map_err(Unread::Faulty)
 }
 
 fn parse(text: &str, source: Source) -> Result<Definition, Vec<Fault>> {

@@ -7,7 +7,7 @@ use apidef::{Session, keys, policies};
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 
-use super::reply::{error, modified_key};
+use super::reply::{error, malformed, modified_key, record};
 use super::{Call, method_not_supported};
 use crate::auth::{Grant, store_name};
 use crate::body::Body;
@@ -87,14 +87,14 @@ async fn read(gate: &Gate, call: &Call, key: &str) -> Outcome {
             session.quota_renews = count.renews_at;
         }
     }
-    Ok(respond::json(StatusCode::OK, &session))
+    Ok(record(&session))
 }
 
 async fn create(gate: &Gate, call: &Call, custom: Option<&str>, must_have_rights: bool) -> Outcome {
     let settings = &gate.settings.keys;
     let mut session: Session = match serde_json::from_slice(&call.body) {
         Ok(session) => session,
-        Err(reason) => return Ok(error(StatusCode::BAD_REQUEST, &format!("Request malformed: {reason}"))),
+        Err(reason) => return Ok(malformed(&reason)),
     };
     if let Some(custom) = custom
         && custom.len() < settings.min_length
@@ -140,7 +140,7 @@ async fn create(gate: &Gate, call: &Call, custom: Option<&str>, must_have_rights
 async fn update(gate: &Gate, call: &Call, key: &str) -> Outcome {
     let mut session: Session = match serde_json::from_slice(&call.body) {
         Ok(session) => session,
-        Err(reason) => return Ok(error(StatusCode::BAD_REQUEST, &format!("Request malformed: {reason}"))),
+        Err(reason) => return Ok(malformed(&reason)),
     };
     let Some((name, before)) = find(gate, call, key).await? else {
         return Ok(error(StatusCode::NOT_FOUND, "Key is not found"));
@@ -178,7 +178,7 @@ fn preview(gate: &Gate, call: &Call) -> Outcome {
         Err(_) => return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, "Unmarshalling failed")),
     };
     Ok(match merged(gate, &session) {
-        Ok(session) => respond::json(StatusCode::OK, &session),
+        Ok(session) => record(&session),
         Err(reason) => error(StatusCode::BAD_REQUEST, &reason),
     })
 }

@@ -6,7 +6,7 @@ use apidef::Policy;
 use http::{Method, Response, StatusCode};
 
 use super::apis::live;
-use super::reply::{error, modified};
+use super::reply::{error, malformed, modified, record};
 use super::{Call, method_not_supported};
 use crate::body::Body;
 use crate::gate::Gate;
@@ -18,10 +18,10 @@ pub(super) async fn answer(gate: &Arc<Gate>, call: &Call, path: &[&str]) -> Resp
             let snapshot = gate.snapshot();
             let mut all: Vec<&Policy> = snapshot.policies.values().map(AsRef::as_ref).collect();
             all.sort_by(|one, other| one.id.cmp(&other.id));
-            respond::json(StatusCode::OK, &all)
+            record(&all)
         }
         (&Method::GET, [id]) => match gate.snapshot().policies.get(*id) {
-            Some(policy) => respond::json(StatusCode::OK, policy.as_ref()),
+            Some(policy) => record(policy.as_ref()),
             None => not_found(),
         },
         (&Method::POST, [] | [_]) => write(gate, call, None).await,
@@ -39,7 +39,7 @@ fn not_found() -> Response<Body> {
 async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Response<Body> {
     let mut policy: Policy = match serde_json::from_slice(&call.body) {
         Ok(policy) => policy,
-        Err(reason) => return error(StatusCode::BAD_REQUEST, &format!("Request malformed: {reason}")),
+        Err(reason) => return malformed(&reason),
     };
     if policy.id.is_empty() {
         policy.id = policy._id.clone();

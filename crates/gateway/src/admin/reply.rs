@@ -1,8 +1,9 @@
 //! The shapes of admin answers (contract 7.1).
 
-use document::Fault;
+use document::{Fault, Place};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::body::Body;
 use crate::reload::Report;
@@ -62,6 +63,40 @@ pub(super) fn faults(message: &str, faults: &[Fault]) -> Response<Body> {
     respond::json(StatusCode::BAD_REQUEST, &Faulty { status: "error", message, errors: faults })
 }
 
+/// A body that is no JSON of the right shape; the original says no more than the message.
+pub(super) fn malformed(reason: &serde_json::Error) -> Response<Body> {
+    let place = Place {
+        line: u32::try_from(reason.line()).unwrap_or(u32::MAX),
+        column: u32::try_from(reason.column()).unwrap_or(u32::MAX),
+        length: 1,
+    };
+    faults("Request malformed", &[Fault::error("", reason.to_string()).at(place)])
+}
+
+/// A record with its numbers as the original writes them: whole ones without a fraction.
+pub(super) fn record(record: &impl Serialize) -> Response<Body> {
+    let mut value = serde_json::to_value(record).unwrap_or_default();
+    whole_numbers(&mut value);
+    respond::json(StatusCode::OK, &value)
+}
+
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        Value::Number(number) => {
+            // Beyond 2^53 a float is not exact, and is left as it is.
+            let whole = number.as_f64().filter(|float| {
+                number.is_f64() && float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0
+            });
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
+            }
+        }
+        _ => {}
+    }
+}
+
 pub(super) fn modified(key: &str, action: &str) -> Response<Body> {
     respond::json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash: None })
 }
@@ -81,4 +116,16 @@ pub(super) fn reloaded(report: &Report) -> Response<Body> {
         StatusCode::OK,
         &Reloaded { status: "ok", message: "", generation, changed, removed, faults },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn whole_numbers_lose_their_fraction_and_others_keep_it() {
+        let mut value = json!({"rate": 5.0, "per": 0.5, "list": [1.0, 2], "huge": 1e300, "text": "1.0"});
+        super::whole_numbers(&mut value);
+        assert_eq!(value.to_string(), r#"{"rate":5,"per":0.5,"list":[1,2],"huge":1e300,"text":"1.0"}"#);
+    }
 }

@@ -139,10 +139,7 @@ fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> 
         session: merged,
         name: name.into(),
         grants: RwLock::default(),
-        gate: GrantSettings {
-            windows: Arc::clone(&gate.windows),
-            matching: gate.settings.path_matching,
-        },
+        gate: GrantSettings { windows: Arc::clone(&gate.windows), matching: gate.settings.path_matching },
         generation: snapshot.policy_generation,
         read_at: Instant::now(),
     })

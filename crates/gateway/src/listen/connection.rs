@@ -42,7 +42,7 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::S
     let address = peer.ip().to_canonical();
     let text =
         HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-    let peer = Arc::new(Peer { address, text, control, takeover });
+    let peer = Arc::new(Peer { address, text, control, guard: stream.handle(), takeover });
     match opening {
         Opening::Http1 => run_h1(gate, stream, peer).await,
         Opening::Http2 => run_h2(gate, stream, peer).await,
@@ -52,7 +52,7 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::S
 async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
     let takeover = peer.takeover.clone().unwrap_or_default();
     let idle = Arc::new(Idle::new(gate.settings.read_timeout));
-    let guard = stream.handle();
+    let guard = peer.guard.clone();
     let service = {
         let (gate, idle, guard) = (Arc::clone(&gate), Arc::clone(&idle), guard.clone());
         service_fn(move |request: Request<Incoming>| {
@@ -60,11 +60,13 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
                 (Arc::clone(&gate), Arc::clone(&peer), Arc::clone(&idle), guard.clone());
             async move {
                 let _busy = idle.busy();
-                let response = match guard.refused(&request) {
+                let mut response = match guard.refused(&request) {
                     None => serve(&gate, &peer, request).await,
                     Some(breach) => malformed(&gate, &breach),
                 };
-                guard.answered(response.status());
+                if guard.answered(response.status()) {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, Infallible>(response)
             }
         })

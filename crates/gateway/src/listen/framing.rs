@@ -31,7 +31,7 @@ pub(super) mod rules;
 #[cfg(test)]
 mod tests;
 
-pub(super) use handle::GuardHandle;
+pub(crate) use handle::GuardHandle;
 use handle::{Mode, Shared};
 pub(super) use rules::{Breach, HEAD_LIMIT};
 use rules::{Follower, Stop};

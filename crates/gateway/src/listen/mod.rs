@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) use framing::breach_in;
+pub(crate) use framing::{GuardHandle, breach_in};
 pub use stream::ClientStream;
 pub use takeover::Takeover;
 pub(crate) use takeover::write_head;

@@ -28,7 +28,11 @@ pub(super) struct Stamp {
 impl Stamp {
     /// `None` when there is no such file.
     pub(super) fn of(path: &Path) -> Option<Stamp> {
-        let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => Some(metadata).filter(Metadata::is_file)?,
+            // A link to nothing is a definition that cannot be read, not one that is not there.
+            Err(_) => fs::symlink_metadata(path).ok().filter(Metadata::is_symlink)?,
+        };
         Some(Stamp {
             modified: metadata.modified().ok(),
             identity: identity(&metadata),

@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::body::{Body, BodyError};
 use crate::exchange::{Carried, Exchange};
-use crate::listen::{ClientIo, write_head};
+use crate::listen::{ClientIo, GuardHandle, write_head};
 use crate::respond::{self, Refusal};
 
 /// Bytes gathered for one write.
@@ -46,7 +46,11 @@ pub(super) async fn next(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Re
         Err(_) => Ok(respond::text(StatusCode::REQUEST_TIMEOUT, "Timed out waiting for message")),
         Ok(None) => Ok(respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing")),
         Ok(Some(delivery)) => {
-            let mut response = Response::new(Body::boxed(Box::pin(Single::new(subscriber, delivery))));
+            let mut response = Response::new(Body::boxed(Box::pin(Single::new(
+                subscriber,
+                delivery,
+                exchange.peer.guard.clone(),
+            ))));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
             Ok(response)
@@ -246,16 +250,19 @@ async fn gone(io: &mut ClientIo) {
     while !matches!(io.read(&mut ignored).await, Ok(0) | Err(_)) {}
 }
 
-/// One message as a whole response body; confirmed when the connection has taken it.
+/// One message as a whole response body; confirmed when the connection has written it to the kernel.
 struct Single {
     subscriber: Subscriber,
     delivery: Option<Delivery>,
     number: u64,
+    guard: GuardHandle,
+    /// Flushes of the connection before the message was handed out.
+    flushes: u64,
 }
 
 impl Single {
-    fn new(subscriber: Subscriber, delivery: Delivery) -> Self {
-        Self { number: delivery.number(), subscriber, delivery: Some(delivery) }
+    fn new(subscriber: Subscriber, delivery: Delivery, guard: GuardHandle) -> Self {
+        Self { number: delivery.number(), subscriber, delivery: Some(delivery), guard, flushes: 0 }
     }
 }
 
@@ -265,15 +272,21 @@ impl http_body::Body for Single {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.delivery.take() {
-            Some(delivery) => Poll::Ready(Some(Ok(Frame::data(delivery.raw().clone())))),
-            None => {
-                self.subscriber.confirm(self.number);
-                Poll::Ready(None)
+        if let Some(delivery) = self.delivery.take() {
+            self.flushes = self.guard.flushes().epoch();
+            return Poll::Ready(Some(Ok(Frame::data(delivery.raw().clone()))));
+        }
+        if self.guard.flushes().epoch() == self.flushes {
+            self.guard.flushes().register(cx.waker());
+            // It may have come between the look and the registration.
+            if self.guard.flushes().epoch() == self.flushes {
+                return Poll::Pending;
             }
         }
+        self.subscriber.confirm(self.number);
+        Poll::Ready(None)
     }
 }
 
