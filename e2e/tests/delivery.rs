@@ -1,7 +1,7 @@
 //! Who gets a message, and what a subscriber that is slow, gone or back again costs the others: nothing.
 
 use e2e::streaming::{events, post, post_to_sse, sse_output};
-use e2e::{Endless, Gate, Socket, soon};
+use e2e::{Endless, Gate, Socket, curl, soon};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
@@ -191,19 +191,29 @@ async fn a_stuck_subscriber_of_a_shared_stream_leaves_the_rest_to_others() {
 }
 
 #[tokio::test]
-async fn who_leaves_before_a_message_comes_takes_nothing_along() {
-    let mut stream = post_to_sse(json!({"path": "/next", "ws_path": "/ws"}));
-    stream["input"]["http_server"]["timeout"] = json!("20s");
-    let gate = gate(stream).await;
+async fn subscribers_that_left_take_nothing_along() {
+    let gate = gate(post_to_sse(json!({"path": "/next", "ws_path": "/ws"}))).await;
     for _ in 0..3 {
-        let impatient = gate.get("/ev/next", &["--max-time", "0.1"]).await;
-        assert_eq!(impatient.exit, 28, "{impatient:?}");
         drop(Endless::get(gate.port(), "/ev/sse", &[]).await);
         drop(Socket::open(gate.port(), "/ev/ws", &[]).await.unwrap());
     }
-    let url = gate.url("/ev/post");
-    let posted = tokio::spawn(async move { post(&url, "mine", &[]).await });
-    let got = gate.get("/ev/next", &[]).await;
+    let (url, next) = (gate.url("/ev/post"), [gate.url("/ev/next")]);
+    let next = next.each_ref().map(String::as_str);
+    let (posted, got) = tokio::join!(post(&url, "mine", &[]), curl(&next));
     assert_eq!((got.status, got.text()), (200, "mine"), "somebody who had left got the message");
-    assert_eq!(posted.await.unwrap().status, 200);
+    assert_eq!(posted.status, 200);
+}
+
+#[tokio::test]
+async fn who_gave_up_waiting_takes_nothing_along() {
+    let gate = gate(post_to_sse(json!({"path": "/next"}))).await;
+    for _ in 0..3 {
+        let impatient = gate.get("/ev/next", &["--max-time", "0.1"]).await;
+        assert_eq!(impatient.exit, 28, "{impatient:?}");
+    }
+    let (url, next) = (gate.url("/ev/post"), [gate.url("/ev/next")]);
+    let next = next.each_ref().map(String::as_str);
+    let (posted, got) = tokio::join!(post(&url, "mine", &[]), curl(&next));
+    assert_eq!((got.status, got.text()), (200, "mine"), "somebody who had left got the message");
+    assert_eq!(posted.status, 200);
 }
