@@ -23,7 +23,7 @@ mod serve;
 mod settings;
 mod snapshot;
 
-pub use backend::upstream::UpstreamSettings;
+pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use settings::{KeySettings, LimitHeaders, Settings};
 pub use snapshot::{RunningApi, Snapshot};

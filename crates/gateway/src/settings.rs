@@ -26,6 +26,8 @@ pub struct Settings {
     pub close_connections: bool,
     /// Bound for idle connections and for reading a request's head.
     pub read_timeout: Duration,
+    /// Bound for a client that takes nothing of its answer. Subscribers of streams have a bound of their own.
+    pub write_timeout: Duration,
     /// Largest request body in bytes; 0 = any.
     pub max_request_body: u64,
     /// `/app` does not match `/apple`.
@@ -101,6 +103,7 @@ impl Default for Settings {
             generator_header: true,
             close_connections: false,
             read_timeout: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(120),
             max_request_body: 0,
             strict_routes: false,
             skip_url_cleaning: false,

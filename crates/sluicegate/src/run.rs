@@ -9,7 +9,9 @@ use apidef::PathMatching;
 use apidef::keys::Algorithm;
 use gateway::listen::Listener;
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
-use gateway::{Gate, KeySettings, LimitHeaders, Parts, Settings, UpstreamSettings, reload};
+use gateway::{
+    ClientTls, Gate, KeepAlive, KeySettings, LimitHeaders, Parts, Settings, UpstreamSettings, reload,
+};
 use state::{Catalog, PolicySource, RedisSettings, RedisTls, State};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -204,6 +206,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         generator_header: !config.hide_generator_header,
         close_connections: config.close_connections,
         read_timeout: options.read_timeout,
+        write_timeout: options.write_timeout,
         max_request_body: options.max_request_body_size,
         strict_routes: options.enable_strict_routes,
         skip_url_cleaning: options.skip_url_cleaning,
@@ -261,12 +264,25 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
 }
 
 fn upstream(config: &Config) -> Result<UpstreamSettings, String> {
+    let protocols: &[&[u8]] = if config.proxy_enable_http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     let tls = |insecure| {
-        upstream_tls(insecure, &[], &[b"http/1.1"]).map(Arc::new).map_err(|error| error.to_string())
+        let client =
+            |alpn| upstream_tls(insecure, &[], alpn).map(Arc::new).map_err(|error| error.to_string());
+        Ok::<_, String>(ClientTls { requests: client(protocols)?, upgrades: client(&[b"http/1.1"])? })
     };
     Ok(UpstreamSettings {
         timeout: config.proxy_default_timeout,
-        max_idle: config.max_idle_connections_per_host,
+        keep: KeepAlive {
+            most_idle: match config.max_idle_connections_per_host {
+                0 => KeepAlive::default().most_idle,
+                most => most,
+            },
+            oldest: match config.max_conn_time {
+                _ if config.proxy_close_connections => Some(Duration::ZERO),
+                Duration::ZERO => None,
+                oldest => Some(oldest),
+            },
+        },
         insecure_skip_verify: config.proxy_ssl_insecure_skip_verify,
         websockets: config.http_server_options.enable_websockets,
         tls: tls(false)?,

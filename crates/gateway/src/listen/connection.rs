@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::framing::{Breach, Guarded, HEAD_LIMIT, Opening};
+use super::framing::{Breach, GuardHandle, Guarded, HEAD_LIMIT, Opening};
 use super::takeover::Takeover;
 use super::{ClientIo, ClientStream};
 use crate::body::Body;
@@ -51,7 +51,8 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::S
 
 async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
     let takeover = peer.takeover.clone().unwrap_or_default();
-    let idle = Arc::new(Idle::new(gate.settings.read_timeout));
+    let idle =
+        Arc::new(Idle::new(gate.settings.read_timeout, gate.settings.write_timeout, peer.guard.clone()));
     let guard = peer.guard.clone();
     let service = {
         let (gate, idle, guard) = (Arc::clone(&gate), Arc::clone(&idle), guard.clone());
@@ -157,10 +158,12 @@ fn malformed(gate: &Gate, breach: &Breach) -> Response<Body> {
     response
 }
 
-/// Ends connections on which nothing has begun for too long: idle keep-alive and heads that trickle in. One timer for
-/// each connection, looked at when it fires; a request costs a note of the time only.
+/// Ends connections on which nothing moves for too long: idle keep-alive, heads that trickle in, and answers that the
+/// client does not take. One timer for each connection, looked at when it fires; a request costs a note of the time.
 struct Idle {
-    limit: Duration,
+    read_limit: Duration,
+    write_limit: Duration,
+    guard: GuardHandle,
     state: Mutex<IdleState>,
 }
 
@@ -170,8 +173,9 @@ struct IdleState {
 }
 
 impl Idle {
-    fn new(limit: Duration) -> Self {
-        Self { limit, state: Mutex::new(IdleState { running: 0, since: Instant::now() }) }
+    fn new(read_limit: Duration, write_limit: Duration, guard: GuardHandle) -> Self {
+        let state = Mutex::new(IdleState { running: 0, since: Instant::now() });
+        Self { read_limit, write_limit, guard, state }
     }
 
     fn busy(&self) -> Busy<'_> {
@@ -180,15 +184,20 @@ impl Idle {
     }
 
     async fn watch(&self) {
-        let mut deadline = Instant::now() + self.limit;
+        let shortest = self.read_limit.min(self.write_limit);
         loop {
-            tokio::time::sleep_until(deadline).await;
-            let state = self.state.lock();
             let now = Instant::now();
-            deadline = if state.running > 0 { now + self.limit } else { state.since + self.limit };
+            let deadline = match self.guard.stalled_since() {
+                Some(since) => Instant::from_std(since) + self.write_limit,
+                None => {
+                    let state = self.state.lock();
+                    if state.running > 0 { now + shortest } else { state.since + self.read_limit }
+                }
+            };
             if deadline <= now {
                 return;
             }
+            tokio::time::sleep_until(deadline.min(now + shortest)).await;
         }
     }
 }

@@ -21,7 +21,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
@@ -86,6 +86,8 @@ pub struct Guarded<S> {
     ended: Option<Ended>,
     /// Whether something was written since the last flush.
     dirty: bool,
+    /// Whether the last write had to wait.
+    stalled: bool,
     linger: Option<Linger>,
 }
 
@@ -148,6 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             held: Held::default(),
             ended: None,
             dirty: false,
+            stalled: false,
             linger: None,
         }
     }
@@ -184,6 +187,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             }
         })
         .await
+    }
+
+    fn note_stall(&mut self, stalled: bool) {
+        if stalled != self.stalled {
+            self.stalled = stalled;
+            *self.shared.stalled.lock() = stalled.then(Instant::now);
+        }
     }
 
     /// Reads into the held bytes.
@@ -328,7 +338,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.dirty = true;
-        Pin::new(&mut this.inner).poll_write(cx, bytes)
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.note_stall(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(
@@ -338,7 +350,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.dirty = true;
-        Pin::new(&mut this.inner).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.note_stall(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

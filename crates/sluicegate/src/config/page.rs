@@ -1,5 +1,5 @@
 //! The tables of `docs/configuration.md`, written from the table of keys. The test fails when the page is stale;
-//! `SLUICEGATE_WRITE_DOCS=1 cargo test -p sluicegate configuration_page` writes it.
+//! `UPDATE_DOCS=1 cargo test -p sluicegate configuration_page` writes it.
 
 use std::fmt::Write;
 
@@ -62,12 +62,12 @@ fn configuration_page_is_up_to_date() {
     let page = std::fs::read_to_string(PAGE).unwrap();
     let (head, body) = page.split_once(BEGIN).expect("docs/configuration.md lost its marker");
     let fresh = format!("\n{}", tables());
-    if std::env::var_os("SLUICEGATE_WRITE_DOCS").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(PAGE, format!("{head}{BEGIN}{fresh}")).unwrap();
     } else {
         assert!(
             body == fresh,
-            "docs/configuration.md is stale: run `SLUICEGATE_WRITE_DOCS=1 cargo test -p sluicegate`"
+            "docs/configuration.md is stale: run `UPDATE_DOCS=1 cargo test -p sluicegate`"
         );
     }
 }

@@ -49,7 +49,11 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "seconds")]
     pub(crate) proxy_default_timeout: Duration,
     pub(crate) proxy_ssl_insecure_skip_verify: bool,
+    pub(crate) proxy_enable_http2: bool,
+    pub(crate) proxy_close_connections: bool,
     pub(crate) max_idle_connections_per_host: usize,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) max_conn_time: Duration,
     pub(crate) enable_analytics: bool,
     pub(crate) analytics_config: AnalyticsConfig,
     pub(crate) access_logs: AccessLogs,
@@ -63,6 +67,8 @@ pub(crate) struct Config {
 pub(crate) struct HttpServerOptions {
     #[serde(deserialize_with = "seconds")]
     pub(crate) read_timeout: Duration,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) write_timeout: Duration,
     pub(crate) use_ssl: bool,
     pub(crate) enable_http2: bool,
     pub(crate) enable_strict_routes: bool,

@@ -2,6 +2,7 @@
 //!
 //! Streams start once for each definition and run until it is replaced or removed, whoever is connected or not.
 
+mod cors;
 mod ingest;
 mod metadata;
 mod multipart;
@@ -124,31 +125,47 @@ impl StreamBackend {
     /// Serves the endpoint that the request names.
     pub(crate) async fn call(&self, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
         let upgrade = socket::wanted(exchange);
-        let found = self.routes.find(exchange.path_in_api(), &exchange.head.method, upgrade);
-        let found = match found {
+        let asked = cors::asked_method(exchange);
+        let found = match self.routes.find(exchange.path_in_api(), &asked, upgrade) {
             Ok(found) => found,
-            Err(Miss::NoPath) => {
-                return Err(Refusal::client(StatusCode::NOT_FOUND, "NRH", "not found"));
-            }
-            Err(Miss::WrongMethod) => {
-                return Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "Incorrect method"));
-            }
-            Err(Miss::NeedsUpgrade) => {
-                return Err(Refusal::client(
-                    StatusCode::UPGRADE_REQUIRED,
-                    "UPG",
-                    "this path is a WebSocket: connect with an upgrade request",
-                ));
-            }
+            Err(miss) => return missed(&miss),
         };
+        let rules = &found.endpoint.cors;
+        if cors::is_preflight(exchange) && rules.enabled {
+            return Ok(cors::preflight(rules, exchange));
+        }
+        let input = matches!(found.endpoint.role, Role::IngestSocket(_));
+        if upgrade && !cors::may_open_socket(rules, exchange, input) {
+            return Err(Refusal::client(
+                StatusCode::FORBIDDEN,
+                "UPG",
+                "WebSockets may not be opened from this origin",
+            ));
+        }
+        let shared = cors::headers(rules, exchange);
         let role = found.endpoint.role.clone();
         let captures = found.captures;
-        match role {
+        let mut response = match role {
             Role::Ingest(ingest) => ingest::post(exchange, &ingest, captures).await,
-            Role::Next(feed) => subscribe::next(exchange, &feed).await,
-            Role::Stream(feed) => subscribe::stream(exchange, &feed).await,
+            Role::Next(feed) => return subscribe::next(exchange, &feed, shared).await,
+            Role::Stream(feed) => return subscribe::stream(exchange, &feed, shared).await,
             Role::Socket(feed) => socket::feed(exchange, &feed).await,
             Role::IngestSocket(ingest) => socket::ingest(exchange, ingest, captures).await,
-        }
+        }?;
+        response.headers_mut().extend(shared);
+        Ok(response)
+    }
+}
+
+/// The answer where no endpoint fits (streams contract 1.11).
+fn missed(miss: &Miss) -> Result<Response<Body>, Refusal> {
+    match miss {
+        Miss::NoPath => Err(Refusal::client(StatusCode::NOT_FOUND, "NRH", "not found")),
+        Miss::WrongMethod => Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "Incorrect method")),
+        Miss::NeedsUpgrade => Err(Refusal::client(
+            StatusCode::UPGRADE_REQUIRED,
+            "UPG",
+            "this path is a WebSocket: connect with an upgrade request",
+        )),
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode, Version};
 use http_body::Frame;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::body::{Body, BodyError};
 use crate::exchange::{Carried, Exchange};
-use crate::listen::{ClientIo, GuardHandle, write_head};
+use crate::listen::{ClientIo, GuardHandle, Takeover, write_head};
 use crate::respond::{self, Refusal};
 
 /// Bytes gathered for one write.
@@ -31,37 +32,77 @@ const STALLED: Duration = Duration::from_secs(60);
 /// What browsers are told to wait before they connect again.
 const RETRY_MS: u32 = 1_000;
 
-/// Long poll: waits for one message.
-pub(super) async fn next(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Response<Body>, Refusal> {
+/// Long poll: waits for one message; `headers` go with it.
+pub(super) async fn next(
+    exchange: &mut Exchange,
+    feed: &Arc<Feed>,
+    mut headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
     let mut subscriber = feed.subscribe(start(exchange));
-    let waiting = async {
-        loop {
-            match subscriber.next().await {
-                Some(delivery) if delivery.message().is_none() => {}
-                other => return other,
+    let at_hand = message(&mut subscriber).now_or_never();
+    let has_waited = at_hand.is_none();
+    let delivery = match at_hand {
+        Some(delivery) => Ok(delivery),
+        None => tokio::time::timeout(feed.options.timeout, message(&mut subscriber)).await,
+    };
+    let mut response = match delivery {
+        Err(_) => respond::text(StatusCode::REQUEST_TIMEOUT, "Timed out waiting for message"),
+        Ok(None) => respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing"),
+        Ok(Some(delivery)) => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            if let Some(takeover) = exchange.peer.takeover.clone().filter(|_| has_waited) {
+                return hand_over(exchange, &takeover, headers, subscriber, delivery).await;
             }
+            let single = Single::new(subscriber, delivery, exchange.peer.guard.clone());
+            Response::new(Body::boxed(Box::pin(single)))
         }
     };
-    match tokio::time::timeout(feed.options.timeout, waiting).await {
-        Err(_) => Ok(respond::text(StatusCode::REQUEST_TIMEOUT, "Timed out waiting for message")),
-        Ok(None) => Ok(respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing")),
-        Ok(Some(delivery)) => {
-            let mut response = Response::new(Body::boxed(Box::pin(Single::new(
-                subscriber,
-                delivery,
-                exchange.peer.guard.clone(),
-            ))));
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-            Ok(response)
+    response.headers_mut().extend(headers);
+    Ok(response)
+}
+
+/// The next delivery that is a message.
+async fn message(subscriber: &mut Subscriber) -> Option<Delivery> {
+    loop {
+        match subscriber.next().await {
+            Some(delivery) if delivery.message().is_none() => {}
+            other => return other,
         }
     }
 }
 
-/// An endless response.
-pub(super) async fn stream(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Response<Body>, Refusal> {
+/// Answers a client that had to wait, and closes. Over HTTP/1 nobody looks at a connection whose request waits, so it
+/// is looked at now: a client that gave up meanwhile must not take the message along.
+async fn hand_over(
+    exchange: &mut Exchange,
+    takeover: &Takeover,
+    mut headers: HeaderMap,
+    subscriber: Subscriber,
+    delivery: Delivery,
+) -> Result<Response<Body>, Refusal> {
+    headers.insert(header::CONTENT_LENGTH, delivery.raw().len().into());
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    exchange.budget.write(&mut headers);
+    let head = write_head(StatusCode::OK, &headers);
+    let never = exchange
+        .take_over(takeover, StatusCode::OK, move |io, _| async move {
+            let mut connection = Connection { io, subscriber, chunked: false, carried: Carried::default() };
+            if let Err(error) = connection.give(head, &delivery).await {
+                tracing::debug!(%error, "a subscriber's connection ended");
+            }
+            connection.carried
+        })
+        .await;
+    match never {}
+}
+
+/// An endless response; `headers` go with it.
+pub(super) async fn stream(
+    exchange: &mut Exchange,
+    feed: &Arc<Feed>,
+    mut headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
     let subscriber = feed.subscribe(start(exchange));
-    let mut headers = HeaderMap::new();
     match feed.options.format {
         StreamFormat::EventSource => {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -146,9 +187,10 @@ impl Connection {
                 let Self { io, subscriber, .. } = self;
                 tokio::select! {
                     biased;
+                    // First of all: who has left takes nothing along.
+                    () = gone(io) => Event::Gone,
                     gathered = poll_fn(|cx| gather(subscriber, options.format, cx)) => Event::Messages(gathered),
                     () = idle(heartbeat) => Event::Heartbeat,
-                    () = gone(io) => Event::Gone,
                 }
             };
             match event {
@@ -170,6 +212,18 @@ impl Connection {
         if self.chunked {
             self.io.write_all(b"0\r\n\r\n").await?;
         }
+        self.io.shutdown().await
+    }
+
+    /// Sends one message as a whole answer, unless the client has gone.
+    async fn give(&mut self, head: Bytes, delivery: &Delivery) -> std::io::Result<()> {
+        if gone(&mut self.io).now_or_never().is_some() {
+            return Ok(());
+        }
+        self.io.write_all(&head).await?;
+        self.write(delivery.raw()).await?;
+        self.subscriber.confirm(delivery.number());
+        self.carried.messages = 1;
         self.io.shutdown().await
     }
 

@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::ClientTls;
+
 /// What makes two upstreams share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
@@ -34,8 +36,23 @@ impl Origin {
 #[derive(Clone)]
 pub(super) struct Connector {
     origin: Origin,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Tls>,
     timeout: Duration,
+}
+
+#[derive(Clone)]
+struct Tls {
+    requests: TlsConnector,
+    upgrades: TlsConnector,
+    name: ServerName<'static>,
+}
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Requests,
+    /// Only HTTP/1.1 knows upgrades.
+    Upgrade,
 }
 
 /// Why no connection came about.
@@ -61,17 +78,17 @@ impl DialError {
 
 impl Connector {
     /// `timeout` bounds look-up, TCP and TLS together.
-    pub(super) fn new(
-        origin: Origin,
-        tls: Option<Arc<rustls::ClientConfig>>,
-        timeout: Duration,
-    ) -> Result<Self, String> {
+    pub(super) fn new(origin: Origin, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, String> {
         let tls = match tls {
             None => None,
             Some(config) => {
                 let name = ServerName::try_from(origin.host.to_string())
                     .map_err(|error| format!("`{}` is no valid tls server name: {error}", origin.host))?;
-                Some((TlsConnector::from(config), name))
+                Some(Tls {
+                    requests: TlsConnector::from(Arc::clone(&config.requests)),
+                    upgrades: TlsConnector::from(Arc::clone(&config.upgrades)),
+                    name,
+                })
             }
         };
         Ok(Self { origin, tls, timeout })
@@ -81,8 +98,8 @@ impl Connector {
         &self.origin
     }
 
-    pub(super) async fn dial(&self) -> Result<UpstreamStream, DialError> {
-        tokio::time::timeout(self.timeout, self.dial_unbounded()).await.unwrap_or_else(|_| {
+    pub(super) async fn dial(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
+        tokio::time::timeout(self.timeout, self.dial_unbounded(purpose)).await.unwrap_or_else(|_| {
             Err(DialError::TimedOut {
                 host: self.origin.host.clone(),
                 port: self.origin.port,
@@ -91,7 +108,7 @@ impl Connector {
         })
     }
 
-    async fn dial_unbounded(&self) -> Result<UpstreamStream, DialError> {
+    async fn dial_unbounded(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
         let Origin { host, port, .. } = &self.origin;
         let addresses: Vec<_> = tokio::net::lookup_host((&**host, *port))
             .await
@@ -108,11 +125,17 @@ impl Connector {
         }
         match &self.tls {
             None => Ok(UpstreamStream::Plain(tcp)),
-            Some((connector, name)) => connector
-                .connect(name.clone(), tcp)
-                .await
-                .map(|stream| UpstreamStream::Tls(Box::new(stream)))
-                .map_err(|source| DialError::Tls { host: host.clone(), source }),
+            Some(tls) => {
+                let connector = match purpose {
+                    Purpose::Requests => &tls.requests,
+                    Purpose::Upgrade => &tls.upgrades,
+                };
+                connector
+                    .connect(tls.name.clone(), tcp)
+                    .await
+                    .map(|stream| UpstreamStream::Tls(Box::new(stream)))
+                    .map_err(|source| DialError::Tls { host: host.clone(), source })
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct Connection {
     driver: http1::Connection<TokioIo<UpstreamStream>, RequestBody>,
     /// Re-armed only when it fires too early, so that a request costs no timer.
     timer: Pin<Box<Sleep>>,
+    pub(super) opened_at: Instant,
     /// When the connection was put back into its pool.
     pub(super) parked_at: Instant,
     /// Whether it has carried an exchange before: a failure on such a connection may only mean that the upstream
@@ -47,11 +48,13 @@ pub(super) enum SendFailure {
 impl Connection {
     pub(super) async fn open(stream: UpstreamStream) -> hyper::Result<Self> {
         let (sender, driver) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let now = Instant::now();
         let mut connection = Self {
             sender,
             driver,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            parked_at: Instant::now(),
+            opened_at: now,
+            parked_at: now,
             reused: false,
         };
         // The driver must have run once before its sender takes a request.

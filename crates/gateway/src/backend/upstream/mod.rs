@@ -15,7 +15,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 pub(crate) use body::UpstreamBody;
-pub use pool::{DEFAULT_MAX_IDLE, Pools};
+pub use pool::{KeepAlive, Pools};
 
 use self::connect::{Connector, DialError, Origin};
 use self::connection::{Connection, SendFailure};
@@ -40,16 +40,25 @@ pub struct Upstream {
 pub struct UpstreamSettings {
     /// Bound for dialling and for the response head (`proxy_default_timeout`).
     pub timeout: Duration,
-    /// Idle connections kept for each origin; 0 = [`DEFAULT_MAX_IDLE`].
-    pub max_idle: usize,
+    /// Which connections are kept for the next exchange.
+    pub keep: KeepAlive,
     /// Accept any certificate (`proxy_ssl_insecure_skip_verify`).
     pub insecure_skip_verify: bool,
     /// Whether upgrades pass (`enable_websockets`).
     pub websockets: bool,
     /// Client side TLS that checks certificates.
-    pub tls: Arc<rustls::ClientConfig>,
+    pub tls: ClientTls,
     /// Client side TLS that does not.
-    pub insecure_tls: Arc<rustls::ClientConfig>,
+    pub insecure_tls: ClientTls,
+}
+
+/// TLS towards upstreams, by what the connection is for.
+#[derive(Debug, Clone)]
+pub struct ClientTls {
+    /// For requests: may offer HTTP/2.
+    pub requests: Arc<rustls::ClientConfig>,
+    /// For upgrades, which only HTTP/1.1 knows.
+    pub upgrades: Arc<rustls::ClientConfig>,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -66,8 +75,8 @@ impl Upstream {
         let target = model.target.clone();
         let insecure = model.tls.insecure_skip_verify || settings.insecure_skip_verify;
         let tls = match target.scheme {
-            apidef::Scheme::Https if insecure => Some(Arc::clone(&settings.insecure_tls)),
-            apidef::Scheme::Https => Some(Arc::clone(&settings.tls)),
+            apidef::Scheme::Https if insecure => Some(&settings.insecure_tls),
+            apidef::Scheme::Https => Some(&settings.tls),
             apidef::Scheme::Http | apidef::Scheme::H2c => None,
         };
         let origin = Origin { scheme: target.scheme, host: target.host.clone(), port: target.port, insecure };
@@ -79,7 +88,7 @@ impl Upstream {
             preserve_host: model.preserve_host,
             keep_trailing_slash: model.keep_trailing_slash,
             patience: model.timeout.unwrap_or(settings.timeout),
-            pool: pools.get(connector, settings.max_idle),
+            pool: pools.get(connector, settings.keep),
             target,
         })
     }

@@ -11,12 +11,25 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::connect::{Connector, DialError, Origin, UpstreamStream};
+use super::connect::{Connector, DialError, Origin, Purpose, UpstreamStream};
 use super::connection::Connection;
 use crate::body::RequestBody;
 
-/// How many idle connections a pool keeps when the configuration does not say.
-pub const DEFAULT_MAX_IDLE: usize = 512;
+/// Which connections are kept for the next exchange.
+#[derive(Debug, Clone, Copy)]
+pub struct KeepAlive {
+    /// Idle connections kept for each origin (`max_idle_connections_per_host`).
+    pub most_idle: usize,
+    /// Age at which a connection is not used again (`max_conn_time`); zero uses each once, `None` sets no limit.
+    pub oldest: Option<Duration>,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { most_idle: 512, oldest: None }
+    }
+}
+
 /// How long a connection may stay idle.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -26,7 +39,7 @@ pub(super) type Multiplexed = http2::SendRequest<RequestBody>;
 /// The connections to one origin.
 pub(super) struct Pool {
     connector: Connector,
-    max_idle: usize,
+    keep: KeepAlive,
     /// Last in, first out: the warmest connection is used again, the coldest age out.
     #[expect(clippy::vec_box, reason = "connections move between pool and bodies with every exchange")]
     idle: Mutex<Vec<Box<Connection>>>,
@@ -48,7 +61,7 @@ impl Pool {
         if !fresh && let Some(connection) = self.unpark().await {
             return Ok(Line::Exclusive(connection));
         }
-        let stream = self.connector.dial().await?;
+        let stream = self.connector.dial(Purpose::Requests).await?;
         if stream.negotiated_h2() {
             return self.multiplexed(Some(stream)).await.map(Line::Multiplexed);
         }
@@ -56,9 +69,9 @@ impl Pool {
         Ok(Line::Exclusive(Box::new(connection)))
     }
 
-    /// A connection of its own, for what will not give it back.
-    pub(super) async fn dial(&self) -> Result<UpstreamStream, DialError> {
-        self.connector.dial().await
+    /// A connection of its own, for an upgrade that will not give it back.
+    pub(super) async fn dial_for_upgrade(&self) -> Result<UpstreamStream, DialError> {
+        self.connector.dial(Purpose::Upgrade).await
     }
 
     /// The most recently parked connection that is still alive.
@@ -75,9 +88,12 @@ impl Pool {
 
     /// Keeps a connection for the next exchange.
     pub(super) fn park(&self, mut connection: Box<Connection>) {
+        connection.parked_at = Instant::now();
+        if self.keep.oldest.is_some_and(|oldest| connection.opened_at + oldest <= connection.parked_at) {
+            return;
+        }
         let mut idle = self.idle.lock();
-        if idle.len() < self.max_idle {
-            connection.parked_at = Instant::now();
+        if idle.len() < self.keep.most_idle {
             idle.push(connection);
         }
     }
@@ -90,7 +106,7 @@ impl Pool {
         }
         let stream = match stream {
             Some(stream) => stream,
-            None => self.connector.dial().await?,
+            None => self.connector.dial(Purpose::Requests).await?,
         };
         let (sender, driver) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -130,7 +146,7 @@ impl std::fmt::Debug for Pools {
 
 impl Pools {
     /// The pool for an origin; the same one as long as anybody uses it.
-    pub(super) fn get(&self, connector: Connector, max_idle: usize) -> Arc<Pool> {
+    pub(super) fn get(&self, connector: Connector, keep: KeepAlive) -> Arc<Pool> {
         let mut pools = self.pools.lock();
         if let Some(pool) = pools.get(connector.origin()).and_then(Weak::upgrade) {
             return pool;
@@ -138,7 +154,7 @@ impl Pools {
         let origin = connector.origin().clone();
         let pool = Arc::new(Pool {
             connector,
-            max_idle: if max_idle == 0 { DEFAULT_MAX_IDLE } else { max_idle },
+            keep,
             idle: Mutex::default(),
             multiplexed: tokio::sync::Mutex::default(),
         });

@@ -46,7 +46,7 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
         headers.insert(header::UPGRADE, protocol);
     }
 
-    let stream = upstream.pool.dial().await.map_err(|error| refuse(&error.into()))?;
+    let stream = upstream.pool.dial_for_upgrade().await.map_err(|error| refuse(&error.into()))?;
     let mut connection =
         Box::new(Connection::open(stream).await.map_err(|error| refuse(&Failure::Broken(error)))?);
     let response = connection.send(request, upstream.patience).await.map_err(|failure| {

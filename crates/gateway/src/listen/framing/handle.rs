@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 use http::{Request, StatusCode};
@@ -51,6 +52,11 @@ impl GuardHandle {
         self.0.pass_through();
     }
 
+    /// Since when the client has taken nothing of what is to be written; `None` while it does.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        *self.0.stalled.lock()
+    }
+
     /// The connection's flushes.
     pub fn flushes(&self) -> &FlushWatch {
         &self.0.flushes
@@ -80,6 +86,8 @@ pub(super) struct Shared {
     broken_at: AtomicU64,
     refusal: OnceLock<Breach>,
     pub(super) flushes: FlushWatch,
+    /// Written when a write has to wait and when one goes on after it had to; neither is frequent.
+    pub(super) stalled: Mutex<Option<Instant>>,
 }
 
 impl Shared {

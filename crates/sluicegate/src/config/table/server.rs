@@ -9,7 +9,7 @@ pub(super) static KEYS: &[Key] = &[
         "120",
         "How long a client may take to send a request. Long-lived answers (SSE, WebSocket) are not cut by it.",
     ),
-    pending(
+    acted(
         "http_server_options.write_timeout",
         Seconds,
         "120",
