@@ -280,7 +280,7 @@ impl Drop for Gate {
 }
 
 /// The binary under test: `SLUICEGATE_BIN`, or the workspace's own, built once.
-pub(crate) fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         if let Some(path) = std::env::var_os("SLUICEGATE_BIN") {
@@ -300,7 +300,7 @@ pub(crate) fn binary() -> &'static Path {
 }
 
 /// A port below the range from which the kernel serves outgoing connections, so that none of those takes it meanwhile.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(37);
     loop {

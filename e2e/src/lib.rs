@@ -23,7 +23,7 @@ pub use admin::Admin;
 pub use broker::Broker;
 pub use client::{Reply, curl, raw, raw_socket};
 pub use endless::{End, Endless, Event};
-pub use gate::{Gate, Setup};
+pub use gate::{Gate, Setup, binary, free_port};
 pub use redis::Redis;
 pub use sse::Sse;
 pub use upstream::{Scripted, Upstream};

@@ -31,7 +31,8 @@ pub fn service(name: &str) -> String {
         .find(|(known, _)| *known == variable)
         .unwrap_or_else(|| panic!("scripts/services env does not name {variable}:\n{environment}"))
         .1;
-    value.trim_matches(['"', '\'']).to_owned()
+    // The port alone follows on the same line.
+    value.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 /// Starts a service, or sees that it runs.
