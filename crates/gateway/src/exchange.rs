@@ -4,12 +4,13 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 use http::request;
+use tokio::time::Instant;
 
 use crate::auth::Caller;
 use crate::body::RequestBody;
@@ -43,13 +44,33 @@ pub(crate) struct Carried {
     pub(crate) messages: u64,
 }
 
-/// How long things took.
+/// When things happened. Taken as seldom as possible: on the hot path every look at the clock counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timings {
     /// When the request's head had been read.
-    pub started: Instant,
-    /// From sending the request upstream to its response head.
-    pub upstream: Duration,
+    pub(crate) started: Instant,
+    /// From asking the backend to its answer.
+    pub(crate) upstream: Duration,
+    /// When the backend had answered; `None` where it was not asked.
+    answered: Option<Instant>,
+}
+
+impl Timings {
+    pub(crate) fn begin(started: Instant) -> Self {
+        Self { started, upstream: Duration::ZERO, answered: None }
+    }
+
+    /// The backend, asked at `asked`, has answered now.
+    pub(crate) fn answered(&mut self, asked: Instant) {
+        let now = Instant::now();
+        self.upstream = now - asked;
+        self.answered = Some(now);
+    }
+
+    /// From the request's head to the response's.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.answered.unwrap_or_else(Instant::now) - self.started
+    }
 }
 
 /// One request on its way through the chain of its API.

@@ -21,6 +21,7 @@ mod respond;
 mod route;
 mod serve;
 mod settings;
+mod small_write;
 mod snapshot;
 
 pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use analytics::{Record, Recorder};
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 
 use crate::exchange::{Carried, Exchange};
 
@@ -66,7 +67,7 @@ impl Drop for Tail {
 pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static str) -> Option<Box<Tail>> {
     let gate = &exchange.gate;
     let api = &exchange.api;
-    let elapsed = exchange.timings.started.elapsed();
+    let elapsed = exchange.timings.elapsed();
     api.metrics.count(status, elapsed, exchange.timings.upstream);
 
     let recorder = gate.recorder.clone().filter(|_| !api.model.do_not_track);

@@ -1,11 +1,11 @@
 //! The road of a request, from its head to its response: one page, top to bottom.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
 
 use crate::admin;
 use crate::backend::Backend;
@@ -44,7 +44,7 @@ pub(crate) async fn serve(gate: &Arc<Gate>, peer: &Arc<Peer>, request: Request<I
         matched,
         caller: None,
         budget: Budget::default(),
-        timings: Timings { started, upstream: Duration::ZERO },
+        timings: Timings::begin(started),
     };
 
     let answer = match Arc::clone(&exchange.api).chain.admit(&mut exchange).await {

@@ -51,27 +51,11 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::S
 
 async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
     let takeover = peer.takeover.clone().unwrap_or_default();
-    let idle =
-        Arc::new(Idle::new(gate.settings.read_timeout, gate.settings.write_timeout, peer.guard.clone()));
     let guard = peer.guard.clone();
-    let service = {
-        let (gate, idle, guard) = (Arc::clone(&gate), Arc::clone(&idle), guard.clone());
-        service_fn(move |request: Request<Incoming>| {
-            let (gate, peer, idle, guard) =
-                (Arc::clone(&gate), Arc::clone(&peer), Arc::clone(&idle), guard.clone());
-            async move {
-                let _busy = idle.busy();
-                let mut response = match guard.refused(&request) {
-                    None => serve(&gate, &peer, request).await,
-                    Some(breach) => malformed(&gate, &breach),
-                };
-                if guard.answered(response.status()) {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(response)
-            }
-        })
-    };
+    let idle = Idle::new(gate.settings.read_timeout, gate.settings.write_timeout, guard.clone());
+    let client = Client { gate, peer, idle };
+    let service =
+        service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(client.answer(request).await));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_headers(100)
@@ -79,7 +63,8 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
         .serve_connection(TokioIo::new(stream), service);
 
     let continuation = {
-        let mut watchdog = pin!(idle.watch());
+        let gate = &client.gate;
+        let mut watchdog = pin!(client.idle.watch());
         let mut closing = pin!(gate.closed());
         let mut shutting_down = false;
         let mut listening = false;
@@ -108,11 +93,32 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
     };
     if let Some(continuation) = continuation {
         let parts = connection.into_parts();
-        let io: ClientIo = parts.io.into_inner();
-        let read = parts.read_buf;
-        drop((parts.service, idle, gate));
+        let (io, read) = (parts.io.into_inner(), parts.read_buf);
+        drop(client);
         guard.pass_through();
         continuation(io, read).await;
+    }
+}
+
+/// What all exchanges of one HTTP/1 connection share.
+struct Client {
+    gate: Arc<Gate>,
+    peer: Arc<Peer>,
+    idle: Idle,
+}
+
+impl Client {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let Self { gate, peer, idle } = self;
+        let _busy = idle.busy();
+        let mut response = match peer.guard.refused(&request) {
+            None => serve(gate, peer, request).await,
+            Some(breach) => malformed(gate, &breach),
+        };
+        if peer.guard.answered(response.status()) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn post(
         Ok(outcome) => outcome,
         Err(_) => Err(IngestError::Timeout),
     };
-    exchange.timings.upstream = started.elapsed();
+    exchange.timings.answered(started);
     Ok(match outcome {
         Ok(None) => Response::new(Body::empty()),
         Ok(Some(answer)) => answered(answer),

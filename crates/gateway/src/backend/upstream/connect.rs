@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::ClientTls;
+use crate::small_write::poll_write_slices;
 
 /// What makes two upstreams share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -183,7 +184,7 @@ impl AsyncWrite for UpstreamStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Plain(stream) => poll_write_slices(Pin::new(stream), cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }

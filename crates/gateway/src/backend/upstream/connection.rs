@@ -72,13 +72,12 @@ impl Connection {
         self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the head of its response, `patience` at most.
+    /// Sends a request and waits for the head of its response, until `deadline` at most.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestBody>,
-        patience: Duration,
+        deadline: Instant,
     ) -> Result<Response<Incoming>, SendFailure> {
-        let deadline = Instant::now() + patience;
         let Self { sender, driver, timer, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         poll_fn(|cx| {

@@ -8,11 +8,12 @@ mod pool;
 mod tunnel;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use apidef::Target;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
+use tokio::time::Instant;
 
 pub(crate) use body::UpstreamBody;
 pub use pool::{KeepAlive, Pools};
@@ -100,8 +101,8 @@ impl Upstream {
         }
         let request = self.request(exchange)?;
         let asked = Instant::now();
-        let answer = self.send(request).await;
-        exchange.timings.upstream = asked.elapsed();
+        let answer = self.send(request, asked + self.patience).await;
+        exchange.timings.answered(asked);
         let mut response = answer.map_err(|failure| refuse(&failure))?;
         head::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
@@ -150,7 +151,11 @@ impl Upstream {
         Ok(request)
     }
 
-    async fn send(&self, mut request: Request<RequestBody>) -> Result<Response<Body>, Failure> {
+    async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        deadline: Instant,
+    ) -> Result<Response<Body>, Failure> {
         let mut fresh = false;
         loop {
             match self.pool.line(fresh).await? {
@@ -161,7 +166,7 @@ impl Upstream {
                     let spare =
                         (connection.reused && request.body().is_none() && repeatable(request.method()))
                             .then(|| copy_head(&request));
-                    match connection.send(request, self.patience).await {
+                    match connection.send(request, deadline).await {
                         Ok(response) => {
                             let (head, incoming) = response.into_parts();
                             let body = UpstreamBody::lent(incoming, connection, Arc::clone(&self.pool)).await;
