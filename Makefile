@@ -38,7 +38,9 @@ fmt: ## format the code
 	cargo fmt --all
 
 docs: ## write the generated parts of docs/
-	SLUICEGATE_WRITE_DOCS=1 cargo test --locked --workspace --lib --bins -q up_to_date
+	UPDATE_DOCS=1 cargo test --locked -q -p apidef --test reference
+	UPDATE_DOCS=1 cargo test --locked -q -p connectors --test docs
+	UPDATE_DOCS=1 cargo test --locked -q -p bloblang -p streams -p sluicegate --lib --bins -- reference page
 
 bench: release ## compare with nginx and with itself, side by side, in one run (CASE=proxy chooses one)
 	@scripts/needs bench
