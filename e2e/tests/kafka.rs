@@ -86,7 +86,9 @@ async fn take<const N: usize>(
     let mut total = 0;
     while total < count {
         for (subscriber, seen) in subscribers.iter_mut().zip(&mut seen) {
-            while let Ok(data) = subscriber.try_recv() {
+            while total < count
+                && let Ok(data) = subscriber.try_recv()
+            {
                 seen.push(event(&data));
                 total += 1;
             }

@@ -128,7 +128,7 @@ async fn without_redis_the_gate_says_so_and_serves_what_it_can() {
         let reply = with_key(&gate, key).await;
         assert_eq!(reply.status, 503, "nobody knows whether the key is good: {reply:?}");
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
-        assert_eq!(reply.json()["error"].as_str().unwrap().contains(Redis::PASSWORD), false);
+        assert!(!reply.text().contains(Redis::PASSWORD));
     }
     until("/ready tells", async || gate.get("/ready", &[]).await.status == 503).await;
     let hello = gate.get("/hello", &[]).await;
