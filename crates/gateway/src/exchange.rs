@@ -12,7 +12,7 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request;
 use tokio::time::Instant;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Grant};
 use crate::body::RequestBody;
 use crate::gate::Gate;
 use crate::limits::Budget;
@@ -91,6 +91,8 @@ pub(crate) struct Exchange {
     pub matched: usize,
     /// Who is calling; `None` for keyless APIs.
     pub caller: Option<Arc<Caller>>,
+    /// What the caller may do with this API, once its right to it has been checked.
+    pub grant: Option<Arc<Grant>>,
     /// What the limits leave, for the `X-RateLimit-*` headers.
     pub budget: Budget,
     /// How long things took.

@@ -43,6 +43,7 @@ pub(crate) async fn serve(gate: &Arc<Gate>, peer: &Arc<Peer>, request: Request<I
         stripped,
         matched,
         caller: None,
+        grant: None,
         budget: Budget::default(),
         timings: Timings::begin(started),
     };

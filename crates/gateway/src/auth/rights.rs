@@ -13,10 +13,9 @@ pub(crate) struct AccessRights;
 
 impl AccessRights {
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
-        match &exchange.caller {
-            Some(caller) if caller.grant(&exchange.api.model.id).allowed => Ok(()),
-            _ => Err(disallowed()),
-        }
+        let grant = exchange.caller.as_ref().map(|caller| caller.grant(&exchange.api.model.id));
+        exchange.grant = grant.filter(|grant| grant.allowed);
+        if exchange.grant.is_some() { Ok(()) } else { Err(disallowed()) }
     }
 }
 
@@ -26,8 +25,7 @@ pub(crate) struct GranularAccess;
 
 impl GranularAccess {
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
-        let Some(caller) = &exchange.caller else { return Ok(()) };
-        let grant = caller.grant(&exchange.api.model.id);
+        let Some(grant) = &exchange.grant else { return Err(disallowed()) };
         let allowed = match &grant.urls {
             Urls::All => return Ok(()),
             Urls::Only(rules) => {

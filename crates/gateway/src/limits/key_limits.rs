@@ -21,9 +21,7 @@ pub(crate) struct KeyLimits {
 
 impl KeyLimits {
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
-        let Some(grant) = exchange.caller.as_ref().map(|caller| caller.grant(&exchange.api.model.id)) else {
-            return Ok(());
-        };
+        let Some(grant) = exchange.grant.clone() else { return Ok(()) };
         if self.rate {
             self.count_rate(exchange, &grant).await?;
         }

@@ -21,20 +21,14 @@ pub(super) fn headers(cors: &Cors, exchange: &Exchange) -> HeaderMap {
     headers
 }
 
-/// The method that the request is about: its own, or the one that a browser asks for.
-pub(super) fn asked_method(exchange: &Exchange) -> Method {
-    let asked = exchange.head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let asked = asked
-        .filter(|_| is_preflight(exchange))
-        .and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    asked.unwrap_or_else(|| exchange.head.method.clone())
-}
-
-/// Whether the request is a browser's question about another request.
-pub(super) fn is_preflight(exchange: &Exchange) -> bool {
-    exchange.head.method == Method::OPTIONS
-        && exchange.head.headers.contains_key(header::ORIGIN)
-        && exchange.head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+/// The method of another request that this one asks about on behalf of a browser, if it does.
+pub(super) fn asked_method(exchange: &Exchange) -> Option<Method> {
+    let head = &exchange.head;
+    if head.method != Method::OPTIONS || !head.headers.contains_key(header::ORIGIN) {
+        return None;
+    }
+    let asked = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    Method::from_bytes(asked.as_bytes()).ok()
 }
 
 /// The answer to such a question.

@@ -125,15 +125,18 @@ impl StreamBackend {
     /// Serves the endpoint that the request names.
     pub(crate) async fn call(&self, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
         let upgrade = socket::wanted(exchange);
-        let asked = cors::asked_method(exchange);
-        let found = match self.routes.find(exchange.path_in_api(), &asked, upgrade) {
+        let path = exchange.path_in_api();
+        if let Some(asked) = cors::asked_method(exchange)
+            && let Ok(found) = self.routes.find(path, &asked, upgrade)
+            && found.endpoint.cors.enabled
+        {
+            return Ok(cors::preflight(&found.endpoint.cors, exchange));
+        }
+        let found = match self.routes.find(path, &exchange.head.method, upgrade) {
             Ok(found) => found,
             Err(miss) => return missed(&miss),
         };
         let rules = &found.endpoint.cors;
-        if cors::is_preflight(exchange) && rules.enabled {
-            return Ok(cors::preflight(rules, exchange));
-        }
         let input = matches!(found.endpoint.role, Role::IngestSocket(_));
         if upgrade && !cors::may_open_socket(rules, exchange, input) {
             return Err(Refusal::client(
