@@ -373,3 +373,46 @@ async fn a_stopping_gate_says_goodbye() {
     }
     assert_eq!(gate.ended().await, Some(0));
 }
+
+#[tokio::test]
+async fn pages_of_other_origins_get_in_where_the_definition_lets_them() {
+    let cors =
+        json!({"enabled": true, "allowed_origins": ["https://shop.example"], "allowed_methods": ["POST"]});
+    let mut open = post_to_sse(json!({"stream_path": "/open/sse", "ws_path": "/open/ws", "cors": cors}));
+    open["input"]["http_server"] = json!({"path": "/open/post", "ws_path": "/open/in", "cors": cors});
+    let mut shut = post_to_sse(json!({"stream_path": "/shut/sse"}));
+    shut["input"]["http_server"] = json!({"path": "/shut/post", "ws_path": "/shut/in"});
+    let gate = Gate::setup().oas(events("ev", json!({"open": open, "shut": shut}))).start().await;
+    let ask = ["-X", "OPTIONS", "-H", "access-control-request-method: POST", "-H"];
+    let preflight = async |path: &str, origin: &str| gate.get(path, &[&ask[..], &[origin]].concat()).await;
+    let (friend, foe) = ("origin: https://shop.example", "origin: https://evil.example");
+    let allowed = |reply: &e2e::Reply| reply.header("access-control-allow-origin");
+
+    let reply = preflight("/ev/open/post", friend).await;
+    assert_eq!((reply.status, allowed(&reply).as_deref()), (204, Some("https://shop.example")), "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-methods").as_deref(), Some("POST"));
+    let reply = preflight("/ev/open/post", foe).await;
+    assert_eq!((reply.status, allowed(&reply)), (204, None), "{reply:?}");
+    // A question is never taken for what it asks about.
+    let mut sse = Endless::get(gate.port(), "/ev/shut/sse", &[]).await;
+    let reply = preflight("/ev/shut/post", friend).await;
+    assert_eq!((reply.status, allowed(&reply)), (405, None), "{reply:?}");
+    assert_eq!(post(&gate.url("/ev/shut/post"), "real", &[]).await.status, 200);
+    assert_eq!(sse.data().await.unwrap(), "real", "a preflight became a message");
+
+    let sse = Endless::get(gate.port(), "/ev/open/sse", &["Origin: https://shop.example"]).await;
+    assert_eq!(sse.header("access-control-allow-origin"), Some("https://shop.example"));
+    let reply = post(&gate.url("/ev/open/post"), "x", &["-H", friend]).await;
+    assert_eq!((reply.status, allowed(&reply).as_deref()), (200, Some("https://shop.example")), "{reply:?}");
+
+    // Browsers do not ask before they open a WebSocket.
+    for (path, origin, status) in [
+        ("/ev/open/ws", "https://shop.example", None),
+        ("/ev/open/ws", "https://evil.example", Some(403)),
+        ("/ev/open/in", "https://evil.example", Some(403)),
+        ("/ev/shut/in", "https://shop.example", Some(403)),
+    ] {
+        let opened = Socket::open(gate.port(), path, &[("origin", origin)]).await;
+        assert_eq!(opened.err(), status, "{path} from {origin}");
+    }
+}
