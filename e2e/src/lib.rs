@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 mod admin;
+pub mod bridge;
 mod broker;
 mod client;
 pub mod definition;
@@ -18,8 +19,10 @@ pub mod streaming;
 pub mod tools;
 mod upstream;
 mod websocket;
+mod wire;
 
 pub use admin::Admin;
+pub use bridge::Bridge;
 pub use broker::Broker;
 pub use client::{Reply, curl, raw, raw_socket};
 pub use endless::{End, Endless, Event};
@@ -28,6 +31,7 @@ pub use redis::Redis;
 pub use sse::Sse;
 pub use upstream::{Scripted, Upstream};
 pub use websocket::Socket;
+pub use wire::{Line, Wire};
 
 /// How long a condition may take to come true on a busy machine before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
