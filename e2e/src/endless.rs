@@ -127,11 +127,13 @@ impl Endless {
     }
 
     async fn line_unbounded(&mut self) -> Result<String, End> {
+        let mut searched = 0;
         loop {
-            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
-                let line = self.text.drain(..=end).collect::<Vec<_>>();
+            if let Some(end) = self.text[searched..].iter().position(|byte| *byte == b'\n') {
+                let line = self.text.drain(..=searched + end).collect::<Vec<_>>();
                 return Ok(String::from_utf8(line).unwrap().trim_end_matches(['\r', '\n']).to_owned());
             }
+            searched = self.text.len();
             self.more().await?;
         }
     }
