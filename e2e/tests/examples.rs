@@ -141,17 +141,25 @@ impl Quickstart {
         let command = command.trim_end_matches(" &").replace(SHOWN, &self.host());
         let shown = command.strip_prefix("curl ").unwrap_or_else(|| panic!("no curl: {command}"));
         let mut child = Command::new("bash")
-            .args(["-c", &format!("exec curl -sS -i {shown}")])
+            .args(["-c", &format!("exec curl -sS -v {shown}")])
             .env("KEY", key)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("bash is installed");
+        // curl tells of the head on its standard error when it comes; on its output it would wait for the body.
+        let mut told = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        loop {
+            let line = soon("the answer's head", told.next_line()).await.unwrap().expect("an answer");
+            if let Some(status) = line.strip_prefix("< HTTP/1.1 ") {
+                assert!(status.starts_with("200"), "{command}: {status}");
+                break;
+            }
+        }
+        tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let mut endless = Endless { _child: child, lines };
-        let head = endless.line().await.expect("an answer");
-        assert!(head.starts_with("HTTP/1.1 200"), "{command}: {head}");
-        endless
+        Endless { _child: child, lines }
     }
 }
 
