@@ -61,6 +61,10 @@ impl Pool {
         if !fresh && let Some(connection) = self.unpark().await {
             return Ok(Line::Exclusive(connection));
         }
+        // An upstream that chose HTTP/2 by ALPN before has its connection still.
+        if let Some(sender) = self.multiplexed.lock().await.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(Line::Multiplexed(sender.clone()));
+        }
         let stream = self.connector.dial(Purpose::Requests).await?;
         if stream.negotiated_h2() {
             return self.multiplexed(Some(stream)).await.map(Line::Multiplexed);
@@ -79,17 +83,21 @@ impl Pool {
         loop {
             let mut connection = self.idle.lock().pop()?;
             let alive = poll_fn(|cx| Poll::Ready(connection.drive(cx) && connection.is_ready())).await;
-            if alive {
+            if alive && !self.is_spent(&connection, Instant::now()) {
                 connection.reused = true;
                 return Some(connection);
             }
         }
     }
 
+    fn is_spent(&self, connection: &Connection, now: Instant) -> bool {
+        self.keep.oldest.is_some_and(|oldest| connection.opened_at + oldest <= now)
+    }
+
     /// Keeps a connection for the next exchange.
     pub(super) fn park(&self, mut connection: Box<Connection>) {
         connection.parked_at = Instant::now();
-        if self.keep.oldest.is_some_and(|oldest| connection.opened_at + oldest <= connection.parked_at) {
+        if self.is_spent(&connection, connection.parked_at) {
             return;
         }
         let mut idle = self.idle.lock();
