@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
@@ -29,6 +29,10 @@ pub(crate) async fn serve(gate: &Arc<Gate>, peer: &Arc<Peer>, request: Request<I
         return response;
     }
     let Some((api, matched)) = find(gate, &request) else {
+        if request.method() == Method::OPTIONS && request.uri().path() == "*" {
+            // A question about the server as a whole (RFC 9110 section 9.3.7): it is there.
+            return Response::new(Body::empty());
+        }
         return respond::text(StatusCode::NOT_FOUND, "Not Found");
     };
 
@@ -101,6 +105,11 @@ fn turned_away(gate: &Gate, request: &Request<Incoming>) -> Option<Response<Body
     let limit = gate.settings.max_request_body;
     if limit > 0 && request.body().size_hint().lower() > limit {
         let refusal = Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large");
+        return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
+    }
+    if request.method() == Method::CONNECT {
+        // It asks for a tunnel to a host of the client's choice, and a success would be taken for one.
+        let refusal = Refusal::client(StatusCode::METHOD_NOT_ALLOWED, "IHD", "CONNECT is not served here");
         return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
     }
     match route::check(request.uri().path()) {
