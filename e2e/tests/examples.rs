@@ -339,8 +339,12 @@ fn the_examples_have_no_fault() {
 #[test]
 fn pages_name_what_is_there() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let mut wrong = Vec::new();
     for (page, text) in pages() {
+        if page.starts_with("docs/") && !readme.contains(&format!("]({page})")) {
+            wrong.push(format!("README.md leads nobody to {page}"));
+        }
         let folder = root().join(&page).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
             if !link.is_empty() && !link.contains("://") && !folder.join(link).exists() {
