@@ -126,6 +126,7 @@ mod tests {
     fn whole_numbers_lose_their_fraction_and_others_keep_it() {
         let mut value = json!({"rate": 5.0, "per": 0.5, "list": [1.0, 2], "huge": 1e300, "text": "1.0"});
         super::whole_numbers(&mut value);
-        assert_eq!(value.to_string(), r#"{"rate":5,"per":0.5,"list":[1,2],"huge":1e300,"text":"1.0"}"#);
+        // Numbers are equal only where both have a fraction or neither has.
+        assert_eq!(value, json!({"rate": 5, "per": 0.5, "list": [1, 2], "huge": 1e300, "text": "1.0"}));
     }
 }
