@@ -60,6 +60,8 @@ pub struct Metrics {
     pub reloads: AtomicU64,
     /// Reloads in which something was refused.
     pub failed_reloads: AtomicU64,
+    /// Limits counted on this node alone, the shared store being away.
+    pub degraded_limits: AtomicU64,
 }
 
 impl Metrics {
@@ -89,6 +91,12 @@ pub(crate) fn render(gate: &Gate) -> String {
         "counter",
         "configuration changes in which something was refused",
         gate.metrics.failed_reloads.load(Ordering::Relaxed),
+    );
+    page.single(
+        "sluicegate_limits_degraded_total",
+        "counter",
+        "limits counted on this node alone, the state store being away",
+        gate.metrics.degraded_limits.load(Ordering::Relaxed),
     );
     page.single(
         "sluicegate_state_connected",

@@ -161,14 +161,15 @@ async fn apply(gate: &Arc<Gate>, good: &mut HashMap<PathBuf, Arc<Definition>>) -
     report.removed = prepared.removed;
     let new_policies = snapshot.policy_generation == snapshot.generation;
     let generation = snapshot.generation;
-    let old = gate.swap(snapshot);
-    if new_policies {
-        gate.callers.forget_older(generation);
-    }
+    // Before anybody can ask for them: a producer that comes first must not be turned away.
     for api in &prepared.fresh {
         if let Backend::Stream(stream) = &api.backend {
             stream.start();
         }
+    }
+    let old = gate.swap(snapshot);
+    if new_policies {
+        gate.callers.forget_older(generation);
     }
     retire(gate, &old);
     tracing::info!(

@@ -18,8 +18,11 @@ pub(crate) fn poll_write_slices<S: AsyncWrite>(
     cx: &mut Context<'_>,
     slices: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
+    if let [only] = slices {
+        return stream.poll_write(cx, only);
+    }
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
-    if total > SMALL || slices.len() < 2 {
+    if total > SMALL {
         return stream.poll_write_vectored(cx, slices);
     }
     let mut buffer = [0; SMALL];

@@ -113,6 +113,8 @@ impl Built {
     /// Starts it. Must be called within a tokio runtime; returns at once, connecting goes on behind.
     pub fn start(self) -> RunningStream {
         let Built { name, parts, gathered, .. } = self;
+        // From now on: what producers hand in waits in the queue until the input reads it.
+        gathered.ingests.iter().for_each(|ingest| ingest.set_open(true));
         let shared = Arc::new(Shared {
             name,
             probes: gathered.probes,

@@ -1,12 +1,12 @@
 //! What one session may do with one API, compiled from its access rights.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apidef::{Session, UrlRules};
 
 use super::callers::GrantSettings;
-use crate::limits::Window;
+use crate::limits::{Taken, Window};
 
 /// Rights and limits of a session for one API.
 #[derive(Debug)]
@@ -36,6 +36,13 @@ pub(crate) struct RateGrant {
     pub(crate) requests: f64,
     pub(crate) per: Duration,
     pub(crate) window: Arc<Window>,
+}
+
+impl RateGrant {
+    /// Counts one request in the window of this node.
+    pub(crate) fn take_here(&self) -> Taken {
+        self.window.take(self.requests as u64, self.per, Instant::now())
+    }
 }
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use api_rate::ApiRate;
 pub(crate) use key_limits::KeyLimits;
-pub(crate) use window::{Window, Windows};
+pub(crate) use window::{Taken, Window, Windows};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");

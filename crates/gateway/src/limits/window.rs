@@ -13,6 +13,9 @@ use quick_cache::sync::Cache;
 /// How many windows are kept; the least used are forgotten first, which gives their key a fresh window.
 const KEPT: usize = 200_000;
 
+/// What a window lasts whose end no clock can tell.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// One window; shared by all exchanges that are counted together.
 #[derive(Debug)]
 pub struct Window(Mutex<Count>);
@@ -43,7 +46,7 @@ impl Window {
     pub fn take(&self, limit: u64, per: Duration, now: Instant) -> Taken {
         let mut count = self.0.lock();
         if now >= count.ends {
-            *count = Count { ends: now + per, used: 0 };
+            *count = Count { ends: now.checked_add(per).unwrap_or(now + FOREVER), used: 0 };
         }
         let allowed = count.used < limit;
         if allowed {
@@ -107,6 +110,12 @@ mod tests {
                 (35, true, 1, 10),
             ]
         );
+    }
+
+    #[test]
+    fn a_window_without_end_does_not_overflow() {
+        let taken = Window::new().take(1, Duration::MAX, Instant::now());
+        assert!(taken.allowed && taken.resets_in > Duration::from_secs(1 << 30));
     }
 
     #[test]

@@ -91,7 +91,12 @@ impl Listener {
             Some(tls) => {
                 tokio::spawn(async move {
                     let handshake = TlsAcceptor::from(tls).accept(tcp);
-                    match tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
+                    let handshake = tokio::select! {
+                        biased;
+                        handshake = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => handshake,
+                        () = gate.closed() => return,
+                    };
+                    match handshake {
                         Ok(Ok(stream)) => {
                             connection::run(gate, ClientStream::Tls(Box::new(stream)), peer, control).await;
                         }

@@ -273,6 +273,10 @@ fn confirm(feed: &Feed, member: &Member, up_to: u64, joined: u64) {
             let Some((_, entry)) = hands.unconfirmed.pop_front() else { break };
             let last = match feed.options.delivery {
                 DeliveryMode::Shared => true,
+                // Who may be skipped is not waited for: it is enough that one who keeps up has it.
+                DeliveryMode::Broadcast if feed.options.slow == SlowRule::Skip => {
+                    entry.sequence() >= joined && entry.release_all()
+                }
                 DeliveryMode::Broadcast => entry.sequence() >= joined && entry.release_one(),
             };
             if last {

@@ -202,7 +202,7 @@ fn broadcast_gives_all_messages_in_order_to_everyone_and_acks_once() {
 
 #[test]
 fn broadcast_acks_when_everyone_present_has_passed() {
-    let mut bench = broadcast(SlowRule::Skip, 16);
+    let mut bench = broadcast(SlowRule::Wait, 16);
     bench.publish(1);
     assert_eq!(bench.acked(), 1, "with nobody there the ring is enough");
     let mut first = bench.feed.subscribe(From::Live);
@@ -221,6 +221,23 @@ fn broadcast_acks_when_everyone_present_has_passed() {
     bench.publish(1);
     drop((first, second));
     assert_eq!(bench.acked(), 3, "who leaves is not waited for");
+}
+
+#[test]
+fn where_subscribers_may_be_skipped_the_first_that_has_a_message_settles_it() {
+    let mut bench = broadcast(SlowRule::Skip, 16);
+    let mut stuck = bench.feed.subscribe(From::Live);
+    let mut quick = bench.feed.subscribe(From::Live);
+    bench.publish(2);
+    let held = take_all(&mut stuck);
+    assert_eq!(bench.acked(), 0, "nobody has it yet");
+    let deliveries = take_all(&mut quick);
+    quick.confirm(deliveries[0].number());
+    assert_eq!(bench.acked(), 0, "a batch is acked when all of it is");
+    quick.confirm(deliveries[1].number());
+    assert_eq!(bench.acked(), 1);
+    stuck.confirm(held[1].number());
+    assert_eq!(bench.acked(), 1, "once is enough");
 }
 
 #[test]
