@@ -436,6 +436,20 @@ async fn a_client_that_leaves_frees_the_upstream() {
     assert_eq!(upstream.accepted(), 3, "a connection in the middle of an answer was used again");
 }
 
+#[tokio::test]
+async fn a_client_of_http2_that_leaves_frees_even_a_silent_upstream() {
+    let upstream = Wire::start(|mut line: Line| async move {
+        line.head().await;
+        line.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: only\n\n").await;
+        line.closed().await;
+    })
+    .await;
+    let gate = gate(&upstream.url()).start().await;
+    let reply = gate.get("/a/x", &["--http2-prior-knowledge", "--max-time", "0.5"]).await;
+    assert_eq!((reply.status, reply.text()), (200, "data: only\n\n"), "{reply:?}");
+    until("the upstream's connection is closed", async || upstream.open() == 0).await;
+}
+
 // --- large bodies -----------------------------------------------------------------------------------------------------
 
 /// The most memory that a process has used so far, in kilobytes.
@@ -757,6 +771,25 @@ async fn a_gate_that_ends_says_so_first() {
     assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("/slow/2500"), "{head}{body}");
     assert_eq!(slow.closed().await, "");
     assert_eq!(gate.ended().await, Some(0), "{}", gate.log());
+}
+
+#[tokio::test]
+async fn who_has_said_nothing_does_not_hold_up_the_end() {
+    let upstream = Upstream::start().await;
+    for tls in [false, true] {
+        let mut gate = gate(&upstream.url(""))
+            .file("gate.pem", &e2e::bridge::sample_pem("default"))
+            .conf(json!({"http_server_options": {"use_ssl": tls, "ssl_certificates": ["gate.pem"]}}))
+            .start()
+            .await;
+        let mut silent = Client::connect(&gate).await;
+        // Accepted before the last request was answered.
+        assert_eq!(gate.get("/a/x", &[]).await.status, 200);
+        let asked = Instant::now();
+        assert_eq!(gate.stop().await, Some(0));
+        assert!(asked.elapsed() < Duration::from_secs(5), "ended after {:?}, tls {tls}", asked.elapsed());
+        assert_eq!(silent.closed().await, "");
+    }
 }
 
 #[tokio::test]

@@ -48,7 +48,8 @@ async fn kafka_keeps_messages() {
     let mut sent: Vec<String> = (0..100).map(|number| format!("{{\"n\":{number}}}")).collect();
     kafka_produce(&brokers, &topic, sent.join("\n").as_bytes()).await;
     let mut read = kafka_consume(&brokers, &topic, sent.len()).await;
-    (sent.sort(), read.sort());
+    sent.sort();
+    read.sort();
     assert_eq!(read, sent);
     let partitions = program("kcat", &["-b", &brokers, "-L", "-t", &topic], b"").await;
     assert!(partitions.contains("with 4 partitions"), "{partitions}");
