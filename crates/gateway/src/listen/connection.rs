@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::framing::{Breach, GuardHandle, Guarded, HEAD_LIMIT, Opening};
@@ -170,45 +170,40 @@ fn malformed(gate: &Gate, breach: &Breach) -> Response<Body> {
 }
 
 /// Ends connections on which nothing moves for too long: idle keep-alive, heads that trickle in, and answers that the
-/// client does not take. One timer for each connection, looked at when it fires; a request costs a note of the time.
+/// client does not take. It looks twice in each limit, so that a request costs a count and no look at the clock; a
+/// connection lives for one and a half limits at most.
 struct Idle {
     read_limit: Duration,
     write_limit: Duration,
     guard: GuardHandle,
-    state: Mutex<IdleState>,
-}
-
-struct IdleState {
-    running: usize,
-    since: Instant,
+    running: AtomicUsize,
+    begun: AtomicUsize,
 }
 
 impl Idle {
     fn new(read_limit: Duration, write_limit: Duration, guard: GuardHandle) -> Self {
-        let state = Mutex::new(IdleState { running: 0, since: Instant::now() });
-        Self { read_limit, write_limit, guard, state }
+        Self { read_limit, write_limit, guard, running: AtomicUsize::new(0), begun: AtomicUsize::new(0) }
     }
 
     fn busy(&self) -> Busy<'_> {
-        self.state.lock().running += 1;
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         Busy(self)
     }
 
     async fn watch(&self) {
-        let shortest = self.read_limit.min(self.write_limit);
+        let between = self.read_limit.min(self.write_limit) / 2;
+        let mut moved = (self.begun.load(Ordering::Relaxed), Instant::now());
         loop {
-            let now = Instant::now();
-            let deadline = match self.guard.stalled_since() {
-                Some(since) => Instant::from_std(since) + self.write_limit,
-                None => {
-                    let state = self.state.lock();
-                    if state.running > 0 { now + shortest } else { state.since + self.read_limit }
-                }
-            };
-            if deadline <= now {
+            tokio::time::sleep(between).await;
+            let begun = self.begun.load(Ordering::Relaxed);
+            if begun != moved.0 || self.running.load(Ordering::Relaxed) > 0 {
+                moved = (begun, Instant::now());
+            }
+            let stalled = self.guard.stalled_since().is_some_and(|since| since.elapsed() >= self.write_limit);
+            if stalled || moved.1.elapsed() >= self.read_limit {
                 return;
             }
-            tokio::time::sleep_until(deadline.min(now + shortest)).await;
         }
     }
 }
@@ -217,8 +212,6 @@ struct Busy<'a>(&'a Idle);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.running -= 1;
-        state.since = Instant::now();
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
