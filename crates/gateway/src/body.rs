@@ -11,6 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::backend::upstream::UpstreamBody;
+use crate::listen::Busy;
 use crate::record::Tail;
 
 /// Whatever can break a body while it streams.
@@ -24,6 +25,8 @@ pub(crate) struct Body {
     content: Content,
     /// Told when the body has ended, well or not; carries the exchange's record.
     tail: Option<Box<Tail>>,
+    /// Dropped with the body, when the HTTP engine is done with it.
+    busy: Option<Busy>,
 }
 
 enum Content {
@@ -85,11 +88,16 @@ impl Body {
         }
         self.tail = Some(tail);
     }
+
+    /// Keeps the connection from being taken for an idle one for as long as the body lives.
+    pub(crate) fn hold(&mut self, busy: Busy) {
+        self.busy = Some(busy);
+    }
 }
 
 impl From<Content> for Body {
     fn from(content: Content) -> Self {
-        Self { content, tail: None }
+        Self { content, tail: None, busy: None }
     }
 }
 

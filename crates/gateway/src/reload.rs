@@ -246,7 +246,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: HashMap<PathBuf, Arc<Definition>>
                     api
                 }
                 Err(found) => {
-                    faults.push((path.clone(), found));
+                    faults.push((path.clone(), located_in(&path, found)));
                     match running {
                         Some(running) => Arc::clone(running),
                         None => continue,
@@ -298,7 +298,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: HashMap<PathBuf, Arc<Definition>>
     Prepared { snapshot: Some(snapshot), fresh, removed, faults, good }
 }
 
-/// Compiles a definition into a running API. Connects and starts nothing.
+/// Compiles a definition into a running API, or tells every fault, without its place. Connects and starts nothing.
 pub(crate) fn compile(
     gate: &Gate,
     definition: &Arc<Definition>,
@@ -312,8 +312,7 @@ pub(crate) fn compile(
                 .map_err(|text| vec![Fault::error("", text)])?,
         ),
         apidef::Backend::Streams(streams) => {
-            let mut backend = StreamBackend::build(streams, &gate.settings, &gate.streams)
-                .map_err(|faults| located(definition, faults))?;
+            let mut backend = StreamBackend::build(streams, &gate.settings, &gate.streams)?;
             backend.name_api(&model.id);
             Backend::Stream(backend)
         }
@@ -329,12 +328,21 @@ pub(crate) fn compile(
     }))
 }
 
-/// The faults with their places in the definition's text.
-fn located(definition: &Definition, mut faults: Vec<Fault>) -> Vec<Fault> {
-    if let Ok(document) = Document::parse(Arc::clone(&definition.text), Format::Json) {
-        document.locate(&mut faults);
+/// The faults with their places in the text that they were found in.
+pub(crate) fn located(text: &str, mut faults: Vec<Fault>) -> Vec<Fault> {
+    if let Ok(document) = Document::parse(text, Format::Json) {
+        streams::locate(&document, &mut faults);
     }
     faults
+}
+
+/// As [`located`], in a file. Blocking.
+#[expect(clippy::disallowed_methods, reason = "documented as blocking: runs where definitions are compiled")]
+fn located_in(path: &Path, faults: Vec<Fault>) -> Vec<Fault> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => located(&text, faults),
+        Err(_) => faults,
+    }
 }
 
 /// The routing table: every API at its listen path and at `/<id>/` (contract 2.9).

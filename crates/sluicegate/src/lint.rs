@@ -161,8 +161,7 @@ fn inspect(path: &Path, bytes: Vec<u8>) -> Report {
     if kind != Kind::Configuration {
         faults.extend(document.repeated_keys()); // a configuration's check tells them itself
     }
-    place_in_mappings(&document, &mut faults);
-    document.locate(&mut faults);
+    streams::locate(&document, &mut faults);
     faults.sort_by_key(|fault| fault.place.map(|place| (place.line, place.column)));
     let text = if kind == Kind::Configuration { config::mask(&text, document.value()) } else { text };
     Report { path: name, kind, text, faults }
@@ -241,21 +240,6 @@ fn policies(value: &Value) -> Vec<Fault> {
     members
         .flat_map(|(id, value)| shape::<Policy>(value, &document::pointer_join("", id), "policy"))
         .collect()
-}
-
-/// A fault of a mapping says line and column inside the mapping's text: this finds them in the file.
-fn place_in_mappings(document: &Document, faults: &mut [Fault]) {
-    for fault in faults.iter_mut().filter(|fault| fault.place.is_none()) {
-        let Some((line, column)) = inner_place(&fault.message) else { continue };
-        fault.place = document.place_in_string(&fault.pointer, line, column, 1);
-    }
-}
-
-/// `bloblang, line 2 column 5: ...`
-fn inner_place(message: &str) -> Option<(u32, u32)> {
-    let (place, _) = message.strip_prefix("bloblang, line ")?.split_once(':')?;
-    let (line, column) = place.split_once(" column ")?;
-    Some((line.parse().ok()?, column.parse().ok()?))
 }
 
 fn tell_people(reports: &[Report], unreadable: &[(String, String)], out: &mut dyn Write) -> io::Result<()> {

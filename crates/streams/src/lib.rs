@@ -54,7 +54,7 @@ pub use endpoint::{Cors, Endpoint, EndpointPort, NoEndpoints, Role};
 pub use feed::{CloseReason, Confirmer, Delivery, Feed, FeedOptions, Subscriber};
 pub use file::check_text;
 pub use ingest::{Ingest, IngestError, IngestOptions, SyncResponse};
-pub use lint::{lint, lint_document};
+pub use lint::{lint, lint_document, locate};
 pub use message::{Batch, Message, View};
 pub use metrics::{ComponentKind, Probe};
 pub use node::Node;

@@ -95,6 +95,22 @@ pub fn lint_document(document: &Document, base_pointer: &str, settings: &Setting
     faults
 }
 
+/// Finds the places of faults in the text that they were found in; those of mappings inside of the mapping's text.
+pub fn locate(document: &Document, faults: &mut [Fault]) {
+    for fault in faults.iter_mut().filter(|fault| fault.place.is_none()) {
+        let Some((line, column)) = place_in_mapping(&fault.message) else { continue };
+        fault.place = document.place_in_string(&fault.pointer, line, column, 1);
+    }
+    document.locate(faults);
+}
+
+/// `bloblang, line 2 column 5: ...`
+fn place_in_mapping(message: &str) -> Option<(u32, u32)> {
+    let (place, _) = message.strip_prefix("bloblang, line ")?.split_once(':')?;
+    let (line, column) = place.split_once(" column ")?;
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Input,

@@ -126,7 +126,7 @@ async fn write(gate: &Arc<Gate>, call: &Call, source: Source, id: Option<&str>) 
         tokio::task::spawn_blocking(move || reload::compile(&worker, &candidate, None).map(|_| ())).await;
     match compiled {
         Ok(Ok(())) => {}
-        Ok(Err(found)) => return malformed(source, &found),
+        Ok(Err(found)) => return malformed(source, &reload::located(text, found)),
         Err(_) => return error(StatusCode::INTERNAL_SERVER_ERROR, "The definition could not be checked"),
     }
     if let Err(failure) = gate.catalog.put_api(&definition).await {

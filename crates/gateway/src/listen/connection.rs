@@ -115,7 +115,7 @@ struct Client {
 impl Client {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let Self { gate, peer, idle } = self;
-        let _busy = idle.busy();
+        let busy = idle.busy();
         let mut response = match peer.guard.refused(&request) {
             None => serve(gate, peer, request).await,
             Some(breach) => malformed(gate, &breach),
@@ -123,6 +123,7 @@ impl Client {
         if peer.guard.answered(response.status()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response.body_mut().hold(busy);
         response
     }
 }
@@ -176,19 +177,19 @@ struct Idle {
     read_limit: Duration,
     write_limit: Duration,
     guard: GuardHandle,
-    running: AtomicUsize,
+    running: Arc<AtomicUsize>,
     begun: AtomicUsize,
 }
 
 impl Idle {
     fn new(read_limit: Duration, write_limit: Duration, guard: GuardHandle) -> Self {
-        Self { read_limit, write_limit, guard, running: AtomicUsize::new(0), begun: AtomicUsize::new(0) }
+        Self { read_limit, write_limit, guard, running: Arc::default(), begun: AtomicUsize::new(0) }
     }
 
-    fn busy(&self) -> Busy<'_> {
+    fn busy(&self) -> Busy {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Busy(self)
+        Busy(Arc::clone(&self.running))
     }
 
     async fn watch(&self) {
@@ -208,10 +209,12 @@ impl Idle {
     }
 }
 
-struct Busy<'a>(&'a Idle);
+/// An exchange from its request's head to the last byte of its answer: until then nothing may move and nobody idles.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<AtomicUsize>);
 
-impl Drop for Busy<'_> {
+impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

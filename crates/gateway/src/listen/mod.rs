@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use connection::Busy;
 pub(crate) use framing::{GuardHandle, breach_in};
 pub use stream::ClientStream;
 pub use takeover::Takeover;

@@ -1,5 +1,7 @@
 //! Producers: a request's body becomes messages, and the answer waits for their ack (streams contract 2.4).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
@@ -19,7 +21,7 @@ const DEFAULT_LIMIT: usize = 32 << 20;
 /// Submits one request.
 pub(super) async fn post(
     exchange: &mut Exchange,
-    ingest: &Ingest,
+    ingest: &Arc<Ingest>,
     captures: Vec<(String, String)>,
 ) -> Result<Response<Body>, Refusal> {
     let started = tokio::time::Instant::now();
@@ -32,7 +34,7 @@ pub(super) async fn post(
         Err(reason) => return Ok(respond::text(StatusCode::BAD_REQUEST, format!("Bad request: {reason}"))),
     };
     let left = ingest.options.timeout.saturating_sub(started.elapsed());
-    let outcome = match tokio::time::timeout(left, ingest.submit(batch)).await {
+    let outcome = match tokio::time::timeout(left, submit(exchange, ingest, batch)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(IngestError::Timeout),
     };
@@ -42,6 +44,25 @@ pub(super) async fn post(
         Ok(Some(answer)) => answered(answer),
         Err(error) => refused(&error),
     })
+}
+
+/// Submits a batch. What a stream that is being replaced did not take goes to its successor, so that a change turns no
+/// producer away.
+async fn submit(
+    exchange: &Exchange,
+    ingest: &Arc<Ingest>,
+    batch: Batch,
+) -> Result<Option<SyncResponse>, IngestError> {
+    let mut ingest = Arc::clone(ingest);
+    loop {
+        match ingest.submit(batch.clone()).await {
+            Err(IngestError::Closing) => match super::current_ingest(exchange) {
+                Some(successor) if !Arc::ptr_eq(&successor, &ingest) => ingest = successor,
+                _ => return Err(IngestError::Closing),
+            },
+            outcome => return outcome,
+        }
+    }
 }
 
 async fn collect(exchange: &mut Exchange) -> Result<Bytes, Refusal> {

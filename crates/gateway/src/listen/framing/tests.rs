@@ -482,18 +482,3 @@ async fn flushes_that_carried_bytes_are_counted_and_told() {
     assert_eq!(handle.flushes().epoch(), 1);
     assert!(woken.iter().all(|woken| woken.0.load(Ordering::SeqCst)));
 }
-
-/// Prints what following a typical head costs: `cargo test --release -- --ignored --nocapture framing`.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn cost_of_a_typical_head() {
-    let head = b"GET /orders/42?expand=lines HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: curl/8.5.0\r\n\
-                 Accept: application/json\r\nAccept-Encoding: gzip, br\r\nAuthorization: 5f2b9c1d7e3a4f60\r\nX-Request-Id: 17\r\n\r\n";
-    let mut follower = Follower::new(HEAD_LIMIT);
-    let rounds = 2_000_000;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        assert_eq!(follower.follow(std::hint::black_box(head)).release, head.len());
-    }
-    println!("{} bytes: {:?} each", head.len(), start.elapsed() / rounds);
-}
