@@ -269,6 +269,20 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
     assert!(head.starts_with("HTTP/1.1 200 "), "waiting for the upstream is not idling: {head}");
 }
 
+#[tokio::test]
+async fn an_answer_that_takes_its_time_is_not_idleness() {
+    let upstream = Upstream::start().await;
+    let gate = hurried(&upstream.url("")).start().await;
+    let mut sse = Endless::get(gate.port(), "/a/sse", &[]).await;
+    assert_eq!(sse.data().await.as_deref(), Ok("event 0"));
+    // Longer than any limit of this gate, and of its looking twice in each.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    for number in 1..3 {
+        upstream.release();
+        assert_eq!(sse.data().await, Ok(format!("event {number}")));
+    }
+}
+
 // --- connections to upstreams -----------------------------------------------------------------------------------------
 
 async fn get_many(gate: &Gate, count: usize) {
