@@ -44,7 +44,8 @@ docs: ## write the generated parts of docs/
 
 bench: release ## compare with nginx and with itself, side by side, in one run (CASE=proxy chooses one)
 	@scripts/needs bench
-	cargo run --locked --release -p bench -- $(or $(CASE),all)
+	@scripts/services up kafka
+	eval "$$(scripts/services env)" && cargo run --locked --release -p bench -- $(or $(CASE),all)
 
 fuzz: ## give every fuzz target SECONDS_EACH seconds
 	@scripts/needs build

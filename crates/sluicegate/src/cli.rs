@@ -57,6 +57,8 @@ Examples:
   TYK_GW_LISTENPORT=9000 sluicegate run           one setting from the environment
   sluicegate lint apis/ sluicegate.yaml           check before you deploy
 
+Exit codes: 0 done or stopped as asked, 1 failed or faults found, 2 wrong usage or an unreadable file.
+
 `sluicegate help COMMAND` tells more about a command.";
 
 const RUN_HELP: &str = "\

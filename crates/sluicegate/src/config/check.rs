@@ -90,10 +90,11 @@ pub(super) fn value(key: &Key, value: &Value) -> Result<Value, String> {
                 .ok_or_else(|| format!("expected {}, found {number}", key.kind.words()))
         }
         Kind::Text | Kind::Secret => value.is_string().then(|| value.clone()).ok_or_else(expected),
-        Kind::Choice(words) => word(words, value).ok_or_else(expected),
+        Kind::Choice(words) => word(words, value).ok_or_else(|| not_a_choice(words, value, expected())),
         Kind::Choices(words) => {
             let items = value.as_array().ok_or_else(expected)?;
-            items.iter().map(|item| word(words, item).ok_or_else(expected)).collect()
+            let choose = |item| word(words, item).ok_or_else(|| not_a_choice(words, item, expected()));
+            items.iter().map(choose).collect()
         }
         Kind::Texts => {
             let good = value.as_array().is_some_and(|items| items.iter().all(Value::is_string));
@@ -122,6 +123,12 @@ fn word(words: &[&str], value: &Value) -> Option<Value> {
         return Some(value.clone()); // the zero value: the default is filled in later
     }
     words.iter().find(|word| word.eq_ignore_ascii_case(given)).map(|word| Value::from(*word))
+}
+
+/// What is wrong with a word that is none of those known, with the nearest that is.
+fn not_a_choice(words: &[&str], value: &Value, expected: String) -> String {
+    let near = value.as_str().and_then(|word| document::nearest(word, words.iter().copied()));
+    near.map(|near| format!("{expected}; did you mean `{near}`?")).unwrap_or(expected)
 }
 
 /// What a value is, in words that give nothing of it away (but for a short text that was meant to be a word).

@@ -123,12 +123,13 @@ fn what_has_no_effect_is_named_once() {
 
 #[test]
 fn every_fault_is_told() {
-    let text = "{\n  \"listen_port\": \"8080\",\n  \"storage\": [],\n  \"hash_key_function\": \"md5\",\n  \"listen_prot\": 1\n}";
+    let text = "{\n  \"listen_port\": \"8080\",\n  \"storage\": [],\n  \"hash_key_function\": \"murmer64\",\n  \"listen_prot\": 1\n}";
     let broken = load_text("faults", text, &[("TYK_GW_HASHKEYS", "maybe")]).unwrap_err().to_string();
     for expected in [
         "`listen_port`: expected a whole number from 0 to 65535, found text",
         "`storage`: expected an object of settings, found a list",
         "`hash_key_function`: expected one of \"murmur32\"",
+        "did you mean `murmur64`?",
         "environment variable TYK_GW_HASHKEYS: expected true or false",
     ] {
         assert!(broken.contains(expected), "{expected} is missing in:\n{broken}");
