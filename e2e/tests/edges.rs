@@ -269,6 +269,32 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
     assert!(head.starts_with("HTTP/1.1 200 "), "waiting for the upstream is not idling: {head}");
 }
 
+/// The opening of an HTTP/2 connection whose client lets the gate send as much as it likes.
+const HTTP2_OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\
+    \0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0";
+/// GET http://x/a/x on the first stream.
+const HTTP2_GET: &[u8] = b"\0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x04\x04/a/x\x41\x01x";
+
+#[tokio::test]
+async fn clients_of_http2_have_no_more_time_than_others() {
+    let endless = Wire::start(|mut line: Line| async move {
+        line.head().await;
+        line.say(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        while line.say(&[b'x'; 1024]).await {}
+    })
+    .await;
+    let gate = hurried(&endless.url()).start().await;
+    let mut idle = Client::connect(&gate).await;
+    idle.0.write_all(HTTP2_OPENING).await.unwrap();
+    let mut deaf = Client::connect(&gate).await;
+    deaf.0.write_all(&[HTTP2_OPENING, HTTP2_GET].concat()).await.unwrap();
+    until("the upstream is asked", async || endless.requests() == 1).await;
+    let said = idle.closed().await;
+    assert!(said.contains("\0\0\x08\x07\0"), "no GOAWAY frame: {said:?}");
+    until("the upstream's connection is released", async || endless.open() == 0).await;
+}
+
 #[tokio::test]
 async fn an_answer_that_takes_its_time_is_not_idleness() {
     let upstream = Upstream::start().await;
@@ -281,6 +307,8 @@ async fn an_answer_that_takes_its_time_is_not_idleness() {
         upstream.release();
         assert_eq!(sse.data().await, Ok(format!("event {number}")));
     }
+    let reply = gate.get("/a/sse", &["--http2-prior-knowledge", "--max-time", "3"]).await;
+    assert_eq!((reply.status, reply.exit), (200, 28), "it is curl that had enough: {reply:?}");
 }
 
 // --- connections to upstreams -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -105,7 +105,7 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
     }
 }
 
-/// What all exchanges of one HTTP/1 connection share.
+/// What all exchanges of one connection share.
 struct Client {
     gate: Arc<Gate>,
     peer: Arc<Peer>,
@@ -113,6 +113,7 @@ struct Client {
 }
 
 impl Client {
+    /// The answer to a request over HTTP/1.
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let Self { gate, peer, idle } = self;
         let busy = idle.busy();
@@ -129,11 +130,18 @@ impl Client {
 }
 
 async fn run_h2(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
+    let idle = Idle::new(gate.settings.read_timeout, gate.settings.write_timeout, peer.guard.clone());
+    let client = Arc::new(Client { gate, peer, idle });
     let service = {
-        let gate = Arc::clone(&gate);
+        let client = Arc::clone(&client);
         service_fn(move |request: Request<Incoming>| {
-            let (gate, peer) = (Arc::clone(&gate), Arc::clone(&peer));
-            async move { Ok::<_, Infallible>(serve(&gate, &peer, request).await) }
+            let client = Arc::clone(&client);
+            async move {
+                let busy = client.idle.busy();
+                let mut response = serve(&client.gate, &client.peer, request).await;
+                response.body_mut().hold(busy);
+                Ok::<_, Infallible>(response)
+            }
         })
     };
     let mut connection = pin!(
@@ -146,14 +154,24 @@ async fn run_h2(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
             .keep_alive_timeout(Duration::from_secs(20))
             .serve_connection(TokioIo::new(stream), service)
     );
-    let mut closing = pin!(gate.closed());
+    let mut watchdog = pin!(client.idle.watch());
+    let mut closing = pin!(client.gate.closed());
     let mut shutting_down = false;
     let ended = poll_fn(|cx| {
         if !shutting_down && closing.as_mut().poll(cx).is_ready() {
             shutting_down = true;
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(cx)
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(ended);
+        }
+        ready!(watchdog.as_mut().poll(cx));
+        // The client learns that nothing more will be answered, if it still listens.
+        connection.as_mut().graceful_shutdown();
+        match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
     })
     .await;
     if let Err(error) = ended {
