@@ -9,10 +9,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -212,35 +209,4 @@ fn files_that_cannot_be_opened_say_what_to_do() {
     let error = Store::open(Some(&folder.0), Settings::default()).unwrap_err();
     assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
     assert!(error.to_string().contains("analytics.redb"));
-}
-
-/// `cargo test --release -p analytics --test store -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement, meaningful in release builds"]
-fn the_cost_of_handing_over() {
-    let (store, recorder) = Store::open(None, Settings { queue: 1 << 20, ..Settings::default() }).unwrap();
-    let (api, org, key): (Arc<str>, Arc<str>, Arc<str>) = ("api".into(), "org".into(), "key".into());
-    for threads in [1, 2] {
-        let began = Instant::now();
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    for _ in 0..200_000 {
-                        let mut record =
-                            Record::new(SystemTime::UNIX_EPOCH, api.clone(), api.clone(), org.clone());
-                        record.key = Some(key.clone());
-                        recorder.record(record);
-                    }
-                });
-            }
-        });
-        println!(
-            "{threads} threads: {:?} a record, {} dropped",
-            began.elapsed() / 200_000,
-            recorder.dropped()
-        );
-        let began = Instant::now();
-        store.flush();
-        println!("taking in what is left and writing: {:?}", began.elapsed());
-    }
 }

@@ -379,23 +379,3 @@ async fn a_burst_is_told_once() {
     apps.catalog.load();
     assert!(tokio::time::timeout(Duration::from_millis(100), changes.recv()).await.is_err());
 }
-
-/// `cargo test --release -p state --test catalog -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement, meaningful in release builds"]
-fn ten_thousand_definitions() {
-    let apps = Apps::new(|_| PolicySource::None);
-    for index in 0..10_000 {
-        apps.write(&format!("{index:05}.json"), &classic(&format!("api-{index:05}"), "one"));
-    }
-    for (what, change) in
-        [("first load", None), ("nothing changed", None), ("one changed", Some("00042.json"))]
-    {
-        if let Some(name) = change {
-            apps.replace(name, &classic("api-00042", "two"));
-        }
-        let began = Instant::now();
-        let loaded = apps.catalog.load();
-        println!("{what}: {:?}, {} parsed", began.elapsed(), loaded.parsed);
-    }
-}
