@@ -268,7 +268,7 @@ async fn large_bodies_stream_through_in_little_memory() {
     let stuck_at = settled(&taken).await;
     assert!(stuck_at < SIZE, "all was taken although nobody read it");
     go.add_permits(1);
-    drop(soon("the end of the upload", sending).await.unwrap());
+    let _writer = soon("the end of the upload", sending).await.unwrap();
     let mut answer = String::new();
     soon("the answer", reader.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.ends_with(&(SIZE as u64 * 7).to_string()), "{answer}");

@@ -4,6 +4,8 @@
 //! free of an allocation.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -154,6 +156,8 @@ pub(crate) struct RequestBody {
     incoming: Option<Incoming>,
     /// Bytes that may still come before the body is too large.
     allowance: u64,
+    /// Frames that went out; shared with whoever waits for the answer.
+    uploaded: Option<Arc<AtomicU64>>,
 }
 
 /// The client sent more bytes than `max_request_body_size` allows.
@@ -164,13 +168,21 @@ pub(crate) struct BodyTooLarge;
 impl RequestBody {
     /// The client's body, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
     pub(crate) fn new(incoming: Incoming, limit: u64) -> Self {
-        let incoming = (!incoming.is_end_stream()).then_some(incoming);
-        Self { incoming, allowance: if limit == 0 { u64::MAX } else { limit } }
+        if incoming.is_end_stream() {
+            return Self::none();
+        }
+        let allowance = if limit == 0 { u64::MAX } else { limit };
+        Self { incoming: Some(incoming), allowance, uploaded: Some(Arc::default()) }
     }
 
     /// No body.
     pub(crate) fn none() -> Self {
-        Self { incoming: None, allowance: u64::MAX }
+        Self { incoming: None, allowance: u64::MAX, uploaded: None }
+    }
+
+    /// How many frames went out so far; `None` without a body.
+    pub(crate) fn uploaded(&self) -> Option<Arc<AtomicU64>> {
+        self.uploaded.clone()
     }
 
     /// Whether there is nothing to send, so that a request may be sent again.
@@ -190,6 +202,9 @@ impl HttpBody for RequestBody {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
         let polled = std::task::ready!(Pin::new(incoming).poll_frame(cx));
         if let Some(Ok(frame)) = &polled {
+            if let Some(uploaded) = &self.uploaded {
+                uploaded.fetch_add(1, Ordering::Relaxed);
+            }
             let length = frame.data_ref().map_or(0, Bytes::len) as u64;
             match self.allowance.checked_sub(length) {
                 Some(rest) => self.allowance = rest,

@@ -97,6 +97,19 @@ pub(crate) struct Exchange {
     pub budget: Budget,
     /// How long things took.
     pub timings: Timings,
+    /// Whether its record has begun.
+    pub(crate) recorded: bool,
+}
+
+impl Drop for Exchange {
+    /// An exchange that is dropped on its way was given up by its client (contract 4.6, 499).
+    fn drop(&mut self) {
+        if !self.recorded
+            && let Ok(status) = StatusCode::from_u16(499)
+        {
+            drop(record::finish(self, status, "CDC"));
+        }
+    }
 }
 
 impl std::fmt::Debug for Exchange {

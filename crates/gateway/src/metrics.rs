@@ -3,11 +3,12 @@
 //! Every API owns its counters, so that counting an exchange is a few atomic additions and no look-up.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::clock::unix_now;
 use crate::gate::Gate;
 
 /// Upper bounds of the latency buckets, in microseconds.
@@ -56,6 +57,8 @@ const FLAGS: [&str; 16] = [
 #[derive(Debug, Default)]
 pub struct Metrics {
     refusals: [AtomicU64; FLAGS.len() + 1],
+    /// Unix second of the last warning about an exchange.
+    warned_at: AtomicI64,
     /// Successful reloads.
     pub reloads: AtomicU64,
     /// Reloads in which something was refused.
@@ -65,6 +68,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Whether a warning about an exchange may be written: once in every second.
+    pub(crate) fn may_warn(&self) -> bool {
+        let now = unix_now();
+        self.warned_at.swap(now, Ordering::Relaxed) != now
+    }
+
     pub(crate) fn refused(&self, flag: &str) {
         let index = FLAGS.iter().position(|known| *known == flag).unwrap_or(FLAGS.len());
         self.refusals[index].fetch_add(1, Ordering::Relaxed);

@@ -65,6 +65,7 @@ impl Drop for Tail {
 
 /// Counts the exchange and begins its record; `None` where none is kept. `flag` is why it was refused, if it was.
 pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static str) -> Option<Box<Tail>> {
+    exchange.recorded = true;
     let gate = &exchange.gate;
     let api = &exchange.api;
     let elapsed = exchange.timings.elapsed();

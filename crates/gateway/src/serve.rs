@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, Peer, Timings};
 use crate::gate::Gate;
 use crate::limits::Budget;
 use crate::record;
-use crate::respond::{self, Refusal};
+use crate::respond::{self, Blame, Refusal};
 use crate::route::{self, Oddity};
 use crate::snapshot::RunningApi;
 
@@ -50,6 +50,7 @@ pub(crate) async fn serve(gate: &Arc<Gate>, peer: &Arc<Peer>, request: Request<I
         grant: None,
         budget: Budget::default(),
         timings: Timings::begin(started),
+        recorded: false,
     };
 
     let answer = match Arc::clone(&exchange.api).chain.admit(&mut exchange).await {
@@ -77,15 +78,7 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
         }
         Err(refusal) => {
             exchange.gate.metrics.refused(refusal.flag);
-            tracing::debug!(
-                api_id = &*exchange.api.model.id,
-                status = refusal.status.as_u16(),
-                flag = refusal.flag,
-                blame = ?refusal.blame,
-                detail = refusal.detail.as_deref(),
-                "{}",
-                refusal.message
-            );
+            tell(exchange, &refusal);
             let mut response = respond::refusal(&refusal, &exchange.head.headers, settings.generator_header);
             exchange.budget.write_on_refusal(response.headers_mut());
             (response, refusal.flag)
@@ -98,6 +91,18 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
         response.body_mut().attach(tail);
     }
     response
+}
+
+/// Logs a refusal. What a backend or the gate itself fails at is an operator's matter: of it, one line a second is told
+/// aloud, so that a failing upstream is seen and does not flood the log.
+fn tell(exchange: &Exchange, refusal: &Refusal) {
+    let (api_id, status) = (&*exchange.api.model.id, refusal.status.as_u16());
+    let (flag, detail) = (refusal.flag, refusal.detail.as_deref());
+    if refusal.blame != Blame::Client && exchange.gate.metrics.may_warn() {
+        tracing::warn!(api_id, status, flag, detail, "{}", refusal.message);
+    } else {
+        tracing::debug!(api_id, status, flag, detail, "{}", refusal.message);
+    }
 }
 
 /// Requests that no API should see.

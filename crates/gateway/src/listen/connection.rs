@@ -64,7 +64,7 @@ async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_headers(100)
-        .half_close(true)
+        .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
 
     let continuation = {

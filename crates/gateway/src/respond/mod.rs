@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{Blame, Refusal};
 
 use crate::body::Body;
 

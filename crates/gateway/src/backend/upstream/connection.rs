@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 
 use super::connect::UpstreamStream;
+use super::patience::Patience;
 use crate::body::RequestBody;
 
 /// A connection and the handle that puts requests on it.
@@ -72,11 +73,11 @@ impl Connection {
         self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the head of its response, until `deadline` at most.
+    /// Sends a request and waits for the head of its response, as long as `patience` lasts.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestBody>,
-        deadline: Instant,
+        patience: &mut Patience,
     ) -> Result<Response<Incoming>, SendFailure> {
         let Self { sender, driver, timer, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
@@ -92,7 +93,7 @@ impl Connection {
             if let Poll::Ready(Err(error)) = finished {
                 return Poll::Ready(Err(SendFailure::Broken(error)));
             }
-            expired(timer, deadline, cx).map(|()| Err(SendFailure::TimedOut))
+            expired(timer, patience, cx).map(|()| Err(SendFailure::TimedOut))
         })
         .await
     }
@@ -104,12 +105,13 @@ impl Connection {
     }
 }
 
-fn expired(timer: &mut Pin<Box<Sleep>>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+fn expired(timer: &mut Pin<Box<Sleep>>, patience: &mut Patience, cx: &mut Context<'_>) -> Poll<()> {
     while timer.as_mut().poll(cx).is_ready() {
-        if Instant::now() >= deadline {
+        let now = Instant::now();
+        if now >= patience.deadline() && !patience.renew(now) {
             return Poll::Ready(());
         }
-        timer.as_mut().reset(deadline);
+        timer.as_mut().reset(patience.deadline());
     }
     Poll::Pending
 }

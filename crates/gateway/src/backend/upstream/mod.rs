@@ -4,9 +4,11 @@ mod body;
 mod connect;
 mod connection;
 mod head;
+mod patience;
 mod pool;
 mod tunnel;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ pub use pool::{KeepAlive, Pools};
 
 use self::connect::{Connector, DialError, Origin};
 use self::connection::{Connection, SendFailure};
+use self::patience::Patience;
 use self::pool::{Line, Multiplexed, Pool};
 use crate::body::{Body, BodyTooLarge, RequestBody};
 use crate::exchange::Exchange;
@@ -32,7 +35,9 @@ pub struct Upstream {
     host: HeaderValue,
     preserve_host: bool,
     keep_trailing_slash: bool,
-    patience: Duration,
+    limit: Duration,
+    /// Whether the API itself sets the limit, for the whole answer's head.
+    enforced: bool,
     pool: Arc<Pool>,
 }
 
@@ -88,7 +93,8 @@ impl Upstream {
             host,
             preserve_host: model.preserve_host,
             keep_trailing_slash: model.keep_trailing_slash,
-            patience: model.timeout.unwrap_or(settings.timeout),
+            limit: model.timeout.unwrap_or(settings.timeout),
+            enforced: model.timeout.is_some(),
             pool: pools.get(connector, settings.keep),
             target,
         })
@@ -101,7 +107,7 @@ impl Upstream {
         }
         let request = self.request(exchange)?;
         let asked = Instant::now();
-        let answer = self.send(request, asked + self.patience).await;
+        let answer = self.send(request, asked).await;
         exchange.timings.answered(asked);
         let mut response = answer.map_err(|failure| refuse(&failure))?;
         head::strip_hop_by_hop(response.headers_mut());
@@ -154,19 +160,20 @@ impl Upstream {
     async fn send(
         &self,
         mut request: Request<RequestBody>,
-        deadline: Instant,
+        asked: Instant,
     ) -> Result<Response<Body>, Failure> {
+        let mut patience = Patience::new(asked, self.limit, self.enforced, request.body());
         let mut fresh = false;
         loop {
             match self.pool.line(fresh).await? {
-                Line::Multiplexed(sender) => return self.send_multiplexed(sender, request).await,
+                Line::Multiplexed(sender) => return self.send_multiplexed(sender, request, patience).await,
                 Line::Exclusive(mut connection) => {
                     // A parked connection may be closed by the upstream at the very moment we use it. What has no
                     // body and may be repeated (RFC 9110 section 9.2.2) is kept for one more try.
                     let spare =
                         (connection.reused && request.body().is_none() && repeatable(request.method()))
                             .then(|| copy_head(&request));
-                    match connection.send(request, deadline).await {
+                    match connection.send(request, &mut patience).await {
                         Ok(response) => {
                             let (head, incoming) = response.into_parts();
                             let body = UpstreamBody::lent(incoming, connection, Arc::clone(&self.pool)).await;
@@ -186,6 +193,7 @@ impl Upstream {
         &self,
         mut sender: Multiplexed,
         mut request: Request<RequestBody>,
+        mut patience: Patience,
     ) -> Result<Response<Body>, Failure> {
         let scheme = if self.pool_is_clear() { "http" } else { "https" };
         let authority = request.headers_mut().remove(header::HOST).unwrap_or_else(|| self.host.clone());
@@ -198,10 +206,16 @@ impl Upstream {
             .map_err(|error| Failure::Unsendable(error.to_string()))?;
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_2;
-        match tokio::time::timeout(self.patience, sender.send_request(request)).await {
-            Ok(Ok(response)) => Ok(response.map(|body| Body::upstream(UpstreamBody::multiplexed(body)))),
-            Ok(Err(error)) => Err(Failure::Broken(error)),
-            Err(_) => Err(Failure::TimedOut),
+        let mut answer = pin!(sender.send_request(request));
+        loop {
+            match tokio::time::timeout_at(patience.deadline(), &mut answer).await {
+                Ok(Ok(response)) => {
+                    return Ok(response.map(|body| Body::upstream(UpstreamBody::multiplexed(body))));
+                }
+                Ok(Err(error)) => return Err(Failure::Broken(error)),
+                Err(_) if patience.renew(Instant::now()) => {}
+                Err(_) => return Err(Failure::TimedOut),
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use http::{Response, StatusCode, Version};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::time::Instant;
 
+use super::patience::Patience;
 use super::{Connection, Failure, SendFailure, Upstream, head, refuse};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
@@ -50,7 +51,8 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
     let stream = upstream.pool.dial_for_upgrade().await.map_err(|error| refuse(&error.into()))?;
     let mut connection =
         Box::new(Connection::open(stream).await.map_err(|error| refuse(&Failure::Broken(error)))?);
-    let response = connection.send(request, Instant::now() + upstream.patience).await.map_err(|failure| {
+    let mut patience = Patience::new(Instant::now(), upstream.limit, upstream.enforced, request.body());
+    let response = connection.send(request, &mut patience).await.map_err(|failure| {
         refuse(&match failure {
             SendFailure::TimedOut => Failure::TimedOut,
             SendFailure::Broken(error) => Failure::Broken(error),
