@@ -38,8 +38,8 @@ pub struct Ingest {
     open: AtomicBool,
 }
 
-/// Why a batch was not taken. Never told for a batch that was delivered within the timeout, and its absence is never
-/// told for one that was not.
+/// Why a batch was not taken, or not answered. But for [`IngestError::Answer`], never told for a batch that was
+/// delivered within the timeout, and its absence is never told for one that was not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
     /// No ack within the timeout (408). The messages may still be delivered.
@@ -51,6 +51,9 @@ pub enum IngestError {
     /// The stream refused the messages (502).
     #[error("{0}")]
     Rejected(String),
+    /// Delivered, but its answer could not be made (502): handing it in again would deliver it twice.
+    #[error("the message was delivered, but its answer could not be made: {0}")]
+    Answer(String),
     /// A limit was exceeded (429).
     #[error("the rate limit is exceeded")]
     RateLimited {
@@ -107,7 +110,7 @@ impl Ingest {
     /// again, with growing pauses of 100 ms to 5 s, until it is acked or the stream closes (streams contract 2.4, WS).
     ///
     /// # Errors
-    /// [`IngestError::Closing`].
+    /// [`IngestError::Closing`], and [`IngestError::Answer`] for what was taken.
     pub async fn submit_until_taken(&self, batch: Batch) -> Result<Option<SyncResponse>, IngestError> {
         let mut pause = Duration::from_millis(100);
         loop {
@@ -150,8 +153,7 @@ impl Ingest {
         let Some(first) = messages.first() else { return Ok(None) };
         let view = View(messages);
         // The messages are delivered: a fault in the answer's template is the stream's, not the producer's.
-        let wrong =
-            |what: &str, fault: String| IngestError::Rejected(format!("the response's {what}: {fault}"));
+        let wrong = |what: &str, fault: String| IngestError::Answer(format!("the response's {what}: {fault}"));
         let status =
             self.options.status.render(&view, 0).map_err(|fault| wrong("status", fault.to_string()))?;
         let status = match status.trim().parse::<u16>() {

@@ -149,10 +149,14 @@ fn options(node: &Node<'_>) -> Result<FeedOptions, Fault> {
     let time = |name: &str, default: u64| {
         Ok::<_, Fault>(node.duration(name)?.unwrap_or(Duration::from_secs(default)))
     };
+    let some_time = |name: &str, default: u64| match time(name, default)? {
+        Duration::ZERO => Err(node.field_fault(name, format!("`{name}` must be longer than no time"))),
+        time => Ok(time),
+    };
     let socket = SocketTimes {
-        write_wait: time("write_wait", 10)?,
-        pong_wait: time("pong_wait", 60)?,
-        ping_period: time("ping_period", 54)?,
+        write_wait: some_time("write_wait", 10)?,
+        pong_wait: some_time("pong_wait", 60)?,
+        ping_period: some_time("ping_period", 54)?,
     };
     if socket.ping_period >= socket.pong_wait {
         return Err(node.field_fault("ping_period", "`ping_period` must be below `pong_wait`"));

@@ -100,3 +100,52 @@ async fn stopping_does_not_wait_for_subscribers_that_are_not_there() {
         assert_eq!(producer.await.unwrap(), Err(IngestError::Closing));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_delivered_is_not_handed_in_again_for_its_answer() {
+    let cases = [
+        (json!({ "status": "${! content() }" }), "the response's status: `m` is not an HTTP status"),
+        (json!({ "headers": { "X-Kind": "${! json(\"kind\") }" } }), "the response's X-Kind: "),
+    ];
+    for (answer, fault) in cases {
+        let bench = Bench::default();
+        let output = bench.topic("out");
+        let mut config = http_to(json!({
+            "broker": { "pattern": "fan_out_sequential", "outputs": [{ "inproc": "out" }, { "sync_response": {} }] }
+        }));
+        config["input"]["http_server"]["sync_response"] = answer;
+        let _stream = bench.start(&config);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let ingest = bench.ingest();
+        for until_taken in [false, true] {
+            let ingest = ingest.clone();
+            let producer = tokio::spawn(async move {
+                let batch = vec![Message::new("m")];
+                if until_taken { ingest.submit_until_taken(batch).await } else { ingest.submit(batch).await }
+            });
+            take(&output).await.1.ack.done(Ok(()));
+            // Handing it in again would begin 100 ms later.
+            let outcome = tokio::time::timeout(Duration::from_secs(1), producer).await;
+            let error = outcome.expect("it is over").unwrap().unwrap_err();
+            assert!(matches!(&error, IngestError::Answer(text) if text.starts_with(fault)), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn times_of_websockets_that_leave_no_time_are_refused() {
+    let cases = [
+        (json!({ "ping_period": "0s" }), "ping_period"),
+        (json!({ "pong_wait": "0s" }), "pong_wait"),
+        (json!({ "write_wait": "0s" }), "write_wait"),
+        (json!({ "ping_period": "60s" }), "ping_period"),
+    ];
+    for (times, field) in cases {
+        let faults =
+            build("test", &http_to(json!({ "http_server": times })), "", &Bench::default().settings())
+                .unwrap_err();
+        let faults: Vec<_> = faults.iter().filter(|fault| fault.is_error()).collect();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].pointer, format!("/output/http_server/{field}"), "{faults:?}");
+    }
+}

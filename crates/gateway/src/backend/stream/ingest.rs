@@ -123,7 +123,9 @@ fn refused(error: &IngestError) -> Response<Body> {
     match error {
         IngestError::Timeout => respond::text(StatusCode::REQUEST_TIMEOUT, "Request timed out"),
         IngestError::Closing => respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing"),
-        IngestError::Rejected(reason) => respond::text(StatusCode::BAD_GATEWAY, reason.clone()),
+        IngestError::Rejected(_) | IngestError::Answer(_) => {
+            respond::text(StatusCode::BAD_GATEWAY, error.to_string())
+        }
         IngestError::RateLimited { retry_after } => {
             let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded");
             response.headers_mut().insert(RETRY_AFTER, retry_after.as_secs().max(1).into());

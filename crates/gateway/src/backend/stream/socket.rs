@@ -229,6 +229,10 @@ async fn take_frames(mut socket: Socket, ingest: &Ingest, metadata: &Metadata) -
             metadata.write(&mut message);
             match ingest.submit_until_taken(vec![message]).await {
                 Ok(None) => carried.messages += 1,
+                Err(error @ IngestError::Answer(_)) => {
+                    tracing::debug!(%error, "a producer gets no answer");
+                    carried.messages += 1;
+                }
                 Ok(Some(answer)) => {
                     carried.messages += 1;
                     carried.bytes += answer.body.len() as u64;
