@@ -367,11 +367,86 @@ async fn a_stopping_gate_says_goodbye() {
     let last = sse.event().await.unwrap();
     assert!(last.comment.is_some() && last.retry.is_some(), "{last:?}");
     assert_eq!(sse.event().await, Err(End::Clean));
+    assert_eq!(goodbye(&mut socket).await, 1001);
+    assert_eq!(gate.ended().await, Some(0));
+}
+
+/// From WebSocket frames on `/in`, with `mark` before them, to lines on standard output.
+fn frames_to_lines(mark: &str) -> Value {
+    let stream = json!({
+        "input": {"http_server": {"path": "", "ws_path": "/in"}},
+        "pipeline": {"processors": [{"mapping": format!("root = \"{mark} \" + content().string()")}]},
+        "output": {"stdout": {}},
+    });
+    events("ev", json!({"s": stream}))
+}
+
+#[tokio::test]
+async fn a_change_takes_no_frame_from_a_producer() {
+    let gate = Gate::setup().oas(frames_to_lines("0")).start().await;
+    let mut socket = Socket::open(gate.port(), "/ev/in", &[]).await.unwrap();
+    let admin = gate.admin();
+    let changes = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        for round in 1..=15 {
+            ticks.tick().await;
+            let reply = admin.put("/apis/oas/ev", &frames_to_lines(&round.to_string())).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+    };
+    let mut changes = std::pin::pin!(changes);
+    let mut ticks = tokio::time::interval(Duration::from_millis(2));
+    let mut sent = 0;
+    loop {
+        tokio::select! {
+            () = &mut changes => break,
+            _ = ticks.tick() => {
+                socket.send(Message::text(format!("frame {sent}"))).await;
+                sent += 1;
+            }
+        }
+    }
+    socket.send(Message::text("the last")).await;
+    until("the last frame is out", async || gate.log().lines().any(|line| line == "15 the last")).await;
+    let log = gate.log();
+    let mut seen: Vec<u32> =
+        log.lines().filter_map(|line| line.split_once(" frame ")?.1.parse().ok()).collect();
+    assert!(seen.is_sorted(), "{seen:?}");
+    seen.dedup();
+    assert_eq!(seen, (0..sent).collect::<Vec<_>>());
+    assert!(sent > 100, "{sent}");
+}
+
+#[tokio::test]
+async fn a_producer_that_has_not_shown_what_is_asked_for_now_is_sent_away() {
+    let gate = Gate::setup().oas(frames_to_lines("open")).start().await;
+    let mut socket = Socket::open(gate.port(), "/ev/in", &[]).await.unwrap();
+    socket.send(Message::text("one")).await;
+    until("the frame is out", async || gate.log().lines().any(|line| line == "open one")).await;
+    let reply = gate.admin().put("/apis/oas/ev", &guarded(frames_to_lines("guarded"))).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    socket.send(Message::text("two")).await;
+    assert_eq!(goodbye(&mut socket).await, 1012);
+    assert!(!gate.log().contains("guarded two"));
+}
+
+#[tokio::test]
+async fn an_idle_producer_does_not_hold_a_stopping_gate() {
+    let mut gate = Gate::setup().oas(frames_to_lines("0")).start().await;
+    let mut socket = Socket::open(gate.port(), "/ev/in", &[]).await.unwrap();
+    let start = Instant::now();
+    gate.signal("TERM");
+    assert_eq!(goodbye(&mut socket).await, 1001);
+    assert_eq!(gate.ended().await, Some(0));
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+/// The code of the close frame that comes next.
+async fn goodbye(socket: &mut Socket) -> u16 {
     match socket.next().await {
-        Some(Message::Close(Some(frame))) => assert_eq!(u16::from(frame.code), 1001, "{frame:?}"),
+        Some(Message::Close(Some(frame))) => frame.code.into(),
         other => panic!("no close frame: {other:?}"),
     }
-    assert_eq!(gate.ended().await, Some(0));
 }
 
 #[tokio::test]

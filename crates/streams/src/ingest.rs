@@ -153,7 +153,8 @@ impl Ingest {
         let Some(first) = messages.first() else { return Ok(None) };
         let view = View(messages);
         // The messages are delivered: a fault in the answer's template is the stream's, not the producer's.
-        let wrong = |what: &str, fault: String| IngestError::Answer(format!("the response's {what}: {fault}"));
+        let wrong =
+            |what: &str, fault: String| IngestError::Answer(format!("the response's {what}: {fault}"));
         let status =
             self.options.status.render(&view, 0).map_err(|fault| wrong("status", fault.to_string()))?;
         let status = match status.trim().parse::<u16>() {

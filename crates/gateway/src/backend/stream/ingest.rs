@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use streams::{Batch, Ingest, IngestError, Message, SyncResponse};
+use streams::{Batch, Ingest, IngestError, Message, Role, SyncResponse};
 
 use super::metadata::Metadata;
 use super::multipart;
+use crate::backend::Backend;
 use crate::body::{Body, BodyTooLarge, RequestBody};
 use crate::exchange::Exchange;
 use crate::listen::breach_in;
 use crate::respond::{self, Refusal};
+use crate::snapshot::RunningApi;
 
 /// Largest body taken when the configuration sets no limit; it has to be held in memory.
 const DEFAULT_LIMIT: usize = 32 << 20;
@@ -56,12 +58,25 @@ async fn submit(
     let mut ingest = Arc::clone(ingest);
     loop {
         match ingest.submit(batch.clone()).await {
-            Err(IngestError::Closing) => match super::current_ingest(exchange) {
-                Some(successor) if !Arc::ptr_eq(&successor, &ingest) => ingest = successor,
-                _ => return Err(IngestError::Closing),
-            },
+            Err(IngestError::Closing) => {
+                let api = exchange.gate.snapshot().apis.get(&*exchange.api.model.id).cloned();
+                let path = exchange.path_in_api();
+                match api.and_then(|api| current(&api, path, &exchange.head.method, false)) {
+                    Some(successor) if !Arc::ptr_eq(&successor, &ingest) => ingest = successor,
+                    _ => return Err(IngestError::Closing),
+                }
+            }
             outcome => return outcome,
         }
+    }
+}
+
+/// Where a path leads in an API as it runs now, if messages are taken there: by requests, or by WebSockets.
+pub(super) fn current(api: &RunningApi, path: &str, method: &Method, socket: bool) -> Option<Arc<Ingest>> {
+    let Backend::Stream(stream) = &api.backend else { return None };
+    match &stream.routes.find(path, method, socket).ok()?.endpoint.role {
+        Role::Ingest(ingest) | Role::IngestSocket(ingest) => Some(Arc::clone(ingest)),
+        _ => None,
     }
 }
 

@@ -1,26 +1,30 @@
 //! WebSockets of an event API: feeds to subscribers, and frames from producers (RFC 6455; streams contract 2.4, 2.5).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apidef::Auth;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use streams::feed::{From, SocketMessage};
-use streams::{CloseReason, Delivery, Feed, Ingest, IngestError, Message};
+use streams::{CloseReason, Delivery, Feed, Ingest, IngestError, Message, SyncResponse};
 use tokio::io::AsyncWriteExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 
+use super::ingest::current;
 use super::metadata::Metadata;
 use super::subscribe::explain;
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
+use crate::gate::Gate;
 use crate::listen::{ClientIo, Takeover, write_head};
 use crate::respond::Refusal;
 
@@ -28,6 +32,14 @@ use crate::respond::Refusal;
 const SUBSCRIBER_FRAME: usize = 512;
 /// Largest message that a producer may send when the configuration sets no limit.
 const PRODUCER_MESSAGE: usize = 32 << 20;
+/// How often a producer is pinged. These times are those that subscribers have unless their feed says otherwise.
+const PING_PERIOD: Duration = Duration::from_secs(54);
+/// Longest silence of a producer.
+const PONG_WAIT: Duration = Duration::from_secs(60);
+/// Longest time one frame to a producer may take.
+const WRITE_WAIT: Duration = Duration::from_secs(10);
+/// How long a producer that is sent away may take to answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 type Socket = WebSocketStream<ClientIo>;
 
@@ -65,6 +77,9 @@ pub(super) async fn ingest(
 ) -> Result<Response<Body>, Refusal> {
     let (takeover, head) = accept(exchange)?;
     let metadata = Metadata::of(exchange, captures);
+    let gate = Arc::clone(&exchange.gate);
+    let (api, auth) = (exchange.api.model.id.clone(), exchange.api.model.auth.clone());
+    let (path, method) = (exchange.path_in_api().into(), exchange.head.method.clone());
     let limit = match exchange.gate.settings.max_request_body {
         0 => PRODUCER_MESSAGE,
         limit => usize::try_from(limit).unwrap_or(PRODUCER_MESSAGE),
@@ -76,7 +91,10 @@ pub(super) async fn ingest(
     let never = exchange
         .take_over(&takeover, StatusCode::SWITCHING_PROTOCOLS, move |io, read| async move {
             match open(io, read, head, config).await {
-                Ok(socket) => take_frames(socket, &ingest, &metadata).await,
+                Ok(socket) => {
+                    let carried = Carried::default();
+                    Producer { socket, ingest, metadata, gate, api, auth, path, method, carried }.run().await
+                }
                 Err(error) => never_began(&error),
             }
         })
@@ -212,48 +230,119 @@ fn goodbye(reason: CloseReason) -> CloseFrame {
     CloseFrame { code, reason: Utf8Bytes::from_static(explain(reason)) }
 }
 
-async fn take_frames(mut socket: Socket, ingest: &Ingest, metadata: &Metadata) -> Carried {
-    let mut carried = Carried::default();
-    let outcome = async {
-        if !ingest.options.welcome.is_empty() {
-            socket.send(Frame::Binary(ingest.options.welcome.clone().into())).await?;
+/// A WebSocket whose frames become messages. Keeps no API alive, so that one that was replaced can go.
+struct Producer {
+    socket: Socket,
+    ingest: Arc<Ingest>,
+    metadata: Metadata,
+    gate: Arc<Gate>,
+    api: Box<str>,
+    auth: Auth,
+    path: Box<str>,
+    method: Method,
+    carried: Carried,
+}
+
+impl Producer {
+    async fn run(mut self) -> Carried {
+        if let Err(error) = self.take_frames().await {
+            tracing::debug!(%error, "a producer's websocket ended");
         }
-        while let Some(received) = socket.next().await {
-            let payload = match received? {
-                Frame::Text(text) => Bytes::from(text),
-                Frame::Binary(bytes) => bytes,
-                Frame::Close(_) => return Ok(()),
-                _ => continue,
+        self.carried
+    }
+
+    async fn take_frames(&mut self) -> Result<(), tungstenite::Error> {
+        if !self.ingest.options.welcome.is_empty() {
+            let welcome = Frame::Binary(self.ingest.options.welcome.clone().into());
+            self.send(welcome).await?;
+        }
+        let gate = Arc::clone(&self.gate);
+        let mut closing = pin!(gate.closed());
+        let mut heard = Instant::now();
+        let mut ping = tokio::time::interval_at(heard + PING_PERIOD, PING_PERIOD);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let received = tokio::select! {
+                biased;
+                // First of all: a busy producer must not hold the gate.
+                () = &mut closing => return self.leave(CloseReason::ShuttingDown).await,
+                received = self.socket.next() => received,
+                () = tokio::time::sleep_until(heard + PONG_WAIT) => return Ok(()),
+                _ = ping.tick() => {
+                    self.send(Frame::Ping(Bytes::new())).await?;
+                    continue;
+                }
             };
-            let mut message = Message::new(payload);
-            metadata.write(&mut message);
-            match ingest.submit_until_taken(vec![message]).await {
-                Ok(None) => carried.messages += 1,
-                Err(error @ IngestError::Answer(_)) => {
-                    tracing::debug!(%error, "a producer gets no answer");
-                    carried.messages += 1;
+            let payload = match received {
+                Some(Ok(Frame::Text(text))) => Some(Bytes::from(text)),
+                Some(Ok(Frame::Binary(bytes))) => Some(bytes),
+                Some(Ok(Frame::Close(_))) | None => return Ok(()),
+                Some(Ok(_)) => None,
+                Some(Err(error)) => return Err(error),
+            };
+            if let Some(payload) = payload {
+                let mut message = Message::new(payload);
+                self.metadata.write(&mut message);
+                match self.submit(message).await {
+                    Ok(None) => {}
+                    Ok(Some(answer)) => {
+                        self.carried.bytes += answer.body.len() as u64;
+                        self.send(reply(answer.body)).await?;
+                    }
+                    Err(error @ IngestError::Answer(_)) => {
+                        tracing::debug!(%error, "a producer gets no answer");
+                    }
+                    Err(
+                        IngestError::Timeout
+                        | IngestError::Closing
+                        | IngestError::Rejected(_)
+                        | IngestError::RateLimited { .. },
+                    ) => {
+                        let over = self.gate.is_closing();
+                        let reason = if over { CloseReason::ShuttingDown } else { CloseReason::Changed };
+                        return self.leave(reason).await;
+                    }
                 }
-                Ok(Some(answer)) => {
-                    carried.messages += 1;
-                    carried.bytes += answer.body.len() as u64;
-                    socket.send(reply(answer.body)).await?;
-                }
-                Err(
-                    IngestError::Timeout
-                    | IngestError::Closing
-                    | IngestError::Rejected(_)
-                    | IngestError::RateLimited { .. },
-                ) => {
-                    return socket.close(Some(goodbye(CloseReason::Changed))).await;
-                }
+                self.carried.messages += 1;
+            }
+            // Nobody listened while the message was on its way.
+            heard = Instant::now();
+        }
+    }
+
+    /// Submits a message until it is taken, by the successor of a stream that is being replaced if need be.
+    async fn submit(&mut self, message: Message) -> Result<Option<SyncResponse>, IngestError> {
+        loop {
+            match self.ingest.submit_until_taken(vec![message.clone()]).await {
+                Err(IngestError::Closing) => match self.successor() {
+                    Some(successor) if !Arc::ptr_eq(&successor, &self.ingest) => self.ingest = successor,
+                    _ => return Err(IngestError::Closing),
+                },
+                outcome => return outcome,
             }
         }
-        Ok::<_, tungstenite::Error>(())
-    };
-    if let Err(error) = outcome.await {
-        tracing::debug!(%error, "a producer's websocket ended");
     }
-    carried
+
+    /// Where the frames go now. An API that asks for other credentials than this producer has shown takes none.
+    fn successor(&self) -> Option<Arc<Ingest>> {
+        let snapshot = self.gate.snapshot();
+        let api = snapshot.apis.get(&*self.api).filter(|api| api.model.auth == self.auth)?;
+        current(api, &self.path, &self.method, true)
+    }
+
+    async fn send(&mut self, frame: Frame) -> Result<(), tungstenite::Error> {
+        in_time(WRITE_WAIT, self.socket.send(frame)).await
+    }
+
+    /// Says goodbye and hears the client out for a moment: a socket that is closed with unread frames is reset, and
+    /// the goodbye is lost with it.
+    async fn leave(&mut self, reason: CloseReason) -> Result<(), tungstenite::Error> {
+        in_time(WRITE_WAIT, self.socket.close(Some(goodbye(reason)))).await?;
+        let rest = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        // Whoever does not answer is left.
+        let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+        Ok(())
+    }
 }
 
 /// Replies are text frames (streams contract 2.4), as far as they are text.
