@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use analytics::{Recorder, Store};
 use arc_swap::{ArcSwap, Guard};
@@ -77,7 +78,11 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// A gate that serves nothing yet: run its reloader ([`crate::reload::run`]) and its listeners.
     pub fn new(parts: Parts) -> (Arc<Self>, crate::reload::Requests) {
-        let believed = (parts.state.kind() != "embedded").then_some(parts.settings.keys.cache_for);
+        // The embedded store is memory: asking it again every second costs nothing, and keys end when they should.
+        let believed = match parts.state.kind() {
+            "embedded" => parts.settings.keys.cache_for.min(Duration::from_secs(1)),
+            _ => parts.settings.keys.cache_for,
+        };
         let (reloads, requests) = Reloads::new();
         let (records, recorder) = parts.records.unzip();
         let gate = Self {

@@ -15,6 +15,7 @@ mod gate;
 mod limits;
 pub mod listen;
 mod metrics;
+mod query;
 mod record;
 pub mod reload;
 mod respond;

@@ -84,7 +84,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
         Arc::clone(&identity.org),
     );
     if let Some(caller) = &exchange.caller {
-        record.key = Some(Arc::clone(&caller.name));
+        record.key = Some(Arc::clone(&caller.hash));
         if !caller.session.alias.is_empty() {
             record.alias = Some(caller.session.alias.as_str().into());
         }

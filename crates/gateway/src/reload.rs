@@ -40,6 +40,8 @@ pub struct Report {
 }
 
 type Reply = oneshot::Sender<Arc<Report>>;
+/// The last version of each file that could be read.
+type Good = HashMap<PathBuf, Arc<Definition>>;
 
 /// The end at which reloads are asked for.
 #[derive(Debug, Clone)]
@@ -82,7 +84,7 @@ impl Gate {
 
 /// Applies changes until the gate shuts down, then stops every stream.
 pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
-    let mut good: HashMap<PathBuf, Arc<Definition>> = HashMap::new();
+    let mut good = Arc::new(HashMap::new());
     loop {
         let first = tokio::select! {
             request = requests.0.recv() => request,
@@ -117,12 +119,14 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
                 Some(_) => gate.reload_soon(),
                 None => std::future::pending().await,
             },
-            signal = signals.recv(), if listen_to_nodes => match signal {
-                Ok(Signal::Reload) => gate.reload_soon(),
+            signal = signals.recv() => match signal {
+                Ok(Signal::Reload) if listen_to_nodes => gate.reload_soon(),
                 Ok(Signal::KeysChanged(names)) => gate.callers.forget(&names),
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
-                    gate.reload_soon();
+                    if listen_to_nodes {
+                        gate.reload_soon();
+                    }
                 }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
@@ -132,14 +136,14 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
     }
 }
 
-async fn apply(gate: &Arc<Gate>, good: &mut HashMap<PathBuf, Arc<Definition>>) -> Report {
+async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let started = Instant::now();
     let catalog = Arc::clone(&gate.catalog);
     let worker = Arc::clone(gate);
-    let known = std::mem::take(good);
+    let known = Arc::clone(good);
     let prepared = tokio::task::spawn_blocking(move || {
         let loaded = catalog.load();
-        prepare(&worker, loaded, known)
+        prepare(&worker, loaded, &known)
     })
     .await;
     let prepared = match prepared {
@@ -150,7 +154,7 @@ async fn apply(gate: &Arc<Gate>, good: &mut HashMap<PathBuf, Arc<Definition>>) -
             return Report { generation: gate.snapshot().generation, faults, ..Report::default() };
         }
     };
-    *good = prepared.good;
+    *good = Arc::new(prepared.good);
     let mut report = Report { faults: prepared.faults, ..Report::default() };
     let Some(snapshot) = prepared.snapshot else {
         report.generation = gate.snapshot().generation;
@@ -209,11 +213,11 @@ struct Prepared {
     removed: usize,
     faults: Vec<(PathBuf, Vec<Fault>)>,
     /// The last version of each file that could be read.
-    good: HashMap<PathBuf, Arc<Definition>>,
+    good: Good,
 }
 
 /// Makes the next snapshot. Blocking: parses, compiles regular expressions and mappings.
-fn prepare(gate: &Gate, loaded: Loaded, known: HashMap<PathBuf, Arc<Definition>>) -> Prepared {
+fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
     let current = gate.snapshot();
     let mut faults = loaded.policy_faults;
     let mut good = HashMap::with_capacity(loaded.definitions.len());
@@ -272,7 +276,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: HashMap<PathBuf, Arc<Definition>>
         for (id, api) in &current.apis {
             apis.entry(Arc::clone(id)).or_insert_with(|| Arc::clone(api));
         }
-        good.extend(known);
+        good.extend(known.iter().map(|(path, definition)| (path.clone(), Arc::clone(definition))));
     }
 
     let removed = current.apis.keys().filter(|id| !apis.contains_key(*id)).count();
@@ -283,6 +287,10 @@ fn prepare(gate: &Gate, loaded: Loaded, known: HashMap<PathBuf, Arc<Definition>>
             current.policies.get(id).is_some_and(|other| Arc::ptr_eq(other, policy) || other == policy)
         });
     let first_load = current.generation == 0;
+    if first_load && !loaded.complete {
+        // Nothing is known of what should run; a node that serves nothing is not ready.
+        return Prepared { snapshot: None, fresh: Vec::new(), removed, faults, good };
+    }
     if fresh.is_empty() && removed == 0 && same_policies && !first_load {
         return Prepared { snapshot: None, fresh, removed, faults, good };
     }

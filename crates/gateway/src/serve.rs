@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
@@ -117,6 +117,10 @@ fn turned_away(gate: &Gate, request: &Request<Incoming>) -> Option<Response<Body
         let refusal = Refusal::client(StatusCode::METHOD_NOT_ALLOWED, "IHD", "CONNECT is not served here");
         return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
     }
+    if names_two_hosts(request) {
+        let refusal = Refusal::client(StatusCode::BAD_REQUEST, "IHD", "the request names different hosts");
+        return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
+    }
     match route::check(request.uri().path()) {
         Ok(()) => None,
         Err(Oddity::Malformed(what)) => {
@@ -126,6 +130,16 @@ fn turned_away(gate: &Gate, request: &Request<Incoming>) -> Option<Response<Body
         Err(Oddity::Unclean(_)) if gate.settings.skip_url_cleaning => None,
         Err(Oddity::Unclean(clean)) => Some(redirect(clean, request.uri().query())),
     }
+}
+
+/// Whether `:authority` and `Host` of an HTTP/2 request disagree, so that gate and upstream might serve different ones
+/// (RFC 9113 section 8.3.1). The guard of HTTP/1 connections has looked already.
+fn names_two_hosts(request: &Request<Incoming>) -> bool {
+    let Some(authority) = request.uri().authority().filter(|_| request.version() == Version::HTTP_2) else {
+        return false;
+    };
+    let hosts = request.headers().get_all(header::HOST);
+    hosts.iter().any(|host| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
 }
 
 fn redirect(mut location: String, query: Option<&str>) -> Response<Body> {

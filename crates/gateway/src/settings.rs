@@ -79,8 +79,8 @@ pub struct KeySettings {
     pub list_hashed: bool,
     /// How long a session read from a shared store is believed; zero = not at all.
     pub cache_for: Duration,
-    /// Lifetime that overrides every key's own.
-    pub forced_lifetime: Option<Duration>,
+    /// Lifetime that overrides every key's own; `Some(None)` keeps every key without end.
+    pub forced_lifetime: Option<Option<Duration>>,
 }
 
 /// What the `X-RateLimit-*` headers carry (contract 6.7).

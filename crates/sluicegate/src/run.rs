@@ -239,7 +239,7 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
             format!("`{name}` is no key hash function: use murmur32, murmur64, murmur128 or sha256")
         })
     };
-    let forced = config.force_global_session_lifetime.then_some(config.global_session_lifetime);
+    let lifetime = u64::try_from(config.global_session_lifetime).ok().filter(|seconds| *seconds > 0);
     Ok(KeySettings {
         hashed: config.hash_keys,
         algorithm: match config.hash_key_function.as_str() {
@@ -259,7 +259,7 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
         } else {
             Duration::from_secs(10)
         },
-        forced_lifetime: forced.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+        forced_lifetime: config.force_global_session_lifetime.then(|| lifetime.map(Duration::from_secs)),
     })
 }
 

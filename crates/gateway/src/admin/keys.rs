@@ -81,7 +81,12 @@ async fn read(gate: &Gate, call: &Call, key: &str) -> Outcome {
     let mut session = merged(gate, &session).unwrap_or_else(|_| (*session).clone());
     session.basic_auth_data.password.0.clear();
     if session.quota_max > 0 {
-        let used = gate.state.peek_quota(&name).await?;
+        // A key of one API may be counted under a scope of its own.
+        let counter = match session.access_rights.keys().next() {
+            Some(api) if session.access_rights.len() == 1 => Grant::counter(&session, &name, api),
+            _ => name.clone(),
+        };
+        let used = gate.state.peek_quota(&counter).await?;
         session.quota_remaining = used.map_or(session.quota_max, |count| count.remaining(session.quota_max));
         if let Some(count) = used {
             session.quota_renews = count.renews_at;
@@ -163,11 +168,12 @@ async fn update(gate: &Gate, call: &Call, key: &str) -> Outcome {
 }
 
 async fn delete(gate: &Gate, call: &Call, key: &str) -> Outcome {
-    let Some((name, _)) = find(gate, call, key).await? else {
+    let Some((name, session)) = find(gate, call, key).await? else {
         return Ok(error(StatusCode::NOT_FOUND, "There is no such key found"));
     };
     gate.state.delete_session(&name).await?;
-    gate.state.reset_quota(&name).await?;
+    let effective = merged(gate, &session).unwrap_or_else(|_| (*session).clone());
+    reset_quotas(gate, &effective, &name).await?;
     changed(gate, &name, key).await;
     Ok(modified_key(key, "deleted", None))
 }
@@ -212,14 +218,19 @@ async fn store_as(
     }
     gate.state.put_session(name, &session, lifetime(gate, effective, &session)).await?;
     if !call.flag("suppress_reset") && !keeps_quota(gate, effective) {
-        for api in effective.access_rights.keys() {
-            gate.state.reset_quota(&Grant::counter(effective, name, api)).await?;
-        }
-        gate.state.reset_quota(name).await?;
+        reset_quotas(gate, effective, name).await?;
     }
     changed(gate, name, key).await;
     let hash = gate.settings.keys.hashed.then_some(name);
     Ok(modified_key(key, action, hash))
+}
+
+/// Begins all windows of a key anew, those of its scopes included.
+async fn reset_quotas(gate: &Gate, session: &Session, name: &str) -> Result<(), ::state::Unavailable> {
+    for api in session.access_rights.keys() {
+        gate.state.reset_quota(&Grant::counter(session, name, api)).await?;
+    }
+    gate.state.reset_quota(name).await
 }
 
 /// Every node forgets its copy; this one at once.
@@ -260,7 +271,7 @@ fn keeps_quota(gate: &Gate, session: &Session) -> bool {
 /// How long the store keeps the key: the longest that any of its APIs asks for (contract 6.2).
 fn lifetime(gate: &Gate, effective: &Session, session: &Session) -> Option<Duration> {
     if let Some(forced) = gate.settings.keys.forced_lifetime {
-        return Some(forced);
+        return forced;
     }
     let now = unix_now();
     let snapshot = gate.snapshot();

@@ -22,6 +22,7 @@ use self::reply::{error, ok};
 use crate::body::Body;
 use crate::exchange::Peer;
 use crate::gate::Gate;
+use crate::query;
 use crate::respond;
 use crate::serve::host;
 
@@ -87,14 +88,9 @@ pub(crate) async fn answer(gate: &Arc<Gate>, request: Request<Incoming>) -> Resp
     if !authorised(gate, request.headers()) {
         return error(StatusCode::FORBIDDEN, "Attempted administrative access with invalid or missing key!");
     }
-    let path = below.split('/').map(decode).collect();
-    let query = request.uri().query().unwrap_or_default();
-    let query = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (decode(name), decode(value)))
-        .collect();
+    let path = below.split('/').map(|segment| query::decode_path(segment).into_owned()).collect();
+    let query = query::pairs(request.uri().query().unwrap_or_default());
+    let query = query.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
     let (head, incoming) = request.into_parts();
     let body = match Limited::new(incoming, BODY_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
@@ -165,8 +161,4 @@ fn only_get(method: &Method, answer: impl FnOnce() -> Response<Body>) -> Respons
     } else {
         error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
     }
-}
-
-fn decode(text: &str) -> String {
-    crate::backend::stream::decode(text)
 }

@@ -1,6 +1,7 @@
 //! Sessions as the data plane uses them: looked up once, merged with their policies, kept for a while.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use apidef::{PathMatching, Session, keys, policies};
@@ -24,6 +25,8 @@ pub(crate) struct Caller {
     pub session: Session,
     /// Its name in the state store: the hash of its key, or the key where keys are not hashed.
     pub name: Arc<str>,
+    /// What records call it: always a hash.
+    pub(crate) hash: Arc<str>,
     /// What it may do with each API, compiled when an API is first called.
     grants: RwLock<Vec<(Box<str>, Arc<Grant>)>>,
     gate: GrantSettings,
@@ -55,9 +58,10 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Callers {
     known: Cache<CallerKey, Arc<Caller>>,
-    /// How long a session from a shared store is believed; `None`: until it is changed through this node, which owns
-    /// the store.
-    believed: Option<Duration>,
+    /// How long a session is believed before the store is asked again.
+    believed: Duration,
+    /// Counts purges, so that a session read before one is not kept after it.
+    purges: AtomicU64,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash, Clone)]
@@ -79,16 +83,15 @@ impl Equivalent<CallerKey> for Asked<'_> {
 }
 
 impl Callers {
-    /// `believed`: how long sessions read from a store shared with others are used without asking again.
-    pub(crate) fn new(believed: Option<Duration>) -> Self {
-        Self { known: Cache::new(KEPT), believed }
+    /// `believed`: how long a session is used before the store is asked again.
+    pub(crate) fn new(believed: Duration) -> Self {
+        Self { known: Cache::new(KEPT), believed, purges: AtomicU64::new(0) }
     }
 
     /// The caller with this token, if it is known and still believed.
     pub(crate) fn known(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
         let caller = self.known.get(&Asked { org, token })?;
-        let fresh = self.believed.is_none_or(|believed| caller.read_at.elapsed() < believed);
-        fresh.then_some(caller)
+        (caller.read_at.elapsed() < self.believed).then_some(caller)
     }
 
     /// Reads the session of a token from the state store, in one round trip.
@@ -102,6 +105,7 @@ impl Callers {
         if token.len() < settings.min_length {
             return Ok(None);
         }
+        let purges = self.purges.load(Ordering::Acquire);
         let names = store_names(settings, org, token);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let found = gate.state.first_session(&names).await.map_err(Refusal::store_away)?;
@@ -111,22 +115,29 @@ impl Callers {
         };
         let caller = Arc::new(merge(gate, names[index], &session)?);
         self.known.insert(CallerKey { org: org.into(), token: token.into() }, Arc::clone(&caller));
+        if self.purges.load(Ordering::Acquire) != purges {
+            // Something changed while the session was read: this exchange may use it, the next one asks again.
+            self.known.remove(&Asked { org, token });
+        }
         Ok(Some(caller))
     }
 
     /// Forgets sessions that have changed. `names` are keys or their hashes.
     pub(crate) fn forget(&self, names: &[String]) {
+        self.purges.fetch_add(1, Ordering::AcqRel);
         self.known
             .retain(|key, caller| !names.iter().any(|name| **name == *caller.name || **name == *key.token));
     }
 
     /// Forgets callers merged with other policies than those of `generation`.
     pub(crate) fn forget_older(&self, generation: u64) {
+        self.purges.fetch_add(1, Ordering::AcqRel);
         self.known.retain(|_, caller| caller.generation == generation);
     }
 
     /// Forgets everybody.
     pub(crate) fn clear(&self) {
+        self.purges.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
     }
 }
@@ -135,9 +146,12 @@ fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> 
     let snapshot = gate.snapshot();
     let merged = policies::apply(session, &|id| snapshot.policies.get(id).cloned())
         .map_err(|error| disallowed().detail(error))?;
+    let name: Arc<str> = name.into();
+    let hash = if gate.settings.keys.hashed { Arc::clone(&name) } else { keys::hash(&name, None).into() };
     Ok(Caller {
         session: merged,
-        name: name.into(),
+        name,
+        hash,
         grants: RwLock::default(),
         gate: GrantSettings { windows: Arc::clone(&gate.windows), matching: gate.settings.path_matching },
         generation: snapshot.policy_generation,

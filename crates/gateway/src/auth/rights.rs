@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::grant::Urls;
 use super::token::disallowed;
 use crate::exchange::Exchange;
+use crate::query;
 use crate::respond::Refusal;
 
 /// Refuses callers without a right to the API.
@@ -29,8 +30,12 @@ impl GranularAccess {
         let allowed = match &grant.urls {
             Urls::All => return Ok(()),
             Urls::Only(rules) => {
-                let paths = [exchange.path_in_api(), exchange.head.uri.path()];
-                rules.allows(exchange.head.method.as_str(), &paths)
+                // As an upstream reads them, whatever of them the client has escaped.
+                let (within, whole) = (
+                    query::decode_path(exchange.path_in_api()),
+                    query::decode_path(exchange.head.uri.path()),
+                );
+                rules.allows(exchange.head.method.as_str(), &[&within, &whole])
             }
             Urls::None => false,
         };

@@ -5,6 +5,7 @@ use http::Uri;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::exchange::Exchange;
+use crate::query;
 use crate::respond::Refusal;
 
 /// Removes the places in which a key may have come.
@@ -30,13 +31,19 @@ impl StripAuth {
             headers.remove(name);
         }
         if let Some(name) = &self.cookie
-            && let Some(cookies) = headers.get(header::COOKIE).and_then(|cookies| cookies.to_str().ok())
+            && headers.contains_key(header::COOKIE)
         {
-            let kept = without(cookies, "; ", name);
-            if kept.is_empty() {
-                headers.remove(header::COOKIE);
-            } else if let Ok(kept) = HeaderValue::try_from(kept) {
-                headers.insert(header::COOKIE, kept);
+            // One field or several (RFC 9113 section 8.2.3): what is no text cannot be looked through, and goes.
+            let cookies: Vec<&str> =
+                headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok()).collect();
+            let kept = without(&cookies.join("; "), "; ", name);
+            match HeaderValue::try_from(kept) {
+                Ok(kept) if !kept.is_empty() => {
+                    headers.insert(header::COOKIE, kept);
+                }
+                _ => {
+                    headers.remove(header::COOKIE);
+                }
             }
         }
         if let Some(name) = &self.query
@@ -59,7 +66,7 @@ impl StripAuth {
 fn without(list: &str, separator: &str, name: &str) -> String {
     list.split(separator.trim())
         .map(str::trim)
-        .filter(|entry| entry.split('=').next() != Some(name))
+        .filter(|entry| entry.split('=').next().is_none_or(|key| query::decode(key) != name))
         .collect::<Vec<_>>()
         .join(separator)
 }

@@ -1,10 +1,13 @@
 //! Auth token: a key in a header, query parameter or cookie (contract 5.2).
 
+use std::borrow::Cow;
+
 use apidef::TokenSources;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
 
 use crate::exchange::Exchange;
+use crate::query;
 use crate::respond::Refusal;
 
 /// Finds the caller by the key that the request carries.
@@ -39,22 +42,23 @@ impl Token {
             return Err(Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing"));
         };
         // The usual case first: a caller we know, without an await.
-        let known = gate.callers.known(&self.org_id, token);
+        let known = gate.callers.known(&self.org_id, &token);
         let caller = match known {
             Some(caller) => Some(caller),
-            None => gate.callers.look_up(gate, &self.org_id, token).await?,
+            None => gate.callers.look_up(gate, &self.org_id, &token).await?,
         };
         exchange.caller = Some(caller.ok_or_else(disallowed)?);
         Ok(())
     }
 
     /// The key; a later source overrides an earlier one.
-    fn find<'a>(&self, exchange: &'a Exchange) -> Option<&'a str> {
+    fn find<'a>(&self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
         let headers = &exchange.head.headers;
-        let from_header = || without_bearer(headers.get(self.header.as_ref()?)?.to_str().ok()?);
-        let from_query = || query_value(exchange.head.uri.query()?, self.query.as_ref()?);
-        let from_cookie = || cookie_value(headers, self.cookie.as_ref()?);
-        let filled = |token: &&str| !token.is_empty();
+        let from_header =
+            || without_bearer(headers.get(self.header.as_ref()?)?.to_str().ok()?).map(Cow::Borrowed);
+        let from_query = || query::value(exchange.head.uri.query()?, self.query.as_ref()?);
+        let from_cookie = || cookie_value(headers, self.cookie.as_ref()?).map(Cow::Borrowed);
+        let filled = |token: &Cow<'_, str>| !token.is_empty();
         from_cookie()
             .filter(filled)
             .or_else(|| from_query().filter(filled))
@@ -72,14 +76,6 @@ fn without_bearer(value: &str) -> Option<&str> {
         Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => Some(value[7..].trim()),
         _ => Some(value.trim()),
     }
-}
-
-/// The value as it is written; keys hold nothing that would need escaping except `=`, which is accepted both ways.
-fn query_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        (key == name).then_some(value)
-    })
 }
 
 fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -109,8 +105,6 @@ mod tests {
 
     #[test]
     fn values_are_found_by_name() {
-        assert_eq!(query_value("a=1&token=xyz==&b", "token"), Some("xyz=="));
-        assert_eq!(query_value("tokens=1", "token"), None);
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, "a=1; key=abc".parse().unwrap());
         assert_eq!(cookie_value(&headers, "key"), Some("abc"));

@@ -15,11 +15,13 @@ pub(crate) enum Oddity {
 pub(crate) fn check(path: &str) -> Result<(), Oddity> {
     let bytes = path.as_bytes();
     let mut suspicious = false;
+    let mut encoded = false;
     let mut index = 0;
     while index < bytes.len() {
         match bytes[index] {
             b'/' => suspicious |= matches!(bytes.get(index + 1), Some(b'/' | b'.' | b'%')),
             b'%' => match bytes.get(index + 1..index + 3) {
+                Some(b"2f" | b"2F" | b"5c" | b"5C") => encoded = true,
                 Some(b"00") => return Err(Oddity::Malformed("request path holds an encoded NUL")),
                 Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {}
                 _ => return Err(Oddity::Malformed("request path holds a broken percent escape")),
@@ -28,11 +30,24 @@ pub(crate) fn check(path: &str) -> Result<(), Oddity> {
         }
         index += 1;
     }
+    if encoded && hides_dot_segments(path) {
+        return Err(Oddity::Malformed("request path hides a dot segment behind an encoded separator"));
+    }
     if !suspicious {
         return Ok(());
     }
     let clean = clean(path);
     if clean == path { Ok(()) } else { Err(Oddity::Unclean(clean)) }
+}
+
+/// Whether a dot segment appears once encoded separators are read as separators: an upstream that does so would leave
+/// the path that was routed and allowed.
+fn hides_dot_segments(path: &str) -> bool {
+    let mut open = path.to_ascii_lowercase();
+    for separator in ["%2f", "%5c", "\\"] {
+        open = open.replace(separator, "/");
+    }
+    open.split('/').any(|segment| matches!(decode_dots(segment).as_ref(), "." | ".."))
 }
 
 /// Resolves dot segments, encoded ones included, and drops empty segments; a trailing slash stays.
@@ -94,7 +109,7 @@ mod tests {
         for (path, verdict) in cases {
             assert_eq!(check(path), verdict, "{path}");
         }
-        for path in ["/%00", "/%", "/%2", "/%zz"] {
+        for path in ["/%00", "/%", "/%2", "/%zz", "/a%2f..%2fb", "/a/..%2Fb", "/a%5c%2e%2e/b", "/a/.%2f"] {
             assert!(matches!(check(path), Err(Oddity::Malformed(_))), "{path}");
         }
     }

@@ -4,6 +4,7 @@ use http::header::{COOKIE, HeaderName};
 use streams::Message;
 
 use crate::exchange::Exchange;
+use crate::query;
 
 /// Metadata of one request, made once and given to each of its messages.
 pub(super) struct Metadata(Vec<(String, String)>);
@@ -26,7 +27,8 @@ impl Metadata {
                 pairs.push((canonical(name), value.to_owned()));
             }
         }
-        pairs.extend(query_pairs(head.uri.query().unwrap_or_default()));
+        let query = query::pairs(head.uri.query().unwrap_or_default());
+        pairs.extend(query.map(|(name, value)| (name.into_owned(), value.into_owned())));
         pairs.extend(captures);
         for cookies in head.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()) {
             let cookies = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
@@ -55,48 +57,12 @@ fn canonical(name: &HeaderName) -> String {
         .collect()
 }
 
-fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(name), decode(value))
-    })
-}
-
-/// Percent escapes and `+` resolved; what is no valid escape or not UTF-8 stays as near to its text as possible.
-pub(crate) fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        match first {
-            b'+' => bytes.push(b' '),
-            b'%' => match (after.first().and_then(hex), after.get(1).and_then(hex)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high << 4 | low);
-                    rest = &after[2..];
-                }
-                _ => bytes.push(b'%'),
-            },
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-fn hex(digit: &u8) -> Option<u8> {
-    char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_and_values_are_decoded() {
+    fn names_are_canonical() {
         assert_eq!(canonical(&HeaderName::from_static("x-forwarded-for")), "X-Forwarded-For");
-        let pairs: Vec<_> = query_pairs("a=1&b=x%20y+z&c&d=%zz&e=%ff").collect();
-        let expected = [("a", "1"), ("b", "x y z"), ("c", ""), ("d", "%zz"), ("e", "\u{fffd}")];
-        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(pairs, expected);
     }
 }

@@ -16,11 +16,9 @@ use std::time::Duration;
 use document::Fault;
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
-use streams::{Built, CloseReason, Ingest, Probe, Role, RunningStream, Topics};
+use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics};
 
-pub(crate) use self::metadata::decode;
 use self::routes::{Miss, Port, Routes};
-use crate::backend::Backend;
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::respond::{self, Refusal};
@@ -158,16 +156,6 @@ impl StreamBackend {
         }?;
         response.headers_mut().extend(shared);
         Ok(response)
-    }
-}
-
-/// Where the request's path leads in the configuration that runs now, if it takes messages there.
-fn current_ingest(exchange: &Exchange) -> Option<Arc<Ingest>> {
-    let snapshot = exchange.gate.snapshot();
-    let Backend::Stream(stream) = &snapshot.apis.get(&*exchange.api.model.id)?.backend else { return None };
-    match &stream.routes.find(exchange.path_in_api(), &exchange.head.method, false).ok()?.endpoint.role {
-        Role::Ingest(ingest) => Some(Arc::clone(ingest)),
-        _ => None,
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) enum SendFailure {
     Unsent(Box<Request<RequestBody>>),
     /// The connection broke after (part of) the request went out.
     Broken(hyper::Error),
+    /// The upstream closed the connection before it took the request.
+    Closed,
     /// No response head in time.
     TimedOut,
 }
@@ -90,8 +92,10 @@ impl Connection {
                     None => SendFailure::Broken(failure.into_error()),
                 }));
             }
-            if let Poll::Ready(Err(error)) = finished {
-                return Poll::Ready(Err(SendFailure::Broken(error)));
+            match finished {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(SendFailure::Broken(error))),
+                Poll::Ready(Ok(())) => return Poll::Ready(Err(SendFailure::Closed)),
+                Poll::Pending => {}
             }
             expired(timer, patience, cx).map(|()| Err(SendFailure::TimedOut))
         })

@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Removes what concerns one connection only (RFC 9110 section 7.6.1), the fields named by `Connection` included.
@@ -36,6 +37,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         header::PROXY_AUTHORIZATION,
         header::TRANSFER_ENCODING,
         header::UPGRADE,
+        HTTP2_SETTINGS,
     ] {
         headers.remove(name);
     }

@@ -73,6 +73,8 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
+/// How often a request is put on a connection: what a closed one did not take goes to a new one.
+const ATTEMPTS: usize = 3;
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Sluicegate/", env!("CARGO_PKG_VERSION")));
 
 impl Upstream {
@@ -163,9 +165,8 @@ impl Upstream {
         asked: Instant,
     ) -> Result<Response<Body>, Failure> {
         let mut patience = Patience::new(asked, self.limit, self.enforced, request.body());
-        let mut fresh = false;
-        loop {
-            match self.pool.line(fresh).await? {
+        for attempt in 0..ATTEMPTS {
+            match self.pool.line(attempt > 0).await? {
                 Line::Multiplexed(sender) => return self.send_multiplexed(sender, request, patience).await,
                 Line::Exclusive(mut connection) => {
                     // A parked connection may be closed by the upstream at the very moment we use it. What has no
@@ -181,12 +182,13 @@ impl Upstream {
                         }
                         Err(SendFailure::Unsent(unsent)) => request = *unsent,
                         Err(SendFailure::Broken(error)) => request = spare.ok_or(Failure::Broken(error))?,
+                        Err(SendFailure::Closed) => request = spare.ok_or(Failure::Closed)?,
                         Err(SendFailure::TimedOut) => return Err(Failure::TimedOut),
                     }
-                    fresh = true;
                 }
             }
         }
+        Err(Failure::Closed)
     }
 
     async fn send_multiplexed(
@@ -233,6 +235,8 @@ enum Failure {
     TimedOut,
     #[error("connection broke: {0}")]
     Broken(hyper::Error),
+    #[error("the upstream closes connections before it takes a request")]
+    Closed,
     #[error("request cannot be sent: {0}")]
     Unsendable(String),
 }
@@ -256,7 +260,9 @@ fn refuse(failure: &Failure) -> Refusal {
         Failure::Broken(error) if too_large(error) => {
             Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large")
         }
-        Failure::Broken(_) => Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "URR", PROBLEM),
+        Failure::Broken(_) | Failure::Closed => {
+            Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "URR", PROBLEM)
+        }
         Failure::Unsendable(_) => Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request"),
     };
     refusal.detail(failure)

@@ -1,4 +1,4 @@
-//! Upgraded connections (WebSocket and others): after the upstream has agreed, bytes are copied both ways untouched.
+//! WebSockets through to an upstream: after the upstream has agreed, bytes are copied both ways untouched.
 
 use std::sync::Arc;
 
@@ -14,9 +14,14 @@ use crate::exchange::{Carried, Exchange};
 use crate::listen::write_head;
 use crate::respond::Refusal;
 
-/// Whether the client asks to leave HTTP. `Connection` is a list of tokens: `keep-alive, Upgrade` counts.
+/// Whether the client asks for a WebSocket. `Connection` is a list of tokens: `keep-alive, Upgrade` counts. Any other
+/// protocol is not offered, which a server may do (RFC 9110 section 7.8): in HTTP/2 in clear, all paths of the upstream
+/// would be open behind one request that was admitted.
 pub(super) fn wanted(exchange: &Exchange) -> bool {
-    exchange.head.headers.contains_key(header::UPGRADE) && upgrades(&exchange.head.headers)
+    let upgrade = exchange.head.headers.get(header::UPGRADE);
+    upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && exchange.body.is_none()
+        && upgrades(&exchange.head.headers)
 }
 
 fn upgrades(headers: &HeaderMap) -> bool {
@@ -40,13 +45,10 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
             "connections can only be upgraded over HTTP/1.1",
         ));
     };
-    let protocol = exchange.head.headers.get(header::UPGRADE).cloned();
     let mut request = upstream.request(exchange)?;
     let headers = request.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Some(protocol) = protocol {
-        headers.insert(header::UPGRADE, protocol);
-    }
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 
     let stream = upstream.pool.dial_for_upgrade().await.map_err(|error| refuse(&error.into()))?;
     let mut connection =
@@ -56,7 +58,9 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
         refuse(&match failure {
             SendFailure::TimedOut => Failure::TimedOut,
             SendFailure::Broken(error) => Failure::Broken(error),
-            SendFailure::Unsent(_) => Failure::Unsendable("the connection closed at once".to_owned()),
+            SendFailure::Unsent(_) | SendFailure::Closed => {
+                Failure::Unsendable("the connection closed at once".to_owned())
+            }
         })
     })?;
 

@@ -254,6 +254,13 @@ fn protocols_are_told_apart_at_every_split() {
         assert_eq!(follow(preface, split), (end, Stop::Http2), "split at {split}");
     }
     let upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n\x81\x00";
+    // Other protocols are not spoken here, and a body comes before any: neither stops the following of requests.
+    for request in [
+        &b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n"[..],
+        b"POST / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nhi",
+    ] {
+        assert_eq!(follow(request, 0), (request.len(), Stop::Hungry));
+    }
     for split in 0..=upgrade.len() {
         assert_eq!(
             follow(upgrade, split),
@@ -284,7 +291,7 @@ where
             if request.uri().path() == "/upgrade" {
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 response.headers_mut().insert(CONNECTION, "upgrade".parse().unwrap());
-                response.headers_mut().insert("upgrade", "echo".parse().unwrap());
+                response.headers_mut().insert("upgrade", "websocket".parse().unwrap());
                 let upgrade = hyper::upgrade::on(&mut request);
                 tokio::spawn(async move {
                     let mut stream = TokioIo::new(upgrade.await.unwrap());
@@ -393,7 +400,7 @@ async fn a_broken_body_reaches_the_service_as_an_error() {
 
 #[tokio::test]
 async fn bytes_behind_an_upgrade_go_where_the_answer_sends_them() {
-    let head = b"GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let head = b"GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     let early = b"not\nHTTP\0at all";
     for pieces in [vec![[&head[..], early].concat()], vec![head.to_vec(), early.to_vec()]] {
         let (mut client, server) = tokio::io::duplex(1024);
@@ -413,8 +420,8 @@ async fn bytes_behind_an_upgrade_go_where_the_answer_sends_them() {
         assert!(answer.starts_with(b"HTTP/1.1 101 "));
     }
     // Declined: what follows is a request like any other, here after one that came before.
-    let declined = "GET /one HTTP/1.1\r\nHost: x\r\n\r\nGET /two HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n\
-                    GET /three HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: close\r\n\r\n";
+    let declined = "GET /one HTTP/1.1\r\nHost: x\r\n\r\nGET /two HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n\
+                    GET /three HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n";
     let answer = exchange(&[declined.as_bytes()]).await;
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
 }

@@ -200,7 +200,7 @@ impl Head {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value, offset + colon + 1),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.facts.upgrade = true;
+                self.facts.upgrade = trim(value).eq_ignore_ascii_case(b"websocket");
                 Ok(())
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.read_content_length(trim(value)),
@@ -267,7 +267,9 @@ impl Head {
             None | Some(0) => Body::None,
             Some(length) => Body::Sized(length),
         };
-        Ok(Next { length: self.line, body, upgrade: facts.upgrade, connect: facts.connect })
+        // A body comes before any other protocol, and only WebSockets are spoken here.
+        let upgrade = facts.upgrade && matches!(body, Body::None);
+        Ok(Next { length: self.line, body, upgrade, connect: facts.connect })
     }
 }
 
