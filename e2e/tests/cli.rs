@@ -264,7 +264,11 @@ async fn a_port_in_use_is_said_clearly() {
 
 #[tokio::test]
 async fn a_folder_of_definitions_that_is_not_there_does_not_stop_the_gate() {
-    let gate = Gate::setup().conf(json!({"app_path": "later"})).start().await;
+    let mut gate = Gate::setup().conf(json!({"app_path": "later"})).prepare();
+    gate.spawn();
+    // It runs, and says that it should get no traffic: nobody knows what it should serve.
+    until("the gate answers", async || gate.get("/hello", &[]).await.status == 200).await;
+    assert_eq!(gate.get("/ready", &[]).await.status, 503);
     let log = gate.log();
     let line = log.lines().find(|line| line.contains("cannot list the folder of definitions"));
     let line = line.unwrap_or_else(|| panic!("{log}"));
@@ -274,6 +278,7 @@ async fn a_folder_of_definitions_that_is_not_there_does_not_stop_the_gate() {
     gate.write("later/late.json", &definition::keyless("late", &target).to_string());
     gate.admin().reload().await;
     assert_eq!(gate.get("/late/", &[]).await.status, 200);
+    assert_eq!(gate.get("/ready", &[]).await.status, 200);
 }
 
 /// As an operator has it: many settings, among them those that mean nothing here yet. PORT, DIR and REDIS are what
