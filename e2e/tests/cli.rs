@@ -62,7 +62,13 @@ fn help_teaches() {
     for (arguments, wanted) in [
         (
             &["--help"][..],
-            &["Examples:", "sluicegate run --conf", "sluicegate lint", "TYK_GW_LISTENPORT=9000"][..],
+            &[
+                "Examples:",
+                "sluicegate run --conf",
+                "sluicegate lint",
+                "TYK_GW_LISTENPORT=9000",
+                "Exit codes: 0",
+            ][..],
         ),
         (
             &["run", "--help"],
@@ -95,6 +101,15 @@ fn version_is_for_people_and_for_programs() {
     let told: Value = serde_json::from_str(&done.out).expect("one JSON object");
     assert_eq!(told, json!({"name": "sluicegate", "version": version}));
     assert_eq!(done.code, Some(0));
+}
+
+#[test]
+fn lint_finds_what_only_building_a_stream_tells() {
+    let text = "input:\n  generate:\n    mapping: root = 1\noutput:\n  http_server:\n    ping_period: 0s\n";
+    let at = folder(&[("stream.yaml", text)]);
+    let done = sluicegate(at.dir(), &["lint", "stream.yaml"], &[]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.out.starts_with("stream.yaml:6:18: error: `ping_period`"), "{}", done.out);
 }
 
 #[test]

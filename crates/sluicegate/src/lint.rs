@@ -152,7 +152,7 @@ fn inspect(path: &Path, bytes: Vec<u8>) -> Report {
         Kind::Policy => shape::<Policy>(document.value(), "", "policy"),
         Kind::Key => shape::<Session>(document.value(), "", "key"),
         Kind::Policies => policies(document.value()),
-        Kind::Stream => streams::lint(document.value(), "", &components::lint_settings()),
+        Kind::Stream => stream("stream", document.value(), "", &components::lint_settings()),
         Kind::Configuration => config::faults(&document),
         Kind::Unknown => vec![Fault::error("", "cannot tell what this file is").hint(
             "a definition has `openapi` or `proxy`, a stream `input` and `output`, a policy `access_rights`",
@@ -222,7 +222,18 @@ fn definition(document: &Document, format: Format, kind: Kind) -> Vec<Fault> {
     // The streams inside, even where the definition around them is refused: all faults are told at once.
     let settings = components::lint_settings();
     for (name, stream) in document.value().pointer(STREAMS).and_then(Value::as_object).into_iter().flatten() {
-        faults.extend(streams::lint(stream, &document::pointer_join(STREAMS, name), &settings));
+        faults.extend(self::stream(name, stream, &document::pointer_join(STREAMS, name), &settings));
+    }
+    faults
+}
+
+/// The faults of one stream: those that its tables tell, and where there are none, those that only building finds.
+fn stream(name: &str, value: &Value, pointer: &str, settings: &streams::Settings) -> Vec<Fault> {
+    let mut faults = streams::lint(value, pointer, settings);
+    if !faults.iter().any(Fault::is_error)
+        && let Err(built) = streams::build(name, value, pointer, settings)
+    {
+        faults.extend(built.into_iter().filter(Fault::is_error));
     }
     faults
 }
