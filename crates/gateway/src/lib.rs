@@ -24,6 +24,7 @@ mod serve;
 mod settings;
 mod small_write;
 mod snapshot;
+mod socket;
 
 pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};

@@ -2,7 +2,6 @@
 
 mod connection;
 mod framing;
-mod stream;
 mod takeover;
 pub mod tls;
 
@@ -16,11 +15,14 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) use connection::Busy;
 pub(crate) use framing::{GuardHandle, breach_in};
-pub use stream::ClientStream;
 pub use takeover::Takeover;
 pub(crate) use takeover::write_head;
 
 use crate::gate::Gate;
+use crate::socket::Socket;
+
+/// The socket of one client connection.
+pub type ClientStream = Socket<tokio_rustls::server::TlsStream<TcpStream>>;
 
 /// A client's byte stream as the HTTP engine sees it.
 pub type ClientIo = framing::Guarded<ClientStream>;

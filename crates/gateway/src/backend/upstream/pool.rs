@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::connect::{Connector, DialError, Origin, Purpose, UpstreamStream};
+use super::connect::{Connector, DialError, Origin, Purpose, UpstreamStream, negotiated_h2};
 use super::connection::Connection;
 use crate::body::RequestBody;
 
@@ -66,7 +66,7 @@ impl Pool {
             return Ok(Line::Multiplexed(sender.clone()));
         }
         let stream = self.connector.dial(Purpose::Requests).await?;
-        if stream.negotiated_h2() {
+        if negotiated_h2(&stream) {
             return self.multiplexed(Some(stream)).await.map(Line::Multiplexed);
         }
         let connection = Connection::open(stream).await.map_err(DialError::handshake)?;

@@ -1,4 +1,4 @@
-//! A client's byte stream, plain or TLS, behind one type.
+//! A byte stream, plain or TLS, behind one type; towards clients and towards upstreams.
 
 use std::io;
 use std::pin::Pin;
@@ -6,20 +6,19 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 use crate::small_write::poll_write_slices;
 
-/// The socket of one client connection.
+/// TCP, with or without a TLS session `T` over it.
 #[derive(Debug)]
-pub enum ClientStream {
+pub enum Socket<T> {
     /// Plain TCP.
     Plain(TcpStream),
     /// TLS over TCP; boxed since its state is some kilobytes.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<T>),
 }
 
-impl AsyncRead for ClientStream {
+impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -32,7 +31,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
