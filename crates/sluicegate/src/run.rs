@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::components;
 use crate::config::{Config, RateLimitHeaders, StorageKind};
 
-/// How often idle connections to upstreams are looked through.
+/// How often what has ended is looked for: idle connections to upstreams, sessions and counters.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Runs the gate until it is told to stop.
@@ -131,7 +131,10 @@ async fn sweep(gate: Arc<Gate>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
-            _ = ticks.tick() => gate.pools.sweep(),
+            _ = ticks.tick() => {
+                gate.pools.sweep();
+                gate.state.tidy();
+            }
             () = gate.closed() => return,
         }
     }

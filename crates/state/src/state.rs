@@ -153,6 +153,13 @@ impl State {
         either!(self, store => store.signals())
     }
 
+    /// Forgets what has ended, where nothing else does (memory without a file). To be called every few seconds.
+    pub fn tidy(&self) {
+        if let Kind::Embedded(store) = &self.0 {
+            store.tidy();
+        }
+    }
+
     /// Writes what is still in memory (embedded: quota counters). Call it before the process ends.
     pub async fn flush(&self) -> Result<(), Unavailable> {
         match &self.0 {

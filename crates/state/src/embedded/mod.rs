@@ -97,6 +97,18 @@ impl Embedded {
         Ok(Embedded { memory, writer, signals: broadcast::Sender::new(SIGNAL_BACKLOG) })
     }
 
+    /// Forgets what has ended. With a file its writer does so itself.
+    pub(crate) fn tidy(&self) {
+        if self.writer.is_some() {
+            return;
+        }
+        for name in self.memory.sweep() {
+            self.memory.forget_ended(&name);
+        }
+        // Nobody writes down what changed.
+        self.memory.quotas.take_changed();
+    }
+
     pub(crate) async fn session(&self, name: &str) -> Result<Option<Arc<Session>>, Unavailable> {
         Ok(self.find(name))
     }
@@ -208,5 +220,26 @@ impl Embedded {
             Some(writer) => writer.flush().await,
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_alone_forgets_what_has_ended() {
+        let store = Embedded::open(None).unwrap();
+        let ended = Some(Duration::from_millis(1));
+        store.put_session("ends", &Session::default(), ended, false).await.unwrap();
+        store.put_session("stays", &Session::default(), None, false).await.unwrap();
+        store.count_quota("window", 1, Duration::from_secs(60), 0).await.unwrap();
+        while store.find("ends").is_some() {
+            tokio::task::yield_now().await;
+        }
+        store.tidy();
+        let kept: Vec<Box<str>> = store.memory.sessions.pin().keys().cloned().collect();
+        assert_eq!(kept, [Box::<str>::from("stays")]);
+        assert!(store.memory.quotas.take_changed().is_empty());
     }
 }
