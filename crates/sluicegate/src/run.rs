@@ -13,7 +13,7 @@ use gateway::{
     ClientTls, Gate, KeepAlive, KeySettings, LimitHeaders, Parts, Settings, UpstreamSettings, reload,
 };
 use state::{Catalog, PolicySource, RedisSettings, RedisTls, State};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::components;
 use crate::config::{Config, RateLimitHeaders, StorageKind};
@@ -42,6 +42,7 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
 }
 
 async fn serve(config: Config) -> Result<(), String> {
+    let mut signals = Signals::listen()?;
     let state = open_state(&config)?;
     let records = open_records(&config)?;
     let catalog = Catalog::files(&config.app_path, policy_source(&config));
@@ -66,14 +67,14 @@ async fn serve(config: Config) -> Result<(), String> {
         return Err("the first load of definitions did not happen".to_owned());
     }
     tokio::spawn(sweep(Arc::clone(&gate)));
-    tokio::spawn(reload_on_signal(Arc::clone(&gate)));
+    tokio::spawn(reload_on_signal(Arc::clone(&gate), signals.reload));
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
         serving.spawn(listener.serve(Arc::clone(&gate)));
     }
     tracing::info!(apis = gate.snapshot().apis.len(), "ready");
 
-    stop_signal().await?;
+    stopped(&mut signals.stop).await;
     shut_down(&gate, &mut serving).await;
     if reloader.await.is_err() {
         tracing::error!("the task that applies changes broke; streams may not have been drained");
@@ -98,25 +99,35 @@ async fn shut_down(gate: &Arc<Gate>, serving: &mut tokio::task::JoinSet<()>) {
     }
 }
 
-async fn stop_signal() -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut quit = listen(SignalKind::quit())?;
+/// The signals that the gate acts on. Listened to before anything else is done: until then they would end the process.
+struct Signals {
+    stop: [Signal; 3],
+    reload: [Signal; 2],
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            stop: [
+                listen(SignalKind::terminate())?,
+                listen(SignalKind::interrupt())?,
+                listen(SignalKind::quit())?,
+            ],
+            reload: [listen(SignalKind::hangup())?, listen(SignalKind::user_defined2())?],
+        })
+    }
+}
+
+async fn stopped([terminate, interrupt, quit]: &mut [Signal; 3]) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         _ = quit.recv() => {}
     }
-    Ok(())
 }
 
-async fn reload_on_signal(gate: Arc<Gate>) {
-    let (Ok(mut hangup), Ok(mut user)) = (signal(SignalKind::hangup()), signal(SignalKind::user_defined2()))
-    else {
-        tracing::error!("cannot listen for reload signals; use the admin API to reload");
-        return;
-    };
+async fn reload_on_signal(gate: Arc<Gate>, [mut hangup, mut user]: [Signal; 2]) {
     loop {
         tokio::select! {
             _ = hangup.recv() => {}
