@@ -27,14 +27,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 ///
 /// Why it could not start, or why it ended, as one line.
 pub(crate) fn run(config: Config) -> Result<(), String> {
-    // On one core a scheduler for several would only cost.
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut builder = match cores {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime =
-        builder.enable_all().build().map_err(|error| format!("cannot start worker threads: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start worker threads: {error}"))?;
     let outcome = runtime.block_on(serve(config));
     // What still runs (a look-up of a name, a write to a disk) does not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
