@@ -2,10 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-
-// Only the parser: the rest of the gateway would make this target's build a hundred times longer.
-#[path = "../../crates/gateway/src/backend/stream/multipart.rs"]
-mod multipart;
+use streams::multipart;
 
 fuzz_target!(|input: (&str, &[u8])| {
     let (content_type, body) = input;

@@ -44,6 +44,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let catalog = Catalog::files(&config.app_path, policy_source(&config));
     let mut streams = streams::Settings::new(components::registry());
     streams.lines = Arc::new(components::StandardOutput);
+    streams.egress = Arc::new(egress(&config)?);
     let parts = Parts {
         settings: settings(&config)?,
         state: state.clone(),
@@ -274,6 +275,19 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
             Duration::from_secs(10)
         },
         forced_lifetime: config.force_global_session_lifetime.then(|| lifetime.map(Duration::from_secs)),
+    })
+}
+
+fn egress(config: &Config) -> Result<streams::Egress, String> {
+    let egress = &config.streaming.egress;
+    let rules = |key: &str, texts: &[String]| {
+        let read = texts.iter().map(|text| text.parse::<streams::EgressRule>());
+        read.collect::<Result<_, _>>().map_err(|fault| format!("streaming.egress.{key}: {fault}"))
+    };
+    Ok(streams::Egress {
+        allow: rules("allow", &egress.allow)?,
+        deny: rules("deny", &egress.deny)?,
+        deny_private: egress.deny_private,
     })
 }
 

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bloblang::Template;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ack::{Ack, NackKind, Transaction};
 use crate::message::{Batch, Message, View};
+use crate::multipart;
 use crate::reply::ReplySlot;
 
 /// Batches that wait between the edge and the stream; more producers wait outside, each within its own timeout.
@@ -178,25 +179,13 @@ impl Ingest {
             .iter()
             .position(|(name, _)| name.eq_ignore_ascii_case("content-type"))
             .map(|index| headers.swap_remove(index).1);
-        // Random, so that no payload can hold it.
-        let boundary = format!("part-{:032x}", rand::random::<u128>());
+        let boundary = multipart::new_boundary();
         headers.push(("Content-Type".to_owned(), format!("multipart/mixed; boundary={boundary}")));
-        Ok(Some(SyncResponse { status, headers, body: multipart(messages, &boundary, part_type.as_deref()) }))
+        let typed = part_type.as_deref().map(|part_type| [("Content-Type", part_type)]);
+        let typed = typed.as_ref().map_or(&[][..], |header| &header[..]);
+        let parts =
+            messages.iter().map(|message| multipart::Part { headers: typed, payload: message.bytes() });
+        let body = multipart::write(parts, &boundary);
+        Ok(Some(SyncResponse { status, headers, body }))
     }
-}
-
-/// RFC 2046, 5.1: one part per message.
-fn multipart(messages: &[Message], boundary: &str, part_type: Option<&str>) -> Bytes {
-    let mut body = BytesMut::new();
-    for message in messages {
-        body.put_slice(format!("--{boundary}\r\n").as_bytes());
-        if let Some(part_type) = part_type {
-            body.put_slice(format!("Content-Type: {part_type}\r\n").as_bytes());
-        }
-        body.put_slice(b"\r\n");
-        body.put_slice(message.bytes());
-        body.put_slice(b"\r\n");
-    }
-    body.put_slice(format!("--{boundary}--\r\n").as_bytes());
-    body.freeze()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bloblang::Environment;
 
+use crate::egress::Egress;
 use crate::endpoint::{EndpointPort, NoEndpoints};
 use crate::registry::Registry;
 use crate::topics::Topics;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub topics: Topics,
     /// Where the `stdout` output writes.
     pub lines: Arc<dyn Lines>,
+    /// Where HTTP and WebSocket clients may connect to.
+    pub egress: Arc<Egress>,
 }
 
 impl Settings {
@@ -46,6 +49,7 @@ impl Settings {
             allow_unsafe: Vec::new(),
             topics: Topics::default(),
             lines: Arc::new(NoLines),
+            egress: Arc::default(),
         }
     }
 }

@@ -188,6 +188,15 @@ pub(crate) enum LogFormat {
 pub(crate) struct Streaming {
     pub(crate) enabled: bool,
     pub(crate) allow_unsafe: Vec<String>,
+    pub(crate) egress: Egress,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Egress {
+    pub(crate) allow: Vec<String>,
+    pub(crate) deny: Vec<String>,
+    pub(crate) deny_private: bool,
 }
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

@@ -9,13 +9,13 @@ use http_body_util::{BodyExt, Limited};
 use streams::{Batch, Ingest, IngestError, Message, Role, SyncResponse};
 
 use super::metadata::Metadata;
-use super::multipart;
 use crate::backend::Backend;
 use crate::body::{Body, BodyTooLarge, RequestBody};
 use crate::exchange::Exchange;
 use crate::listen::breach_in;
 use crate::respond::{self, Refusal};
 use crate::snapshot::RunningApi;
+use streams::multipart;
 
 /// Largest body taken when the configuration sets no limit; it has to be held in memory.
 const DEFAULT_LIMIT: usize = 32 << 20;

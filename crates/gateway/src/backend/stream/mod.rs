@@ -5,7 +5,6 @@
 mod cors;
 mod ingest;
 mod metadata;
-mod multipart;
 mod routes;
 mod socket;
 mod subscribe;

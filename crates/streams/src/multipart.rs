@@ -1,10 +1,12 @@
 //! `multipart/*` bodies: one message for each part (RFC 2046 section 5.1, as far as producers use it).
 
+use bytes::{BufMut, Bytes, BytesMut};
+
 /// Parts taken from one body at most.
 const MOST_PARTS: usize = 10_000;
 
 /// The boundary that a content type names, if it is a multipart type.
-pub(super) fn boundary(content_type: &str) -> Option<String> {
+pub fn boundary(content_type: &str) -> Option<String> {
     let mut fields = content_type.split(';');
     if !fields.next()?.trim().to_ascii_lowercase().starts_with("multipart/") {
         return None;
@@ -17,7 +19,10 @@ pub(super) fn boundary(content_type: &str) -> Option<String> {
 }
 
 /// The payloads of the parts.
-pub(super) fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, &'static str> {
+///
+/// # Errors
+/// What is wrong with the body.
+pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, &'static str> {
     let delimiter = format!("--{boundary}");
     let finder = memchr::memmem::Finder::new(delimiter.as_bytes());
     let mut marks = finder.find_iter(body).filter(|at| *at == 0 || body[..*at].ends_with(b"\n"));
@@ -56,6 +61,36 @@ fn payload(part: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
+/// A part to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Its headers by name, without line breaks.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Its payload.
+    pub payload: &'a [u8],
+}
+
+/// A boundary that no payload can hold, since it is random.
+pub fn new_boundary() -> String {
+    format!("part-{:032x}", rand::random::<u128>())
+}
+
+/// A body of these parts.
+pub fn write<'a>(parts: impl IntoIterator<Item = Part<'a>>, boundary: &str) -> Bytes {
+    let mut body = BytesMut::new();
+    for Part { headers, payload } in parts {
+        body.put_slice(format!("--{boundary}\r\n").as_bytes());
+        for (name, value) in headers {
+            body.put_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        body.put_slice(b"\r\n");
+        body.put_slice(payload);
+        body.put_slice(b"\r\n");
+    }
+    body.put_slice(format!("--{boundary}--\r\n").as_bytes());
+    body.freeze()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +117,16 @@ mod tests {
             assert!(parts(broken, "b").is_err(), "{}", String::from_utf8_lossy(broken));
         }
         assert_eq!(parts(b"--b--", "b"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let payloads = [&b"one"[..], b"", b"two\r\nlines\r\n", b"--part-"];
+        let headers = [("Content-Type", "text/plain")];
+        let boundary = new_boundary();
+        let body = write(payloads.map(|payload| Part { headers: &headers, payload }), &boundary);
+        assert_eq!(parts(&body, &boundary), Ok(payloads.to_vec()));
+        let body = write(payloads.map(|payload| Part { headers: &[], payload }), &boundary);
+        assert_eq!(parts(&body, &boundary), Ok(payloads.to_vec()));
     }
 }
