@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["document", "bloblang", "apidef", "streams", "connectors", "state", "analytics", "gateway"],
     ),
     // These start the binary; they know no room from the inside.
-    ("bench", &[]),
+    ("bench", &["bloblang"]),
     ("e2e", &[]),
 ];
 

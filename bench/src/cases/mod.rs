@@ -2,5 +2,6 @@
 
 pub(crate) mod apis;
 pub(crate) mod keyed;
+pub(crate) mod mapping;
 pub(crate) mod proxy;
 pub(crate) mod sse;

@@ -37,4 +37,4 @@ pub use mapping::Mapping;
 pub use message::{BatchView, MessageView, MetadataEdit, Outcome, Root};
 pub use table::reference;
 pub use template::Template;
-pub use value::{Array, Object, Value};
+pub use value::{Array, Object, Text, Value};

@@ -1,7 +1,6 @@
 //! The arguments of a function or method, prepared as far as they are known.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -9,7 +8,7 @@ use regex::Regex;
 
 use super::path::{self, Path};
 use super::{Context, Evaluated, Failure, Node};
-use crate::Value;
+use crate::{Text, Value};
 
 /// One argument.
 #[derive(Debug)]
@@ -76,10 +75,10 @@ impl Arguments {
         convert(&value).ok_or_else(|| self.blame(index, Failure::expected(expected, &value)))
     }
 
-    pub(crate) fn text(&self, context: &mut Context<'_>, index: usize) -> Evaluated<Arc<str>> {
+    pub(crate) fn text(&self, context: &mut Context<'_>, index: usize) -> Evaluated<Text> {
         self.typed(context, index, "string", |value| match value {
-            Value::String(text) => Some(Arc::clone(text)),
-            Value::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Arc::from),
+            Value::String(text) => Some(text.clone()),
+            Value::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Text::from),
             _ => None,
         })
     }

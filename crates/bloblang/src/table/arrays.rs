@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::receive::{array, object};
 use super::{Example, Kind, Parameter, Spec};
 use crate::run::{Arguments, Context, Evaluated, Failure, element};
-use crate::{Object, Value};
+use crate::{Object, Text, Value};
 
 const CHAPTER: &str = "Arrays";
 const TEST: &[Parameter] =
@@ -255,8 +255,8 @@ pub(crate) static TABLE: &[Spec] = &[
     .examples(&[Example("root = this.zip([3, 4])", "[1,2]", "[[1,3],[2,4]]")]),
 ];
 
-fn pair(key: &Arc<str>, value: &Value) -> Value {
-    Value::object([("key", Value::String(Arc::clone(key))), ("value", value.clone())].into_iter().collect())
+fn pair(key: &Text, value: &Value) -> Value {
+    Value::object([("key", Value::String(key.clone())), ("value", value.clone())].into_iter().collect())
 }
 
 fn filter(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
@@ -266,7 +266,7 @@ fn filter(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eva
             let mut left = Object::new();
             for (key, value) in fields.iter() {
                 if kept(arguments.query(context, 0, pair(key, value)))? {
-                    left.insert(Arc::clone(key), value.clone());
+                    left.insert(key.clone(), value.clone());
                 }
             }
             Ok(Value::object(left))
@@ -306,8 +306,8 @@ fn map_each(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
                 let result = arguments.query(context, 0, pair(key, value));
                 match result.map_err(|why| Failure::new(format!("failed to process element {key}: {why}")))? {
                     Value::Delete => {}
-                    Value::Nothing => mapped.insert(Arc::clone(key), value.clone()),
-                    value => mapped.insert(Arc::clone(key), value),
+                    Value::Nothing => mapped.insert(key.clone(), value.clone()),
+                    value => mapped.insert(key.clone(), value),
                 }
             }
             Ok(Value::object(mapped))

@@ -12,7 +12,7 @@ const CHAPTER: &str = "Objects";
 pub(crate) static TABLE: &[Spec] = &[
     Spec::method(CHAPTER, "keys", "The names of the fields, sorted.", |_, value, _| {
         let object = object(value)?;
-        Ok(Value::array(object.sorted().into_iter().map(|(key, _)| Value::String(Arc::clone(key))).collect()))
+        Ok(Value::array(object.sorted().into_iter().map(|(key, _)| Value::String(key.clone())).collect()))
     })
     .examples(&[Example("root = this.keys()", r#"{"b":1,"a":2}"#, r#"["a","b"]"#)]),
     Spec::method(CHAPTER, "values", "The values of the fields, in no particular order.", |_, value, _| {
@@ -27,7 +27,7 @@ pub(crate) static TABLE: &[Spec] = &[
             let fields = object(value)?;
             let pairs = fields.iter().map(|(key, value)| {
                 Value::object(
-                    [("key", Value::String(Arc::clone(key))), ("value", value.clone())].into_iter().collect(),
+                    [("key", Value::String(key.clone())), ("value", value.clone())].into_iter().collect(),
                 )
             });
             Ok(Value::array(pairs.collect()))
@@ -172,10 +172,10 @@ fn map_each_key(context: &mut Context<'_>, value: Value, arguments: &Arguments) 
     let fields = object(value)?;
     let mut mapped = Object::with_capacity(fields.len());
     for (key, value) in fields.iter() {
-        match arguments.query(context, 0, Value::String(Arc::clone(key)))? {
+        match arguments.query(context, 0, Value::String(key.clone()))? {
             Value::String(name) => mapped.insert(name, value.clone()),
             Value::Delete => {}
-            Value::Nothing => mapped.insert(Arc::clone(key), value.clone()),
+            Value::Nothing => mapped.insert(key.clone(), value.clone()),
             other => return Err(arguments.blame(0, Failure::expected("string", &other))),
         }
     }
@@ -215,7 +215,7 @@ fn join_fields(mut left: Arc<Object>, right: &Object, collide: fn(Value, &Value)
         if all.contains_key(key) {
             all.update(key, |known| *known = collide(std::mem::replace(known, Value::Null), value));
         } else {
-            all.insert(Arc::clone(key), value.clone());
+            all.insert(key.clone(), value.clone());
         }
     }
     Value::Object(left)
@@ -237,9 +237,9 @@ fn without(value: &Value, paths: &[&[Box<str>]]) -> Value {
             for (key, value) in object.iter() {
                 let inner = below(paths, key);
                 if inner.is_empty() {
-                    left.insert(Arc::clone(key), value.clone());
+                    left.insert(key.clone(), value.clone());
                 } else if !inner.iter().any(|path| path.is_empty()) {
-                    left.insert(Arc::clone(key), without(value, &inner));
+                    left.insert(key.clone(), without(value, &inner));
                 }
             }
             Value::object(left)
@@ -256,9 +256,9 @@ fn with(value: &Value, paths: &[&[Box<str>]]) -> Value {
             for (key, value) in object.iter() {
                 let inner = below(paths, key);
                 if inner.iter().any(|path| path.is_empty()) {
-                    kept.insert(Arc::clone(key), value.clone());
+                    kept.insert(key.clone(), value.clone());
                 } else if !inner.is_empty() && matches!(value, Value::Object(_) | Value::Array(_)) {
-                    kept.insert(Arc::clone(key), with(value, &inner));
+                    kept.insert(key.clone(), with(value, &inner));
                 }
             }
             Value::object(kept)
@@ -298,7 +298,7 @@ fn explode(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Ev
         Value::Object(fields) => {
             let mut all = Object::new();
             for (key, inner) in fields.iter() {
-                all.insert(Arc::clone(key), copy(inner)?);
+                all.insert(key.clone(), copy(inner)?);
             }
             Ok(Value::object(all))
         }

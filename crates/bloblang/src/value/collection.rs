@@ -1,12 +1,11 @@
 //! Arrays and objects that know how deeply they nest.
 
 use std::ops::Deref;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
-use super::Value;
+use super::{Text, Value};
 
 /// The elements of an array; reads go to the slice inside.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +69,7 @@ impl Deref for Array {
 /// The fields of an object. They keep the order in which they were set; rendering sorts them.
 #[derive(Debug, Clone, Default)]
 pub struct Object {
-    fields: IndexMap<Arc<str>, Value, RandomState>,
+    fields: IndexMap<Text, Value, RandomState>,
     depth: u16,
 }
 
@@ -105,7 +104,7 @@ impl Object {
     }
 
     /// Sets a field, keeping its place if it exists.
-    pub fn insert(&mut self, name: impl Into<Arc<str>>, value: Value) {
+    pub fn insert(&mut self, name: impl Into<Text>, value: Value) {
         self.depth = self.depth.max(value.depth().saturating_add(1));
         self.fields.insert(name.into(), value);
     }
@@ -116,12 +115,12 @@ impl Object {
     }
 
     /// The fields in the order in which they were set.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Value)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Value)> {
         self.fields.iter()
     }
 
     /// The fields sorted by name.
-    pub fn sorted(&self) -> Vec<(&Arc<str>, &Value)> {
+    pub fn sorted(&self) -> Vec<(&Text, &Value)> {
         let mut fields: Vec<_> = self.fields.iter().collect();
         fields.sort_unstable_by(|left, right| left.0.cmp(right.0));
         fields
@@ -136,7 +135,7 @@ impl Object {
     pub(crate) fn update<R>(&mut self, name: &str, change: impl FnOnce(&mut Value) -> R) -> R {
         let value = match self.fields.get_index_of(name) {
             Some(index) => &mut self.fields[index],
-            None => self.fields.entry(Arc::from(name)).or_insert(Value::Null),
+            None => self.fields.entry(Text::from(name)).or_insert(Value::Null),
         };
         let result = change(value);
         self.depth = self.depth.max(value.depth().saturating_add(1));
@@ -144,7 +143,7 @@ impl Object {
     }
 }
 
-impl<K: Into<Arc<str>>> FromIterator<(K, Value)> for Object {
+impl<K: Into<Text>> FromIterator<(K, Value)> for Object {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(fields: I) -> Object {
         let fields = fields.into_iter();
         let mut object = Object::with_capacity(fields.size_hint().0);

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{Array, Object, Value};
+use super::{Array, Object, Text, Value};
 
 impl Value {
     /// Parses a JSON document: one value, nothing after it, at most 127 levels deep.
@@ -90,7 +90,7 @@ impl Value {
     /// The value as text, as `.string()` and interpolation render it. Bytes that are not UTF-8 are replaced.
     pub fn to_text(&self) -> String {
         match self {
-            Value::String(text) => text.as_ref().to_owned(),
+            Value::String(text) => text.to_string(),
             other => String::from_utf8(other.to_text_bytes())
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
         }
@@ -202,7 +202,7 @@ pub(crate) fn float_text(number: f64) -> String {
 }
 
 /// A field name, read without a detour through `String`.
-struct Name(Arc<str>);
+struct Name(Text);
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
@@ -216,7 +216,7 @@ impl<'de> Deserialize<'de> for Name {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Name, E> {
-                Ok(Name(Arc::from(text)))
+                Ok(Name(Text::from(text)))
             }
         }
 
@@ -305,7 +305,7 @@ impl From<&Value> for serde_json::Value {
             Value::Bool(value) => (*value).into(),
             Value::Int(number) => (*number).into(),
             Value::Float(number) => (*number).into(),
-            Value::String(text) => text.as_ref().into(),
+            Value::String(text) => text.as_str().into(),
             Value::Bytes(bytes) => STANDARD.encode(bytes).into(),
             Value::Timestamp(time) => crate::time::rfc3339(time).into(),
             Value::Array(items) => items.iter().map(serde_json::Value::from).collect(),

@@ -15,6 +15,10 @@ pub(crate) use json::{float_text, render_text};
 /// How deeply arrays and objects may nest. Everything that walks or drops a value recurses this deep at most.
 pub(crate) const MAX_DEPTH: u16 = 400;
 
+/// The text of strings and field names: short ones stand in place, so that neither making nor cloning one allocates,
+/// and no counter is shared between threads.
+pub type Text = smol_str::SmolStr;
+
 /// A value. Cloning is cheap: text, bytes, arrays and objects are shared, and copied when a shared one is written.
 #[derive(Debug, Clone)]
 pub enum Value {
@@ -27,7 +31,7 @@ pub enum Value {
     /// Any other number.
     Float(f64),
     /// Text.
-    String(Arc<str>),
+    String(Text),
     /// Raw bytes.
     Bytes(Bytes),
     /// A point in time with its zone.
@@ -120,13 +124,13 @@ impl Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
-        Value::String(Arc::from(text))
+        Value::String(Text::from(text))
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Value {
-        Value::String(Arc::from(text))
+        Value::String(Text::from(text))
     }
 }
 
