@@ -50,7 +50,7 @@ pub(super) fn from_record(
         set_headers(&mut message, headers.iter(), multi_header);
     }
     message.set_meta(names.key.clone(), text_or_bytes(record.key().unwrap_or_default()));
-    message.set_meta(names.topic.clone(), Value::String(topic.clone()));
+    message.set_meta(names.topic.clone(), Value::from(&**topic));
     message.set_meta(names.partition.clone(), i64::from(record.partition()));
     message.set_meta(names.offset.clone(), record.offset());
     message.set_meta(names.lag.clone(), (high - record.offset() - 1).max(0));
