@@ -89,7 +89,7 @@ impl MessageView for Message {
     }
 
     fn structured(&self) -> Result<&Value, String> {
-        self.value.get_or_init(|| Value::parse_json(&self.bytes)).as_ref().map_err(Clone::clone)
+        self.value.get_or_init(|| Value::from_json(self.bytes.clone())).as_ref().map_err(Clone::clone)
     }
 
     fn metadata(&self, _key: &str) -> Option<&Value> {

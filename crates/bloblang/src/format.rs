@@ -125,7 +125,7 @@ fn format_value(kind: char, verb: &Verb, value: &Value) -> String {
                 Value::Null | Value::Delete | Value::Nothing => return format!("%!{kind}(<nil>)"),
                 Value::Bool(_) => "bool",
                 Value::Int(_) => "int64",
-                Value::Float(_) => "float64",
+                Value::Float(_) | Value::Digits(_) => "float64",
                 Value::String(_) => "string",
                 Value::Bytes(_) => "[]uint8",
                 Value::Timestamp(_) => "time.Time",
@@ -212,7 +212,7 @@ mod tests {
             ("100%% %", "[]", "100% %!(NOVERB)"),
             ("%.2s|%3s|%-3s|", r#"["abc","ä","b"]"#, "ab|  ä|b  |"),
         ] {
-            let values = Value::parse_json(values.as_bytes()).unwrap();
+            let values = Value::parse_json(values.as_bytes()).unwrap().settled();
             assert_eq!(sprintf(pattern, values.as_array().unwrap()), expected, "{pattern}");
         }
     }

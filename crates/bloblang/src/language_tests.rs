@@ -381,7 +381,7 @@ fn templates() {
         ("${{!this.name}} ${!this.name}", "${!this.name} Ada"),
         ("${{!open", "${{!open"),
         (r#"${! {"a":"}"}.a + "}" }"#, "}}"),
-        ("${! this.missing }|${!this.n}|${!this.o}", "null|1|{\"a\":[],\"b\":1}"),
+        ("${! this.missing }|${!this.n}|${!this.o}", "null|1.0|{\"a\":[],\"b\":1}"),
         ("${! this.o.a.map_each(x -> x) }${! [1].map_each(y -> y + 1) }", "[][2]"),
         ("${! name.uppercase() }", "ADA"),
     ] {

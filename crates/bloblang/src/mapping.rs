@@ -64,7 +64,7 @@ impl Mapping {
         let mut context = Context::new(&self.program, Some(batch), index, This::Message);
         context.frame.root_readable = !self.program.single_query;
         run_steps(&self.program, &mut context)?;
-        Ok(context.frame.root)
+        Ok(context.frame.root.settled())
     }
 
     /// The value that the mapping gives for a bare value, without any message, within another run. It shares that run's

@@ -72,7 +72,7 @@ impl Message {
     /// # Errors
     /// The parser's words when the payload is not JSON.
     pub fn value(&self) -> Result<&Value, &str> {
-        let parsed = self.body.value.get_or_init(|| Value::parse_json(self.body.bytes()));
+        let parsed = self.body.value.get_or_init(|| Value::from_json(self.body.bytes().clone()));
         parsed.as_ref().map_err(String::as_str)
     }
 

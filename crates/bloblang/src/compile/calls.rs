@@ -91,7 +91,8 @@ impl Compiler<'_> {
                 }
             }
         }
-        Arguments { items: items.into(), memory: Default::default() }
+        let keeps_digits = crate::run::keeps_digits(spec.name);
+        Arguments { items: items.into(), keeps_digits, memory: Default::default() }
     }
 
     /// Checks the names of named arguments.

@@ -104,7 +104,7 @@ impl Compiler<'_> {
     fn assignment(&mut self, span: Span, target: &Target, value: &Expr) -> StepKind {
         let value = self.query(value);
         match target {
-            Target::Root(path) => StepKind::Root { path: path.clone().into(), value },
+            Target::Root(path) => StepKind::Root { path: segments(path), value },
             Target::Meta(key) => {
                 if self.scope.in_map {
                     self.fault(Fault::new(span, "metadata cannot be set within a map"));
@@ -151,4 +151,9 @@ impl Compiler<'_> {
         };
         self.fault(fault);
     }
+}
+
+/// The segments of a path in the form in which values know their names.
+fn segments(path: &[Box<str>]) -> Box<[crate::Text]> {
+    path.iter().map(|segment| crate::Text::from(&**segment)).collect()
 }

@@ -1,6 +1,6 @@
 //! Queries to nodes.
 
-use super::Compiler;
+use super::{Compiler, segments};
 use crate::run::{Case, Node};
 use crate::syntax::place::Fault;
 use crate::syntax::tree::{Expr, Kind, Name, Operator};
@@ -34,9 +34,9 @@ impl Compiler<'_> {
             Kind::Field { of, path } => match self.query(of) {
                 // A bare first segment is a field itself; one walk reads both.
                 Node::Field { of, path: first } => {
-                    Node::Field { of, path: first.iter().chain(path.iter()).cloned().collect() }
+                    Node::Field { of, path: first.iter().cloned().chain(segments(path)).collect() }
                 }
-                of => Node::Field { of: Box::new(of), path: path.clone().into() },
+                of => Node::Field { of: Box::new(of), path: segments(path) },
             },
             Kind::Meta(key) => Node::Meta(key.clone()),
             Kind::Variable(name) => self.variable(name),

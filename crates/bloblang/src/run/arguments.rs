@@ -33,6 +33,8 @@ pub(crate) enum Argument {
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) items: Box<[Argument]>,
+    /// Whether the method passes numbers on as they are written.
+    pub(crate) keeps_digits: bool,
     pub(crate) memory: Memory,
 }
 
@@ -50,6 +52,11 @@ impl Arguments {
 
     /// The argument; null when it was left out.
     pub(crate) fn value(&self, context: &mut Context<'_>, index: usize) -> Evaluated {
+        let value = self.written(context, index)?;
+        Ok(if self.keeps_digits { value } else { value.settled() })
+    }
+
+    fn written(&self, context: &mut Context<'_>, index: usize) -> Evaluated {
         match self.items.get(index) {
             Some(Argument::Fixed(value)) => Ok(value.clone()),
             Some(Argument::Dynamic(node) | Argument::Query(node)) => node.evaluate(context),
@@ -71,7 +78,7 @@ impl Arguments {
         expected: &'static str,
         convert: impl FnOnce(&Value) -> Option<T>,
     ) -> Evaluated<T> {
-        let value = self.value(context, index)?;
+        let value = self.value(context, index)?.settled();
         convert(&value).ok_or_else(|| self.blame(index, Failure::expected(expected, &value)))
     }
 
@@ -95,11 +102,7 @@ impl Arguments {
         self.typed(context, index, "bool", Value::as_bool)
     }
 
-    pub(crate) fn path<'a>(
-        &'a self,
-        context: &mut Context<'_>,
-        index: usize,
-    ) -> Evaluated<Cow<'a, [Box<str>]>> {
+    pub(crate) fn path<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, [Text]>> {
         match self.items.get(index) {
             Some(Argument::Path(path)) => Ok(Cow::Borrowed(path)),
             _ => path::split(&self.text(context, index)?)
@@ -119,7 +122,10 @@ impl Arguments {
     pub(crate) fn query(&self, context: &mut Context<'_>, index: usize, value: Value) -> Evaluated {
         context.count_step()?;
         match self.items.get(index) {
-            Some(Argument::Query(node)) => context.with_this(value, |context| node.evaluate(context)),
+            Some(Argument::Query(node)) => {
+                let result = context.with_this(value, |context| node.evaluate(context))?;
+                Ok(if self.keeps_digits { result } else { result.settled() })
+            }
             _ => self.value(context, index),
         }
     }
@@ -148,4 +154,47 @@ pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
         let why = why.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
         format!("failed to compile regular expression `{pattern}`: {why}")
     })
+}
+
+/// Methods that only move values around, or hand them to queries: they leave numbers as they are written. All others
+/// see them as whole or floating.
+const KEEP_DIGITS: [&str; 34] = [
+    "all",
+    "any",
+    "append",
+    "apply",
+    "assign",
+    "catch",
+    "collapse",
+    "concat",
+    "enumerated",
+    "exists",
+    "explode",
+    "filter",
+    "find_by",
+    "flatten",
+    "fold",
+    "format_json",
+    "from",
+    "from_all",
+    "get",
+    "index",
+    "key_values",
+    "keys",
+    "length",
+    "map",
+    "map_each",
+    "map_each_key",
+    "merge",
+    "not_null",
+    "or",
+    "set",
+    "string",
+    "values",
+    "with",
+    "without",
+];
+
+pub(crate) fn keeps_digits(method: &str) -> bool {
+    KEEP_DIGITS.contains(&method)
 }

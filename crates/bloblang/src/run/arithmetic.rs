@@ -8,6 +8,14 @@ use crate::syntax::tree::Operator;
 
 /// Applies an operator that needs both of its sides; the nodes only serve error texts.
 pub(crate) fn operate(operator: Operator, left: &Value, right: &Value, sides: (&Node, &Node)) -> Evaluated {
+    if matches!(left, Value::Digits(_)) || matches!(right, Value::Digits(_)) {
+        // Equality knows more of such numbers than their values.
+        match operator {
+            Operator::Equal => return Ok(Value::Bool(left == right)),
+            Operator::NotEqual => return Ok(Value::Bool(left != right)),
+            _ => return operate(operator, &left.clone().settled(), &right.clone().settled(), sides),
+        }
+    }
     let order = |wanted: fn(Ordering) -> bool| match left.compare(right) {
         Some(order) => Ok(Value::Bool(wanted(order))),
         // Not a number compares with no number.
@@ -112,6 +120,7 @@ pub(crate) fn truth(value: &Value) -> Evaluated<bool> {
         Value::Bool(value) => Ok(*value),
         Value::Int(number) => Ok(*number != 0),
         Value::Float(number) => Ok(*number != 0.0),
+        Value::Digits(_) => truth(&value.clone().settled()),
         other => Err(Failure::expected("bool", other)),
     }
 }
@@ -129,6 +138,7 @@ pub(crate) fn negate(value: &Value) -> Evaluated {
     match value {
         Value::Int(number) => Ok(Value::Int(number.wrapping_neg())),
         Value::Float(number) => Ok(Value::Float(-number)),
+        Value::Digits(_) => negate(&value.clone().settled()),
         other => Err(Failure::expected("number", other)),
     }
 }

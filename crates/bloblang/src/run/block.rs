@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use smallvec::smallvec;
+
 use super::path::{self, Path};
 use super::{Context, Evaluated, Failure, Frame, Node, This};
 use crate::value::MAX_DEPTH;
@@ -151,8 +153,8 @@ pub(crate) fn apply_map(context: &mut Context<'_>, index: usize, value: Value) -
     let program = context.program;
     let Some(map) = program.maps.get(index) else { return Err(Failure::new("the map was not found")) };
     let frame = Frame {
-        contexts: vec![This::Value(value)],
-        slots: vec![None; map.slots],
+        contexts: smallvec![This::Value(value)],
+        slots: smallvec![None; map.slots],
         root: Value::Nothing,
         root_readable: true,
     };

@@ -1,5 +1,7 @@
 //! The state in which nodes run.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{Evaluated, Failure, Program};
 use crate::{BatchView, MessageView, MetadataEdit, Object, Value};
 
@@ -24,9 +26,9 @@ pub(crate) enum This {
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// `this` on top, the contexts around it below.
-    pub(crate) contexts: Vec<This>,
+    pub(crate) contexts: SmallVec<[This; 4]>,
     /// Variables and captured contexts.
-    pub(crate) slots: Vec<Option<Value>>,
+    pub(crate) slots: SmallVec<[Option<Value>; 2]>,
     /// What root is so far; nothing when it was never assigned.
     pub(crate) root: Value,
     /// Whether queries may read root.
@@ -55,8 +57,8 @@ impl<'r> Context<'r> {
         this: This,
     ) -> Context<'r> {
         let frame = Frame {
-            contexts: vec![this],
-            slots: vec![None; program.slots],
+            contexts: smallvec![this],
+            slots: smallvec![None; program.slots],
             root: Value::Nothing,
             root_readable: true,
         };

@@ -35,6 +35,7 @@ impl Node {
                 let result = match spec.run {
                     Run::Method(run) => {
                         let value = of.evaluate(context)?;
+                        let value = if arguments.keeps_digits { value } else { value.settled() };
                         run(context, value, arguments).map_err(|failure| failure.blame(of))
                     }
                     Run::Lazy(run) => run(context, of, arguments),
@@ -49,14 +50,14 @@ impl Node {
             }
             Node::Index { of, index } => {
                 let value = of.evaluate(context)?;
-                let index = index.evaluate(context)?;
+                let index = index.evaluate(context)?.settled();
                 slice::element(&value, &index).map_err(|failure| failure.blame(of))
             }
             Node::Slice { of, low, high, step } => {
                 let value = of.evaluate(context)?;
                 let mut bound = |bound: &Option<Box<Node>>| match bound {
                     None => Ok(None),
-                    Some(bound) => match bound.evaluate(context)? {
+                    Some(bound) => match bound.evaluate(context)?.settled() {
                         Value::Int(number) => Ok(Some(number)),
                         other => Err(Failure::expected("integer", &other).blame(bound)),
                     },

@@ -31,7 +31,9 @@ impl Failure {
 
     pub(crate) fn expected(expected: &'static str, found: &Value) -> Failure {
         let preview = match found {
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) => format!(" ({})", found.to_json()),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Digits(_) => {
+                format!(" ({})", found.to_json())
+            }
             Value::String(text) => {
                 let short: String = text.chars().take(40).collect();
                 let dots = if short.len() < text.len() { "..." } else { "" };

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Evaluated, Failure};
 use crate::syntax::MAX_PATH;
-use crate::{Array, Object, Value};
+use crate::{Array, Object, Text, Value};
 
 /// A path that was split once.
-pub(crate) type Path = Box<[Box<str>]>;
+pub(crate) type Path = Box<[Text]>;
 
 /// Splits a dot path given as text: `~1` stands for `.` and `~0` for `~`. The empty text is the empty path.
 pub(crate) fn split(text: &str) -> Result<Path, String> {
@@ -21,21 +21,27 @@ pub(crate) fn split(text: &str) -> Result<Path, String> {
 }
 
 /// The path as text, escaped the other way round.
-pub(crate) fn join(path: &[Box<str>]) -> String {
+pub(crate) fn join(path: &[Text]) -> String {
     let segments: Vec<String> =
         path.iter().map(|segment| segment.replace('~', "~0").replace('.', "~1")).collect();
     segments.join(".")
 }
 
 /// The value at a path; none when something on the way is missing. `*` goes through every element of an array.
-pub(crate) fn find(value: &Value, path: &[Box<str>]) -> Option<Value> {
+pub(crate) fn find(value: &Value, path: &[Text]) -> Option<Value> {
     let mut value = value;
     for (at, segment) in path.iter().enumerate() {
         value = match value {
-            Value::Object(object) => object.get(segment)?,
-            Value::Array(items) if &**segment == "*" => {
+            Value::Object(object) => match object.searchable() {
+                Some(source) => return source.find(&path[at..]),
+                None => object.get(segment)?,
+            },
+            Value::Array(items) if segment == "*" => {
                 let rest = &path[at + 1..];
                 return Some(Value::array(items.iter().filter_map(|item| find(item, rest)).collect()));
+            }
+            Value::Array(items) if items.searchable().is_some() => {
+                return items.searchable()?.find(&path[at..]);
             }
             Value::Array(items) => items.get(segment.parse::<usize>().ok()?)?,
             _ => return None,
@@ -45,16 +51,16 @@ pub(crate) fn find(value: &Value, path: &[Box<str>]) -> Option<Value> {
 }
 
 /// The value at a path, null when something on the way is missing.
-pub(crate) fn read(value: &Value, path: &[Box<str>]) -> Value {
+pub(crate) fn read(value: &Value, path: &[Text]) -> Value {
     find(value, path).unwrap_or(Value::Null)
 }
 
 /// Sets the value at a path, creating missing parents as objects. A delete marker removes what is there.
-pub(crate) fn write(target: &mut Value, path: &[Box<str>], value: Value) -> Evaluated<()> {
+pub(crate) fn write(target: &mut Value, path: &[Text], value: Value) -> Evaluated<()> {
     write_below(target, path, 0, value)
 }
 
-fn write_below(target: &mut Value, path: &[Box<str>], at: usize, value: Value) -> Evaluated<()> {
+fn write_below(target: &mut Value, path: &[Text], at: usize, value: Value) -> Evaluated<()> {
     let Some(segment) = path.get(at) else {
         *target = value;
         return Ok(());
@@ -87,11 +93,11 @@ fn write_below(target: &mut Value, path: &[Box<str>], at: usize, value: Value) -
     }
 }
 
-fn write_element(items: &mut Array, path: &[Box<str>], at: usize, value: Value) -> Evaluated<()> {
+fn write_element(items: &mut Array, path: &[Text], at: usize, value: Value) -> Evaluated<()> {
     let segment = &path[at];
     let last = at + 1 == path.len();
     let removes = matches!(value, Value::Delete);
-    if &**segment == "-" {
+    if segment == "-" {
         if !removes {
             let mut item = Value::Null;
             write_below(&mut item, path, at + 1, value)?;

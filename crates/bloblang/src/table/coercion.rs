@@ -16,8 +16,8 @@ pub(crate) static TABLE: &[Spec] = &[
     })
     .examples(&[Example(
         "root = this.map_each(v -> v.string())",
-        r#"[1,true,{"a":1.0}]"#,
-        r#"["1","true","{\"a\":1}"]"#,
+        r#"[1,true,{"a":1.50}]"#,
+        r#"["1","true","{\"a\":1.50}"]"#,
     )]),
     Spec::method(CHAPTER, "bytes", "The value as bytes, of its text form.", |_, value, _| match value {
         Value::Bytes(_) => Ok(value),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::receive::object;
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::run::{Arguments, Context, Evaluated, Failure, path};
-use crate::{Object, Value};
+use crate::{Object, Text, Value};
 
 const CHAPTER: &str = "Objects";
 
@@ -222,7 +222,7 @@ fn join_fields(mut left: Arc<Object>, right: &Object, collide: fn(Value, &Value)
 }
 
 /// The paths that go on below a field.
-fn below<'p>(paths: &[&'p [Box<str>]], key: &str) -> Vec<&'p [Box<str>]> {
+fn below<'p>(paths: &[&'p [Text]], key: &str) -> Vec<&'p [Text]> {
     paths
         .iter()
         .filter(|path| path.first().is_some_and(|first| **first == *key))
@@ -230,7 +230,7 @@ fn below<'p>(paths: &[&'p [Box<str>]], key: &str) -> Vec<&'p [Box<str>]> {
         .collect()
 }
 
-fn without(value: &Value, paths: &[&[Box<str>]]) -> Value {
+fn without(value: &Value, paths: &[&[Text]]) -> Value {
     match value {
         Value::Object(object) => {
             let mut left = Object::with_capacity(object.len());
@@ -249,7 +249,7 @@ fn without(value: &Value, paths: &[&[Box<str>]]) -> Value {
     }
 }
 
-fn with(value: &Value, paths: &[&[Box<str>]]) -> Value {
+fn with(value: &Value, paths: &[&[Text]]) -> Value {
     match value {
         Value::Object(object) => {
             let mut kept = Object::new();

@@ -1,5 +1,6 @@
 //! JSON in and out, and the text form of every value.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -9,15 +10,30 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::document::Source;
+use super::number::write_float;
+use super::scan::plain_end;
 use super::{Array, Object, Text, Value};
 
 impl Value {
-    /// Parses a JSON document: one value, nothing after it, at most 127 levels deep.
+    /// Parses a copy of a JSON document; see [`Value::from_json`].
+    ///
+    /// # Errors
+    /// What is wrong with the text, and where.
     pub fn parse_json(text: &[u8]) -> Result<Value, String> {
-        if text.iter().all(u8::is_ascii_whitespace) {
+        Value::from_json(Bytes::copy_from_slice(text))
+    }
+
+    /// Parses a JSON document: one value, nothing after it, at most 127 levels deep. All of it is checked, but arrays
+    /// and objects are made of it only when somebody looks into them; until then they share the document's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and where.
+    pub fn from_json(document: Bytes) -> Result<Value, String> {
+        if document.iter().all(u8::is_ascii_whitespace) {
             return Err("message is empty".to_owned());
         }
-        serde_json::from_slice(text).map_err(|error| format!("parse as json: {error}"))
+        super::document::parse(document)
     }
 
     /// Compact JSON: object fields sorted, floats in their shortest form, bytes as base64, timestamps as RFC 3339.
@@ -79,11 +95,7 @@ impl Value {
         match self {
             Value::Bytes(bytes) => bytes.clone(),
             Value::String(text) => Bytes::copy_from_slice(text.as_bytes()),
-            other => {
-                let mut out = Vec::with_capacity(256);
-                write_json(other, &mut out);
-                Bytes::from(out)
-            }
+            other => json_bytes(other),
         }
     }
 
@@ -119,10 +131,9 @@ pub(crate) fn write_json(value: &Value, out: &mut Vec<u8>) {
         // The markers have no JSON form; they are stripped before anything is rendered.
         Value::Null | Value::Delete | Value::Nothing => out.extend_from_slice(b"null"),
         Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Value::Int(number) => {
-            let _ = write!(out, "{number}");
-        }
-        Value::Float(number) => out.extend_from_slice(float_text(*number).as_bytes()),
+        Value::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
+        Value::Float(number) => write_float(*number, out),
+        Value::Digits(text) => out.extend_from_slice(text.as_bytes()),
         Value::String(text) => write_json_text(text, out),
         Value::Bytes(bytes) => {
             out.push(b'"');
@@ -130,42 +141,73 @@ pub(crate) fn write_json(value: &Value, out: &mut Vec<u8>) {
             out.push(b'"');
         }
         Value::Timestamp(time) => write_json_text(&crate::time::rfc3339(time), out),
-        Value::Array(items) => {
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
+        Value::Array(items) => match items.source() {
+            Some(source) => source.write(out),
+            None => {
+                out.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_json(item, out);
                 }
-                write_json(item, out);
+                out.push(b']');
             }
-            out.push(b']');
-        }
-        Value::Object(object) => {
-            out.push(b'{');
-            for (index, (name, item)) in object.sorted().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_json_text(name, out);
-                out.push(b':');
-                write_json(item, out);
+        },
+        Value::Object(object) => match object.source() {
+            Some(source) => source.write(out),
+            None => {
+                out.push(b'{');
+                let mut first = true;
+                object.each_sorted(|name, item| {
+                    if !std::mem::replace(&mut first, false) {
+                        out.push(b',');
+                    }
+                    write_json_text(name, out);
+                    out.push(b':');
+                    write_json(item, out);
+                });
+                out.push(b'}');
             }
-            out.push(b'}');
-        }
+        },
     }
 }
 
+thread_local! {
+    /// Where payloads are written before their length is known.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+/// What a thread keeps of it.
+const LARGEST_SCRATCH: usize = 64 * 1024;
+
+/// The JSON of a value, in memory of exactly its length.
+fn json_bytes(value: &Value) -> Bytes {
+    let size = match value {
+        Value::Array(items) => items.source().map_or(0, Source::size),
+        Value::Object(object) => object.source().map_or(0, Source::size),
+        _ => 0,
+    };
+    let mut out = SCRATCH.try_with(|scratch| std::mem::take(&mut *scratch.borrow_mut())).unwrap_or_default();
+    out.clear();
+    out.reserve(size.min(LARGEST_SCRATCH));
+    write_json(value, &mut out);
+    if out.capacity() > LARGEST_SCRATCH {
+        return Bytes::from(out);
+    }
+    let bytes = Bytes::copy_from_slice(&out);
+    let _ = SCRATCH.try_with(|scratch| *scratch.borrow_mut() = out);
+    bytes
+}
+
 /// Quotes a text as JSON; `<`, `>` and `&` stay as they are.
-pub(crate) fn write_json_text(text: &str, out: &mut Vec<u8>) {
+pub(super) fn write_json_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut start = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[start..index]);
-        start = index + 1;
+    loop {
+        let end = plain_end(bytes, start);
+        out.extend_from_slice(bytes.get(start..end).unwrap_or_default());
+        let Some(byte) = bytes.get(end) else { break };
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -176,29 +218,9 @@ pub(crate) fn write_json_text(text: &str, out: &mut Vec<u8>) {
                 let _ = write!(out, "\\u{byte:04x}");
             }
         }
+        start = end + 1;
     }
-    out.extend_from_slice(&bytes[start..]);
     out.push(b'"');
-}
-
-/// The shortest text that reads back as the same number: `1`, `0.5`, `1e+21`. Not a number and the infinities, which
-/// JSON does not have, become `null`.
-pub(crate) fn float_text(number: f64) -> String {
-    let magnitude = number.abs();
-    if !number.is_finite() {
-        return "null".to_owned();
-    }
-    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        let text = format!("{number:e}");
-        return match text.split_once('e') {
-            Some((digits, power)) => match power.strip_prefix('-') {
-                Some(power) => format!("{digits}e-{power:0>2}"),
-                None => format!("{digits}e+{power:0>2}"),
-            },
-            None => text,
-        };
-    }
-    format!("{number}")
 }
 
 /// A field name, read without a detour through `String`.
@@ -248,7 +270,8 @@ impl<'de> Deserialize<'de> for Value {
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-                Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Int))
+                Ok(i64::try_from(number)
+                    .map_or_else(|_| Value::Digits(number.to_string().into()), Value::Int))
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
@@ -287,7 +310,7 @@ impl From<serde_json::Value> for Value {
             serde_json::Value::Bool(value) => Value::Bool(value),
             serde_json::Value::Number(number) => match number.as_i64() {
                 Some(whole) => Value::Int(whole),
-                None => Value::Float(number.as_f64().unwrap_or(0.0)),
+                None => super::number::value(&number.to_string()),
             },
             serde_json::Value::String(text) => Value::from(text),
             serde_json::Value::Array(items) => Value::array(items.into_iter().map(Value::from).collect()),
@@ -305,6 +328,11 @@ impl From<&Value> for serde_json::Value {
             Value::Bool(value) => (*value).into(),
             Value::Int(number) => (*number).into(),
             Value::Float(number) => (*number).into(),
+            Value::Digits(text) => match (text.parse::<u64>(), text.parse::<f64>()) {
+                (Ok(whole), _) => whole.into(),
+                (Err(_), Ok(number)) => number.into(),
+                (Err(_), Err(_)) => serde_json::Value::Null,
+            },
             Value::String(text) => text.as_str().into(),
             Value::Bytes(bytes) => STANDARD.encode(bytes).into(),
             Value::Timestamp(time) => crate::time::rfc3339(time).into(),

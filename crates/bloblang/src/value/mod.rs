@@ -2,7 +2,10 @@
 
 mod collection;
 mod compare;
+mod document;
 mod json;
+mod number;
+mod scan;
 
 use std::sync::Arc;
 
@@ -10,7 +13,8 @@ use bytes::Bytes;
 use jiff::Zoned;
 
 pub use collection::{Array, Object};
-pub(crate) use json::{float_text, render_text};
+pub(crate) use json::render_text;
+pub(crate) use number::float_text;
 
 /// How deeply arrays and objects may nest. Everything that walks or drops a value recurses this deep at most.
 pub(crate) const MAX_DEPTH: u16 = 400;
@@ -30,6 +34,9 @@ pub enum Value {
     Int(i64),
     /// Any other number.
     Float(f64),
+    /// A number of a JSON document whose text says more than a float can: `1.50`, `18446744073709551615`. It stays as
+    /// it is written until somebody computes with it; see [`Value::settled`].
+    Digits(Text),
     /// Text.
     String(Text),
     /// Raw bytes.
@@ -52,7 +59,7 @@ impl Value {
         match self {
             Value::Null => "null",
             Value::Bool(_) => "bool",
-            Value::Int(_) | Value::Float(_) => "number",
+            Value::Int(_) | Value::Float(_) | Value::Digits(_) => "number",
             Value::String(_) => "string",
             Value::Bytes(_) => "bytes",
             Value::Timestamp(_) => "timestamp",
@@ -110,6 +117,32 @@ impl Value {
             Value::Array(array) => array.depth(),
             Value::Object(object) => object.depth(),
             _ => 0,
+        }
+    }
+
+    /// Whether there are numbers in it that keep their text.
+    pub(crate) fn has_digits(&self) -> bool {
+        match self {
+            Value::Digits(_) => true,
+            Value::Array(array) => array.has_digits(),
+            Value::Object(object) => object.has_digits(),
+            _ => false,
+        }
+    }
+
+    /// The value with every number as [`Value::Int`] or [`Value::Float`], also within arrays and objects.
+    #[must_use]
+    pub fn settled(self) -> Value {
+        if !self.has_digits() {
+            return self;
+        }
+        match self {
+            Value::Digits(text) => number::settle(&text),
+            Value::Array(items) => Value::array(items.iter().map(|item| item.clone().settled()).collect()),
+            Value::Object(object) => Value::object(
+                object.iter().map(|(name, value)| (name.clone(), value.clone().settled())).collect(),
+            ),
+            other => other,
         }
     }
 
