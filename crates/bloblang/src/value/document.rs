@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use super::collection::Fields;
 use super::json::write_json_text;
 use super::number;
-use super::scan::{ESCAPED, Entry, HAS_DIGITS, Kind, RAW, SORTED, scan};
+use super::scan::{ESCAPED, Entry, HAS_DIGITS, Kind, RAW, SORTED, scan, tag};
 use super::{Array, Object, Text, Value};
 
 /// A text and the entries that were found in it.
@@ -94,9 +94,11 @@ impl Document {
         if entry.is(ESCAPED) { Text::from(unescape(text)) } else { Text::from(text) }
     }
 
-    fn is_named(&self, name: Entry, wanted: &str) -> bool {
-        let text = self.text_of(name);
-        if name.is(ESCAPED) { unescape(text) == wanted } else { text == wanted }
+    fn is_named(&self, name: Entry, wanted: &str, wanted_tag: u32) -> bool {
+        if name.is(ESCAPED) {
+            return unescape(self.text_of(name)) == wanted;
+        }
+        name.next == wanted_tag && self.text_of(name) == wanted
     }
 
     /// The names of an object, each with the entry of its value behind it.
@@ -278,6 +280,11 @@ impl Source {
         self.at == other.at && Arc::ptr_eq(&self.document, &other.document)
     }
 
+    /// Number of elements of an array.
+    pub(super) fn count(&self) -> usize {
+        self.document.elements(self.at).count()
+    }
+
     pub(super) fn items(&self) -> Vec<Value> {
         self.document.elements(self.at).map(|at| self.value_at(at)).collect()
     }
@@ -317,11 +324,14 @@ impl Source {
         for (index, segment) in path.iter().enumerate() {
             at = match document.entry(at).kind {
                 // All names are looked at, because of fields with the same name the last one counts.
-                Kind::Object => document
-                    .names(at)
-                    .filter(|name| document.is_named(document.entry(*name), segment))
-                    .last()
-                    .map(|name| name + 1)?,
+                Kind::Object => {
+                    let tag = tag(segment.as_bytes());
+                    document
+                        .names(at)
+                        .filter(|name| document.is_named(document.entry(*name), segment, tag))
+                        .last()
+                        .map(|name| name + 1)?
+                }
                 Kind::Array if segment == "*" => {
                     let rest = &path[index + 1..];
                     let found = document.elements(at).filter_map(|element| self.find_from(element, rest));

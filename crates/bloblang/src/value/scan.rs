@@ -46,8 +46,16 @@ pub(super) struct Entry {
     /// The bytes of the value; of text those between its quotes.
     pub(super) start: u32,
     pub(super) end: u32,
-    /// The entry after this value and all that it contains. While a container is open: its parent.
+    /// The entry after this value and all that it contains. While a container is open: its parent. Of a name: its tag.
     pub(super) next: u32,
+}
+
+/// Tells most names apart without looking at them.
+#[inline]
+pub(super) fn tag(name: &[u8]) -> u32 {
+    let at = |index: usize| u32::from(name.get(index).copied().unwrap_or(0));
+    let length = name.len();
+    (length as u32 & 0xff) | (at(0) << 8) | (at(length / 2) << 16) | (at(length.wrapping_sub(1)) << 24)
 }
 
 impl Entry {
@@ -58,14 +66,14 @@ impl Entry {
 
 /// The entries of a JSON text of less than 4 GiB; none when it is not JSON.
 pub(super) fn scan(text: &str, entries: Vec<Entry>) -> Option<Vec<Entry>> {
-    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, entries, open: NONE, level: 0 };
+    let mut scanner = Scanner { bytes: text.as_bytes(), entries, open: NONE, level: 0 };
     scanner.document()?;
     Some(scanner.entries)
 }
 
+/// Every method takes the place where it begins and gives the one where it ended, so that places stay in registers.
 struct Scanner<'t> {
     bytes: &'t [u8],
-    at: usize,
     entries: Vec<Entry>,
     /// The innermost open container.
     open: u32,
@@ -74,49 +82,52 @@ struct Scanner<'t> {
 
 impl Scanner<'_> {
     fn document(&mut self) -> Option<()> {
-        self.blank();
+        let mut at = self.blank(0);
         loop {
-            match *self.bytes.get(self.at)? {
-                b'"' => self.text()?,
+            at = match *self.bytes.get(at)? {
+                b'"' => self.text(at)?,
                 b'{' => {
-                    self.enter(Kind::Object)?;
-                    if self.bytes.get(self.at) != Some(&b'}') {
-                        self.name()?;
+                    let inner = self.enter(Kind::Object, at)?;
+                    if self.bytes.get(inner) != Some(&b'}') {
+                        at = self.name(inner)?;
                         continue;
                     }
+                    inner
                 }
                 b'[' => {
-                    self.enter(Kind::Array)?;
-                    if self.bytes.get(self.at) != Some(&b']') {
+                    let inner = self.enter(Kind::Array, at)?;
+                    if self.bytes.get(inner) != Some(&b']') {
+                        at = inner;
                         continue;
                     }
+                    inner
                 }
-                b'-' | b'0'..=b'9' => self.number()?,
-                b't' => self.word(b"true", Kind::True)?,
-                b'f' => self.word(b"false", Kind::False)?,
-                b'n' => self.word(b"null", Kind::Null)?,
+                b'-' | b'0'..=b'9' => self.number(at)?,
+                b't' => self.word(at, b"true", Kind::True)?,
+                b'f' => self.word(at, b"false", Kind::False)?,
+                b'n' => self.word(at, b"null", Kind::Null)?,
                 _ => return None,
-            }
+            };
             // A value has ended, or an empty container begins to.
             loop {
-                self.blank();
-                if self.open == NONE {
-                    return (self.at == self.bytes.len()).then_some(());
-                }
-                let kind = self.entries[self.open as usize].kind;
-                match (*self.bytes.get(self.at)?, kind) {
+                at = self.blank(at);
+                let Some(open) = self.entries.get(self.open as usize) else {
+                    return (at == self.bytes.len()).then_some(());
+                };
+                match (*self.bytes.get(at)?, open.kind) {
                     (b',', Kind::Object) => {
-                        self.at += 1;
-                        self.blank();
-                        self.name()?;
+                        at = self.blank(at + 1);
+                        at = self.name(at)?;
                         break;
                     }
                     (b',', _) => {
-                        self.at += 1;
-                        self.blank();
+                        at = self.blank(at + 1);
                         break;
                     }
-                    (b'}', Kind::Object) | (b']', Kind::Array) => self.leave(),
+                    (b'}', Kind::Object) | (b']', Kind::Array) => {
+                        at += 1;
+                        self.leave(at);
+                    }
                     _ => return None,
                 }
             }
@@ -124,14 +135,18 @@ impl Scanner<'_> {
     }
 
     /// Skips white space; what has some cannot be copied as it is.
-    fn blank(&mut self) {
-        let start = self.at;
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
-            self.at += 1;
+    #[inline]
+    fn blank(&mut self, start: usize) -> usize {
+        match self.bytes.get(start) {
+            Some(b' ' | b'\n' | b'\r' | b'\t') => {}
+            _ => return start,
         }
-        if self.at > start {
-            self.unset(RAW);
+        self.unset(RAW);
+        let mut at = start + 1;
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(at) {
+            at += 1;
         }
+        at
     }
 
     /// Takes flags from the open container.
@@ -141,28 +156,24 @@ impl Scanner<'_> {
         }
     }
 
-    fn enter(&mut self, kind: Kind) -> Option<()> {
+    fn enter(&mut self, kind: Kind, start: usize) -> Option<usize> {
         if self.level == MAX_NESTING {
             return None;
         }
         self.level += 1;
         let at = self.entries.len() as u32;
-        let start = self.at as u32;
         let flags = RAW | SORTED;
-        self.entries.push(Entry { kind, flags, depth: 1, start, end: NONE, next: self.open });
+        self.entries.push(Entry { kind, flags, depth: 1, start: start as u32, end: NONE, next: self.open });
         self.open = at;
-        self.at += 1;
-        self.blank();
-        Some(())
+        Some(self.blank(start + 1))
     }
 
-    fn leave(&mut self) {
-        self.at += 1;
+    fn leave(&mut self, end: usize) {
         self.level -= 1;
         let next = self.entries.len() as u32;
-        let closed = &mut self.entries[self.open as usize];
+        let Some(closed) = self.entries.get_mut(self.open as usize) else { return };
         let parent = closed.next;
-        closed.end = self.at as u32;
+        closed.end = end as u32;
         closed.next = next;
         let closed = *closed;
         self.open = parent;
@@ -173,51 +184,66 @@ impl Scanner<'_> {
         }
     }
 
+    #[inline]
     fn push(&mut self, kind: Kind, flags: u8, start: usize, end: usize) {
         let next = self.entries.len() as u32 + 1;
         self.entries.push(Entry { kind, flags, depth: 0, start: start as u32, end: end as u32, next });
     }
 
     /// A field name and the colon behind it.
-    fn name(&mut self) -> Option<()> {
-        if *self.bytes.get(self.at)? != b'"' {
+    #[inline]
+    fn name(&mut self, start: usize) -> Option<usize> {
+        if *self.bytes.get(start)? != b'"' {
             return None;
         }
         let at = self.entries.len();
-        self.text()?;
-        let open = self.open as usize;
-        // The `end` of an open object is its last name.
-        let last = std::mem::replace(&mut self.entries[open].end, at as u32);
-        if self.entries[open].is(SORTED) {
-            let name = self.entries[at];
-            let ascends = last == NONE || self.bytes_of(last as usize) < self.bytes_of(at);
-            if name.is(ESCAPED) || !ascends {
+        let mut end = self.text(start)?;
+        let tag = tag(self.bytes_of(at));
+        if let Some(name) = self.entries.get_mut(at) {
+            name.next = tag;
+        }
+        if let Some(open) = self.entries.get_mut(self.open as usize) {
+            // The `end` of an open object is its last name.
+            let last = std::mem::replace(&mut open.end, at as u32);
+            if open.is(SORTED) && !self.ascends(last, at) {
                 self.unset(SORTED | RAW);
             }
         }
-        self.blank();
-        if *self.bytes.get(self.at)? != b':' {
+        end = self.blank(end);
+        if *self.bytes.get(end)? != b':' {
             return None;
         }
-        self.at += 1;
-        self.blank();
-        Some(())
+        Some(self.blank(end + 1))
+    }
+
+    /// Whether a name has no escapes and comes after the last one.
+    fn ascends(&self, last: u32, name: usize) -> bool {
+        let escaped = self.entries.get(name).is_some_and(|name| name.is(ESCAPED));
+        !escaped && (last == NONE || self.bytes_of(last as usize) < self.bytes_of(name))
     }
 
     fn bytes_of(&self, entry: usize) -> &[u8] {
-        let entry = self.entries[entry];
-        self.bytes.get(entry.start as usize..entry.end as usize).unwrap_or_default()
+        let range = self.entries.get(entry).map_or(0..0, |entry| entry.start as usize..entry.end as usize);
+        self.bytes.get(range).unwrap_or_default()
     }
 
-    fn text(&mut self) -> Option<()> {
-        let start = self.at + 1;
-        let mut at = plain_end(self.bytes, start);
-        let mut flags = 0;
+    #[inline]
+    fn text(&mut self, quote: usize) -> Option<usize> {
+        let start = quote + 1;
+        let end = plain_end(self.bytes, start);
+        if *self.bytes.get(end)? != b'"' {
+            return self.escaped_text(start, end);
+        }
+        self.push(Kind::Text, 0, start, end);
+        Some(end + 1)
+    }
+
+    /// Text that is not over at `at`, where its first escape is.
+    fn escaped_text(&mut self, start: usize, mut at: usize) -> Option<usize> {
         loop {
             match *self.bytes.get(at)? {
                 b'"' => break,
                 b'\\' => {
-                    flags = ESCAPED;
                     let length = match *self.bytes.get(at + 1)? {
                         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
                         b'u' if self.bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => 6,
@@ -228,17 +254,13 @@ impl Scanner<'_> {
                 _ => return None,
             }
         }
-        if flags != 0 {
-            self.unset(RAW);
-        }
-        self.push(Kind::Text, flags, start, at);
-        self.at = at + 1;
-        Some(())
+        self.unset(RAW);
+        self.push(Kind::Text, ESCAPED, start, at);
+        Some(at + 1)
     }
 
-    fn number(&mut self) -> Option<()> {
-        let start = self.at;
-        let whole_start = start + usize::from(self.bytes[start] == b'-');
+    fn number(&mut self, start: usize) -> Option<usize> {
+        let whole_start = start + usize::from(self.bytes.get(start) == Some(&b'-'));
         let mut at = digits_end(self.bytes, whole_start);
         let whole = at - whole_start;
         let zero = self.bytes.get(whole_start) == Some(&b'0');
@@ -272,22 +294,20 @@ impl Scanner<'_> {
             text.parse::<f64>().ok().filter(|number| number.is_finite())?;
         }
         self.push(kind, 0, start, at);
-        self.at = at;
         if kind == Kind::Digits
             && let Some(open) = self.entries.get_mut(self.open as usize)
         {
             open.flags |= HAS_DIGITS;
         }
-        Some(())
+        Some(at)
     }
 
-    fn word(&mut self, word: &[u8], kind: Kind) -> Option<()> {
-        if !self.bytes.get(self.at..)?.starts_with(word) {
+    fn word(&mut self, at: usize, word: &[u8], kind: Kind) -> Option<usize> {
+        if !self.bytes.get(at..)?.starts_with(word) {
             return None;
         }
-        self.push(kind, 0, self.at, self.at + word.len());
-        self.at += word.len();
-        Some(())
+        self.push(kind, 0, at, at + word.len());
+        Some(at + word.len())
     }
 }
 
@@ -300,6 +320,7 @@ fn digits_end(bytes: &[u8], mut at: usize) -> usize {
 
 /// Where the run of bytes that JSON text holds without an escape ends: at a quote, a backslash, a control character, or
 /// the end.
+#[inline]
 pub(super) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES * 0x80;

@@ -17,6 +17,16 @@ pub struct Array {
 }
 
 impl Array {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.searchable().map_or_else(|| self[..].len(), Source::count)
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Adds an element at the end.
     pub fn push(&mut self, value: Value) {
         self.traits.see(&value);
