@@ -1,11 +1,16 @@
 //! What a mapping is allowed to learn from outside of its message.
 
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 /// Something outside of the message that a function may read. All are off unless they are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
     /// Environment variables of the process: `env`.
     Env,
-    /// Files of the machine: `import` (not built yet).
+    /// Files of the machine: `import`, `from` and functions that read files. See [`Environment::with_files`].
     File,
     /// The name of the machine: `hostname`.
     Hostname,
@@ -29,10 +34,40 @@ impl Capability {
     }
 }
 
-/// The rules under which a mapping is checked: which capabilities its functions have.
-#[derive(Debug, Clone, Default)]
+/// A file that a mapping asked for.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Its full name, by which it is recognised when it is asked for in another way.
+    pub name: String,
+    /// What is in it.
+    pub content: Bytes,
+}
+
+/// Where the files of mappings come from; this crate reads none itself.
+pub trait Files: Send + Sync {
+    /// The file at a path as it was written, perhaps within another file, whose full name is `within`. Implementors bound
+    /// its size.
+    ///
+    /// # Errors
+    /// Why there is no such file, in words that do not repeat the path.
+    fn open(&self, path: &str, within: Option<&str>) -> Result<File, String>;
+}
+
+/// The rules under which a mapping is checked: which capabilities its functions have, and where files come from.
+#[derive(Clone, Default)]
 pub struct Environment {
     granted: u8,
+    files: Option<Arc<dyn Files>>,
+    within: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("granted", &self.granted)
+            .field("within", &self.within)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Environment {
@@ -46,6 +81,30 @@ impl Environment {
     pub fn with(mut self, capability: Capability) -> Environment {
         self.granted |= capability.bit();
         self
+    }
+
+    /// The same environment with the capability to read files, from here.
+    #[must_use]
+    pub fn with_files(mut self, files: Arc<dyn Files>) -> Environment {
+        self.files = Some(files);
+        self.with(Capability::File)
+    }
+
+    /// The same environment for a text that stands in a file, to which relative paths refer.
+    #[must_use]
+    pub fn within(mut self, file: &str) -> Environment {
+        self.within = Some(Arc::from(file));
+        self
+    }
+
+    /// A file by its path, relative to the file in which the mapping stands.
+    pub(crate) fn open(&self, path: &str, within: Option<&str>) -> Result<File, String> {
+        match &self.files {
+            Some(files) if self.allows(Capability::File) => {
+                files.open(path, within.or(self.within.as_deref()))
+            }
+            _ => Err("reading files is not allowed here".to_owned()),
+        }
     }
 
     /// Whether functions that need `capability` may be used.

@@ -320,9 +320,7 @@ fn faults_have_places_and_proposals() {
         ),
         (
             "import \"x.blobl\"\nroot = 1",
-            vec![
-                "1:1+6 importing mappings from files is not supported yet (copy the maps into this mapping)",
-            ],
+            vec!["1:8+9 cannot import file `x.blobl`: reading files is not allowed here"],
         ),
         (
             "root = env(\"HOME\")",

@@ -9,15 +9,20 @@
 //! ```
 //!
 //! What must hold here:
-//! - No I/O. What a mapping may learn from outside (environment variables, the host's name) is a [`Capability`].
-//! - Parsing is total: text size and nesting are limited, and running is limited in recursion and in the depth of the
-//!   values it builds, so that no mapping and no message can overflow the stack.
+//! - No I/O. What a mapping may learn from outside (environment variables, the host's name) is a [`Capability`]; files
+//!   come through [`Files`].
+//! - Parsing is total: text size and nesting are limited, and running is limited in steps, in recursion and in the depth
+//!   of the values it builds, so that no mapping and no message can run for ever or overflow the stack.
+//! - A JSON document stays text: it is checked whole in one pass, and only what a mapping looks into becomes values.
 //! - Functions and methods are described once, in `table`: checking, documentation and example tests come from there.
 
 mod compile;
 mod environment;
 mod fault;
 mod format;
+#[cfg(test)]
+mod import_tests;
+mod imports;
 #[cfg(test)]
 mod language_tests;
 mod mapping;
@@ -31,8 +36,8 @@ mod testing;
 mod time;
 mod value;
 
-pub use environment::{Capability, Environment};
-pub use fault::{MapError, ParseError};
+pub use environment::{Capability, Environment, File, Files};
+pub use fault::{Imported, MapError, ParseError};
 pub use mapping::Mapping;
 pub use message::{BatchView, MessageView, MetadataEdit, Outcome, Root};
 pub use table::reference;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::imports::Units;
 use crate::run::{Context, MAX_CALLS, Program, This, run_steps};
-use crate::{BatchView, Environment, MapError, Outcome, ParseError, Root, Value, compile, syntax};
+use crate::{BatchView, Environment, MapError, Outcome, ParseError, Root, Value, compile};
 
 /// A compiled mapping. Cheap to clone, safe to share between threads.
 #[derive(Debug, Clone)]
@@ -14,20 +15,14 @@ pub struct Mapping {
 impl Mapping {
     /// Parses and checks a mapping; all faults that can be found are reported, in the order of the text.
     pub fn parse(env: &Environment, text: &str) -> Result<Mapping, Vec<ParseError>> {
-        let (program, mut faults) = crate::run::with_stack(|| {
-            let (tree, mut faults) = syntax::parser::parse(text);
-            let (program, more) = compile::compile(env, text, &tree);
-            // What is missing because of a syntax fault is not worth a fault of its own.
-            if faults.is_empty() {
-                faults = more;
+        crate::run::with_stack(|| {
+            let units = Units::load(env, text);
+            let (program, faults) = compile::compile(env, &units);
+            if faults.is_empty() && !units.has_faults() {
+                return Ok(Mapping { program: Arc::new(program) });
             }
-            (program, faults)
-        });
-        if faults.is_empty() {
-            return Ok(Mapping { program: Arc::new(program) });
-        }
-        faults.sort_by_key(|fault| fault.span.start);
-        Err(faults.into_iter().map(|fault| fault.locate(text)).collect())
+            Err(units.locate(faults))
+        })
     }
 
     /// Runs the mapping on message `index`: root starts unassigned (the `mapping` processor).

@@ -34,8 +34,12 @@ pub(crate) fn first(faults: Vec<Placed>) -> Fault {
 
 fn place(faults: Vec<ParseError>, pointer: &str) -> Vec<Placed> {
     (faults.into_iter())
-        .map(|ParseError { line, column, length, message, hint }| {
-            let fault = Fault::error(pointer, format!("bloblang, line {line} column {column}: {message}"));
+        .map(|ParseError { line, column, length, message, hint, imported, .. }| {
+            let file = imported.map_or_else(String::new, |place| {
+                format!("{}, line {} column {}: ", place.file, place.line, place.column)
+            });
+            let message = format!("bloblang, line {line} column {column}: {file}{message}");
+            let fault = Fault::error(pointer, message);
             Placed { fault: Fault { hint, ..fault }, line, column, length }
         })
         .collect()

@@ -8,36 +8,47 @@ pub(crate) use calls::signature;
 use std::collections::HashMap;
 
 use crate::Environment;
+use crate::imports::Units;
 use crate::run::{Context, Evaluated, Node, Program, Step, StepKind, This};
 use crate::syntax::place::{Fault, Places, Span, nearest};
-use crate::syntax::tree::{self, Expr, Statement, StatementKind, Target};
+use crate::syntax::tree::{Expr, Statement, StatementKind, Target};
 
-/// Compiles a parsed mapping; all faults are found in one pass.
-pub(crate) fn compile(env: &Environment, text: &str, tree: &tree::Program) -> (Program, Vec<Fault>) {
+/// Compiles a parsed mapping; all faults are found in one pass, each with the number of its text.
+pub(crate) fn compile(env: &Environment, units: &Units) -> (Program, Vec<(usize, Fault)>) {
     let mut compiler = Compiler {
         env,
-        places: Places::new(text),
+        places: Places::new(""),
         faults: Vec::new(),
         map_names: HashMap::new(),
         scope: Scope::default(),
     };
-    for (index, (name, _)) in tree.maps.iter().enumerate() {
+    let mut faults = Vec::new();
+    let maps = || {
+        units.all().iter().enumerate().flat_map(|(at, unit)| unit.tree.maps.iter().map(move |map| (at, map)))
+    };
+    for (index, (unit, (name, _))) in maps().enumerate() {
         if compiler.map_names.insert(name.text.clone(), index).is_some() {
-            compiler.fault(Fault::new(name.span, format!("map `{}` is defined twice", name.text)));
+            faults.push((unit, Fault::new(name.span, format!("map `{}` is defined twice", name.text))));
         }
     }
     let mut program = Program::default();
-    for (_, statements) in &tree.maps {
-        compiler.scope = Scope { in_map: true, ..Scope::default() };
-        let steps = compiler.block(statements);
-        program.maps.push(crate::run::Map { steps, slots: compiler.scope.slots });
+    for (at, unit) in units.all().iter().enumerate() {
+        compiler.places = Places::new(&unit.text);
+        for (_, statements) in &unit.tree.maps {
+            compiler.scope = Scope { in_map: true, ..Scope::default() };
+            let steps = compiler.block(statements);
+            program.maps.push(crate::run::Map { steps, slots: compiler.scope.slots });
+        }
+        if at == units.main() {
+            compiler.scope = Scope::default();
+            program.steps = compiler.block(&unit.tree.statements);
+            program.slots = compiler.scope.slots;
+            program.single_query = unit.tree.single_query;
+        }
+        faults.extend(std::mem::take(&mut compiler.faults).into_iter().map(|fault| (at, fault)));
     }
-    compiler.scope = Scope::default();
-    program.steps = compiler.block(&tree.statements);
-    program.slots = compiler.scope.slots;
     program.map_names = compiler.map_names;
-    program.single_query = tree.single_query;
-    (program, compiler.faults)
+    (program, faults)
 }
 
 /// Compiles one query that stands alone. Its captured contexts get slots after the `slots` that are taken.

@@ -159,8 +159,8 @@ impl Parser {
                 let kind = StatementKind::Assign { target: Target::Root(Vec::new()), value };
                 Some(Program {
                     statements: vec![Statement { span, kind }],
-                    maps: Vec::new(),
                     single_query: true,
+                    ..Program::default()
                 })
             }
             // Neither a query nor anything that begins like a statement: the query's fault is the one to tell.
@@ -259,9 +259,29 @@ impl Parser {
         let kind = match self.keyword_ahead() {
             Some("map") if top => return self.map_definition(program),
             Some("map") => return Err(Fault::new(start, "maps can only be defined at the top level")),
-            Some("import" | "from") => {
-                return Err(Fault::new(start, "importing mappings from files is not supported yet")
-                    .hint("copy the maps into this mapping"));
+            Some("import" | "from") if !top => {
+                return Err(Fault::new(start, "files can only be imported at the top level"));
+            }
+            Some("import") => {
+                self.advance();
+                let path = self.name("a path")?;
+                program.imports.push(path);
+                return Ok(());
+            }
+            Some("from") => {
+                self.advance();
+                let path = self.name("a path")?;
+                self.skip_gap();
+                let alone =
+                    program.statements.is_empty() && program.maps.is_empty() && program.imports.is_empty();
+                if !alone || program.whole.is_some() || self.peek().token != Token::End {
+                    let message = "`from` makes another file the whole mapping, so it must stand alone";
+                    return Err(
+                        Fault::new(start, message).hint("write `import` to use only the maps of the file")
+                    );
+                }
+                program.whole = Some(path);
+                return Ok(());
             }
             Some("if") => self.nested(Parser::if_statement)?,
             Some("let") => {

@@ -2,6 +2,9 @@
 
 use crate::ParseError;
 
+/// As many characters of a line at fault are shown.
+const MOST_SOURCE: usize = 500;
+
 /// A range of bytes in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Span {
@@ -40,7 +43,10 @@ impl Fault {
         let end = floor(text, self.span.end as usize).max(start);
         let first_line = text[start..end].lines().next().unwrap_or("");
         let length = u32::try_from(first_line.chars().count()).unwrap_or(u32::MAX).max(1);
-        ParseError { line, column, length, message: self.message, hint: self.hint }
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let source = text[line_start..].lines().next().unwrap_or("");
+        let source = source.chars().take(MOST_SOURCE).collect();
+        ParseError { line, column, length, message: self.message, hint: self.hint, source, imported: None }
     }
 }
 

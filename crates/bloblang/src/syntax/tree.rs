@@ -15,6 +15,10 @@ pub(crate) struct Name {
 pub(crate) struct Program {
     pub(crate) statements: Vec<Statement>,
     pub(crate) maps: Vec<(Name, Vec<Statement>)>,
+    /// Files whose maps are used here.
+    pub(crate) imports: Vec<Name>,
+    /// A file that is the whole mapping.
+    pub(crate) whole: Option<Name>,
     /// Whether the text was one query, short for `root = query`.
     pub(crate) single_query: bool,
 }
