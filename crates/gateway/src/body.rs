@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::backend::upstream::UpstreamBody;
-use crate::listen::Busy;
+use crate::listen::{Busy, ClientBody};
 use crate::record::Tail;
 
 /// Whatever can break a body while it streams.
@@ -153,11 +153,18 @@ impl HttpBody for Body {
 /// A request body on its way to a backend.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
-    incoming: Option<Incoming>,
+    source: Source,
     /// Bytes that may still come before the body is too large.
     allowance: u64,
     /// Frames that went out; shared with whoever waits for the answer.
     uploaded: Option<Arc<AtomicU64>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    None,
+    Http1(ClientBody),
+    Http2(Incoming),
 }
 
 /// The client sent more bytes than `max_request_body_size` allows.
@@ -166,18 +173,24 @@ pub(crate) struct RequestBody {
 pub(crate) struct BodyTooLarge;
 
 impl RequestBody {
-    /// The client's body, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
-    pub(crate) fn new(incoming: Incoming, limit: u64) -> Self {
-        if incoming.is_end_stream() {
-            return Self::none();
-        }
+    /// The body of a request over HTTP/1, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
+    pub(crate) fn http1(body: Option<ClientBody>, limit: u64) -> Self {
+        body.map_or_else(Self::none, |body| Self::new(Source::Http1(body), limit))
+    }
+
+    /// The body of a request over HTTP/2, with the same limit.
+    pub(crate) fn http2(body: Incoming, limit: u64) -> Self {
+        if body.is_end_stream() { Self::none() } else { Self::new(Source::Http2(body), limit) }
+    }
+
+    fn new(source: Source, limit: u64) -> Self {
         let allowance = if limit == 0 { u64::MAX } else { limit };
-        Self { incoming: Some(incoming), allowance, uploaded: Some(Arc::default()) }
+        Self { source, allowance, uploaded: Some(Arc::default()) }
     }
 
     /// No body.
     pub(crate) fn none() -> Self {
-        Self { incoming: None, allowance: u64::MAX, uploaded: None }
+        Self { source: Source::None, allowance: u64::MAX, uploaded: None }
     }
 
     /// How many frames went out so far; `None` without a body.
@@ -187,7 +200,7 @@ impl RequestBody {
 
     /// Whether there is nothing to send, so that a request may be sent again.
     pub(crate) fn is_none(&self) -> bool {
-        self.incoming.is_none()
+        matches!(self.source, Source::None)
     }
 }
 
@@ -199,8 +212,13 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        let polled = std::task::ready!(Pin::new(incoming).poll_frame(cx));
+        let polled = std::task::ready!(match &mut self.source {
+            Source::None => Poll::Ready(None),
+            Source::Http1(body) => body.poll_frame(cx),
+            Source::Http2(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+        });
         if let Some(Ok(frame)) = &polled {
             if let Some(uploaded) = &self.uploaded {
                 uploaded.fetch_add(1, Ordering::Relaxed);
@@ -211,14 +229,41 @@ impl HttpBody for RequestBody {
                 None => return Poll::Ready(Some(Err(BodyTooLarge.into()))),
             }
         }
-        Poll::Ready(polled.map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+        match &self.source {
+            Source::None => true,
+            Source::Http1(body) => body.is_end_stream(),
+            Source::Http2(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        match &self.source {
+            Source::None => SizeHint::with_exact(0),
+            Source::Http1(body) => body.size_hint(),
+            Source::Http2(body) => body.size_hint(),
+        }
     }
+}
+
+/// The cause of this type behind an error that broke a body, if there is one: hyper and I/O wrap what a body says.
+pub(crate) fn cause<'a, T: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        // An I/O error's `source` skips the error that it wraps.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
 }

@@ -16,7 +16,7 @@ use crate::auth::{Caller, Grant};
 use crate::body::RequestBody;
 use crate::gate::Gate;
 use crate::limits::Budget;
-use crate::listen::{ClientIo, GuardHandle, Takeover};
+use crate::listen::{ClientStream, Takeover};
 use crate::record;
 use crate::snapshot::RunningApi;
 
@@ -29,8 +29,6 @@ pub(crate) struct Peer {
     pub text: HeaderValue,
     /// Whether it came in on the listener of the admin API.
     pub control: bool,
-    /// Tells which bytes have left for the kernel.
-    pub guard: GuardHandle,
     /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).
     pub takeover: Option<Takeover>,
 }
@@ -150,7 +148,7 @@ impl Exchange {
         &mut self,
         takeover: &Takeover,
         status: StatusCode,
-        go_on: impl FnOnce(ClientIo, Bytes) -> F + Send + 'static,
+        go_on: impl FnOnce(ClientStream, Bytes) -> F + Send + 'static,
     ) -> std::convert::Infallible
     where
         F: Future<Output = Carried> + Send + 'static,

@@ -12,6 +12,7 @@ mod chain;
 mod clock;
 mod exchange;
 mod gate;
+mod http1;
 mod limits;
 pub mod listen;
 mod metrics;

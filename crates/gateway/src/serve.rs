@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use tokio::time::Instant;
 
 use crate::admin;
@@ -19,7 +19,11 @@ use crate::route::{self, Oddity};
 use crate::snapshot::RunningApi;
 
 /// Answers one request.
-pub(crate) async fn serve(gate: &Arc<Gate>, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn serve(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    request: Request<RequestBody>,
+) -> Response<Body> {
     let started = Instant::now();
 
     if admin::is_addressed(gate, peer, &request) {
@@ -36,14 +40,14 @@ pub(crate) async fn serve(gate: &Arc<Gate>, peer: &Arc<Peer>, request: Request<I
         return respond::text(StatusCode::NOT_FOUND, "Not Found");
     };
 
-    let (head, incoming) = request.into_parts();
+    let (head, body) = request.into_parts();
     let stripped = if api.model.strip_listen_path { matched } else { 0 };
     let mut exchange = Exchange {
         gate: Arc::clone(gate),
         api,
         peer: Arc::clone(peer),
         head,
-        body: RequestBody::new(incoming, gate.settings.max_request_body),
+        body,
         stripped,
         matched,
         caller: None,
@@ -106,7 +110,7 @@ fn tell(exchange: &Exchange, refusal: &Refusal) {
 }
 
 /// Requests that no API should see.
-fn turned_away(gate: &Gate, request: &Request<Incoming>) -> Option<Response<Body>> {
+fn turned_away(gate: &Gate, request: &Request<RequestBody>) -> Option<Response<Body>> {
     let limit = gate.settings.max_request_body;
     if limit > 0 && request.body().size_hint().lower() > limit {
         let refusal = Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large");
@@ -133,8 +137,8 @@ fn turned_away(gate: &Gate, request: &Request<Incoming>) -> Option<Response<Body
 }
 
 /// Whether `:authority` and `Host` of an HTTP/2 request disagree, so that gate and upstream might serve different ones
-/// (RFC 9113 section 8.3.1). The guard of HTTP/1 connections has looked already.
-fn names_two_hosts(request: &Request<Incoming>) -> bool {
+/// (RFC 9113 section 8.3.1). Over HTTP/1 the reader of heads has looked already.
+fn names_two_hosts(request: &Request<RequestBody>) -> bool {
     let Some(authority) = request.uri().authority().filter(|_| request.version() == Version::HTTP_2) else {
         return false;
     };
@@ -156,7 +160,7 @@ fn redirect(mut location: String, query: Option<&str>) -> Response<Body> {
 }
 
 /// Takes the snapshot once and finds the API in it.
-fn find(gate: &Gate, request: &Request<Incoming>) -> Option<(Arc<RunningApi>, usize)> {
+fn find(gate: &Gate, request: &Request<RequestBody>) -> Option<(Arc<RunningApi>, usize)> {
     let snapshot = gate.snapshot();
     let found = snapshot.routes.find(host(request), request.uri().path())?;
     Some((Arc::clone(found.api), found.matched))

@@ -16,10 +16,9 @@ use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 
 use self::reply::{error, ok};
-use crate::body::Body;
+use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
 use crate::gate::Gate;
 use crate::query;
@@ -70,7 +69,7 @@ impl Call {
 }
 
 /// Answers a request to the gate itself.
-pub(crate) async fn answer(gate: &Arc<Gate>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer(gate: &Arc<Gate>, request: Request<RequestBody>) -> Response<Body> {
     let path = request.uri().path().trim_end_matches('/');
     let name = path.strip_prefix('/').unwrap_or(path);
     if *name == *gate.settings.health_name {

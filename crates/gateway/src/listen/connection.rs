@@ -1,238 +1,92 @@
-//! One client connection, from its first byte to its last.
+//! One client connection: which protocol it speaks, and on to that.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use bytes::BytesMut;
+use http::header::{HeaderMap, HeaderValue};
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::Instant;
+use tokio::io::AsyncReadExt;
 
-use super::framing::{Breach, GuardHandle, Guarded, HEAD_LIMIT, Opening};
+use super::http1::{Host, Limits};
 use super::takeover::Takeover;
-use super::{ClientIo, ClientStream};
-use crate::body::Body;
+use super::{ClientStream, http1, http2};
+use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
 use crate::gate::Gate;
+use crate::http1::{Breach, may_open_http2, opens_http2};
 use crate::respond::{self, Refusal};
 use crate::serve::serve;
 
 /// Serves a connection until it ends, is closed by its peer, or the gate shuts down and its last exchange is over.
-pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, peer: std::net::SocketAddr, control: bool) {
-    let mut stream = Guarded::new(stream, HEAD_LIMIT);
-    let opening = match stream.inner() {
-        ClientStream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            stream.handle().pass_through();
-            Opening::Http2
-        }
+pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketAddr, control: bool) {
+    let mut read = BytesMut::new();
+    let http2 = match &stream {
+        ClientStream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => true,
         _ => tokio::select! {
             biased;
-            opening = tokio::time::timeout(gate.settings.read_timeout, stream.opening()) => match opening {
-                Ok(Ok(opening)) => opening,
-                Ok(Err(_)) | Err(_) => return,
-            },
+            opening = tokio::time::timeout(gate.settings.read_timeout, opening(&mut stream, &mut read)) => {
+                match opening {
+                    Ok(Ok(http2)) => http2,
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            }
             // Who has said nothing yet does not hold up the end.
             () = gate.closed() => return,
         },
     };
-    let takeover = (opening == Opening::Http1).then(Takeover::default);
     let address = peer.ip().to_canonical();
     let text =
         HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-    let peer = Arc::new(Peer { address, text, control, guard: stream.handle(), takeover });
-    match opening {
-        Opening::Http1 => run_h1(gate, stream, peer).await,
-        Opening::Http2 => run_h2(gate, stream, peer).await,
+    if http2 {
+        let peer = Peer { address, text, control, takeover: None };
+        return http2::run(gate, stream, read, Arc::new(peer)).await;
+    }
+    let takeover = Takeover::default();
+    let peer = Peer { address, text, control, takeover: Some(takeover.clone()) };
+    http1::run(&Client { gate, peer: Arc::new(peer) }, stream, read, &takeover).await;
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2. One that says nothing, or goes away, counts as HTTP/1.
+async fn opening(stream: &mut ClientStream, read: &mut BytesMut) -> std::io::Result<bool> {
+    loop {
+        if stream.read_buf(read).await? == 0 || !may_open_http2(read) {
+            return Ok(false);
+        }
+        if opens_http2(read) {
+            return Ok(true);
+        }
     }
 }
 
-async fn run_h1(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
-    let takeover = peer.takeover.clone().unwrap_or_default();
-    let guard = peer.guard.clone();
-    let idle = Idle::new(gate.settings.read_timeout, gate.settings.write_timeout, guard.clone());
-    let client = Client { gate, peer, idle };
-    let service =
-        service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(client.answer(request).await));
-    let mut connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_headers(100)
-        .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
-
-    let continuation = {
-        let gate = &client.gate;
-        let mut watchdog = pin!(client.idle.watch());
-        let mut closing = pin!(gate.closed());
-        let mut shutting_down = false;
-        let mut listening = false;
-        poll_fn(|cx: &mut Context<'_>| {
-            // Waiting once is enough to be woken; after that a look at the flag does.
-            if !shutting_down && (!listening || gate.is_closing()) {
-                listening = true;
-                shutting_down = closing.as_mut().poll(cx).is_ready();
-                if shutting_down {
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
-            }
-            let polled = Pin::new(&mut connection).poll(cx);
-            if let Some(continuation) = takeover.accept() {
-                return Poll::Ready(Some(continuation));
-            }
-            if let Poll::Ready(ended) = polled {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "client connection ended");
-                }
-                return Poll::Ready(None);
-            }
-            watchdog.as_mut().poll(cx).map(|()| None)
-        })
-        .await
-    };
-    if let Some(continuation) = continuation {
-        let parts = connection.into_parts();
-        let (io, read) = (parts.io.into_inner(), parts.read_buf);
-        drop(client);
-        guard.pass_through();
-        continuation(io, read).await;
-    }
-}
-
-/// What all exchanges of one connection share.
+/// A client of the gate, over HTTP/1.
 struct Client {
     gate: Arc<Gate>,
     peer: Arc<Peer>,
-    idle: Idle,
 }
 
-impl Client {
-    /// The answer to a request over HTTP/1.
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let Self { gate, peer, idle } = self;
-        let busy = idle.busy();
-        let mut response = match peer.guard.refused(&request) {
-            None => serve(gate, peer, request).await,
-            Some(breach) => malformed(gate, &breach),
-        };
-        if peer.guard.answered(response.status()) {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response.body_mut().hold(busy);
-        response
-    }
-}
-
-async fn run_h2(gate: Arc<Gate>, stream: ClientIo, peer: Arc<Peer>) {
-    let idle = Idle::new(gate.settings.read_timeout, gate.settings.write_timeout, peer.guard.clone());
-    let client = Arc::new(Client { gate, peer, idle });
-    let service = {
-        let client = Arc::clone(&client);
-        service_fn(move |request: Request<Incoming>| {
-            let client = Arc::clone(&client);
-            async move {
-                let busy = client.idle.busy();
-                let mut response = serve(&client.gate, &client.peer, request).await;
-                response.body_mut().hold(busy);
-                Ok::<_, Infallible>(response)
-            }
-        })
-    };
-    let mut connection = pin!(
-        http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(100)
-            .max_pending_accept_reset_streams(20)
-            .max_header_list_size(64 << 10)
-            .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(20))
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let mut watchdog = pin!(client.idle.watch());
-    let mut closing = pin!(client.gate.closed());
-    let mut shutting_down = false;
-    let ended = poll_fn(|cx| {
-        if !shutting_down && closing.as_mut().poll(cx).is_ready() {
-            shutting_down = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            return Poll::Ready(ended);
-        }
-        ready!(watchdog.as_mut().poll(cx));
-        // The client learns that nothing more will be answered, if it still listens.
-        connection.as_mut().graceful_shutdown();
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending => Poll::Ready(Ok(())),
-        }
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%error, "client connection ended");
-    }
-}
-
-/// The answer to a request whose framing or head another server might read differently.
-fn malformed(gate: &Gate, breach: &Breach) -> Response<Body> {
-    gate.metrics.refused("IHD");
-    let refusal = Refusal::client(breach.status, "IHD", breach.message);
-    let mut response = respond::refusal(&refusal, &HeaderMap::new(), gate.settings.generator_header);
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// Ends connections on which nothing moves for too long: idle keep-alive, heads that trickle in, and answers that the
-/// client does not take. It looks twice in each limit, so that a request costs a count and no look at the clock; a
-/// connection lives for one and a half limits at most.
-struct Idle {
-    read_limit: Duration,
-    write_limit: Duration,
-    guard: GuardHandle,
-    running: Arc<AtomicUsize>,
-    begun: AtomicUsize,
-}
-
-impl Idle {
-    fn new(read_limit: Duration, write_limit: Duration, guard: GuardHandle) -> Self {
-        Self { read_limit, write_limit, guard, running: Arc::default(), begun: AtomicUsize::new(0) }
+impl Host for Client {
+    fn answer(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Body>> + Send {
+        serve(&self.gate, &self.peer, request)
     }
 
-    fn busy(&self) -> Busy {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        Busy(Arc::clone(&self.running))
+    fn refuse(&self, breach: &Breach) -> Response<Body> {
+        self.gate.metrics.refused("IHD");
+        let refusal = Refusal::client(breach.status, "IHD", breach.message);
+        respond::refusal(&refusal, &HeaderMap::new(), self.gate.settings.generator_header)
     }
 
-    async fn watch(&self) {
-        let between = self.read_limit.min(self.write_limit) / 2;
-        let mut moved = (self.begun.load(Ordering::Relaxed), Instant::now());
-        loop {
-            tokio::time::sleep(between).await;
-            let begun = self.begun.load(Ordering::Relaxed);
-            if begun != moved.0 || self.running.load(Ordering::Relaxed) > 0 {
-                moved = (begun, Instant::now());
-            }
-            let stalled = self.guard.stalled_since().is_some_and(|since| since.elapsed() >= self.write_limit);
-            if stalled || moved.1.elapsed() >= self.read_limit {
-                return;
-            }
-        }
+    fn closed(&self) -> impl Future<Output = ()> + Send {
+        self.gate.closed()
     }
-}
 
-/// An exchange from its request's head to the last byte of its answer: until then nothing may move and nobody idles.
-#[derive(Debug)]
-pub(crate) struct Busy(Arc<AtomicUsize>);
+    fn may_be_closed(&self) -> bool {
+        self.gate.is_closing()
+    }
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    fn limits(&self) -> Limits {
+        let settings = &self.gate.settings;
+        Limits { read: settings.read_timeout, write: settings.write_timeout, body: settings.max_request_body }
     }
 }

@@ -1,9 +1,12 @@
 //! Listening: sockets are bound, clients accepted, protocols told apart, connections drained at the end.
 
 mod connection;
-mod framing;
+mod http1;
+mod http2;
+mod link;
 mod takeover;
 pub mod tls;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,19 +16,15 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) use connection::Busy;
-pub(crate) use framing::{GuardHandle, breach_in};
+pub(crate) use http2::Busy;
+pub(crate) use link::ClientBody;
 pub use takeover::Takeover;
-pub(crate) use takeover::write_head;
 
 use crate::gate::Gate;
 use crate::socket::Socket;
 
 /// The socket of one client connection.
 pub type ClientStream = Socket<tokio_rustls::server::TlsStream<TcpStream>>;
-
-/// A client's byte stream as the HTTP engine sees it.
-pub type ClientIo = framing::Guarded<ClientStream>;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);

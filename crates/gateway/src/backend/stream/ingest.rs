@@ -10,9 +10,10 @@ use streams::{Batch, Ingest, IngestError, Message, Role, SyncResponse};
 
 use super::metadata::Metadata;
 use crate::backend::Backend;
+use crate::body::cause;
 use crate::body::{Body, BodyTooLarge, RequestBody};
 use crate::exchange::Exchange;
-use crate::listen::breach_in;
+use crate::http1::Breach;
 use crate::respond::{self, Refusal};
 use crate::snapshot::RunningApi;
 use streams::multipart;
@@ -91,7 +92,7 @@ async fn collect(exchange: &mut Exchange) -> Result<Bytes, Refusal> {
         Err(error) if error.is::<http_body_util::LengthLimitError>() || error.is::<BodyTooLarge>() => {
             Err(Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large"))
         }
-        Err(error) => Err(match breach_in(&*error) {
+        Err(error) => Err(match cause::<Breach>(&*error) {
             Some(breach) => Refusal::client(breach.status, "IHD", breach.message),
             None => Refusal::client(StatusCode::BAD_REQUEST, "BIV", "Bad request"),
         }

@@ -25,7 +25,8 @@ use super::subscribe::explain;
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
 use crate::gate::Gate;
-use crate::listen::{ClientIo, Takeover, write_head};
+use crate::http1::last_head;
+use crate::listen::{ClientStream, Takeover};
 use crate::respond::Refusal;
 
 /// Largest frame that a subscriber may send; it has nothing to say.
@@ -41,7 +42,7 @@ const WRITE_WAIT: Duration = Duration::from_secs(10);
 /// How long a producer that is sent away may take to answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-type Socket = WebSocketStream<ClientIo>;
+type Socket = WebSocketStream<ClientStream>;
 
 /// Whether the client asks for a WebSocket.
 pub(super) fn wanted(exchange: &Exchange) -> bool {
@@ -125,11 +126,11 @@ fn accept(exchange: &Exchange) -> Result<(Takeover, Bytes), Refusal> {
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
         .map_err(|_| refused("Sec-WebSocket-Key is malformed"))?;
     answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    Ok((takeover, write_head(StatusCode::SWITCHING_PROTOCOLS, &answer)))
+    Ok((takeover, last_head(StatusCode::SWITCHING_PROTOCOLS, &answer)))
 }
 
 async fn open(
-    mut io: ClientIo,
+    mut io: ClientStream,
     read: Bytes,
     head: Bytes,
     config: WebSocketConfig,

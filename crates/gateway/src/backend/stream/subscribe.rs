@@ -22,7 +22,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::body::{Body, BodyError};
 use crate::exchange::{Carried, Exchange};
-use crate::listen::{ClientIo, GuardHandle, Takeover, write_head};
+use crate::http1::last_head;
+use crate::listen::{ClientStream, Takeover};
 use crate::respond::{self, Refusal};
 
 /// Bytes gathered for one write.
@@ -53,7 +54,7 @@ pub(super) async fn next(
             if let Some(takeover) = exchange.peer.takeover.clone().filter(|_| has_waited) {
                 return hand_over(exchange, &takeover, headers, subscriber, delivery).await;
             }
-            let single = Single::new(subscriber, delivery, exchange.peer.guard.clone());
+            let single = Single::new(subscriber, delivery);
             Response::new(Body::boxed(Box::pin(single)))
         }
     };
@@ -83,7 +84,7 @@ async fn hand_over(
     headers.insert(header::CONTENT_LENGTH, delivery.raw().len().into());
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     exchange.budget.write(&mut headers);
-    let head = write_head(StatusCode::OK, &headers);
+    let head = last_head(StatusCode::OK, &headers);
     let never = exchange
         .take_over(takeover, StatusCode::OK, move |io, _| async move {
             let mut connection = Connection { io, subscriber, chunked: false, carried: Carried::default() };
@@ -124,7 +125,7 @@ pub(super) async fn stream(
     } else {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let head = write_head(StatusCode::OK, &headers);
+    let head = last_head(StatusCode::OK, &headers);
     let never = exchange
         .take_over(&takeover, StatusCode::OK, move |io, _| async move {
             let mut connection = Connection { io, subscriber, chunked, carried: Carried::default() };
@@ -169,7 +170,7 @@ pub(super) fn explain(reason: CloseReason) -> &'static str {
 
 /// A subscriber that holds its bare socket.
 struct Connection {
-    io: ClientIo,
+    io: ClientStream,
     subscriber: Subscriber,
     chunked: bool,
     carried: Carried,
@@ -299,24 +300,22 @@ async fn idle(heartbeat: Option<Duration>) {
 }
 
 /// Resolves when the client has closed its side. What it sends meanwhile has no meaning and is thrown away.
-async fn gone(io: &mut ClientIo) {
+async fn gone(io: &mut ClientStream) {
     let mut ignored = [0; 64];
     while !matches!(io.read(&mut ignored).await, Ok(0) | Err(_)) {}
 }
 
-/// One message as a whole response body; confirmed when the connection has written it to the kernel.
+/// One message as a whole response body. It is confirmed when the connection asks for what comes after it: over HTTP/1
+/// the kernel has it then.
 struct Single {
     subscriber: Subscriber,
     delivery: Option<Delivery>,
     number: u64,
-    guard: GuardHandle,
-    /// Flushes of the connection before the message was handed out.
-    flushes: u64,
 }
 
 impl Single {
-    fn new(subscriber: Subscriber, delivery: Delivery, guard: GuardHandle) -> Self {
-        Self { number: delivery.number(), subscriber, delivery: Some(delivery), guard, flushes: 0 }
+    fn new(subscriber: Subscriber, delivery: Delivery) -> Self {
+        Self { number: delivery.number(), subscriber, delivery: Some(delivery) }
     }
 }
 
@@ -326,18 +325,10 @@ impl http_body::Body for Single {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(delivery) = self.delivery.take() {
-            self.flushes = self.guard.flushes().epoch();
             return Poll::Ready(Some(Ok(Frame::data(delivery.raw().clone()))));
-        }
-        if self.guard.flushes().epoch() == self.flushes {
-            self.guard.flushes().register(cx.waker());
-            // It may have come between the look and the registration.
-            if self.guard.flushes().epoch() == self.flushes {
-                return Poll::Pending;
-            }
         }
         self.subscriber.confirm(self.number);
         Poll::Ready(None)

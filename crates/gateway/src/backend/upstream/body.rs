@@ -1,9 +1,8 @@
-//! A response body that drives the connection it comes from, and parks it when the body has ended.
+//! The body of an upstream's answer, which drives the connection that it comes from and parks it when it has ended.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -12,74 +11,83 @@ use hyper::body::Incoming;
 use super::connection::Connection;
 use super::pool::Pool;
 use crate::body::BodyError;
+use crate::http1::{Decoder, Piece};
 
 /// What an upstream sends back.
-pub(crate) struct UpstreamBody {
-    incoming: Incoming,
-    /// Present while an HTTP/1 connection is lent to this body.
-    lent: Option<Lent>,
+pub(crate) enum UpstreamBody {
+    /// Over a connection of its own.
+    Exclusive(Lent),
+    /// Over a connection that others share, and which drives itself.
+    Multiplexed(Incoming),
 }
 
-struct Lent {
-    connection: Box<Connection>,
+/// A connection lent to the body that comes over it.
+pub(crate) struct Lent {
+    decoder: Decoder,
+    /// Gone once the body has ended.
+    connection: Option<Box<Connection>>,
     pool: Arc<Pool>,
 }
 
 impl UpstreamBody {
-    /// A body over a multiplexed connection, which drives itself.
-    pub(super) fn multiplexed(incoming: Incoming) -> Self {
-        Self { incoming, lent: None }
-    }
-
     /// A body over a connection of `pool`. Where there is nothing to read (HEAD, 204, 304) the connection goes back at
     /// once, since nobody may ever ask for the body.
-    pub(super) async fn lent(incoming: Incoming, connection: Box<Connection>, pool: Arc<Pool>) -> Self {
-        let mut body = Self { incoming, lent: Some(Lent { connection, pool }) };
-        if body.incoming.is_end_stream() {
-            poll_fn(|cx| {
-                body.give_back(cx);
-                Poll::Ready(())
-            })
-            .await;
-        }
-        body
+    pub(super) fn lent(decoder: Decoder, connection: Box<Connection>, pool: &Arc<Pool>) -> Self {
+        let mut lent = Lent { decoder, connection: Some(connection), pool: Arc::clone(pool) };
+        lent.give_back_if_ended();
+        Self::Exclusive(lent)
     }
 
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if polled.is_pending()
-            && let Some(lent) = &mut self.lent
-        {
-            lent.connection.drive(cx);
-            polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        }
-        match &polled {
-            Poll::Ready(None) => self.give_back(cx),
-            Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.give_back(cx),
-            _ => {}
-        }
-        polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    /// Returns the connection if it can serve again; a request body still on its way keeps it busy, and it is closed.
-    fn give_back(&mut self, cx: &mut Context<'_>) {
-        if let Some(Lent { mut connection, pool }) = self.lent.take()
-            && connection.drive(cx)
-            && connection.is_ready()
-        {
-            pool.park(connection);
+        match self {
+            Self::Exclusive(lent) => lent.poll_frame(cx),
+            Self::Multiplexed(incoming) => {
+                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
         }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        // While a connection is lent the end has to be polled for, else it would never be parked.
-        self.lent.is_none() && self.incoming.is_end_stream()
+        match self {
+            Self::Exclusive(lent) => lent.connection.is_none(),
+            Self::Multiplexed(incoming) => incoming.is_end_stream(),
+        }
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match self {
+            Self::Exclusive(lent) => lent.decoder.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Multiplexed(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+impl Lent {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        let frame = match ready!(connection.poll_body(&mut self.decoder, cx)) {
+            Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
+            Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Ok(Piece::End) => None,
+            Err(error) => {
+                self.connection = None;
+                return Poll::Ready(Some(Err(error)));
+            }
+        };
+        self.give_back_if_ended();
+        Poll::Ready(frame)
+    }
+
+    /// Returns the connection if it can serve again; a request body still on its way keeps it busy, and it is closed.
+    fn give_back_if_ended(&mut self) {
+        if self.decoder.has_ended()
+            && let Some(connection) = self.connection.take()
+            && connection.is_free()
+        {
+            self.pool.park(connection);
+        }
     }
 }

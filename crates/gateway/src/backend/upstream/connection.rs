@@ -1,32 +1,48 @@
 //! One HTTP/1.1 connection to an upstream, driven by the exchange that uses it.
 //!
-//! The usual client spawns a task for each connection and talks to it through channels: two task switches for each
-//! request. Here the connection is polled by the very task that waits for its answer, and parked in the pool between
-//! exchanges. What that asks of us: whoever reads the response body must go on polling the connection
+//! There is no task behind a connection: it is polled by the very task that waits for its answer, and parked in the
+//! pool between exchanges. What that asks of us: whoever reads the answer's body must go on sending the request's
 //! ([`super::body::UpstreamBody`] does).
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use http::header::HeaderMap;
+use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
+use tokio_util::io::poll_read_buf;
 
 use super::connect::UpstreamStream;
 use super::patience::Patience;
-use crate::body::RequestBody;
+use crate::body::{BodyError, RequestBody};
+use crate::http1::{
+    AnswerHead, Decoder, Length, MalformedAnswer, Outgoing, Piece, encode_chunk, encode_last_chunk,
+    encode_request, read_answer,
+};
 
-/// A connection and the handle that puts requests on it.
+/// Bytes that a read asks for; reads grow to the larger figure while they are filled.
+const READ: usize = 8 * 1024;
+const LARGEST_READ: usize = 128 * 1024;
+
+/// A connection, and the request that it carries.
 pub(super) struct Connection {
-    sender: SendRequest<RequestBody>,
-    driver: http1::Connection<TokioIo<UpstreamStream>, RequestBody>,
+    stream: UpstreamStream,
+    read: BytesMut,
+    next_read: usize,
+    out: Outgoing,
+    upload: Option<Upload>,
     /// Re-armed only when it fires too early, so that a request costs no timer.
     timer: Pin<Box<Sleep>>,
+    /// Whether some of the request is with the kernel.
+    begun: bool,
+    /// Why no more can be written.
+    broken: Option<io::Error>,
+    keep_alive: bool,
     pub(super) opened_at: Instant,
     /// When the connection was put back into its pool.
     pub(super) parked_at: Instant,
@@ -35,77 +51,214 @@ pub(super) struct Connection {
     pub(super) reused: bool,
 }
 
-/// Why there is no response.
+/// A request's body on its way.
+struct Upload {
+    body: RequestBody,
+    chunked: bool,
+}
+
+/// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum SendFailure {
     /// Nothing of the request was sent; it can be sent on another connection.
-    Unsent(Box<Request<RequestBody>>),
+    Unsent,
     /// The connection broke after (part of) the request went out.
-    Broken(hyper::Error),
-    /// The upstream closed the connection before it took the request.
+    Broken(io::Error),
+    /// The upstream closed the connection instead of answering.
     Closed,
-    /// No response head in time.
+    /// The client's body broke.
+    Body(BodyError),
+    /// What came is no answer.
+    Malformed(MalformedAnswer),
+    /// No answer's head in time.
     TimedOut,
 }
 
 impl Connection {
-    pub(super) async fn open(stream: UpstreamStream) -> hyper::Result<Self> {
-        let (sender, driver) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+    pub(super) fn new(stream: UpstreamStream) -> Self {
         let now = Instant::now();
-        let mut connection = Self {
-            sender,
-            driver,
+        Self {
+            stream,
+            read: BytesMut::new(),
+            next_read: READ,
+            out: Outgoing::default(),
+            upload: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            begun: false,
+            broken: None,
+            keep_alive: true,
             opened_at: now,
             parked_at: now,
             reused: false,
-        };
-        // The driver must have run once before its sender takes a request.
-        poll_fn(|cx| Poll::Ready(connection.drive(cx))).await;
-        Ok(connection)
+        }
     }
 
-    /// Lets the connection make progress; `false` once it is finished.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        self.driver.poll_without_shutdown(cx).is_pending()
+    /// Whether a parked connection is still open and has nothing to say: an upstream that speaks unasked is about to
+    /// close, or would have its words taken for the next answer.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.read.is_empty() && self.poll_read(&mut cx).is_pending()
     }
 
-    /// Whether the next request can be sent.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+    /// Whether it can be parked: the answer was read to its end, the request was sent to its end, and both sides keep
+    /// the connection.
+    pub(super) fn is_free(&self) -> bool {
+        self.keep_alive
+            && self.upload.is_none()
+            && self.out.is_empty()
+            && self.broken.is_none()
+            && self.read.is_empty()
     }
 
-    /// Sends a request and waits for the head of its response, as long as `patience` lasts.
+    /// Sends a request and waits for the head of its answer, as long as `patience` lasts. The body is taken; where
+    /// nothing of the request was sent and none of the body was read, there was none.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        method: &Method,
+        target: &str,
+        headers: &HeaderMap,
+        body: &mut RequestBody,
         patience: &mut Patience,
-    ) -> Result<Response<Incoming>, SendFailure> {
-        let Self { sender, driver, timer, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
+    ) -> Result<AnswerHead, SendFailure> {
+        let length = match body.size_hint().exact() {
+            _ if body.is_none() => Length::AsWritten,
+            Some(bytes) => Length::Exact(bytes),
+            None => Length::Chunked,
+        };
+        encode_request(self.out.buffer(), method, target, headers, length);
+        self.begun = false;
+        if !body.is_none() {
+            let body = std::mem::replace(body, RequestBody::none());
+            self.upload = Some(Upload { body, chunked: length == Length::Chunked });
+        }
+        let mut searched = 0;
         poll_fn(|cx| {
-            // The connection first: it writes the request and may have the answer at once.
-            let finished = driver.poll_without_shutdown(cx);
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer.map_err(|mut failure| match failure.take_message() {
-                    Some(request) => SendFailure::Unsent(Box::new(request)),
-                    None => SendFailure::Broken(failure.into_error()),
-                }));
+            if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+                return Poll::Ready(Err(SendFailure::Body(error)));
             }
-            match finished {
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(SendFailure::Broken(error))),
-                Poll::Ready(Ok(())) => return Poll::Ready(Err(SendFailure::Closed)),
-                Poll::Pending => {}
+            loop {
+                match read_answer(&mut self.read, &mut searched, method) {
+                    Ok(Some(head)) if is_interim(&head) => continue,
+                    Ok(Some(head)) => {
+                        self.keep_alive = head.keep_alive;
+                        return Poll::Ready(Ok(head));
+                    }
+                    Ok(None) => {}
+                    Err(malformed) => return Poll::Ready(Err(SendFailure::Malformed(malformed))),
+                }
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.why_closed(None))),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.why_closed(Some(error)))),
+                    Poll::Pending => break,
+                }
             }
-            expired(timer, patience, cx).map(|()| Err(SendFailure::TimedOut))
+            expired(&mut self.timer, patience, cx).map(|()| Err(SendFailure::TimedOut))
         })
         .await
     }
 
-    /// Takes the socket, and what was read past the response head, out of HTTP (after a 101 answer).
+    /// Sends what there is to send. A connection that takes no more is not a failure yet: the upstream may have
+    /// answered before the end of the request.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        loop {
+            while self.out.has_room()
+                && let Some(upload) = &mut self.upload
+            {
+                match Pin::new(&mut upload.body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => push(&mut self.out, upload.chunked, data),
+                        Err(frame) => self.end_upload(frame.into_trailers().ok()),
+                    },
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(None) => self.end_upload(None),
+                    Poll::Pending => break,
+                }
+            }
+            if self.out.is_empty() {
+                return if self.upload.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            let written = self.out.poll_write(&mut self.stream, cx);
+            self.begun |= self.out.progress() > 0 || matches!(written, Poll::Ready(Ok(())));
+            match ready!(written) {
+                Ok(()) => {}
+                Err(error) => {
+                    self.broken = Some(error);
+                    self.upload = None;
+                    self.out.clear();
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    fn end_upload(&mut self, trailers: Option<HeaderMap>) {
+        if self.upload.take().is_some_and(|upload| upload.chunked) {
+            encode_last_chunk(self.out.buffer(), trailers.as_ref());
+        }
+    }
+
+    fn why_closed(&mut self, error: Option<io::Error>) -> SendFailure {
+        if !self.begun {
+            return SendFailure::Unsent;
+        }
+        self.broken.take().or(error).map_or(SendFailure::Closed, SendFailure::Broken)
+    }
+
+    /// Reads more; 0 when the upstream has ended its side.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read.capacity() - self.read.len() < READ / 4 {
+            self.read.reserve(self.next_read);
+        }
+        let room = self.read.capacity() - self.read.len();
+        let count = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read))?;
+        self.next_read = if count == room { (self.next_read * 2).min(LARGEST_READ) } else { READ };
+        Poll::Ready(Ok(count))
+    }
+
+    /// The next piece of the answer's body. The rest of the request's is sent meanwhile.
+    pub(super) fn poll_body(
+        &mut self,
+        decoder: &mut Decoder,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Piece, BodyError>> {
+        if self.upload.is_some() || !self.out.is_empty() {
+            // A body that breaks ends the request: an answer to half of it is not kept waiting for the other half.
+            if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+                return Poll::Ready(Err(error));
+            }
+        }
+        loop {
+            if let Some(piece) = decoder.decode(&mut self.read).map_err(MalformedAnswer)? {
+                return Poll::Ready(Ok(piece));
+            }
+            if ready!(self.poll_read(cx))? == 0 {
+                return Poll::Ready(if decoder.close() {
+                    Ok(Piece::End)
+                } else {
+                    Err(MalformedAnswer("the connection ended before the body was complete").into())
+                });
+            }
+        }
+    }
+
+    /// The bare socket, and what was read past the answer's head (after a 101).
     pub(super) fn into_stream(self) -> (UpstreamStream, Bytes) {
-        let parts = self.driver.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+        (self.stream, self.read.freeze())
+    }
+}
+
+/// Whether the real answer comes behind this one (RFC 9110 section 15.2).
+fn is_interim(head: &AnswerHead) -> bool {
+    head.status.is_informational() && head.status != http::StatusCode::SWITCHING_PROTOCOLS
+}
+
+fn push(out: &mut Outgoing, chunked: bool, data: Bytes) {
+    if chunked && !data.is_empty() {
+        encode_chunk(out.buffer(), data.len());
+        out.push(data, b"\r\n");
+    } else {
+        out.push(data, b"");
     }
 }
 

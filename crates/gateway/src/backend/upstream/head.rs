@@ -11,9 +11,26 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Removes what concerns one connection only (RFC 9110 section 7.6.1), the fields named by `Connection` included.
-/// `TE: trailers` is kept: without it gRPC servers refuse to answer.
+/// Fields that concern one connection only, `Connection` and what it names apart (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 7] = [
+    PROXY_CONNECTION,
+    KEEP_ALIVE,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HTTP2_SETTINGS,
+];
+
+/// Removes what concerns one connection only. `TE: trailers` is kept: without it gRPC servers refuse to answer.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Most heads have nothing of the kind, and comparing a few names costs less than looking each of them up.
+    let any = headers
+        .keys()
+        .any(|name| *name == header::CONNECTION || *name == header::TE || HOP_BY_HOP.contains(name));
+    if !any {
+        return;
+    }
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
@@ -30,15 +47,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.get(header::TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
         headers.remove(header::TE);
     }
-    for name in [
-        PROXY_CONNECTION,
-        KEEP_ALIVE,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }

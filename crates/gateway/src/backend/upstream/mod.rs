@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::Target;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
@@ -24,9 +25,9 @@ use self::connect::{Connector, DialError, Origin};
 use self::connection::{Connection, SendFailure};
 use self::patience::Patience;
 use self::pool::{Line, Multiplexed, Pool};
-use crate::body::{Body, BodyTooLarge, RequestBody};
+use crate::body::{Body, BodyError, BodyTooLarge, RequestBody, cause};
 use crate::exchange::Exchange;
-use crate::listen::breach_in;
+use crate::http1::{AnswerHead, Breach, MalformedAnswer};
 use crate::respond::Refusal;
 
 /// A compiled upstream: where requests go and how.
@@ -113,12 +114,11 @@ impl Upstream {
         exchange.timings.answered(asked);
         let mut response = answer.map_err(|failure| refuse(&failure))?;
         head::strip_hop_by_hop(response.headers_mut());
-        *response.version_mut() = Version::HTTP_11;
         Ok(response)
     }
 
     /// The request as the upstream shall see it.
-    fn request(&self, exchange: &mut Exchange) -> Result<Request<RequestBody>, Refusal> {
+    fn request(&self, exchange: &mut Exchange) -> Result<Outbound, Refusal> {
         let path = if head::passes_unchanged(&self.target, exchange.stripped > 0) {
             exchange.head.uri.path_and_query().cloned()
         } else {
@@ -132,7 +132,7 @@ impl Upstream {
                 Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request path").detail(error)
             })?)
         };
-        let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
 
         let mut headers = std::mem::take(&mut exchange.head.headers);
         head::strip_hop_by_hop(&mut headers);
@@ -151,70 +151,63 @@ impl Upstream {
         if let http::header::Entry::Vacant(entry) = headers.entry(header::USER_AGENT) {
             entry.insert(USER_AGENT);
         }
-
-        let mut request = Request::new(std::mem::replace(&mut exchange.body, RequestBody::none()));
-        *request.method_mut() = exchange.head.method.clone();
-        *request.uri_mut() = Uri::from(path);
-        *request.headers_mut() = headers;
-        Ok(request)
+        let body = std::mem::replace(&mut exchange.body, RequestBody::none());
+        Ok(Outbound { method: exchange.head.method.clone(), path, headers, body })
     }
 
-    async fn send(
-        &self,
-        mut request: Request<RequestBody>,
-        asked: Instant,
-    ) -> Result<Response<Body>, Failure> {
-        let mut patience = Patience::new(asked, self.limit, self.enforced, request.body());
+    async fn send(&self, mut request: Outbound, asked: Instant) -> Result<Response<Body>, Failure> {
+        let mut patience = Patience::new(asked, self.limit, self.enforced, &request.body);
+        let mut failed = Failure::Closed;
         for attempt in 0..ATTEMPTS {
-            match self.pool.line(attempt > 0).await? {
+            let mut connection = match self.pool.line(attempt > 0).await? {
                 Line::Multiplexed(sender) => return self.send_multiplexed(sender, request, patience).await,
-                Line::Exclusive(mut connection) => {
-                    // A parked connection may be closed by the upstream at the very moment we use it. What has no
-                    // body and may be repeated (RFC 9110 section 9.2.2) is kept for one more try.
-                    let spare =
-                        (connection.reused && request.body().is_none() && repeatable(request.method()))
-                            .then(|| copy_head(&request));
-                    match connection.send(request, &mut patience).await {
-                        Ok(response) => {
-                            let (head, incoming) = response.into_parts();
-                            let body = UpstreamBody::lent(incoming, connection, Arc::clone(&self.pool)).await;
-                            return Ok(Response::from_parts(head, Body::upstream(body)));
-                        }
-                        Err(SendFailure::Unsent(unsent)) => request = *unsent,
-                        Err(SendFailure::Broken(error)) => request = spare.ok_or(Failure::Broken(error))?,
-                        Err(SendFailure::Closed) => request = spare.ok_or(Failure::Closed)?,
-                        Err(SendFailure::TimedOut) => return Err(Failure::TimedOut),
-                    }
+                Line::Exclusive(connection) => connection,
+            };
+            let bodiless = request.body.is_none();
+            let Outbound { method, path, headers, body } = &mut request;
+            failed = match connection.send(method, path.as_str(), headers, body, &mut patience).await {
+                Ok(answer) => return Ok(response(answer, connection, &self.pool)),
+                // A parked connection may be closed by the upstream at the very moment we use it. What it did not get,
+                // or may get twice (RFC 9110 section 9.2.2), is sent once more.
+                Err(failure @ SendFailure::Unsent) if bodiless => failure.into(),
+                Err(failure @ (SendFailure::Broken(_) | SendFailure::Closed))
+                    if bodiless && connection.reused && method.is_idempotent() =>
+                {
+                    failure.into()
                 }
-            }
+                Err(failure) => return Err(failure.into()),
+            };
         }
-        Err(Failure::Closed)
+        Err(failed)
     }
 
     async fn send_multiplexed(
         &self,
         mut sender: Multiplexed,
-        mut request: Request<RequestBody>,
+        request: Outbound,
         mut patience: Patience,
     ) -> Result<Response<Body>, Failure> {
+        let Outbound { method, path, mut headers, body } = request;
         let scheme = if self.pool_is_clear() { "http" } else { "https" };
-        let authority = request.headers_mut().remove(header::HOST).unwrap_or_else(|| self.host.clone());
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let authority = headers.remove(header::HOST).unwrap_or_else(|| self.host.clone());
         let uri = Uri::builder()
             .scheme(scheme)
             .authority(authority.as_bytes())
             .path_and_query(path)
             .build()
             .map_err(|error| Failure::Unsendable(error.to_string()))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = headers;
         let mut answer = pin!(sender.send_request(request));
         loop {
             match tokio::time::timeout_at(patience.deadline(), &mut answer).await {
                 Ok(Ok(response)) => {
-                    return Ok(response.map(|body| Body::upstream(UpstreamBody::multiplexed(body))));
+                    return Ok(response.map(|body| Body::upstream(UpstreamBody::Multiplexed(body))));
                 }
-                Ok(Err(error)) => return Err(Failure::Broken(error)),
+                Ok(Err(error)) => return Err(Failure::Broken(error.into())),
                 Err(_) if patience.renew(Instant::now()) => {}
                 Err(_) => return Err(Failure::TimedOut),
             }
@@ -226,6 +219,26 @@ impl Upstream {
     }
 }
 
+/// A request as an upstream shall see it.
+struct Outbound {
+    method: Method,
+    path: PathAndQuery,
+    headers: HeaderMap,
+    body: RequestBody,
+}
+
+/// The response that an upstream's answer becomes; its body keeps the connection until it has ended.
+fn response(answer: AnswerHead, connection: Box<Connection>, pool: &Arc<Pool>) -> Response<Body> {
+    let AnswerHead { status, reason, headers, body, .. } = answer;
+    let mut response = Response::new(Body::upstream(UpstreamBody::lent(body, connection, pool)));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if let Some(reason) = reason {
+        response.extensions_mut().insert(reason);
+    }
+    response
+}
+
 /// Why an upstream gave no response.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -234,21 +247,30 @@ enum Failure {
     #[error("no response head in time")]
     TimedOut,
     #[error("connection broke: {0}")]
-    Broken(hyper::Error),
-    #[error("the upstream closes connections before it takes a request")]
+    Broken(BodyError),
+    #[error("the upstream closes connections before it answers")]
     Closed,
+    #[error("{0}")]
+    Malformed(MalformedAnswer),
     #[error("request cannot be sent: {0}")]
     Unsendable(String),
+}
+
+impl From<SendFailure> for Failure {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::Unsent | SendFailure::Closed => Self::Closed,
+            SendFailure::Broken(error) => Self::Broken(error.into()),
+            SendFailure::Body(error) => Self::Broken(error),
+            SendFailure::Malformed(malformed) => Self::Malformed(malformed),
+            SendFailure::TimedOut => Self::TimedOut,
+        }
+    }
 }
 
 /// The client's view of a failed upstream (contract 4.6, "Timeouts" and "Other failures").
 fn refuse(failure: &Failure) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
-    if let Failure::Broken(error) = failure
-        && let Some(breach) = breach_in(error)
-    {
-        return Refusal::client(breach.status, "IHD", breach.message).detail(failure);
-    }
     let refusal = match failure {
         Failure::TimedOut | Failure::Dial(DialError::TimedOut { .. }) => {
             Refusal::backend(StatusCode::GATEWAY_TIMEOUT, "URT", "Upstream service reached hard timeout.")
@@ -257,36 +279,16 @@ fn refuse(failure: &Failure) -> Refusal {
             Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "DNS", "Upstream host lookup failed")
         }
         Failure::Dial(_) => Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM),
-        Failure::Broken(error) if too_large(error) => {
+        Failure::Broken(error) if let Some(breach) = cause::<Breach>(&**error) => {
+            Refusal::client(breach.status, "IHD", breach.message)
+        }
+        Failure::Broken(error) if cause::<BodyTooLarge>(&**error).is_some() => {
             Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large")
         }
-        Failure::Broken(_) | Failure::Closed => {
+        Failure::Broken(_) | Failure::Closed | Failure::Malformed(_) => {
             Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "URR", PROBLEM)
         }
         Failure::Unsendable(_) => Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request"),
     };
     refusal.detail(failure)
-}
-
-fn too_large(error: &hyper::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<BodyTooLarge>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-fn repeatable(method: &Method) -> bool {
-    method.is_idempotent()
-}
-
-fn copy_head(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::none());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
 }

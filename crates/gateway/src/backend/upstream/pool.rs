@@ -1,9 +1,7 @@
 //! Connections to one upstream, shared by every API that names it and kept over configuration changes.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::client::conn::http2;
@@ -58,7 +56,7 @@ impl Pool {
         if self.connector.origin().is_h2c() {
             return self.multiplexed(None).await.map(Line::Multiplexed);
         }
-        if !fresh && let Some(connection) = self.unpark().await {
+        if !fresh && let Some(connection) = self.unpark() {
             return Ok(Line::Exclusive(connection));
         }
         // An upstream that chose HTTP/2 by ALPN before has its connection still.
@@ -69,8 +67,7 @@ impl Pool {
         if negotiated_h2(&stream) {
             return self.multiplexed(Some(stream)).await.map(Line::Multiplexed);
         }
-        let connection = Connection::open(stream).await.map_err(DialError::handshake)?;
-        Ok(Line::Exclusive(Box::new(connection)))
+        Ok(Line::Exclusive(Box::new(Connection::new(stream))))
     }
 
     /// A connection of its own, for an upgrade that will not give it back.
@@ -79,27 +76,26 @@ impl Pool {
     }
 
     /// The most recently parked connection that is still alive.
-    async fn unpark(&self) -> Option<Box<Connection>> {
+    fn unpark(&self) -> Option<Box<Connection>> {
         loop {
             let mut connection = self.idle.lock().pop()?;
-            let alive = poll_fn(|cx| Poll::Ready(connection.drive(cx) && connection.is_ready())).await;
-            if alive && !self.is_spent(&connection, Instant::now()) {
+            if connection.is_quiet() && !self.is_spent(&connection) {
                 connection.reused = true;
                 return Some(connection);
             }
         }
     }
 
-    fn is_spent(&self, connection: &Connection, now: Instant) -> bool {
-        self.keep.oldest.is_some_and(|oldest| connection.opened_at + oldest <= now)
+    fn is_spent(&self, connection: &Connection) -> bool {
+        self.keep.oldest.is_some_and(|oldest| connection.opened_at.elapsed() >= oldest)
     }
 
     /// Keeps a connection for the next exchange.
     pub(super) fn park(&self, mut connection: Box<Connection>) {
-        connection.parked_at = Instant::now();
-        if self.is_spent(&connection, connection.parked_at) {
+        if self.is_spent(&connection) {
             return;
         }
+        connection.parked_at = Instant::now();
         let mut idle = self.idle.lock();
         if idle.len() < self.keep.most_idle {
             idle.push(connection);

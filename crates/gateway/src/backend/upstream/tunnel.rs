@@ -1,17 +1,15 @@
 //! WebSockets through to an upstream: after the upstream has agreed, bytes are copied both ways untouched.
 
-use std::sync::Arc;
-
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, StatusCode, Version};
+use http::{Response, StatusCode};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::time::Instant;
 
 use super::patience::Patience;
-use super::{Connection, Failure, SendFailure, Upstream, head, refuse};
+use super::{Connection, Upstream, head, refuse};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
-use crate::listen::write_head;
+use crate::http1::last_head;
 use crate::respond::Refusal;
 
 /// Whether the client asks for a WebSocket. `Connection` is a list of tokens: `keep-alive, Upgrade` counts. Any other
@@ -46,34 +44,22 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
         ));
     };
     let mut request = upstream.request(exchange)?;
-    let headers = request.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    request.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    request.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 
     let stream = upstream.pool.dial_for_upgrade().await.map_err(|error| refuse(&error.into()))?;
-    let mut connection =
-        Box::new(Connection::open(stream).await.map_err(|error| refuse(&Failure::Broken(error)))?);
-    let mut patience = Patience::new(Instant::now(), upstream.limit, upstream.enforced, request.body());
-    let response = connection.send(request, &mut patience).await.map_err(|failure| {
-        refuse(&match failure {
-            SendFailure::TimedOut => Failure::TimedOut,
-            SendFailure::Broken(error) => Failure::Broken(error),
-            SendFailure::Unsent(_) | SendFailure::Closed => {
-                Failure::Unsendable("the connection closed at once".to_owned())
-            }
-        })
-    })?;
-
-    let (mut answer, incoming) = response.into_parts();
+    let mut connection = Box::new(Connection::new(stream));
+    let mut patience = Patience::new(Instant::now(), upstream.limit, upstream.enforced, &request.body);
+    let mut answer = connection
+        .send(&request.method, request.path.as_str(), &request.headers, &mut request.body, &mut patience)
+        .await
+        .map_err(|failure| refuse(&failure.into()))?;
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
         head::strip_hop_by_hop(&mut answer.headers);
-        answer.version = Version::HTTP_11;
-        let body = super::UpstreamBody::lent(incoming, connection, Arc::clone(&upstream.pool)).await;
-        return Ok(Response::from_parts(answer, Body::upstream(body)));
+        return Ok(super::response(answer, connection, &upstream.pool));
     }
-    drop(incoming);
     let (mut far, early) = connection.into_stream();
-    let answer_head = write_head(answer.status, &answer.headers);
+    let answer_head = last_head(answer.status, &answer.headers);
     let never = exchange
         .take_over(&takeover, answer.status, move |mut near, sent_early| async move {
             let joined = async {

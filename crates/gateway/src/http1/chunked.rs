@@ -1,6 +1,11 @@
-//! A chunked body, byte by byte (RFC 9112 section 7.1).
+//! A chunked body (RFC 9112 section 7.1).
 
-use super::{Breach, CHUNK_EXTENSION_LIMIT, LINE_LIMIT, is_token};
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memchr;
+
+use super::text::{is_token, trim};
+use super::{CHUNK_EXTENSION_LIMIT, HEAD_LIMIT, LINE_LIMIT};
 
 /// Longest name among [`FORBIDDEN_TRAILERS`].
 const NAME_LENGTH: usize = 17;
@@ -10,10 +15,20 @@ const FORBIDDEN_TRAILERS: [&[u8]; 3] = [b"content-length", b"transfer-encoding",
 const SIZE_DIGITS: u8 = 16;
 
 #[derive(Debug, Default)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     at: At,
-    trailer_bytes: usize,
+    /// Whether white space behind a size is forgiven: servers in use send it, clients that do are refused.
+    lenient: bool,
+    trailers: Vec<u8>,
     trailer_lines: usize,
+}
+
+/// What the body goes on with.
+#[derive(Debug)]
+pub(super) enum Part {
+    Data(Bytes),
+    /// It is complete; these are its trailers.
+    End(HeaderMap),
 }
 
 /// What the next byte belongs to.
@@ -53,31 +68,41 @@ impl Default for At {
 }
 
 impl Chunked {
-    /// Walks over `bytes`. Gives how many belong to this body, and whether it is complete; or how many are in order
-    /// before the breach.
-    pub(super) fn walk(&mut self, bytes: &[u8], limit: usize) -> Result<(usize, bool), (usize, Breach)> {
+    pub(super) fn lenient() -> Self {
+        Self { lenient: true, ..Self::default() }
+    }
+
+    /// Takes the next part out of `buffer`; `None` when more bytes are needed.
+    pub(super) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Part>, &'static str> {
         let mut walked = 0;
-        while walked < bytes.len() {
+        loop {
             if let At::Data { left } = &mut self.at {
-                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len() - walked);
-                walked += taken;
+                buffer.advance(walked);
+                if buffer.is_empty() {
+                    return Ok(None);
+                }
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
                 *left -= taken as u64;
                 if *left == 0 {
                     self.at = At::DataCr;
                 }
-                continue;
+                return Ok(Some(Part::Data(buffer.split_to(taken).freeze())));
             }
-            match self.step(bytes[walked], limit) {
-                Ok(false) => walked += 1,
-                Ok(true) => return Ok((walked + 1, true)),
-                Err(message) => return Err((walked, Breach::bad(message))),
+            let Some(byte) = buffer.get(walked) else {
+                buffer.clear();
+                return Ok(None);
+            };
+            let ended = self.step(*byte)?;
+            walked += 1;
+            if ended {
+                buffer.advance(walked);
+                return Ok(Some(Part::End(read_trailers(&self.trailers))));
             }
         }
-        Ok((walked, false))
     }
 
     /// Takes one byte that is not data; true when it was the body's last.
-    fn step(&mut self, byte: u8, limit: usize) -> Result<bool, &'static str> {
+    fn step(&mut self, byte: u8) -> Result<bool, &'static str> {
         const SIZE: &str = "a chunk size is not a hexadecimal number that ends in CR LF";
         const EXTENSION: &str = "a chunk extension contains a control byte or a bare line end";
         const DATA_END: &str = "a chunk is longer than its size says";
@@ -86,10 +111,10 @@ impl Chunked {
             self.at,
             At::TrailerStart | At::TrailerName { .. } | At::TrailerValue | At::TrailerEnd | At::LastLf
         ) {
-            self.trailer_bytes += 1;
-            if self.trailer_bytes > limit {
+            if self.trailers.len() == HEAD_LIMIT {
                 return Err("the trailers are too large");
             }
+            self.trailers.push(byte);
         }
         self.at = match (&mut self.at, byte) {
             (At::Size { digits, size }, _) if byte.is_ascii_hexdigit() => {
@@ -105,6 +130,7 @@ impl Chunked {
             (At::Size { digits: 0, .. }, _) => return Err(SIZE),
             (At::Size { size, .. }, b';') => At::Extension { size: *size, length: 1 },
             (At::Size { size, .. } | At::Extension { size, .. }, b'\r') => At::SizeEnd { size: *size },
+            (At::Size { size, .. }, b' ' | b'\t') if self.lenient => At::Extension { size: *size, length: 1 },
             (At::Size { .. }, _) => return Err(SIZE),
             (At::Extension { .. }, 0..=8 | 10..=31 | 127) => return Err(EXTENSION),
             (At::Extension { size, length }, _) => {
@@ -154,4 +180,20 @@ impl Chunked {
         };
         Ok(false)
     }
+}
+
+/// The fields of trailer lines that were found in order.
+fn read_trailers(mut lines: &[u8]) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    while let Some(end) = memchr(b'\n', lines) {
+        let line = &lines[..end];
+        if let Some(colon) = memchr(b':', line)
+            && let Ok(name) = HeaderName::from_bytes(&line[..colon])
+            && let Ok(value) = HeaderValue::from_bytes(trim(line[colon + 1..].trim_ascii_end()))
+        {
+            trailers.append(name, value);
+        }
+        lines = &lines[end + 1..];
+    }
+    trailers
 }

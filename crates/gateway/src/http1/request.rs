@@ -1,14 +1,17 @@
-//! One request head: request line, field lines, and what they say about the bytes behind them.
+//! The head of a request: request line and field lines, read strictly, and what they say about the bytes behind them.
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode, Uri, Version};
 use memchr::memchr;
 
-use super::{Breach, LINE_LIMIT, REFUSED_METHOD, REQUEST_LINE_LIMIT, has_control, is_token, trim};
+use super::text::{has_control, is_authority, is_token, lists, trim};
+use super::{Breach, Decoder, LINE_LIMIT, REQUEST_LINE_LIMIT};
 
-/// A head in the course of being read. Offsets count from the head's first byte, so that a head which comes in a
-/// byte at a time is still read once.
+/// Reads the heads of one connection, one after the other. Offsets count from the head's first byte, so that a head
+/// which comes in a byte at a time is still read once.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(crate) struct RequestReader {
     /// Where the first line that is not yet read begins.
     line: usize,
     /// Up to where that line was searched for its end.
@@ -16,41 +19,63 @@ pub(super) struct Head {
     seen_request_line: bool,
     field_lines: usize,
     facts: Facts,
+    fields: Vec<Field>,
+}
+
+/// Where a part of a head stands in it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    fn of<'a>(&self, head: &'a [u8]) -> &'a [u8] {
+        &head[self.start..self.end]
+    }
+}
+
+#[derive(Debug)]
+struct Field {
+    name: Span,
+    value: Span,
 }
 
 #[derive(Debug, Default)]
 struct Facts {
     http_1_0: bool,
     connect: bool,
-    upgrade: bool,
+    method: Span,
+    target: Span,
     chunked: bool,
     content_length: Option<u64>,
-    /// The authority that the request line names, as a range of the head.
-    authority: Option<(usize, usize)>,
-    host: Option<(usize, usize)>,
+    /// The authority that the request line names.
+    authority: Option<Span>,
+    host: Option<Span>,
+    close: bool,
+    keep_alive: bool,
+    expects_go_ahead: bool,
 }
 
-/// What follows a complete head.
+/// A complete head in the bytes that were read: how long it is, and what follows it.
 #[derive(Debug)]
-pub(super) struct Next {
+pub(crate) struct RequestSpan {
     /// Bytes of the head.
-    pub(super) length: usize,
-    pub(super) body: Body,
-    pub(super) upgrade: bool,
-    pub(super) connect: bool,
+    pub(crate) length: usize,
+    /// How the end of the body is told (RFC 9112 section 6.3).
+    pub(crate) body: Decoder,
+    /// Whether the client is ready for another answer behind this one's.
+    pub(crate) keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub(crate) expects_go_ahead: bool,
+    /// Whether it speaks HTTP/1.0.
+    pub(crate) http_1_0: bool,
 }
 
-/// How the end of a body is told (RFC 9112 section 6.3).
-#[derive(Debug)]
-pub(super) enum Body {
-    None,
-    Sized(u64),
-    Chunked,
-}
-
-impl Head {
-    /// Reads on. `bytes` begins with the head's first byte.
-    pub(super) fn scan(&mut self, bytes: &[u8], limit: usize) -> Result<Option<Next>, Breach> {
+impl RequestReader {
+    /// Reads on; `None` when more bytes are needed. `bytes` begins with the head's first byte. Once a head is complete,
+    /// [`RequestReader::take`] makes the request of it.
+    pub(crate) fn scan(&mut self, bytes: &[u8], limit: usize) -> Result<Option<RequestSpan>, Breach> {
         loop {
             let Some(found) = memchr(b'\n', &bytes[self.searched..]) else {
                 self.check_unfinished_line(&bytes[self.line..], self.searched - self.line)?;
@@ -125,9 +150,6 @@ impl Head {
         if method.is_empty() || !method.iter().copied().all(is_token) {
             return Err(SHAPE);
         }
-        if method == REFUSED_METHOD.as_bytes() {
-            return Err(Breach::bad("this request method is reserved"));
-        }
         self.facts.http_1_0 = match version {
             b"HTTP/1.1" => false,
             b"HTTP/1.0" => true,
@@ -142,13 +164,13 @@ impl Head {
             _ => return Err(SHAPE),
         };
         self.facts.connect = method == b"CONNECT";
-        self.read_target(method, target, offset + method_length + 1)
+        self.facts.method = Span { start: offset, end: offset + method_length };
+        let start = offset + method_length + 1;
+        self.facts.target = Span { start, end: start + target_length };
+        self.read_target(method, target, start)
     }
 
     fn read_target(&mut self, method: &[u8], target: &[u8], offset: usize) -> Result<(), Breach> {
-        const TARGET: Breach = Breach::bad(
-            "the request target is neither a path, nor an absolute http URL, nor fits its method",
-        );
         if target.iter().any(|&byte| matches!(byte, b'#' | b'<' | b'>' | b'"' | b'`' | b'\t')) {
             return Err(Breach::bad("the request target contains a byte that must be percent-encoded"));
         }
@@ -156,7 +178,7 @@ impl Head {
             return Err(Breach::bad("the request target is not valid UTF-8"));
         }
         if self.facts.connect {
-            self.facts.authority = Some((offset, offset + target.len()));
+            self.facts.authority = Some(self.facts.target);
             return if is_authority(target) && !target.is_empty() { Ok(()) } else { Err(TARGET) };
         }
         if target.first() == Some(&b'/') || (target == b"*" && method == b"OPTIONS") {
@@ -172,7 +194,7 @@ impl Head {
             return Err(TARGET);
         }
         let start = offset + scheme.len();
-        self.facts.authority = Some((start, start + length));
+        self.facts.authority = Some(Span { start, end: start + length });
         Ok(())
     }
 
@@ -197,28 +219,36 @@ impl Head {
         if has_control(value) {
             return Err(CONTROL_BYTE);
         }
+        let start = offset + colon + 1 + (value.len() - value.trim_ascii_start().len());
+        let value = trim(value);
+        let value_span = Span { start, end: start + value.len() };
+        self.fields.push(Field { name: Span { start: offset, end: offset + colon }, value: value_span });
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value, offset + colon + 1),
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.facts.upgrade = trim(value).eq_ignore_ascii_case(b"websocket");
-                Ok(())
+            4 if name.eq_ignore_ascii_case(b"host") => return self.read_host(value, value_span),
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.facts.expects_go_ahead = value.eq_ignore_ascii_case(b"100-continue");
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.read_content_length(trim(value)),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.read_transfer_encoding(trim(value)),
-            _ => Ok(()),
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.facts.close |= lists(value, b"close");
+                self.facts.keep_alive |= lists(value, b"keep-alive");
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => return self.read_content_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                return self.read_transfer_encoding(value);
+            }
+            _ => {}
         }
+        Ok(())
     }
 
-    fn read_host(&mut self, value: &[u8], offset: usize) -> Result<(), Breach> {
-        let host = trim(value);
+    fn read_host(&mut self, host: &[u8], span: Span) -> Result<(), Breach> {
         if self.facts.host.is_some() {
             return Err(Breach::bad("the request has more than one Host header"));
         }
         if !is_authority(host) {
             return Err(Breach::bad("the Host header is not a host name with an optional port"));
         }
-        let start = offset + value.len() - value.trim_ascii_start().len();
-        self.facts.host = Some((start, start + host.len()));
+        self.facts.host = Some(span);
         Ok(())
     }
 
@@ -245,8 +275,8 @@ impl Head {
         Ok(())
     }
 
-    fn finish(&mut self, bytes: &[u8]) -> Result<Next, Breach> {
-        let facts = std::mem::take(&mut self.facts);
+    fn finish(&mut self, bytes: &[u8]) -> Result<RequestSpan, Breach> {
+        let facts = &self.facts;
         if facts.chunked && facts.content_length.is_some() {
             return Err(Breach::bad("the request has both Content-Length and Transfer-Encoding"));
         }
@@ -256,52 +286,51 @@ impl Head {
         if facts.host.is_none() && !facts.http_1_0 {
             return Err(Breach::bad("the request has no Host header"));
         }
-        if let (Some(authority), Some(host)) = (facts.authority, facts.host) {
-            let (authority, host) = (&bytes[authority.0..authority.1], &bytes[host.0..host.1]);
-            if !authority.eq_ignore_ascii_case(host) {
-                return Err(Breach::bad("the request target and the Host header name different hosts"));
-            }
+        if let (Some(authority), Some(host)) = (&facts.authority, &facts.host)
+            && !authority.of(bytes).eq_ignore_ascii_case(host.of(bytes))
+        {
+            return Err(Breach::bad("the request target and the Host header name different hosts"));
         }
         let body = match facts.content_length {
-            _ if facts.chunked => Body::Chunked,
-            None | Some(0) => Body::None,
-            Some(length) => Body::Sized(length),
+            _ if facts.chunked => Decoder::chunked_request(),
+            None | Some(0) => Decoder::Ended,
+            Some(length) => Decoder::Sized(length),
         };
-        // A body comes before any other protocol, and only WebSockets are spoken here.
-        let upgrade = facts.upgrade && matches!(body, Body::None);
-        Ok(Next { length: self.line, body, upgrade, connect: facts.connect })
+        Ok(RequestSpan {
+            length: self.line,
+            body,
+            keep_alive: !facts.close && (facts.keep_alive || !facts.http_1_0),
+            expects_go_ahead: facts.expects_go_ahead && !facts.http_1_0,
+            http_1_0: facts.http_1_0,
+        })
+    }
+
+    /// Makes the request of the head that was found complete, and is ready for the next head.
+    pub(crate) fn take<B>(&mut self, head: Bytes, body: B) -> Result<Request<B>, Breach> {
+        const UNREADABLE: Breach = Breach::bad("the request head cannot be read");
+        let facts = std::mem::take(&mut self.facts);
+        (self.line, self.searched, self.seen_request_line, self.field_lines) = (0, 0, false, 0);
+        let part = |span: Span| head.slice(span.start..span.end);
+
+        let mut headers = HeaderMap::with_capacity(self.fields.len() + 4);
+        for Field { name, value } in self.fields.drain(..) {
+            let name = HeaderName::from_bytes(name.of(&head)).map_err(|_| UNREADABLE)?;
+            let value = HeaderValue::from_maybe_shared(part(value)).map_err(|_| UNREADABLE)?;
+            headers.append(name, value);
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::from_bytes(facts.method.of(&head)).map_err(|_| UNREADABLE)?;
+        *request.uri_mut() = Uri::from_maybe_shared(part(facts.target)).map_err(|_| TARGET)?;
+        *request.version_mut() = if facts.http_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 }
 
+const TARGET: Breach =
+    Breach::bad("the request target is neither a path, nor an absolute http URL, nor fits its method");
 const HEAD_TOO_LARGE: Breach = Breach::too_large("the request head is too large");
 const LINE_TOO_LONG: Breach =
     Breach::new(StatusCode::URI_TOO_LONG, "the request line is longer than 8192 bytes");
 const CONTROL_BYTE: Breach =
     Breach::bad("the request head contains a control byte; if this is TLS, this port does not speak it");
-
-/// Whether all bytes can stand in `host[:port]`. A comma, `@` or `/` would make it something else for someone.
-fn is_authority(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'.'
-                    | b'_'
-                    | b'~'
-                    | b':'
-                    | b'['
-                    | b']'
-                    | b'%'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b';'
-                    | b'='
-            )
-    })
-}
