@@ -16,6 +16,7 @@
 //! - A JSON document stays text: it is checked whole in one pass, and only what a mapping looks into becomes values.
 //! - Functions and methods are described once, in `table`: checking, documentation and example tests come from there.
 
+mod catalogue;
 mod compile;
 mod environment;
 mod fault;
@@ -36,6 +37,7 @@ mod testing;
 mod time;
 mod value;
 
+pub use catalogue::{Entry, catalogue};
 pub use environment::{Capability, Environment, File, Files};
 pub use fault::{Imported, MapError, ParseError};
 pub use mapping::Mapping;

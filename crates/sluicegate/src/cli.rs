@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// One gate for every API: requests and streams of events, guarded by the same chain.
 #[derive(Debug, Parser)]
@@ -33,11 +33,55 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Form::Human)]
         format: Form,
     },
+    /// Run a mapping over the documents of standard input, one a line; `blobl play` tries mappings out
+    #[command(after_help = BLOBL_HELP)]
+    Blobl(Blobl),
     /// Print the version
     Version {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// What `blobl` is asked.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Blobl {
+    #[command(subcommand)]
+    pub(crate) command: Option<BloblCommand>,
+    /// The mapping
+    #[arg(required_unless_present = "file")]
+    pub(crate) mapping: Option<String>,
+    /// The file in which the mapping is
+    #[arg(short, long, value_name = "FILE", conflicts_with = "mapping")]
+    pub(crate) file: Option<PathBuf>,
+    /// Take lines as text instead of JSON: `this` is the line
+    #[arg(short, long)]
+    pub(crate) raw: bool,
+    /// Write JSON over several lines
+    #[arg(short, long)]
+    pub(crate) pretty: bool,
+    /// How many lines are mapped at the same time; results keep the order of the lines
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) threads: u8,
+    /// The longest line in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_token_length: u32,
+}
+
+/// What else `blobl` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BloblCommand {
+    /// Try mappings out: edit mapping and document, and see the result at once
+    #[command(visible_alias = "server")]
+    Play {
+        /// A mapping to begin with
+        #[arg(short, long, value_name = "FILE")]
+        mapping_file: Option<PathBuf>,
+        /// A document to begin with
+        #[arg(short, long, value_name = "FILE")]
+        input_file: Option<PathBuf>,
     },
 }
 
@@ -56,6 +100,7 @@ Examples:
   sluicegate run --conf /etc/tyk/tyk.conf         an existing configuration, as it is
   TYK_GW_LISTENPORT=9000 sluicegate run           one setting from the environment
   sluicegate lint apis/ sluicegate.yaml           check before you deploy
+  sluicegate blobl 'root.id = this.id' < in.jsonl map documents, one a line; `sluicegate blobl play` to try mappings
 
 Exit codes: 0 done or stopped as asked, 1 failed or faults found, 2 wrong usage or an unreadable file.
 
@@ -82,6 +127,21 @@ Examples:
 
 Exit codes: 0 no fault (there may be warnings), 1 faults found, 2 wrong usage or a file that cannot be read.";
 
+const BLOBL_HELP: &str = "\
+Each line is one document. Results are written one a line; a document that the mapping deletes gives none. A line on
+which the mapping fails is told on standard error with its number, and the others go on.
+
+Examples:
+  echo '{\"name\":\"ada\"}' | sluicegate blobl 'root.name = this.name.uppercase()'
+  sluicegate blobl --file clean.blobl < in.jsonl > out.jsonl
+  sluicegate blobl --raw 'this.split(\",\")' < table.csv
+  sluicegate blobl play --input-file message.json
+
+Functions and methods: docs/bloblang.md. Mappings may read environment variables, files and the host name here.
+
+Exit codes: 0 every document was mapped, 1 the mapping has faults or failed on some line, 2 wrong usage or a file that
+cannot be read.";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +162,23 @@ mod tests {
             Ok(Command::Lint { format: Form::Json, files }) if files.len() == 2
         ));
         assert!(matches!(parse("sluicegate version --json"), Ok(Command::Version { json: true })));
-        for wrong in ["sluicegate", "sluicegate lint", "sluicegate walk", "sluicegate run --config a"] {
+        assert!(matches!(
+            parse("sluicegate blobl -t 4 -r this.a"),
+            Ok(Command::Blobl(Blobl { mapping: Some(_), threads: 4, raw: true, command: None, .. }))
+        ));
+        assert!(matches!(
+            parse("sluicegate blobl play -i a"),
+            Ok(Command::Blobl(Blobl { command: Some(BloblCommand::Play { .. }), .. }))
+        ));
+        for wrong in [
+            "sluicegate",
+            "sluicegate blobl",
+            "sluicegate blobl -t 0 a",
+            "sluicegate blobl -f a b",
+            "sluicegate lint",
+            "sluicegate walk",
+            "sluicegate run --config a",
+        ] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
     }

@@ -1,5 +1,6 @@
 //! The `sluicegate` binary: command line, configuration, wiring. It holds no logic of the gate itself.
 
+mod blobl;
 mod cli;
 mod components;
 mod config;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { conf } => start(conf.as_deref()),
         Command::Lint { files, format } => lint::lint(&files, format, &mut io::stdout().lock()),
+        Command::Blobl(asked) => blobl::blobl(&asked),
         Command::Version { json } => version(json),
     }
 }

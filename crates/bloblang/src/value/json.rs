@@ -43,6 +43,11 @@ impl Value {
         String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
+    /// JSON over several lines, for people: two spaces for each level.
+    pub fn to_pretty_json(&self) -> String {
+        self.to_formatted_json(Some("  "), false)
+    }
+
     /// JSON over several lines (`indent` for each level) or in one, as Go writes it; `escape` also escapes `<`, `>`,
     /// `&` and the line separators of JavaScript.
     pub(crate) fn to_formatted_json(&self, indent: Option<&str>, escape: bool) -> String {
