@@ -145,6 +145,7 @@ impl Ack {
     }
 }
 
+#[derive(Debug)]
 struct Shared {
     left: usize,
     outcome: Outcome,
@@ -170,6 +171,54 @@ impl Shared {
         if let Some(ack) = ack {
             ack.done(outcome);
         }
+    }
+}
+
+/// Shares an ack among parts whose number is not known yet: it is acked when the group was closed and all parts are
+/// acked, nacked, after the last part, when any part was or the group was dropped before it was closed.
+#[derive(Debug)]
+pub struct AckGroup {
+    // The group itself holds one share until it is closed.
+    shared: Arc<Mutex<Shared>>,
+    open: bool,
+}
+
+impl AckGroup {
+    /// A group without parts.
+    pub fn new(ack: Ack) -> AckGroup {
+        let shared = Shared { left: 1, outcome: Ok(()), ack: Some(ack) };
+        AckGroup { shared: Arc::new(Mutex::new(shared)), open: true }
+    }
+
+    /// One more part.
+    pub fn part(&mut self) -> Ack {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        state.left += 1;
+        drop(state);
+        Ack::new(move |outcome| Shared::resolve(&shared, outcome))
+    }
+
+    /// No more parts will come.
+    pub fn close(&mut self) {
+        self.end(Ok(()));
+    }
+
+    /// No more parts will come, and what was not given out has failed.
+    pub fn fail(&mut self, reason: NackReason) {
+        self.end(Err(reason));
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.open, false) {
+            Shared::resolve(&self.shared, outcome);
+        }
+    }
+}
+
+impl Drop for AckGroup {
+    fn drop(&mut self) {
+        self.end(Err(NackReason::dropped()));
     }
 }
 
@@ -252,6 +301,24 @@ mod tests {
             let seen = seen.lock();
             assert_eq!(seen.len(), 1, "seed {seed}");
             assert_eq!(seen[0].is_err(), any_failed, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_group_waits_for_its_parts_and_its_end() {
+        for (first, end, acked) in [(true, "close", true), (false, "close", false), (true, "drop", false)] {
+            let (ack, seen) = watched();
+            let mut group = AckGroup::new(ack);
+            group.part().done(if first { Ok(()) } else { Err(NackReason::failed("no")) });
+            let last = group.part();
+            assert!(seen.lock().is_empty());
+            if end == "close" {
+                group.close()
+            }
+            drop(group);
+            assert!(seen.lock().is_empty(), "its last part is not resolved");
+            last.done(Ok(()));
+            assert_eq!(seen.lock().iter().map(Result::is_ok).collect::<Vec<_>>(), [acked], "{first} {end}");
         }
     }
 

@@ -6,15 +6,21 @@ use document::{Fault, pointer_join};
 
 use crate::backoff::REPLAY;
 use crate::batching::Policy;
+use crate::buffer::Buffer;
+use crate::cache::Cache;
 use crate::component::{Input, Output, Processor};
 use crate::endpoint::Endpoint;
 use crate::feed::Feed;
 use crate::ingest::Ingest;
 use crate::metrics::{ComponentKind, Probe};
 use crate::node::{Node, scalar_text};
+use crate::rate_limit::RateLimit;
 use crate::registry::Kind;
 use crate::replay::Replay;
+use crate::resources::Resources;
+use crate::scanner::Scanner;
 use crate::settings::Settings;
+use crate::sort::Sort;
 
 /// A processor with its counters.
 pub struct Stage {
@@ -38,6 +44,13 @@ pub struct OutputNode {
     pub(crate) probe: Arc<Probe>,
 }
 
+/// A buffer with the batching behind it.
+pub(crate) struct BufferNode {
+    pub(crate) buffer: Box<dyn Buffer>,
+    pub(crate) batching: Option<Policy>,
+    pub(crate) probe: Arc<Probe>,
+}
+
 macro_rules! opaque {
     ($($name:ident),*) => {$(
         impl std::fmt::Debug for $name {
@@ -47,7 +60,7 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(Stage, InputNode, OutputNode);
+opaque!(Stage, InputNode, OutputNode, BufferNode);
 
 /// What building gathers beside the components themselves.
 #[derive(Debug, Default)]
@@ -70,6 +83,7 @@ pub struct BuildContext<'a> {
     pub(crate) base: &'a str,
     pub(crate) gathered: Gathered,
     pub(crate) batching: Option<Policy>,
+    pub(crate) resources: Resources<'a>,
 }
 
 impl<'a> BuildContext<'a> {
@@ -81,6 +95,7 @@ impl<'a> BuildContext<'a> {
             base,
             gathered: Gathered::default(),
             batching: None,
+            resources: Resources::default(),
         }
     }
 
@@ -185,6 +200,64 @@ impl<'a> BuildContext<'a> {
     /// The first fault in them.
     pub fn stages(&mut self, list: &Node<'_>) -> Result<Vec<Stage>, Fault> {
         list.members().iter().map(|node| self.processor(node)).collect()
+    }
+
+    /// Builds a cache component; components that only use one ask for [`BuildContext::cache`].
+    pub(crate) fn cache_component(&mut self, node: &Node<'_>) -> Result<Arc<dyn Cache>, Fault> {
+        let (name, label) = self.identify(node)?;
+        let Some(spec) = self.settings.registry.caches.get(&*name).copied() else {
+            return Err(self.no_such(Sort::Cache, &name, node));
+        };
+        let config = component_config(node, &name, spec.config);
+        let (cache, _, _) = self
+            .within(ComponentKind::Cache, spec.name, node, label, |context| (spec.build)(&config, context))?;
+        Ok(Arc::from(cache))
+    }
+
+    /// Builds a rate limit component; components that only use one ask for [`BuildContext::rate_limit`].
+    pub(crate) fn rate_limit_component(&mut self, node: &Node<'_>) -> Result<Arc<dyn RateLimit>, Fault> {
+        let (name, label) = self.identify(node)?;
+        let Some(spec) = self.settings.registry.rate_limits.get(&*name).copied() else {
+            return Err(self.no_such(Sort::RateLimit, &name, node));
+        };
+        let config = component_config(node, &name, spec.config);
+        let (limit, _, _) = self.within(ComponentKind::RateLimit, spec.name, node, label, |context| {
+            (spec.build)(&config, context)
+        })?;
+        Ok(Arc::from(limit))
+    }
+
+    /// Builds the buffer at `node`; `None` when nothing is written there, or one that buffers nothing.
+    pub(crate) fn buffer(&mut self, node: &Node<'_>) -> Result<Option<BufferNode>, Fault> {
+        if node.value().is_null() {
+            return Ok(None);
+        }
+        let (name, label) = self.identify(node)?;
+        let Some(spec) = self.settings.registry.buffers.get(&*name).copied() else {
+            return Err(self.no_such(Sort::Buffer, &name, node));
+        };
+        let config = component_config(node, &name, spec.config);
+        let (buffer, probe, batching) =
+            self.within(ComponentKind::Buffer, spec.name, node, label, |context| {
+                (spec.build)(&config, context)
+            })?;
+        Ok(buffer.map(|buffer| BufferNode { buffer, batching, probe }))
+    }
+
+    /// Builds the scanner at `node`, or the one of this name with its defaults when nothing is written there.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    pub fn scanner(&mut self, node: &Node<'_>, default: &'static str) -> Result<Arc<dyn Scanner>, Fault> {
+        let name = if node.value().is_null() { default.to_owned() } else { self.identify(node)?.0 };
+        let Some(spec) = self.settings.registry.scanners.get(&*name).copied() else {
+            return Err(self.no_such(Sort::Scanner, &name, node));
+        };
+        Ok(Arc::from((spec.build)(&component_config(node, &name, spec.config), self)?))
+    }
+
+    fn no_such(&self, sort: Sort, name: &str, node: &Node<'_>) -> Fault {
+        node.fault(format!("there is no {} `{name}`", sort.as_str()))
     }
 
     /// Runs `build` with the counters of the component at `node` in place.

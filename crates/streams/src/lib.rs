@@ -16,10 +16,16 @@ mod ack;
 mod backoff;
 mod batching;
 mod bloblangs;
+mod buffer;
+pub mod buffers;
 mod build;
+mod cache;
+pub mod caches;
 mod component;
 mod egress;
 pub mod endpoint;
+mod exporter;
+pub mod exporters;
 pub mod feed;
 pub mod fields;
 mod file;
@@ -33,27 +39,39 @@ mod node;
 pub mod outputs;
 mod pipeline;
 pub mod processors;
+mod rate_limit;
+pub mod rate_limits;
 mod reference;
 mod registry;
 mod replay;
 mod reply;
+mod resources;
 mod run;
+mod scanner;
+pub mod scanners;
 mod settings;
 mod sink;
+mod sort;
 mod source;
+mod store;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod tracer;
+pub mod tracers;
 pub mod units;
 
-pub use ack::{Ack, NackKind, NackReason, Outcome, Transaction};
+pub use ack::{Ack, AckGroup, NackKind, NackReason, Outcome, Transaction};
 pub use batching::Policy;
+pub use buffer::Buffer;
 pub use build::{BuildContext, InputNode, OutputNode, Stage};
+pub use cache::{Cache, CacheError, CacheItem};
 pub use component::{ConnectError, Input, Output, Processor, ReadError, WriteError};
 pub use egress::{Egress, EgressRule};
 pub use endpoint::{Cors, Endpoint, EndpointPort, NoEndpoints, Role};
+pub use exporter::{Exporter, Page, Sample, SampleValue, Samples, Timing};
 pub use feed::{CloseReason, Confirmer, Delivery, Feed, FeedOptions, Subscriber};
 pub use file::check_text;
 pub use ingest::{Ingest, IngestError, IngestOptions, SyncResponse};
@@ -61,13 +79,19 @@ pub use lint::{lint, lint_document, locate};
 pub use message::{Batch, Message, View};
 pub use metrics::{ComponentKind, Probe};
 pub use node::Node;
+pub use pipeline::run_stages;
+pub use rate_limit::{Access, RateLimit, RateLimitError, pass};
 pub use reference::reference;
 pub use registry::{
-    BuildInput, BuildOutput, BuildProcessor, Default, Field, InputSpec, Kind, OutputSpec, ProcessorSpec,
-    Registry, Spec,
+    BufferSpec, BuildBuffer, BuildCache, BuildInput, BuildMetrics, BuildOutput, BuildProcessor,
+    BuildRateLimit, BuildScanner, BuildTracer, CacheSpec, Default, Field, InputSpec, Kind, MetricsSpec,
+    OutputSpec, ProcessorSpec, RateLimitSpec, Registry, ScannerSpec, Spec, TracerSpec,
 };
 pub use replay::Replay;
 pub use reply::ReplySlot;
 pub use run::{Built, RunningStream, Status, build};
+pub use scanner::{Scan, ScanError, Scanned, Scanner};
 pub use settings::{Lines, Settings};
+pub use sort::Sort;
 pub use topics::Topics;
+pub use tracer::{Span, Tracer};

@@ -10,7 +10,9 @@ use crate::bloblangs;
 use crate::build::{RESERVED, type_of};
 use crate::node::scalar_text;
 use crate::registry::{Default, Field, Kind};
+use crate::resources::{unknown_hint, unknown_text};
 use crate::settings::Settings;
+use crate::sort::Sort;
 use crate::units;
 
 const LATER: &str = "it is not offered yet; the stream is refused so that nothing is left out in silence";
@@ -56,13 +58,25 @@ pub(crate) const STREAM: &[Field] = &[
     Field::optional("logger", Kind::Ignored("the gate's logging holds"), "Logging."),
     Field::optional("metrics", Kind::Ignored("counters are part of the gate's metrics"), "Metrics export."),
     Field::optional("tracer", Kind::Ignored("tracing is set for the whole gate"), "Trace export."),
-    Field::optional("buffer", Kind::Refused(LATER), "A buffer between input and pipeline."),
+    Field::optional("buffer", Kind::Buffer, "Keeps batches between input and pipeline."),
     Field::optional("error_handling", Kind::Refused(LATER), "What happens to flagged messages."),
-    Field::optional("input_resources", Kind::Refused(LATER), "Shared inputs."),
-    Field::optional("processor_resources", Kind::Refused(LATER), "Shared processors."),
-    Field::optional("output_resources", Kind::Refused(LATER), "Shared outputs."),
-    Field::optional("cache_resources", Kind::Refused(LATER), "Caches."),
-    Field::optional("rate_limit_resources", Kind::Refused(LATER), "Rate limits."),
+    Field::optional("input_resources", Kind::Resources(Sort::Input), "Inputs that `resource` inputs share."),
+    Field::optional(
+        "processor_resources",
+        Kind::Resources(Sort::Processor),
+        "Processors that `resource` processors share.",
+    ),
+    Field::optional(
+        "output_resources",
+        Kind::Resources(Sort::Output),
+        "Outputs that `resource` outputs share.",
+    ),
+    Field::optional("cache_resources", Kind::Resources(Sort::Cache), "Caches, named by their label."),
+    Field::optional(
+        "rate_limit_resources",
+        Kind::Resources(Sort::RateLimit),
+        "Rate limits, named by their label.",
+    ),
     Field::optional(
         "tests",
         Kind::Ignored("configuration tests are not run here"),
@@ -72,10 +86,11 @@ pub(crate) const STREAM: &[Field] = &[
 
 /// Components that reach the machine the gate runs on (streams contract 1.8). `inproc` is on the original's list;
 /// here it is not, since its topics never leave the gate.
-const UNSAFE: [(Sort, &[&str]); 3] = [
+const UNSAFE: [(Sort, &[&str]); 4] = [
     (Sort::Input, &["csv", "dynamic", "file", "socket", "socket_server", "stdin", "subprocess"]),
     (Sort::Processor, &["command", "subprocess", "wasm"]),
     (Sort::Output, &["file", "socket"]),
+    (Sort::Cache, &["file"]),
 ];
 
 /// Deepest nesting of components.
@@ -111,40 +126,29 @@ fn place_in_mapping(message: &str) -> Option<(u32, u32)> {
     Some((line.parse().ok()?, column.parse().ok()?))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
-    Input,
-    Processor,
-    Output,
-}
-
-impl Sort {
-    fn as_str(self) -> &'static str {
-        match self {
-            Sort::Input => "input",
-            Sort::Processor => "processor",
-            Sort::Output => "output",
-        }
-    }
-}
-
 struct Linter<'a> {
     settings: &'a Settings,
     document: Option<&'a Document>,
     faults: Vec<Fault>,
     labels: HashMap<&'a str, String>,
+    resources: HashMap<Sort, Vec<&'a str>>,
     paths: HashMap<String, String>,
     depth: usize,
 }
 
 impl<'a> Linter<'a> {
     fn new(settings: &'a Settings, document: Option<&'a Document>) -> Linter<'a> {
-        let (faults, labels, paths) = (Vec::new(), HashMap::new(), HashMap::new());
-        Linter { settings, document, faults, labels, paths, depth: 0 }
+        let (faults, labels, resources) = (Vec::new(), HashMap::new(), HashMap::new());
+        Linter { settings, document, faults, labels, resources, paths: HashMap::new(), depth: 0 }
     }
 
     fn run(mut self, value: &'a Json, pointer: &str) -> Vec<Fault> {
         self.environment_variables(value, pointer, 0);
+        for sort in Sort::ALL {
+            let list = sort.resources().and_then(|field| value.get(field)).and_then(Json::as_array);
+            let labels = list.into_iter().flatten().filter_map(|item| item.get("label")?.as_str());
+            self.resources.insert(sort, labels.collect());
+        }
         self.fields(STREAM, value, pointer, "stream");
         self.faults
     }
@@ -254,6 +258,16 @@ impl<'a> Linter<'a> {
             Kind::Input => self.component(Sort::Input, value, pointer),
             Kind::Processor => self.component(Sort::Processor, value, pointer),
             Kind::Output => self.component(Sort::Output, value, pointer),
+            Kind::Buffer => self.component(Sort::Buffer, value, pointer),
+            Kind::Scanner => self.component(Sort::Scanner, value, pointer),
+            Kind::Metrics => self.component(Sort::Metrics, value, pointer),
+            Kind::Tracer => self.component(Sort::Tracer, value, pointer),
+            Kind::Cache if value.as_str() == Some("") => {}
+            Kind::RateLimit if value.as_str() == Some("") => {}
+            Kind::Cache => self.resource_label(Sort::Cache, value, pointer, name),
+            Kind::RateLimit => self.resource_label(Sort::RateLimit, value, pointer, name),
+            Kind::Label(sort) => self.resource_label(sort, value, pointer, name),
+            Kind::Resources(sort) => self.resource_list(sort, value, pointer, name),
             Kind::Ignored(why) => {
                 self.faults.push(Fault::warning(pointer, format!("`{name}` has no effect here: {why}")));
             }
@@ -263,6 +277,36 @@ impl<'a> Linter<'a> {
                         Some(instead.to_owned());
                 }
             }
+        }
+    }
+
+    /// A label that must be that of a resource.
+    fn resource_label(&mut self, sort: Sort, value: &Json, pointer: &str, name: &str) {
+        let Some(label) = value.as_str() else {
+            return self.expect(false, "the label of a resource", value, pointer, name);
+        };
+        let known = self.resources.get(&sort).map_or(&[][..], Vec::as_slice);
+        if !known.contains(&label) {
+            let hint = match nearest(label, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => unknown_hint(sort),
+            };
+            self.error(pointer, unknown_text(sort, label)).hint = Some(hint);
+        }
+    }
+
+    fn resource_list(&mut self, sort: Sort, value: &'a Json, pointer: &str, name: &str) {
+        let Some(items) = value.as_array() else {
+            return self.expect(false, "a list", value, pointer, name);
+        };
+        for (index, item) in items.iter().enumerate() {
+            let at = pointer_join(pointer, &index.to_string());
+            let label = item.get("label").and_then(Json::as_str).unwrap_or_default();
+            if item.is_object() && label.is_empty() {
+                self.error(&at, format!("a {} resource needs a `label`", sort.as_str())).hint =
+                    Some("others refer to it by its label".to_owned());
+            }
+            self.component(sort, item, &at);
         }
     }
 
@@ -331,7 +375,7 @@ impl<'a> Linter<'a> {
         let name = match type_of(value) {
             Ok(name) => name,
             Err(text) => {
-                let known = self.names(sort).join("`, `");
+                let known = self.settings.registry.names(sort).join("`, `");
                 self.error(pointer, text).hint =
                     Some(format!("a component has exactly one type key, one of `{known}`"));
                 return;
@@ -340,11 +384,7 @@ impl<'a> Linter<'a> {
         let at = pointer_join(pointer, name);
         let Some(members) = value.as_object() else { return };
         self.reserved(sort, name, members, pointer);
-        let config = match sort {
-            Sort::Input => self.settings.registry.inputs.get(name).map(|spec| spec.config),
-            Sort::Processor => self.settings.registry.processors.get(name).map(|spec| spec.config),
-            Sort::Output => self.settings.registry.outputs.get(name).map(|spec| spec.config),
-        };
+        let config = self.settings.registry.config(sort, name);
         let barred = UNSAFE.iter().any(|(of, names)| *of == sort && names.contains(&name));
         if barred && !self.settings.allow_unsafe.iter().any(|allowed| allowed == name) {
             let fault = self.error(
@@ -359,8 +399,8 @@ impl<'a> Linter<'a> {
             return;
         }
         let Some(config) = config else {
-            let near = nearest(name, self.names(sort).into_iter()).map(str::to_owned);
-            let known = self.names(sort).join("`, `");
+            let near = nearest(name, self.settings.registry.names(sort).into_iter()).map(str::to_owned);
+            let known = self.settings.registry.names(sort).join("`, `");
             let fault = self.error(&at, format!("there is no {} `{name}`", sort.as_str()));
             fault.at_key = true;
             fault.hint = Some(match near {
@@ -378,15 +418,6 @@ impl<'a> Linter<'a> {
         self.endpoints(name, config, written, &at);
     }
 
-    fn names(&self, sort: Sort) -> Vec<&'static str> {
-        let registry = &self.settings.registry;
-        match sort {
-            Sort::Input => registry.inputs.keys().copied().collect(),
-            Sort::Processor => registry.processors.keys().copied().collect(),
-            Sort::Output => registry.outputs.keys().copied().collect(),
-        }
-    }
-
     /// What stands beside the type key.
     fn reserved(
         &mut self,
@@ -399,7 +430,7 @@ impl<'a> Linter<'a> {
             let at = pointer_join(pointer, key);
             match key.as_str() {
                 "label" => self.label(member, &at),
-                "processors" if sort != Sort::Processor && name != "processors" => {
+                "processors" if matches!(sort, Sort::Input | Sort::Output) && name != "processors" => {
                     self.value(Kind::List(&Kind::Processor), member, &at, "processors");
                 }
                 "type" => {}

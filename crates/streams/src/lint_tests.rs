@@ -84,8 +84,8 @@ fn faults_say_what_and_where() {
             "warning: /base/logger: `logger` has no effect here",
         ),
         (
-            json!({ "input": { "inproc": "x" }, "output": { "drop": {} }, "buffer": { "memory": {} } }),
-            "/base/buffer: `buffer` is not supported here",
+            json!({ "input": { "inproc": "x" }, "output": { "drop": {} }, "buffer": { "memori": {} } }),
+            "/base/buffer/memori: there is no buffer `memori`",
         ),
         // type inference
         (input(json!({})), "/base/input: unable to infer component type: there is no type key"),

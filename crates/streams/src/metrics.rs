@@ -36,6 +36,12 @@ pub enum ComponentKind {
     Processor,
     /// Where they go.
     Output,
+    /// What remembers values by key.
+    Cache,
+    /// What says how often something may happen.
+    RateLimit,
+    /// What keeps them between input and pipeline.
+    Buffer,
 }
 
 impl ComponentKind {
@@ -45,6 +51,9 @@ impl ComponentKind {
             ComponentKind::Input => "input",
             ComponentKind::Processor => "processor",
             ComponentKind::Output => "output",
+            ComponentKind::Cache => "cache",
+            ComponentKind::RateLimit => "rate_limit",
+            ComponentKind::Buffer => "buffer",
         }
     }
 }
@@ -171,6 +180,16 @@ impl Probe {
                 ("output_connection_lost", self.connection_lost.get()),
                 ("batch_created", self.batch_created.get()),
             ],
+            ComponentKind::Buffer => vec![
+                ("buffer_received", self.received.get()),
+                ("buffer_batch_received", self.batches_received.get()),
+                ("buffer_sent", self.sent.get()),
+                ("buffer_batch_sent", self.batches_sent.get()),
+                ("buffer_latency_ns", self.latency_ns.get()),
+                ("batch_created", self.batch_created.get()),
+                ("buffer_active", self.queued.get()),
+            ],
+            ComponentKind::Cache | ComponentKind::RateLimit => Vec::new(),
         }
     }
 }

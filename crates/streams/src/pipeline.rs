@@ -10,6 +10,50 @@ use tokio::task::JoinHandle;
 
 use crate::ack::Transaction;
 use crate::build::Stage;
+use crate::message::{Batch, Message};
+
+/// Runs a batch through a list of processors, one after the other: for components that have processors of their own.
+/// What comes out are the batches to go on with; none when everything was filtered.
+pub async fn run_stages(stages: &[Stage], batch: Batch) -> Vec<Batch> {
+    let mut batches = vec![batch];
+    for stage in stages {
+        let mut next = Vec::with_capacity(batches.len());
+        for batch in batches {
+            next.extend(stage.process(batch).await);
+        }
+        batches = next;
+    }
+    batches
+}
+
+impl Stage {
+    /// Runs one batch through the processor and counts what it does. Empty batches are left out.
+    pub async fn process(&self, batch: Batch) -> Vec<Batch> {
+        let probe = &self.probe;
+        let started = Instant::now();
+        probe.received.add(batch.len() as u64);
+        probe.batches_received.add(1);
+        // Only failures of this stage count here, not those that came with the message.
+        let failed_before = failures(&batch);
+        let mut made = self.processor.process(batch).await;
+        made.retain(|batch| !batch.is_empty());
+        let failed: usize = made.iter().map(|batch| failures(batch)).sum();
+        if failed > failed_before {
+            made.iter().flatten().filter_map(Message::error).for_each(|text| probe.set_error(text));
+            probe.errors.add((failed - failed_before) as u64);
+        }
+        for batch in &made {
+            probe.sent.add(batch.len() as u64);
+        }
+        probe.batches_sent.add(made.len() as u64);
+        probe.latency_ns.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        made
+    }
+}
+
+fn failures(batch: &[Message]) -> usize {
+    batch.iter().filter(|message| message.error().is_some()).count()
+}
 
 /// Runs a batch through the stages. What comes out shares the ack; nothing out means delivered (5.1).
 pub(crate) async fn process(stages: &[Stage], transaction: Transaction) -> Vec<Transaction> {
@@ -17,32 +61,7 @@ pub(crate) async fn process(stages: &[Stage], transaction: Transaction) -> Vec<T
         return vec![transaction];
     }
     let Transaction { batch, ack } = transaction;
-    let mut batches = vec![batch];
-    for stage in stages {
-        let probe = &stage.probe;
-        let started = Instant::now();
-        let mut next = Vec::with_capacity(batches.len());
-        for batch in batches {
-            probe.received.add(batch.len() as u64);
-            probe.batches_received.add(1);
-            // Only failures of this stage count here, not those that came with the message.
-            let failed_before = batch.iter().filter(|message| message.error().is_some()).count();
-            let made = stage.processor.process(batch).await;
-            let mut failed = 0;
-            for batch in made.into_iter().filter(|batch| !batch.is_empty()) {
-                failed += batch.iter().filter(|message| message.error().is_some()).count();
-                if failed > failed_before {
-                    batch.iter().filter_map(|message| message.error()).for_each(|text| probe.set_error(text));
-                }
-                probe.sent.add(batch.len() as u64);
-                probe.batches_sent.add(1);
-                next.push(batch);
-            }
-            probe.errors.add(failed.saturating_sub(failed_before) as u64);
-        }
-        probe.latency_ns.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        batches = next;
-    }
+    let batches = run_stages(stages, batch).await;
     let acks = ack.share(batches.len());
     batches.into_iter().zip(acks).map(|(batch, ack)| Transaction { batch, ack }).collect()
 }

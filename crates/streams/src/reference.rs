@@ -4,19 +4,24 @@ use std::fmt::Write;
 
 use crate::lint::STREAM;
 use crate::registry::{Default, Field, Kind, Registry};
+use crate::sort::Sort;
 
 /// Every component and field of a registry, as Markdown.
 pub fn reference(registry: &Registry) -> String {
     let mut page = String::new();
     heading(&mut page, "A stream", "", Kind::Object(STREAM));
-    for spec in registry.inputs.values() {
-        heading(&mut page, &format!("Input `{}`", spec.name), spec.summary, spec.config);
-    }
-    for spec in registry.processors.values() {
-        heading(&mut page, &format!("Processor `{}`", spec.name), spec.summary, spec.config);
-    }
-    for spec in registry.outputs.values() {
-        heading(&mut page, &format!("Output `{}`", spec.name), spec.summary, spec.config);
+    for sort in Sort::ALL {
+        let mut title = sort.as_str().to_owned();
+        title[..1].make_ascii_uppercase();
+        for name in registry.names(sort) {
+            let (summary, config) = (registry.summary(sort, name), registry.config(sort, name));
+            heading(
+                &mut page,
+                &format!("{title} `{name}`"),
+                summary.unwrap_or_default(),
+                config.unwrap_or(Kind::Any),
+            );
+        }
     }
     page
 }
@@ -80,6 +85,14 @@ fn type_text(kind: Kind) -> String {
         Kind::Input => "input".to_owned(),
         Kind::Processor => "processor".to_owned(),
         Kind::Output => "output".to_owned(),
+        Kind::Buffer => "buffer".to_owned(),
+        Kind::Scanner => "scanner".to_owned(),
+        Kind::Metrics => "metrics exporter".to_owned(),
+        Kind::Tracer => "tracer".to_owned(),
+        Kind::Cache => "label of a cache".to_owned(),
+        Kind::RateLimit => "label of a rate limit".to_owned(),
+        Kind::Label(sort) => format!("label of a shared {}", sort.as_str()),
+        Kind::Resources(sort) => format!("list of labelled components: {}", sort.as_str()),
         Kind::Any | Kind::Ignored(_) | Kind::Refused(_) => "any".to_owned(),
     }
 }
@@ -155,8 +168,11 @@ mod tests {
         }
         let registry = Registry::standard();
         walk("stream", Kind::Object(STREAM));
-        registry.inputs.values().for_each(|spec| walk(spec.name, spec.config));
-        registry.processors.values().for_each(|spec| walk(spec.name, spec.config));
-        registry.outputs.values().for_each(|spec| walk(spec.name, spec.config));
+        for sort in Sort::ALL {
+            for name in registry.names(sort) {
+                walk(name, registry.config(sort, name).unwrap());
+                assert!(registry.summary(sort, name).unwrap().ends_with('.'), "{name}");
+            }
+        }
     }
 }

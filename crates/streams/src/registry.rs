@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 
 use document::Fault;
 
+use crate::buffer::Buffer;
 use crate::build::BuildContext;
+use crate::cache::Cache;
 use crate::component::{Input, Output, Processor};
+use crate::exporter::Exporter;
 use crate::node::Node;
+use crate::rate_limit::RateLimit;
+use crate::scanner::Scanner;
+use crate::sort::Sort;
+use crate::tracer::Tracer;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +48,22 @@ pub enum Kind {
     Processor,
     /// An output component.
     Output,
+    /// A buffer component.
+    Buffer,
+    /// A scanner component.
+    Scanner,
+    /// A metrics exporter component.
+    Metrics,
+    /// A tracer component.
+    Tracer,
+    /// The label of a cache resource; empty: none. Read it with [`BuildContext::cache`].
+    Cache,
+    /// The label of a rate limit resource; empty: none. Read it with [`BuildContext::rate_limit`].
+    RateLimit,
+    /// The label of a resource of this sort.
+    Label(Sort),
+    /// A list of labelled components of this sort, to be shared.
+    Resources(Sort),
     /// Any value, not looked into.
     Any,
     /// Known from the original, without effect here; the text says why. A warning.
@@ -133,12 +156,38 @@ pub type BuildProcessor = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Box<dyn
 /// Builds an output.
 pub type BuildOutput = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault>;
 
+/// Builds a cache.
+pub type BuildCache = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Box<dyn Cache>, Fault>;
+/// Builds a rate limit.
+pub type BuildRateLimit = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Box<dyn RateLimit>, Fault>;
+/// Builds a buffer; `None`: input and pipeline meet directly.
+pub type BuildBuffer = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Option<Box<dyn Buffer>>, Fault>;
+/// Builds a scanner.
+pub type BuildScanner = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Box<dyn Scanner>, Fault>;
+/// Builds a metrics exporter.
+pub type BuildMetrics = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Box<dyn Exporter>, Fault>;
+/// Builds a tracer; `None`: no spans are made.
+pub type BuildTracer = fn(&Node<'_>, &mut BuildContext<'_>) -> Result<Option<Box<dyn Tracer>>, Fault>;
+
 /// An input as the registry knows it.
 pub type InputSpec = Spec<BuildInput>;
 /// A processor as the registry knows it.
 pub type ProcessorSpec = Spec<BuildProcessor>;
 /// An output as the registry knows it.
 pub type OutputSpec = Spec<BuildOutput>;
+
+/// A cache as the registry knows it.
+pub type CacheSpec = Spec<BuildCache>;
+/// A rate limit as the registry knows it.
+pub type RateLimitSpec = Spec<BuildRateLimit>;
+/// A buffer as the registry knows it.
+pub type BufferSpec = Spec<BuildBuffer>;
+/// A scanner as the registry knows it.
+pub type ScannerSpec = Spec<BuildScanner>;
+/// A metrics exporter as the registry knows it.
+pub type MetricsSpec = Spec<BuildMetrics>;
+/// A tracer as the registry knows it.
+pub type TracerSpec = Spec<BuildTracer>;
 
 /// Every component that a configuration can name.
 #[derive(Debug, Clone, std::default::Default)]
@@ -149,6 +198,18 @@ pub struct Registry {
     pub processors: BTreeMap<&'static str, &'static ProcessorSpec>,
     /// By name.
     pub outputs: BTreeMap<&'static str, &'static OutputSpec>,
+    /// By name.
+    pub caches: BTreeMap<&'static str, &'static CacheSpec>,
+    /// By name.
+    pub rate_limits: BTreeMap<&'static str, &'static RateLimitSpec>,
+    /// By name.
+    pub buffers: BTreeMap<&'static str, &'static BufferSpec>,
+    /// By name.
+    pub scanners: BTreeMap<&'static str, &'static ScannerSpec>,
+    /// By name.
+    pub metrics: BTreeMap<&'static str, &'static MetricsSpec>,
+    /// By name.
+    pub tracers: BTreeMap<&'static str, &'static TracerSpec>,
 }
 
 impl Registry {
@@ -163,6 +224,24 @@ impl Registry {
         }
         for spec in crate::outputs::ALL {
             registry.add_output(spec);
+        }
+        for spec in crate::caches::ALL {
+            registry.add_cache(spec);
+        }
+        for spec in crate::rate_limits::ALL {
+            registry.add_rate_limit(spec);
+        }
+        for spec in crate::buffers::ALL {
+            registry.add_buffer(spec);
+        }
+        for spec in crate::scanners::ALL {
+            registry.add_scanner(spec);
+        }
+        for spec in crate::exporters::ALL {
+            registry.add_metrics(spec);
+        }
+        for spec in crate::tracers::ALL {
+            registry.add_tracer(spec);
         }
         registry
     }
@@ -180,5 +259,80 @@ impl Registry {
     /// Adds an output.
     pub fn add_output(&mut self, spec: &'static OutputSpec) {
         self.outputs.insert(spec.name, spec);
+    }
+
+    /// Adds a cache.
+    pub fn add_cache(&mut self, spec: &'static CacheSpec) {
+        self.caches.insert(spec.name, spec);
+    }
+
+    /// Adds a rate limit.
+    pub fn add_rate_limit(&mut self, spec: &'static RateLimitSpec) {
+        self.rate_limits.insert(spec.name, spec);
+    }
+
+    /// Adds a buffer.
+    pub fn add_buffer(&mut self, spec: &'static BufferSpec) {
+        self.buffers.insert(spec.name, spec);
+    }
+
+    /// Adds a scanner.
+    pub fn add_scanner(&mut self, spec: &'static ScannerSpec) {
+        self.scanners.insert(spec.name, spec);
+    }
+
+    /// Adds a metrics exporter.
+    pub fn add_metrics(&mut self, spec: &'static MetricsSpec) {
+        self.metrics.insert(spec.name, spec);
+    }
+
+    /// Adds a tracer.
+    pub fn add_tracer(&mut self, spec: &'static TracerSpec) {
+        self.tracers.insert(spec.name, spec);
+    }
+
+    /// The names of all components of a sort.
+    pub fn names(&self, sort: Sort) -> Vec<&'static str> {
+        match sort {
+            Sort::Input => self.inputs.keys().copied().collect(),
+            Sort::Processor => self.processors.keys().copied().collect(),
+            Sort::Output => self.outputs.keys().copied().collect(),
+            Sort::Cache => self.caches.keys().copied().collect(),
+            Sort::RateLimit => self.rate_limits.keys().copied().collect(),
+            Sort::Buffer => self.buffers.keys().copied().collect(),
+            Sort::Scanner => self.scanners.keys().copied().collect(),
+            Sort::Metrics => self.metrics.keys().copied().collect(),
+            Sort::Tracer => self.tracers.keys().copied().collect(),
+        }
+    }
+
+    /// What stands under the type key of this component.
+    pub fn config(&self, sort: Sort, name: &str) -> Option<Kind> {
+        match sort {
+            Sort::Input => self.inputs.get(name).map(|spec| spec.config),
+            Sort::Processor => self.processors.get(name).map(|spec| spec.config),
+            Sort::Output => self.outputs.get(name).map(|spec| spec.config),
+            Sort::Cache => self.caches.get(name).map(|spec| spec.config),
+            Sort::RateLimit => self.rate_limits.get(name).map(|spec| spec.config),
+            Sort::Buffer => self.buffers.get(name).map(|spec| spec.config),
+            Sort::Scanner => self.scanners.get(name).map(|spec| spec.config),
+            Sort::Metrics => self.metrics.get(name).map(|spec| spec.config),
+            Sort::Tracer => self.tracers.get(name).map(|spec| spec.config),
+        }
+    }
+
+    /// One sentence about this component.
+    pub fn summary(&self, sort: Sort, name: &str) -> Option<&'static str> {
+        match sort {
+            Sort::Input => self.inputs.get(name).map(|spec| spec.summary),
+            Sort::Processor => self.processors.get(name).map(|spec| spec.summary),
+            Sort::Output => self.outputs.get(name).map(|spec| spec.summary),
+            Sort::Cache => self.caches.get(name).map(|spec| spec.summary),
+            Sort::RateLimit => self.rate_limits.get(name).map(|spec| spec.summary),
+            Sort::Buffer => self.buffers.get(name).map(|spec| spec.summary),
+            Sort::Scanner => self.scanners.get(name).map(|spec| spec.summary),
+            Sort::Metrics => self.metrics.get(name).map(|spec| spec.summary),
+            Sort::Tracer => self.tracers.get(name).map(|spec| spec.summary),
+        }
     }
 }

@@ -10,16 +10,17 @@ use serde_json::Value as Json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::build::{BuildContext, Gathered, InputNode, OutputNode, Stage};
+use crate::build::{BufferNode, BuildContext, Gathered, InputNode, OutputNode, Stage};
 use crate::feed::{CloseReason, Feed};
 use crate::ingest::Ingest;
 use crate::lint::{STREAM, lint};
-use crate::metrics::Probe;
+use crate::metrics::{ComponentKind, Probe};
 use crate::node::Node;
 use crate::registry::Kind;
+use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::source::Phase;
-use crate::{pipeline, sink, source};
+use crate::{pipeline, sink, source, store};
 
 /// Checks a stream's configuration and makes its components; connects and starts nothing. Endpoints are offered to
 /// the port of the settings once everything else is right.
@@ -33,7 +34,8 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
     }
     let mut context = BuildContext::new(settings, name, base_pointer);
     let root = Node::new(value, Kind::Object(STREAM), base_pointer);
-    match parts(&root, &mut context) {
+    context.resources = Resources::read(&root);
+    match parts(&root, &mut context).and_then(|parts| context.build_unused().map(|()| parts)) {
         Ok(parts) => {
             offer(&mut context, &mut faults);
             if faults.iter().any(Fault::is_error) {
@@ -78,6 +80,7 @@ fn parts(root: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Parts, Fault
     };
     Ok(Parts {
         input: context.input(&root.get("input"))?,
+        buffer: context.buffer(&root.get("buffer"))?,
         threads,
         stages: context.stages(&pipeline.get("processors"))?,
         output: context.output(&root.get("output"))?,
@@ -88,6 +91,7 @@ fn parts(root: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Parts, Fault
 #[derive(Debug)]
 struct Parts {
     input: InputNode,
+    buffer: Option<BufferNode>,
     threads: usize,
     stages: Vec<Stage>,
     output: OutputNode,
@@ -169,7 +173,7 @@ pub struct Status {
 impl Status {
     /// Whether every input and output reaches its other side.
     pub fn connected(&self) -> bool {
-        let ends = |probe: &&Arc<Probe>| probe.kind != crate::metrics::ComponentKind::Processor;
+        let ends = |probe: &&Arc<Probe>| matches!(probe.kind, ComponentKind::Input | ComponentKind::Output);
         self.components.iter().filter(ends).all(|probe| probe.connected())
     }
 }
@@ -220,6 +224,13 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
     let (to_pipeline, from_input) = mpsc::channel(1);
     let mut input = Task(tokio::spawn(source::run(parts.input, to_pipeline, phases)));
+    let (buffer, from_input) = match parts.buffer {
+        None => (None, from_input),
+        Some(node) => {
+            let (from_buffer, taken) = mpsc::channel(1);
+            (Some(Task(tokio::spawn(store::run(node, from_input, from_buffer)))), taken)
+        }
+    };
     let (pipeline, from_pipeline) = if parts.stages.is_empty() {
         (None, from_input)
     } else {
@@ -255,8 +266,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
             phase.send_replace(Phase::Stopping);
             if tokio::time::timeout(grace.saturating_sub(parts.delay), &mut output.0).await.is_err() {
                 tracing::warn!(stream = %shared.name, "stream did not drain in time, the rest comes again");
-                drop(pipeline);
-                drop(output);
+                drop((pipeline, buffer, output));
                 shared.feeds.iter().for_each(|feed| feed.cut(reason));
             }
         }

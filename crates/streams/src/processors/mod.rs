@@ -3,6 +3,7 @@
 mod log;
 pub(crate) mod mapping;
 mod noop;
+mod resource;
 mod sync_response;
 
 use crate::registry::ProcessorSpec;
@@ -14,5 +15,6 @@ pub const ALL: &[&ProcessorSpec] = &[
     &mapping::MAPPING,
     &mapping::MUTATION,
     &noop::SPEC,
+    &resource::SPEC,
     &sync_response::SPEC,
 ];

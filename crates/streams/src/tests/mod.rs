@@ -4,6 +4,7 @@ mod brokers;
 mod edges;
 mod processors;
 mod replay;
+mod resources;
 
 use std::default::Default;
 use std::sync::Arc;

@@ -1,0 +1,189 @@
+//! Components that several others share by their label (streams contract 5.7).
+
+mod input;
+mod output;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use document::{Fault, nearest};
+
+use crate::build::{BuildContext, Stage};
+use crate::cache::Cache;
+use crate::node::{Node, scalar_text};
+use crate::rate_limit::RateLimit;
+use crate::sort::Sort;
+
+pub(crate) use input::SharedInput;
+pub(crate) use output::SharedOutput;
+
+/// A resource that was built.
+#[derive(Clone)]
+pub(crate) enum Resource {
+    Input(Arc<SharedInput>),
+    Processor(Arc<Stage>),
+    Output(Arc<SharedOutput>),
+    Cache(Arc<dyn Cache>),
+    RateLimit(Arc<dyn RateLimit>),
+}
+
+enum Entry<'a> {
+    /// Nobody has asked for it yet.
+    Written(Node<'a>),
+    /// It is being built now: whoever asks for it meanwhile is part of it.
+    Building,
+    Built(Resource),
+}
+
+/// The resources of a stream, built when first asked for.
+#[derive(Default)]
+pub(crate) struct Resources<'a> {
+    entries: BTreeMap<(Sort, String), Entry<'a>>,
+}
+
+impl std::fmt::Debug for Resources<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.entries.keys()).finish()
+    }
+}
+
+impl<'a> Resources<'a> {
+    /// Finds what is written; builds nothing.
+    pub(crate) fn read(root: &Node<'a>) -> Resources<'a> {
+        let mut entries = BTreeMap::new();
+        for sort in Sort::ALL {
+            let Some(field) = sort.resources() else { continue };
+            for node in root.items(field) {
+                if let Some(label) = node.value().get("label").and_then(scalar_text) {
+                    entries.insert((sort, label.into_owned()), Entry::Written(node));
+                }
+            }
+        }
+        Resources { entries }
+    }
+}
+
+impl<'a> BuildContext<'a> {
+    /// The resource whose label stands at `field`.
+    fn resource(&mut self, sort: Sort, field: &Node<'_>) -> Result<Resource, Fault> {
+        let label = field.as_text()?.into_owned();
+        let key = (sort, label);
+        let node = match self.resources.entries.get_mut(&key) {
+            None => return Err(self.unknown(sort, &key.1, field)),
+            Some(Entry::Built(resource)) => return Ok(resource.clone()),
+            Some(Entry::Building) => {
+                return Err(field
+                    .fault(format!("the {} `{}` refers to itself", sort.as_str(), key.1))
+                    .hint("break the circle"));
+            }
+            Some(entry @ Entry::Written(_)) => match std::mem::replace(entry, Entry::Building) {
+                Entry::Written(node) => node,
+                other => {
+                    *entry = other;
+                    return Err(field.fault("the resource is being built"));
+                }
+            },
+        };
+        let built = self.build_resource(sort, &node)?;
+        self.resources.entries.insert(key, Entry::Built(built.clone()));
+        Ok(built)
+    }
+
+    fn unknown(&self, sort: Sort, label: &str, field: &Node<'_>) -> Fault {
+        let known =
+            self.resources.entries.keys().filter(|(of, _)| *of == sort).map(|(_, label)| label.as_str());
+        let fault = field.fault(unknown_text(sort, label));
+        match nearest(label, known) {
+            Some(near) => fault.hint(format!("did you mean `{near}`?")),
+            None => fault.hint(unknown_hint(sort)),
+        }
+    }
+
+    fn build_resource(&mut self, sort: Sort, node: &Node<'a>) -> Result<Resource, Fault> {
+        Ok(match sort {
+            Sort::Input => Resource::Input(Arc::new(SharedInput::new(self.input(node)?))),
+            Sort::Processor => Resource::Processor(Arc::new(self.processor(node)?)),
+            Sort::Output => Resource::Output(Arc::new(SharedOutput::new(self.output(node)?))),
+            Sort::Cache => Resource::Cache(self.cache_component(node)?),
+            Sort::RateLimit => Resource::RateLimit(self.rate_limit_component(node)?),
+            other => return Err(node.fault(format!("a {} cannot be a resource", other.as_str()))),
+        })
+    }
+
+    /// Builds, for its faults only, every resource that nothing refers to.
+    pub(crate) fn build_unused(&mut self) -> Result<(), Fault> {
+        let unused: Vec<(Sort, Node<'a>)> = (self.resources.entries.iter())
+            .filter_map(|((sort, _), entry)| match entry {
+                Entry::Written(node) => Some((*sort, node.clone())),
+                _ => None,
+            })
+            .collect();
+        for (sort, node) in unused {
+            // Nothing of it is to be served, counted or waited for.
+            let gathered = std::mem::take(&mut self.gathered);
+            let built = self.build_resource(sort, &node);
+            self.gathered = gathered;
+            built?;
+        }
+        Ok(())
+    }
+
+    /// The cache resource whose label stands at `field`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be built.
+    pub fn cache(&mut self, field: &Node<'_>) -> Result<Arc<dyn Cache>, Fault> {
+        match self.resource(Sort::Cache, field)? {
+            Resource::Cache(cache) => Ok(cache),
+            _ => Err(field.fault("a cache is expected")),
+        }
+    }
+
+    /// The rate limit resource whose label stands at `field`; `None` when nothing is written there.
+    ///
+    /// # Errors
+    /// When there is none of this label, or it cannot be built.
+    pub fn rate_limit(&mut self, field: &Node<'_>) -> Result<Option<Arc<dyn RateLimit>>, Fault> {
+        if field.value().is_null() || field.value().as_str() == Some("") {
+            return Ok(None);
+        }
+        match self.resource(Sort::RateLimit, field)? {
+            Resource::RateLimit(limit) => Ok(Some(limit)),
+            _ => Err(field.fault("a rate limit is expected")),
+        }
+    }
+
+    /// The processor resource whose label stands at `field`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be built.
+    pub fn processor_resource(&mut self, field: &Node<'_>) -> Result<Arc<Stage>, Fault> {
+        match self.resource(Sort::Processor, field)? {
+            Resource::Processor(stage) => Ok(stage),
+            _ => Err(field.fault("a processor is expected")),
+        }
+    }
+
+    pub(crate) fn input_resource(&mut self, field: &Node<'_>) -> Result<Arc<SharedInput>, Fault> {
+        match self.resource(Sort::Input, field)? {
+            Resource::Input(input) => Ok(input),
+            _ => Err(field.fault("an input is expected")),
+        }
+    }
+
+    pub(crate) fn output_resource(&mut self, field: &Node<'_>) -> Result<Arc<SharedOutput>, Fault> {
+        match self.resource(Sort::Output, field)? {
+            Resource::Output(output) => Ok(output),
+            _ => Err(field.fault("an output is expected")),
+        }
+    }
+}
+
+/// What is said of a label that no resource has.
+pub(crate) fn unknown_text(sort: Sort, label: &str) -> String {
+    format!("there is no {} resource `{label}`", sort.as_str())
+}
+
+pub(crate) fn unknown_hint(sort: Sort) -> String {
+    format!("add one with this label to `{}`", sort.resources().unwrap_or("resources"))
+}

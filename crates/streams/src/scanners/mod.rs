@@ -1,0 +1,6 @@
+//! The scanners of this crate.
+
+use crate::registry::ScannerSpec;
+
+/// All of them.
+pub const ALL: &[&ScannerSpec] = &[];

@@ -1,0 +1,91 @@
+//! Runs a buffer: one end takes what the input hands on, the other feeds the pipeline.
+
+use tokio::sync::mpsc;
+
+use crate::ack::Transaction;
+use crate::backoff::OUTPUT_CONNECT;
+use crate::batching::Gather;
+use crate::buffer::Buffer;
+use crate::build::BufferNode;
+use crate::metrics::Probe;
+use crate::source::sleep_until;
+
+/// Runs until the input has ended and everything that the buffer gives out was handed on, or until nobody takes it.
+pub(crate) async fn run(node: BufferNode, from: mpsc::Receiver<Transaction>, to: mpsc::Sender<Transaction>) {
+    let BufferNode { buffer, batching, probe } = node;
+    open(&*buffer, &probe).await;
+    tokio::select! {
+        // Ends after the other, since it waits for the end of input.
+        () = give(&*buffer, batching.map(Gather::new), &probe, to) => {}
+        () = async {
+            take(&*buffer, &probe, from).await;
+            std::future::pending().await
+        } => {}
+    }
+    buffer.close().await;
+}
+
+async fn open(buffer: &dyn Buffer, probe: &Probe) {
+    for attempt in 0.. {
+        match buffer.open().await {
+            Ok(()) => return,
+            Err(fault) => {
+                tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "buffer cannot be opened");
+                probe.failed(&fault);
+            }
+        }
+        tokio::time::sleep(OUTPUT_CONNECT.pause(attempt)).await;
+    }
+}
+
+async fn take(buffer: &dyn Buffer, probe: &Probe, mut from: mpsc::Receiver<Transaction>) {
+    while let Some(transaction) = from.recv().await {
+        probe.received.add(transaction.batch.len() as u64);
+        probe.batches_received.add(1);
+        if let Err(fault) = buffer.write(transaction).await {
+            probe.errors.add(1);
+            probe.set_error(&fault.to_string());
+            tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "buffer did not take a batch");
+        }
+    }
+    buffer.end_of_input();
+}
+
+async fn give(buffer: &dyn Buffer, mut gather: Option<Gather>, probe: &Probe, to: mpsc::Sender<Transaction>) {
+    loop {
+        let deadline = gather.as_ref().and_then(Gather::deadline);
+        let read = tokio::select! {
+            biased;
+            () = sleep_until(deadline), if deadline.is_some() => None,
+            read = buffer.read() => Some(read),
+        };
+        let ended = matches!(read, Some(None));
+        let arrived = read.flatten();
+        let ready = match &mut gather {
+            None => Vec::from_iter(arrived),
+            Some(gather) => {
+                let enough = match arrived {
+                    Some(transaction) => gather.add(transaction),
+                    None => true,
+                };
+                let flushed = if enough { gather.flush().await } else { Vec::new() };
+                probe.batch_created.add(flushed.len() as u64);
+                flushed
+            }
+        };
+        for transaction in ready {
+            if to.send(counted(probe, transaction)).await.is_err() {
+                return;
+            }
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+fn counted(probe: &Probe, Transaction { batch, ack }: Transaction) -> Transaction {
+    probe.sent.add(batch.len() as u64);
+    probe.batches_sent.add(1);
+    Transaction { batch, ack }
+}

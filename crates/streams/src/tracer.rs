@@ -1,0 +1,40 @@
+//! What an exporter of spans must do (streams contract 2.16).
+
+use async_trait::async_trait;
+
+/// One step of a message, finished.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    /// The trace it belongs to.
+    pub trace_id: u128,
+    /// Itself.
+    pub span_id: u64,
+    /// The step it is part of; 0: none.
+    pub parent_id: u64,
+    /// Such as `input_http_server`.
+    pub name: String,
+    /// Nanoseconds since the Unix epoch.
+    pub start_ns: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub end_ns: u64,
+    /// What is known of it.
+    pub tags: Vec<(String, String)>,
+    /// What went wrong, if something did.
+    pub error: Option<String>,
+}
+
+/// Takes spans somewhere. It never makes a message wait.
+#[async_trait]
+pub trait Tracer: Send + Sync {
+    /// Whether spans of a new trace are wanted.
+    fn sample(&self, trace_id: u128) -> bool;
+
+    /// Takes a span; when the tracer's queue is full, the span is dropped and counted.
+    fn record(&self, span: Span);
+
+    /// Sends for as long as it is polled; whoever runs it drops it.
+    async fn run(&self) {}
+
+    /// Sends what is left.
+    async fn finish(&self) {}
+}
