@@ -43,7 +43,7 @@ impl BatchView for Message {
 // The mapping and the payload.
 fuzz_target!(|input: (&str, &[u8])| {
     let (text, content) = input;
-    match Mapping::parse(&Environment::pure(), text) {
+    match Mapping::parse(&Environment::pure().limited(100_000, 1 << 24), text) {
         Err(faults) => {
             assert!(!faults.is_empty());
             for fault in faults {
@@ -51,8 +51,6 @@ fuzz_target!(|input: (&str, &[u8])| {
                 assert!(fault.line as usize <= text.matches('\n').count() + 1);
             }
         }
-        // These make work on purpose, which is no fault.
-        Ok(_) if ["range", "repeat", "apply"].iter().any(|name| text.contains(name)) => {}
         Ok(mapping) => {
             let message = Message { content: content.to_vec(), structured: Value::parse_json(content) };
             if let Ok(outcome) = mapping.apply(&message, 0)

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::run::Limits;
+
 /// Something outside of the message that a function may read. All are off unless they are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
@@ -59,6 +61,7 @@ pub struct Environment {
     granted: u8,
     files: Option<Arc<dyn Files>>,
     within: Option<Arc<str>>,
+    limits: Limits,
 }
 
 impl fmt::Debug for Environment {
@@ -95,6 +98,18 @@ impl Environment {
     pub fn within(mut self, file: &str) -> Environment {
         self.within = Some(Arc::from(file));
         self
+    }
+
+    /// The same environment with other limits for one run of a mapping: how many queries and maps it may start, and how
+    /// many bytes it may build (50 million and 1 GiB when nothing is said).
+    #[must_use]
+    pub fn limited(mut self, steps: u64, bytes: u64) -> Environment {
+        self.limits = Limits { steps, bytes };
+        self
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// A file by its path, relative to the file in which the mapping stands.

@@ -234,6 +234,73 @@ fn values_cannot_nest_without_end() {
 }
 
 #[test]
+fn values_cannot_grow_without_end() {
+    for (mapping, expected) in [
+        // Text that doubles, values that hold themselves twice.
+        ("root = range(0, 60).fold(\"x\", i -> i.tally + i.tally)", "larger than 256 MiB"),
+        ("root = range(0, 300).fold(1, i -> [i.tally, i.tally])", "larger than 256 MiB"),
+        ("root = range(0, 300).fold(1, i -> {\"a\": i.tally, \"b\": i.tally})", "larger than 256 MiB"),
+    ] {
+        let found = run(mapping, "{}");
+        assert!(found.contains(expected), "{mapping}: {found}");
+    }
+    let env = Environment::pure().limited(100, 1000);
+    let batch = Batch(vec![message("{\"a\":\"z\"}")]);
+    for (mapping, expected) in [
+        ("root = range(0, 1000)", "builds more than 1000 bytes"),
+        ("root = range(0, 60).fold([1], i -> i.tally.concat(i.tally))", "builds more than 1000 bytes"),
+        (
+            "root = range(0, 20).map_each(i -> (\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\" + \"y\" + this.a).length())",
+            "builds more than 1000 bytes",
+        ),
+        ("root = range(0, 101).map_each(i -> i)", "100 steps"),
+    ] {
+        let error = Mapping::parse(&env, mapping).unwrap().apply(&batch, 0).unwrap_err();
+        assert!(error.message.contains(expected), "{mapping}: {error}");
+    }
+}
+
+#[test]
+fn numbers() {
+    check(&[
+        (
+            "root = this",
+            r#"{"a":1.50,"b":18446744073709551615,"c":1e3,"d":-0}"#,
+            r#"{"a":1.50,"b":18446744073709551615,"c":1e3,"d":-0}"#,
+        ),
+        ("root.x = this.a\nroot.y = this", r#"{"a":1.50}"#, r#"{"x":1.50,"y":{"a":1.50}}"#),
+        ("root = this.a.map_each(x -> x.b).filter(x -> x > 1)", r#"{"a":[{"b":1.50},{"b":1.0}]}"#, "[1.50]"),
+        ("root = this.a + 1", r#"{"a":1.50}"#, "2.5"),
+        ("root = this.a + 1", r#"{"a":1e3}"#, "1001"),
+        ("root = -this.a", r#"{"a":1.50}"#, "-1.5"),
+        ("root = this.a == 1.5 && this.a > 1 && this.a != 2", r#"{"a":1.50}"#, "true"),
+        ("root = this.a == this.b", r#"{"a":18446744073709551615,"b":18446744073709551614}"#, "false"),
+        ("root = this.a == this.b", r#"{"a":1.50,"b":1.5}"#, "true"),
+        ("root = this.l[this.i]", r#"{"l":[5,6],"i":1.0}"#, "6"),
+        ("root = this.a.type()", r#"{"a":1.50}"#, "number"),
+        ("root = match this.a { 1.5 => \"yes\", _ => \"no\" }", r#"{"a":1.50}"#, "yes"),
+        ("root = this.a.sum()", r#"{"a":[1.50,1.50]}"#, "3"),
+        ("root = this.a.string()", r#"{"a":1.50}"#, "1.50"),
+        (
+            "root = if this.a { 1 }",
+            r#"{"a":1.50}"#,
+            "run: failed assignment (line 1): field `this.a` resolved to a non-boolean value",
+        ),
+        ("root = this.a && true", r#"{"a":1.0}"#, "true"),
+        (
+            "root = !this.a",
+            r#"{"a":1.0}"#,
+            "run: failed assignment (line 1): expected bool value, got number from field `this.a` (1.0)",
+        ),
+        ("root = 7 % 2.9", "{}", "1"),
+        ("root = 9223372036854775807 * 2", "{}", "-2"),
+        ("root = [9223372036854775807, 1.0 * 3, 10 / 4, 10 / 5]", "{}", "[9223372036854775807,3,2.5,2]"),
+        ("root = this.a / 0.0", r#"{"a":1}"#, "run: failed assignment (line 1): attempted to divide by zero"),
+        ("root = 5 % 0", "{}", "parse: line 1 char 8: attempted to divide by zero"),
+    ]);
+}
+
+#[test]
 fn metadata() {
     let mut input = message("{}");
     input.metadata = vec![("a".into(), Value::from("1")), ("b".into(), Value::from("2"))];

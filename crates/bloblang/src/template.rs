@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::run::{Context, Node, Program, This, with_stack};
 use crate::syntax::place::{Fault, Places, Span};
-use crate::value::render_text;
+use crate::value::{MAX_SIZE, render_text};
 use crate::{BatchView, Environment, MapError, ParseError, compile, syntax};
 
 /// A compiled interpolated text. Cheap to clone, safe to share between threads.
@@ -40,7 +40,7 @@ impl Template {
     fn build(env: &Environment, text: &str) -> Result<Template, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut parts = Vec::new();
-        let mut program = Program::default();
+        let mut program = Program { limits: env.limits(), ..Program::default() };
         let mut places = Places::new(text);
         for piece in split(text).map_err(|fault| vec![fault])? {
             let span = match piece {
@@ -109,6 +109,10 @@ impl Template {
                         column: *column,
                         message: failure.to_string(),
                     })?;
+                    if out.len() as u64 + value.size() > MAX_SIZE {
+                        let message = format!("the text is larger than {} MiB", MAX_SIZE >> 20);
+                        return Err(MapError { line: *line, column: *column, message });
+                    }
                     render_text(&value, &mut out);
                 }
             }

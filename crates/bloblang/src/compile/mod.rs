@@ -31,7 +31,7 @@ pub(crate) fn compile(env: &Environment, units: &Units) -> (Program, Vec<(usize,
             faults.push((unit, Fault::new(name.span, format!("map `{}` is defined twice", name.text))));
         }
     }
-    let mut program = Program::default();
+    let mut program = Program { limits: env.limits(), ..Program::default() };
     for (at, unit) in units.all().iter().enumerate() {
         compiler.places = Places::new(&unit.text);
         for (_, statements) in &unit.tree.maps {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use smallvec::smallvec;
 
 use super::path::{self, Path};
-use super::{Context, Evaluated, Failure, Frame, Node, This};
-use crate::value::MAX_DEPTH;
+use super::{Context, Evaluated, Failure, Frame, Limits, Node, This};
+use crate::value::{MAX_DEPTH, MAX_SIZE};
 use crate::{MapError, MetadataEdit, Value};
 
 /// How deeply maps may apply each other.
@@ -24,6 +24,7 @@ pub(crate) struct Program {
     pub(crate) single_query: bool,
     /// Variables and captured contexts of the main body.
     pub(crate) slots: usize,
+    pub(crate) limits: Limits,
     pub(crate) maps: Vec<Map>,
     pub(crate) map_names: HashMap<Box<str>, usize>,
 }
@@ -100,7 +101,7 @@ fn assign(kind: &StepKind, context: &mut Context<'_>) -> Evaluated<()> {
             } else {
                 path::write(&mut context.frame.root, path, value)?;
             }
-            limit_depth(&context.frame.root)
+            limit(&context.frame.root)
         }
         StepKind::Meta { key, value } => {
             let value = value.evaluate(context)?;
@@ -136,12 +137,15 @@ fn assign(kind: &StepKind, context: &mut Context<'_>) -> Evaluated<()> {
     }
 }
 
-/// Fails when a value nests too deeply for the code that walks it.
-pub(crate) fn limit_depth(value: &Value) -> Evaluated<()> {
-    if value.depth() <= MAX_DEPTH {
-        return Ok(());
+/// Fails when a value nests too deeply for the code that walks it, or is too large to be rendered.
+pub(crate) fn limit(value: &Value) -> Evaluated<()> {
+    if value.depth() > MAX_DEPTH {
+        return Err(Failure::new(format!("the value nests deeper than {MAX_DEPTH} levels")));
     }
-    Err(Failure::new(format!("the value nests deeper than {MAX_DEPTH} levels")))
+    if value.size() > MAX_SIZE {
+        return Err(Failure::new(format!("the value is larger than {} MiB", MAX_SIZE >> 20)));
+    }
+    Ok(())
 }
 
 /// Runs a map on a value, in a frame of its own.

@@ -2,12 +2,28 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::block::limit;
 use super::{Evaluated, Failure, Program};
 use crate::{BatchView, MessageView, MetadataEdit, Object, Value};
 
-/// How many queries and maps one run may start, over all elements that it goes through. It keeps a mapping whose maps
-/// apply each other in ever more branches from running for ever.
-const MAX_STEPS: u64 = 50_000_000;
+/// What one run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// How many queries and maps it may start, over all elements that it goes through. It keeps a mapping whose maps apply
+    /// each other in ever more branches from running for ever.
+    pub(crate) steps: u64,
+    /// How many bytes it may build, whether they are kept or not.
+    pub(crate) bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { steps: 50_000_000, bytes: 1 << 30 }
+    }
+}
+
+/// A method that reads this many bytes of text counts as one more step.
+const BYTES_A_STEP: u64 = 4096;
 
 /// What `this` is.
 #[derive(Debug, Clone)]
@@ -45,8 +61,11 @@ pub(crate) struct Context<'r> {
     pub(crate) edits: Vec<MetadataEdit>,
     /// How many maps are running inside each other.
     pub(crate) calls: usize,
+    pub(crate) limits: Limits,
     /// How many queries and maps were started.
     pub(crate) steps: u64,
+    /// How many bytes were built.
+    pub(crate) bytes: u64,
 }
 
 impl<'r> Context<'r> {
@@ -62,7 +81,17 @@ impl<'r> Context<'r> {
             root: Value::Nothing,
             root_readable: true,
         };
-        Context { program, batch, index, frame, edits: Vec::new(), calls: 0, steps: 0 }
+        Context {
+            program,
+            batch,
+            index,
+            frame,
+            edits: Vec::new(),
+            calls: 0,
+            limits: program.limits,
+            steps: 0,
+            bytes: 0,
+        }
     }
 
     /// The message that the mapping runs on.
@@ -76,11 +105,38 @@ impl<'r> Context<'r> {
 
     /// Counts one started query or map; fails when there were too many.
     pub(crate) fn count_step(&mut self) -> Evaluated<()> {
-        self.steps += 1;
-        if self.steps <= MAX_STEPS {
+        self.take_steps(1)
+    }
+
+    fn take_steps(&mut self, steps: u64) -> Evaluated<()> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps <= self.limits.steps {
             return Ok(());
         }
-        Err(Failure::new(format!("the mapping takes more than {MAX_STEPS} steps")))
+        Err(Failure::new(format!("the mapping takes more than {} steps", self.limits.steps)))
+    }
+
+    /// Counts what a method has to read of its receiver.
+    pub(crate) fn reads(&mut self, value: &Value) -> Evaluated<()> {
+        match value {
+            Value::String(text) if text.len() as u64 >= BYTES_A_STEP => {
+                self.take_steps(text.len() as u64 / BYTES_A_STEP)
+            }
+            Value::Bytes(bytes) if bytes.len() as u64 >= BYTES_A_STEP => {
+                self.take_steps(bytes.len() as u64 / BYTES_A_STEP)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a value that was made; fails when it is too deep or too large, or all together took too much.
+    pub(crate) fn built(&mut self, value: &Value) -> Evaluated<()> {
+        self.bytes = self.bytes.saturating_add(value.cost());
+        if self.bytes > self.limits.bytes {
+            let text = format!("the mapping builds more than {} bytes", self.limits.bytes);
+            return Err(Failure::new(text));
+        }
+        limit(value)
     }
 
     /// The payload of the message, parsed.
@@ -175,7 +231,7 @@ mod tests {
         let program = Program::default();
         let batch = Batch(vec![message("{}")]);
         let mut context = Context::new(&program, Some(&batch), 0, This::Message);
-        context.steps = MAX_STEPS - 1;
+        context.steps = context.limits.steps - 1;
         assert!(context.count_step().is_ok());
         assert!(context.count_step().is_err());
     }

@@ -1,6 +1,5 @@
 //! Evaluating nodes.
 
-use super::block::limit_depth;
 use super::{Case, Context, Evaluated, Failure, Node, arithmetic, path, slice};
 use crate::syntax::tree::Operator;
 use crate::table::Run;
@@ -28,7 +27,11 @@ impl Node {
             Node::Array(items) => array(items, context),
             Node::Object(fields) => object(fields, context),
             Node::Function { spec, arguments } => match spec.run {
-                Run::Function(run) => run(context, arguments),
+                Run::Function(run) => {
+                    let result = run(context, arguments)?;
+                    context.built(&result)?;
+                    Ok(result)
+                }
                 Run::Method(_) | Run::Lazy(_) => Err(Failure::new("a method was used as a function")),
             },
             Node::Method { of, spec, arguments } => {
@@ -36,12 +39,13 @@ impl Node {
                     Run::Method(run) => {
                         let value = of.evaluate(context)?;
                         let value = if arguments.keeps_digits { value } else { value.settled() };
+                        context.reads(&value)?;
                         run(context, value, arguments).map_err(|failure| failure.blame(of))
                     }
                     Run::Lazy(run) => run(context, of, arguments),
                     Run::Function(_) => Err(Failure::new("a function was used as a method")),
                 }?;
-                limit_depth(&result)?;
+                context.built(&result)?;
                 Ok(result)
             }
             Node::Nested { of, query } => {
@@ -139,7 +143,7 @@ fn array(items: &[Node], context: &mut Context<'_>) -> Evaluated {
         }
     }
     let array = Value::array(values);
-    limit_depth(&array)?;
+    context.built(&array)?;
     Ok(array)
 }
 
@@ -157,7 +161,7 @@ fn object(fields: &[(Node, Node)], context: &mut Context<'_>) -> Evaluated {
         }
     }
     let object = Value::object(object);
-    limit_depth(&object)?;
+    context.built(&object)?;
     Ok(object)
 }
 
@@ -176,7 +180,11 @@ fn binary(operator: Operator, left: &Node, right: &Node, context: &mut Context<'
         return arithmetic::truth(&second).map(Value::Bool).map_err(|failure| failure.blame(right));
     }
     let second = right.evaluate(context)?;
-    arithmetic::operate(operator, &first, &second, (left, right))
+    let result = arithmetic::operate(operator, &first, &second, (left, right))?;
+    if operator == Operator::Add {
+        context.built(&result)?;
+    }
+    Ok(result)
 }
 
 fn lambda(slot: Option<usize>, body: &Node, context: &mut Context<'_>) -> Evaluated {

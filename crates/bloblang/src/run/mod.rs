@@ -13,7 +13,7 @@ mod slice;
 pub(crate) use arguments::{Argument, Arguments, keeps_digits};
 pub(crate) use arithmetic::not;
 pub(crate) use block::{MAX_CALLS, Map, Program, Step, StepKind, apply_map, run_steps, with_stack};
-pub(crate) use context::{Context, Frame, This};
+pub(crate) use context::{Context, Frame, Limits, This};
 pub(crate) use failure::{Evaluated, Failure};
 pub(crate) use node::{Case, Node};
 pub(crate) use slice::element;

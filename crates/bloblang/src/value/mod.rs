@@ -18,6 +18,8 @@ pub(crate) use number::float_text;
 
 /// How deeply arrays and objects may nest. Everything that walks or drops a value recurses this deep at most.
 pub(crate) const MAX_DEPTH: u16 = 400;
+/// How large a value may be, in bytes of its JSON. What is shared counts wherever it stands, since it is rendered there.
+pub(crate) const MAX_SIZE: u64 = 256 << 20;
 
 /// The text of strings and field names: short ones stand in place, so that neither making nor cloning one allocates,
 /// and no counter is shared between threads.
@@ -116,6 +118,28 @@ impl Value {
         match self {
             Value::Array(array) => array.depth(),
             Value::Object(object) => object.depth(),
+            _ => 0,
+        }
+    }
+
+    /// About how many bytes its JSON has, or it has in memory. Known without a walk.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Value::String(text) | Value::Digits(text) => text.len() as u64 + 3,
+            Value::Bytes(bytes) => bytes.len() as u64 / 3 * 4 + 6,
+            Value::Array(array) => array.size(),
+            Value::Object(object) => object.size(),
+            _ => 32,
+        }
+    }
+
+    /// About how many bytes of memory were taken to make it, what it contains aside.
+    pub(crate) fn cost(&self) -> u64 {
+        match self {
+            Value::String(text) => text.len() as u64,
+            Value::Bytes(bytes) => bytes.len() as u64,
+            Value::Array(array) => array.made() as u64 * 8,
+            Value::Object(object) => object.made() as u64 * 8,
             _ => 0,
         }
     }

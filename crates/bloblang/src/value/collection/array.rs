@@ -38,6 +38,16 @@ impl Array {
         self.traits.depth.saturating_add(1)
     }
 
+    /// About how many bytes its JSON has. Known without a walk.
+    pub(crate) fn size(&self) -> u64 {
+        self.traits.size.saturating_add(2)
+    }
+
+    /// How many elements were made, and are not read from a document.
+    pub(crate) fn made(&self) -> usize {
+        if self.lazy.is_some() { 0 } else { self.items.len() }
+    }
+
     pub(crate) fn has_digits(&self) -> bool {
         self.traits.digits
     }
@@ -57,6 +67,7 @@ impl Array {
     pub(crate) fn update<R>(&mut self, index: usize, change: impl FnOnce(&mut Value) -> R) -> Option<R> {
         let mut traits = self.traits;
         let item = self.own().get_mut(index)?;
+        traits.forget(item.size());
         let result = change(item);
         traits.see(item);
         self.traits = traits;
@@ -66,7 +77,8 @@ impl Array {
     pub(crate) fn remove(&mut self, index: usize) {
         let items = self.own();
         if index < items.len() {
-            items.remove(index);
+            let size = items.remove(index).size();
+            self.traits.forget(size);
         }
     }
 
@@ -85,7 +97,7 @@ impl Array {
 
 impl From<Source> for Array {
     fn from(source: Source) -> Array {
-        let traits = Traits { depth: source.depth().saturating_sub(1), digits: source.has_digits() };
+        let traits = Traits::of(&source);
         Array { items: Vec::new(), lazy: Some((source, OnceLock::new())), traits }
     }
 }

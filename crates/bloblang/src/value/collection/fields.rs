@@ -51,11 +51,14 @@ impl Fields {
         }
     }
 
-    /// Sets a field; an old one keeps its place.
-    pub(in crate::value) fn insert(&mut self, name: Text, value: Value) {
+    /// Sets a field and gives what it was before; an old one keeps its place.
+    pub(in crate::value) fn insert(&mut self, name: Text, value: Value) -> Option<Value> {
         match self.get_mut(&name) {
-            Some(old) => *old = value,
-            None => self.push(name, value),
+            Some(old) => Some(std::mem::replace(old, value)),
+            None => {
+                self.push(name, value);
+                None
+            }
         }
     }
 

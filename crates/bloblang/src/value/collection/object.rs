@@ -74,12 +74,18 @@ impl Object {
     /// Sets a field, keeping its place if it exists.
     pub fn insert(&mut self, name: impl Into<Text>, value: Value) {
         self.traits.see(&value);
-        self.own().insert(name.into(), value);
+        let name = name.into();
+        self.traits.size = self.traits.size.saturating_add(name.len() as u64 + 4);
+        if let Some(old) = self.own().insert(name, value) {
+            self.traits.forget(old.size());
+        }
     }
 
     /// Removes a field; the others keep their order.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.own().remove(name)
+        let old = self.own().remove(name);
+        self.traits.forget(old.as_ref().map_or(0, Value::size));
+        old
     }
 
     /// The fields in the order in which they were set.
@@ -104,6 +110,16 @@ impl Object {
         self.traits.depth.saturating_add(1)
     }
 
+    /// About how many bytes its JSON has. Known without a walk.
+    pub(crate) fn size(&self) -> u64 {
+        self.traits.size.saturating_add(2)
+    }
+
+    /// How many fields were made, and are not read from a document.
+    pub(crate) fn made(&self) -> usize {
+        if self.lazy.is_some() { 0 } else { self.fields.len() }
+    }
+
     pub(crate) fn has_digits(&self) -> bool {
         self.traits.digits
     }
@@ -114,6 +130,7 @@ impl Object {
         let fields = self.own();
         let result = match fields.get_mut(name) {
             Some(value) => {
+                traits.forget(value.size());
                 let result = change(value);
                 traits.see(value);
                 result
@@ -122,6 +139,7 @@ impl Object {
                 let mut value = Value::Null;
                 let result = change(&mut value);
                 traits.see(&value);
+                traits.size = traits.size.saturating_add(name.len() as u64 + 4);
                 fields.push(name.clone(), value);
                 result
             }
@@ -155,7 +173,7 @@ impl ExactSizeIterator for Iter<'_> {}
 
 impl From<Source> for Object {
     fn from(source: Source) -> Object {
-        let traits = Traits { depth: source.depth().saturating_sub(1), digits: source.has_digits() };
+        let traits = Traits::of(&source);
         Object { fields: Fields::default(), lazy: Some((source, OnceLock::new())), traits }
     }
 }
