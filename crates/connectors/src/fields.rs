@@ -62,6 +62,46 @@ pub(crate) enum Pem {
     File(String),
 }
 
+#[cfg(feature = "tls")]
+impl Pem {
+    /// Where it is from, for faults; `field` is the field of inline text.
+    pub(crate) fn place<'a>(&'a self, field: &'a str) -> &'a str {
+        match self {
+            Pem::Text(_) => field,
+            Pem::File(path) => path,
+        }
+    }
+
+    /// The text. Blocking.
+    #[expect(clippy::disallowed_methods, reason = "called where blocking is allowed")]
+    pub(crate) fn read(&self, field: &str) -> Result<Vec<u8>, String> {
+        match self {
+            Pem::Text(text) => Ok(text.clone().into_bytes()),
+            Pem::File(path) => std::fs::read(path).map_err(|fault| format!("{}: {fault}", self.place(field))),
+        }
+    }
+
+    fn is_file(&self) -> bool {
+        matches!(self, Pem::File(_))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    /// Whether what it says may change while the gate runs.
+    pub(crate) fn has_files(&self) -> bool {
+        let identity = |own: &Identity| own.certificate.is_file() || own.key.is_file();
+        self.roots.as_ref().is_some_and(Pem::is_file) || self.client.as_ref().is_some_and(identity)
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    // Keys and passwords are among it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("skip_verify", &self.skip_verify).finish_non_exhaustive()
+    }
+}
+
 /// A certificate with its key.
 pub(crate) struct Identity {
     pub(crate) certificate: Pem,

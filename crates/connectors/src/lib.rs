@@ -5,6 +5,10 @@
 mod fields;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+#[cfg(feature = "tls")]
+mod net;
 
 use streams::Registry;
 
@@ -14,5 +18,10 @@ pub fn register(registry: &mut Registry) {
     {
         registry.add_input(&kafka::INPUT);
         registry.add_output(&kafka::OUTPUT);
+    }
+    #[cfg(feature = "mqtt")]
+    {
+        registry.add_input(&mqtt::INPUT);
+        registry.add_output(&mqtt::OUTPUT);
     }
 }

@@ -1,0 +1,108 @@
+//! Input `mqtt`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use document::Fault;
+use streams::{Ack, Batch, BuildContext, ConnectError, Input, NackKind, Node, ReadError, Replay};
+use tokio::sync::Notify;
+
+use super::link::{Incoming, Link};
+use super::settings::{Settings, qos};
+use crate::fields::comma_list;
+
+/// Builds the input.
+pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
+    let mut settings = Settings::read(node)?;
+    settings.clean = node.boolean("clean_session")?;
+    if !settings.clean && settings.client_id.is_empty() {
+        return Err(node
+            .field_fault("client_id", "a session that the broker keeps needs a `client_id`")
+            .hint("name the client, or write `clean_session: true`"));
+    }
+    let clean = settings.clean;
+    let input = MqttInput {
+        settings,
+        topics: comma_list(node, "topics")?,
+        qos: qos(node)?,
+        stream: context.stream.clone(),
+        refused: Arc::new(Notify::new()),
+        link: None,
+    };
+    // A broker that forgets this client with its connection cannot send again what was refused: it is kept here then,
+    // whatever the field says.
+    if clean { Ok(Box::new(Replay::new(input))) } else { context.with_replay(node, input) }
+}
+
+struct MqttInput {
+    settings: Settings,
+    topics: Vec<String>,
+    qos: u8,
+    stream: Arc<str>,
+    /// A message was refused: only a new connection makes the broker send it again.
+    refused: Arc<Notify>,
+    link: Option<Link>,
+}
+
+impl MqttInput {
+    fn take(&self, link: &Link, mut incoming: Incoming) -> (Batch, Ack) {
+        let (token, permit) = (incoming.token.take(), incoming.permit.take());
+        drop(permit);
+        let acknowledger = link.acknowledger.clone();
+        let refused = self.refused.clone();
+        let ack = Ack::new(move |outcome| match (outcome, token) {
+            (Ok(()), Some(token)) => acknowledger.acknowledge(token),
+            (Err(reason), Some(_)) if reason.kind() != NackKind::Stopping => refused.notify_one(),
+            _ => {}
+        });
+        (vec![incoming.into_message()], ack)
+    }
+}
+
+#[async_trait]
+impl Input for MqttInput {
+    async fn connect(&mut self) -> Result<(), ConnectError> {
+        if let Some(mut old) = self.link.take() {
+            old.leave().await;
+        }
+        let link = Link::connect(&self.settings).await.map_err(ConnectError)?;
+        let subscribed = link.client.subscribe(&self.topics, self.qos);
+        match tokio::time::timeout(self.settings.connect_timeout, subscribed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => return Err(ConnectError(fault)),
+            Err(_) => {
+                return Err(ConnectError("the mqtt broker does not answer to subscriptions".to_owned()));
+            }
+        }
+        self.link = Some(link);
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
+        let refused = self.refused.clone();
+        let Some(link) = &mut self.link else { return Err(ReadError::NotConnected) };
+        let incoming = tokio::select! {
+            biased;
+            () = refused.notified() => {
+                tracing::warn!(stream = %self.stream, "a message was refused; mqtt connects again to get what was not acknowledged");
+                return Err(ReadError::NotConnected);
+            }
+            incoming = link.incoming.recv() => incoming,
+        };
+        match (incoming, &self.link) {
+            (Some(incoming), Some(link)) => Ok(self.take(link, incoming)),
+            (_, link) => {
+                let reason = link.as_ref().and_then(Link::reason);
+                tracing::warn!(stream = %self.stream, reason = reason.as_deref().unwrap_or("unknown"), "mqtt connection lost");
+                self.link = None;
+                Err(ReadError::NotConnected)
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        if let Some(mut link) = self.link.take() {
+            link.leave().await;
+        }
+    }
+}

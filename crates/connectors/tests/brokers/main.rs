@@ -1,0 +1,8 @@
+//! The connectors to message brokers against real ones (`scripts/services up mosquitto`).
+
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise, and may block")]
+
+#[path = "../ends/mod.rs"]
+mod ends;
+mod mqtt;
+mod servers;
