@@ -16,7 +16,7 @@ fn run(mapping: &str, input: &str) -> String {
     }
 }
 
-fn check(cases: &[(&str, &str, &str)]) {
+pub(crate) fn check(cases: &[(&str, &str, &str)]) {
     let wrong: Vec<String> = cases
         .iter()
         .filter_map(|(mapping, input, expected)| {

@@ -22,6 +22,8 @@ mod environment;
 mod fault;
 mod format;
 #[cfg(test)]
+mod grammar_tests;
+#[cfg(test)]
 mod import_tests;
 mod imports;
 #[cfg(test)]
