@@ -192,34 +192,28 @@ impl Scanner<'_> {
 
     /// A field name and the colon behind it.
     #[inline]
-    fn name(&mut self, start: usize) -> Option<usize> {
-        if *self.bytes.get(start)? != b'"' {
+    fn name(&mut self, quote: usize) -> Option<usize> {
+        if *self.bytes.get(quote)? != b'"' {
             return None;
         }
-        let at = self.entries.len();
-        let mut end = self.text(start)?;
-        let tag = tag(self.bytes_of(at));
-        if let Some(name) = self.entries.get_mut(at) {
-            name.next = tag;
-        }
+        let (start, end, flags) = self.quoted(quote)?;
+        let name = self.bytes.get(start..end).unwrap_or_default();
+        let at = self.entries.len() as u32;
         if let Some(open) = self.entries.get_mut(self.open as usize) {
             // The `end` of an open object is its last name.
-            let last = std::mem::replace(&mut open.end, at as u32);
-            if open.is(SORTED) && !self.ascends(last, at) {
+            let last = std::mem::replace(&mut open.end, at);
+            if open.is(SORTED) && (flags == ESCAPED || (last != NONE && self.bytes_of(last as usize) >= name))
+            {
                 self.unset(SORTED | RAW);
             }
         }
-        end = self.blank(end);
-        if *self.bytes.get(end)? != b':' {
+        let (kind, next) = (Kind::Text, tag(name));
+        self.entries.push(Entry { kind, flags, depth: 0, start: start as u32, end: end as u32, next });
+        let colon = self.blank(end + 1);
+        if *self.bytes.get(colon)? != b':' {
             return None;
         }
-        Some(self.blank(end + 1))
-    }
-
-    /// Whether a name has no escapes and comes after the last one.
-    fn ascends(&self, last: u32, name: usize) -> bool {
-        let escaped = self.entries.get(name).is_some_and(|name| name.is(ESCAPED));
-        !escaped && (last == NONE || self.bytes_of(last as usize) < self.bytes_of(name))
+        Some(self.blank(colon + 1))
     }
 
     fn bytes_of(&self, entry: usize) -> &[u8] {
@@ -229,20 +223,28 @@ impl Scanner<'_> {
 
     #[inline]
     fn text(&mut self, quote: usize) -> Option<usize> {
-        let start = quote + 1;
-        let end = plain_end(self.bytes, start);
-        if *self.bytes.get(end)? != b'"' {
-            return self.escaped_text(start, end);
-        }
-        self.push(Kind::Text, 0, start, end);
+        let (start, end, flags) = self.quoted(quote)?;
+        self.push(Kind::Text, flags, start, end);
         Some(end + 1)
     }
 
-    /// Text that is not over at `at`, where its first escape is.
-    fn escaped_text(&mut self, start: usize, mut at: usize) -> Option<usize> {
+    /// Where the text that begins at a quote begins and ends, and whether it has escapes.
+    #[inline(always)]
+    fn quoted(&mut self, quote: usize) -> Option<(usize, usize, u8)> {
+        let start = quote + 1;
+        let end = plain_end(self.bytes, start);
+        if *self.bytes.get(end)? == b'"' {
+            return Some((start, end, 0));
+        }
+        Some((start, self.escaped_end(end)?, ESCAPED))
+    }
+
+    /// The end of a text whose first escape is at `at`.
+    fn escaped_end(&mut self, mut at: usize) -> Option<usize> {
+        self.unset(RAW);
         loop {
             match *self.bytes.get(at)? {
-                b'"' => break,
+                b'"' => return Some(at),
                 b'\\' => {
                     let length = match *self.bytes.get(at + 1)? {
                         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
@@ -254,9 +256,6 @@ impl Scanner<'_> {
                 _ => return None,
             }
         }
-        self.unset(RAW);
-        self.push(Kind::Text, ESCAPED, start, at);
-        Some(at + 1)
     }
 
     fn number(&mut self, start: usize) -> Option<usize> {
