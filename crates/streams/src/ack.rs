@@ -19,11 +19,16 @@ pub enum NackKind {
     Dropped,
 }
 
+/// Most texts kept beside the first: those that decide what is dropped, not a log.
+const MOST_TEXTS: usize = 15;
+
 /// Why a batch must come again.
 #[derive(Debug, Clone)]
 pub struct NackReason {
     kind: NackKind,
     text: Arc<str>,
+    // Further texts, where messages failed for several reasons; at most `MOST_TEXTS`.
+    more: Vec<Arc<str>>,
     // Places in the batch as its input numbered it; `None`: all of it.
     failed: Option<BTreeSet<u32>>,
 }
@@ -31,26 +36,34 @@ pub struct NackReason {
 impl NackReason {
     /// The whole batch failed, with these words for logs and for a waiting producer.
     pub fn failed(text: impl Into<Arc<str>>) -> NackReason {
-        NackReason { kind: NackKind::Failed, text: text.into(), failed: None }
+        NackReason { kind: NackKind::Failed, text: text.into(), more: Vec::new(), failed: None }
     }
 
     /// The stream stops before the batch was delivered.
     pub fn stopping() -> NackReason {
-        NackReason { kind: NackKind::Stopping, text: "the stream is stopping".into(), failed: None }
+        NackReason { kind: NackKind::Stopping, ..NackReason::failed("the stream is stopping") }
     }
 
     fn dropped() -> NackReason {
-        NackReason {
-            kind: NackKind::Dropped,
-            text: "the batch was dropped before delivery".into(),
-            failed: None,
-        }
+        NackReason { kind: NackKind::Dropped, ..NackReason::failed("the batch was dropped before delivery") }
     }
 
     /// Only these messages failed. When one of them cannot be told apart any more, all of the batch has.
     pub fn only<'a>(mut self, messages: impl IntoIterator<Item = &'a Message>) -> NackReason {
         self.failed = messages.into_iter().map(Message::place).collect();
         self
+    }
+
+    /// One more text that a message failed with.
+    pub(crate) fn add_text(&mut self, text: &Arc<str>) {
+        if self.more.len() < MOST_TEXTS && !self.texts().any(|known| **text == *known) {
+            self.more.push(text.clone());
+        }
+    }
+
+    /// Every text that a message failed with, the first one first.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.text).chain(&self.more).map(|text| &**text)
     }
 
     /// Whose doing it is.
@@ -80,7 +93,10 @@ impl NackReason {
             }
             _ => None,
         };
-        NackReason { failed, ..self }
+        let mut both = NackReason { failed, ..self };
+        both.add_text(&later.text);
+        later.more.iter().for_each(|text| both.add_text(text));
+        both
     }
 
     /// The same failure seen from another batch, where these places failed; `None`: all of it.

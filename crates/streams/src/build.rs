@@ -302,6 +302,8 @@ pub(crate) fn type_of(component: &serde_json::Value) -> Result<&str, String> {
     let mut keys = members.keys().map(String::as_str).filter(|key| !RESERVED.contains(key));
     match (keys.next(), keys.next()) {
         (Some(name), None) => Ok(name),
+        // The processor that is a list of processors is called as what may stand beside other components.
+        (None, _) if members.contains_key("processors") => Ok("processors"),
         (None, _) => Err("unable to infer component type: there is no type key".to_owned()),
         (Some(first), Some(second)) => Err(format!(
             "unable to infer component type: there are several type keys, such as `{first}` and `{second}`"

@@ -44,7 +44,9 @@ impl WriteError {
         match self {
             WriteError::Partial(failures) => {
                 let text = failures.first().map_or_else(String::new, |(_, text)| text.clone());
-                NackReason::failed(text).only(failures.iter().filter_map(|(index, _)| batch.get(*index)))
+                let mut reason = NackReason::failed(text);
+                failures.iter().for_each(|(_, text)| reason.add_text(&text.as_str().into()));
+                reason.only(failures.iter().filter_map(|(index, _)| batch.get(*index)))
             }
             other => NackReason::failed(other.to_string()).only(batch),
         }

@@ -26,6 +26,8 @@ pub struct Message {
     error: Option<Arc<str>>,
     reply: Option<Arc<ReplySlot>>,
     place: u32,
+    // Where it stood when a processor that keeps the order took its batch apart.
+    mark: u32,
 }
 
 #[derive(Default)]
@@ -59,7 +61,14 @@ impl Message {
     }
 
     fn with_body(body: Body) -> Message {
-        Message { body: Arc::new(body), metadata: None, error: None, reply: None, place: UNPLACED }
+        Message {
+            body: Arc::new(body),
+            metadata: None,
+            error: None,
+            reply: None,
+            place: UNPLACED,
+            mark: UNPLACED,
+        }
     }
 
     /// The payload.
@@ -164,6 +173,14 @@ impl Message {
     /// Gives the message its place in the batch of the nearest ack.
     pub(crate) fn set_place(&mut self, place: u32) {
         self.place = place;
+    }
+
+    pub(crate) fn mark(&self) -> u32 {
+        self.mark
+    }
+
+    pub(crate) fn set_mark(&mut self, mark: u32) {
+        self.mark = mark;
     }
 
     /// A message made of several has no single place; a failure of it fails their whole batch.

@@ -1,7 +1,9 @@
 //! Whole streams, with tests at both ends of in-process topics.
 
 mod brokers;
+mod composition;
 mod edges;
+mod outputs;
 mod processors;
 mod replay;
 mod resources;
