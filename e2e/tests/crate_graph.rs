@@ -7,7 +7,7 @@ use std::process::Command;
 /// A room and those that it may know. A room is written below all that it knows, so the graph has no circle.
 const ROOMS: &[(&str, &[&str])] = &[
     ("document", &[]),
-    ("bloblang", &[]),
+    ("bloblang", &["document"]),
     ("apidef", &["document"]),
     ("streams", &["document", "bloblang"]),
     ("connectors", &["document", "bloblang", "streams"]),

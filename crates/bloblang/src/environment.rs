@@ -16,6 +16,8 @@ pub enum Capability {
     File,
     /// The name of the machine: `hostname`.
     Hostname,
+    /// Caches of the stream: `cache_get` and its like. See [`Environment::with_caches`].
+    Cache,
 }
 
 impl Capability {
@@ -24,6 +26,7 @@ impl Capability {
             Capability::Env => 1,
             Capability::File => 2,
             Capability::Hostname => 4,
+            Capability::Cache => 8,
         }
     }
 
@@ -32,6 +35,7 @@ impl Capability {
             Capability::Env => "environment variables",
             Capability::File => "files",
             Capability::Hostname => "the host name",
+            Capability::Cache => "caches",
         }
     }
 }
@@ -55,11 +59,36 @@ pub trait Files: Send + Sync {
     fn open(&self, path: &str, within: Option<&str>) -> Result<File, String>;
 }
 
+/// The caches that mappings use by their labels; this crate has none itself.
+pub trait Caches: Send + Sync {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When there is no such cache, no such key, or the cache cannot be reached.
+    fn get(&self, cache: &str, key: &str) -> Result<Bytes, String>;
+    /// Sets a key, whether it is there or not.
+    ///
+    /// # Errors
+    /// When there is no such cache, or it cannot be reached.
+    fn set(&self, cache: &str, key: &str, value: Bytes) -> Result<(), String>;
+    /// Sets a key that is not there yet.
+    ///
+    /// # Errors
+    /// When there is no such cache, the key is there, or the cache cannot be reached.
+    fn add(&self, cache: &str, key: &str, value: Bytes) -> Result<(), String>;
+    /// Removes a key, if it is there.
+    ///
+    /// # Errors
+    /// When there is no such cache, or it cannot be reached.
+    fn delete(&self, cache: &str, key: &str) -> Result<(), String>;
+}
+
 /// The rules under which a mapping is checked: which capabilities its functions have, and where files come from.
 #[derive(Clone, Default)]
 pub struct Environment {
     granted: u8,
     files: Option<Arc<dyn Files>>,
+    caches: Option<Arc<dyn Caches>>,
     within: Option<Arc<str>>,
     limits: Limits,
 }
@@ -93,6 +122,13 @@ impl Environment {
         self.with(Capability::File)
     }
 
+    /// The same environment with the capability to use caches, these ones.
+    #[must_use]
+    pub fn with_caches(mut self, caches: Arc<dyn Caches>) -> Environment {
+        self.caches = Some(caches);
+        self.with(Capability::Cache)
+    }
+
     /// The same environment for a text that stands in a file, to which relative paths refer.
     #[must_use]
     pub fn within(mut self, file: &str) -> Environment {
@@ -119,6 +155,22 @@ impl Environment {
                 files.open(path, within.or(self.within.as_deref()))
             }
             _ => Err("reading files is not allowed here".to_owned()),
+        }
+    }
+
+    /// A file by its path, relative to where the process runs.
+    pub(crate) fn open_plain(&self, path: &str) -> Result<File, String> {
+        match &self.files {
+            Some(files) if self.allows(Capability::File) => files.open(path, None),
+            _ => Err("reading files is not allowed here".to_owned()),
+        }
+    }
+
+    /// The caches, if there are any.
+    pub(crate) fn caches(&self) -> Result<&dyn Caches, String> {
+        match &self.caches {
+            Some(caches) if self.allows(Capability::Cache) => Ok(&**caches),
+            _ => Err("caches are not allowed here".to_owned()),
         }
     }
 

@@ -14,7 +14,7 @@ const MAX_CHAIN: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Unit {
     /// The file's name; none for the text that was given.
-    file: Option<String>,
+    pub(crate) file: Option<String>,
     pub(crate) text: String,
     pub(crate) tree: Program,
     /// Where the text that was given imports this file, if only through others.

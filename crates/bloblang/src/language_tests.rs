@@ -382,7 +382,7 @@ fn faults_have_places_and_proposals() {
         (
             "root = this.a.encode(\"bsae64\")",
             vec![
-                "1:22+8 method `encode`, argument `scheme`: unrecognised value `bsae64`, expected one of base64, base64url, base64rawurl, hex (did you mean `base64`?)",
+                "1:22+8 method `encode`, argument `scheme`: unrecognised value `bsae64`, expected one of base64, base64url, base64rawurl, hex, ascii85, z85 (did you mean `base64`?)",
             ],
         ),
         (

@@ -40,10 +40,10 @@ mod time;
 mod value;
 
 pub use catalogue::{Entry, catalogue};
-pub use environment::{Capability, Environment, File, Files};
+pub use environment::{Caches, Capability, Environment, File, Files};
 pub use fault::{Imported, MapError, ParseError};
 pub use mapping::Mapping;
-pub use message::{BatchView, MessageView, MetadataEdit, Outcome, Root};
+pub use message::{BatchView, ErrorSource, MessageView, MetadataEdit, Outcome, Root, Trace};
 pub use table::reference;
 pub use template::Template;
 pub use value::{Array, Object, Text, Value};

@@ -33,6 +33,38 @@ pub trait MessageView {
     fn metadata_all(&self, visit: &mut dyn FnMut(&str, &Value));
     /// Why an earlier processor failed on this message.
     fn error(&self) -> Option<&str>;
+    /// Which component failed on this message, where that is known.
+    fn error_source(&self) -> Option<ErrorSource<'_>> {
+        None
+    }
+    /// The trace that the message belongs to.
+    fn trace(&self) -> Option<Trace> {
+        None
+    }
+    /// What names the message on its way through the stream.
+    fn flow_id(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// The component that failed on a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorSource<'m> {
+    /// Its label; empty when it has none.
+    pub label: &'m str,
+    /// Where it stands in the configuration, as `root.pipeline.processors.0`.
+    pub path: &'m str,
+    /// Its name, as `http`.
+    pub kind: &'m str,
+}
+
+/// A trace, as it is handed on to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The trace's id in hexadecimal digits.
+    pub id: String,
+    /// What is handed on, as `traceparent`.
+    pub fields: Vec<(String, String)>,
 }
 
 /// What a mapping decided about one message.

@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::Value;
-use crate::run::arguments::compile_regex;
+use crate::run::arguments::{Memory, compile_regex};
 use crate::run::{Argument, Arguments, Node, path};
 use crate::syntax::place::{Fault, Span, nearest};
 use crate::syntax::tree::{self, Name};
@@ -11,11 +11,21 @@ use crate::table::{self, Kind, Parameter, Presence, Spec};
 impl Compiler<'_> {
     pub(super) fn function(&mut self, span: Span, name: &Name, written: &[tree::Argument]) -> Node {
         let Some(spec) = table::function(&name.text) else {
+            if let Some(why) = table::left_out(&name.text) {
+                self.fault(Fault::new(name.span, format!("function `{}` is not offered: {why}", name.text)));
+                return self.discard(written);
+            }
             let names = table::all_functions().map(|spec| spec.name);
             let message = format!("unrecognised function `{}`", name.text);
             self.unknown(name.span, message, &name.text, names);
             return self.discard(written);
         };
+        if spec.name == "var"
+            && let [tree::Argument { value, .. }] = written
+            && let Node::Literal(Value::String(variable)) = self.query(value)
+        {
+            return self.variable(&Name { text: variable.as_str().into(), span: value.span });
+        }
         let arguments = self.arguments(spec, "function", name, written);
         // Markers are constants.
         if written.is_empty() && matches!(spec.name, "deleted" | "nothing") {
@@ -26,6 +36,10 @@ impl Compiler<'_> {
 
     pub(super) fn method(&mut self, of: Node, name: &Name, written: &[tree::Argument]) -> Node {
         let Some(spec) = table::method(&name.text) else {
+            if let Some(why) = table::left_out(&name.text) {
+                self.fault(Fault::new(name.span, format!("method `{}` is not offered: {why}", name.text)));
+                return self.discard(written);
+            }
             let names = table::all_methods().map(|spec| spec.name);
             let message = format!("unrecognised method `{}`", name.text);
             self.unknown(name.span, message, &name.text, names);
@@ -92,7 +106,14 @@ impl Compiler<'_> {
             }
         }
         let keeps_digits = crate::run::keeps_digits(spec.name);
-        Arguments { items: items.into(), keeps_digits, memory: Default::default() }
+        let memory = Memory { within: self.within.clone(), ..Memory::default() };
+        let arguments = Arguments { items: items.into(), keeps_digits, memory };
+        if let Some(prepare) = spec.prepare.filter(|_| spec.needs.is_none_or(|need| self.env.allows(need)))
+            && let Err(failure) = prepare(self.env, &arguments)
+        {
+            self.fault(Fault::new(name.span, format!("{what} `{}`: {failure}", spec.name)));
+        }
+        arguments
     }
 
     /// Checks the names of named arguments.

@@ -6,6 +6,7 @@ mod queries;
 pub(crate) use calls::signature;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::Environment;
 use crate::imports::Units;
@@ -21,6 +22,7 @@ pub(crate) fn compile(env: &Environment, units: &Units) -> (Program, Vec<(usize,
         faults: Vec::new(),
         map_names: HashMap::new(),
         scope: Scope::default(),
+        within: None,
     };
     let mut faults = Vec::new();
     let maps = || {
@@ -34,6 +36,7 @@ pub(crate) fn compile(env: &Environment, units: &Units) -> (Program, Vec<(usize,
     let mut program = Program { limits: env.limits(), ..Program::default() };
     for (at, unit) in units.all().iter().enumerate() {
         compiler.places = Places::new(&unit.text);
+        compiler.within = unit.file.as_deref().map(Arc::from);
         for (_, statements) in &unit.tree.maps {
             compiler.scope = Scope { in_map: true, ..Scope::default() };
             let steps = compiler.block(statements);
@@ -48,14 +51,21 @@ pub(crate) fn compile(env: &Environment, units: &Units) -> (Program, Vec<(usize,
         faults.extend(std::mem::take(&mut compiler.faults).into_iter().map(|fault| (at, fault)));
     }
     program.map_names = compiler.map_names;
+    program.environment = env.clone();
     (program, faults)
 }
 
 /// Compiles one query that stands alone. Its captured contexts get slots after the `slots` that are taken.
 pub(crate) fn compile_query(env: &Environment, query: &Expr, slots: &mut usize) -> Result<Node, Vec<Fault>> {
     let scope = Scope { slots: *slots, ..Scope::default() };
-    let mut compiler =
-        Compiler { env, places: Places::new(""), faults: Vec::new(), map_names: HashMap::new(), scope };
+    let mut compiler = Compiler {
+        env,
+        places: Places::new(""),
+        faults: Vec::new(),
+        map_names: HashMap::new(),
+        scope,
+        within: None,
+    };
     let node = compiler.query(query);
     *slots = compiler.scope.slots;
     if compiler.faults.is_empty() { Ok(node) } else { Err(compiler.faults) }
@@ -67,6 +77,8 @@ struct Compiler<'t> {
     faults: Vec<Fault>,
     map_names: HashMap<Box<str>, usize>,
     scope: Scope,
+    /// The file whose text is compiled.
+    within: Option<Arc<str>>,
 }
 
 /// The names of one body.

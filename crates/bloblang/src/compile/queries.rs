@@ -95,7 +95,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn variable(&mut self, name: &Name) -> Node {
+    pub(super) fn variable(&mut self, name: &Name) -> Node {
         if let Some(slot) = self.scope.variables.get(&name.text) {
             return Node::Slot { slot: *slot, name: name.text.clone() };
         }

@@ -1,7 +1,9 @@
 //! The arguments of a function or method, prepared as far as they are known.
 
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use regex::Regex;
@@ -43,11 +45,40 @@ pub(crate) struct Arguments {
 pub(crate) struct Memory {
     pub(crate) counter: Mutex<Option<i64>>,
     pub(crate) random: Mutex<Option<StdRng>>,
+    /// What was prepared from arguments that were known when the mapping was compiled.
+    pub(crate) prepared: OnceLock<Prepared>,
+    /// The file in which the call stands.
+    pub(crate) within: Option<Arc<str>>,
+}
+
+/// Something that is made once for a call.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    Value(Value),
+    Schema(Box<jsonschema::Validator>),
+    JsonPath(Box<jsonpath_rust::parser::model::JpQuery>),
+    Addresses(Box<maxminddb::Reader<Bytes>>),
 }
 
 impl Arguments {
     pub(crate) fn is_given(&self, index: usize) -> bool {
         !matches!(self.items.get(index), None | Some(Argument::Missing))
+    }
+
+    /// A text that was known when the mapping was compiled.
+    pub(crate) fn fixed_text(&self, index: usize) -> Option<&str> {
+        match self.items.get(index) {
+            Some(Argument::Fixed(value)) => value.as_str(),
+            _ => None,
+        }
+    }
+
+    /// A bool that was known when the mapping was compiled.
+    pub(crate) fn fixed_bool(&self, index: usize) -> Option<bool> {
+        match self.items.get(index) {
+            Some(Argument::Fixed(value)) => value.as_bool(),
+            _ => None,
+        }
     }
 
     /// The argument; null when it was left out.

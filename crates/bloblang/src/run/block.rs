@@ -27,6 +27,8 @@ pub(crate) struct Program {
     pub(crate) limits: Limits,
     pub(crate) maps: Vec<Map>,
     pub(crate) map_names: HashMap<Box<str>, usize>,
+    /// What functions may use from outside while the mapping runs.
+    pub(crate) environment: crate::Environment,
 }
 
 /// A named map.

@@ -10,7 +10,7 @@ pub(crate) mod node;
 pub(crate) mod path;
 mod slice;
 
-pub(crate) use arguments::{Argument, Arguments, keeps_digits};
+pub(crate) use arguments::{Argument, Arguments, Prepared, keeps_digits};
 pub(crate) use arithmetic::not;
 pub(crate) use block::{MAX_CALLS, Map, Program, Step, StepKind, apply_map, run_steps, with_stack};
 pub(crate) use context::{Context, Frame, Limits, This};

@@ -107,6 +107,35 @@ pub(crate) static TABLE: &[Spec] = &[
     .examples(&[Example(r#"root = this.find("b")"#, r#"["a","b"]"#, "1")]),
     Spec::method(
         CHAPTER,
+        "find_all",
+        "The indexes of all elements equal to a value.",
+        |context, value, arguments| {
+            let wanted = arguments.value(context, 0)?;
+            let items = array(value)?;
+            let found = items.iter().zip(0_i64..).filter(|(item, _)| **item == wanted);
+            Ok(Value::array(found.map(|(_, index)| Value::Int(index)).collect()))
+        },
+    )
+    .parameters(&[Parameter::required("value", Kind::Any, "What to look for.")])
+    .examples(&[Example("root = this.find_all(2)", r#"[2,"2",2.0]"#, "[0,2]")]),
+    Spec::method(
+        CHAPTER,
+        "find_all_by",
+        "The indexes of all elements for which a test holds.",
+        |context, value, arguments| {
+            let mut found = Vec::new();
+            for (item, index) in array(value)?.iter().zip(0_i64..) {
+                if arguments.test(context, 0, item.clone())? {
+                    found.push(Value::Int(index));
+                }
+            }
+            Ok(Value::array(found))
+        },
+    )
+    .parameters(&[Parameter::required("query", Kind::Query, "A query that gives a bool for an element.")])
+    .examples(&[Example("root = this.find_all_by(n -> n > 1)", "[1,2,3]", "[1,2]")]),
+    Spec::method(
+        CHAPTER,
         "find_by",
         "The index of the first element for which a test holds; -1 when there is none.",
         |context, value, arguments| {
@@ -118,7 +147,7 @@ pub(crate) static TABLE: &[Spec] = &[
             Ok(Value::Int(-1))
         },
     )
-    .parameters(TEST)
+    .parameters(&[Parameter::required("query", Kind::Query, "A query that gives a bool for an element.")])
     .examples(&[Example("root = this.find_by(n -> n > 1)", "[1,2,3]", "1")]),
     Spec::method(
         CHAPTER,

@@ -6,15 +6,27 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
+use super::ascii85;
 use super::receive::{bytes, like, text};
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::Value;
 use crate::run::{Arguments, Context, Evaluated, Failure};
 
 const CHAPTER: &str = "Encoding";
-const SCHEMES: &[&str] = &["base64", "base64url", "base64rawurl", "hex"];
-const HASHES: &[&str] =
-    &["md5", "sha1", "sha256", "sha512", "hmac_sha1", "hmac_sha256", "hmac_sha512", "crc32", "fnv32"];
+const SCHEMES: &[&str] = &["base64", "base64url", "base64rawurl", "hex", "ascii85", "z85"];
+const HASHES: &[&str] = &[
+    "md5",
+    "sha1",
+    "sha256",
+    "sha512",
+    "hmac_sha1",
+    "hmac_sha256",
+    "hmac_sha512",
+    "crc32",
+    "fnv32",
+    "xxhash64",
+];
+const POLYNOMIALS: &[&str] = &["IEEE", "Castagnoli", "Koopman"];
 
 pub(crate) static TABLE: &[Spec] = &[
     Spec::method(CHAPTER, "encode", "Text or bytes as text in an encoding.", encode)
@@ -23,6 +35,8 @@ pub(crate) static TABLE: &[Spec] = &[
             Example(r#"root = this.a.encode("base64")"#, r#"{"a":"hello?>"}"#, r#""aGVsbG8/Pg==""#),
             Example(r#"root = this.a.encode("base64rawurl")"#, r#"{"a":"hello?>"}"#, r#""aGVsbG8_Pg""#),
             Example(r#"root = this.a.encode("hex")"#, r#"{"a":"hi"}"#, r#""6869""#),
+            Example(r#"root = this.a.encode("ascii85")"#, r#"{"a":"hello"}"#, r#""BOu!rDZ""#),
+            Example(r#"root = this.a.encode("z85")"#, r#"{"a":"hell"}"#, r#""xK#0@""#),
         ]),
     Spec::method(CHAPTER, "decode", "The bytes of encoded text.", decode)
         .parameters(&[Parameter::required("scheme", Kind::Choice(SCHEMES), "The encoding.")])
@@ -33,25 +47,44 @@ pub(crate) static TABLE: &[Spec] = &[
                 r#"{"a":"6G"}"#,
                 "error: failed to decode as hex",
             ),
+            Example(r#"root = this.decode("ascii85").string()"#, r#""BOu!rDZ""#, r#""hello""#),
+            Example(r#"root = this.decode("z85").string()"#, r#""xK#0@""#, r#""hell""#),
         ]),
-    Spec::method(CHAPTER, "hash", "The digest of text or bytes, as bytes.", hash)
-        .parameters(&[
-            Parameter::required("algorithm", Kind::Choice(HASHES), "The algorithm."),
-            Parameter::optional("key", Kind::Text, "The key, for the `hmac` algorithms."),
-        ])
-        .examples(&[
-            Example(
-                r#"root = this.a.hash("sha256").encode("hex")"#,
-                r#"{"a":"abc"}"#,
-                r#""ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad""#,
-            ),
-            Example(r#"root = this.a.hash("crc32").encode("hex")"#, r#"{"a":"123456789"}"#, r#""cbf43926""#),
-            Example(
-                r#"root = this.a.hash("hmac_sha256", "key").encode("hex")"#,
-                r#"{"a":"The quick brown fox jumps over the lazy dog"}"#,
-                r#""f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8""#,
-            ),
-        ]),
+    Spec::method(
+        CHAPTER,
+        "hash",
+        "The digest of text or bytes, as bytes; of `xxhash64` as decimal text.",
+        hash,
+    )
+    .parameters(&[
+        Parameter::required("algorithm", Kind::Choice(HASHES), "The algorithm."),
+        Parameter::optional("key", Kind::Any, "The key, for the `hmac` algorithms."),
+        Parameter::with_default(
+            "polynomial",
+            Kind::Choice(POLYNOMIALS),
+            Fixed::Text("IEEE"),
+            "The polynomial, for `crc32`.",
+        ),
+    ])
+    .examples(&[
+        Example(
+            r#"root = this.a.hash("sha256").encode("hex")"#,
+            r#"{"a":"abc"}"#,
+            r#""ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad""#,
+        ),
+        Example(r#"root = this.a.hash("crc32").encode("hex")"#, r#"{"a":"123456789"}"#, r#""cbf43926""#),
+        Example(
+            r#"root = this.a.hash(algorithm: "crc32", polynomial: "Castagnoli").encode("hex")"#,
+            r#"{"a":"123456789"}"#,
+            r#""e3069283""#,
+        ),
+        Example(r#"root = this.a.hash("xxhash64")"#, r#"{"a":"hello world"}"#, r#""5020219685658847592""#),
+        Example(
+            r#"root = this.a.hash("hmac_sha256", "key").encode("hex")"#,
+            r#"{"a":"The quick brown fox jumps over the lazy dog"}"#,
+            r#""f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8""#,
+        ),
+    ]),
     Spec::method(CHAPTER, "parse_json", "The value of a JSON text.", |_, value, _| {
         let bytes = bytes(&value)?;
         Value::parse_json(&bytes).map_err(|why| {
@@ -153,6 +186,9 @@ fn encode(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eva
         "base64url" => URL_SAFE.encode(&bytes),
         "base64rawurl" => URL_SAFE_NO_PAD.encode(&bytes),
         "hex" => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        "ascii85" => ascii85::encode(&bytes),
+        "z85" => ascii85::encode_z85(&bytes)
+            .map_err(|why| Failure::new(format!("failed to encode as z85: {why}")))?,
         scheme => return Err(Failure::new(format!("unrecognised encoding scheme: {scheme}"))),
     }))
 }
@@ -165,6 +201,8 @@ fn decode(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eva
         "base64url" => URL_SAFE.decode(&bytes).map_err(|error| error.to_string()),
         "base64rawurl" => URL_SAFE_NO_PAD.decode(&bytes).map_err(|error| error.to_string()),
         "hex" => from_hex(&bytes).ok_or_else(|| "needs pairs of hexadecimal digits".to_owned()),
+        "ascii85" => ascii85::decode(&bytes),
+        "z85" => ascii85::decode_z85(&bytes),
         _ => return Err(Failure::new(format!("unrecognised encoding scheme: {scheme}"))),
     };
     decoded
@@ -172,7 +210,7 @@ fn decode(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eva
         .map_err(|why| Failure::new(format!("failed to decode as {scheme}: {why}")))
 }
 
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let (pairs, rest) = text.as_chunks::<2>();
     if !rest.is_empty() {
@@ -188,7 +226,7 @@ fn hash(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalu
         return Err(Failure::new(format!("{algorithm} needs a key")));
     }
     let key =
-        if arguments.is_given(1) { arguments.text(context, 1)?.as_bytes().to_vec() } else { Vec::new() };
+        if arguments.is_given(1) { bytes(&arguments.value(context, 1)?)?.into_owned() } else { Vec::new() };
     let digest = match &*algorithm {
         "md5" => Md5::digest(&data).to_vec(),
         "sha1" => Sha1::digest(&data).to_vec(),
@@ -197,7 +235,8 @@ fn hash(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalu
         "hmac_sha1" => hmac::<Sha1>(64, &key, &data),
         "hmac_sha256" => hmac::<Sha256>(64, &key, &data),
         "hmac_sha512" => hmac::<Sha512>(128, &key, &data),
-        "crc32" => crc32(&data).to_be_bytes().to_vec(),
+        "crc32" => crc32(&data, polynomial(&arguments.text(context, 2)?)?).to_be_bytes().to_vec(),
+        "xxhash64" => return Ok(Value::from(xxhash_rust::xxh64::xxh64(&data, 0).to_string())),
         "fnv32" => data
             .iter()
             .fold(2_166_136_261_u32, |hash, byte| hash.wrapping_mul(16_777_619) ^ u32::from(*byte))
@@ -217,12 +256,22 @@ fn hmac<D: Digest>(block: usize, key: &[u8], data: &[u8]) -> Vec<u8> {
     D::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
 }
 
-/// CRC-32 with the IEEE polynomial.
-fn crc32(data: &[u8]) -> u32 {
+/// A polynomial of CRC-32, its lowest term first.
+fn polynomial(name: &str) -> Evaluated<u32> {
+    match name {
+        "IEEE" => Ok(0xedb8_8320),
+        "Castagnoli" => Ok(0x82f6_3b78),
+        "Koopman" => Ok(0xeb31_d82e),
+        _ => Err(Failure::new(format!("unrecognised polynomial: {name}"))),
+    }
+}
+
+/// CRC-32 with a polynomial.
+fn crc32(data: &[u8], polynomial: u32) -> u32 {
     !data.iter().fold(!0_u32, |crc, byte| {
         (0..8).fold(
             crc ^ u32::from(*byte),
-            |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 },
+            |crc, _| if crc & 1 == 1 { (crc >> 1) ^ polynomial } else { crc >> 1 },
         )
     })
 }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::receive::{array, number};
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::run::{Arguments, Context, Evaluated, Failure, path};
 use crate::{Capability, Value};
@@ -129,6 +130,25 @@ pub(crate) static TABLE: &[Spec] = &[
         Ok(Value::Float(std::f64::consts::PI))
     })
     .examples(&[Example("root = (pi() * 100).floor()", "{}", "314")]),
+    Spec::function("cosine_similarity", "How far two lists of numbers point into the same direction, from -1 to 1.", cosine_similarity)
+        .parameters(&[
+            Parameter::required("a", Kind::Any, "An array of numbers."),
+            Parameter::required("b", Kind::Any, "Another of the same length."),
+        ])
+        .examples(&[
+            Example("root = cosine_similarity(this.a, this.b).round()", r#"{"a":[1,2],"b":[2,4]}"#, "1"),
+            Example("root = cosine_similarity(this, [1])", "[1,2]", "error: of the same length"),
+        ]),
+    Spec::function("var", "The value of a variable whose name is written as text: `var(\"x\")` is `$x`.", |context, arguments| {
+        // The name is resolved when the mapping is compiled; only what no variable has gets here.
+        let name = arguments.text(context, 0)?;
+        Err(Failure::new(format!("variable '{name}' undefined")))
+    })
+    .parameters(&[Parameter::required("name", Kind::Text, "The name of the variable.")])
+    .examples(&[
+        Example("let x = 5\nroot = var(\"x\")", "{}", "5"),
+        Example("let x = 5\nroot = var(this)", "\"x\"", "error: variable 'x' undefined"),
+    ]),
 ];
 
 static HOSTNAME: LazyLock<Option<String>> = LazyLock::new(|| {
@@ -241,6 +261,24 @@ fn counter(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
     };
     *current = Some(next);
     Ok(Value::Int(next))
+}
+
+fn cosine_similarity(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
+    let (a, b) = (array(arguments.value(context, 0)?)?, array(arguments.value(context, 1)?)?);
+    if a.is_empty() || a.len() != b.len() {
+        return Err(Failure::new("the vectors must not be empty, and of the same length"));
+    }
+    let (mut dot, mut left, mut right) = (0.0, 0.0, 0.0);
+    for (a, b) in a.iter().zip(b.iter()) {
+        let (a, b) = (number(a)?, number(b)?);
+        dot += a * b;
+        left += a * a;
+        right += b * b;
+    }
+    if left == 0.0 || right == 0.0 {
+        return Err(Failure::new("a vector of zeros has no direction"));
+    }
+    Ok(Value::Float((dot / (f64::sqrt(left) * f64::sqrt(right))).clamp(-1.0, 1.0)))
 }
 
 fn env(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {

@@ -1,18 +1,36 @@
 //! The one description of every function and method. Checking calls, the reference in `docs/bloblang.md` and the tests
 //! of the examples all come from here.
 
+mod addresses;
 mod arrays;
+mod ascii85;
+mod calendar;
+mod changes;
 mod coercion;
+mod compression;
+mod crypto;
+mod csv;
 mod encoding;
+mod fake;
 mod functions;
 mod general;
+mod html;
+mod identifiers;
+mod jwt;
+mod msgpack;
+mod names;
 mod numbers;
 mod objects;
+mod outside;
+mod query_json;
 mod receive;
 mod reference;
 mod regexps;
 mod strings;
 mod timestamps;
+mod urls;
+mod xml;
+mod yaml;
 
 pub use reference::reference;
 
@@ -20,7 +38,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::run::{Arguments, Context, Evaluated, Node};
-use crate::{Capability, Value};
+use crate::{Capability, Environment, Value};
 
 /// Everything about one function or method.
 #[derive(Debug)]
@@ -35,8 +53,13 @@ pub(crate) struct Spec {
     pub(crate) examples: &'static [Example],
     /// What the environment must allow.
     pub(crate) needs: Option<Capability>,
+    /// Looks at the arguments when a mapping is compiled; what it finds wrong is a fault of the text.
+    pub(crate) prepare: Option<Prepare>,
     pub(crate) run: Run,
 }
+
+/// See [`Spec::prepare`].
+pub(crate) type Prepare = fn(&Environment, &Arguments) -> Evaluated<()>;
 
 /// How it runs.
 #[derive(Debug, Clone, Copy)]
@@ -150,7 +173,17 @@ impl Spec {
     }
 
     const fn new(chapter: &'static str, name: &'static str, summary: &'static str, run: Run) -> Spec {
-        Spec { name, aliases: &[], chapter, summary, parameters: &[], examples: &[], needs: None, run }
+        Spec {
+            name,
+            aliases: &[],
+            chapter,
+            summary,
+            parameters: &[],
+            examples: &[],
+            needs: None,
+            prepare: None,
+            run,
+        }
     }
 
     pub(crate) const fn aliases(mut self, aliases: &'static [&'static str]) -> Spec {
@@ -165,6 +198,11 @@ impl Spec {
 
     pub(crate) const fn examples(mut self, examples: &'static [Example]) -> Spec {
         self.examples = examples;
+        self
+    }
+
+    pub(crate) const fn prepare(mut self, prepare: Prepare) -> Spec {
+        self.prepare = Some(prepare);
         self
     }
 
@@ -186,7 +224,7 @@ impl Fixed {
 
 type Index = HashMap<&'static str, &'static Spec>;
 
-static FUNCTIONS: LazyLock<Index> = LazyLock::new(|| index(functions::TABLE.iter()));
+static FUNCTIONS: LazyLock<Index> = LazyLock::new(|| index(all_functions()));
 static METHODS: LazyLock<Index> = LazyLock::new(|| index(all_methods()));
 
 fn index(specs: impl Iterator<Item = &'static Spec>) -> Index {
@@ -200,11 +238,25 @@ pub(crate) fn all_methods() -> impl Iterator<Item = &'static Spec> {
         coercion::TABLE,
         strings::TABLE,
         regexps::TABLE,
+        html::TABLE,
+        names::TABLE,
+        urls::TABLE,
         encoding::TABLE,
+        compression::TABLE,
+        crypto::TABLE,
+        jwt::TABLE,
+        csv::TABLE,
+        msgpack::TABLE,
+        xml::TABLE,
+        yaml::TABLE,
+        addresses::TABLE,
         numbers::TABLE,
         timestamps::TABLE,
+        calendar::TABLE,
         arrays::TABLE,
         objects::TABLE,
+        changes::TABLE,
+        query_json::TABLE,
     ]
     .into_iter()
     .flatten()
@@ -212,7 +264,15 @@ pub(crate) fn all_methods() -> impl Iterator<Item = &'static Spec> {
 
 /// Every function.
 pub(crate) fn all_functions() -> impl Iterator<Item = &'static Spec> {
-    functions::TABLE.iter()
+    [functions::TABLE, identifiers::TABLE, outside::TABLE, fake::TABLE].into_iter().flatten()
+}
+
+/// What is known but not offered, and why.
+pub(crate) fn left_out(name: &str) -> Option<&'static str> {
+    match name {
+        "parse_parquet" => Some("reading Parquet files is not part of this build"),
+        _ => None,
+    }
 }
 
 pub(crate) fn function(name: &str) -> Option<&'static Spec> {

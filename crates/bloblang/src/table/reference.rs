@@ -84,11 +84,48 @@ mod tests {
     use super::super::Run;
     use super::*;
     use crate::testing::{Batch, message};
-    use crate::{Capability, Environment, Mapping, Root, Value};
+    use crate::{Caches, Capability, Environment, File, Files, Mapping, Root, Value};
+    use bytes::Bytes;
+    use std::sync::Arc;
+
+    /// The one file and the one cache that examples use.
+    struct Documented;
+
+    impl Files for Documented {
+        fn open(&self, path: &str, _: Option<&str>) -> Result<File, String> {
+            match path {
+                "documented.json" => Ok(File { name: path.to_owned(), content: "{\"a\":1}".into() }),
+                _ => Err("there is no such file".to_owned()),
+            }
+        }
+    }
+
+    impl Caches for Documented {
+        fn get(&self, _: &str, key: &str) -> Result<Bytes, String> {
+            if key == "a" { Ok("1".into()) } else { Err("key does not exist".to_owned()) }
+        }
+
+        fn set(&self, _: &str, _: &str, _: Bytes) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn add(&self, _: &str, key: &str, _: Bytes) -> Result<(), String> {
+            if key == "a" { Err("key already exists".to_owned()) } else { Ok(()) }
+        }
+
+        fn delete(&self, _: &str, _: &str) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn documented_world() -> Environment {
+        let all = Environment::pure().with(Capability::Env).with(Capability::Hostname);
+        all.with_files(Arc::new(Documented)).with_caches(Arc::new(Documented))
+    }
 
     /// Runs an example: `deleted`, `error: ...`, or the new payload as JSON.
     fn run(mapping: &str, input: &str) -> String {
-        let env = Environment::pure().with(Capability::Env).with(Capability::Hostname);
+        let env = documented_world();
         let mapping = match Mapping::parse(&env, mapping) {
             Ok(mapping) => mapping,
             Err(faults) => return format!("fault: {}", faults[0]),

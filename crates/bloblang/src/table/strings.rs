@@ -24,7 +24,7 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::method(
         CHAPTER,
         "contains",
-        "Whether text contains another, or an array an equal element.",
+        "Whether text contains another, or an array or object an equal value.",
         contains,
     )
     .parameters(&[Parameter::required("value", Kind::Any, "What to look for.")])
@@ -236,6 +236,9 @@ fn contains(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
     let wanted = arguments.value(context, 0)?;
     if let Value::Array(items) = &value {
         return Ok(Value::Bool(items.contains(&wanted)));
+    }
+    if let Value::Object(fields) = &value {
+        return Ok(Value::Bool(fields.iter().any(|(_, value)| *value == wanted)));
     }
     let (haystack, needle) = (bytes(&value)?, bytes(&wanted)?);
     let found = match (std::str::from_utf8(&haystack), std::str::from_utf8(&needle)) {

@@ -174,7 +174,7 @@ pub(crate) static TABLE: &[Spec] = &[
     ]),
 ];
 
-fn timestamp(value: &Value) -> Evaluated<Zoned> {
+pub(super) fn timestamp(value: &Value) -> Evaluated<Zoned> {
     match value {
         Value::Timestamp(time) => Ok(Zoned::clone(time)),
         Value::String(_) | Value::Bytes(_) => {

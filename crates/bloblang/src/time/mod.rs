@@ -3,6 +3,7 @@
 mod duration;
 mod layout;
 mod parse;
+mod period;
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
@@ -10,6 +11,7 @@ use jiff::{Timestamp, Zoned};
 pub(crate) use duration::parse_duration;
 pub(crate) use layout::{RFC3339_NANO, format};
 pub(crate) use parse::parse;
+pub(crate) use period::Period;
 
 /// RFC 3339 with as many fraction digits as are needed, `Z` for UTC.
 pub(crate) fn rfc3339(time: &Zoned) -> String {

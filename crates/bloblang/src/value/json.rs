@@ -205,7 +205,7 @@ fn json_bytes(value: &Value) -> Bytes {
 }
 
 /// Quotes a text as JSON; `<`, `>` and `&` stay as they are.
-pub(super) fn write_json_text(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_json_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut start = 0;

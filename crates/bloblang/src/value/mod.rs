@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jiff::Zoned;
 
 pub use collection::{Array, Object};
-pub(crate) use json::render_text;
+pub(crate) use json::{render_text, write_json_text};
 pub(crate) use number::float_text;
 
 /// How deeply arrays and objects may nest. Everything that walks or drops a value recurses this deep at most.

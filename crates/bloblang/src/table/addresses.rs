@@ -1,0 +1,131 @@
+//! Where IP addresses are, from a file in MaxMind's format.
+
+use std::net::IpAddr;
+
+use maxminddb::Reader;
+
+use super::receive::text;
+use super::{Example, Kind, Parameter, Spec};
+use crate::run::{Arguments, Context, Evaluated, Failure, Prepared};
+use crate::{Capability, Environment, Value};
+
+const PATH: &[Parameter] = &[Parameter::required(
+    "path",
+    Kind::Text,
+    "The path of the file. When it is known as the mapping is read, it is read then, once.",
+)];
+
+/// One method; they differ in the kind of file that they ask for.
+const fn spec(name: &'static str, summary: &'static str, examples: &'static [Example]) -> Spec {
+    Spec::method("Addresses", name, summary, look_up)
+        .parameters(PATH)
+        .examples(examples)
+        .prepare(prepare)
+        .needs(Capability::File)
+}
+
+pub(crate) static TABLE: &[Spec] = &[
+    spec(
+        "geoip_city",
+        "The record of an IP address in a city database; fails when there is none.",
+        &[Example(
+            r#"root = "1.2.3.4".geoip_city(this)"#,
+            r#""absent.mmdb""#,
+            "error: failed to read file `absent.mmdb`",
+        )],
+    ),
+    spec(
+        "geoip_country",
+        "The record of an IP address in a country database; fails when there is none.",
+        &[Example(
+            r#"root = "1.2.3.4".geoip_country(this)"#,
+            r#""absent.mmdb""#,
+            "error: failed to read file",
+        )],
+    ),
+    spec(
+        "geoip_asn",
+        "The record of an IP address in an ASN database; fails when there is none.",
+        &[Example(r#"root = "1.2.3.4".geoip_asn(this)"#, r#""absent.mmdb""#, "error: failed to read file")],
+    ),
+    spec(
+        "geoip_enterprise",
+        "The record of an IP address in an enterprise database; fails when there is none.",
+        &[Example(
+            r#"root = "1.2.3.4".geoip_enterprise(this)"#,
+            r#""absent.mmdb""#,
+            "error: failed to read file",
+        )],
+    ),
+    spec(
+        "geoip_anonymous_ip",
+        "The record of an IP address in a database of anonymous addresses; fails when there is none.",
+        &[Example(
+            r#"root = "1.2.3.4".geoip_anonymous_ip(this)"#,
+            r#""absent.mmdb""#,
+            "error: failed to read file",
+        )],
+    ),
+    spec(
+        "geoip_connection_type",
+        "The record of an IP address in a database of connection types; fails when there is none.",
+        &[Example(
+            r#"root = "1.2.3.4".geoip_connection_type(this)"#,
+            r#""absent.mmdb""#,
+            "error: failed to read file",
+        )],
+    ),
+    spec(
+        "geoip_domain",
+        "The record of an IP address in a database of domains; fails when there is none.",
+        &[Example(
+            r#"root = "1.2.3.4".geoip_domain(this)"#,
+            r#""absent.mmdb""#,
+            "error: failed to read file",
+        )],
+    ),
+    spec(
+        "geoip_isp",
+        "The record of an IP address in a database of providers; fails when there is none.",
+        &[Example(r#"root = "1.2.3.4".geoip_isp(this)"#, r#""absent.mmdb""#, "error: failed to read file")],
+    ),
+];
+
+fn open(environment: &Environment, path: &str) -> Evaluated<Box<Reader<bytes::Bytes>>> {
+    let file = environment.open_plain(path);
+    let file = file.map_err(|why| Failure::new(format!("failed to read file `{path}`: {why}")))?;
+    let reader = Reader::from_source(file.content);
+    reader
+        .map(Box::new)
+        .map_err(|error| Failure::new(format!("file `{path}` is no database of addresses: {error}")))
+}
+
+fn prepare(environment: &Environment, arguments: &Arguments) -> Evaluated<()> {
+    if let Some(path) = arguments.fixed_text(0) {
+        let _ = arguments.memory.prepared.set(Prepared::Addresses(open(environment, path)?));
+    }
+    Ok(())
+}
+
+fn look_up(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
+    let address = text(&value)?;
+    let address: IpAddr = address.trim().parse().map_err(|_| {
+        Failure::new(format!(
+            "value {} does not appear to be a valid IP address",
+            crate::format::quoted(&address)
+        ))
+    })?;
+    let opened;
+    let reader = match arguments.memory.prepared.get() {
+        Some(Prepared::Addresses(reader)) => reader,
+        _ => {
+            let path = arguments.text(context, 0)?;
+            opened = open(&context.program.environment, &path)?;
+            &opened
+        }
+    };
+    let failed =
+        |error: maxminddb::MaxMindDbError| Failure::new(format!("failed to look up {address}: {error}"));
+    let record: Option<Value> = reader.lookup(address).map_err(failed)?.decode().map_err(failed)?;
+    record.ok_or_else(|| Failure::new(format!("there is no record of {address}")))
+}
