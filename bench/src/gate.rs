@@ -31,7 +31,7 @@ pub(crate) struct Gate {
     pub(crate) address: SocketAddr,
     /// From the start of the process until `/ready` answered 200.
     pub(crate) start_time: Duration,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Setup {
@@ -98,7 +98,7 @@ impl Setup {
             stdin: Stdio::null(),
         })?;
         wait_for(&mut process, address, "/ready", Duration::from_secs(60))?;
-        Ok(Gate { process, address, start_time: started.elapsed(), _folder: self.folder })
+        Ok(Gate { process, address, start_time: started.elapsed(), folder: self.folder })
     }
 }
 
@@ -130,6 +130,26 @@ impl Gate {
             .collect()
     }
 
+    /// Writes the definition of an API anew: it leads to `/LENGTH` of `upstream`.
+    pub(crate) fn rewrite(&self, id: &str, upstream: SocketAddr, length: usize) -> io::Result<()> {
+        // As configuration tools do it: nobody reads half a file.
+        let apps = self.folder.path().join("apps");
+        let beside = apps.join(format!("{id}.json.tmp"));
+        fs::write(&beside, leading(id, upstream, length).to_string())?;
+        fs::rename(&beside, apps.join(format!("{id}.json")))
+    }
+
+    /// The same through the admin API.
+    pub(crate) fn put(&self, id: &str, upstream: SocketAddr, length: usize) -> io::Result<()> {
+        let headers = [("x-tyk-authorization", SECRET), ("content-type", "application/json")];
+        let definition = leading(id, upstream, length).to_string();
+        let path = format!("/tyk/apis/{id}");
+        match http::exchange(self.address, "PUT", &path, &headers, &definition, Duration::from_secs(10))? {
+            (200, _) => Ok(()),
+            (status, body) => Err(invalid(format!("PUT {path} answered {status}: {body}"))),
+        }
+    }
+
     /// A counter without labels from `/metrics`; `None` when there is none of that name.
     pub(crate) fn counter(&self, name: &str) -> Option<f64> {
         let answer = http::exchange(self.address, "GET", "/metrics", &[], "", Duration::from_secs(5));
@@ -147,6 +167,13 @@ impl Gate {
     pub(crate) fn get(&self, api: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         http::render("GET", &format!("/{api}/{path}"), self.address, headers, "").into_bytes()
     }
+}
+
+/// An API that leads to `/LENGTH` of `upstream`.
+fn leading(id: &str, upstream: SocketAddr, length: usize) -> Value {
+    let mut definition = classic(id, false, upstream);
+    definition["proxy"]["target_url"] = json!(format!("http://{upstream}/{length}"));
+    definition
 }
 
 fn classic(id: &str, keyed: bool, upstream: SocketAddr) -> Value {

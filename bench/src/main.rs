@@ -49,6 +49,8 @@ enum Command {
     Apis,
     /// Twenty typical mappings over a JSON document of 1 KB, on one core
     Mapping,
+    /// One of many APIs changes again and again: how soon it is live, and who notices
+    Change,
     /// Subscribers: memory while idle, events delivered while busy
     Sse,
     /// All of these
@@ -112,6 +114,7 @@ struct Settings {
     gate_core: usize,
     load_core: usize,
     apis: usize,
+    changes: usize,
     idle_subscribers: usize,
     subscribers: usize,
 }
@@ -139,6 +142,7 @@ impl Settings {
             gate_core: options.gate_core,
             load_core: options.load_core,
             apis: choose(10_000, 1_000),
+            changes: choose(100, 5),
             idle_subscribers: choose(10_000, 1_000),
             subscribers: choose(1_000, 200),
         }
@@ -186,8 +190,11 @@ fn run(cli: &Cli) -> io::Result<()> {
         Command::Keyed => &[cases::keyed::run],
         Command::Apis => &[cases::apis::run],
         Command::Mapping => &[cases::mapping::run],
+        Command::Change => &[cases::change::run],
         Command::Sse => SSE,
-        Command::All => &[&[cases::proxy::run, cases::keyed::run, cases::apis::run], SSE].concat(),
+        Command::All => {
+            &[&[cases::proxy::run, cases::keyed::run, cases::apis::run, cases::change::run], SSE].concat()
+        }
         Command::Diff { .. } => &[],
     };
     // A case that fails does not take the figures of the others with it.

@@ -1,6 +1,7 @@
 //! What is measured, one file for each subcommand.
 
 pub(crate) mod apis;
+pub(crate) mod change;
 pub(crate) mod keyed;
 pub(crate) mod mapping;
 pub(crate) mod proxy;
