@@ -321,8 +321,10 @@ async fn failures_of_an_upstream_are_told_apart() {
     let upstream = Upstream::start().await;
     let silent = Scripted::start(b"").await;
     let nonsense = Scripted::start(b"this is not HTTP\r\n\r\n").await;
+    let eager = Scripted::start(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").await;
     let gate = Gate::setup()
         .api(keyless("refused", "http://127.0.0.1:1"))
+        .api(keyless("eager", &eager.url("")))
         .api(keyless("silent", &silent.url("")))
         .api(keyless("nonsense", &nonsense.url("")))
         .api(keyless("unknown", "http://no-such-host.invalid"))
@@ -333,6 +335,7 @@ async fn failures_of_an_upstream_are_told_apart() {
         ("refused", "There was a problem proxying the request"),
         ("silent", "There was a problem proxying the request"),
         ("nonsense", "There was a problem proxying the request"),
+        ("eager", "There was a problem proxying the request"),
         ("unknown", "Upstream host lookup failed"),
     ] {
         let reply = gate.get(&format!("/{api}/x"), &[]).await;

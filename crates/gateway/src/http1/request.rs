@@ -312,7 +312,8 @@ impl RequestReader {
         (self.line, self.searched, self.seen_request_line, self.field_lines) = (0, 0, false, 0);
         let part = |span: Span| head.slice(span.start..span.end);
 
-        let mut headers = HeaderMap::with_capacity(self.fields.len() + 4);
+        // Room for what the way to an upstream adds.
+        let mut headers = HeaderMap::with_capacity(self.fields.len() + 2);
         for Field { name, value } in self.fields.drain(..) {
             let name = HeaderName::from_bytes(name.of(&head)).map_err(|_| UNREADABLE)?;
             let value = HeaderValue::from_maybe_shared(part(value)).map_err(|_| UNREADABLE)?;

@@ -73,7 +73,8 @@ fn find_end(bytes: &[u8], searched: &mut usize) -> Option<usize> {
 fn read_head(head: &Bytes, method: &Method) -> Result<AnswerHead, MalformedAnswer> {
     let mut lines = Lines { head, at: 0 };
     let (http_1_0, status, reason) = read_status_line(lines.next().unwrap_or_default())?;
-    let mut headers = HeaderMap::with_capacity(16);
+    // Most lines are longer than this, and some are added: the map seldom grows, and is seldom much too large.
+    let mut headers = HeaderMap::with_capacity(3 + head.len() / 40);
     let mut count = 0;
     while let Some(line) = lines.next().filter(|line| !line.is_empty()) {
         count += 1;

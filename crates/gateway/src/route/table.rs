@@ -3,9 +3,9 @@
 //! Listen paths match as prefixes. Their lengths are few even where APIs are many, so the longest match is found by
 //! looking up one hash for each length that occurs, longest first; the cost does not grow with the number of APIs.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use foldhash::{HashMap, HashMapExt};
 use regex::Regex;
 
 /// Where an API listens.

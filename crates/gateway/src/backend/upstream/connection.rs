@@ -44,8 +44,8 @@ pub(super) struct Connection {
     broken: Option<io::Error>,
     keep_alive: bool,
     pub(super) opened_at: Instant,
-    /// When the connection was put back into its pool.
-    pub(super) parked_at: Instant,
+    /// Since when it is parked, as far as the pool has looked: parking alone costs no look at the clock.
+    pub(super) parked_since: Option<Instant>,
     /// Whether it has carried an exchange before: a failure on such a connection may only mean that the upstream
     /// closed it while it was idle.
     pub(super) reused: bool,
@@ -76,7 +76,6 @@ pub(super) enum SendFailure {
 
 impl Connection {
     pub(super) fn new(stream: UpstreamStream) -> Self {
-        let now = Instant::now();
         Self {
             stream,
             read: BytesMut::new(),
@@ -87,8 +86,8 @@ impl Connection {
             begun: false,
             broken: None,
             keep_alive: true,
-            opened_at: now,
-            parked_at: now,
+            opened_at: Instant::now(),
+            parked_since: None,
             reused: false,
         }
     }

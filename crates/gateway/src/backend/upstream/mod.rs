@@ -142,11 +142,11 @@ impl Upstream {
         head::append_forwarded_for(&mut headers, exchange.peer.address, &exchange.peer.text);
         if !self.preserve_host {
             headers.insert(header::HOST, self.host.clone());
-        } else if !headers.contains_key(header::HOST)
-            && let Some(authority) = exchange.head.uri.authority()
-            && let Ok(host) = HeaderValue::try_from(authority.as_str())
-        {
-            headers.insert(header::HOST, host);
+        } else if !headers.contains_key(header::HOST) {
+            // HTTP/2 names the host elsewhere; HTTP/1.0 may not name one at all.
+            let authority = exchange.head.uri.authority();
+            let host = authority.and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
+            headers.insert(header::HOST, host.unwrap_or_else(|| self.host.clone()));
         }
         if let http::header::Entry::Vacant(entry) = headers.entry(header::USER_AGENT) {
             entry.insert(USER_AGENT);
@@ -166,6 +166,9 @@ impl Upstream {
             let bodiless = request.body.is_none();
             let Outbound { method, path, headers, body } = &mut request;
             failed = match connection.send(method, path.as_str(), headers, body, &mut patience).await {
+                Ok(answer) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(Failure::Malformed(MalformedAnswer("it switches protocols unasked")));
+                }
                 Ok(answer) => return Ok(response(answer, connection, &self.pool)),
                 // A parked connection may be closed by the upstream at the very moment we use it. What it did not get,
                 // or may get twice (RFC 9110 section 9.2.2), is sent once more.

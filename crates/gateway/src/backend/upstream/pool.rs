@@ -28,7 +28,7 @@ impl Default for KeepAlive {
     }
 }
 
-/// How long a connection may stay idle.
+/// How long a connection may stay idle, from the first look at it.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A multiplexed HTTP/2 connection's handle.
@@ -95,7 +95,7 @@ impl Pool {
         if self.is_spent(&connection) {
             return;
         }
-        connection.parked_at = Instant::now();
+        connection.parked_since = None;
         let mut idle = self.idle.lock();
         if idle.len() < self.keep.most_idle {
             idle.push(connection);
@@ -129,8 +129,8 @@ impl Pool {
     fn close_stale(&self, now: Instant) {
         let stale: Vec<_> = {
             let mut idle = self.idle.lock();
-            let fresh = idle.partition_point(|connection| now - connection.parked_at > IDLE_LIMIT);
-            idle.drain(..fresh).collect()
+            idle.extract_if(.., |connection| now - *connection.parked_since.get_or_insert(now) >= IDLE_LIMIT)
+                .collect()
         };
         drop(stale);
     }
