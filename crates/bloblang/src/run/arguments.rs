@@ -187,14 +187,16 @@ pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
     })
 }
 
-/// Methods that only move values around, or hand them to queries: they leave numbers as they are written. All others
+/// Functions and methods that only move values around, or hand them to queries: they leave numbers as they are written. All others
 /// see them as whole or floating.
-const KEEP_DIGITS: [&str; 34] = [
+const KEEP_DIGITS: [&str; 38] = [
     "all",
     "any",
     "append",
     "apply",
     "assign",
+    "cache_add",
+    "cache_set",
     "catch",
     "collapse",
     "concat",
@@ -202,6 +204,7 @@ const KEEP_DIGITS: [&str; 34] = [
     "exists",
     "explode",
     "filter",
+    "find_all_by",
     "find_by",
     "flatten",
     "fold",
@@ -210,6 +213,7 @@ const KEEP_DIGITS: [&str; 34] = [
     "from_all",
     "get",
     "index",
+    "json_schema",
     "key_values",
     "keys",
     "length",

@@ -109,3 +109,29 @@ fn json_schema(context: &mut Context<'_>, value: Value, arguments: &Arguments) -
         .collect();
     if faults.is_empty() { Ok(value) } else { Err(Failure::new(faults.join("\n"))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Batch, message, payload};
+    use crate::{Environment, Mapping};
+
+    #[test]
+    fn what_fits_a_schema_keeps_its_digits() {
+        let mapping = Mapping::parse(&Environment::pure(), r#"root = this.json_schema("{}")"#).unwrap();
+        let batch = Batch(vec![message(r#"{"a":1.50,"b":18446744073709551615}"#)]);
+        assert_eq!(payload(&mapping.apply(&batch, 0).unwrap()), r#"{"a":1.50,"b":18446744073709551615}"#);
+    }
+
+    #[test]
+    fn what_is_known_to_be_wrong_is_a_fault_of_the_text() {
+        for (call, expected) in [
+            (r#"this.json_schema("{")"#, "failed to parse JSON schema"),
+            (r#"this.json_path("$[")"#, "failed to parse JSONPath"),
+            ("content().parse_parquet()", "method `parse_parquet` is not offered"),
+            (r#"file("a")"#, "is not allowed here"),
+        ] {
+            let faults = Mapping::parse(&Environment::pure(), &format!("root = {call}")).unwrap_err();
+            assert!(faults[0].to_string().contains(expected), "{}", faults[0]);
+        }
+    }
+}
