@@ -5,6 +5,8 @@
 mod fields;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kafka")]
+mod metadata;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 #[cfg(feature = "tls")]
@@ -18,6 +20,8 @@ pub fn register(registry: &mut Registry) {
     {
         registry.add_input(&kafka::INPUT);
         registry.add_output(&kafka::OUTPUT);
+        registry.add_input(&kafka::FRANZ_INPUT);
+        registry.add_output(&kafka::FRANZ_OUTPUT);
     }
     #[cfg(feature = "mqtt")]
     {

@@ -84,6 +84,9 @@ pub struct BuildContext<'a> {
     pub(crate) gathered: Gathered,
     pub(crate) batching: Option<Policy>,
     pub(crate) resources: Resources<'a>,
+    /// Processors of the batches that the input which is being built makes itself.
+    pub(crate) batch_stages: Vec<Stage>,
+    pub(crate) batches_unseen: bool,
 }
 
 impl<'a> BuildContext<'a> {
@@ -96,7 +99,24 @@ impl<'a> BuildContext<'a> {
             gathered: Gathered::default(),
             batching: None,
             resources: Resources::default(),
+            batch_stages: Vec::new(),
+            batches_unseen: false,
         }
+    }
+
+    /// Whether nothing of the stream can tell how messages are batched, so that an input may put together what it has.
+    pub fn batches_unseen(&self) -> bool {
+        self.batches_unseen
+    }
+
+    /// Runs these processors on every batch of the input that is being built, before its own: for inputs that follow a
+    /// batching policy themselves, whose `processors` these are.
+    ///
+    /// # Errors
+    /// The first fault in them.
+    pub fn after_batching(&mut self, list: &Node<'_>) -> Result<(), Fault> {
+        self.batch_stages = self.stages(list)?;
+        Ok(())
     }
 
     /// Wraps an input so that failed batches come again before new ones, where its field `auto_replay_nacks` says so
@@ -155,7 +175,8 @@ impl<'a> BuildContext<'a> {
             self.within(ComponentKind::Input, spec.name, node, label, |context| {
                 (spec.build)(&config, context)
             })?;
-        let stages = self.stages(&node.get("processors"))?;
+        let mut stages = std::mem::take(&mut self.batch_stages);
+        stages.extend(self.stages(&node.get("processors"))?);
         Ok(InputNode { input, stages, batching, probe })
     }
 

@@ -62,6 +62,7 @@ mod topics;
 mod tracer;
 pub mod tracers;
 pub mod units;
+mod unseen;
 
 pub use ack::{Ack, AckGroup, NackKind, NackReason, Outcome, Transaction};
 pub use batching::Policy;

@@ -33,6 +33,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
         return Err(faults);
     }
     let mut context = BuildContext::new(settings, name, base_pointer);
+    context.batches_unseen = crate::unseen::batches_unseen(value);
     let root = Node::new(value, Kind::Object(STREAM), base_pointer);
     context.resources = Resources::read(&root);
     match parts(&root, &mut context).and_then(|parts| context.build_unused().map(|()| parts)) {

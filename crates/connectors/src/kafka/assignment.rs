@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,8 @@ type Owned = HashMap<Arc<str>, BTreeMap<i32, Arc<Partition>>>;
 pub(super) struct Assignment {
     owned: Mutex<Owned>,
     highs: Mutex<HashMap<String, HashMap<i32, i64>>>,
+    /// Counts what was given away: what was known of a partition before may not hold any more.
+    generation: AtomicU64,
     /// A commit whose answer has not come. One at a time: while a broker is away they would pile up.
     committing: AtomicBool,
     shared: Arc<Shared>,
@@ -103,7 +105,21 @@ impl Side for Assignment {
 impl Assignment {
     pub(super) fn new(shared: Arc<Shared>, drain: Duration, stored: bool) -> Assignment {
         let committing = AtomicBool::new(false);
-        Assignment { owned: Mutex::default(), highs: Mutex::default(), committing, shared, drain, stored }
+        let generation = AtomicU64::new(0);
+        Assignment {
+            owned: Mutex::default(),
+            highs: Mutex::default(),
+            generation,
+            committing,
+            shared,
+            drain,
+            stored,
+        }
+    }
+
+    /// Changes whenever partitions are given away.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// All partitions of which a message was seen.
@@ -145,6 +161,7 @@ impl Assignment {
 
     /// Gives partitions away: lets the stream finish what it has of them, within the deadline, then commits.
     fn revoke(&self, consumer: &BaseConsumer<Context<Assignment>>, list: &TopicPartitionList) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         let revoked: Vec<Arc<Partition>> = {
             let mut owned = self.owned.lock();
             let remove = |(topic, number): &(String, i32)| owned.get_mut(topic.as_str())?.remove(number);

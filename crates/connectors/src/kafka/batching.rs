@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use bloblang::{Mapping, Value};
 use document::Fault;
-use streams::{Batch, BuildContext, Node, View};
+use streams::{Batch, BuildContext, Message, Node, View};
 use tokio::time::Instant;
 
-use super::consumer::Item;
 use super::partition::Partition;
 
 /// When gathered messages are enough.
@@ -23,18 +22,14 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Reads the field `batching`; `None` when every message goes alone.
+    /// Reads the field `batching`; `None` when every message goes alone. Its processors run on what comes out.
     pub(super) fn read(
         node: &Node<'_>,
-        context: &BuildContext<'_>,
+        context: &mut BuildContext<'_>,
         limit: usize,
     ) -> Result<Option<Rules>, Fault> {
         let batching = node.get("batching");
-        if !batching.items("processors").is_empty() {
-            return Err(batching
-                .field_fault("processors", "an input's batches are processed by the processors of the input")
-                .hint("move them to `processors` beside `kafka`"));
-        }
+        context.after_batching(&batching.get("processors"))?;
         let count = batching.count("count")?;
         let rules = Rules {
             count,
@@ -73,12 +68,13 @@ pub(super) struct Gathered {
 }
 
 impl Gather {
-    pub(super) fn new(rules: &Rules, item: &Item) -> Gather {
+    /// Begins with the message of this sequence number.
+    pub(super) fn new(rules: &Rules, partition: Arc<Partition>, first: u64) -> Gather {
         let jitter = 1.0 + rules.jitter * rand::random::<f64>();
         Gather {
-            partition: item.partition.clone(),
-            first: item.sequence,
-            last: item.sequence,
+            partition,
+            first,
+            last: first,
             batch: Batch::new(),
             bytes: 0,
             deadline: rules.period.map(|period| Instant::now() + period.mul_f64(jitter)),
@@ -86,10 +82,10 @@ impl Gather {
     }
 
     /// Adds the partition's next message; whether they are enough now.
-    pub(super) fn add(&mut self, rules: &Rules, item: Item) -> bool {
-        self.last = item.sequence;
-        self.bytes += item.message.bytes().len();
-        self.batch.push(item.message);
+    pub(super) fn add(&mut self, rules: &Rules, message: Message, sequence: u64) -> bool {
+        self.last = sequence;
+        self.bytes += message.bytes().len();
+        self.batch.push(message);
         (rules.count > 0 && self.batch.len() >= rules.count)
             || (rules.bytes > 0 && self.bytes >= rules.bytes)
             || self.batch.len() >= rules.most
@@ -108,5 +104,65 @@ impl Gather {
 
     pub(super) fn flush(self) -> Gathered {
         Gathered { batch: self.batch, partition: self.partition, first: self.first, last: self.last }
+    }
+}
+
+/// Messages of one partition that were admitted one after the other.
+pub(super) struct Run {
+    partition: Arc<Partition>,
+    /// The sequence number of the first message that is left.
+    first: u64,
+    messages: std::vec::IntoIter<Message>,
+}
+
+impl Run {
+    pub(super) fn new(partition: Arc<Partition>, first: u64, messages: Batch) -> Run {
+        Run { partition, first, messages: messages.into_iter() }
+    }
+
+    /// Whether no message is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.as_slice().is_empty()
+    }
+
+    /// The next message alone.
+    pub(super) fn one(&mut self) -> Option<Gathered> {
+        let message = self.messages.next()?;
+        let sequence = self.first;
+        self.first += 1;
+        Some(Gathered {
+            batch: vec![message],
+            partition: self.partition.clone(),
+            first: sequence,
+            last: sequence,
+        })
+    }
+
+    /// All that is left, as one batch.
+    pub(super) fn rest(&mut self) -> Option<Gathered> {
+        let batch: Batch = std::mem::take(&mut self.messages).collect();
+        let first = self.first;
+        self.first += batch.len() as u64;
+        let last = self.first.checked_sub(1)?;
+        (!batch.is_empty()).then(|| Gathered { batch, partition: self.partition.clone(), first, last })
+    }
+
+    /// Moves messages to what is gathered of their partition, until some are enough.
+    pub(super) fn gather(&mut self, rules: &Rules, gathering: &mut Vec<Gather>) -> Option<Gathered> {
+        let same = |gather: &Gather| Arc::ptr_eq(&gather.partition, &self.partition);
+        let mut at = gathering.iter().position(same);
+        while let Some(message) = self.messages.next() {
+            let sequence = self.first;
+            self.first += 1;
+            let index = at.unwrap_or_else(|| {
+                gathering.push(Gather::new(rules, self.partition.clone(), sequence));
+                gathering.len() - 1
+            });
+            at = Some(index);
+            if gathering[index].add(rules, message, sequence) {
+                return Some(gathering.swap_remove(index).flush());
+            }
+        }
+        None
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use document::Fault;
 use parking_lot::Mutex;
@@ -13,74 +13,10 @@ use rdkafka::statistics::Statistics;
 use streams::Node;
 use tokio::sync::watch;
 
-use crate::fields::{Pem, comma_list, filled, tls};
+use super::security::Credentials;
 
 /// How long connecting waits for a broker's answer before it says that there is none.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
-
-/// A static token is given to the broker as valid for so long, then given again.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
-
-/// The settings of the client library for the fields that input and output share.
-pub(super) fn config(node: &Node<'_>) -> Result<(ClientConfig, Credentials), Fault> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", comma_list(node, "addresses")?.join(","));
-    config.set("client.id", node.text("client_id")?);
-    // The brokers may be away for long; when they are back, that should be seen soon.
-    config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
-    config.set_log_level(RDKafkaLogLevel::Warning);
-
-    let tls = tls(node)?;
-    let sasl = node.get("sasl");
-    let mechanism = sasl.text("mechanism")?;
-    let authenticated = mechanism != "none";
-    config.set(
-        "security.protocol",
-        match (tls.is_some(), authenticated) {
-            (false, false) => "plaintext",
-            (true, false) => "ssl",
-            (false, true) => "sasl_plaintext",
-            (true, true) => "sasl_ssl",
-        },
-    );
-    if let Some(tls) = tls {
-        if tls.skip_verify {
-            config.set("enable.ssl.certificate.verification", "false");
-            config.set("ssl.endpoint.identification.algorithm", "none");
-        }
-        set_pem(&mut config, "ssl.ca", tls.roots);
-        if let Some(client) = tls.client {
-            set_pem(&mut config, "ssl.certificate", Some(client.certificate));
-            set_pem(&mut config, "ssl.key", Some(client.key));
-            if let Some(password) = client.password {
-                config.set("ssl.key.password", password);
-            }
-        }
-    }
-    let mut credentials = Credentials::default();
-    if authenticated {
-        config.set("sasl.mechanism", mechanism.as_ref());
-        if mechanism == "OAUTHBEARER" {
-            let missing = || sasl.field_fault("access_token", "OAUTHBEARER needs an `access_token`");
-            let token = filled(&sasl, "access_token")?.ok_or_else(missing)?;
-            let principal = filled(&sasl, "user")?.unwrap_or_else(|| "sluicegate".to_owned());
-            credentials = Credentials { token: Some(token), principal };
-        } else {
-            let missing = || sasl.field_fault("user", format!("{mechanism} needs a `user`"));
-            config.set("sasl.username", filled(&sasl, "user")?.ok_or_else(missing)?);
-            config.set("sasl.password", sasl.text("password")?);
-        }
-    }
-    Ok((config, credentials))
-}
-
-fn set_pem(config: &mut ClientConfig, name: &str, pem: Option<Pem>) {
-    match pem {
-        Some(Pem::Text(text)) => config.set(format!("{name}.pem"), text),
-        Some(Pem::File(path)) => config.set(format!("{name}.location"), path),
-        None => config,
-    };
-}
 
 /// Lets the client library check the names and values of its settings, without connecting.
 pub(super) fn check(config: &ClientConfig, node: &Node<'_>) -> Result<(), Fault> {
@@ -92,13 +28,6 @@ pub(super) fn check(config: &ClientConfig, node: &Node<'_>) -> Result<(), Fault>
         }
         Err(fault) => Err(node.fault(fault.to_string())),
     }
-}
-
-/// A token that is shown to the brokers. Never printed.
-#[derive(Default, Clone)]
-pub(super) struct Credentials {
-    token: Option<String>,
-    principal: String,
 }
 
 /// Whether the brokers are reached.
@@ -161,6 +90,11 @@ impl Monitor {
         }
     }
 
+    /// The client cannot go on, although brokers answer.
+    pub(super) fn fail(&self, fault: &KafkaError) {
+        self.link.send_replace(Link::Down(fault.to_string().into()));
+    }
+
     /// Handles an error that concerns the client as a whole. Errors of connections are kept, not logged: the client
     /// library repeats them for as long as a broker is away.
     pub(super) fn error(&self, error: &KafkaError, reason: &str) {
@@ -174,17 +108,6 @@ impl Monitor {
                 tracing::warn!(stream = %self.stream, %reason, "kafka client error");
             }
         }
-    }
-
-    /// The token to show to the brokers.
-    pub(super) fn token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        let token = self.credentials.token.clone().ok_or("no access token is configured")?;
-        let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? + TOKEN_LIFETIME;
-        Ok(OAuthToken {
-            token,
-            principal_name: self.credentials.principal.clone(),
-            lifetime_ms: i64::try_from(expires.as_millis())?,
-        })
     }
 }
 
@@ -221,7 +144,7 @@ impl<S: Side> ClientContext for Context<S> {
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.monitor.token()
+        self.monitor.credentials.token()
     }
 }
 

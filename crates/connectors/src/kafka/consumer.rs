@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -19,10 +19,12 @@ use streams::Message;
 use tokio::sync::mpsc;
 
 use super::assignment::{Assignment, Shared, offsets};
-use super::connection::{Context, Credentials, Monitor};
+use super::batching::Run;
+use super::connection::{Context, Monitor};
 use super::message::{Names, from_record};
 use super::partition::Partition;
-use super::topics::Topics;
+pub(super) use super::plan::Plan;
+use super::topics::{Explicit, Topics};
 
 /// Most messages in one chunk.
 const CHUNK: usize = 256;
@@ -40,29 +42,6 @@ const PAUSED: Duration = Duration::from_millis(5);
 const PROBE: Duration = Duration::from_secs(1);
 /// How long the last commit may take when the input is closed.
 const LAST_COMMIT: Duration = Duration::from_secs(3);
-
-/// Everything that a consumer needs to know.
-pub(super) struct Plan {
-    pub(super) config: ClientConfig,
-    pub(super) credentials: Credentials,
-    pub(super) stream: Arc<str>,
-    pub(super) topics: Topics,
-    /// Whether offsets are read from the group and committed to it.
-    pub(super) stored: bool,
-    pub(super) start_from_oldest: bool,
-    pub(super) limit: usize,
-    pub(super) commit_period: Duration,
-    /// How long a revoked partition's messages may take until it is given away.
-    pub(super) drain: Duration,
-    pub(super) multi_header: bool,
-}
-
-/// A message that was admitted, with its place in its partition.
-pub(super) struct Item {
-    pub(super) message: Message,
-    pub(super) partition: Arc<Partition>,
-    pub(super) sequence: u64,
-}
 
 /// Up to where explicit partitions were done, when no group keeps that.
 pub(super) type Positions = HashMap<(Arc<str>, i32), i64>;
@@ -89,11 +68,15 @@ pub(super) struct Poller {
     consumer: BaseConsumer<Context<Assignment>>,
     context: Arc<Context<Assignment>>,
     shared: Arc<Shared>,
-    chunks: mpsc::Sender<Vec<Item>>,
-    chunk: Vec<Item>,
+    chunks: mpsc::Sender<Vec<Run>>,
+    chunk: Chunk,
+    current: Option<Current>,
     names: Names,
     next_commit: Instant,
     next_probe: Instant,
+    /// The topics that patterns have found, and when to look again.
+    subscribed: Vec<String>,
+    next_look: Instant,
     blocked_since: Option<Instant>,
     paused: bool,
 }
@@ -104,7 +87,7 @@ impl Poller {
         plan: Arc<Plan>,
         monitor: Arc<Monitor>,
         shared: Arc<Shared>,
-        chunks: mpsc::Sender<Vec<Item>>,
+        chunks: mpsc::Sender<Vec<Run>>,
         positions: &Positions,
     ) -> KafkaResult<Poller> {
         let side = Assignment::new(shared.clone(), plan.drain, plan.stored);
@@ -113,16 +96,17 @@ impl Poller {
             Topics::Balanced(topics) => {
                 consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
             }
+            // Subscribed to as they are found.
+            Topics::Patterns(_) => {}
             Topics::Explicit(partitions) => {
                 let mut list = TopicPartitionList::new();
-                for (topic, number) in partitions {
-                    let begin = match positions.get(&(topic.as_str().into(), *number)) {
-                        Some(&position) => Offset::Offset(position),
-                        None if plan.stored => Offset::Stored,
-                        None if plan.start_from_oldest => Offset::Beginning,
-                        None => Offset::End,
+                for Explicit { topic, partition, offset } in partitions {
+                    let begin = match (positions.get(&(topic.as_str().into(), *partition)), offset) {
+                        (Some(position), _) | (None, Some(position)) => Offset::Offset(*position),
+                        (None, None) if plan.stored => Offset::Stored,
+                        (None, None) => plan.begin,
                     };
-                    list.add_partition_offset(topic, *number, begin)?;
+                    list.add_partition_offset(topic, *partition, begin)?;
                 }
                 consumer.assign(&list)?;
             }
@@ -137,7 +121,10 @@ impl Poller {
             context,
             shared,
             chunks,
-            chunk: Vec::with_capacity(CHUNK),
+            chunk: Chunk::default(),
+            current: None,
+            subscribed: Vec::new(),
+            next_look: now,
             names: Names::new(),
             blocked_since: None,
             paused: false,
@@ -149,15 +136,18 @@ impl Poller {
         self.shared.adopt(std::thread::current());
         while !self.shared.stopping() && !self.chunks.is_closed() {
             self.connect();
+            if !self.look() {
+                break;
+            }
             let handed_over = self.hand_over();
             let pressure = self.admit_waiting();
             self.commit_when_due();
-            if !self.wait_while(pressure == Pressure::Blocked || self.chunk.len() >= CHUNK) {
+            if !self.wait_while(pressure == Pressure::Blocked || self.chunk.len >= CHUNK) {
                 continue;
             }
             // Acks wake this thread, but not out of a poll: where they make room, it must not sleep in one.
             let pressed = !handed_over || self.paused || pressure != Pressure::None;
-            let patience = if pressed || !self.chunk.is_empty() { Duration::ZERO } else { IDLE };
+            let patience = if pressed || self.chunk.len > 0 { Duration::ZERO } else { IDLE };
             match self.poll(patience) {
                 Polled::Nothing if pressed => std::thread::park_timeout(PAUSED),
                 Polled::Nothing | Polled::Something => {}
@@ -175,7 +165,8 @@ impl Poller {
         }
         let topic = match &self.plan.topics {
             Topics::Balanced(topics) => topics.first().map(String::as_str),
-            Topics::Explicit(partitions) => partitions.first().map(|(topic, _)| topic.as_str()),
+            Topics::Patterns(_) => None,
+            Topics::Explicit(partitions) => partitions.first().map(|one| one.topic.as_str()),
         };
         match self.consumer.fetch_metadata(topic, PROBE) {
             Ok(_) => monitor.up(),
@@ -186,9 +177,36 @@ impl Poller {
         }
     }
 
+    /// Looks for topics that patterns name, from time to time; `false` when they cannot be subscribed to.
+    fn look(&mut self) -> bool {
+        let Topics::Patterns(patterns) = &self.plan.topics else { return true };
+        let now = Instant::now();
+        if now < self.next_look || !self.context.monitor.is_up() {
+            return true;
+        }
+        self.next_look = now + self.plan.look_every;
+        let Ok(metadata) = self.consumer.fetch_metadata(None, PROBE) else { return true };
+        let found =
+            metadata.topics().iter().filter(|topic| topic.error().is_none()).map(|topic| topic.name());
+        let mut found: Vec<String> = found.filter(|name| patterns.takes(name)).map(str::to_owned).collect();
+        found.sort_unstable();
+        if found == self.subscribed || found.is_empty() {
+            return true;
+        }
+        tracing::info!(stream = %self.plan.stream, topics = found.len(), "kafka topics found by pattern");
+        if let Err(fault) = self.consumer.subscribe(&found.iter().map(String::as_str).collect::<Vec<_>>()) {
+            tracing::error!(stream = %self.plan.stream, %fault, "kafka topics cannot be subscribed to");
+            return false;
+        }
+        self.subscribed = found;
+        true
+    }
+
     /// Polls until a chunk is full, a record must wait, or nothing more has arrived.
     fn poll(&mut self, patience: Duration) -> Polled {
         let context = self.context.clone();
+        // High water marks move on.
+        self.current = None;
         let mut polled = Polled::Nothing;
         loop {
             let patience = if polled == Polled::Nothing { patience } else { Duration::ZERO };
@@ -196,8 +214,10 @@ impl Poller {
                 None => return polled,
                 Some(Ok(record)) => {
                     polled = Polled::Something;
-                    match admit(&self.plan, &self.names, &context.side, &record) {
-                        Some(item) => self.chunk.push(item),
+                    let current = current(&mut self.current, &context.side, &self.plan, &record);
+                    let message = from_record(&record, current, &self.plan, &self.names);
+                    match current.partition.admit(message, record.offset()) {
+                        Some((message, sequence)) => self.chunk.push(&current.partition, sequence, message),
                         None => return polled,
                     }
                 }
@@ -206,19 +226,16 @@ impl Poller {
                     self.context.monitor.down(&fault);
                     return Polled::Failed;
                 }
-                Some(Err(fault)) => {
-                    self.trouble(&fault);
-                    return polled;
-                }
+                Some(Err(fault)) => return if self.trouble(&fault) { polled } else { Polled::Failed },
             }
-            if self.chunk.len() >= CHUNK {
+            if self.chunk.len >= CHUNK {
                 return polled;
             }
         }
     }
 
-    /// An error beside which the consumer goes on by itself.
-    fn trouble(&mut self, fault: &KafkaError) {
+    /// An error beside which the consumer goes on by itself; `false` when it does not.
+    fn trouble(&mut self, fault: &KafkaError) -> bool {
         match fault.rdkafka_error_code() {
             // Perhaps all brokers are away, perhaps only an idle connection was closed: ask.
             Some(RDKafkaErrorCode::AllBrokersDown) => {
@@ -228,17 +245,31 @@ impl Poller {
                 }
             }
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {}
+            // There is no offset to begin at and none may be chosen.
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::NoOffset) => {
+                tracing::error!(stream = %self.plan.stream, %fault, "kafka has no offset to begin at; choose another `auto_offset_reset`");
+                self.context.monitor.fail(fault);
+                return false;
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
+                if self.plan.reconnect_on_unknown =>
+            {
+                tracing::warn!(stream = %self.plan.stream, %fault, "kafka topic or partition unknown; making a new consumer");
+                self.context.monitor.fail(fault);
+                return false;
+            }
             _ => tracing::warn!(stream = %self.plan.stream, %fault, "kafka consumer"),
         }
+        true
     }
 
     /// Gives the chunk to the stream; `false` when the stream has no room for it.
     fn hand_over(&mut self) -> bool {
-        if self.chunk.is_empty() {
+        if self.chunk.len == 0 {
             return true;
         }
         let Ok(permit) = self.chunks.try_reserve() else { return false };
-        permit.send(std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK)));
+        permit.send(self.chunk.take());
         true
     }
 
@@ -246,10 +277,10 @@ impl Poller {
     fn admit_waiting(&mut self) -> Pressure {
         let mut most = 0;
         for partition in self.context.side.all() {
-            while self.chunk.len() < CHUNK
+            while self.chunk.len < CHUNK
                 && let Some((message, sequence)) = partition.admit_waiting()
             {
-                self.chunk.push(Item { message, partition: partition.clone(), sequence });
+                self.chunk.push(&partition, sequence, message);
             }
             most = most.max(partition.waiting());
         }
@@ -281,7 +312,7 @@ impl Poller {
 
     /// Pauses partitions for which there is no room and resumes the others; whether any is paused.
     fn pause_blocked(&mut self) -> bool {
-        let full = self.chunk.len() >= CHUNK;
+        let full = self.chunk.len >= CHUNK;
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         let mut any = false;
         for partition in self.context.side.all() {
@@ -329,7 +360,7 @@ impl Poller {
 
     /// Commits for the last time, within [`LAST_COMMIT`], and leaves the group.
     fn finish(mut self) -> Positions {
-        self.chunk.clear();
+        self.chunk = Chunk::default();
         let partitions = self.context.side.all();
         for partition in &partitions {
             partition.revoke();
@@ -349,7 +380,7 @@ impl Poller {
         }
         // From here on, whoever polls is the client library's own way out of the group.
         self.shared.stop();
-        if self.plan.stored {
+        if !matches!(self.plan.topics, Topics::Explicit(_)) {
             return Positions::new();
         }
         let position =
@@ -358,12 +389,70 @@ impl Poller {
     }
 }
 
-/// The item for a record, unless it must wait for room.
-fn admit(plan: &Plan, names: &Names, side: &Assignment, record: &BorrowedMessage<'_>) -> Option<Item> {
-    let (topic, number) = (record.topic(), record.partition());
-    let partition = side.partition(topic, number, record.offset(), plan.limit);
-    let high = side.high(topic, number);
-    let message = from_record(record, &partition.topic, high, plan.multi_header, names);
-    let (message, sequence) = partition.admit(message, record.offset())?;
-    Some(Item { message, partition, sequence })
+/// Messages that were admitted and not handed over yet.
+#[derive(Default)]
+struct Chunk {
+    runs: Vec<Run>,
+    open: Option<Open>,
+    len: usize,
+}
+
+/// The run that still grows.
+struct Open {
+    partition: Arc<Partition>,
+    first: u64,
+    messages: Vec<Message>,
+}
+
+impl Chunk {
+    fn push(&mut self, partition: &Arc<Partition>, sequence: u64, message: Message) {
+        self.len += 1;
+        match &mut self.open {
+            Some(open) if Arc::ptr_eq(&open.partition, partition) => open.messages.push(message),
+            _ => {
+                self.close();
+                let messages = vec![message];
+                self.open = Some(Open { partition: partition.clone(), first: sequence, messages });
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(Open { partition, first, messages }) = self.open.take() {
+            self.runs.push(Run::new(partition, first, messages));
+        }
+    }
+
+    fn take(&mut self) -> Vec<Run> {
+        self.close();
+        self.len = 0;
+        std::mem::take(&mut self.runs)
+    }
+}
+
+/// The partition of the last record, so that the next one of it needs no look-up.
+pub(super) struct Current {
+    generation: u64,
+    pub(super) partition: Arc<Partition>,
+    /// The offset that the partition's next record will get, as far as known.
+    pub(super) high: i64,
+}
+
+/// The partition of a record.
+fn current<'a>(
+    slot: &'a mut Option<Current>,
+    side: &Assignment,
+    plan: &Plan,
+    record: &BorrowedMessage<'_>,
+) -> &'a Current {
+    let (topic, number, generation) = (record.topic(), record.partition(), side.generation());
+    let fresh = || Current {
+        generation,
+        partition: side.partition(topic, number, record.offset(), plan.limit),
+        high: side.high(topic, number),
+    };
+    let same = slot.take().filter(|known| {
+        known.generation == generation && known.partition.number == number && *known.partition.topic == *topic
+    });
+    slot.insert(same.unwrap_or_else(fresh))
 }

@@ -1,4 +1,4 @@
-//! What may be written under `kafka` (streams contract 2.6 and 2.7).
+//! What may be written under `kafka` (streams contract 2.6 and 2.7), and what both field sets share.
 
 use streams::fields::{AUTO_REPLAY_NACKS, BATCHING_FIELD, max_in_flight};
 use streams::{Default, Field, Kind};
@@ -6,40 +6,69 @@ use streams::{Default, Field, Kind};
 use crate::fields::TLS;
 
 const NEGOTIATED: Kind = Kind::Ignored("the protocol's version is negotiated with the broker");
-const TRACING: Kind = Kind::Ignored("traces are not carried through Kafka yet");
+pub(super) const TRACING: Kind = Kind::Ignored("traces are not carried through Kafka yet");
 
 const ADDRESSES: Field = Field::required(
     "addresses",
     Kind::List(&Kind::Text),
     "Brokers to start from, `host:port`. A member may hold several, with commas between them.",
 );
-const CLIENT_ID: Field = Field::new(
+pub(super) const CLIENT_ID: Field = Field::new(
     "client_id",
     Kind::Text,
     Default::Text("bento"),
     "How the client names itself to the brokers.",
 );
+pub(super) const TIMESTAMP: Field = Field::new(
+    "timestamp_ms",
+    Kind::Template,
+    Default::Text(""),
+    "The time of each message, in milliseconds since 1970; empty: the time of sending. An addition to the original.",
+);
+pub(super) const EXTRACT_TRACING: Field =
+    Field::optional("extract_tracing_map", TRACING, "Known from the original.");
+pub(super) const NEW_ROOT_SPAN: Field =
+    Field::optional("new_root_span_with_link", TRACING, "Known from the original.");
+pub(super) const INJECT_TRACING: Field =
+    Field::optional("inject_tracing_map", TRACING, "Known from the original.");
+/// Client credentials. Fields as of HTTP clients, and the extensions that only Kafka knows.
+pub(super) const OAUTH2: Field = Field::optional(
+    "oauth2",
+    Kind::Refused("tokens cannot be fetched here yet; write the token itself"),
+    "Known from the original.",
+);
 const TARGET_VERSION: Field = Field::optional("target_version", NEGOTIATED, "Known from the original.");
 
-const NO_OAUTH2: &str = "tokens cannot be fetched here yet; put one into `access_token`";
-const NO_CACHE: &str = "there are no caches to take a token from yet; put one into `access_token`";
+pub(super) const NO_CACHE: &str =
+    "a token that others keep in a cache is not looked for; let the client fetch its own with `oauth2`";
+pub(super) const NO_EXTENSIONS: &str = "the client library's binding sends no SASL extensions; ask the brokers' operator for a listener without them";
+pub(super) const NO_AWS: &str =
+    "requests are not signed with AWS credentials here; use SCRAM-SHA-512, which MSK offers, too";
+pub(super) const MECHANISMS: Kind =
+    Kind::Choice(&["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]);
+pub(super) const MECHANISM_DOC: &str = "How the client proves who it is. AWS_MSK_IAM is refused.";
 
 const SASL_FIELDS: &[Field] = &[
-    Field::new(
-        "mechanism",
-        Kind::Choice(&["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]),
-        Default::Text("none"),
-        "How the client proves who it is.",
-    ),
+    Field::new("mechanism", MECHANISMS, Default::Text("none"), MECHANISM_DOC),
     Field::new("user", Kind::Text, Default::Text(""), "For PLAIN and SCRAM."),
     Field::new("password", Kind::Text, Default::Text(""), "For PLAIN and SCRAM.").secret(),
-    Field::new("access_token", Kind::Text, Default::Text(""), "For OAUTHBEARER.").secret(),
+    Field::new(
+        "access_token",
+        Kind::Text,
+        Default::Text(""),
+        "For OAUTHBEARER: a token that stays the same.",
+    )
+    .secret(),
     Field::optional("token_cache", Kind::Refused(NO_CACHE), "Known from the original."),
     Field::optional("token_key", Kind::Refused(NO_CACHE), "Known from the original."),
-    Field::optional("oauth2", Kind::Refused(NO_OAUTH2), "Known from the original."),
-    Field::optional("aws", Kind::Refused("AWS_MSK_IAM is not offered yet"), "Known from the original."),
+    OAUTH2,
+    Field::optional("aws", Kind::Refused(NO_AWS), "Known from the original."),
 ];
 const SASL: Field = Field::object("sasl", SASL_FIELDS, "Authentication towards the brokers.");
+
+/// The client library takes these names; `sticky` of the original is not among them.
+pub(super) const BALANCERS: Kind =
+    Kind::List(&Kind::Choice(&["range", "round_robin", "cooperative_sticky", "sticky"]));
 
 const GROUP: &[Field] = &[
     Field::new(
@@ -60,7 +89,49 @@ const GROUP: &[Field] = &[
         Default::Text("60s"),
         "How long the consumers have to hand over their partitions when the group changes.",
     ),
+    Field::new(
+        "balancers",
+        BALANCERS,
+        Default::Texts(&["range"]),
+        "How the group shares partitions; all its members must have one in common. With `cooperative_sticky` members keep what they have while the group changes; consumers of the original speak `range`. An addition to the original.",
+    ),
 ];
+
+pub(super) const READ_RACK: Field = Field::new(
+    "rack_id",
+    Kind::Text,
+    Default::Text(""),
+    "Read from the nearest replica, when the brokers are set up for it.",
+);
+pub(super) const WRITE_RACK: Field = Field::optional(
+    "rack_id",
+    Kind::Ignored("writing always goes to a partition's leader"),
+    "Known from the original.",
+);
+pub(super) const START_FROM_OLDEST: Field = Field::new(
+    "start_from_oldest",
+    Kind::Bool,
+    Default::Bool(true),
+    "Where to begin when the group has no stored offset: at the oldest message, or at the newest.",
+);
+pub(super) const CHECKPOINT_LIMIT: Field = Field::new(
+    "checkpoint_limit",
+    Kind::Int,
+    Default::Int(1024),
+    "Most messages of one partition that are on their way at the same time. 1 keeps their order through a pipeline that runs in parallel.",
+);
+pub(super) const ISOLATION: Field = Field::new(
+    "transaction_isolation_level",
+    Kind::Choice(&["read_uncommitted", "read_committed"]),
+    Default::Text("read_uncommitted"),
+    "Whether messages of open and aborted transactions are read.",
+);
+pub(super) const MULTI_HEADER: Field = Field::new(
+    "multi_header",
+    Kind::Bool,
+    Default::Bool(false),
+    "Header values become lists, so that a header that comes several times is kept whole. Otherwise its last value stays.",
+);
 
 /// Input `kafka`.
 pub(super) const INPUT: &[Field] = &[
@@ -68,7 +139,7 @@ pub(super) const INPUT: &[Field] = &[
     Field::required(
         "topics",
         Kind::List(&Kind::Text),
-        "Topics shared with the other consumers of the group (`orders`), or explicit partitions (`orders:0`, `orders:0-5`), not both. A member may hold several, with commas between them.",
+        "Topics shared with the other consumers of the group (`orders`), or explicit partitions (`orders:0`, `orders:0-5`), not both. Without a group, an offset to begin at may follow (`orders:0-5:100`). A member may hold several, with commas between them.",
     ),
     TARGET_VERSION,
     TLS,
@@ -80,51 +151,26 @@ pub(super) const INPUT: &[Field] = &[
         "The group whose offsets are read and committed. May be empty with explicit partitions only: no offsets are stored then.",
     ),
     CLIENT_ID,
-    Field::new(
-        "rack_id",
-        Kind::Text,
-        Default::Text(""),
-        "Read from the nearest replica, when the brokers are set up for it.",
-    ),
-    Field::new(
-        "start_from_oldest",
-        Kind::Bool,
-        Default::Bool(true),
-        "Where to begin when the group has no stored offset: at the oldest message, or at the newest.",
-    ),
-    Field::new(
-        "checkpoint_limit",
-        Kind::Int,
-        Default::Int(1024),
-        "Most messages of one partition that are on their way at the same time. 1 keeps their order through a pipeline that runs in parallel.",
-    ),
+    READ_RACK,
+    START_FROM_OLDEST,
+    CHECKPOINT_LIMIT,
     AUTO_REPLAY_NACKS,
     Field::new("commit_period", Kind::Duration, Default::Text("1s"), "How often offsets are committed."),
-    Field::new(
-        "transaction_isolation_level",
-        Kind::Choice(&["read_uncommitted", "read_committed"]),
-        Default::Text("read_uncommitted"),
-        "Whether messages of open and aborted transactions are read.",
-    ),
+    ISOLATION,
     Field::optional(
         "max_processing_period",
         Kind::Ignored("a slow batch does not endanger the session here: heartbeats do not wait for it"),
         "Known from the original.",
     ),
-    Field::optional("extract_tracing_map", TRACING, "Known from the original."),
-    Field::optional("new_root_span_with_link", TRACING, "Known from the original."),
+    EXTRACT_TRACING,
+    NEW_ROOT_SPAN,
     Field::object("group", GROUP, "How the group finds out who lives."),
     Field::optional(
         "fetch_buffer_cap",
         Kind::Ignored("what is fetched ahead is bounded by bytes, not by messages"),
         "Known from the original.",
     ),
-    Field::new(
-        "multi_header",
-        Kind::Bool,
-        Default::Bool(false),
-        "Header values become lists, so that a header that comes several times is kept whole. Otherwise its last value stays.",
-    ),
+    MULTI_HEADER,
     Field::new("debug", Kind::Bool, Default::Bool(false), "Logs what the client library does."),
     BATCHING_FIELD,
 ];
@@ -181,11 +227,7 @@ pub(super) const OUTPUT: &[Field] = &[
     Field::required("topic", Kind::Template, "The topic of each message."),
     CLIENT_ID,
     TARGET_VERSION,
-    Field::optional(
-        "rack_id",
-        Kind::Ignored("writing always goes to a partition's leader"),
-        "Known from the original.",
-    ),
+    WRITE_RACK,
     Field::new("key", Kind::Template, Default::Text(""), "The key of each message; empty: none."),
     Field::new(
         "partitioner",
@@ -199,6 +241,7 @@ pub(super) const OUTPUT: &[Field] = &[
         Default::Text(""),
         "The partition's number, with `partitioner: manual`.",
     ),
+    TIMESTAMP,
     Field::object("custom_topic_creation", TOPIC_CREATION, "Creates topics that do not exist."),
     Field::new(
         "compression",
@@ -208,7 +251,7 @@ pub(super) const OUTPUT: &[Field] = &[
     ),
     Field::optional("static_headers", Kind::Map(&Kind::Text), "Headers that every message gets."),
     Field::object("metadata", METADATA, "Which metadata is sent as headers: all but what is named here."),
-    Field::optional("inject_tracing_map", TRACING, "Known from the original."),
+    INJECT_TRACING,
     max_in_flight(64),
     Field::new(
         "idempotent_write",

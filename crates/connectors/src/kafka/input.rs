@@ -1,104 +1,40 @@
-//! Input `kafka`: the stream's side of a consumer.
+//! The inputs: the stream's side of a consumer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use document::Fault;
-use streams::{Ack, Batch, BuildContext, ConnectError, Input, NackKind, Node, ReadError};
+use streams::{Ack, Batch, ConnectError, Input, NackKind, ReadError, pass};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::assignment::Shared;
-use super::batching::{Gather, Gathered, Rules};
-use super::connection::{Link, Monitor, check, config, reached};
-use super::consumer::{CHUNKS, Item, Plan, Poller, Positions};
-use super::topics::{Topics, parse};
-use crate::fields::{comma_list, filled};
+use super::batching::{Gather, Gathered, Rules, Run};
+use super::connection::{Link, Monitor, reached};
+use super::consumer::{CHUNKS, Plan, Poller, Positions};
 
-/// What is fetched ahead, in KiB: the bound of a consumer's memory beside the messages on their way.
-const FETCHED_AHEAD_KIB: &str = "32768";
-/// How often the client library tells its figures, of which the lag is one.
-const FIGURES_EVERY_MS: &str = "1000";
 /// How long closing waits for the consumer's thread, which has the last commit and the farewell to the group to do.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Builds the input.
-pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
-    let topics = parse(&comma_list(node, "topics")?).map_err(|text| node.field_fault("topics", text))?;
-    let group = filled(node, "consumer_group")?;
-    if matches!(topics, Topics::Balanced(_)) && group.is_none() {
-        return Err(node
-            .field_fault("consumer_group", "topics are shared within a consumer group, so one must be named")
-            .hint("name a group, or name partitions such as `orders:0-5` to read them without one"));
-    }
-    let limit = node.count("checkpoint_limit")?;
-    if limit == 0 {
-        return Err(node.field_fault("checkpoint_limit", "at least one message must be on its way"));
-    }
-    let rules = Rules::read(node, context, limit)?;
-    let commit_period = node.duration("commit_period")?.unwrap_or(Duration::from_secs(1));
-
-    let (mut config, credentials) = config(node)?;
-    let members = node.get("group");
-    let duration = |name| members.duration(name).map(Option::unwrap_or_default);
-    let (session, rebalance) = (duration("session_timeout")?, duration("rebalance_timeout")?);
-    let start_from_oldest = node.boolean("start_from_oldest")?;
-    // Without a group nothing is stored; the client library wants a name nevertheless, and never uses it.
-    config.set("group.id", group.as_deref().unwrap_or("none"));
-    config
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", if start_from_oldest { "earliest" } else { "latest" })
-        .set("session.timeout.ms", session.as_millis().to_string())
-        .set("heartbeat.interval.ms", duration("heartbeat_interval")?.as_millis().to_string())
-        .set("max.poll.interval.ms", rebalance.max(session).as_millis().to_string())
-        .set("isolation.level", node.text("transaction_isolation_level")?)
-        .set("allow.auto.create.topics", "true")
-        .set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB)
-        .set("fetch.queue.backoff.ms", "20")
-        .set("statistics.interval.ms", FIGURES_EVERY_MS);
-    if let Some(rack) = filled(node, "rack_id")? {
-        config.set("client.rack", rack);
-    }
-    if node.boolean("debug")? {
-        config.set("debug", "consumer,cgrp,topic,fetch,broker");
-        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Debug);
-    }
-    check(&config, node)?;
-
-    let plan = Plan {
-        config,
-        credentials,
-        stream: context.stream.clone(),
-        topics,
-        stored: group.is_some(),
-        start_from_oldest,
-        limit: rules.as_ref().map_or(limit, Rules::most),
-        commit_period,
-        drain: session.min(rebalance / 2),
-        multi_header: node.boolean("multi_header")?,
-    };
-    let input = KafkaInput {
-        plan: Arc::new(plan),
-        rules,
-        positions: Positions::new(),
-        running: None,
-        chunk: VecDeque::new(),
-        gathering: Vec::new(),
-    };
-    context.with_replay(node, input)
+/// How messages become batches.
+pub(super) enum Gathering {
+    /// Each goes alone.
+    Alone,
+    /// Those of one partition that are here at the same time go together: nothing behind can tell.
+    Together,
+    /// By rules.
+    By(Rules),
 }
 
 /// The stream's side of a consumer.
-struct KafkaInput {
+pub(super) struct KafkaInput {
     plan: Arc<Plan>,
-    rules: Option<Rules>,
+    gathered: Gathering,
     /// Where explicit partitions go on when no group keeps their offsets.
     positions: Positions,
     running: Option<Running>,
-    chunk: VecDeque<Item>,
+    chunk: VecDeque<Run>,
     /// Messages that wait for others, one entry for each partition.
     gathering: Vec<Gather>,
 }
@@ -106,7 +42,7 @@ struct KafkaInput {
 /// A consumer and the ways to its thread.
 struct Running {
     shared: Arc<Shared>,
-    chunks: mpsc::Receiver<Vec<Item>>,
+    chunks: mpsc::Receiver<Vec<Run>>,
     link: watch::Receiver<Link>,
     ended: oneshot::Receiver<Positions>,
 }
@@ -118,6 +54,17 @@ impl Drop for Running {
 }
 
 impl KafkaInput {
+    pub(super) fn new(plan: Plan, gathered: Gathering) -> KafkaInput {
+        KafkaInput {
+            plan: Arc::new(plan),
+            gathered,
+            positions: Positions::new(),
+            running: None,
+            chunk: VecDeque::new(),
+            gathering: Vec::new(),
+        }
+    }
+
     fn start(&self) -> Result<Running, ConnectError> {
         let monitor = Arc::new(Monitor::new(self.plan.credentials.clone(), self.plan.stream.clone()));
         let link = monitor.watch();
@@ -151,18 +98,17 @@ impl KafkaInput {
 
     /// The next batch that can be made of what is here.
     fn next(&mut self) -> Option<Gathered> {
-        while let Some(item) = self.chunk.pop_front() {
-            let Some(rules) = &self.rules else {
-                let Item { message, partition, sequence } = item;
-                return Some(Gathered { batch: vec![message], partition, first: sequence, last: sequence });
+        while let Some(run) = self.chunk.front_mut() {
+            let gathered = match &self.gathered {
+                Gathering::Alone => run.one(),
+                Gathering::Together => run.rest(),
+                Gathering::By(rules) => run.gather(rules, &mut self.gathering),
             };
-            let same = |gather: &Gather| Arc::ptr_eq(&gather.partition, &item.partition);
-            let at = self.gathering.iter().position(same).unwrap_or_else(|| {
-                self.gathering.push(Gather::new(rules, &item));
-                self.gathering.len() - 1
-            });
-            if self.gathering[at].add(rules, item) {
-                return Some(self.gathering.swap_remove(at).flush());
+            if run.is_empty() {
+                self.chunk.pop_front();
+            }
+            if gathered.is_some() {
+                return gathered;
             }
         }
         self.gathering.retain(|gather| !gather.partition.is_revoked());
@@ -215,6 +161,12 @@ impl Input for KafkaInput {
                 tracing::warn!(stream = %self.plan.stream, "a message was refused; kafka is read again from the last acknowledged offset");
                 self.end().await;
                 return Err(ReadError::NotConnected);
+            }
+            if let Some(limit) = &self.plan.rate_limit
+                && !self.chunk.is_empty()
+            {
+                // Given up meanwhile, only the permission is lost.
+                pass(&**limit, 0).await;
             }
             if let Some(gathered) = self.next() {
                 match take(gathered, &shared) {

@@ -7,6 +7,10 @@ use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message as _, OwnedHeaders};
 use streams::Message;
 
+use super::consumer::Current;
+use super::plan::Plan;
+use crate::metadata::Selection;
+
 /// Names of the metadata that every message of the input carries (streams contract 2.6), made once.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -35,25 +39,25 @@ impl Names {
     }
 }
 
-/// A message of the stream for a record. `topic` is the record's topic as shared text; `high` the offset that the next
-/// record of the partition will get, as far as known.
+/// A message of the stream for a record of the partition `current`.
 pub(super) fn from_record(
     record: &BorrowedMessage<'_>,
-    topic: &Arc<str>,
-    high: i64,
-    multi_header: bool,
+    current: &Current,
+    plan: &Plan,
     names: &Names,
 ) -> Message {
     let mut message = Message::new(Bytes::copy_from_slice(record.payload().unwrap_or_default()));
     // Headers first: what the client tells of the record itself wins (5.2).
     if let Some(headers) = record.headers() {
-        set_headers(&mut message, headers.iter(), multi_header);
+        set_headers(&mut message, headers.iter(), plan.multi_header);
     }
     message.set_meta(names.key.clone(), text_or_bytes(record.key().unwrap_or_default()));
-    message.set_meta(names.topic.clone(), Value::from(&**topic));
+    message.set_meta(names.topic.clone(), Value::from(&*current.partition.topic));
     message.set_meta(names.partition.clone(), i64::from(record.partition()));
     message.set_meta(names.offset.clone(), record.offset());
-    message.set_meta(names.lag.clone(), (high - record.offset() - 1).max(0));
+    if plan.lag {
+        message.set_meta(names.lag.clone(), (current.high - record.offset() - 1).max(0));
+    }
     if let Some(millis) = record.timestamp().to_millis() {
         message.set_meta(names.seconds.clone(), millis.div_euclid(1000));
         message.set_meta(names.millis.clone(), millis);
@@ -83,28 +87,55 @@ fn text_or_bytes(bytes: &[u8]) -> Value {
     }
 }
 
-/// The headers of a record: those that every message gets, and the message's metadata except where its name begins
-/// with one of `excluded` (2.7).
-pub(super) fn headers(
-    message: &Message,
-    fixed: &[(String, String)],
-    excluded: &[String],
-) -> Option<OwnedHeaders> {
-    let mut headers = OwnedHeaders::new_with_capacity(fixed.len() + message.meta_iter().count());
-    for (key, value) in fixed {
-        headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
-    }
-    for (key, value) in message.meta_iter() {
-        // A name with a NUL byte is no header name for the client library, which would stop the process.
-        if excluded.iter().any(|prefix| key.starts_with(prefix.as_str())) || key.contains('\0') {
-            continue;
+/// Which headers a record gets: those that every record gets, and metadata.
+pub(super) struct HeaderRules {
+    pub(super) fixed: Vec<(String, String)>,
+    pub(super) metadata: MetadataRules,
+}
+
+/// Which metadata is sent.
+pub(super) enum MetadataRules {
+    /// All but names that begin so (2.7).
+    Without(Vec<String>),
+    /// Only what is selected (3.10).
+    Only(Selection),
+}
+
+impl MetadataRules {
+    fn takes(&self, name: &str) -> bool {
+        match self {
+            MetadataRules::Without(prefixes) => {
+                !prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
+            }
+            MetadataRules::Only(selection) => selection.takes(name),
         }
-        headers = match value {
-            Value::String(text) => headers.insert(Header { key, value: Some(text.as_bytes()) }),
-            other => headers.insert(Header { key, value: Some(&other.to_payload()[..]) }),
-        };
     }
-    (headers.count() > 0).then_some(headers)
+}
+
+impl HeaderRules {
+    /// The headers of the record for this message.
+    pub(super) fn of(&self, message: &Message) -> Option<OwnedHeaders> {
+        // A name with a NUL byte is no header name for the client library, which would stop the process.
+        let sent = |name: &str| self.metadata.takes(name) && !name.contains('\0');
+        let mut headers: Option<OwnedHeaders> = None;
+        let mut add = |key: &str, value: &[u8]| {
+            let so_far = headers.take().unwrap_or_else(|| OwnedHeaders::new_with_capacity(16));
+            headers = Some(so_far.insert(Header { key, value: Some(value) }));
+        };
+        for (key, value) in &self.fixed {
+            add(key, value.as_bytes());
+        }
+        for (key, value) in message.meta_iter().filter(|(key, _)| sent(key)) {
+            match value {
+                Value::String(text) => add(key, text.as_bytes()),
+                Value::Int(number) => add(key, itoa::Buffer::new().format(*number).as_bytes()),
+                Value::Bool(true) => add(key, b"true"),
+                Value::Bool(false) => add(key, b"false"),
+                other => add(key, &other.to_payload()),
+            }
+        }
+        headers
+    }
 }
 
 #[cfg(test)]
@@ -134,12 +165,18 @@ mod tests {
         message.set_meta("trace", "abc");
         message.set_meta("a\0b", "never");
         message.set_meta("blob", Value::Bytes(Bytes::from_static(b"\xff\x00")));
-        let fixed = [("source".to_owned(), "gate".to_owned())];
-        let headers = headers(&message, &fixed, &["kafka_".to_owned()]).expect("some");
+        let mut rules = HeaderRules {
+            fixed: vec![("source".to_owned(), "gate".to_owned())],
+            metadata: MetadataRules::Without(vec!["kafka_".to_owned()]),
+        };
+        let headers = rules.of(&message).expect("some");
         let sent: Vec<_> =
             headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect();
         let expected = [("source", &b"gate"[..]), ("blob", b"\xff\x00"), ("trace", b"abc")];
         assert_eq!(sent, expected.map(|(key, value)| (key.to_owned(), value.to_vec())));
-        assert!(super::headers(&Message::new(""), &[], &[]).is_none());
+        rules.fixed.clear();
+        assert!(rules.of(&Message::new("")).is_none());
+        rules.metadata = MetadataRules::Only(Selection::default());
+        assert!(rules.of(&message).is_none(), "nothing is selected");
     }
 }

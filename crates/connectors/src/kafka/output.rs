@@ -1,147 +1,87 @@
-//! Output `kafka`.
+//! The outputs: batches to the client library, its reports to the stream.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bloblang::Template;
-use document::Fault;
 use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::{ClientConfig, FromClientConfig};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::BaseRecord;
-use streams::{BuildContext, ConnectError, Message, Node, Output, View, WriteError};
+use streams::{ConnectError, Message, Output, View, WriteError};
 use tokio::time::Instant;
 
-use super::connection::{Credentials, Monitor, check, config};
-use super::message::headers;
+use super::addressing::{Address, Addressing};
+use super::connection::{Context, Monitor, Side};
+use super::message::HeaderRules;
+use super::partitioner::{Rule, sending};
 use super::producer::{Attempt, Failure, Producer, Ticket};
+use super::security::Credentials;
 
 /// How long to wait when the client library's own queue is full: it is emptied by what is on its way.
 const QUEUE_FULL: Duration = Duration::from_millis(5);
-/// Requests under way to one broker: more than one keep it busy.
-const REQUESTS: &str = "5";
 /// Most that the client library holds of what was not delivered yet, in KiB; more waits in the stream.
 const UNDELIVERED_KIB: &str = "65536";
 
-/// Builds the output.
-pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
-    let partitioner = node.text("partitioner")?;
-    let partition = node.optional_template("partition", context)?;
-    match (partitioner.as_ref(), &partition) {
-        ("manual", None) => {
-            return Err(node.field_fault("partition", "`partitioner: manual` needs a `partition`"));
-        }
-        ("manual", Some(_)) | (_, None) => {}
-        (_, Some(_)) => {
-            return Err(node
-                .field_fault(
-                    "partition",
-                    format!("`partition` has no effect with `partitioner: {partitioner}`"),
-                )
-                .hint("write `partitioner: manual`"));
-        }
-    }
-    let max_in_flight = node.count("max_in_flight")?.max(1);
-    let timeout = node.duration("timeout")?.unwrap_or(Duration::from_secs(5));
-    let idempotent = node.boolean("idempotent_write")?;
-    let most = node.size("max_msg_bytes")?.unwrap_or(1_000_000);
-
-    let (mut config, credentials) = config(node)?;
+/// Settings that keep the client library busy without making messages wait.
+pub(super) fn throughput(config: &mut ClientConfig) {
     config
-        .set("acks", if idempotent || node.boolean("ack_replicas")? { "all" } else { "1" })
-        .set("enable.idempotence", idempotent.to_string())
-        // Only one request at a time keeps the order when one has to be repeated without idempotence.
-        .set("max.in.flight", if max_in_flight == 1 && !idempotent { "1" } else { REQUESTS })
-        .set("message.timeout.ms", timeout.as_millis().max(1).to_string())
-        .set("message.max.bytes", most.to_string())
         .set("queue.buffering.max.kbytes", UNDELIVERED_KIB)
-        .set("compression.type", node.text("compression")?)
         // Batches come ready; waiting for more would only delay them.
         .set("linger.ms", "0");
-    match partitioner.as_ref() {
-        "fnv1a_hash" => config.set("partitioner", "fnv1a_random"),
-        "murmur2_hash" => config.set("partitioner", "murmur2_random"),
-        "random" => config.set("partitioner", "random"),
-        // Our own is asked for messages without a key only when partitions do not stick.
-        "round_robin" => config.set("sticky.partitioning.linger.ms", "0"),
-        _ => &mut config,
-    };
-    check(&config, node)?;
-
-    let retries = node.get("backoff");
-    let interval = |name| retries.duration(name).map(Option::unwrap_or_default);
-    let creation = node.get("custom_topic_creation");
-    let creation = match creation.boolean("enabled")? {
-        false => None,
-        true => Some(TopicCreation {
-            partitions: number(&creation, "partitions")?,
-            replicas: number(&creation, "replication_factor")?,
-            known: Mutex::default(),
-        }),
-    };
-    context.with_batching(node)?;
-    Ok(Box::new(KafkaOutput {
-        config,
-        credentials,
-        stream: context.stream.clone(),
-        topic: node.template("topic", context)?,
-        key: node.optional_template("key", context)?,
-        partition,
-        round_robin: partitioner == "round_robin",
-        static_headers: node.pairs("static_headers")?,
-        excluded: node.get("metadata").texts("exclude_prefixes")?,
-        max_in_flight,
-        timeout,
-        retry_as_batch: node.boolean("retry_as_batch")?,
-        retry: Retry {
-            most: node.count("max_retries")?,
-            initial: interval("initial_interval")?,
-            longest: interval("max_interval")?,
-            elapsed: Some(interval("max_elapsed_time")?).filter(|elapsed| !elapsed.is_zero()),
-        },
-        creation,
-        producer: Mutex::new(None),
-    }))
 }
 
-fn number(node: &Node<'_>, name: &str) -> Result<i32, Fault> {
-    i32::try_from(node.integer(name)?).ok().filter(|&number| number == -1 || number > 0).ok_or_else(|| {
-        node.field_fault(name, "a number from 1 up is expected, or -1 for the broker's default")
-    })
+/// Where partitions are chosen here, that is asked for messages without a key, too: only when they do not stick.
+pub(super) fn ask_for_each(config: &mut ClientConfig, rule: Option<Rule>) {
+    if rule.is_some() {
+        config.set("sticky.partitioning.linger.ms", "0");
+    }
 }
 
-struct KafkaOutput {
-    config: ClientConfig,
-    credentials: Credentials,
-    stream: Arc<str>,
-    topic: Template,
-    key: Option<Template>,
-    partition: Option<Template>,
-    round_robin: bool,
-    static_headers: Vec<(String, String)>,
-    excluded: Vec<String>,
-    max_in_flight: usize,
-    timeout: Duration,
-    retry_as_batch: bool,
-    retry: Retry,
-    creation: Option<TopicCreation>,
+/// What an output needs to know, read from either field set.
+pub(super) struct Plan {
+    pub(super) config: ClientConfig,
+    pub(super) credentials: Credentials,
+    pub(super) stream: Arc<str>,
+    pub(super) addressing: Addressing,
+    pub(super) rule: Option<Rule>,
+    pub(super) headers: HeaderRules,
+    pub(super) max_in_flight: usize,
+    pub(super) timeout: Duration,
+    pub(super) retry_as_batch: bool,
+    pub(super) retry: Retry,
+    pub(super) creation: Option<TopicCreation>,
+}
+
+/// The output.
+pub(super) struct KafkaOutput {
+    plan: Plan,
     producer: Mutex<Option<Arc<Producer>>>,
 }
 
 /// When a failed batch is tried again.
-struct Retry {
+pub(super) struct Retry {
     /// Most new attempts; 0: any number.
-    most: usize,
-    initial: Duration,
-    longest: Duration,
-    elapsed: Option<Duration>,
+    pub(super) most: usize,
+    pub(super) initial: Duration,
+    pub(super) longest: Duration,
+    pub(super) elapsed: Option<Duration>,
 }
 
 impl Retry {
+    /// The client library's own attempts are all.
+    pub(super) fn never() -> Retry {
+        let none = Duration::ZERO;
+        Retry {
+            most: 1,
+            initial: Duration::from_millis(1),
+            longest: Duration::from_millis(1),
+            elapsed: Some(none),
+        }
+    }
+
     /// The wait before the next attempt; `None` when there is to be none.
     fn pause(&self, retries: usize, since: Instant) -> Option<Duration> {
         let factor = 1_u32.checked_shl(u32::try_from(retries).unwrap_or(u32::MAX)).unwrap_or(u32::MAX);
@@ -151,49 +91,25 @@ impl Retry {
     }
 }
 
-struct TopicCreation {
-    partitions: i32,
-    replicas: i32,
-    known: Mutex<HashSet<String>>,
-}
-
-/// A message's way, rendered.
-struct Address {
-    topic: String,
-    key: String,
-    partition: Option<i32>,
+/// How topics that do not exist are made.
+pub(super) struct TopicCreation {
+    pub(super) partitions: i32,
+    pub(super) replicas: i32,
+    pub(super) known: Mutex<HashSet<String>>,
 }
 
 impl KafkaOutput {
-    fn address(&self, view: &View<'_>, index: usize) -> Result<Address, String> {
-        let render = |name: &str, template: &Template| {
-            template.render(view, index).map_err(|fault| format!("`{name}` cannot be told: {fault}"))
-        };
-        let topic = render("topic", &self.topic)?;
-        if topic.is_empty() {
-            return Err("`topic` is empty for this message".to_owned());
-        }
-        let key = self.key.as_ref().map_or_else(|| Ok(String::new()), |key| render("key", key))?;
-        let partition = match &self.partition {
-            None => None,
-            Some(partition) => {
-                let text = render("partition", partition)?;
-                let number = text.trim().parse::<i32>().ok().filter(|&number| number >= 0);
-                Some(number.ok_or_else(|| {
-                    format!("`partition` is `{text}` for this message, not a partition's number")
-                })?)
-            }
-        };
-        Ok(Address { topic, key, partition })
+    pub(super) fn new(plan: Plan) -> KafkaOutput {
+        KafkaOutput { plan, producer: Mutex::new(None) }
     }
 
     /// Sends the messages at `indices` and waits for their reports.
     async fn attempt(&self, producer: &Producer, batch: &[Message], indices: &[usize]) -> Vec<Failure> {
         let view = View(batch);
         let (attempt, finished) = Attempt::new(indices.len());
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.plan.timeout;
         for &index in indices {
-            let sent = match self.address(&view, index) {
+            let sent = match self.plan.addressing.of(&view, index) {
                 Ok(address) => self.send(producer, &batch[index], address, index, &attempt, deadline).await,
                 Err(text) => Err(Failure::lasting(index, text)),
             };
@@ -222,7 +138,7 @@ impl KafkaOutput {
         attempt: &Arc<Attempt>,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        if let Some(creation) = &self.creation {
+        if let Some(creation) = &self.plan.creation {
             self.create(creation, &address.topic).await.map_err(|text| Failure {
                 index,
                 text,
@@ -237,7 +153,9 @@ impl KafkaOutput {
                 record = record.key(address.key.as_str());
             }
             record.partition = address.partition;
-            record.headers = headers(message, &self.static_headers, &self.excluded);
+            record.timestamp = address.timestamp;
+            sending(message.bytes().len());
+            record.headers = self.plan.headers.of(message);
             let error = match producer.client.send(record) {
                 Ok(()) => return Ok(()),
                 Err((error, _)) => error,
@@ -253,7 +171,11 @@ impl KafkaOutput {
     /// Asks for a sign of life of any broker; otherwise why there is none.
     async fn probe(&self, producer: Arc<Producer>) -> Result<(), String> {
         // A question about a topic may create it, with the broker's defaults.
-        let topic = if self.creation.is_none() { self.topic.as_static().map(str::to_owned) } else { None };
+        let topic = if self.plan.creation.is_none() {
+            self.plan.addressing.topic.as_static().map(str::to_owned)
+        } else {
+            None
+        };
         let answer = tokio::task::spawn_blocking(move || producer.probe(topic.as_deref())).await;
         answer.unwrap_or_else(|fault| Err(fault.to_string()))
     }
@@ -264,11 +186,14 @@ impl KafkaOutput {
             return Ok(());
         }
         let wrong = |fault: &dyn std::fmt::Display| format!("topic `{topic}` could not be created: {fault}");
-        let admin =
-            AdminClient::<DefaultClientContext>::from_config(&self.config).map_err(|fault| wrong(&fault))?;
+        // A client of its own, which may need a token, too.
+        let monitor = Arc::new(Monitor::new(self.plan.credentials.clone(), self.plan.stream.clone()));
+        let admin = AdminClient::from_config_and_context(&self.plan.config, Context { monitor, side: Maker })
+            .map_err(|fault| wrong(&fault))?;
         let new = NewTopic::new(topic, creation.partitions, TopicReplication::Fixed(creation.replicas));
-        let options =
-            AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout));
+        let options = AdminOptions::new()
+            .request_timeout(Some(self.plan.timeout))
+            .operation_timeout(Some(self.plan.timeout));
         let results =
             admin.create_topics([&new], &options).await.map_err(|fault: KafkaError| wrong(&fault))?;
         for result in results {
@@ -282,6 +207,11 @@ impl KafkaOutput {
     }
 }
 
+/// The side of the client that makes topics.
+struct Maker;
+
+impl Side for Maker {}
+
 #[async_trait]
 impl Output for KafkaOutput {
     async fn connect(&self) -> Result<(), ConnectError> {
@@ -289,9 +219,9 @@ impl Output for KafkaOutput {
         let producer = match existing {
             Some(producer) => producer,
             None => {
-                let monitor = Arc::new(Monitor::new(self.credentials.clone(), self.stream.clone()));
+                let monitor = Arc::new(Monitor::new(self.plan.credentials.clone(), self.plan.stream.clone()));
                 let producer =
-                    Producer::start(&self.config, monitor, self.round_robin).map_err(ConnectError)?;
+                    Producer::start(&self.plan.config, monitor, self.plan.rule).map_err(ConnectError)?;
                 let producer = Arc::new(producer);
                 *self.producer.lock() = Some(producer.clone());
                 producer
@@ -325,16 +255,16 @@ impl Output for KafkaOutput {
             let (again, mut hopeless): (Vec<_>, Vec<_>) =
                 failures.into_iter().partition(|failure| failure.retry);
             lasting.append(&mut hopeless);
-            let pause = if again.is_empty() { None } else { self.retry.pause(retries, since) };
+            let pause = if again.is_empty() { None } else { self.plan.retry.pause(retries, since) };
             let Some(pause) = pause else {
                 lasting.extend(again);
                 lasting.sort_by_key(|failure| failure.index);
-                return Err(verdict(batch.len(), lasting, self.retry_as_batch));
+                return Err(verdict(batch.len(), lasting, self.plan.retry_as_batch));
             };
-            tracing::warn!(stream = %self.stream, messages = again.len(), fault = %again[0].text, ?pause, "kafka messages failed and are sent again");
+            tracing::warn!(stream = %self.plan.stream, messages = again.len(), fault = %again[0].text, ?pause, "kafka messages failed and are sent again");
             tokio::time::sleep(pause).await;
             retries += 1;
-            if self.retry_as_batch {
+            if self.plan.retry_as_batch {
                 lasting.clear();
             } else {
                 indices = again.into_iter().map(|failure| failure.index).collect();
@@ -344,7 +274,7 @@ impl Output for KafkaOutput {
     }
 
     fn max_in_flight(&self) -> usize {
-        self.max_in_flight
+        self.plan.max_in_flight
     }
 
     async fn close(&self) {

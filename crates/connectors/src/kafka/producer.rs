@@ -1,6 +1,5 @@
 //! The client library's side of the output: delivery reports, partitions, and the thread that polls for both.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,36 +7,24 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Partitioner, Producer as _, ProducerContext};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use tokio::sync::oneshot;
 
 use super::connection::{ANSWER, Context, Monitor, Side};
+use super::partitioner::{Chooser, Rule};
 
+/// Requests under way to one broker: more than one keep it busy.
+pub(super) const REQUESTS: &str = "5";
 /// How long a poll waits for news: how late the thread sees that it is to end.
 const POLL: Duration = Duration::from_millis(100);
 
 /// The producer's side of the client library's context.
 pub(super) struct Delivery {
-    round_robin: Option<RoundRobin>,
+    chooser: Option<Chooser>,
 }
 
 impl Side for Delivery {}
-
-/// Gives each message of a topic to the next partition. The library's other partitioners need no help.
-#[derive(Default)]
-pub(super) struct RoundRobin(Mutex<HashMap<String, i32>>);
-
-impl Partitioner for RoundRobin {
-    fn partition(&self, topic: &str, _: Option<&[u8]>, count: i32, _: impl Fn(i32) -> bool) -> i32 {
-        let mut turns = self.0.lock();
-        let turn = match turns.get_mut(topic) {
-            Some(turn) => turn,
-            None => turns.entry(topic.to_owned()).or_insert(-1),
-        };
-        *turn = turn.wrapping_add(1).rem_euclid(count.max(1));
-        *turn
-    }
-}
 
 /// Why one message was not delivered.
 #[derive(Debug)]
@@ -127,10 +114,14 @@ pub(super) struct Ticket {
     pub(super) index: usize,
 }
 
-impl ProducerContext<RoundRobin> for Context<Delivery> {
+impl ProducerContext<Chooser> for Context<Delivery> {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        if let Some(chooser) = &self.side.chooser {
+            let (Ok(message) | Err((_, message))) = result;
+            chooser.done(message.topic(), message.partition());
+        }
         match result {
             Ok(_) => {
                 self.monitor.up();
@@ -140,14 +131,14 @@ impl ProducerContext<RoundRobin> for Context<Delivery> {
         }
     }
 
-    fn get_custom_partitioner(&self) -> Option<&RoundRobin> {
-        self.side.round_robin.as_ref()
+    fn get_custom_partitioner(&self) -> Option<&Chooser> {
+        self.side.chooser.as_ref()
     }
 }
 
 /// A producer with its polling thread, which ends with it.
 pub(super) struct Producer {
-    pub(super) client: Arc<BaseProducer<Context<Delivery>, RoundRobin>>,
+    pub(super) client: Arc<BaseProducer<Context<Delivery>, Chooser>>,
     pub(super) monitor: Arc<Monitor>,
     stop: Arc<AtomicBool>,
 }
@@ -157,9 +148,9 @@ impl Producer {
     pub(super) fn start(
         config: &ClientConfig,
         monitor: Arc<Monitor>,
-        round_robin: bool,
+        rule: Option<Rule>,
     ) -> Result<Producer, String> {
-        let side = Delivery { round_robin: round_robin.then(RoundRobin::default) };
+        let side = Delivery { chooser: rule.map(Chooser::new) };
         let context = Context { monitor: monitor.clone(), side };
         let client = BaseProducer::from_config_and_context(config, context)
             .map_err(|fault| format!("no kafka producer could be made: {fault}"))?;
@@ -201,16 +192,6 @@ impl Drop for Producer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn round_robin_takes_turns_for_each_topic() {
-        let partitioner = RoundRobin::default();
-        let turns =
-            |topic: &str| (0..5).map(|_| partitioner.partition(topic, None, 3, |_| true)).collect::<Vec<_>>();
-        assert_eq!(turns("a"), [0, 1, 2, 0, 1]);
-        assert_eq!(turns("b"), [0, 1, 2, 0, 1]);
-        assert_eq!(turns("a"), [2, 0, 1, 2, 0]);
-    }
 
     #[test]
     fn an_attempt_ends_with_its_last_report() {

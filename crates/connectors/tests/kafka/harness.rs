@@ -111,13 +111,23 @@ pub(crate) struct Reader {
 impl Reader {
     /// Reads `topics`; `fields` are further fields of the input.
     pub(crate) fn start(broker: &str, topics: &[&str], fields: Json) -> Reader {
+        let mut kafka = json!({"addresses": [broker], "topics": topics, "commit_period": "100ms"});
+        merge(&mut kafka, fields);
+        Reader::of(json!({"kafka": kafka}))
+    }
+
+    /// The same with the other field set.
+    pub(crate) fn franz(broker: &str, topics: &[&str], fields: Json) -> Reader {
+        let mut kafka = json!({"seed_brokers": [broker], "topics": topics, "commit_period": "100ms"});
+        merge(&mut kafka, fields);
+        Reader::of(json!({"kafka_franz": kafka}))
+    }
+
+    fn of(input: Json) -> Reader {
         let name = unique("sink");
         let (sender, batches) = mpsc::unbounded_channel();
         SINKS.lock().insert(name.clone(), sender);
-        let mut kafka = json!({"addresses": [broker], "topics": topics, "commit_period": "100ms"});
-        merge(&mut kafka, fields);
-        let built =
-            build(&json!({"input": {"kafka": kafka}, "output": {"test_sink": name}})).expect("configuration");
+        let built = build(&json!({"input": input, "output": {"test_sink": name}})).expect("configuration");
         Reader { stream: built.start(), batches }
     }
 
@@ -179,13 +189,23 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes to `topic`; `fields` are further fields of the output.
     pub(crate) fn start(broker: &str, topic: &str, fields: Json) -> Writer {
+        let mut kafka = json!({"addresses": [broker], "topic": topic});
+        merge(&mut kafka, fields);
+        Writer::of(json!({"kafka": kafka}))
+    }
+
+    /// The same with the other field set.
+    pub(crate) fn franz(broker: &str, topic: &str, fields: Json) -> Writer {
+        let mut kafka = json!({"seed_brokers": [broker], "topic": topic});
+        merge(&mut kafka, fields);
+        Writer::of(json!({"kafka_franz": kafka}))
+    }
+
+    fn of(output: Json) -> Writer {
         let name = unique("source");
         let (batches, receiver) = mpsc::unbounded_channel();
         SOURCES.lock().insert(name.clone(), receiver);
-        let mut kafka = json!({"addresses": [broker], "topic": topic});
-        merge(&mut kafka, fields);
-        let built = build(&json!({"input": {"test_source": name}, "output": {"kafka": kafka}}))
-            .expect("configuration");
+        let built = build(&json!({"input": {"test_source": name}, "output": output})).expect("configuration");
         Writer { stream: built.start(), batches }
     }
 
@@ -261,23 +281,45 @@ pub(crate) fn broker() -> &'static str {
 /// A broker for one test alone, so that it can be killed.
 pub(crate) struct OwnBroker {
     pub(crate) address: String,
-    port: u16,
-    state: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) state: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 impl OwnBroker {
     pub(crate) fn start() -> OwnBroker {
+        let broker = OwnBroker::prepare();
+        broker.services("up");
+        broker
+    }
+
+    /// A broker with further settings and arguments for formatting its storage, made from its first port and its folder.
+    pub(crate) fn with(more: impl FnOnce(u16, &Path) -> String, format: &str) -> OwnBroker {
+        let mut broker = OwnBroker::prepare();
+        std::fs::create_dir_all(&broker.state).expect("a folder");
+        let properties = broker.state.join("more.properties");
+        std::fs::write(&properties, more(broker.port, &broker.state)).expect("a file");
+        let path = properties.display().to_string();
+        broker.environment = vec![
+            ("SLUICEGATE_TEST_KAFKA_PROPERTIES".to_owned(), path),
+            ("SLUICEGATE_TEST_KAFKA_FORMAT".to_owned(), format.to_owned()),
+        ];
+        broker.services("up");
+        broker
+    }
+
+    fn prepare() -> OwnBroker {
         let state = std::env::temp_dir().join(unique("sluicegate-kafka"));
-        // Below the ports that the kernel gives to clients; the next one is the controller's.
-        let free = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_err();
+        // Below the ports that the kernel gives to clients; the next one is the controller's, then come those for
+        // further listeners.
+        let free =
+            |port: &u16| (*port..port + 5).all(|port| TcpStream::connect(("127.0.0.1", port)).is_err());
         let port = (20_000..29_000)
-            .step_by(2)
+            .step_by(8)
             .skip(usize::from(rand::random::<u8>()))
             .find(free)
             .expect("a free port");
-        let broker = OwnBroker { address: format!("127.0.0.1:{port}"), port, state };
-        broker.services("up");
-        broker
+        OwnBroker { address: format!("127.0.0.1:{port}"), port, state, environment: Vec::new() }
     }
 
     pub(crate) fn kill(&self) {
@@ -293,6 +335,7 @@ impl OwnBroker {
         let mut process = Command::new(script);
         process.args([command, "kafka"]).env("SLUICEGATE_SERVICES_DIR", &self.state);
         process.env("SLUICEGATE_TEST_KAFKA_PORT", self.port.to_string());
+        process.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if command == "down" {
             process.arg("--wipe");
         }

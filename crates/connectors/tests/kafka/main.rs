@@ -1,8 +1,15 @@
 //! The kafka input and output against a real Apache Kafka (`scripts/services up kafka`).
 
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise, and may block"
+)]
 
+mod franz;
 mod harness;
+mod kill;
+mod secure;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -396,6 +403,16 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "/input/kafka/sasl/user",
         ),
         (input(json!({"addresses": ["b:1"], "topics": ["a:0"], "consumer_grup": "g"})), "consumer_grup"),
+        (
+            input(json!({"addresses": ["b:1"], "topics": ["a:0:7"], "consumer_group": "g"})),
+            "/input/kafka/topics",
+        ),
+        (
+            input(
+                json!({"addresses": ["b:1"], "topics": ["a"], "consumer_group": "g", "group": {"balancers": ["sticky"]}}),
+            ),
+            "/input/kafka/group/balancers",
+        ),
         (
             output(json!({"addresses": ["b:1"], "topic": "t", "partitioner": "manual"})),
             "/output/kafka/partition",
