@@ -167,31 +167,28 @@ pub(crate) fn render(gate: &Gate) -> String {
 
 /// Counters of stream components under their documented names (streams contract 5.13), and of feeds.
 fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
-    type Sample = (&'static str, [(&'static str, String); 4], u64);
+    type Sample = (&'static str, Vec<(&'static str, String)>, bool, u64);
     let mut samples: Vec<Sample> = Vec::new();
     for api in snapshot.apis.values() {
         for (stream, probe) in api.backend.probes() {
-            for (name, value) in probe.series() {
-                let labels = [
+            for series in probe.series() {
+                let mut labels = vec![
                     ("api_id", api.identity.id.to_string()),
                     ("stream", stream.to_string()),
                     ("path", probe.path.clone()),
                     ("label", probe.label.clone().unwrap_or_default()),
                 ];
-                samples.push((name, labels, value));
+                labels.extend(series.operation.map(|operation| ("operation", operation.to_owned())));
+                samples.push((series.name, labels, series.gauge, series.value));
             }
         }
     }
     samples.sort_by_key(|(name, ..)| *name);
     let mut family = "";
-    for (name, labels, value) in &samples {
+    for (name, labels, gauge, value) in &samples {
         if *name != family {
             family = name;
-            page.family(
-                name,
-                if name.ends_with("_active") || name.ends_with("_limit") { "gauge" } else { "counter" },
-                "see the reference of streams",
-            );
+            page.family(name, if *gauge { "gauge" } else { "counter" }, "see the reference of streams");
         }
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
         page.sample(name, &labels, value);

@@ -12,6 +12,7 @@ use crate::component::{Input, Output, Processor};
 use crate::endpoint::Endpoint;
 use crate::feed::Feed;
 use crate::ingest::Ingest;
+use crate::metered::Metered;
 use crate::metrics::{ComponentKind, Probe};
 use crate::node::{Node, scalar_text};
 use crate::rate_limit::RateLimit;
@@ -230,9 +231,9 @@ impl<'a> BuildContext<'a> {
             return Err(self.no_such(Sort::Cache, &name, node));
         };
         let config = component_config(node, &name, spec.config);
-        let (cache, _, _) = self
+        let (cache, probe, _) = self
             .within(ComponentKind::Cache, spec.name, node, label, |context| (spec.build)(&config, context))?;
-        Ok(Arc::from(cache))
+        Ok(Arc::new(Metered { inner: cache, probe }))
     }
 
     /// Builds a rate limit component; components that only use one ask for [`BuildContext::rate_limit`].
@@ -242,10 +243,10 @@ impl<'a> BuildContext<'a> {
             return Err(self.no_such(Sort::RateLimit, &name, node));
         };
         let config = component_config(node, &name, spec.config);
-        let (limit, _, _) = self.within(ComponentKind::RateLimit, spec.name, node, label, |context| {
+        let (limit, probe, _) = self.within(ComponentKind::RateLimit, spec.name, node, label, |context| {
             (spec.build)(&config, context)
         })?;
-        Ok(Arc::from(limit))
+        Ok(Arc::new(Metered { inner: limit, probe }))
     }
 
     /// Builds the buffer at `node`; `None` when nothing is written there, or one that buffers nothing.

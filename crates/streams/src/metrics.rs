@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -92,6 +93,10 @@ pub struct Probe {
     pub queued: Count,
     /// The bound of its queue.
     pub queue_limit: Count,
+    /// Batches that a full buffer refused.
+    pub spilled: Count,
+    /// What was asked of a cache and how it ended, by [`Operation`] and [`Answer`].
+    pub(crate) operations: Option<Box<[[Count; 4]; 5]>>,
     connected: AtomicBool,
     last_error: Mutex<Option<Arc<str>>>,
 }
@@ -116,6 +121,8 @@ impl Probe {
             batch_created: Count::default(),
             queued: Count::default(),
             queue_limit: Count::default(),
+            spilled: Count::default(),
+            operations: (kind == ComponentKind::Cache).then(Box::default),
             connected: AtomicBool::new(false),
             last_error: Mutex::new(None),
         }
@@ -151,48 +158,140 @@ impl Probe {
         }
     }
 
-    /// Every counter with its metric name.
-    pub fn series(&self) -> Vec<(&'static str, u64)> {
+    /// Every number under its metric name.
+    pub fn series(&self) -> Vec<Series> {
+        let counter = |(name, count): (&'static str, &Count)| Series::counter(name, count.get());
         match self.kind {
-            ComponentKind::Input => vec![
-                ("input_received", self.received.get()),
-                ("input_latency_ns", self.latency_ns.get()),
-                ("input_connection_up", self.connection_up.get()),
-                ("input_connection_failed", self.connection_failed.get()),
-                ("input_connection_lost", self.connection_lost.get()),
-                ("batch_created", self.batch_created.get()),
-            ],
-            ComponentKind::Processor => vec![
-                ("processor_received", self.received.get()),
-                ("processor_batch_received", self.batches_received.get()),
-                ("processor_sent", self.sent.get()),
-                ("processor_batch_sent", self.batches_sent.get()),
-                ("processor_error", self.errors.get()),
-                ("processor_latency_ns", self.latency_ns.get()),
-            ],
-            ComponentKind::Output => vec![
-                ("output_sent", self.sent.get()),
-                ("output_batch_sent", self.batches_sent.get()),
-                ("output_error", self.errors.get()),
-                ("output_latency_ns", self.latency_ns.get()),
-                ("output_connection_up", self.connection_up.get()),
-                ("output_connection_failed", self.connection_failed.get()),
-                ("output_connection_lost", self.connection_lost.get()),
-                ("batch_created", self.batch_created.get()),
-            ],
-            ComponentKind::Buffer => vec![
-                ("buffer_received", self.received.get()),
-                ("buffer_batch_received", self.batches_received.get()),
-                ("buffer_sent", self.sent.get()),
-                ("buffer_batch_sent", self.batches_sent.get()),
-                ("buffer_latency_ns", self.latency_ns.get()),
-                ("batch_created", self.batch_created.get()),
-                ("buffer_active", self.queued.get()),
-            ],
-            ComponentKind::Cache | ComponentKind::RateLimit => Vec::new(),
+            ComponentKind::Input => [
+                ("input_received", &self.received),
+                ("input_latency_ns", &self.latency_ns),
+                ("input_connection_up", &self.connection_up),
+                ("input_connection_failed", &self.connection_failed),
+                ("input_connection_lost", &self.connection_lost),
+                ("batch_created", &self.batch_created),
+            ]
+            .map(counter)
+            .to_vec(),
+            ComponentKind::Processor => [
+                ("processor_received", &self.received),
+                ("processor_batch_received", &self.batches_received),
+                ("processor_sent", &self.sent),
+                ("processor_batch_sent", &self.batches_sent),
+                ("processor_error", &self.errors),
+                ("processor_latency_ns", &self.latency_ns),
+            ]
+            .map(counter)
+            .to_vec(),
+            ComponentKind::Output => [
+                ("output_sent", &self.sent),
+                ("output_batch_sent", &self.batches_sent),
+                ("output_error", &self.errors),
+                ("output_latency_ns", &self.latency_ns),
+                ("output_connection_up", &self.connection_up),
+                ("output_connection_failed", &self.connection_failed),
+                ("output_connection_lost", &self.connection_lost),
+                ("batch_created", &self.batch_created),
+            ]
+            .map(counter)
+            .to_vec(),
+            ComponentKind::Buffer => {
+                let mut all = [
+                    ("buffer_received", &self.received),
+                    ("buffer_batch_received", &self.batches_received),
+                    ("buffer_sent", &self.sent),
+                    ("buffer_batch_sent", &self.batches_sent),
+                    ("buffer_latency_ns", &self.latency_ns),
+                    ("batch_created", &self.batch_created),
+                    ("buffer_spillover", &self.spilled),
+                ]
+                .map(counter)
+                .to_vec();
+                all.push(Series { gauge: true, ..Series::counter("buffer_active", self.queued.get()) });
+                all
+            }
+            ComponentKind::Cache => self.cache_series(),
+            ComponentKind::RateLimit => [
+                ("rate_limit_checked", &self.received),
+                ("rate_limit_triggered", &self.spilled),
+                ("rate_limit_error", &self.errors),
+            ]
+            .map(counter)
+            .to_vec(),
         }
     }
+
+    fn cache_series(&self) -> Vec<Series> {
+        let mut all = Vec::new();
+        let Some(operations) = &self.operations else { return all };
+        for (answer, name) in ANSWERS.iter().enumerate() {
+            for (operation, counts) in OPERATIONS.iter().zip(operations.iter()) {
+                let fits = match *name {
+                    "cache_not_found" => *operation == "get",
+                    "cache_duplicate" => *operation == "add",
+                    _ => true,
+                };
+                if fits {
+                    all.push(Series {
+                        operation: Some(operation),
+                        ..Series::counter(name, counts[answer].get())
+                    });
+                }
+            }
+        }
+        all.push(Series::counter("cache_latency_ns", self.latency_ns.get()));
+        all
+    }
+
+    /// One operation of a cache has ended.
+    pub(crate) fn cache_did(&self, operation: Operation, answer: Answer, took: Duration) {
+        if let Some(operations) = &self.operations {
+            operations[operation as usize][answer as usize].add(1);
+        }
+        self.latency_ns.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
 }
+
+/// One number of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Series {
+    /// Its metric name.
+    pub name: &'static str,
+    /// Which operation of a cache it counts.
+    pub operation: Option<&'static str>,
+    /// Goes up and down.
+    pub gauge: bool,
+    /// The number.
+    pub value: u64,
+}
+
+impl Series {
+    fn counter(name: &'static str, value: u64) -> Series {
+        Series { name, operation: None, gauge: false, value }
+    }
+}
+
+/// What a cache is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Operation {
+    Get,
+    Set,
+    Add,
+    Delete,
+    Exists,
+}
+
+const OPERATIONS: [&str; 5] = ["get", "set", "add", "delete", "exists"];
+
+/// How it answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    Success,
+    Error,
+    NotFound,
+    Duplicate,
+}
+
+const ANSWERS: [&str; 4] = ["cache_success", "cache_error", "cache_not_found", "cache_duplicate"];
 
 impl fmt::Debug for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

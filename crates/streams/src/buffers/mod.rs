@@ -1,8 +1,11 @@
 //! The buffers of this crate.
 
+mod held;
+mod memory;
 mod none;
+mod system_window;
 
 use crate::registry::BufferSpec;
 
 /// All of them.
-pub const ALL: &[&BufferSpec] = &[&none::SPEC];
+pub const ALL: &[&BufferSpec] = &[&memory::SPEC, &none::SPEC, &system_window::SPEC];

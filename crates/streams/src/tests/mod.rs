@@ -1,6 +1,7 @@
 //! Whole streams, with tests at both ends of in-process topics.
 
 mod brokers;
+mod buffers;
 mod composition;
 mod edges;
 mod outputs;

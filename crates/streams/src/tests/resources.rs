@@ -17,7 +17,11 @@ fn with_context<T>(config: &Json, test: impl FnOnce(&mut BuildContext<'_>) -> T)
 pub(super) fn cache(spec: Json) -> Arc<dyn Cache> {
     let mut spec = spec;
     spec["label"] = json!("c");
-    let config = json!({ "cache_resources": [spec] });
+    let config = json!({ "cache_resources": [
+        spec,
+        { "label": "upper", "lru": { "cap": 2 } },
+        { "label": "lower", "memory": { "init_values": { "deep": "down" } } },
+    ] });
     with_context(&config, |context| context.cache(&Node::new(&json!("c"), Kind::Cache, "/x"))).unwrap()
 }
 
@@ -30,7 +34,15 @@ fn rate_limit(spec: Json) -> Arc<dyn RateLimit> {
 
 #[tokio::test(start_paused = true)]
 async fn every_cache_keeps_to_the_contract() {
-    for spec in [json!({ "memory": {} }), json!({ "memory": { "shards": 8, "compaction_interval": "" } })] {
+    for spec in [
+        json!({ "memory": {} }),
+        json!({ "memory": { "shards": 8, "compaction_interval": "" } }),
+        json!({ "lru": {} }),
+        json!({ "lru": { "algorithm": "arc" } }),
+        json!({ "lru": { "algorithm": "two_queues" } }),
+        json!({ "ttlru": {} }),
+        json!({ "multilevel": ["upper", "lower"] }),
+    ] {
         let cache = cache(spec.clone());
         assert_eq!(cache.get("a").await, Err(CacheError::NotFound), "{spec}");
         cache.set("a", "1".into(), None).await.unwrap();
@@ -63,6 +75,51 @@ async fn values_expire_by_their_own_time_or_the_default() {
     tokio::time::advance(Duration::from_secs(90)).await;
     cache.add("own", "2".into(), None).await.expect("an expired key is new again");
     assert!(cache.exists("kept").await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bounded_caches_give_up_what_is_used_least() {
+    let cache = cache(json!({ "ttlru": { "cap": 2, "default_ttl": "10s" } }));
+    cache.set("a", "1".into(), None).await.unwrap();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    cache.set("b", "2".into(), None).await.unwrap();
+    cache.get("a").await.expect("use makes it live longer");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    cache.set("c", "3".into(), None).await.unwrap();
+    assert!(!cache.exists("b").await.unwrap(), "it would have expired first");
+    tokio::time::advance(Duration::from_secs(9)).await;
+    assert!(!cache.exists("a").await.unwrap(), "expired");
+    assert!(cache.exists("c").await.unwrap());
+
+    let cache = self::cache(json!({ "lru": { "cap": 2 } }));
+    for key in ["a", "b"] {
+        cache.set(key, "1".into(), None).await.unwrap();
+    }
+    cache.get("a").await.unwrap();
+    cache.add("c", "1".into(), None).await.unwrap();
+    assert!(!cache.exists("b").await.unwrap());
+    assert!(cache.exists("a").await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn levels_are_filled_from_below() {
+    let config = json!({ "cache_resources": [
+        { "label": "both", "multilevel": ["upper", "lower"] },
+        { "label": "upper", "lru": {} },
+        { "label": "lower", "memory": { "init_values": { "deep": "down" } } },
+    ] });
+    let [both, upper, lower] = with_context(&config, |context| {
+        ["both", "upper", "lower"]
+            .map(|label| context.cache(&Node::new(&json!(label), Kind::Cache, "/x")).unwrap())
+    });
+    assert!(!upper.exists("deep").await.unwrap());
+    assert_eq!(&*both.get("deep").await.unwrap(), b"down");
+    assert_eq!(&*upper.get("deep").await.unwrap(), b"down");
+    assert_eq!(both.add("deep", "x".into(), None).await, Err(CacheError::Exists));
+    lower.set("below", "1".into(), None).await.unwrap();
+    assert_eq!(both.add("below", "x".into(), None).await, Err(CacheError::Exists));
+    both.delete("deep").await.unwrap();
+    assert!(!lower.exists("deep").await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
