@@ -1,10 +1,11 @@
-//! The stream components of this binary: the standard ones and the connectors.
+//! The stream components of this binary: the standard ones, the codecs and the connectors.
 
 use streams::Registry;
 
 /// Every component.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::standard();
+    codecs::register(&mut registry);
     connectors::register(&mut registry);
     registry
 }

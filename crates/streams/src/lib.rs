@@ -13,6 +13,7 @@
 //! ```
 
 mod ack;
+mod alone;
 mod backoff;
 mod batching;
 mod bloblangs;
@@ -66,6 +67,7 @@ pub mod units;
 mod unseen;
 
 pub use ack::{Ack, AckGroup, NackKind, NackReason, Outcome, Transaction};
+pub use alone::{Processors, scanner};
 pub use batching::Policy;
 pub use buffer::Buffer;
 pub use build::{BuildContext, InputNode, OutputNode, Stage};

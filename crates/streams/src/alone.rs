@@ -1,0 +1,43 @@
+//! Processors and scanners without a stream around them: for tests of configurations and of components.
+
+use std::sync::Arc;
+
+use document::Fault;
+use serde_json::Value as Json;
+
+use crate::build::{BuildContext, Stage};
+use crate::message::Batch;
+use crate::node::Node;
+use crate::pipeline::run_stages;
+use crate::registry::Kind;
+use crate::scanner::Scanner;
+use crate::settings::Settings;
+
+/// A list of processors.
+#[derive(Debug)]
+pub struct Processors(Vec<Stage>);
+
+impl Processors {
+    /// Builds a list of processors that was linted before, at this pointer of its document.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    pub fn build(list: &Json, pointer: &str, settings: &Settings) -> Result<Processors, Fault> {
+        let mut context = BuildContext::new(settings, "", pointer);
+        context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer)).map(Processors)
+    }
+
+    /// Runs one batch through all of them.
+    pub async fn run(&self, batch: Batch) -> Vec<Batch> {
+        run_stages(&self.0, batch).await
+    }
+}
+
+/// Builds a scanner that was linted before, at this pointer of its document.
+///
+/// # Errors
+/// The first fault in it.
+pub fn scanner(config: &Json, pointer: &str, settings: &Settings) -> Result<Arc<dyn Scanner>, Fault> {
+    let mut context = BuildContext::new(settings, "", pointer);
+    context.scanner(&Node::new(config, Kind::Scanner, pointer), "lines")
+}
