@@ -47,11 +47,13 @@ async fn messages_travel_both_ways_in_order_with_their_metadata() {
     for (version, qos) in [("3.1.1", 0), ("3.1.1", 1), ("3.1.1", 2), ("5", 0), ("5", 1), ("5", 2)] {
         let topic = unique("trip");
         let fields = json!({"qos": qos, "protocol_version": version});
+        // A broker may drop what a subscriber does not take at once at 0, and holds few handshakes of 2 at a time.
+        let count = if qos == 1 { 200 } else { 15 };
         let mut reader = reading(input(port, &format!("{topic}/+"), fields.clone())).await;
         let mut fields = fields;
         fields["max_in_flight"] = json!(1);
         let writer = Stream::writing(output(port, &format!("{topic}/${{! @place }}"), fields));
-        let batch: Vec<Message> = numbers(0..200)
+        let batch: Vec<Message> = numbers(0..count)
             .into_iter()
             .map(|text| {
                 let mut message = Message::new(text);
@@ -61,12 +63,16 @@ async fn messages_travel_both_ways_in_order_with_their_metadata() {
             .collect();
         writer.write(batch).await.expect("delivered");
         // A client that is not ours speaks with the same.
-        publish(port, &["-t", &format!("{topic}/there"), "-q", &qos.to_string(), "-m", "200"], "");
+        publish(
+            port,
+            &["-t", &format!("{topic}/there"), "-q", &qos.to_string(), "-m", &count.to_string()],
+            "",
+        );
         let mut seen = Vec::new();
-        for _ in 0..201 {
+        for _ in 0..=count {
             let message = reader.batch().await.remove(0);
             seen.push(text(&message));
-            let place = if text(&message) == "200" { "there" } else { "here" };
+            let place = if text(&message) == count.to_string() { "there" } else { "here" };
             assert_eq!(meta(&message, "mqtt_topic"), format!("{topic}/{place}"));
             assert_eq!(meta(&message, "mqtt_qos"), qos.to_string());
             assert_eq!(meta(&message, "mqtt_duplicate"), "false");
@@ -77,7 +83,7 @@ async fn messages_travel_both_ways_in_order_with_their_metadata() {
         if qos == 2 {
             seen.sort_by_key(|text| text.parse::<usize>().expect("a number"));
         }
-        assert_eq!(seen, numbers(0..201), "version {version}, qos {qos}");
+        assert_eq!(seen, numbers(0..count + 1), "version {version}, qos {qos}");
         writer.stop().await;
         reader.stop().await;
     }
