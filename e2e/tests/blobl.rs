@@ -122,10 +122,12 @@ impl Terminal {
         self.keyboard.flush().await.expect("the keyboard works");
     }
 
+    /// Waits for `text`, and behind it for the sign that the next line is listened to: what is typed before is lost.
     async fn shows(&mut self, text: &str) {
+        const LISTENS: &str = "\u{1b}[?2004h";
         let mut bytes = [0; 4096];
         let read = async {
-            while !self.seen.contains(text) {
+            while !self.seen.split_once(text).is_some_and(|(_, rest)| rest.contains(LISTENS)) {
                 let count = self.screen.read(&mut bytes).await.expect("the screen can be read");
                 assert!(count > 0, "the playground ended before it showed {text:?}: {}", self.seen);
                 self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
@@ -139,7 +141,7 @@ impl Terminal {
 async fn the_playground_answers_at_once() {
     let folder = Gate::setup().file("in.json", "{\"name\":\"ada\",\"n\":[1,2]}").prepare();
     let mut terminal = Terminal::start(folder.dir(), "--input-file in.json");
-    terminal.shows("blobl> ").await;
+    terminal.shows("`:help` tells more").await;
     terminal.keys("this.name.capit\t).reverse()\r").await;
     terminal.shows("adA\r\n").await;
     terminal.keys("root.sum = this.n.sum()\r").await;
@@ -150,6 +152,7 @@ async fn the_playground_answers_at_once() {
     terminal.keys("root = this.upercase()\r").await;
     terminal.shows("did you mean `uppercase`?").await;
     terminal.keys(":input {\"name\":\"eve\"}\r").await;
+    terminal.shows("\r\n").await;
     terminal.keys("this.name\r").await;
     terminal.shows("eve\r\n").await;
     terminal.keys("\u{1b}[A\u{1b}[D\u{1b}[D\u{1b}[D\u{1b}[D\u{1b}[D!\r").await; // the last line again, edited
