@@ -190,17 +190,19 @@ fn no_second_version_without_a_reason() {
     let rules = rules();
     let graph = graph(&rules);
     let (skipped, trees) = (Row::all(&rules, "skip"), Row::all(&rules, "skip-tree"));
-    let mut excepted = BTreeSet::new();
-    let mut open: Vec<&String> = graph
-        .iter()
-        .filter(|(_, package)| trees.iter().any(|row| row.matches(package)))
-        .map(|(id, _)| id)
-        .collect();
-    while let Some(id) = open.pop() {
-        if excepted.insert(id) {
-            open.extend(&graph[id].uses);
+    // What each row of `skip-tree` reaches.
+    let reaches = |row: &Row| {
+        let mut reached = BTreeSet::new();
+        let roots = graph.iter().filter(|(_, package)| row.matches(package));
+        let mut open: Vec<&String> = roots.map(|(id, _)| id).collect();
+        while let Some(id) = open.pop() {
+            if reached.insert(id) {
+                open.extend(&graph[id].uses);
+            }
         }
-    }
+        reached
+    };
+    let trees: Vec<(&Row, BTreeSet<&String>)> = trees.iter().map(|row| (row, reaches(row))).collect();
     let mut versions: BTreeMap<&str, Vec<(&String, &Package)>> = BTreeMap::new();
     for (id, package) in &graph {
         versions.entry(&package.name).or_default().push((id, package));
@@ -210,21 +212,28 @@ fn no_second_version_without_a_reason() {
     let mut wrong = Vec::new();
     let mut needed = BTreeSet::new();
     for (name, packages) in &versions {
-        let outside: Vec<&Package> =
-            packages.iter().filter(|(id, _)| !excepted.contains(id)).map(|(_, package)| *package).collect();
+        let outside: Vec<&Package> = packages
+            .iter()
+            .filter(|(id, _)| !trees.iter().any(|(_, tree)| tree.contains(id)))
+            .map(|(_, package)| *package)
+            .collect();
         let rows = skipped
             .iter()
             .filter(|row| outside.len() > 1 && outside.iter().any(|package| row.matches(package)));
         needed.extend(rows.map(|row| &row.name));
-        let rows = trees.iter().filter(|row| packages.iter().any(|(_, package)| row.matches(package)));
-        needed.extend(rows.map(|row| &row.name));
+        let rows = trees.iter().filter(|(_, tree)| packages.iter().any(|(id, _)| tree.contains(id)));
+        needed.extend(rows.map(|(row, _)| &row.name));
         if outside.iter().filter(|package| !skipped.iter().any(|row| row.matches(package))).count() > 1 {
             let packages: Vec<&str> = packages.iter().map(|(_, package)| package.version.as_str()).collect();
             wrong.push(format!("{name}: {packages:?}"));
         }
     }
     assert!(wrong.is_empty(), "several versions, and deny.toml gives no reason: {wrong:#?}");
-    let idle = skipped.iter().chain(&trees).map(|row| &row.name).filter(|name| !needed.contains(name));
+    let idle = skipped
+        .iter()
+        .chain(trees.iter().map(|(row, _)| *row))
+        .map(|row| &row.name)
+        .filter(|name| !needed.contains(name));
     let idle: Vec<&String> = idle.collect();
     assert!(idle.is_empty(), "one version is left without them; take these out of deny.toml: {idle:?}");
 }

@@ -2,6 +2,8 @@
 //!
 //! [`register`] adds all that are built in to a registry; streams know them from then on by their type keys.
 
+#[cfg(feature = "amqp_0_9")]
+pub mod amqp_0_9;
 mod fields;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -16,6 +18,11 @@ use streams::Registry;
 
 /// Adds every connector of this build to `registry`.
 pub fn register(registry: &mut Registry) {
+    #[cfg(feature = "amqp_0_9")]
+    {
+        registry.add_input(&amqp_0_9::INPUT);
+        registry.add_output(&amqp_0_9::OUTPUT);
+    }
     #[cfg(feature = "kafka")]
     {
         registry.add_input(&kafka::INPUT);

@@ -1,7 +1,8 @@
-//! The connectors to message brokers against real ones (`scripts/services up mosquitto`).
+//! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq`).
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise, and may block")]
 
+mod amqp_0_9;
 #[path = "../ends/mod.rs"]
 mod ends;
 mod mqtt;

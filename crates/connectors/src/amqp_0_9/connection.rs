@@ -1,0 +1,89 @@
+//! Connections to a broker.
+
+use document::Fault;
+use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties};
+use streams::Node;
+
+use crate::fields::{Tls, comma_list, tls};
+
+/// Where and how to connect.
+pub(super) struct Settings {
+    brokers: Vec<AMQPUri>,
+    tls: Tls,
+    name: String,
+}
+
+impl Settings {
+    /// Reads `urls` and `tls`.
+    pub(super) fn read(node: &Node<'_>, stream: &str) -> Result<Settings, Fault> {
+        let own_tls = tls(node)?;
+        let mut brokers = Vec::new();
+        for url in comma_list(node, "urls")? {
+            // The text stays out of the fault: it may hold a password.
+            let mut uri: AMQPUri = url.parse().map_err(|fault| {
+                node.field_fault("urls", format!("not an address such as `amqp://host:5672/vhost`: {fault}"))
+            })?;
+            // `…:5672/` means the usual virtual host, as without the slash.
+            if uri.vhost.is_empty() {
+                uri.vhost = "/".to_owned();
+            }
+            if own_tls.is_some() {
+                if uri.scheme == AMQPScheme::AMQP && uri.authority.port == 5672 && !url.contains(":5672") {
+                    uri.authority.port = 5671;
+                }
+                uri.scheme = AMQPScheme::AMQPS;
+            }
+            brokers.push(uri);
+        }
+        let tls = own_tls.unwrap_or_default();
+        if tls.skip_verify {
+            return Err(node.get("tls").field_fault(
+                "skip_cert_verify",
+                "the client for AMQP 0.9.1 always checks certificates; name the authority in `root_cas`",
+            ));
+        }
+        if tls.client.as_ref().is_some_and(|client| client.password.is_some()) {
+            return Err(node.get("tls").field_fault(
+                "client_certs",
+                "the client for AMQP 0.9.1 reads unencrypted keys only; convert it with `openssl pkcs8`",
+            ));
+        }
+        Ok(Settings { brokers, tls, name: format!("sluicegate {stream}") })
+    }
+
+    /// Connects to the first broker that answers.
+    pub(super) async fn connect(&self) -> Result<Connection, String> {
+        let mut faults = Vec::new();
+        for uri in &self.brokers {
+            let properties = ConnectionProperties::default().with_connection_name(self.name.clone().into());
+            let config = self.tls_config()?;
+            let runtime = lapin::runtime::default_runtime().map_err(|fault| fault.to_string())?;
+            match Connection::connect_uri_with_config(uri.clone(), properties, config, runtime).await {
+                Ok(connection) => return Ok(connection),
+                Err(fault) => {
+                    faults.push(format!("{}:{}: {fault}", uri.authority.host, uri.authority.port));
+                }
+            }
+        }
+        Err(format!("no amqp broker could be reached: {}", faults.join("; ")))
+    }
+
+    fn tls_config(&self) -> Result<OwnedTLSConfig, String> {
+        // Files are small, and read anew only when a connection is made: certificates are renewed.
+        let read = || -> Result<OwnedTLSConfig, String> {
+            let roots = self.tls.roots.as_ref().map(|pem| pem.read("root_cas")).transpose()?;
+            let roots = roots.map(|text| String::from_utf8_lossy(&text).into_owned());
+            let identity = match &self.tls.client {
+                None => None,
+                Some(client) => Some(OwnedIdentity::PKCS8 {
+                    pem: client.certificate.read("cert")?,
+                    key: client.key.read("key")?,
+                }),
+            };
+            Ok(OwnedTLSConfig { identity, cert_chain: roots })
+        };
+        if self.tls.has_files() { tokio::task::block_in_place(read) } else { read() }
+    }
+}
