@@ -4,10 +4,16 @@
 
 #[cfg(feature = "amqp_0_9")]
 pub mod amqp_0_9;
+#[cfg(feature = "net")]
+pub mod auth;
+#[cfg(feature = "net")]
+mod auth_fields;
 mod fields;
+#[cfg(feature = "http")]
+pub mod http_client;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(feature = "kafka")]
+#[cfg(any(feature = "kafka", feature = "net"))]
 mod metadata;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
@@ -34,5 +40,10 @@ pub fn register(registry: &mut Registry) {
     {
         registry.add_input(&mqtt::INPUT);
         registry.add_output(&mqtt::OUTPUT);
+    }
+    #[cfg(feature = "http")]
+    {
+        registry.add_output(&http_client::OUTPUT);
+        registry.add_processor(&http_client::PROCESSOR);
     }
 }

@@ -2,7 +2,7 @@
 
 use document::Fault;
 use regex::Regex;
-use streams::{Default, Field, Kind, Node};
+use streams::{Default, Field, Kind, Message, Node};
 
 /// `include_prefixes` and `include_patterns`, inside an object field.
 pub(crate) const SELECTION: &[Field] = &[
@@ -48,5 +48,11 @@ impl Selection {
     pub(crate) fn takes(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
             || self.patterns.iter().any(|pattern| pattern.is_match(name))
+    }
+
+    /// The message's metadata that is taken, as text.
+    pub(crate) fn of<'a>(&'a self, message: &'a Message) -> impl Iterator<Item = (&'a str, String)> {
+        let taken = message.meta_iter().filter(|(name, _)| self.takes(name));
+        taken.map(|(name, value)| (name, value.to_text()))
     }
 }

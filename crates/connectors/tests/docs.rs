@@ -89,11 +89,13 @@ fn the_reference_is_what_the_tables_say() {
     let inputs = registry.inputs.values().map(|spec| ("input", spec.name, table(spec.summary, &spec.config)));
     let outputs =
         registry.outputs.values().map(|spec| ("output", spec.name, table(spec.summary, &spec.config)));
+    let processors =
+        registry.processors.values().map(|spec| ("processor", spec.name, table(spec.summary, &spec.config)));
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/connectors.md");
     let page = std::fs::read_to_string(&path).expect("docs/connectors.md");
     let mut fresh = page.clone();
-    for (side, name, table) in inputs.chain(outputs) {
+    for (side, name, table) in inputs.chain(outputs).chain(processors) {
         let (begin, end) = (format!("<!-- {side} {name} -->\n"), "<!-- end -->");
         let from =
             fresh.find(&begin).unwrap_or_else(|| panic!("docs/connectors.md has no `{}`", begin.trim()))

@@ -1,0 +1,219 @@
+//! Sends requests until one succeeds, or no more are allowed.
+
+use std::time::Duration;
+
+use bloblang::Value;
+use document::Fault;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use streams::{BuildContext, Message, Node};
+use tokio::time::timeout;
+
+use super::exchange::{Exchange, Request, whole};
+use super::plan::{Content, Plan};
+use super::reply::Reply;
+use super::retry::{Retry, Verdict};
+use crate::auth::Auth;
+use crate::auth::digest::Digest;
+use crate::auth::oauth2::OAuth2;
+use crate::metadata::Selection;
+
+/// Of an answer that is no success, so much of the body is told.
+const TOLD: usize = 512;
+
+/// What `http_client` and `http` have in common.
+pub(super) struct Client {
+    pub(super) plan: Plan,
+    pub(super) extract: Selection,
+    exchange: Exchange,
+    retry: Retry,
+    auth: Auth,
+    oauth2: Option<OAuth2>,
+    digest: Option<Digest>,
+    timeout: Option<Duration>,
+    most: usize,
+    dump: Option<Level>,
+}
+
+/// Why there is no answer that could be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) text: String,
+    /// Of the last answer, if there was one.
+    pub(super) status: Option<StatusCode>,
+}
+
+impl Failure {
+    fn new(text: String) -> Failure {
+        Failure { text, status: None }
+    }
+}
+
+impl Client {
+    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Client, Fault> {
+        if node.get("negotiate").boolean("enabled")? {
+            return Err(node.field_fault("negotiate", "Kerberos (SPNEGO) is not offered"));
+        }
+        let most = node.size("max_response_bytes")?.unwrap_or(256 << 20);
+        Ok(Client {
+            plan: Plan::read(node, context)?,
+            extract: Selection::read(&node.get("extract_headers"))?,
+            exchange: Exchange::read(node, context)?,
+            retry: Retry::read(node)?,
+            auth: Auth::read(node, &["oauth2", "digest_auth"])?,
+            oauth2: OAuth2::read(&node.get("oauth2"))?,
+            digest: Digest::read(&node.get("digest_auth"))?,
+            timeout: node.duration("timeout")?.filter(|time| !time.is_zero()),
+            most: usize::try_from(most).unwrap_or(usize::MAX),
+            dump: Level::read(&node.text("dump_request_log_level")?),
+        })
+    }
+
+    /// The whole answer to a request made of this message.
+    pub(super) async fn ask(
+        &self,
+        batch: &[Message],
+        index: usize,
+        content: Content,
+    ) -> Result<Reply, Failure> {
+        let request = self.plan.request(batch, index, content).map_err(Failure::new)?;
+        let (mut attempts, mut back_offs) = (0, 0);
+        loop {
+            let (failure, verdict, headers) = match self.attempt(&request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            let told = || Failure { text: format!("{}: {}", request.url, failure.text), ..failure.clone() };
+            if verdict == Verdict::Drop || attempts == self.retry.retries {
+                return Err(told());
+            }
+            let pause = self.retry.pause(verdict, back_offs, headers.as_ref());
+            tracing::debug!(failure = %told().text, ?pause, "a request failed and is sent again");
+            attempts += 1;
+            back_offs += u32::from(verdict == Verdict::BackOff);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Reply, (Failure, Verdict, Option<HeaderMap>)> {
+        let once = self.exchange(request);
+        let answer = match self.timeout {
+            None => once.await,
+            Some(time) => {
+                timeout(time, once).await.unwrap_or_else(|_| Err(format!("no answer within {time:?}")))
+            }
+        };
+        let broken = |text| (Failure::new(text), Verdict::Retry, None);
+        let reply = answer.map_err(broken)?;
+        let (status, verdict) = (reply.head.status, self.retry.judge(reply.head.status));
+        if verdict == Verdict::Success {
+            return Ok(reply);
+        }
+        let text = excerpt(&reply.body);
+        let headers = Some(reply.head.headers);
+        let text = format!("unexpected response code {status}{text}");
+        Err((Failure { text, status: Some(status) }, verdict, headers))
+    }
+
+    /// One attempt, with credentials.
+    async fn exchange(&self, request: &Request) -> Result<Reply, String> {
+        let mut request = request.clone();
+        let token = self.authorize(&mut request).await?;
+        self.dump(|| described(&request));
+        let (mut head, mut body) = self.exchange.send(&request).await?;
+        if head.status == StatusCode::UNAUTHORIZED {
+            if let (Some(oauth2), Some(token)) = (&self.oauth2, &token) {
+                oauth2.refused(token);
+            }
+            if let Some(digest) = &self.digest
+                && digest.challenged(&head.headers)
+            {
+                self.authorize(&mut request).await?;
+                (head, body) = self.exchange.send(&request).await?;
+            }
+        }
+        let body = whole(body, self.most).await?;
+        self.dump(|| {
+            format!("{} {:?}\n{}", head.status, hidden(&head.headers), String::from_utf8_lossy(&body))
+        });
+        Ok(Reply { head, body })
+    }
+
+    /// Puts the header in; the token of OAuth 2 is returned.
+    async fn authorize(&self, request: &mut Request) -> Result<Option<HeaderValue>, String> {
+        let mut token = None;
+        let mut value = self.auth.header(&request.method, &request.url).await?;
+        if let Some(oauth2) = &self.oauth2 {
+            token = Some(oauth2.header(&self.exchange).await?);
+            value.clone_from(&token);
+        } else if let Some(digest) = &self.digest {
+            value = digest.header(&request.method, &request.url)?;
+        }
+        if let Some(value) = value {
+            request.headers.insert(AUTHORIZATION, value);
+        }
+        Ok(token)
+    }
+
+    fn dump(&self, text: impl FnOnce() -> String) {
+        match self.dump {
+            None => {}
+            Some(Level::Trace) => tracing::trace!("{}", text()),
+            Some(Level::Debug) => tracing::debug!("{}", text()),
+            Some(Level::Info) => tracing::info!("{}", text()),
+            Some(Level::Warn) => tracing::warn!("{}", text()),
+            Some(Level::Error) => tracing::error!("{}", text()),
+        }
+    }
+}
+
+/// The beginning of a body that may say what is wrong.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(TOLD)]);
+    let text = text.trim();
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+fn described(request: &Request) -> String {
+    let Request { method, url, headers, body } = request;
+    format!("{method} {url} {:?}\n{}", hidden(headers), String::from_utf8_lossy(body))
+}
+
+/// Headers for logs.
+fn hidden(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
+    headers
+}
+
+/// Of a log line.
+#[derive(Debug, Clone, Copy)]
+enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    fn read(text: &str) -> Option<Level> {
+        Some(match text {
+            "TRACE" => Level::Trace,
+            "DEBUG" => Level::Debug,
+            "INFO" => Level::Info,
+            "WARN" => Level::Warn,
+            "ERROR" | "FATAL" => Level::Error,
+            _ => return None,
+        })
+    }
+}
+
+/// The status of a failure as metadata.
+pub(super) fn status_value(failure: &Failure) -> Option<Value> {
+    failure.status.map(|status| Value::from(status.as_u16().to_string()))
+}

@@ -1,0 +1,17 @@
+//! `http_client` and `http` against servers that the tests write themselves.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise, and may block"
+)]
+
+#[path = "../ends/mod.rs"]
+mod ends;
+mod server;
+
+mod auth;
+mod output;
+mod processor;
+mod transport;
