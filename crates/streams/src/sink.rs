@@ -30,8 +30,14 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut mps
     let mut writing = FuturesUnordered::new();
     let mut open = true;
     let mut connected = false;
+    // Connections lost in a row without anything written in between.
+    let mut fruitless = 0;
     loop {
         if !connected && writing.is_empty() {
+            // A connection that comes at once and carries nothing is not made again and again without a pause.
+            if fruitless > 1 {
+                tokio::time::sleep(OUTPUT_CONNECT.pause(fruitless - 2)).await;
+            }
             connect(node).await;
             connected = true;
         }
@@ -49,8 +55,13 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut mps
             Some(written) = writing.next(), if !writing.is_empty() => {
                 if let Err((batch, ack)) = written {
                     node.probe.lost();
+                    if connected {
+                        fruitless += 1;
+                    }
                     connected = false;
                     ready.push_front(Transaction { batch, ack });
+                } else {
+                    fruitless = 0;
                 }
             }
             () = sleep_until(deadline), if deadline.is_some() && ready.is_empty() => {

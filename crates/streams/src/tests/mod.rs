@@ -273,3 +273,43 @@ async fn a_lost_connection_is_made_again_and_nothing_is_lost() {
     assert_eq!((probe.sent.get(), probe.errors.get()), (1, 1));
     assert_eq!(probe.last_error().as_deref(), Some("no"));
 }
+
+/// Connects whenever it is asked to, and loses the connection with each write.
+#[derive(Default)]
+struct Hollow {
+    losses: Mutex<u32>,
+}
+
+#[async_trait]
+impl Output for Arc<Hollow> {
+    async fn connect(&self) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    async fn write(&self, _: &[Message]) -> Result<(), WriteError> {
+        let mut losses = self.losses.lock();
+        if *losses == 5 {
+            return Ok(());
+        }
+        *losses += 1;
+        Err(WriteError::NotConnected)
+    }
+
+    async fn close(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_carries_nothing_is_made_again_with_pauses() {
+    let hollow = Arc::new(Hollow::default());
+    let probe = Arc::new(Probe::new(ComponentKind::Output, "hollow", "root.output".into(), None));
+    let node = OutputNode { output: Box::new(hollow), stages: Vec::new(), batching: None, probe };
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let bench = Bench::default();
+    sender.send(bench.transaction(&["a"])).await.unwrap();
+    drop(sender);
+    let started = tokio::time::Instant::now();
+    crate::sink::run(node, receiver).await;
+    assert_eq!(bench.results(), [("a", true)]);
+    // At once after the first loss, then after 0.5, 0.75, 1 and 1 seconds.
+    assert_eq!(started.elapsed().as_millis() / 10, 325);
+}
