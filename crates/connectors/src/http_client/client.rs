@@ -1,12 +1,13 @@
 //! Sends requests until one succeeds, or no more are allowed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bloblang::Value;
 use document::Fault;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use streams::{BuildContext, Message, Node};
+use streams::{BuildContext, Message, Node, RateLimit, pass};
 use tokio::time::timeout;
 
 use super::exchange::{Exchange, Request, whole};
@@ -27,6 +28,7 @@ pub(super) struct Client {
     pub(super) extract: Selection,
     exchange: Exchange,
     retry: Retry,
+    rate_limit: Option<Arc<dyn RateLimit>>,
     auth: Auth,
     oauth2: Option<OAuth2>,
     digest: Option<Digest>,
@@ -50,7 +52,7 @@ impl Failure {
 }
 
 impl Client {
-    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Client, Fault> {
+    pub(super) fn read(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Client, Fault> {
         if node.get("negotiate").boolean("enabled")? {
             return Err(node.field_fault("negotiate", "Kerberos (SPNEGO) is not offered"));
         }
@@ -60,6 +62,7 @@ impl Client {
             extract: Selection::read(&node.get("extract_headers"))?,
             exchange: Exchange::read(node, context)?,
             retry: Retry::read(node)?,
+            rate_limit: context.rate_limit(&node.get("rate_limit"))?,
             auth: Auth::read(node, &["oauth2", "digest_auth"])?,
             oauth2: OAuth2::read(&node.get("oauth2"))?,
             digest: Digest::read(&node.get("digest_auth"))?,
@@ -79,6 +82,9 @@ impl Client {
         let request = self.plan.request(batch, index, content).map_err(Failure::new)?;
         let (mut attempts, mut back_offs) = (0, 0);
         loop {
+            if let Some(limit) = &self.rate_limit {
+                pass(&**limit, 0).await;
+            }
             let (failure, verdict, headers) = match self.attempt(&request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,

@@ -128,10 +128,11 @@ const BASE: [Field; 23] = [
         SELECTION,
         "Which headers of answers become metadata, with names in lower case.",
     ),
-    Field::optional(
+    Field::new(
         "rate_limit",
-        Kind::Text,
-        "The label of a rate limit resource; waited for before every attempt.",
+        Kind::RateLimit,
+        Default::Text(""),
+        "A rate limit resource; waited for before every attempt.",
     ),
     Field::new(
         "timeout",

@@ -94,3 +94,24 @@ async fn a_long_answer_is_refused_and_the_message_kept() {
     assert!(batch[0].error().is_some_and(|fault| fault.contains("max_response_bytes")));
     stream.stop().await;
 }
+
+#[tokio::test]
+async fn every_attempt_waits_for_the_rate_limit() {
+    let server = Server::start(|seen| match seen.text() {
+        "bad" => answer(500, "no"),
+        body => answer(200, body.to_owned()),
+    })
+    .await;
+    let config = json!({
+        "pipeline": {"processors": processor(&server.url("/"), json!({"rate_limit": "calm"}))},
+        "rate_limit_resources": [{"label": "calm", "local": {"count": 1, "interval": "200ms"}}],
+    });
+    let mut stream = Stream::start(config, &crate::ends::settings());
+    let started = std::time::Instant::now();
+    let sent = stream.send(messages(["bad", "b"]));
+    stream.batch().await;
+    // Two attempts for the first message and one for the second: two windows lie between them.
+    assert!(started.elapsed() >= std::time::Duration::from_millis(200), "{:?}", started.elapsed());
+    assert!(crate::ends::within(sent).await.unwrap().is_ok());
+    stream.stop().await;
+}
