@@ -344,6 +344,7 @@ async fn a_broken_configuration_is_told_and_ends_the_process() {
         ("{ nonsense", "tyk.conf"),
         (r#"{"listen_port": "eighty"}"#, "listen_port"),
         (r#"{"listen_port": 99999}"#, "listen_port"),
+        (r#"{"streaming": {"egress": {"deny": ["10.0.0.0/99"]}}}"#, "streaming.egress.deny: `10.0.0.0/99`"),
     ] {
         let mut gate = Gate::setup().file("tyk.conf", text).prepare();
         gate.spawn();

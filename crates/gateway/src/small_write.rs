@@ -1,6 +1,6 @@
 //! Small gathered writes as plain ones.
 //!
-//! The HTTP engine hands head and body over as slices. For the usual small answer one `send` of a copied buffer costs
+//! hyper hands the heads and the data of HTTP/2 frames over as slices. For the usual small answer one `send` of a copied buffer costs
 //! the kernel less than a `writev` of two; large bodies are still written from where they are.
 
 use std::io::{self, IoSlice};

@@ -12,8 +12,8 @@ use streams::{BuildContext, ConnectError, Message, Node, Output, View, WriteErro
 use super::link::{Client, Link, Outgoing, PublishFault, Receipt};
 use super::settings::{Settings, qos};
 
-/// Most handshakes of quality of service 2 at a time. Version 3.1.1 has no way to agree on it, and Mosquitto, whose own
-/// window this is, was seen to lose what goes beyond.
+/// Most handshakes of quality of service 2 at a time. Version 3.1.1 has no way to agree on it. With many more, messages
+/// to Mosquitto 2.0.11 stalled; its own window is this large by default, so no more are begun.
 const HANDSHAKES: u16 = 20;
 
 /// Builds the output.
