@@ -43,6 +43,7 @@ pub fn register(registry: &mut Registry) {
     }
     #[cfg(feature = "http")]
     {
+        registry.add_input(&http_client::INPUT);
         registry.add_output(&http_client::OUTPUT);
         registry.add_processor(&http_client::PROCESSOR);
     }

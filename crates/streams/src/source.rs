@@ -79,6 +79,8 @@ impl Source {
         }
         let mut draining = false;
         let mut faults = 0;
+        // Connections lost in a row that gave nothing.
+        let mut fruitless = 0;
         loop {
             let deadline = self.gather.as_ref().and_then(Gather::deadline);
             let read = tokio::select! {
@@ -94,7 +96,7 @@ impl Source {
             };
             match read {
                 Ok((batch, ack)) => {
-                    faults = 0;
+                    (faults, fruitless) = (0, 0);
                     if !self.take(batch, ack).await {
                         return;
                     }
@@ -102,7 +104,13 @@ impl Source {
                 Err(ReadError::End) => return,
                 Err(ReadError::NotConnected) => {
                     self.node.probe.lost();
-                    if draining || !self.connect(phase).await {
+                    // A connection that comes at once and gives nothing is not made again and again without a pause.
+                    let wait = (fruitless > 0).then(|| INPUT_CONNECT.pause(fruitless - 1));
+                    fruitless += 1;
+                    if draining
+                        || (wait.is_some() && !pause(phase, wait.unwrap_or_default()).await)
+                        || !self.connect(phase).await
+                    {
                         return;
                     }
                 }

@@ -1,12 +1,15 @@
 //! Sends requests until one succeeds, or no more are allowed.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bloblang::Value;
 use document::Fault;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use hyper::body::Incoming;
 use streams::{BuildContext, Message, Node, RateLimit, pass};
 use tokio::time::timeout;
 
@@ -51,6 +54,23 @@ impl Failure {
     }
 }
 
+/// An attempt that gave nothing.
+struct Failed {
+    failure: Failure,
+    verdict: Verdict,
+    headers: Option<HeaderMap>,
+}
+
+impl Failed {
+    /// By what the server said.
+    fn answered(reply: Reply, verdict: Verdict) -> Failed {
+        let status = reply.head.status;
+        let text = format!("unexpected response code {status}{}", excerpt(&reply.body));
+        let failure = Failure { text, status: Some(status) };
+        Failed { failure, verdict, headers: Some(reply.head.headers) }
+    }
+}
+
 impl Client {
     pub(super) fn read(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Client, Fault> {
         if node.get("negotiate").boolean("enabled")? {
@@ -80,12 +100,26 @@ impl Client {
         content: Content,
     ) -> Result<Reply, Failure> {
         let request = self.plan.request(batch, index, content).map_err(Failure::new)?;
+        self.insist(&request, || self.whole(&request)).await
+    }
+
+    /// An answer that was wanted, as soon as its head is there: its body may be endless.
+    pub(super) async fn open(&self, content: Content) -> Result<(Parts, Incoming), Failure> {
+        let request = self.plan.request(&[], 0, content).map_err(Failure::new)?;
+        self.insist(&request, || self.begun(&request)).await
+    }
+
+    /// Tries until one attempt succeeds, or no more are allowed.
+    async fn insist<T, F>(&self, request: &Request, attempt: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
         let (mut attempts, mut back_offs) = (0, 0);
         loop {
             if let Some(limit) = &self.rate_limit {
                 pass(&**limit, 0).await;
             }
-            let (failure, verdict, headers) = match self.attempt(&request).await {
+            let Failed { failure, verdict, headers } = match attempt().await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
@@ -101,28 +135,53 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, request: &Request) -> Result<Reply, (Failure, Verdict, Option<HeaderMap>)> {
-        let once = self.exchange(request);
-        let answer = match self.timeout {
-            None => once.await,
-            Some(time) => {
-                timeout(time, once).await.unwrap_or_else(|_| Err(format!("no answer within {time:?}")))
-            }
-        };
-        let broken = |text| (Failure::new(text), Verdict::Retry, None);
-        let reply = answer.map_err(broken)?;
-        let (status, verdict) = (reply.head.status, self.retry.judge(reply.head.status));
-        if verdict == Verdict::Success {
-            return Ok(reply);
+    /// One attempt, with all of the answer.
+    async fn whole(&self, request: &Request) -> Result<Reply, Failed> {
+        let reply = self
+            .within(async {
+                let (head, body) = self.exchange(request).await?;
+                self.finished(head, body).await
+            })
+            .await?;
+        match self.retry.judge(reply.head.status) {
+            Verdict::Success => Ok(reply),
+            verdict => Err(Failed::answered(reply, verdict)),
         }
-        let text = excerpt(&reply.body);
-        let headers = Some(reply.head.headers);
-        let text = format!("unexpected response code {status}{text}");
-        Err((Failure { text, status: Some(status) }, verdict, headers))
     }
 
-    /// One attempt, with credentials.
-    async fn exchange(&self, request: &Request) -> Result<Reply, String> {
+    /// One attempt, without the body if it is one that was wanted.
+    async fn begun(&self, request: &Request) -> Result<(Parts, Incoming), Failed> {
+        let (head, body) = self.within(self.exchange(request)).await?;
+        match self.retry.judge(head.status) {
+            Verdict::Success => {
+                self.dump(|| format!("{} {:?}", head.status, hidden(&head.headers)));
+                Ok((head, body))
+            }
+            verdict => Err(Failed::answered(self.within(self.finished(head, body)).await?, verdict)),
+        }
+    }
+
+    /// Gives up when it takes longer than an attempt may.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, String>>) -> Result<T, Failed> {
+        let done = match self.timeout {
+            None => work.await,
+            Some(time) => {
+                timeout(time, work).await.unwrap_or_else(|_| Err(format!("no answer within {time:?}")))
+            }
+        };
+        done.map_err(|text| Failed { failure: Failure::new(text), verdict: Verdict::Retry, headers: None })
+    }
+
+    async fn finished(&self, head: Parts, body: Incoming) -> Result<Reply, String> {
+        let body = whole(body, self.most).await?;
+        self.dump(|| {
+            format!("{} {:?}\n{}", head.status, hidden(&head.headers), String::from_utf8_lossy(&body))
+        });
+        Ok(Reply { head, body })
+    }
+
+    /// Sends it with credentials; the answer's body is not read yet.
+    async fn exchange(&self, request: &Request) -> Result<(Parts, Incoming), String> {
         let mut request = request.clone();
         let token = self.authorize(&mut request).await?;
         self.dump(|| described(&request));
@@ -138,11 +197,7 @@ impl Client {
                 (head, body) = self.exchange.send(&request).await?;
             }
         }
-        let body = whole(body, self.most).await?;
-        self.dump(|| {
-            format!("{} {:?}\n{}", head.status, hidden(&head.headers), String::from_utf8_lossy(&body))
-        });
-        Ok(Reply { head, body })
+        Ok((head, body))
     }
 
     /// Puts the header in; the token of OAuth 2 is returned.

@@ -148,7 +148,7 @@ impl Exchange {
 }
 
 /// A fault with its causes, without saying the same twice.
-fn causes(fault: &dyn Error) -> String {
+pub(super) fn causes(fault: &dyn Error) -> String {
     let mut last: &dyn Error = fault;
     while let Some(cause) = last.source() {
         last = cause;

@@ -1,6 +1,7 @@
 //! What may be written under `http_client` and `http` (streams contract 2.1 to 2.3, 3.8).
 
-use streams::fields::{BATCHING_FIELD, max_in_flight};
+use streams::fields::{AUTO_REPLAY_NACKS, BATCHING_FIELD, max_in_flight};
+use streams::scanners::codec;
 use streams::{Default, Field, Kind};
 
 use crate::auth_fields::{BASIC_AUTH, JWT, OAUTH};
@@ -209,6 +210,50 @@ const fn join<const A: usize, const B: usize, const ALL: usize>(
     }
     all
 }
+
+const STREAM: &[Field] = &[
+    Field::new(
+        "enabled",
+        Kind::Bool,
+        Default::Bool(false),
+        "Whether the answer is read as it arrives and cut into messages. `timeout` then holds for its head only.",
+    ),
+    Field::new(
+        "reconnect",
+        Kind::Bool,
+        Default::Bool(true),
+        "Whether the request is sent again when the answer has ended. Otherwise the input ends with it.",
+    ),
+    Field::optional("scanner", Kind::Scanner, "How the answer is cut; `lines` when it is not written."),
+    codec::CODEC,
+    codec::MAX_BUFFER,
+];
+
+/// Input `http_client`.
+pub(super) static INPUT: [Field; 29] = join(
+    join::<2, 23, 25>(
+        [
+            Field::required(
+                "url",
+                Kind::Template,
+                "The address, `http://...` or `https://...`. Here and in `headers` and `payload`, interpolations see the messages of the previous answer, which makes paging possible; before the first answer there is no message.",
+            ),
+            verb("GET"),
+        ],
+        BASE,
+    ),
+    [
+        PAYLOAD,
+        Field::new(
+            "drop_empty_bodies",
+            Kind::Bool,
+            Default::Bool(true),
+            "Whether answers without a body are passed over. They count as no previous answer.",
+        ),
+        Field::object("stream", STREAM, "Reads one endless answer instead of asking again and again."),
+        AUTO_REPLAY_NACKS,
+    ],
+);
 
 /// Output `http_client`.
 pub(super) static OUTPUT: [Field; 31] = join(

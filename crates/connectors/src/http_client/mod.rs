@@ -1,18 +1,28 @@
-//! HTTP clients: output `http_client` and processor `http` (streams contract 2.1, 2.3, 3.8).
+//! HTTP clients: input and output `http_client`, processor `http` (streams contract 2.1 to 2.3, 3.8).
 //!
 //! [`plan`] renders a request from a message, [`exchange`] sends it and follows redirects, [`client`] repeats what
 //! failed and may be repeated, [`reply`] turns the answer into messages. [`auth`](crate::auth) holds the ways to say who asks.
 
 mod client;
+mod endless;
 pub(crate) mod exchange;
 mod fields;
+mod input;
 mod output;
 mod plan;
 mod processor;
 mod reply;
 mod retry;
 
-use streams::{Kind, OutputSpec, ProcessorSpec};
+use streams::{InputSpec, Kind, OutputSpec, ProcessorSpec};
+
+/// Input `http_client`.
+pub static INPUT: InputSpec = InputSpec {
+    name: "http_client",
+    summary: "Asks a server again and again, or reads one endless answer.",
+    config: Kind::Object(&fields::INPUT),
+    build: input::build,
+};
 
 /// Output `http_client`.
 pub static OUTPUT: OutputSpec = OutputSpec {

@@ -88,6 +88,19 @@ impl Plan {
         Ok(Content { body, content_type: None })
     }
 
+    /// The address where no message makes it; empty when it needs one.
+    pub(super) fn address(&self) -> String {
+        self.url.render(&View(&[]), 0).unwrap_or_default()
+    }
+
+    /// What a request carries that only asks; `previous` is what the last one gave.
+    pub(super) fn question(&self, previous: &[Message]) -> Result<Content, String> {
+        match self.payload {
+            None => Ok(Content::default()),
+            Some(_) => self.content(previous, 0),
+        }
+    }
+
     /// What one request for a whole batch carries: a part for each message.
     pub(super) fn content_of_all(&self, batch: &[Message]) -> Result<Content, String> {
         if batch.len() < 2 {

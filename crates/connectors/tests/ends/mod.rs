@@ -12,17 +12,20 @@ use bloblang::Value;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use streams::{
-    Ack, Batch, CloseReason, ConnectError, Input, InputSpec, Kind, Message, Outcome, Output, OutputSpec,
-    ReadError, Registry, RunningStream, Settings, WriteError,
+    Ack, Batch, CloseReason, ConnectError, Input, InputSpec, Kind, Message, NackReason, Outcome, Output,
+    OutputSpec, ReadError, Registry, RunningStream, Settings, WriteError,
 };
 use tokio::sync::{mpsc, oneshot};
 
 /// How long anything may take before a test calls it lost. Generous: machines are shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Batches that wait for a test at most; an input that polls would fill the memory otherwise.
+const WAITING: usize = 16_384;
+
 type Delivered = (Batch, Ack);
 type Slot<T> = LazyLock<Mutex<HashMap<String, T>>>;
-static SINKS: Slot<mpsc::UnboundedSender<Delivered>> = LazyLock::new(Mutex::default);
+static SINKS: Slot<mpsc::Sender<Delivered>> = LazyLock::new(Mutex::default);
 static SOURCES: Slot<mpsc::UnboundedReceiver<Delivered>> = LazyLock::new(Mutex::default);
 
 /// An output that hands its batches, with their acks, to the test of this name.
@@ -37,7 +40,7 @@ static TEST_SINK: OutputSpec = OutputSpec {
     },
 };
 
-struct Sink(mpsc::UnboundedSender<Delivered>);
+struct Sink(mpsc::Sender<Delivered>);
 
 #[async_trait]
 impl Output for Sink {
@@ -48,7 +51,11 @@ impl Output for Sink {
         Err(WriteError::NotConnected)
     }
     async fn consume(&self, batch: Batch, ack: Ack) -> Result<(), (Batch, Ack)> {
-        self.0.send((batch, ack)).map_err(|back| back.0)
+        // A test that no longer takes anything is over: nothing of its stream waits for it.
+        if let Err(mpsc::error::SendError((_, ack))) = self.0.send((batch, ack)).await {
+            ack.done(Err(NackReason::stopping()));
+        }
+        Ok(())
     }
     fn max_in_flight(&self) -> usize {
         1
@@ -111,7 +118,7 @@ pub(crate) fn build(config: &Json, settings: &Settings) -> Result<streams::Built
 pub(crate) struct Stream {
     stream: RunningStream,
     to: Option<mpsc::UnboundedSender<Delivered>>,
-    from: Option<mpsc::UnboundedReceiver<Delivered>>,
+    from: Option<mpsc::Receiver<Delivered>>,
 }
 
 impl Stream {
@@ -142,7 +149,7 @@ impl Stream {
         }
         if config.get("output").is_none() {
             let name = unique("sink");
-            let (sender, receiver) = mpsc::unbounded_channel();
+            let (sender, receiver) = mpsc::channel(WAITING);
             SINKS.lock().insert(name.clone(), sender);
             from = Some(receiver);
             config["output"] = json!({"test_sink": name});

@@ -12,6 +12,8 @@ mod ends;
 mod server;
 
 mod auth;
+mod endless;
+mod input;
 mod output;
 mod processor;
 mod transport;

@@ -1,6 +1,7 @@
 //! The scanners of this crate (streams contract 3.11).
 
 mod chunker;
+pub mod codec;
 mod cut;
 mod json_documents;
 pub mod json_split;

@@ -56,3 +56,39 @@ async fn a_sequence_reads_one_input_after_the_other() {
     let late = tokio::time::timeout(Duration::from_secs(1), take(&output)).await;
     assert!(late.is_err(), "an input that had not begun begins after the stream was stopped");
 }
+
+/// Connects whenever it is asked to, and has lost the connection with each read.
+struct Hollow {
+    losses: u32,
+}
+
+#[async_trait]
+impl Input for Hollow {
+    async fn connect(&mut self) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
+        if self.losses == 5 {
+            return Err(ReadError::End);
+        }
+        self.losses += 1;
+        Err(ReadError::NotConnected)
+    }
+
+    async fn close(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_gives_nothing_is_made_again_with_pauses() {
+    let probe = Arc::new(Probe::new(ComponentKind::Input, "hollow", "root.input".into(), None));
+    let input = Box::new(Hollow { losses: 0 });
+    let node = InputNode { input, stages: Vec::new(), batching: None, probe };
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let (_phase, phase) = tokio::sync::watch::channel(crate::source::Phase::Running);
+    let started = tokio::time::Instant::now();
+    tokio::spawn(crate::source::run(node, sender, phase));
+    assert!(receiver.recv().await.is_none(), "the input ends");
+    // At once after the first loss, then after 100, 150, 225 and 337.5 milliseconds.
+    assert!((812..=815).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+}
