@@ -1,7 +1,11 @@
 //! Processors: in order, and several batches at once where the stream has threads.
 
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -66,46 +70,106 @@ pub(crate) async fn process(stages: &[Stage], transaction: Transaction) -> Vec<T
     batches.into_iter().zip(acks).map(|(batch, ack)| Transaction { batch, ack }).collect()
 }
 
-/// Processes what arrives, up to `threads` batches at once, and hands it on in the order of arrival.
+/// Processing that takes longer than this on average is worth a task of its own, which other cores can run.
+const WORTH_A_TASK: Duration = Duration::from_micros(20);
+/// One batch in so many is timed, while batches are processed in place.
+const TIMED: u32 = 32;
+
+/// What comes out of the processors, in the order of arrival whatever the number of threads (unlike the original).
 ///
-/// Unlike the original, order is kept whatever the number of threads.
-pub(crate) async fn run(
-    stages: Vec<Stage>,
+/// It runs in the task of whoever asks: short work is done in place, where handing it over would cost more than doing
+/// it. A batch that has to wait for something, or that takes long, gets a task of its own; so up to `threads` batches
+/// are processed at once.
+pub(crate) struct Pipeline {
+    stages: Arc<[Stage]>,
     threads: usize,
-    mut from: mpsc::Receiver<Transaction>,
-    to: mpsc::Sender<Transaction>,
-) {
-    if threads <= 1 {
-        while let Some(transaction) = from.recv().await {
-            for processed in process(&stages, transaction).await {
-                if to.send(processed).await.is_err() {
-                    return;
-                }
-            }
-        }
-        return;
+    from: mpsc::Receiver<Transaction>,
+    open: bool,
+    running: FuturesOrdered<JoinHandle<Worked>>,
+    ready: VecDeque<Transaction>,
+    // What processing a batch takes, averaged over the last ones that were timed.
+    cost: Duration,
+    taken: u32,
+}
+
+impl From<mpsc::Receiver<Transaction>> for Pipeline {
+    /// No processors: what arrives comes out.
+    fn from(from: mpsc::Receiver<Transaction>) -> Pipeline {
+        Pipeline::new(Vec::new(), 1, from)
     }
-    let stages = Arc::new(stages);
-    let mut running: FuturesOrdered<JoinHandle<Vec<Transaction>>> = FuturesOrdered::new();
-    let mut open = true;
-    while open || !running.is_empty() {
-        tokio::select! {
-            biased;
-            Some(processed) = running.next(), if !running.is_empty() => {
+}
+
+impl Pipeline {
+    pub(crate) fn new(stages: Vec<Stage>, threads: usize, from: mpsc::Receiver<Transaction>) -> Pipeline {
+        Pipeline {
+            stages: stages.into(),
+            threads: threads.max(1),
+            from,
+            open: true,
+            running: FuturesOrdered::new(),
+            ready: VecDeque::new(),
+            cost: Duration::ZERO,
+            taken: 0,
+        }
+    }
+
+    /// The next processed batch; `None` when there will be none any more. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Transaction> {
+        loop {
+            if let Some(transaction) = self.ready.pop_front() {
+                return Some(transaction);
+            }
+            tokio::select! {
+                biased;
                 // A panic in a processor has dropped its batch, which is a nack.
-                for transaction in processed.unwrap_or_default() {
-                    if to.send(transaction).await.is_err() {
-                        return;
+                Some(processed) = self.running.next(), if !self.running.is_empty() => {
+                    if let Ok(worked) = processed {
+                        self.done(worked);
                     }
                 }
+                arrived = self.from.recv(), if self.open && self.running.len() < self.threads => match arrived {
+                    Some(transaction) if self.stages.is_empty() => return Some(transaction),
+                    Some(transaction) => self.take(transaction),
+                    None => self.open = false,
+                },
+                else => return None,
             }
-            arrived = from.recv(), if open && running.len() < threads => match arrived {
-                Some(transaction) => {
-                    let stages = stages.clone();
-                    running.push_back(tokio::spawn(async move { process(&stages, transaction).await }));
-                }
-                None => open = false,
-            },
         }
     }
+
+    /// Processes a batch in place, or starts to.
+    fn take(&mut self, transaction: Transaction) {
+        self.taken = self.taken.wrapping_add(1);
+        let timed = self.taken.is_multiple_of(TIMED);
+        let short = self.threads == 1 || self.cost < WORTH_A_TASK;
+        if !short || !self.running.is_empty() {
+            self.running.push_back(tokio::spawn(work(self.stages.clone(), transaction, true)));
+            return;
+        }
+        let mut working = Box::pin(work(self.stages.clone(), transaction, timed));
+        // Nobody is to be woken yet: when it is not done at once, its task asks again.
+        let mut nobody = Context::from_waker(Waker::noop());
+        match catch_unwind(AssertUnwindSafe(|| working.as_mut().poll(&mut nobody))) {
+            Ok(Poll::Ready(worked)) => self.done(worked),
+            Ok(Poll::Pending) => self.running.push_back(tokio::spawn(working)),
+            // As in a task: the panic has been reported and has dropped the batch, which is a nack.
+            Err(_) => {}
+        }
+    }
+
+    fn done(&mut self, (processed, took): Worked) {
+        self.ready.extend(processed);
+        if let Some(took) = took {
+            self.cost = (self.cost * 7 + took) / 8;
+        }
+    }
+}
+
+/// What became of a batch, and how long it took if that was measured.
+type Worked = (Vec<Transaction>, Option<Duration>);
+
+async fn work(stages: Arc<[Stage]>, transaction: Transaction, timed: bool) -> Worked {
+    let started = timed.then(Instant::now);
+    let processed = process(&stages, transaction).await;
+    (processed, started.map(|started| started.elapsed()))
 }

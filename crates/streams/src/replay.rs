@@ -66,6 +66,9 @@ impl<I: Input> Replay<I> {
     /// What can be handed out again now, or when the next one can.
     fn due(&self) -> Result<Failed, Option<Instant>> {
         let mut state = self.shared.state.lock();
+        if state.failed.is_empty() {
+            return Err(None);
+        }
         let now = Instant::now();
         match state.failed.iter().position(|failed| failed.due <= now).and_then(|at| state.failed.remove(at))
         {
@@ -136,7 +139,7 @@ impl<I: Input> Input for Replay<I> {
                 Err(None) if self.ended => self.shared.changed.notified().await,
                 Err(None) => tokio::select! {
                     biased;
-                    () = self.shared.changed.notified() => {}
+                    // First, since it is ready most of the time; what has failed before was looked for above.
                     read = self.input.read() => match read {
                         Ok((mut batch, ack)) => {
                             number(&mut batch);
@@ -145,6 +148,7 @@ impl<I: Input> Input for Replay<I> {
                         Err(ReadError::End) => self.ended = true,
                         Err(fault) => return Err(fault),
                     },
+                    () = self.shared.changed.notified() => {}
                 },
             }
         }

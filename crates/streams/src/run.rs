@@ -1,10 +1,12 @@
 //! A stream as a whole: build, start, stop, status.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use document::Fault;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,11 +18,12 @@ use crate::ingest::Ingest;
 use crate::lint::{STREAM, lint};
 use crate::metrics::{ComponentKind, Probe};
 use crate::node::Node;
+use crate::pipeline::Pipeline;
 use crate::registry::Kind;
 use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::source::Phase;
-use crate::{pipeline, sink, source, store};
+use crate::{sink, source, store};
 
 /// Checks a stream's configuration and makes its components; connects and starts nothing. Endpoints are offered to
 /// the port of the settings once everything else is right.
@@ -211,20 +214,10 @@ impl RunningStream {
     }
 }
 
-/// A task that ends with its handle.
-struct Task(JoinHandle<()>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
     let (phase, phases) = watch::channel(Phase::Running);
     // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
     let (to_pipeline, from_input) = mpsc::channel(1);
-    let mut input = Task(tokio::spawn(source::run(parts.input, to_pipeline, phases)));
     let (buffer, from_input) = match parts.buffer {
         None => (None, from_input),
         Some(node) => {
@@ -232,18 +225,14 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
             (Some(Task(tokio::spawn(store::run(node, from_input, from_buffer)))), taken)
         }
     };
-    let (pipeline, from_pipeline) = if parts.stages.is_empty() {
-        (None, from_input)
-    } else {
-        let (to_output, from_pipeline) = mpsc::channel(1);
-        let task = tokio::spawn(pipeline::run(parts.stages, parts.threads, from_input, to_output));
-        (Some(Task(task)), from_pipeline)
-    };
-    let mut output = Task(tokio::spawn(sink::run(parts.output, from_pipeline)));
+    let processed = Pipeline::new(parts.stages, parts.threads, from_input);
+    let input = source::run(parts.input, to_pipeline, phases);
+    let output = sink::run(parts.output, processed);
+    let (mut flow, mut outcome, cut) = Task::fused(input, output);
 
     let stop = tokio::select! {
-        ended = &mut output.0 => {
-            if ended.is_err() {
+        ended = &mut outcome => {
+            if ended != Ok(true) {
                 tracing::error!(stream = %shared.name, "the output broke down, the stream ends");
             }
             None
@@ -265,14 +254,58 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
             let grace = deadline.mul_f64(0.75);
             tokio::time::sleep(parts.delay.min(grace)).await;
             phase.send_replace(Phase::Stopping);
-            if tokio::time::timeout(grace.saturating_sub(parts.delay), &mut output.0).await.is_err() {
+            if tokio::time::timeout(grace.saturating_sub(parts.delay), &mut outcome).await.is_err() {
                 tracing::warn!(stream = %shared.name, "stream did not drain in time, the rest comes again");
-                drop((pipeline, buffer, output));
+                drop((buffer, cut));
+                // Its end is the proof that what it held is nacked.
+                let _ = outcome.await;
                 shared.feeds.iter().for_each(|feed| feed.cut(reason));
             }
         }
     }
     phase.send_replace(Phase::Drained);
-    let _ = (&mut input.0).await;
+    let _ = (&mut flow.0).await;
     *shared.ended.lock() = true;
+}
+
+/// A task that ends with its handle.
+struct Task(JoinHandle<()>);
+
+impl Task {
+    /// Input and output in one task: handing a batch to another one, perhaps on another core, costs more than most
+    /// batches do. Whatever takes long has tasks of its own: connectors, and the pipeline where it is worth it.
+    ///
+    /// Gives the task, what tells that the output has ended (true) or broken down (false), and what drops the output
+    /// when it is dropped itself.
+    fn fused(
+        input: impl Future<Output = ()> + Send + 'static,
+        output: impl Future<Output = ()> + Send + 'static,
+    ) -> (Task, oneshot::Receiver<bool>, oneshot::Sender<()>) {
+        let (ended, outcome) = oneshot::channel();
+        let (cut, is_cut) = oneshot::channel::<()>();
+        let output = async move {
+            let whole = {
+                let output = AssertUnwindSafe(output).catch_unwind();
+                tokio::select! {
+                    biased;
+                    _ = is_cut => false,
+                    done = output => done.is_ok(),
+                }
+            };
+            let _ = ended.send(whole);
+        };
+        let both = async {
+            let input = AssertUnwindSafe(input).catch_unwind();
+            if let (Err(_), ()) = tokio::join!(input, output) {
+                tracing::error!("an input broke down, its stream has ended");
+            }
+        };
+        (Task(tokio::spawn(both)), outcome, cut)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }

@@ -6,24 +6,23 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
 
 use crate::ack::{Ack, Transaction};
 use crate::backoff::OUTPUT_CONNECT;
 use crate::batching::Gather;
 use crate::build::OutputNode;
 use crate::metrics::Probe;
-use crate::pipeline::process;
+use crate::pipeline::{Pipeline, process};
 use crate::source::sleep_until;
 
 /// Runs until nothing more arrives and everything that arrived is written, then closes the output.
-pub(crate) async fn run(mut node: OutputNode, mut from: mpsc::Receiver<Transaction>) {
+pub(crate) async fn run(mut node: OutputNode, from: impl Into<Pipeline>) {
     let gather = node.batching.take().map(Gather::new);
-    write_all(&node, gather, &mut from).await;
+    write_all(&node, gather, &mut from.into()).await;
     node.output.close().await;
 }
 
-async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut mpsc::Receiver<Transaction>) {
+async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pipeline) {
     let limit = node.output.max_in_flight().max(1);
     node.probe.queue_limit.set(limit as u64);
     let mut ready: VecDeque<Transaction> = VecDeque::new();
@@ -67,7 +66,8 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut mps
             () = sleep_until(deadline), if deadline.is_some() && ready.is_empty() => {
                 flush(node, &mut gather, &mut ready).await;
             }
-            arrived = from.recv(), if open && connected && ready.is_empty() && writing.len() < limit => {
+            // One more than may be written is taken, so that it is processed meanwhile.
+            arrived = from.next(), if open && connected && ready.is_empty() => {
                 match arrived {
                     Some(transaction) => {
                         for Transaction { batch, ack } in process(&node.stages, transaction).await {

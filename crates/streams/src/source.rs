@@ -81,11 +81,15 @@ impl Source {
         let mut faults = 0;
         // Connections lost in a row that gave nothing.
         let mut fruitless = 0;
+        // Waits once for all reads, on a receiver of its own.
+        let mut phases = phase.clone();
+        let stopping = reached(&mut phases, Phase::Stopping);
+        tokio::pin!(stopping);
         loop {
             let deadline = self.gather.as_ref().and_then(Gather::deadline);
             let read = tokio::select! {
                 biased;
-                () = reached(phase, Phase::Stopping), if !draining => {
+                () = &mut stopping, if !draining => {
                     draining = self.node.input.drain();
                     if draining { continue } else { return }
                 }

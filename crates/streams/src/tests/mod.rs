@@ -6,6 +6,7 @@ mod composition;
 mod edges;
 mod inputs;
 mod outputs;
+mod pipeline;
 mod processors;
 mod replay;
 mod resources;
