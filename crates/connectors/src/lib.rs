@@ -19,6 +19,8 @@ mod metadata;
 pub mod mqtt;
 #[cfg(feature = "tls")]
 mod net;
+#[cfg(feature = "metrics")]
+pub mod observe;
 
 use streams::Registry;
 
@@ -40,6 +42,11 @@ pub fn register(registry: &mut Registry) {
     {
         registry.add_input(&mqtt::INPUT);
         registry.add_output(&mqtt::OUTPUT);
+    }
+    #[cfg(feature = "metrics")]
+    {
+        registry.add_metrics(&observe::PROMETHEUS);
+        registry.add_metrics(&observe::STATSD);
     }
     #[cfg(feature = "http")]
     {

@@ -165,34 +165,24 @@ pub(crate) fn render(gate: &Gate) -> String {
     page.0
 }
 
-/// Counters of stream components under their documented names (streams contract 5.13), and of feeds.
+/// Counters of stream components under their documented names (streams contract 5.13), and those of `metric`
+/// processors. What a stream's setting `metrics` says is for its own exporter: this page has one form for all streams.
 fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
-    type Sample = (&'static str, Vec<(&'static str, String)>, bool, u64);
-    let mut samples: Vec<Sample> = Vec::new();
+    let mut samples = Vec::new();
     for api in snapshot.apis.values() {
-        for (stream, probe) in api.backend.probes() {
-            for series in probe.series() {
-                let mut labels = vec![
-                    ("api_id", api.identity.id.to_string()),
-                    ("stream", stream.to_string()),
-                    ("path", probe.path.clone()),
-                    ("label", probe.label.clone().unwrap_or_default()),
-                ];
-                labels.extend(series.operation.map(|operation| ("operation", operation.to_owned())));
-                samples.push((series.name, labels, series.gauge, series.value));
+        for (stream, mut sample) in api.backend.samples() {
+            // Nobody's own numbers are mistaken for the gate's.
+            if sample.name.starts_with("sluicegate_") {
+                continue;
             }
+            let ours = [("api_id", api.identity.id.to_string()), ("stream", stream.to_string())];
+            sample.labels.retain(|(label, _)| ours.iter().all(|(name, _)| label != name));
+            sample.labels.splice(0..0, ours.map(|(name, text)| (name.to_owned(), text)));
+            samples.push(sample);
         }
     }
-    samples.sort_by_key(|(name, ..)| *name);
-    let mut family = "";
-    for (name, labels, gauge, value) in &samples {
-        if *name != family {
-            family = name;
-            page.family(name, if *gauge { "gauge" } else { "counter" }, "see the reference of streams");
-        }
-        let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        page.sample(name, &labels, value);
-    }
+    samples.sort_by(|a, b| a.name.cmp(&b.name));
+    page.0.push_str(&streams::exporters::exposition(&samples, &streams::exporters::Timings::default()));
 }
 
 struct Page(String);

@@ -9,7 +9,9 @@ use crate::batching::Policy;
 use crate::buffer::Buffer;
 use crate::cache::Cache;
 use crate::component::{Input, Output, Processor};
+use crate::customs::Customs;
 use crate::endpoint::Endpoint;
+use crate::exporter::Exporter;
 use crate::feed::Feed;
 use crate::ingest::Ingest;
 use crate::metered::Metered;
@@ -19,6 +21,7 @@ use crate::rate_limit::RateLimit;
 use crate::registry::Kind;
 use crate::replay::Replay;
 use crate::resources::Resources;
+use crate::samples::Relabel;
 use crate::scanner::Scanner;
 use crate::settings::Settings;
 use crate::sort::Sort;
@@ -50,6 +53,13 @@ pub(crate) struct BufferNode {
     pub(crate) buffer: Box<dyn Buffer>,
     pub(crate) batching: Option<Policy>,
     pub(crate) probe: Arc<Probe>,
+}
+
+/// What the setting `metrics` says.
+#[derive(Default)]
+pub(crate) struct Export {
+    pub(crate) exporter: Option<Arc<dyn Exporter>>,
+    pub(crate) relabel: Option<Relabel>,
 }
 
 macro_rules! opaque {
@@ -88,6 +98,8 @@ pub struct BuildContext<'a> {
     /// Processors of the batches that the input which is being built makes itself.
     pub(crate) batch_stages: Vec<Stage>,
     pub(crate) batches_unseen: bool,
+    /// The numbers that `metric` processors make.
+    pub(crate) customs: Arc<Customs>,
 }
 
 impl<'a> BuildContext<'a> {
@@ -102,6 +114,7 @@ impl<'a> BuildContext<'a> {
             resources: Resources::default(),
             batch_stages: Vec::new(),
             batches_unseen: false,
+            customs: Arc::default(),
         }
     }
 
@@ -266,6 +279,20 @@ impl<'a> BuildContext<'a> {
         Ok(buffer.map(|buffer| BufferNode { buffer, batching, probe }))
     }
 
+    /// Builds the exporter at `node` and its mapping; none when nothing is written there.
+    pub(crate) fn exporter(&mut self, node: &Node<'_>) -> Result<Export, Fault> {
+        if node.value().is_null() {
+            return Ok(Export::default());
+        }
+        let name = type_beside(node.value(), &["mapping"]).map_err(|text| node.fault(text))?.to_owned();
+        let Some(spec) = self.settings.registry.metrics.get(&*name).copied() else {
+            return Err(self.no_such(Sort::Metrics, &name, node));
+        };
+        let exporter = (spec.build)(&component_config(node, &name, spec.config), self)?;
+        let relabel = node.mapping("mapping", self)?.map(Relabel::new);
+        Ok(Export { exporter: Some(Arc::from(exporter)), relabel })
+    }
+
     /// Builds the scanner at `node`, or the one of this name with its defaults when nothing is written there.
     ///
     /// # Errors
@@ -315,13 +342,19 @@ pub(crate) const RESERVED: [&str; 4] = ["label", "processors", "type", "plugin"]
 
 /// The type of a component: its `type`, or its only key that is not reserved.
 pub(crate) fn type_of(component: &serde_json::Value) -> Result<&str, String> {
+    type_beside(component, &[])
+}
+
+/// As [`type_of`], of a sort whose components have these keys beside the type key, too.
+pub(crate) fn type_beside<'v>(component: &'v serde_json::Value, beside: &[&str]) -> Result<&'v str, String> {
     let Some(members) = component.as_object() else {
         return Err("a component is expected: an object with one type key".to_owned());
     };
     if let Some(name) = members.get("type").and_then(serde_json::Value::as_str) {
         return Ok(name);
     }
-    let mut keys = members.keys().map(String::as_str).filter(|key| !RESERVED.contains(key));
+    let mut keys =
+        members.keys().map(String::as_str).filter(|key| !RESERVED.contains(key) && !beside.contains(key));
     match (keys.next(), keys.next()) {
         (Some(name), None) => Ok(name),
         // The processor that is a list of processors is called as what may stand beside other components.

@@ -15,6 +15,9 @@ pub struct Sample {
     pub value: SampleValue,
 }
 
+/// What tells one series from another: its name and its labels.
+pub type SeriesKey = (String, Vec<(String, String)>);
+
 /// What kind of number it is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SampleValue {
@@ -24,6 +27,26 @@ pub enum SampleValue {
     Gauge(f64),
     /// How long something took.
     Timing(Timing),
+}
+
+impl SampleValue {
+    /// The word for it, as Prometheus has it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            SampleValue::Counter(_) => "counter",
+            SampleValue::Gauge(_) => "gauge",
+            SampleValue::Timing(_) => "timing",
+        }
+    }
+
+    /// Both in one, for series that a mapping gave the same name. Of gauges, and of two kinds, the later one stays.
+    pub(crate) fn merge(&mut self, later: SampleValue) {
+        match (self, later) {
+            (SampleValue::Counter(sum), SampleValue::Counter(more)) => *sum = sum.saturating_add(more),
+            (SampleValue::Timing(timing), SampleValue::Timing(more)) => timing.merge(&more),
+            (value, later) => *value = later,
+        }
+    }
 }
 
 /// A summary of durations.
@@ -44,9 +67,40 @@ impl Timing {
         let found = self.buckets.iter().find(|(_, within)| *within >= rank);
         found.or(self.buckets.last()).map_or(0, |(limit, _)| *limit)
     }
+
+    /// How many took at most so long, in nanoseconds. A bucket whose limit is beyond does not count.
+    pub fn within(&self, limit_ns: f64) -> u64 {
+        let within = self.buckets.iter().take_while(|(limit, _)| *limit as f64 <= limit_ns);
+        within.last().map_or(0, |(_, count)| *count)
+    }
+
+    /// What came since an earlier moment of the same series: pairs of nanoseconds and how many.
+    pub fn since(&self, earlier: &Timing) -> Vec<(u64, u64)> {
+        let (mut all, mut before) = (Vec::new(), 0);
+        for (limit, within) in &self.buckets {
+            let new = within.saturating_sub(earlier.within(*limit as f64));
+            if new > before {
+                all.push((*limit, new - before));
+                before = new;
+            }
+        }
+        all
+    }
+
+    fn merge(&mut self, more: &Timing) {
+        let mut limits: Vec<u64> =
+            self.buckets.iter().chain(&more.buckets).map(|(limit, _)| *limit).collect();
+        limits.sort_unstable();
+        limits.dedup();
+        self.buckets = (limits.into_iter())
+            .map(|limit| (limit, self.within(limit as f64) + more.within(limit as f64)))
+            .collect();
+        self.count += more.count;
+        self.sum_ns = self.sum_ns.saturating_add(more.sum_ns);
+    }
 }
 
-/// Gives the samples of now.
+/// Gives the samples of now, sorted by name.
 pub trait Samples: Send + Sync {
     /// All of them.
     fn samples(&self) -> Vec<Sample>;
@@ -65,7 +119,7 @@ pub struct Page {
 #[async_trait]
 pub trait Exporter: Send + Sync {
     /// The page that is served at `/metrics` and `/stats`; `None` where nothing is.
-    fn page(&self, samples: &dyn Samples) -> Option<Page> {
+    async fn page(&self, samples: &dyn Samples) -> Option<Page> {
         let _ = samples;
         None
     }

@@ -7,7 +7,7 @@ use document::{Document, Fault, nearest, pointer_join};
 use serde_json::Value as Json;
 
 use crate::bloblangs;
-use crate::build::{RESERVED, type_of};
+use crate::build::{RESERVED, type_beside, type_of};
 use crate::node::scalar_text;
 use crate::registry::{Default, Field, Kind};
 use crate::resources::{unknown_hint, unknown_text};
@@ -56,7 +56,11 @@ pub(crate) const STREAM: &[Field] = &[
         "An HTTP server of the engine's own.",
     ),
     Field::optional("logger", Kind::Ignored("the gate's logging holds"), "Logging."),
-    Field::optional("metrics", Kind::Ignored("counters are part of the gate's metrics"), "Metrics export."),
+    Field::optional(
+        "metrics",
+        Kind::Metrics,
+        "Where the counters of the stream go. Beside the exporter may stand `mapping`, which renames, labels or drops what is exported: `this` is the name, metadata are the labels.",
+    ),
     Field::optional("tracer", Kind::Ignored("tracing is set for the whole gate"), "Trace export."),
     Field::optional("buffer", Kind::Buffer, "Keeps batches between input and pipeline."),
     Field::optional("error_handling", Kind::Refused(LATER), "What happens to flagged messages."),
@@ -372,7 +376,8 @@ impl<'a> Linter<'a> {
     }
 
     fn component_members(&mut self, sort: Sort, value: &'a Json, pointer: &str) {
-        let name = match type_of(value) {
+        let named = if sort == Sort::Metrics { type_beside(value, &["mapping"]) } else { type_of(value) };
+        let name = match named {
             Ok(name) => name,
             Err(text) => {
                 let known = self.settings.registry.names(sort).join("`, `");
@@ -434,6 +439,7 @@ impl<'a> Linter<'a> {
                     self.value(Kind::List(&Kind::Processor), member, &at, "processors");
                 }
                 "type" => {}
+                "mapping" if sort == Sort::Metrics => self.value(Kind::Bloblang, member, &at, "mapping"),
                 key if key == name => {}
                 key => {
                     let beside = RESERVED[..2].iter().copied();

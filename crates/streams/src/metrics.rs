@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::exporter::{Sample, SampleValue};
+use crate::latency::Latency;
+
 /// A number that only grows, or a gauge that is set.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -79,8 +82,8 @@ pub struct Probe {
     pub batches_sent: Count,
     /// Messages that failed here.
     pub errors: Count,
-    /// Sum of the time from taking a batch in to handing it on (inputs: to its ack), in nanoseconds.
-    pub latency_ns: Count,
+    /// The time from taking a batch in to handing it on (inputs, outputs and buffers: to its ack).
+    pub latency: Latency,
     /// Connections made.
     pub connection_up: Count,
     /// Attempts to connect that failed.
@@ -95,8 +98,8 @@ pub struct Probe {
     pub queue_limit: Count,
     /// Batches that a full buffer refused.
     pub spilled: Count,
-    /// What was asked of a cache and how it ended, by [`Operation`] and [`Answer`].
-    pub(crate) operations: Option<Box<[[Count; 4]; 5]>>,
+    /// What was asked of a cache and how it ended, by [`Operation`].
+    operations: Option<Box<[Asked; 5]>>,
     connected: AtomicBool,
     last_error: Mutex<Option<Arc<str>>>,
 }
@@ -114,7 +117,7 @@ impl Probe {
             sent: Count::default(),
             batches_sent: Count::default(),
             errors: Count::default(),
-            latency_ns: Count::default(),
+            latency: Latency::default(),
             connection_up: Count::default(),
             connection_failed: Count::default(),
             connection_lost: Count::default(),
@@ -160,114 +163,131 @@ impl Probe {
 
     /// Every number under its metric name.
     pub fn series(&self) -> Vec<Series> {
-        let counter = |(name, count): (&'static str, &Count)| Series::counter(name, count.get());
+        let mut all = Vec::with_capacity(8);
+        let mut counter =
+            |name, count: &Count| all.push(Series::new(name, SampleValue::Counter(count.get())));
         match self.kind {
-            ComponentKind::Input => [
-                ("input_received", &self.received),
-                ("input_latency_ns", &self.latency_ns),
-                ("input_connection_up", &self.connection_up),
-                ("input_connection_failed", &self.connection_failed),
-                ("input_connection_lost", &self.connection_lost),
-                ("batch_created", &self.batch_created),
-            ]
-            .map(counter)
-            .to_vec(),
-            ComponentKind::Processor => [
-                ("processor_received", &self.received),
-                ("processor_batch_received", &self.batches_received),
-                ("processor_sent", &self.sent),
-                ("processor_batch_sent", &self.batches_sent),
-                ("processor_error", &self.errors),
-                ("processor_latency_ns", &self.latency_ns),
-            ]
-            .map(counter)
-            .to_vec(),
-            ComponentKind::Output => [
-                ("output_sent", &self.sent),
-                ("output_batch_sent", &self.batches_sent),
-                ("output_error", &self.errors),
-                ("output_latency_ns", &self.latency_ns),
-                ("output_connection_up", &self.connection_up),
-                ("output_connection_failed", &self.connection_failed),
-                ("output_connection_lost", &self.connection_lost),
-                ("batch_created", &self.batch_created),
-            ]
-            .map(counter)
-            .to_vec(),
-            ComponentKind::Buffer => {
-                let mut all = [
-                    ("buffer_received", &self.received),
-                    ("buffer_batch_received", &self.batches_received),
-                    ("buffer_sent", &self.sent),
-                    ("buffer_batch_sent", &self.batches_sent),
-                    ("buffer_latency_ns", &self.latency_ns),
-                    ("batch_created", &self.batch_created),
-                    ("buffer_spillover", &self.spilled),
-                ]
-                .map(counter)
-                .to_vec();
-                all.push(Series { gauge: true, ..Series::counter("buffer_active", self.queued.get()) });
-                all
+            ComponentKind::Input => {
+                counter("input_received", &self.received);
+                counter("input_connection_up", &self.connection_up);
+                counter("input_connection_failed", &self.connection_failed);
+                counter("input_connection_lost", &self.connection_lost);
+                counter("batch_created", &self.batch_created);
             }
-            ComponentKind::Cache => self.cache_series(),
-            ComponentKind::RateLimit => [
-                ("rate_limit_checked", &self.received),
-                ("rate_limit_triggered", &self.spilled),
-                ("rate_limit_error", &self.errors),
-            ]
-            .map(counter)
-            .to_vec(),
+            ComponentKind::Processor => {
+                counter("processor_received", &self.received);
+                counter("processor_batch_received", &self.batches_received);
+                counter("processor_sent", &self.sent);
+                counter("processor_batch_sent", &self.batches_sent);
+                counter("processor_error", &self.errors);
+            }
+            ComponentKind::Output => {
+                counter("output_sent", &self.sent);
+                counter("output_batch_sent", &self.batches_sent);
+                counter("output_error", &self.errors);
+                counter("output_connection_up", &self.connection_up);
+                counter("output_connection_failed", &self.connection_failed);
+                counter("output_connection_lost", &self.connection_lost);
+                counter("batch_created", &self.batch_created);
+            }
+            ComponentKind::Buffer => {
+                counter("buffer_received", &self.received);
+                counter("buffer_batch_received", &self.batches_received);
+                counter("buffer_sent", &self.sent);
+                counter("buffer_batch_sent", &self.batches_sent);
+                counter("batch_created", &self.batch_created);
+                counter("buffer_spillover", &self.spilled);
+                all.push(Series::new("buffer_active", SampleValue::Gauge(self.queued.get() as f64)));
+            }
+            ComponentKind::Cache => return self.cache_series(),
+            ComponentKind::RateLimit => {
+                counter("rate_limit_checked", &self.received);
+                counter("rate_limit_triggered", &self.spilled);
+                counter("rate_limit_error", &self.errors);
+                return all;
+            }
         }
+        let name = match self.kind {
+            ComponentKind::Input => "input_latency_ns",
+            ComponentKind::Processor => "processor_latency_ns",
+            ComponentKind::Output => "output_latency_ns",
+            _ => "buffer_latency_ns",
+        };
+        all.push(Series::new(name, SampleValue::Timing(self.latency.timing())));
+        all
     }
 
     fn cache_series(&self) -> Vec<Series> {
         let mut all = Vec::new();
         let Some(operations) = &self.operations else { return all };
-        for (answer, name) in ANSWERS.iter().enumerate() {
-            for (operation, counts) in OPERATIONS.iter().zip(operations.iter()) {
+        for (operation, asked) in OPERATIONS.iter().zip(operations.iter()) {
+            let mut add =
+                |name, value| all.push(Series { operation: Some(operation), ..Series::new(name, value) });
+            for (name, count) in ANSWERS.iter().zip(&asked.answers) {
                 let fits = match *name {
                     "cache_not_found" => *operation == "get",
                     "cache_duplicate" => *operation == "add",
                     _ => true,
                 };
                 if fits {
-                    all.push(Series {
-                        operation: Some(operation),
-                        ..Series::counter(name, counts[answer].get())
-                    });
+                    add(*name, SampleValue::Counter(count.get()));
                 }
             }
+            add("cache_latency_ns", SampleValue::Timing(asked.latency.timing()));
         }
-        all.push(Series::counter("cache_latency_ns", self.latency_ns.get()));
         all
+    }
+
+    /// Every number under its metric name, with the labels `label` and `path`.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> {
+        self.series().into_iter().map(|series| {
+            let mut labels = self.labels();
+            labels.extend(series.operation.map(|operation| ("operation".to_owned(), operation.to_owned())));
+            Sample { name: series.name.to_owned(), labels, value: series.value }
+        })
+    }
+
+    /// The labels of every number of this component.
+    pub(crate) fn labels(&self) -> Vec<(String, String)> {
+        vec![
+            ("label".to_owned(), self.label.clone().unwrap_or_default()),
+            ("path".to_owned(), self.path.clone()),
+        ]
     }
 
     /// One operation of a cache has ended.
     pub(crate) fn cache_did(&self, operation: Operation, answer: Answer, took: Duration) {
         if let Some(operations) = &self.operations {
-            operations[operation as usize][answer as usize].add(1);
+            let asked = &operations[operation as usize];
+            asked.answers[answer as usize].add(1);
+            asked.latency.record(took);
         }
-        self.latency_ns.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
 /// One number of a component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// Its metric name.
     pub name: &'static str,
     /// Which operation of a cache it counts.
     pub operation: Option<&'static str>,
-    /// Goes up and down.
-    pub gauge: bool,
     /// The number.
-    pub value: u64,
+    pub value: SampleValue,
 }
 
 impl Series {
-    fn counter(name: &'static str, value: u64) -> Series {
-        Series { name, operation: None, gauge: false, value }
+    fn new(name: &'static str, value: SampleValue) -> Series {
+        Series { name, operation: None, value }
     }
+}
+
+/// What became of one operation of a cache.
+#[derive(Debug, Default)]
+struct Asked {
+    // By [`Answer`].
+    answers: [Count; 4],
+    latency: Latency,
 }
 
 /// What a cache is asked for.

@@ -50,7 +50,7 @@ impl Stage {
             probe.sent.add(batch.len() as u64);
         }
         probe.batches_sent.add(made.len() as u64);
-        probe.latency_ns.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        probe.latency.since(started);
         made
     }
 }

@@ -12,7 +12,9 @@ use serde_json::Value as Json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::build::{BufferNode, BuildContext, Gathered, InputNode, OutputNode, Stage};
+use crate::build::{BufferNode, BuildContext, Export, Gathered, InputNode, OutputNode, Stage};
+use crate::exporter::{Exporter, Page, Sample, Samples};
+use crate::exporters::{CONTENT_TYPE, Timings, exposition};
 use crate::feed::{CloseReason, Feed};
 use crate::ingest::Ingest;
 use crate::lint::{STREAM, lint};
@@ -21,6 +23,7 @@ use crate::node::Node;
 use crate::pipeline::Pipeline;
 use crate::registry::Kind;
 use crate::resources::Resources;
+use crate::samples::StreamSamples;
 use crate::settings::Settings;
 use crate::source::Phase;
 use crate::{sink, source, store};
@@ -39,13 +42,30 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
     context.batches_unseen = crate::unseen::batches_unseen(value);
     let root = Node::new(value, Kind::Object(STREAM), base_pointer);
     context.resources = Resources::read(&root);
-    match parts(&root, &mut context).and_then(|parts| context.build_unused().map(|()| parts)) {
-        Ok(parts) => {
+    let built = parts(&root, &mut context).and_then(|parts| {
+        context.build_unused()?;
+        Ok((parts, context.exporter(&root.get("metrics"))?))
+    });
+    match built {
+        Ok((parts, Export { exporter, relabel })) => {
             offer(&mut context, &mut faults);
             if faults.iter().any(Fault::is_error) {
                 return Err(faults);
             }
-            Ok(Built { warnings: faults, name: name.to_owned(), parts, gathered: context.gathered })
+            let samples = StreamSamples {
+                probes: context.gathered.probes.clone(),
+                customs: context.customs,
+                stream: Some(name.into()),
+                relabel,
+            };
+            Ok(Built {
+                warnings: faults,
+                name: name.to_owned(),
+                parts,
+                gathered: context.gathered,
+                samples: Arc::new(samples),
+                exporter,
+            })
         }
         Err(fault) => {
             faults.push(fault);
@@ -103,13 +123,20 @@ struct Parts {
 }
 
 /// A stream that was built and not started. Dropping it leaves nothing behind.
-#[derive(Debug)]
 pub struct Built {
     /// Faults that do not refuse it.
     pub warnings: Vec<Fault>,
     name: String,
     parts: Parts,
     gathered: Gathered,
+    samples: Arc<StreamSamples>,
+    exporter: Option<Arc<dyn Exporter>>,
+}
+
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Built").field("name", &self.name).field("parts", &self.parts).finish_non_exhaustive()
+    }
 }
 
 impl Built {
@@ -120,7 +147,7 @@ impl Built {
 
     /// Starts it. Must be called within a tokio runtime; returns at once, connecting goes on behind.
     pub fn start(self) -> RunningStream {
-        let Built { name, parts, gathered, .. } = self;
+        let Built { name, parts, gathered, samples, exporter, .. } = self;
         // From now on: what producers hand in waits in the queue until the input reads it.
         gathered.ingests.iter().for_each(|ingest| ingest.set_open(true));
         let shared = Arc::new(Shared {
@@ -128,6 +155,8 @@ impl Built {
             probes: gathered.probes,
             feeds: gathered.feeds,
             ingests: gathered.ingests,
+            samples,
+            exporter,
             ended: Mutex::new(false),
         });
         let (stop, stopped) = oneshot::channel();
@@ -136,13 +165,23 @@ impl Built {
     }
 }
 
-#[derive(Debug)]
 struct Shared {
     name: String,
     probes: Vec<Arc<Probe>>,
     feeds: Vec<Arc<Feed>>,
     ingests: Vec<Arc<Ingest>>,
+    samples: Arc<StreamSamples>,
+    exporter: Option<Arc<dyn Exporter>>,
     ended: Mutex<bool>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("name", &self.name)
+            .field("probes", &self.probes)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -194,6 +233,24 @@ impl RunningStream {
         }
     }
 
+    /// All its numbers as they are counted: the settings of `metrics` change nothing about them. In no order.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.shared.samples.raw()
+    }
+
+    /// The page for `/metrics` and `/stats`, as the setting `metrics` has it; in the form of Prometheus where it is not
+    /// written. `None`: there is none.
+    pub async fn page(&self) -> Option<Page> {
+        let samples = &*self.shared.samples;
+        match &self.shared.exporter {
+            Some(exporter) => exporter.page(samples).await,
+            None => {
+                let body = exposition(&samples.samples(), &Timings::default());
+                Some(Page { content_type: CONTENT_TYPE, body })
+            }
+        }
+    }
+
     /// Stops it: inputs take nothing new, what is under way is delivered, outputs close, inputs leave their sources.
     /// After three quarters of `deadline` what is left is nacked (streams contract 5.10); at `deadline` the rest is
     /// dropped. Subscribers are told the reason.
@@ -214,7 +271,14 @@ impl RunningStream {
     }
 }
 
+/// How long the last push of an exporter may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
+    let pushing = shared.exporter.clone().map(|exporter| {
+        let samples = shared.samples.clone();
+        Task(tokio::spawn(async move { exporter.push(samples).await }))
+    });
     let (phase, phases) = watch::channel(Phase::Running);
     // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
     let (to_pipeline, from_input) = mpsc::channel(1);
@@ -265,6 +329,12 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     }
     phase.send_replace(Phase::Drained);
     let _ = (&mut flow.0).await;
+    drop(pushing);
+    if let Some(exporter) = &shared.exporter
+        && tokio::time::timeout(LAST_WORDS, exporter.finish(&*shared.samples)).await.is_err()
+    {
+        tracing::warn!(stream = %shared.name, "the last metrics were not taken in time");
+    }
     *shared.ended.lock() = true;
 }
 

@@ -111,7 +111,7 @@ fn counted(probe: &Arc<Probe>, transaction: Transaction) -> Transaction {
             Ok(()) => {
                 probe.sent.add(messages);
                 probe.batches_sent.add(1);
-                probe.latency_ns.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                probe.latency.since(started);
             }
             Err(reason) => {
                 probe.errors.add(1);

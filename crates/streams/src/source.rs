@@ -140,7 +140,7 @@ impl Source {
         number(&mut batch);
         let started = Instant::now();
         let ack = Ack::new(move |outcome| {
-            probe.latency_ns.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            probe.latency.since(started);
             ack.done(outcome);
         });
         let transaction = Transaction { batch, ack };

@@ -1,8 +1,11 @@
 //! Runs a buffer: one end takes what the input hands on, the other feeds the pipeline.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use tokio::sync::mpsc;
 
-use crate::ack::Transaction;
+use crate::ack::{Ack, Transaction};
 use crate::backoff::OUTPUT_CONNECT;
 use crate::batching::Gather;
 use crate::buffer::Buffer;
@@ -51,7 +54,12 @@ async fn take(buffer: &dyn Buffer, probe: &Probe, mut from: mpsc::Receiver<Trans
     buffer.end_of_input();
 }
 
-async fn give(buffer: &dyn Buffer, mut gather: Option<Gather>, probe: &Probe, to: mpsc::Sender<Transaction>) {
+async fn give(
+    buffer: &dyn Buffer,
+    mut gather: Option<Gather>,
+    probe: &Arc<Probe>,
+    to: mpsc::Sender<Transaction>,
+) {
     loop {
         let deadline = gather.as_ref().and_then(Gather::deadline);
         let read = tokio::select! {
@@ -84,8 +92,14 @@ async fn give(buffer: &dyn Buffer, mut gather: Option<Gather>, probe: &Probe, to
     }
 }
 
-fn counted(probe: &Probe, Transaction { batch, ack }: Transaction) -> Transaction {
+/// Counts a batch that leaves the buffer, and how long it takes until it is resolved.
+fn counted(probe: &Arc<Probe>, Transaction { batch, ack }: Transaction) -> Transaction {
     probe.sent.add(batch.len() as u64);
     probe.batches_sent.add(1);
+    let (probe, started) = (probe.clone(), Instant::now());
+    let ack = Ack::new(move |outcome| {
+        probe.latency.since(started);
+        ack.done(outcome);
+    });
     Transaction { batch, ack }
 }

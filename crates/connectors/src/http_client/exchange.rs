@@ -89,15 +89,34 @@ impl Exchange {
         };
         let idle = time(&transport, "idle_connection_timeout")?;
         let most = transport.count("max_idle_connections")?;
-        let pool = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
+        let pool = pooling()
             .pool_idle_timeout((!idle.is_zero()).then_some(idle))
             .pool_max_idle_per_host(if most == 0 { usize::MAX } else { most })
-            .http1_title_case_headers(true)
-            .http1_max_buf_size(MOST_HEAD.max(8192))
             .build(Pooled(Arc::new(connector)));
         Ok(Exchange { pool, follow_redirects: node.boolean("follow_redirects")?, proxy_authorization })
+    }
+
+    /// For requests that no component with all those fields sends. `only_http2`: whatever the server says, as gRPC
+    /// wants it.
+    pub(crate) fn plain(context: &BuildContext<'_>, only_http2: bool) -> Exchange {
+        let protocols: &[&[u8]] = if only_http2 { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
+        let time = Duration::from_secs(10);
+        let connector = Connector {
+            dialer: Dialer {
+                egress: context.settings.egress.clone(),
+                timeout: time,
+                keep_alive: Duration::from_secs(30),
+            },
+            tls: Arc::new(TlsClient::new(crate::fields::Tls::default(), protocols)),
+            proxy: None,
+            handshake: time,
+        };
+        let pool = pooling()
+            .pool_idle_timeout(Duration::from_secs(90))
+            .pool_max_idle_per_host(2)
+            .http2_only(only_http2)
+            .build(Pooled(Arc::new(connector)));
+        Exchange { pool, follow_redirects: false, proxy_authorization: None }
     }
 
     /// Sends it and follows redirects.
@@ -145,6 +164,17 @@ impl Exchange {
             Err(fault) => Err(causes(&fault)),
         }
     }
+}
+
+/// What holds of every pool.
+fn pooling() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .http1_title_case_headers(true)
+        .http1_max_buf_size(MOST_HEAD.max(8192));
+    builder
 }
 
 /// A fault with its causes, without saying the same twice.

@@ -27,4 +27,12 @@ impl Backend {
             Self::Stream(stream) => stream.probes(),
         }
     }
+
+    /// Every number of every stream, with the name of the stream.
+    pub(crate) fn samples(&self) -> Vec<(Arc<str>, streams::Sample)> {
+        match self {
+            Self::Upstream(_) => Vec::new(),
+            Self::Stream(stream) => stream.samples(),
+        }
+    }
 }

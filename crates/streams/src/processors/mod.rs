@@ -6,6 +6,7 @@ mod group;
 mod group_by;
 mod log;
 pub(crate) mod mapping;
+mod metric;
 mod noop;
 mod order;
 mod parts;
@@ -35,6 +36,7 @@ pub const ALL: &[&ProcessorSpec] = &[
     &mapping::BLOBLANG,
     &mapping::MAPPING,
     &mapping::MUTATION,
+    &metric::SPEC,
     &noop::SPEC,
     &parts::BOUNDS,
     &parts::INSERT,

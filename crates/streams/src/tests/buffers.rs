@@ -66,8 +66,9 @@ async fn a_full_buffer_waits_or_refuses() {
         assert_eq!(bench.results().first().copied(), expected, "spillover {spillover}");
         let status = stream.status();
         let probe = status.components.iter().find(|probe| probe.kind == ComponentKind::Buffer).unwrap();
-        let value = |name| probe.series().iter().find(|series| series.name == name).unwrap().value;
-        assert_eq!((value("buffer_active"), value("buffer_spillover")), (16, u64::from(spillover)));
+        let value = |name| probe.series().into_iter().find(|series| series.name == name).unwrap().value;
+        assert_eq!(value("buffer_active"), SampleValue::Gauge(16.0));
+        assert_eq!(value("buffer_spillover"), SampleValue::Counter(u64::from(spillover)));
     }
     let bench = Bench::default();
     let (input, _output) = (bench.topic("in"), bench.topic("out"));

@@ -120,6 +120,17 @@ impl StreamBackend {
         running.flat_map(|(name, probes)| probes.into_iter().map(|probe| (Arc::clone(name), probe))).collect()
     }
 
+    pub(crate) fn samples(&self) -> Vec<(Arc<str>, streams::Sample)> {
+        let streams = self.streams.lock();
+        let running = streams.iter().filter_map(|stream| match &stream.life {
+            Life::Running(running) => Some((&stream.name, running.samples())),
+            Life::Built(_) | Life::Over => None,
+        });
+        running
+            .flat_map(|(name, samples)| samples.into_iter().map(|sample| (Arc::clone(name), sample)))
+            .collect()
+    }
+
     /// Serves the endpoint that the request names.
     pub(crate) async fn call(&self, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
         let upgrade = socket::wanted(exchange);
