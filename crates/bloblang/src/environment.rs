@@ -148,6 +148,14 @@ impl Environment {
         self.limits
     }
 
+    /// A file by its path, relative to where the process runs: for components that have a file in their configuration.
+    ///
+    /// # Errors
+    /// When files are not allowed here, or there is no such file, in words that do not repeat the path.
+    pub fn read_file(&self, path: &str) -> Result<File, String> {
+        self.open_plain(path)
+    }
+
     /// A file by its path, relative to the file in which the mapping stands.
     pub(crate) fn open(&self, path: &str, within: Option<&str>) -> Result<File, String> {
         match &self.files {

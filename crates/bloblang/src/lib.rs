@@ -33,6 +33,7 @@ mod message;
 mod run;
 mod syntax;
 mod table;
+mod targets;
 mod template;
 #[cfg(test)]
 mod testing;

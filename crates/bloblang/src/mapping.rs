@@ -80,6 +80,10 @@ impl Mapping {
         result.map(|()| context.frame.root)
     }
 
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     fn run(&self, mut context: Context<'_>) -> Result<Outcome, MapError> {
         run_steps(&self.program, &mut context)?;
         let root = match context.frame.root {

@@ -27,6 +27,16 @@ impl Processors {
         context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer)).map(Processors)
     }
 
+    /// As [`Processors::build`], as if they stood in a stream of this name.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    #[cfg(test)]
+    pub(crate) fn of_stream(stream: &str, list: &Json, settings: &Settings) -> Result<Processors, Fault> {
+        let mut context = BuildContext::new(settings, stream, "");
+        context.stages(&Node::new(list, Kind::List(&Kind::Processor), "")).map(Processors)
+    }
+
     /// Runs one batch through all of them.
     pub async fn run(&self, batch: Batch) -> Vec<Batch> {
         run_stages(&self.0, batch).await

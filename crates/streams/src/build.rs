@@ -1,10 +1,12 @@
 //! From configuration to components: dry, nothing is connected or started.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use document::{Fault, pointer_join};
 
 use crate::backoff::REPLAY;
+use crate::barred::barred;
 use crate::batching::Policy;
 use crate::buffer::Buffer;
 use crate::cache::Cache;
@@ -100,6 +102,10 @@ pub struct BuildContext<'a> {
     pub(crate) batches_unseen: bool,
     /// The numbers that `metric` processors make.
     pub(crate) customs: Arc<Customs>,
+    /// Whether an input that was built keeps failed batches itself, see [`BuildContext::with_replay`].
+    pub(crate) replays: Cell<bool>,
+    /// Counters of components that are made again.
+    pub(crate) counted: Vec<Arc<Probe>>,
 }
 
 impl<'a> BuildContext<'a> {
@@ -115,6 +121,8 @@ impl<'a> BuildContext<'a> {
             batch_stages: Vec::new(),
             batches_unseen: false,
             customs: Arc::default(),
+            replays: Cell::new(false),
+            counted: Vec::new(),
         }
     }
 
@@ -144,6 +152,7 @@ impl<'a> BuildContext<'a> {
         input: I,
     ) -> Result<Box<dyn Input>, Fault> {
         Ok(if node.boolean("auto_replay_nacks")? {
+            self.replays.set(true);
             Box::new(Replay::with_backoff(input, REPLAY, Some(self.probe.clone())))
         } else {
             Box::new(input)
@@ -180,7 +189,7 @@ impl<'a> BuildContext<'a> {
     /// # Errors
     /// The first fault in it.
     pub fn input(&mut self, node: &Node<'_>) -> Result<InputNode, Fault> {
-        let (name, label) = self.identify(node)?;
+        let (name, label) = self.identify(Sort::Input, node)?;
         let Some(spec) = self.settings.registry.inputs.get(&*name).copied() else {
             return Err(node.fault(format!("there is no input `{name}`")));
         };
@@ -199,7 +208,7 @@ impl<'a> BuildContext<'a> {
     /// # Errors
     /// The first fault in it.
     pub fn output(&mut self, node: &Node<'_>) -> Result<OutputNode, Fault> {
-        let (name, label) = self.identify(node)?;
+        let (name, label) = self.identify(Sort::Output, node)?;
         let Some(spec) = self.settings.registry.outputs.get(&*name).copied() else {
             return Err(node.fault(format!("there is no output `{name}`")));
         };
@@ -217,7 +226,7 @@ impl<'a> BuildContext<'a> {
     /// # Errors
     /// The first fault in it.
     pub fn processor(&mut self, node: &Node<'_>) -> Result<Stage, Fault> {
-        let (name, label) = self.identify(node)?;
+        let (name, label) = self.identify(Sort::Processor, node)?;
         let Some(spec) = self.settings.registry.processors.get(&*name).copied() else {
             return Err(node.fault(format!("there is no processor `{name}`")));
         };
@@ -239,7 +248,7 @@ impl<'a> BuildContext<'a> {
 
     /// Builds a cache component; components that only use one ask for [`BuildContext::cache`].
     pub(crate) fn cache_component(&mut self, node: &Node<'_>) -> Result<Arc<dyn Cache>, Fault> {
-        let (name, label) = self.identify(node)?;
+        let (name, label) = self.identify(Sort::Cache, node)?;
         let Some(spec) = self.settings.registry.caches.get(&*name).copied() else {
             return Err(self.no_such(Sort::Cache, &name, node));
         };
@@ -251,7 +260,7 @@ impl<'a> BuildContext<'a> {
 
     /// Builds a rate limit component; components that only use one ask for [`BuildContext::rate_limit`].
     pub(crate) fn rate_limit_component(&mut self, node: &Node<'_>) -> Result<Arc<dyn RateLimit>, Fault> {
-        let (name, label) = self.identify(node)?;
+        let (name, label) = self.identify(Sort::RateLimit, node)?;
         let Some(spec) = self.settings.registry.rate_limits.get(&*name).copied() else {
             return Err(self.no_such(Sort::RateLimit, &name, node));
         };
@@ -267,7 +276,7 @@ impl<'a> BuildContext<'a> {
         if node.value().is_null() {
             return Ok(None);
         }
-        let (name, label) = self.identify(node)?;
+        let (name, label) = self.identify(Sort::Buffer, node)?;
         let Some(spec) = self.settings.registry.buffers.get(&*name).copied() else {
             return Err(self.no_such(Sort::Buffer, &name, node));
         };
@@ -298,7 +307,8 @@ impl<'a> BuildContext<'a> {
     /// # Errors
     /// The first fault in it.
     pub fn scanner(&mut self, node: &Node<'_>, default: &'static str) -> Result<Arc<dyn Scanner>, Fault> {
-        let name = if node.value().is_null() { default.to_owned() } else { self.identify(node)?.0 };
+        let name =
+            if node.value().is_null() { default.to_owned() } else { self.identify(Sort::Scanner, node)?.0 };
         let Some(spec) = self.settings.registry.scanners.get(&*name).copied() else {
             return Err(self.no_such(Sort::Scanner, &name, node));
         };
@@ -319,7 +329,9 @@ impl<'a> BuildContext<'a> {
         build: impl FnOnce(&mut BuildContext<'a>) -> Result<T, Fault>,
     ) -> Result<(T, Arc<Probe>, Option<Policy>), Fault> {
         let path = node.pointer().strip_prefix(self.base).unwrap_or(node.pointer()).replace('/', ".");
-        let probe = Arc::new(Probe::new(kind, type_name, format!("root{path}"), label));
+        let path = format!("root{path}");
+        let known = self.counted.iter().find(|known| known.path == path).cloned();
+        let probe = known.unwrap_or_else(|| Arc::new(Probe::new(kind, type_name, path, label)));
         self.gathered.probes.push(probe.clone());
         let outer = std::mem::replace(&mut self.probe, probe.clone());
         let outer_batching = self.batching.take();
@@ -329,9 +341,12 @@ impl<'a> BuildContext<'a> {
         Ok((built?, probe, batching))
     }
 
-    /// The type and the label of the component at `node`.
-    fn identify(&self, node: &Node<'_>) -> Result<(String, Option<String>), Fault> {
+    /// The type and the label of the component at `node`; a fault when it is one that may not be used.
+    fn identify(&self, sort: Sort, node: &Node<'_>) -> Result<(String, Option<String>), Fault> {
         let name = type_of(node.value()).map_err(|text| node.fault(text))?;
+        if let Some(barred) = barred(sort, name, self.settings) {
+            return Err(Fault { pointer: pointer_join(node.pointer(), name), ..barred });
+        }
         let label = node.value().get("label").and_then(scalar_text).filter(|label| !label.is_empty());
         Ok((name.to_owned(), label.map(std::borrow::Cow::into_owned)))
     }
@@ -367,7 +382,7 @@ pub(crate) fn type_beside<'v>(component: &'v serde_json::Value, beside: &[&str])
 }
 
 /// What stands under the type key.
-fn component_config<'n>(node: &Node<'n>, name: &str, kind: Kind) -> Node<'n> {
+pub(crate) fn component_config<'n>(node: &Node<'n>, name: &str, kind: Kind) -> Node<'n> {
     let config = node.get(name);
     Node::new(config.value(), kind, pointer_join(node.pointer(), name))
 }

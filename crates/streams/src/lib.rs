@@ -15,6 +15,7 @@
 mod ack;
 mod alone;
 mod backoff;
+mod barred;
 mod batching;
 mod bloblangs;
 mod buffer;
@@ -45,6 +46,7 @@ mod pipeline;
 pub mod processors;
 mod rate_limit;
 pub mod rate_limits;
+mod rebuild;
 mod reference;
 mod registry;
 mod replay;

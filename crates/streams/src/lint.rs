@@ -6,6 +6,7 @@ use bloblang::Environment;
 use document::{Document, Fault, nearest, pointer_join};
 use serde_json::Value as Json;
 
+use crate::barred::barred;
 use crate::bloblangs;
 use crate::build::{RESERVED, type_beside, type_of};
 use crate::node::scalar_text;
@@ -86,15 +87,6 @@ pub(crate) const STREAM: &[Field] = &[
         Kind::Ignored("configuration tests are not run here"),
         "Tests of this configuration.",
     ),
-];
-
-/// Components that reach the machine the gate runs on (streams contract 1.8). `inproc` is on the original's list;
-/// here it is not, since its topics never leave the gate.
-const UNSAFE: [(Sort, &[&str]); 4] = [
-    (Sort::Input, &["csv", "dynamic", "file", "socket", "socket_server", "stdin", "subprocess"]),
-    (Sort::Processor, &["command", "subprocess", "wasm"]),
-    (Sort::Output, &["file", "socket"]),
-    (Sort::Cache, &["file"]),
 ];
 
 /// Deepest nesting of components.
@@ -390,17 +382,8 @@ impl<'a> Linter<'a> {
         let Some(members) = value.as_object() else { return };
         self.reserved(sort, name, members, pointer);
         let config = self.settings.registry.config(sort, name);
-        let barred = UNSAFE.iter().any(|(of, names)| *of == sort && names.contains(&name));
-        if barred && !self.settings.allow_unsafe.iter().any(|allowed| allowed == name) {
-            let fault = self.error(
-                &at,
-                format!(
-                    "the {} `{name}` is not allowed: it reaches the machine that the gate runs on",
-                    sort.as_str()
-                ),
-            );
-            fault.at_key = true;
-            fault.hint = Some(format!("whoever runs the gate can add `{name}` to `streaming.allow_unsafe`"));
+        if let Some(barred) = barred(sort, name, self.settings) {
+            self.faults.push(Fault { pointer: at, at_key: members.contains_key(name), ..barred });
             return;
         }
         let Some(config) = config else {

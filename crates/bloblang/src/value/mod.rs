@@ -109,6 +109,20 @@ impl Value {
         self.as_object()?.get(name)
     }
 
+    /// The value at a dot path (`a.b.0`; `~1` stands for a dot in a name), if there is one.
+    pub fn at(&self, path: &str) -> Option<Value> {
+        crate::run::path::find(self, &crate::run::path::split(path).ok()?)
+    }
+
+    /// Sets the value at a dot path; missing parents are created as objects.
+    ///
+    /// # Errors
+    /// When a parent is there and cannot hold it.
+    pub fn set_at(&mut self, path: &str, value: Value) -> Result<(), String> {
+        let path = crate::run::path::split(path)?;
+        crate::run::path::write(self, &path, value).map_err(|failure| failure.to_string())
+    }
+
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Value::Null | Value::Delete | Value::Nothing)
     }

@@ -5,16 +5,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bloblang::Mapping;
 use document::Fault;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::ack::Ack;
 use crate::build::BuildContext;
 use crate::component::{ConnectError, Input, ReadError};
 use crate::fields::{AUTO_REPLAY_NACKS, BATCHING_FIELD};
+use crate::inputs::schedule::Schedule;
 use crate::message::{Batch, Message};
 use crate::node::Node;
 use crate::processors::mapping::apply;
 use crate::registry::{Default, Field, InputSpec, Kind};
+use crate::source::sleep_until;
 
 pub(super) static SPEC: InputSpec = InputSpec {
     name: "generate",
@@ -29,7 +32,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
             "interval",
             Kind::Text,
             Default::Text("1s"),
-            "Pause between batches, as a duration; the first comes at once. Empty: as fast as they are taken. Cron schedules are not offered.",
+            "Pause between batches, as a duration; the first comes at once. Or a cron schedule of five fields, six with seconds first, `@daily` and its like or `@every 5m`, in UTC or behind a time zone as in `TZ=Europe/Berlin 0 9 * * *`; the first batch comes when it says. Empty: as fast as they are taken.",
         ),
         Field::new("count", Kind::Int, Default::Int(0), "Ends after this many messages; 0: never."),
         Field::new("batch_size", Kind::Int, Default::Int(1), "Messages per batch."),
@@ -41,14 +44,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
 
 fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     let interval = node.text("interval")?;
-    let interval = if interval.is_empty() {
-        None
-    } else if interval.starts_with('@') || interval.contains(' ') {
-        return Err(node
-            .field_fault("interval", "cron schedules are not offered")
-            .hint("write a duration such as `1s` or `5m`"));
-    } else {
-        node.duration("interval")?
+    let schedule = match &*interval {
+        "" => None,
+        text => Some(Schedule::parse(text).map_err(|fault| node.field_fault("interval", fault))?),
     };
     let batch_size = node.count("batch_size")?;
     if !(1..=10_000).contains(&batch_size) {
@@ -59,16 +57,59 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     };
     let count = node.count("count")?;
     context.with_batching(node)?;
-    let input = Generate { mapping, interval, left: (count > 0).then_some(count), batch_size, next: None };
+    let left = (count > 0).then_some(count);
+    let pace = schedule.map(|schedule| Pace { schedule, due: None, tick: None });
+    let input = Generate { mapping, pace, left, batch_size };
     context.with_replay(node, input)
 }
 
 struct Generate {
     mapping: Mapping,
-    interval: Option<Duration>,
+    /// None: as fast as batches are taken.
+    pace: Option<Pace>,
     left: Option<usize>,
     batch_size: usize,
-    next: Option<Instant>,
+}
+
+struct Pace {
+    schedule: Schedule,
+    /// The next time, while it is waited for.
+    due: Option<Instant>,
+    /// The latest point in time of a cron schedule.
+    tick: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Waits for the next time; false when there is none. Cancel safe.
+    async fn wait(&mut self) -> bool {
+        let pause = match &self.schedule {
+            Schedule::Every(pause) => {
+                let due = *self.due.get_or_insert_with(Instant::now);
+                tokio::time::sleep_until(due).await;
+                *pause
+            }
+            Schedule::After(pause) => {
+                let due = *self.due.get_or_insert_with(|| Instant::now() + *pause);
+                tokio::time::sleep_until(due).await;
+                *pause
+            }
+            Schedule::Cron(ticks) => {
+                if self.due.is_none() {
+                    let now = Timestamp::now();
+                    let Some(tick) = ticks.next(now, self.tick) else { return false };
+                    let pause = Duration::try_from(tick.duration_since(now)).unwrap_or_default();
+                    self.due = Some(Instant::now() + pause);
+                    self.tick = Some(tick);
+                }
+                sleep_until(self.due).await;
+                self.due = None;
+                return true;
+            }
+        };
+        // After a stall the next ones keep their distance: no burst makes up for lost time.
+        self.due = self.due.map(|due| (due + pause).max(Instant::now()));
+        true
+    }
 }
 
 #[async_trait]
@@ -82,13 +123,13 @@ impl Input for Generate {
             if self.left == Some(0) {
                 return Err(ReadError::End);
             }
-            if let Some(interval) = self.interval {
-                let due = *self.next.get_or_insert_with(Instant::now);
-                tokio::time::sleep_until(due).await;
-                // After a stall the next ones keep their distance: no burst makes up for lost time.
-                self.next = Some((due + interval).max(Instant::now()));
-            } else {
-                tokio::task::consume_budget().await;
+            match &mut self.pace {
+                Some(pace) => {
+                    if !pace.wait().await {
+                        return Err(ReadError::End);
+                    }
+                }
+                None => tokio::task::consume_budget().await,
             }
             let size = self.left.map_or(self.batch_size, |left| left.min(self.batch_size));
             if let Some(left) = &mut self.left {

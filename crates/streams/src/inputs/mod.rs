@@ -6,7 +6,10 @@ mod child;
 mod generate;
 mod http_server;
 mod inproc;
+mod join;
+mod read_until;
 mod resource;
+mod schedule;
 mod sequence;
 
 use crate::registry::InputSpec;
@@ -18,6 +21,7 @@ pub const ALL: &[&InputSpec] = &[
     &generate::SPEC,
     &http_server::SPEC,
     &inproc::SPEC,
+    &read_until::SPEC,
     &resource::SPEC,
     &sequence::SPEC,
 ];

@@ -4,21 +4,25 @@ use async_trait::async_trait;
 use document::Fault;
 
 use crate::ack::{Ack, Transaction};
+use crate::backoff::REPLAY;
 use crate::build::BuildContext;
 use crate::component::{ConnectError, Input, ReadError};
 use crate::inputs::child::Child;
-use crate::message::Batch;
+use crate::inputs::join::{self, Join, Shard};
+use crate::message::{Batch, Message};
 use crate::node::Node;
+use crate::rebuild::Blueprint;
 use crate::registry::{Field, InputSpec, Kind};
+use crate::replay::Replay;
 
 pub(super) static SPEC: InputSpec = InputSpec {
     name: "sequence",
     summary: "Reads its inputs one after the other: the next one starts when the one before has ended.",
     config: Kind::Object(&[
-        Field::optional(
+        Field::object(
             "sharded_join",
-            Kind::Refused("joins are not offered; join the documents in a store or with a cache"),
-            "Joins the documents of the inputs by an id.",
+            join::FIELDS,
+            "Joins the documents of the inputs by an id, in memory: a message is acknowledged to its input when it was taken in, and what was not handed on when the gate ends is read again by inputs that begin anew.",
         ),
         Field::required("inputs", Kind::List(&Kind::Input), "The inputs, in this order."),
     ]),
@@ -26,20 +30,66 @@ pub(super) static SPEC: InputSpec = InputSpec {
 };
 
 fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
+    let join = Join::build(&node.get("sharded_join"))?;
     let mut children = Vec::new();
+    let mut blueprints = Vec::new();
     for child in node.items("inputs") {
         children.push(Child::new(context.input(&child)?));
+        if join.as_ref().is_some_and(|join| join.iterations > 1) {
+            blueprints.push(Blueprint::of(&child, context));
+        }
     }
     if children.is_empty() {
         return Err(node.field_fault("inputs", "`inputs` must name at least one input"));
     }
-    Ok(Box::new(Sequence { children, now: 0, stopping: false }))
+    let sequence = Sequence { children, now: 0, stopping: false };
+    let Some(join) = join else { return Ok(Box::new(sequence)) };
+    context.replays.set(true);
+    let joining = Joining {
+        sequence,
+        join,
+        blueprints,
+        iteration: 0,
+        shard: Shard::new(0),
+        ready: Vec::new().into_iter(),
+        too_much: None,
+    };
+    // What was joined is nowhere else any more.
+    Ok(Box::new(Replay::with_backoff(joining, REPLAY, Some(context.probe.clone()))))
 }
 
 struct Sequence {
     children: Vec<Child>,
     now: usize,
     stopping: bool,
+}
+
+impl Sequence {
+    /// The next batch; `None` when all have ended. Cancel safe.
+    async fn next(&mut self) -> Option<Transaction> {
+        while let Some(child) = self.children.get_mut(self.now) {
+            // One that has not begun when the stream stops does not begin any more.
+            if !self.stopping {
+                child.start();
+            }
+            if let Some(transaction) = child.read().await {
+                return Some(transaction);
+            }
+            self.now += 1;
+        }
+        None
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.children.iter().for_each(Child::stop);
+    }
+
+    async fn close(&mut self) {
+        for child in &mut self.children {
+            child.close().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -49,28 +99,108 @@ impl Input for Sequence {
     }
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
-        while let Some(child) = self.children.get_mut(self.now) {
-            // One that has not begun when the stream stops does not begin any more.
-            if !self.stopping {
-                child.start();
-            }
-            if let Some(Transaction { batch, ack }) = child.read().await {
-                return Ok((batch, ack));
-            }
-            self.now += 1;
+        match self.next().await {
+            Some(Transaction { batch, ack }) => Ok((batch, ack)),
+            None => Err(ReadError::End),
         }
-        Err(ReadError::End)
     }
 
     fn drain(&mut self) -> bool {
-        self.stopping = true;
-        self.children.iter().for_each(Child::stop);
+        self.stop();
         true
     }
 
     async fn close(&mut self) {
-        for child in &mut self.children {
-            child.close().await;
+        Sequence::close(self).await;
+    }
+}
+
+/// A sequence whose documents are joined.
+struct Joining {
+    sequence: Sequence,
+    join: Join,
+    /// The inputs, to be made again for each iteration.
+    blueprints: Vec<Blueprint>,
+    iteration: usize,
+    shard: Shard,
+    /// What is to be handed on before more is read.
+    ready: std::vec::IntoIter<Message>,
+    too_much: Option<String>,
+}
+
+impl Joining {
+    fn take(&mut self, transaction: Transaction) {
+        let last = self.sequence.now + 1 == self.sequence.children.len();
+        let mut made = Vec::new();
+        for message in &transaction.batch {
+            match self.shard.add(&self.join, message, last) {
+                Ok(joined) => made.extend(joined),
+                Err(fault) => {
+                    self.too_much = Some(fault);
+                    return;
+                }
+            }
         }
+        for message in &mut made {
+            message.clear_place();
+        }
+        transaction.ack.done(Ok(()));
+        self.ready = made.into_iter();
+    }
+
+    /// All inputs have ended: what was joined is handed on, and they begin again for the next part of the ids.
+    async fn turn(&mut self) -> Result<(), ReadError> {
+        let shard = std::mem::replace(&mut self.shard, Shard::new(self.iteration + 1));
+        let mut made: Vec<Message> = shard.finish(&self.join).collect();
+        made.iter_mut().for_each(Message::clear_place);
+        self.ready = made.into_iter();
+        self.iteration += 1;
+        if self.iteration < self.join.iterations {
+            let fresh = self.blueprints.iter().map(|blueprint| blueprint.build().map(Child::new));
+            let fresh = fresh.collect::<Result<Vec<Child>, Fault>>();
+            let fresh = fresh.map_err(|fault| {
+                ReadError::Other(format!("an input cannot begin again: {}", fault.message))
+            })?;
+            let mut old =
+                std::mem::replace(&mut self.sequence, Sequence { children: fresh, now: 0, stopping: false });
+            old.close().await;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Input for Joining {
+    async fn connect(&mut self) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
+        loop {
+            if let Some(message) = self.ready.next() {
+                return Ok((vec![message], Ack::none()));
+            }
+            // A join that is cut short would give documents that are not whole.
+            if self.iteration == self.join.iterations || self.sequence.stopping {
+                return Err(ReadError::End);
+            }
+            if let Some(fault) = &self.too_much {
+                return Err(ReadError::Other(fault.clone()));
+            }
+            match self.sequence.next().await {
+                Some(transaction) => self.take(transaction),
+                None if self.sequence.stopping => {}
+                None => self.turn().await?,
+            }
+        }
+    }
+
+    fn drain(&mut self) -> bool {
+        self.sequence.stop();
+        true
+    }
+
+    async fn close(&mut self) {
+        self.sequence.close().await;
     }
 }

@@ -1,7 +1,7 @@
 //! Processors on a copy, whose result is put into the original (streams contract 3.6).
 
 use async_trait::async_trait;
-use bloblang::{Mapping, Value};
+use bloblang::{Mapping, Text, Value};
 use document::Fault;
 
 use crate::build::{BuildContext, Stage};
@@ -12,7 +12,7 @@ use crate::pipeline::run_stages;
 use crate::processors::mapping::{apply, edit};
 use crate::registry::{Default, Field, Kind, ProcessorSpec};
 
-pub(super) const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     Field::new(
         "request_map",
         Kind::Bloblang,
@@ -39,7 +39,7 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     build: |node, context| Ok(Box::new(Branch::build(node, context)?)),
 };
 
-pub(super) struct Branch {
+pub(crate) struct Branch {
     request: Option<Mapping>,
     stages: Vec<Stage>,
     result: Option<Mapping>,
@@ -47,7 +47,7 @@ pub(super) struct Branch {
 
 /// What a branch has to say about one message.
 pub(super) enum Answer {
-    /// The request map deleted its copy.
+    /// It was not asked for, or the request map deleted its copy.
     Skipped,
     Failed(String),
     /// The result, to be mapped.
@@ -55,7 +55,7 @@ pub(super) enum Answer {
 }
 
 impl Branch {
-    pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Branch, Fault> {
+    pub(crate) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Branch, Fault> {
         let stages = context.stages(&node.get("processors"))?;
         if stages.is_empty() {
             return Err(node.field_fault("processors", "a branch needs at least one processor"));
@@ -67,11 +67,25 @@ impl Branch {
         })
     }
 
-    /// Runs the branch on copies of these messages; one answer for each.
-    pub(super) async fn ask(&self, batch: &[Message]) -> Vec<Answer> {
+    /// What of a document the request map reads; an empty path is all of it.
+    pub(super) fn reads(&self) -> Vec<Vec<Text>> {
+        self.request.as_ref().map_or_else(|| vec![Vec::new()], Mapping::reads)
+    }
+
+    /// What of a document the result map writes.
+    pub(super) fn writes(&self) -> Vec<Vec<Text>> {
+        self.result.as_ref().map(Mapping::writes).unwrap_or_default()
+    }
+
+    /// Runs the branch on copies of those messages that `wants` names by their positions; one answer for each message.
+    pub(super) async fn ask(&self, batch: &[Message], wants: impl Fn(usize) -> bool) -> Vec<Answer> {
         let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
         let (mut copies, mut asked) = (Batch::new(), Vec::new());
         for (index, message) in batch.iter().enumerate() {
+            if !wants(index) {
+                answers.push(Answer::Skipped);
+                continue;
+            }
             let copy = match &self.request {
                 Some(map) => apply(map, batch, index),
                 None => Ok(Some(message.clone())),
@@ -106,42 +120,18 @@ impl Branch {
         answers
     }
 
-    /// Maps results into their originals. Those without one stay as they are; failures are told to `failed`.
-    pub(super) fn merge(
-        &self,
-        batch: &mut Batch,
-        answers: Vec<Answer>,
-        mut failed: impl FnMut(&mut Message, usize, String),
-    ) {
-        let results: Batch = (answers.iter().zip(batch.iter()))
+    /// The batch as the result map sees it: results where there are any, else the originals.
+    pub(super) fn results(batch: &[Message], answers: &[Answer]) -> Batch {
+        (answers.iter().zip(batch))
             .map(|(answer, original)| match answer {
                 Answer::Made(message) => message.clone(),
                 _ => original.clone(),
             })
-            .collect();
-        let mut kept = Vec::with_capacity(batch.len());
-        for (index, (mut original, answer)) in std::mem::take(batch).into_iter().zip(answers).enumerate() {
-            match answer {
-                Answer::Skipped => kept.push(original),
-                Answer::Failed(text) => {
-                    failed(&mut original, index, text);
-                    kept.push(original);
-                }
-                Answer::Made(_) => match self.result(&results, index, &original) {
-                    Ok(Some(merged)) => kept.push(merged),
-                    // The result map deleted it.
-                    Ok(None) => {}
-                    Err(text) => {
-                        failed(&mut original, index, text);
-                        kept.push(original);
-                    }
-                },
-            }
-        }
-        *batch = kept;
+            .collect()
     }
 
-    fn result(
+    /// The original with its result mapped into it; `None` when the result map deletes it.
+    pub(super) fn result(
         &self,
         results: &[Message],
         index: usize,
@@ -158,9 +148,26 @@ impl Branch {
 
 #[async_trait]
 impl Processor for Branch {
-    async fn process(&self, mut batch: Batch) -> Vec<Batch> {
-        let answers = self.ask(&batch).await;
-        self.merge(&mut batch, answers, |message, _, text| message.set_error(text));
-        if batch.is_empty() { Vec::new() } else { vec![batch] }
+    async fn process(&self, batch: Batch) -> Vec<Batch> {
+        let answers = self.ask(&batch, |_| true).await;
+        let results = Branch::results(&batch, &answers);
+        let mut kept = Batch::with_capacity(batch.len());
+        for (index, (mut original, answer)) in batch.into_iter().zip(answers).enumerate() {
+            match answer {
+                Answer::Skipped => kept.push(original),
+                Answer::Failed(text) => {
+                    original.set_error(text);
+                    kept.push(original);
+                }
+                Answer::Made(_) => match self.result(&results, index, &original) {
+                    Ok(merged) => kept.extend(merged),
+                    Err(text) => {
+                        original.set_error(text);
+                        kept.push(original);
+                    }
+                },
+            }
+        }
+        if kept.is_empty() { Vec::new() } else { vec![kept] }
     }
 }

@@ -1,6 +1,6 @@
 //! The processors of this crate.
 
-mod branch;
+pub(crate) mod branch;
 mod cache;
 mod group;
 mod group_by;
@@ -16,6 +16,7 @@ mod switch;
 mod sync_response;
 mod waits;
 mod while_loop;
+mod workflow;
 
 use crate::registry::ProcessorSpec;
 
@@ -49,4 +50,5 @@ pub const ALL: &[&ProcessorSpec] = &[
     &waits::RATE_LIMIT,
     &waits::SLEEP,
     &while_loop::SPEC,
+    &workflow::SPEC,
 ];

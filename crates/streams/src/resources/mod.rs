@@ -1,5 +1,6 @@
 //! Components that several others share by their label (streams contract 5.7).
 
+mod branch;
 mod input;
 mod output;
 
@@ -39,6 +40,8 @@ enum Entry<'a> {
 #[derive(Default)]
 pub(crate) struct Resources<'a> {
     entries: BTreeMap<(Sort, String), Entry<'a>>,
+    /// Where the processors are written, also when they are built.
+    processors: BTreeMap<String, Node<'a>>,
 }
 
 impl std::fmt::Debug for Resources<'_> {
@@ -50,16 +53,35 @@ impl std::fmt::Debug for Resources<'_> {
 impl<'a> Resources<'a> {
     /// Finds what is written; builds nothing.
     pub(crate) fn read(root: &Node<'a>) -> Resources<'a> {
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut processors) = (BTreeMap::new(), BTreeMap::new());
         for sort in Sort::ALL {
             let Some(field) = sort.resources() else { continue };
             for node in root.items(field) {
                 if let Some(label) = node.value().get("label").and_then(scalar_text) {
+                    if sort == Sort::Processor {
+                        processors.insert(label.to_string(), node.clone());
+                    }
                     entries.insert((sort, label.into_owned()), Entry::Written(node));
                 }
             }
         }
-        Resources { entries }
+        Resources { entries, processors }
+    }
+
+    /// Those that are built, for building more that uses them later.
+    pub(crate) fn built(&self) -> BTreeMap<(Sort, String), Resource> {
+        let built = |entry: &Entry<'a>| match entry {
+            Entry::Built(resource) => Some(resource.clone()),
+            _ => None,
+        };
+        self.entries.iter().filter_map(|(key, entry)| Some((key.clone(), built(entry)?))).collect()
+    }
+
+    /// Those that were built before.
+    pub(crate) fn of_built(built: &BTreeMap<(Sort, String), Resource>) -> Resources<'a> {
+        let entries =
+            built.iter().map(|(key, resource)| (key.clone(), Entry::Built(resource.clone()))).collect();
+        Resources { entries, processors: BTreeMap::new() }
     }
 }
 

@@ -4,6 +4,7 @@ mod brokers;
 mod buffers;
 mod composition;
 mod edges;
+mod endings;
 mod inputs;
 mod outputs;
 mod pipeline;

@@ -46,7 +46,7 @@ async fn processors_do_what_they_say() {
         (json!([{ "bloblang": "root = deleted()" }]), vec![]),
         (
             json!([{ "log": { "message": "${! json(\"a\") }", "fields": { "k": "${! @k }" } } }, { "mapping": "root = errored()" }]),
-            vec!["false k=v", "true! "],
+            vec!["false k=v", "false "],
         ),
     ] {
         assert_eq!(processed(processors.clone(), messages()).await, expected, "{processors}");

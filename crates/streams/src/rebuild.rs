@@ -1,0 +1,53 @@
+//! Inputs that are made again when they have ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use document::Fault;
+use serde_json::Value as Json;
+
+use crate::build::{BuildContext, InputNode};
+use crate::customs::Customs;
+use crate::metrics::Probe;
+use crate::node::Node;
+use crate::registry::Kind;
+use crate::resources::{Resource, Resources};
+use crate::settings::Settings;
+use crate::sort::Sort;
+
+/// How an input was made, so that it can be made again: with the same resources and the same counters.
+pub(crate) struct Blueprint {
+    settings: Settings,
+    stream: Arc<str>,
+    base: String,
+    config: Json,
+    pointer: String,
+    resources: BTreeMap<(Sort, String), Resource>,
+    probes: Vec<Arc<Probe>>,
+    customs: Arc<Customs>,
+}
+
+impl Blueprint {
+    /// Of the input at `node`, which was just built.
+    pub(crate) fn of(node: &Node<'_>, context: &BuildContext<'_>) -> Blueprint {
+        Blueprint {
+            settings: context.settings.clone(),
+            stream: context.stream.clone(),
+            base: context.base.to_owned(),
+            config: node.value().clone(),
+            pointer: node.pointer().to_owned(),
+            resources: context.resources.built(),
+            probes: context.gathered.probes.clone(),
+            customs: context.customs.clone(),
+        }
+    }
+
+    /// Makes it again.
+    pub(crate) fn build(&self) -> Result<InputNode, Fault> {
+        let mut context = BuildContext::new(&self.settings, &self.stream, &self.base);
+        context.resources = Resources::of_built(&self.resources);
+        context.customs = self.customs.clone();
+        context.counted = self.probes.clone();
+        context.input(&Node::new(&self.config, Kind::Input, self.pointer.clone()))
+    }
+}
