@@ -61,6 +61,7 @@ mod sink;
 mod sort;
 mod source;
 mod store;
+mod task;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use crate::ack::Transaction;
 use crate::build::Stage;
 use crate::message::{Batch, Message};
+use crate::task::Task;
 
 /// Runs a batch through a list of processors, one after the other: for components that have processors of their own.
 /// What comes out are the batches to go on with; none when everything was filtered.
@@ -85,7 +85,7 @@ pub(crate) struct Pipeline {
     threads: usize,
     from: mpsc::Receiver<Transaction>,
     open: bool,
-    running: FuturesOrdered<JoinHandle<Worked>>,
+    running: FuturesOrdered<Task<Worked>>,
     ready: VecDeque<Transaction>,
     // What processing a batch takes, averaged over the last ones that were timed.
     cost: Duration,
@@ -143,7 +143,7 @@ impl Pipeline {
         let timed = self.taken.is_multiple_of(TIMED);
         let short = self.threads == 1 || self.cost < WORTH_A_TASK;
         if !short || !self.running.is_empty() {
-            self.running.push_back(tokio::spawn(work(self.stages.clone(), transaction, true)));
+            self.running.push_back(Task::spawn(work(self.stages.clone(), transaction, true)));
             return;
         }
         let mut working = Box::pin(work(self.stages.clone(), transaction, timed));
@@ -151,7 +151,7 @@ impl Pipeline {
         let mut nobody = Context::from_waker(Waker::noop());
         match catch_unwind(AssertUnwindSafe(|| working.as_mut().poll(&mut nobody))) {
             Ok(Poll::Ready(worked)) => self.done(worked),
-            Ok(Poll::Pending) => self.running.push_back(tokio::spawn(working)),
+            Ok(Poll::Pending) => self.running.push_back(Task::spawn(working)),
             // As in a task: the panic has been reported and has dropped the batch, which is a nack.
             Err(_) => {}
         }

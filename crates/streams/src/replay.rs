@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::ack::{Ack, Outcome};
+use crate::ack::{Ack, NackReason, Outcome};
 use crate::backoff::{Backoff, REPLAY};
 use crate::component::{ConnectError, Input, ReadError};
 use crate::message::{Batch, number};
@@ -100,6 +100,18 @@ impl Shared {
         }
     }
 
+    /// Nothing comes again from now on: what failed is told to its source.
+    fn let_go(&self) {
+        let failed = {
+            let mut state = self.state.lock();
+            state.stopping = true;
+            std::mem::take(&mut state.failed)
+        };
+        for failed in failed {
+            failed.ack.done(Err(NackReason::stopping()));
+        }
+    }
+
     fn resolve(shared: &Shared, mut batch: Batch, ack: Ack, failures: u32, outcome: Outcome) {
         let mut state = shared.state.lock();
         state.under_way -= 1;
@@ -120,6 +132,13 @@ impl Shared {
             }
         }
         shared.changed.notify_one();
+    }
+}
+
+impl<I> Drop for Replay<I> {
+    // Batches that others still hold share the state and must not keep what failed from its source.
+    fn drop(&mut self) {
+        self.shared.let_go();
     }
 }
 
@@ -155,14 +174,7 @@ impl<I: Input> Input for Replay<I> {
     }
 
     fn drain(&mut self) -> bool {
-        let failed = {
-            let mut state = self.shared.state.lock();
-            state.stopping = true;
-            std::mem::take(&mut state.failed)
-        };
-        for failed in failed {
-            failed.ack.done(Err(crate::ack::NackReason::stopping()));
-        }
+        self.shared.let_go();
         self.input.drain()
     }
 

@@ -26,6 +26,7 @@ use crate::resources::Resources;
 use crate::samples::StreamSamples;
 use crate::settings::Settings;
 use crate::source::Phase;
+use crate::task::Task;
 use crate::{sink, source, store};
 
 /// Checks a stream's configuration and makes its components; connects and starts nothing. Endpoints are offered to
@@ -277,7 +278,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
     let pushing = shared.exporter.clone().map(|exporter| {
         let samples = shared.samples.clone();
-        Task(tokio::spawn(async move { exporter.push(samples).await }))
+        Task::spawn(async move { exporter.push(samples).await })
     });
     let (phase, phases) = watch::channel(Phase::Running);
     // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
@@ -286,13 +287,13 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
         None => (None, from_input),
         Some(node) => {
             let (from_buffer, taken) = mpsc::channel(1);
-            (Some(Task(tokio::spawn(store::run(node, from_input, from_buffer)))), taken)
+            (Some(Task::spawn(store::run(node, from_input, from_buffer))), taken)
         }
     };
     let processed = Pipeline::new(parts.stages, parts.threads, from_input);
     let input = source::run(parts.input, to_pipeline, phases);
     let output = sink::run(parts.output, processed);
-    let (mut flow, mut outcome, cut) = Task::fused(input, output);
+    let (mut flow, mut outcome, cut) = fused(input, output);
 
     let stop = tokio::select! {
         ended = &mut outcome => {
@@ -328,7 +329,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
         }
     }
     phase.send_replace(Phase::Drained);
-    let _ = (&mut flow.0).await;
+    let _ = (&mut flow).await;
     drop(pushing);
     if let Some(exporter) = &shared.exporter
         && tokio::time::timeout(LAST_WORDS, exporter.finish(&*shared.samples)).await.is_err()
@@ -338,44 +339,33 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     *shared.ended.lock() = true;
 }
 
-/// A task that ends with its handle.
-struct Task(JoinHandle<()>);
-
-impl Task {
-    /// Input and output in one task: handing a batch to another one, perhaps on another core, costs more than most
-    /// batches do. Whatever takes long has tasks of its own: connectors, and the pipeline where it is worth it.
-    ///
-    /// Gives the task, what tells that the output has ended (true) or broken down (false), and what drops the output
-    /// when it is dropped itself.
-    fn fused(
-        input: impl Future<Output = ()> + Send + 'static,
-        output: impl Future<Output = ()> + Send + 'static,
-    ) -> (Task, oneshot::Receiver<bool>, oneshot::Sender<()>) {
-        let (ended, outcome) = oneshot::channel();
-        let (cut, is_cut) = oneshot::channel::<()>();
-        let output = async move {
-            let whole = {
-                let output = AssertUnwindSafe(output).catch_unwind();
-                tokio::select! {
-                    biased;
-                    _ = is_cut => false,
-                    done = output => done.is_ok(),
-                }
-            };
-            let _ = ended.send(whole);
-        };
-        let both = async {
-            let input = AssertUnwindSafe(input).catch_unwind();
-            if let (Err(_), ()) = tokio::join!(input, output) {
-                tracing::error!("an input broke down, its stream has ended");
+/// Input and output in one task: handing a batch to another one, perhaps on another core, costs more than most
+/// batches do. Whatever takes long has tasks of its own: connectors, and the pipeline where it is worth it.
+///
+/// Gives the task, what tells that the output has ended (true) or broken down (false), and what drops the output
+/// when it is dropped itself.
+fn fused(
+    input: impl Future<Output = ()> + Send + 'static,
+    output: impl Future<Output = ()> + Send + 'static,
+) -> (Task<()>, oneshot::Receiver<bool>, oneshot::Sender<()>) {
+    let (ended, outcome) = oneshot::channel();
+    let (cut, is_cut) = oneshot::channel::<()>();
+    let output = async move {
+        let whole = {
+            let output = AssertUnwindSafe(output).catch_unwind();
+            tokio::select! {
+                biased;
+                _ = is_cut => false,
+                done = output => done.is_ok(),
             }
         };
-        (Task(tokio::spawn(both)), outcome, cut)
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+        let _ = ended.send(whole);
+    };
+    let both = async {
+        let input = AssertUnwindSafe(input).catch_unwind();
+        if let (Err(_), ()) = tokio::join!(input, output) {
+            tracing::error!("an input broke down, its stream has ended");
+        }
+    };
+    (Task::spawn(both), outcome, cut)
 }

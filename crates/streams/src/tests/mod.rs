@@ -9,6 +9,7 @@ mod inputs;
 mod outputs;
 mod pipeline;
 mod processors;
+mod random;
 mod replay;
 mod resources;
 
