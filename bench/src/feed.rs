@@ -1,10 +1,12 @@
 //! Where the events of a fan-out come from: the real Kafka through kcat, or POST through the gate itself.
 
+use crate::Settings;
 use crate::http::{self, invalid};
 use crate::process::{Folder, Launch, Process};
+use crate::report::Report;
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::ops::Range;
 use std::path::Path;
 use std::process::Stdio;
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 /// Posting connections. An answer may wait for the delivery, so one alone would be too slow.
 const POSTERS: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long filling a topic may take.
+const FILLING: Duration = Duration::from_secs(120);
 
 /// The event with a number: about 100 bytes of JSON.
 pub(crate) fn event(number: u64) -> String {
@@ -31,6 +35,27 @@ pub(crate) fn numbers(stream: &[u8]) -> Vec<u64> {
         digits.fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
     };
     memchr::memmem::find_iter(stream, MARK).map(number).collect()
+}
+
+/// The broker of the settings, if it answers; a warning if it does not.
+pub(crate) fn broker<'a>(settings: &'a Settings, report: &mut Report, case: &str) -> Option<&'a String> {
+    let Some(brokers) = &settings.kafka else {
+        report.warn(format!(
+            "no Kafka broker named: {case} was not measured (--kafka, or scripts/services up kafka)"
+        ));
+        return None;
+    };
+    let found = brokers.to_socket_addrs().and_then(|mut addresses| {
+        let address = addresses.next().ok_or_else(|| invalid("no address"))?;
+        TcpStream::connect_timeout(&address, Duration::from_secs(2))
+    });
+    if let Err(error) = found {
+        report.warn(format!(
+            "Kafka at {brokers}: {error}; {case} was not measured (scripts/services up kafka)"
+        ));
+        return None;
+    }
+    Some(brokers)
 }
 
 /// The stream component that receives from a feed.
@@ -93,6 +118,21 @@ impl Feed {
             Ok((sender, thread))
         });
         Ok(Feed::Post { posters: posters.collect::<io::Result<Vec<_>>>()? })
+    }
+
+    /// Puts the same line into the topic so many times, spread over its partitions.
+    pub(crate) fn fill(&self, line: &str, count: u64) -> io::Result<()> {
+        let Feed::Kafka { brokers, topic, core, folder, .. } = self else {
+            return Err(invalid("only a topic can be filled"));
+        };
+        let arguments = ["-P", "-b", brokers, "-t", topic];
+        let mut process = kcat(&arguments, Stdio::piped(), *core, folder)?;
+        let mut stdin = process.stdin().ok_or_else(|| invalid("kcat has no standard input"))?;
+        const CHUNK: u64 = 1_000;
+        let chunk = format!("{line}\n").repeat(CHUNK as usize);
+        (0..count.div_ceil(CHUNK)).try_for_each(|_| stdin.write_all(chunk.as_bytes()))?;
+        drop(stdin);
+        process.finish(FILLING).map(drop)
     }
 
     /// Fewer events than this at a time are not worth the effort.

@@ -158,6 +158,14 @@ impl Gate {
         text.lines().find_map(value)
     }
 
+    /// All series of a counter from `/metrics` together, whatever their labels.
+    pub(crate) fn sum(&self, name: &str) -> io::Result<f64> {
+        match http::exchange(self.address, "GET", "/metrics", &[], "", Duration::from_secs(10))? {
+            (200, text) => Ok(sum(&text, name)),
+            (status, _) => Err(invalid(format!("/metrics answered {status}"))),
+        }
+    }
+
     /// This gate under a name in a comparison.
     pub(crate) fn contender<'a>(&'a self, name: &'a str, requests: Vec<Vec<u8>>) -> Contender<'a> {
         Contender { name, process: &self.process, address: self.address, requests }
@@ -167,6 +175,15 @@ impl Gate {
     pub(crate) fn get(&self, api: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         http::render("GET", &format!("/{api}/{path}"), self.address, headers, "").into_bytes()
     }
+}
+
+/// The sum of all series of this name in a Prometheus text.
+fn sum(text: &str, name: &str) -> f64 {
+    let value = |line: &str| -> Option<f64> {
+        let rest = line.strip_prefix(name)?;
+        rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next()?.parse().ok())?
+    };
+    text.lines().filter_map(value).sum()
 }
 
 /// An API that leads to `/LENGTH` of `upstream`.
@@ -225,4 +242,14 @@ pub(crate) fn wait_for(
 pub(crate) fn default_program() -> PathBuf {
     let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("sluicegate")));
     beside.unwrap_or_else(|| PathBuf::from("target/release/sluicegate"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn series_of_one_name_are_summed() {
+        let text = "# TYPE sent counter\nsent{path=\"a b\"} 3\nsent 4\nsent_bytes 9\nresent{} 9\n";
+        assert_eq!(super::sum(text, "sent"), 7.0);
+        assert_eq!(super::sum(text, "lost"), 0.0);
+    }
 }

@@ -47,6 +47,8 @@ enum Command {
     Keyed,
     /// Many APIs: start, memory each, and what a request pays for them
     Apis,
+    /// Messages through a stream: generated and dropped, from Kafka to Kafka, posted into Kafka
+    Streams,
     /// Twenty typical mappings over a JSON document of 1 KB, on one core
     Mapping,
     /// One of many APIs changes again and again: how soon it is live, and who notices
@@ -117,6 +119,7 @@ struct Settings {
     changes: usize,
     idle_subscribers: usize,
     subscribers: usize,
+    kafka_messages: u64,
 }
 
 /// Bounds of the options: no run is endless.
@@ -145,6 +148,7 @@ impl Settings {
             changes: choose(100, 5),
             idle_subscribers: choose(10_000, 1_000),
             subscribers: choose(1_000, 200),
+            kafka_messages: if quick { 20_000 } else { 500_000 },
         }
     }
 
@@ -157,12 +161,14 @@ impl Settings {
             "apis": self.apis,
             "idle_subscribers": self.idle_subscribers,
             "subscribers": self.subscribers,
+            "kafka_messages": self.kafka_messages,
         })
     }
 }
 
 type Case = fn(&Settings, &mut Report) -> io::Result<()>;
 
+const STREAMS: &[Case] = &[cases::streams::generated, cases::streams::kafka, cases::streams::posted];
 const SSE: &[Case] = &[cases::sse::idle, cases::sse::posted, cases::sse::kafka];
 
 fn main() -> ExitCode {
@@ -192,8 +198,10 @@ fn run(cli: &Cli) -> io::Result<()> {
         Command::Mapping => &[cases::mapping::run],
         Command::Change => &[cases::change::run],
         Command::Sse => SSE,
+        Command::Streams => STREAMS,
         Command::All => {
-            &[&[cases::proxy::run, cases::keyed::run, cases::apis::run, cases::change::run], SSE].concat()
+            let gate = [cases::proxy::run, cases::keyed::run, cases::apis::run, cases::change::run];
+            &[&gate, SSE, STREAMS].concat()
         }
         Command::Diff { .. } => &[],
     };

@@ -56,7 +56,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
         all.contender("one of many", vec![all.get(&middle, "60", &[])]),
         all.contender("many in turn", (0..many).map(|index| all.get(&id(index), "60", &[])).collect()),
     ];
-    let measured = alternate(&case, &contenders, &upstream, settings, report)?;
+    let measured = alternate(&case, &contenders, Some(&upstream), settings, report)?;
     if let [single, of_many, in_turn] = measured.as_slice() {
         single.report(report, &case, None);
         of_many.report(report, &case, Some(single));

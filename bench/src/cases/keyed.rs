@@ -33,7 +33,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
         }
     }
     let (served, dropped) = (upstream.served(), recording.counter(DROPPED));
-    let measured = alternate(CASE, &contenders, &upstream, settings, report)?;
+    let measured = alternate(CASE, &contenders, Some(&upstream), settings, report)?;
     match (dropped, recording.counter(DROPPED)) {
         (Some(before), Some(after)) if after > before => report.warn(format!(
             "{CASE}: {:.0} records were dropped, the queue being full, over {} requests with and without record: \

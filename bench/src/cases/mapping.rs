@@ -15,7 +15,7 @@ const TIME: Metric = Metric { name: "µs/message", decimals: 3 };
 const RATE: Metric = Metric { name: "messages/s", decimals: 0 };
 
 /// 1 KB, written as services write it: not sorted, no spaces, some text that needs escapes, prices with two decimals.
-const DOCUMENT: &str = concat!(
+pub(crate) const DOCUMENT: &str = concat!(
     r#"{"id":"4f1a6c0e-9d0b-4c53-8f0e-2b8f5c1d7a90","type":"order.created","version":3,"#,
     r#""created_at":"2026-02-11T09:41:07.512Z","tenant":"acme-eu","source":{"service":"checkout","host":"web-17.eu-1","#,
     r#""ip":"10.12.7.201","build":"2026.2.1-r4481"},"customer":{"id":981273,"name":"Ada Lovelace","#,

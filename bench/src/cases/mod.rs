@@ -6,3 +6,4 @@ pub(crate) mod keyed;
 pub(crate) mod mapping;
 pub(crate) mod proxy;
 pub(crate) mod sse;
+pub(crate) mod streams;

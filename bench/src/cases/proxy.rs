@@ -26,7 +26,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
                 requests: vec![http::render("GET", &format!("/{path}"), nginx.address, &[], "").into_bytes()],
             },
         ];
-        let measured = alternate(&case, &contenders, &upstream, settings, report)?;
+        let measured = alternate(&case, &contenders, Some(&upstream), settings, report)?;
         if let [gate, nginx] = measured.as_slice() {
             gate.report(report, &case, Some(nginx));
             nginx.report(report, &case, None);

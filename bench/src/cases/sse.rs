@@ -8,7 +8,6 @@ use crate::report::{Bound, Metric, Report, median, note};
 use crate::subscribers::Subscribers;
 use serde_json::{Value, json};
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 const API: &str = "feed";
@@ -37,23 +36,7 @@ pub(crate) fn posted(settings: &Settings, report: &mut Report) -> io::Result<()>
 
 /// Events that someone else produced into a real Kafka topic.
 pub(crate) fn kafka(settings: &Settings, report: &mut Report) -> io::Result<()> {
-    let Some(brokers) = &settings.kafka else {
-        report.warn(
-            "no Kafka broker named: its fan-out was not measured (--kafka, or scripts/services up kafka)"
-                .into(),
-        );
-        return Ok(());
-    };
-    let found = brokers.to_socket_addrs().and_then(|mut addresses| {
-        let address = addresses.next().ok_or_else(|| invalid("no address"))?;
-        TcpStream::connect_timeout(&address, Duration::from_secs(2))
-    });
-    if let Err(error) = found {
-        report.warn(format!(
-            "Kafka at {brokers}: {error}; its fan-out was not measured (scripts/services up kafka)"
-        ));
-        return Ok(());
-    }
+    let Some(brokers) = feed::broker(settings, report, "its fan-out") else { return Ok(()) };
     fan_out(settings, report, "Kafka", Some(brokers))
 }
 
