@@ -13,12 +13,10 @@ mod fields;
 pub mod http_client;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(any(feature = "kafka", feature = "nats", feature = "net"))]
+#[cfg(any(feature = "kafka", feature = "net"))]
 mod metadata;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
-#[cfg(feature = "nats")]
-pub mod nats;
 #[cfg(feature = "tls")]
 mod net;
 #[cfg(feature = "metrics")]
@@ -50,8 +48,8 @@ pub fn register(registry: &mut Registry) {
         registry.add_metrics(&observe::PROMETHEUS);
         registry.add_metrics(&observe::STATSD);
     }
-    #[cfg(feature = "nats")]
-    nats::register(registry);
+    #[cfg(feature = "otlp")]
+    registry.add_tracer(&observe::OPEN_TELEMETRY_COLLECTOR);
     #[cfg(feature = "http")]
     {
         registry.add_input(&http_client::INPUT);

@@ -75,8 +75,7 @@ fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
 }
 
 fn table(summary: &str, config: &Kind) -> String {
-    // What is refused by its name has no fields.
-    let Kind::Object(fields) = config else { return format!("{summary}\n") };
+    let Kind::Object(fields) = config else { panic!("a connector's configuration is an object") };
     let mut page = format!("{summary}\n\n| field | holds | default | |\n|---|---|---|---|\n");
     rows(&mut page, "", fields);
     page
@@ -93,10 +92,15 @@ fn the_reference_is_what_the_tables_say() {
     let processors =
         registry.processors.values().map(|spec| ("processor", spec.name, table(spec.summary, &spec.config)));
 
+    let exporters =
+        registry.metrics.values().map(|spec| ("exporter", spec.name, table(spec.summary, &spec.config)));
+    let tracers =
+        registry.tracers.values().map(|spec| ("tracer", spec.name, table(spec.summary, &spec.config)));
+
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/connectors.md");
     let page = std::fs::read_to_string(&path).expect("docs/connectors.md");
     let mut fresh = page.clone();
-    for (side, name, table) in inputs.chain(outputs).chain(processors) {
+    for (side, name, table) in inputs.chain(outputs).chain(processors).chain(exporters).chain(tracers) {
         let (begin, end) = (format!("<!-- {side} {name} -->\n"), "<!-- end -->");
         let from =
             fresh.find(&begin).unwrap_or_else(|| panic!("docs/connectors.md has no `{}`", begin.trim()))

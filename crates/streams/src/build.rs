@@ -11,7 +11,6 @@ use crate::batching::Policy;
 use crate::buffer::Buffer;
 use crate::cache::Cache;
 use crate::component::{Input, Output, Processor};
-use crate::customs::Customs;
 use crate::endpoint::Endpoint;
 use crate::exporter::Exporter;
 use crate::feed::Feed;
@@ -27,11 +26,14 @@ use crate::samples::Relabel;
 use crate::scanner::Scanner;
 use crate::settings::Settings;
 use crate::sort::Sort;
+use crate::spans::{Maps, Spans};
+use crate::watch::Watch;
 
 /// A processor with its counters.
 pub struct Stage {
     pub(crate) processor: Box<dyn Processor>,
     pub(crate) probe: Arc<Probe>,
+    pub(crate) spans: Option<Spans>,
 }
 
 /// An input with the processors under it.
@@ -40,6 +42,9 @@ pub struct InputNode {
     pub(crate) stages: Vec<Stage>,
     pub(crate) batching: Option<Policy>,
     pub(crate) probe: Arc<Probe>,
+    pub(crate) spans: Option<Spans>,
+    /// Whether something asks for the ids of flows.
+    pub(crate) flow_ids: bool,
 }
 
 /// An output with the processors and the batching before it.
@@ -48,6 +53,7 @@ pub struct OutputNode {
     pub(crate) stages: Vec<Stage>,
     pub(crate) batching: Option<Policy>,
     pub(crate) probe: Arc<Probe>,
+    pub(crate) spans: Option<Spans>,
 }
 
 /// A buffer with the batching behind it.
@@ -85,7 +91,6 @@ pub(crate) struct Gathered {
 }
 
 /// What a component may use while it is built.
-#[derive(Debug)]
 pub struct BuildContext<'a> {
     /// The settings of the whole gate.
     pub settings: &'a Settings,
@@ -100,12 +105,20 @@ pub struct BuildContext<'a> {
     /// Processors of the batches that the input which is being built makes itself.
     pub(crate) batch_stages: Vec<Stage>,
     pub(crate) batches_unseen: bool,
-    /// The numbers that `metric` processors make.
-    pub(crate) customs: Arc<Customs>,
+    pub(crate) watch: Watch,
     /// Whether an input that was built keeps failed batches itself, see [`BuildContext::with_replay`].
     pub(crate) replays: Cell<bool>,
     /// Counters of components that are made again.
     pub(crate) counted: Vec<Arc<Probe>>,
+}
+
+impl std::fmt::Debug for BuildContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BuildContext")
+            .field("stream", &self.stream)
+            .field("probe", &self.probe)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> BuildContext<'a> {
@@ -120,7 +133,7 @@ impl<'a> BuildContext<'a> {
             resources: Resources::default(),
             batch_stages: Vec::new(),
             batches_unseen: false,
-            customs: Arc::default(),
+            watch: Watch::default(),
             replays: Cell::new(false),
             counted: Vec::new(),
         }
@@ -200,7 +213,8 @@ impl<'a> BuildContext<'a> {
             })?;
         let mut stages = std::mem::take(&mut self.batch_stages);
         stages.extend(self.stages(&node.get("processors"))?);
-        Ok(InputNode { input, stages, batching, probe })
+        let spans = self.spans(&probe, &config)?;
+        Ok(InputNode { input, stages, batching, probe, spans, flow_ids: self.watch.flow_ids })
     }
 
     /// Builds an output component.
@@ -218,7 +232,8 @@ impl<'a> BuildContext<'a> {
                 (spec.build)(&config, context)
             })?;
         let stages = self.stages(&node.get("processors"))?;
-        Ok(OutputNode { output, stages, batching, probe })
+        let spans = self.spans(&probe, &config)?;
+        Ok(OutputNode { output, stages, batching, probe, spans })
     }
 
     /// Builds a processor component.
@@ -235,7 +250,37 @@ impl<'a> BuildContext<'a> {
             self.within(ComponentKind::Processor, spec.name, node, label, |context| {
                 (spec.build)(&config, context)
             })?;
-        Ok(Stage { processor, probe })
+        let spans = self.spans(&probe, &config)?;
+        Ok(Stage { processor, probe, spans })
+    }
+
+    /// What makes the spans of the component with this configuration; `None` without a tracer. Inputs and outputs
+    /// whose other side carries metadata have fields for the traces of others.
+    fn spans(&self, probe: &Probe, config: &Node<'_>) -> Result<Option<Spans>, Fault> {
+        let Some(tracer) = &self.watch.tracer else { return Ok(None) };
+        let mut maps = Maps::default();
+        match probe.kind {
+            ComponentKind::Input => {
+                maps.extract = config.mapping("extract_tracing_map", self)?;
+                maps.link = config.boolean("new_root_span_with_link")?;
+            }
+            ComponentKind::Output => maps.inject = config.mapping("inject_tracing_map", self)?,
+            _ => {}
+        }
+        Ok(Some(Spans::new(tracer.clone(), probe, maps)))
+    }
+
+    /// Builds the tracer at `node`; none when nothing is written there. What is built from now on makes spans.
+    pub(crate) fn trace_with(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+        if node.value().is_null() {
+            return Ok(());
+        }
+        let (name, _) = self.identify(Sort::Tracer, node)?;
+        let Some(spec) = self.settings.registry.tracers.get(&*name).copied() else {
+            return Err(self.no_such(Sort::Tracer, &name, node));
+        };
+        self.watch.tracer = (spec.build)(&component_config(node, &name, spec.config), self)?.map(Arc::from);
+        Ok(())
     }
 
     /// Builds a list of processors; none when it is not written.

@@ -47,6 +47,30 @@ pub const AUTO_REPLAY_NACKS: Field = Field::new(
     "Messages that were not delivered are kept in memory and come again before new ones, until they are delivered. When false, the source is told of the failure instead.",
 );
 
+/// The field of inputs that says where messages carry the trace of who sent them. What it says is acted on by the
+/// stream, for every input that has it.
+pub const EXTRACT_TRACING_MAP: Field = Field::optional(
+    "extract_tracing_map",
+    Kind::Bloblang,
+    "A mapping that gives an object with `traceparent`, and perhaps `tracestate`, of the message: the trace that its spans continue. Such as `root = @`. Without a `tracer` it has no effect.",
+);
+
+/// The field beside [`EXTRACT_TRACING_MAP`].
+pub const NEW_ROOT_SPAN_WITH_LINK: Field = Field::new(
+    "new_root_span_with_link",
+    Kind::Bool,
+    Default::Bool(false),
+    "Begin a trace of one's own with a link to the one that was extracted, instead of continuing it.",
+);
+
+/// The field of outputs that says where messages carry their trace to who reads them. What it says is acted on by the
+/// stream, for every output that has it.
+pub const INJECT_TRACING_MAP: Field = Field::optional(
+    "inject_tracing_map",
+    Kind::Bloblang,
+    "A mapping that writes the trace into the message: `this` is an object with `traceparent`, and perhaps `tracestate`; `root` and metadata are those of the message. Such as `meta = @.assign(this)`. Without a `tracer` it has no effect.",
+);
+
 /// How many batches an output writes at once.
 pub const fn max_in_flight(default: i64) -> Field {
     Field::new(

@@ -60,6 +60,7 @@ mod settings;
 mod sink;
 mod sort;
 mod source;
+mod spans;
 mod store;
 mod task;
 #[cfg(test)]
@@ -71,6 +72,8 @@ mod tracer;
 pub mod tracers;
 pub mod units;
 mod unseen;
+mod watch;
+mod way;
 
 pub use ack::{Ack, AckGroup, NackKind, NackReason, Outcome, Transaction};
 pub use alone::{Processors, scanner};

@@ -62,7 +62,7 @@ pub(crate) const STREAM: &[Field] = &[
         Kind::Metrics,
         "Where the counters of the stream go. Beside the exporter may stand `mapping`, which renames, labels or drops what is exported: `this` is the name, metadata are the labels.",
     ),
-    Field::optional("tracer", Kind::Ignored("tracing is set for the whole gate"), "Trace export."),
+    Field::optional("tracer", Kind::Tracer, "Where the spans of messages go."),
     Field::optional("buffer", Kind::Buffer, "Keeps batches between input and pipeline."),
     Field::optional("error_handling", Kind::Refused(LATER), "What happens to flagged messages."),
     Field::optional("input_resources", Kind::Resources(Sort::Input), "Inputs that `resource` inputs share."),

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use bloblang::{BatchView, MessageView, Value};
+use bloblang::{BatchView, ErrorSource, MessageView, Trace, Value};
 use bytes::Bytes;
 
+use crate::metrics::Probe;
 use crate::reply::ReplySlot;
+use crate::way::Way;
 
 /// What moves together: an ordered list of messages that share one [`Ack`](crate::Ack).
 pub type Batch = Vec<Message>;
@@ -23,11 +25,19 @@ const UNPLACED: u32 = u32::MAX;
 pub struct Message {
     body: Arc<Body>,
     metadata: Option<Arc<BTreeMap<Arc<str>, Value>>>,
-    error: Option<Arc<str>>,
+    error: Option<Arc<Failure>>,
+    way: Option<Arc<Way>>,
     reply: Option<Arc<ReplySlot>>,
     place: u32,
     // Where it stood when a processor that keeps the order took its batch apart.
     mark: u32,
+}
+
+/// What went wrong, and in which component if that is known.
+#[derive(Clone)]
+struct Failure {
+    text: Arc<str>,
+    at: Option<Arc<Probe>>,
 }
 
 #[derive(Default)]
@@ -65,6 +75,7 @@ impl Message {
             body: Arc::new(body),
             metadata: None,
             error: None,
+            way: None,
             reply: None,
             place: UNPLACED,
             mark: UNPLACED,
@@ -138,12 +149,29 @@ impl Message {
 
     /// What went wrong in a processor, while nothing has handled it yet (5.6).
     pub fn error(&self) -> Option<&str> {
-        self.error.as_deref()
+        self.error.as_ref().map(|failure| &*failure.text)
     }
 
     /// Flags the message as failed; the payload stays as it was (5.6).
     pub fn set_error(&mut self, error: impl Into<Arc<str>>) {
-        self.error = Some(error.into());
+        self.error = Some(Arc::new(Failure { text: error.into(), at: None }));
+    }
+
+    /// A failed message whose failure has no component yet has failed in this one.
+    pub(crate) fn failed_at(&mut self, component: &Arc<Probe>) {
+        if let Some(failure) = &mut self.error
+            && failure.at.is_none()
+        {
+            Arc::make_mut(failure).at = Some(component.clone());
+        }
+    }
+
+    pub(crate) fn way(&self) -> Option<&Arc<Way>> {
+        self.way.as_ref()
+    }
+
+    pub(crate) fn set_way(&mut self, way: Arc<Way>) {
+        self.way = Some(way);
     }
 
     /// Takes the failure flag away.
@@ -207,7 +235,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("bytes", &self.body.bytes.get().map(Bytes::len))
             .field("metadata", &self.metadata.as_ref().map_or(0, |all| all.len()))
-            .field("error", &self.error)
+            .field("error", &self.error())
             .finish_non_exhaustive()
     }
 }
@@ -237,6 +265,20 @@ impl MessageView for Message {
 
     fn error(&self) -> Option<&str> {
         Message::error(self)
+    }
+
+    fn error_source(&self) -> Option<ErrorSource<'_>> {
+        let at = self.error.as_ref()?.at.as_ref()?;
+        let label = at.label.as_deref().unwrap_or_default();
+        Some(ErrorSource { label, path: &at.path, kind: at.type_name })
+    }
+
+    fn trace(&self) -> Option<Trace> {
+        self.way.as_ref()?.trace()
+    }
+
+    fn flow_id(&self) -> Option<&str> {
+        self.way.as_ref()?.flow.as_deref()
     }
 }
 

@@ -32,16 +32,24 @@ pub async fn run_stages(stages: &[Stage], batch: Batch) -> Vec<Batch> {
 
 impl Stage {
     /// Runs one batch through the processor and counts what it does. Empty batches are left out.
-    pub async fn process(&self, batch: Batch) -> Vec<Batch> {
+    pub async fn process(&self, mut batch: Batch) -> Vec<Batch> {
         let probe = &self.probe;
         let started = Instant::now();
         probe.received.add(batch.len() as u64);
         probe.batches_received.add(1);
         // Only failures of this stage count here, not those that came with the message.
         let failed_before = failures(&batch);
+        let inside = self.spans.as_ref().map(|spans| (spans, spans.enter(&mut batch)));
         let mut made = self.processor.process(batch).await;
         made.retain(|batch| !batch.is_empty());
-        let failed: usize = made.iter().map(|batch| failures(batch)).sum();
+        if let Some((spans, inside)) = inside {
+            spans.leave(inside, &mut made);
+        }
+        let mut failed = 0;
+        for message in made.iter_mut().flatten().filter(|message| message.error().is_some()) {
+            message.failed_at(probe);
+            failed += 1;
+        }
         if failed > failed_before {
             made.iter().flatten().filter_map(Message::error).for_each(|text| probe.set_error(text));
             probe.errors.add((failed - failed_before) as u64);

@@ -7,13 +7,13 @@ use document::Fault;
 use serde_json::Value as Json;
 
 use crate::build::{BuildContext, InputNode};
-use crate::customs::Customs;
 use crate::metrics::Probe;
 use crate::node::Node;
 use crate::registry::Kind;
 use crate::resources::{Resource, Resources};
 use crate::settings::Settings;
 use crate::sort::Sort;
+use crate::watch::Watch;
 
 /// How an input was made, so that it can be made again: with the same resources and the same counters.
 pub(crate) struct Blueprint {
@@ -24,7 +24,7 @@ pub(crate) struct Blueprint {
     pointer: String,
     resources: BTreeMap<(Sort, String), Resource>,
     probes: Vec<Arc<Probe>>,
-    customs: Arc<Customs>,
+    watch: Watch,
 }
 
 impl Blueprint {
@@ -38,7 +38,7 @@ impl Blueprint {
             pointer: node.pointer().to_owned(),
             resources: context.resources.built(),
             probes: context.gathered.probes.clone(),
-            customs: context.customs.clone(),
+            watch: context.watch.clone(),
         }
     }
 
@@ -46,7 +46,7 @@ impl Blueprint {
     pub(crate) fn build(&self) -> Result<InputNode, Fault> {
         let mut context = BuildContext::new(&self.settings, &self.stream, &self.base);
         context.resources = Resources::of_built(&self.resources);
-        context.customs = self.customs.clone();
+        context.watch = self.watch.clone();
         context.counted = self.probes.clone();
         context.input(&Node::new(&self.config, Kind::Input, self.pointer.clone()))
     }

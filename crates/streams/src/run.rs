@@ -27,6 +27,7 @@ use crate::samples::StreamSamples;
 use crate::settings::Settings;
 use crate::source::Phase;
 use crate::task::Task;
+use crate::tracer::Tracer;
 use crate::{sink, source, store};
 
 /// Checks a stream's configuration and makes its components; connects and starts nothing. Endpoints are offered to
@@ -40,6 +41,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
         return Err(faults);
     }
     let mut context = BuildContext::new(settings, name, base_pointer);
+    context.watch.flow_ids = crate::unseen::flow_ids_seen(value);
     context.batches_unseen = crate::unseen::batches_unseen(value);
     let root = Node::new(value, Kind::Object(STREAM), base_pointer);
     context.resources = Resources::read(&root);
@@ -55,7 +57,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
             }
             let samples = StreamSamples {
                 probes: context.gathered.probes.clone(),
-                customs: context.customs,
+                customs: context.watch.customs.clone(),
                 stream: Some(name.into()),
                 relabel,
             };
@@ -66,6 +68,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
                 gathered: context.gathered,
                 samples: Arc::new(samples),
                 exporter,
+                tracer: context.watch.tracer,
             })
         }
         Err(fault) => {
@@ -103,6 +106,7 @@ fn parts(root: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Parts, Fault
         count if count > 0 => usize::try_from(count).unwrap_or(1),
         _ => std::thread::available_parallelism().map_or(1, usize::from),
     };
+    context.trace_with(&root.get("tracer"))?;
     Ok(Parts {
         input: context.input(&root.get("input"))?,
         buffer: context.buffer(&root.get("buffer"))?,
@@ -132,6 +136,7 @@ pub struct Built {
     gathered: Gathered,
     samples: Arc<StreamSamples>,
     exporter: Option<Arc<dyn Exporter>>,
+    tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl std::fmt::Debug for Built {
@@ -148,7 +153,7 @@ impl Built {
 
     /// Starts it. Must be called within a tokio runtime; returns at once, connecting goes on behind.
     pub fn start(self) -> RunningStream {
-        let Built { name, parts, gathered, samples, exporter, .. } = self;
+        let Built { name, parts, gathered, samples, exporter, tracer, .. } = self;
         // From now on: what producers hand in waits in the queue until the input reads it.
         gathered.ingests.iter().for_each(|ingest| ingest.set_open(true));
         let shared = Arc::new(Shared {
@@ -158,6 +163,7 @@ impl Built {
             ingests: gathered.ingests,
             samples,
             exporter,
+            tracer,
             ended: Mutex::new(false),
         });
         let (stop, stopped) = oneshot::channel();
@@ -173,6 +179,7 @@ struct Shared {
     ingests: Vec<Arc<Ingest>>,
     samples: Arc<StreamSamples>,
     exporter: Option<Arc<dyn Exporter>>,
+    tracer: Option<Arc<dyn Tracer>>,
     ended: Mutex<bool>,
 }
 
@@ -272,7 +279,7 @@ impl RunningStream {
     }
 }
 
-/// How long the last push of an exporter may take.
+/// How long exporter and tracer may take to send what is left.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
@@ -280,6 +287,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
         let samples = shared.samples.clone();
         Task::spawn(async move { exporter.push(samples).await })
     });
+    let sending = shared.tracer.clone().map(|tracer| Task::spawn(async move { tracer.run().await }));
     let (phase, phases) = watch::channel(Phase::Running);
     // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
     let (to_pipeline, from_input) = mpsc::channel(1);
@@ -331,12 +339,31 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     phase.send_replace(Phase::Drained);
     let _ = (&mut flow).await;
     drop(pushing);
-    if let Some(exporter) = &shared.exporter
-        && tokio::time::timeout(LAST_WORDS, exporter.finish(&*shared.samples)).await.is_err()
-    {
-        tracing::warn!(stream = %shared.name, "the last metrics were not taken in time");
-    }
+    last_words(&shared).await;
+    // Only now: what it is sending is not to be sent twice.
+    drop(sending);
     *shared.ended.lock() = true;
+}
+
+/// What exporter and tracer still have to tell.
+async fn last_words(shared: &Shared) {
+    let metrics = async {
+        if let Some(exporter) = &shared.exporter {
+            exporter.finish(&*shared.samples).await;
+        }
+    };
+    let spans = async {
+        if let Some(tracer) = &shared.tracer {
+            tracer.finish().await;
+        }
+    };
+    let (metrics, spans) =
+        tokio::join!(tokio::time::timeout(LAST_WORDS, metrics), tokio::time::timeout(LAST_WORDS, spans));
+    for (what, outcome) in [("metrics", metrics), ("spans", spans)] {
+        if outcome.is_err() {
+            tracing::warn!(stream = %shared.name, what, "the last ones were not taken in time");
+        }
+    }
 }
 
 /// Input and output in one task: handing a batch to another one, perhaps on another core, costs more than most

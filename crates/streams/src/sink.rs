@@ -1,7 +1,6 @@
 //! Runs one output: processes, gathers, connects, writes up to its limit at once, and closes it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -11,7 +10,6 @@ use crate::ack::{Ack, Transaction};
 use crate::backoff::OUTPUT_CONNECT;
 use crate::batching::Gather;
 use crate::build::OutputNode;
-use crate::metrics::Probe;
 use crate::pipeline::{Pipeline, process};
 use crate::source::sleep_until;
 
@@ -71,7 +69,7 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pip
                 match arrived {
                     Some(transaction) => {
                         for Transaction { batch, ack } in process(&node.stages, transaction).await {
-                            let transaction = counted(&node.probe, Transaction { batch, ack });
+                            let transaction = counted(node, Transaction { batch, ack });
                             match &mut gather {
                                 Some(gather_in) => {
                                     if gather_in.add(transaction) {
@@ -101,10 +99,10 @@ async fn flush(node: &OutputNode, gather: &mut Option<Gather>, ready: &mut VecDe
 }
 
 /// Counts what becomes of a batch.
-fn counted(probe: &Arc<Probe>, transaction: Transaction) -> Transaction {
-    let Transaction { batch, ack } = transaction;
+fn counted(node: &OutputNode, transaction: Transaction) -> Transaction {
+    let Transaction { mut batch, ack } = transaction;
     let messages = batch.len() as u64;
-    let probe = probe.clone();
+    let probe = node.probe.clone();
     let started = Instant::now();
     let ack = Ack::new(move |outcome| {
         match &outcome {
@@ -120,6 +118,10 @@ fn counted(probe: &Arc<Probe>, transaction: Transaction) -> Transaction {
         }
         ack.done(outcome);
     });
+    let ack = match &node.spans {
+        Some(spans) => spans.write(&mut batch, ack),
+        None => ack,
+    };
     Transaction { batch, ack }
 }
 

@@ -1,6 +1,7 @@
 //! Runs one input: connects, reads, gathers, processes, hands on; closes it when its acks have come back.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
 
@@ -9,8 +10,9 @@ use crate::backoff::INPUT_CONNECT;
 use crate::batching::Gather;
 use crate::build::InputNode;
 use crate::component::ReadError;
-use crate::message::{Batch, number};
+use crate::message::{Batch, Message, number};
 use crate::pipeline::process;
+use crate::way::{Way, flow_id};
 
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,11 +140,18 @@ impl Source {
         probe.received.add(batch.len() as u64);
         probe.batches_received.add(1);
         number(&mut batch);
+        if self.node.flow_ids {
+            name_flows(&mut batch);
+        }
         let started = Instant::now();
         let ack = Ack::new(move |outcome| {
             probe.latency.since(started);
             ack.done(outcome);
         });
+        let ack = match &self.node.spans {
+            Some(spans) => spans.begin(&mut batch, ack),
+            None => ack,
+        };
         let transaction = Transaction { batch, ack };
         match &mut self.gather {
             Some(gather) => !gather.add(transaction) || self.flush().await,
@@ -168,6 +177,16 @@ impl Source {
             }
         }
         true
+    }
+}
+
+/// Gives every message that has none an id for its flow.
+fn name_flows(batch: &mut [Message]) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    for message in batch.iter_mut().filter(|message| message.way().is_none()) {
+        let flow = Some(flow_id(milliseconds, rand::random()));
+        message.set_way(Arc::new(Way { flow, ..Way::default() }));
     }
 }
 

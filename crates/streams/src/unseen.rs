@@ -30,6 +30,16 @@ pub(crate) fn batches_unseen(stream: &Json) -> bool {
         && stream.get("output").is_some_and(output)
 }
 
+/// Whether something of the stream asks for the ids of flows, perhaps in a file that is imported.
+pub(crate) fn flow_ids_seen(config: &Json) -> bool {
+    match config {
+        Json::String(text) => ["flow_id", "import", "from "].iter().any(|question| text.contains(question)),
+        Json::Array(members) => members.iter().any(flow_ids_seen),
+        Json::Object(members) => members.values().any(flow_ids_seen),
+        _ => false,
+    }
+}
+
 fn processors(list: Option<&Json>) -> bool {
     let empty = Vec::new();
     let list = list.and_then(Json::as_array).unwrap_or(&empty);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bloblang::Template;
+use bloblang::{MessageView as _, Template};
 use bytes::Bytes;
 use document::Fault;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -166,6 +166,12 @@ impl Plan {
                 let header = HeaderName::try_from(name)
                     .map_err(|_| format!("the metadata `{name}` cannot be a header: its name is none"))?;
                 headers.insert(header, header_value(name, &value)?);
+            }
+            // In place of one that came in with the message: it is that of our own span.
+            for (name, value) in message.trace().into_iter().flat_map(|trace| trace.fields) {
+                if let (Ok(header), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                    headers.insert(header, value);
+                }
             }
         }
         for (name, template) in &self.headers {

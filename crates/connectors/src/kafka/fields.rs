@@ -1,12 +1,14 @@
 //! What may be written under `kafka` (streams contract 2.6 and 2.7), and what both field sets share.
 
-use streams::fields::{AUTO_REPLAY_NACKS, BATCHING_FIELD, max_in_flight};
+use streams::fields::{
+    AUTO_REPLAY_NACKS, BATCHING_FIELD, EXTRACT_TRACING_MAP, INJECT_TRACING_MAP, NEW_ROOT_SPAN_WITH_LINK,
+    max_in_flight,
+};
 use streams::{Default, Field, Kind};
 
 use crate::fields::TLS;
 
 const NEGOTIATED: Kind = Kind::Ignored("the protocol's version is negotiated with the broker");
-pub(super) const TRACING: Kind = Kind::Ignored("traces are not carried through Kafka yet");
 
 const ADDRESSES: Field = Field::required(
     "addresses",
@@ -25,12 +27,6 @@ pub(super) const TIMESTAMP: Field = Field::new(
     Default::Text(""),
     "The time of each message, in milliseconds since 1970; empty: the time of sending. An addition to the original.",
 );
-pub(super) const EXTRACT_TRACING: Field =
-    Field::optional("extract_tracing_map", TRACING, "Known from the original.");
-pub(super) const NEW_ROOT_SPAN: Field =
-    Field::optional("new_root_span_with_link", TRACING, "Known from the original.");
-pub(super) const INJECT_TRACING: Field =
-    Field::optional("inject_tracing_map", TRACING, "Known from the original.");
 /// Client credentials. Fields as of HTTP clients, and the extensions that only Kafka knows.
 pub(super) const OAUTH2: Field = Field::optional(
     "oauth2",
@@ -162,8 +158,8 @@ pub(super) const INPUT: &[Field] = &[
         Kind::Ignored("a slow batch does not endanger the session here: heartbeats do not wait for it"),
         "Known from the original.",
     ),
-    EXTRACT_TRACING,
-    NEW_ROOT_SPAN,
+    EXTRACT_TRACING_MAP,
+    NEW_ROOT_SPAN_WITH_LINK,
     Field::object("group", GROUP, "How the group finds out who lives."),
     Field::optional(
         "fetch_buffer_cap",
@@ -251,7 +247,7 @@ pub(super) const OUTPUT: &[Field] = &[
     ),
     Field::optional("static_headers", Kind::Map(&Kind::Text), "Headers that every message gets."),
     Field::object("metadata", METADATA, "Which metadata is sent as headers: all but what is named here."),
-    INJECT_TRACING,
+    INJECT_TRACING_MAP,
     max_in_flight(64),
     Field::new(
         "idempotent_write",

@@ -1,12 +1,14 @@
 //! What may be written under `kafka_franz` (streams contract 3.9 and 3.10).
 
-use streams::fields::{AUTO_REPLAY_NACKS, BATCHING_FIELD, max_in_flight};
+use streams::fields::{
+    AUTO_REPLAY_NACKS, BATCHING_FIELD, EXTRACT_TRACING_MAP, INJECT_TRACING_MAP, NEW_ROOT_SPAN_WITH_LINK,
+    max_in_flight,
+};
 use streams::{Default, Field, Kind};
 
 use super::fields::{
-    BALANCERS, CHECKPOINT_LIMIT, CLIENT_ID, EXTRACT_TRACING, INJECT_TRACING, ISOLATION, MECHANISM_DOC,
-    MECHANISMS, MULTI_HEADER, NEW_ROOT_SPAN, NO_AWS, NO_EXTENSIONS, OAUTH2, READ_RACK, START_FROM_OLDEST,
-    TIMESTAMP, WRITE_RACK,
+    BALANCERS, CHECKPOINT_LIMIT, CLIENT_ID, ISOLATION, MECHANISM_DOC, MECHANISMS, MULTI_HEADER, NO_AWS,
+    NO_EXTENSIONS, OAUTH2, READ_RACK, START_FROM_OLDEST, TIMESTAMP, WRITE_RACK,
 };
 use crate::fields::TLS;
 use crate::metadata::SELECTION;
@@ -119,8 +121,8 @@ pub(super) const INPUT: &[Field] = &[
         Default::Text(""),
         "A rate limit resource that every message asks before it is read.",
     ),
-    EXTRACT_TRACING,
-    NEW_ROOT_SPAN,
+    EXTRACT_TRACING_MAP,
+    NEW_ROOT_SPAN_WITH_LINK,
 ];
 
 const UNIFORM_BYTES: &[Field] = &[
@@ -211,5 +213,5 @@ pub(super) const OUTPUT: &[Field] = &[
     ),
     TLS,
     SASL,
-    INJECT_TRACING,
+    INJECT_TRACING_MAP,
 ];

@@ -1,10 +1,25 @@
 //! Where counters and spans go (streams contract 2.16, 2.17).
 
+#[cfg(feature = "otlp")]
+mod courier;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod process;
 mod prometheus;
 mod statsd;
 
+#[cfg(feature = "otlp")]
+use streams::TracerSpec;
 use streams::{Kind, MetricsSpec};
+
+/// Tracer `open_telemetry_collector`.
+#[cfg(feature = "otlp")]
+pub static OPEN_TELEMETRY_COLLECTOR: TracerSpec = TracerSpec {
+    name: "open_telemetry_collector",
+    summary: "Sends spans to collectors of OpenTelemetry. Each gets all of them; when none takes them for some seconds they are dropped, and the log says how many. No message waits for it.",
+    config: Kind::Object(otlp::FIELDS),
+    build: otlp::build,
+};
 
 /// Exporter `prometheus`.
 pub static PROMETHEUS: MetricsSpec = MetricsSpec {

@@ -1,4 +1,4 @@
-//! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq nats`).
+//! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq`).
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise, and may block")]
 
@@ -6,5 +6,4 @@ mod amqp_0_9;
 #[path = "../ends/mod.rs"]
 mod ends;
 mod mqtt;
-mod nats;
 mod servers;

@@ -7,3 +7,4 @@ mod ends;
 
 mod metrics;
 mod receiver;
+mod traces;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Response;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value as Json, json};
 use streams::{CloseReason, RunningStream};
 use tokio::net::UdpSocket;
@@ -168,7 +168,8 @@ async fn everything_is_pushed_at_an_interval_and_at_the_end() {
 
 #[tokio::test]
 async fn a_push_gateway_that_is_away_holds_nothing_up() {
-    let refuses = Receiver::start(|_| Response::builder().status(500).body(Full::default()).unwrap()).await;
+    let refuses =
+        Receiver::start(|_| Response::builder().status(500).body(Full::default().boxed()).unwrap()).await;
     for port in [1, refuses.port] {
         let push = json!({ "prometheus": {
             "push_url": format!("127.0.0.1:{port}"), "push_interval": "1ms",

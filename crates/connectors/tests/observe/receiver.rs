@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,6 +18,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::ends::PATIENCE;
+
+/// What a receiver answers.
+pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -40,7 +44,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start(
-        answer: impl Fn(&Received) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+        answer: impl Fn(&Received) -> Answer + Clone + Send + Sync + 'static,
     ) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -90,6 +94,6 @@ impl Receiver {
     }
 }
 
-pub(crate) fn ok(_: &Received) -> Response<Full<Bytes>> {
-    Response::new(Full::default())
+pub(crate) fn ok(_: &Received) -> Answer {
+    Response::new(Full::default().boxed())
 }

@@ -76,7 +76,7 @@ pub(crate) fn apply(mapping: &Mapping, batch: &[Message], index: usize) -> Resul
     Ok(edit(&batch[index], outcome))
 }
 
-pub(super) fn edit(message: &Message, outcome: Outcome) -> Option<Message> {
+pub(crate) fn edit(message: &Message, outcome: Outcome) -> Option<Message> {
     let mut message = message.clone();
     match outcome.root {
         Root::Deleted => return None,

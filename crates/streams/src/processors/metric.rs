@@ -58,7 +58,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Proc
         fixed: None,
         own: context.probe.labels(),
         value: node.template("value", context)?,
-        customs: context.customs.clone(),
+        customs: context.watch.customs.clone(),
         known: Mutex::default(),
         labels: Vec::new(),
     };

@@ -12,6 +12,7 @@ mod processors;
 mod random;
 mod replay;
 mod resources;
+mod tracing;
 
 use std::default::Default;
 use std::sync::Arc;
@@ -259,6 +260,7 @@ async fn a_lost_connection_is_made_again_and_nothing_is_lost() {
         stages: Vec::new(),
         batching: None,
         probe: probe.clone(),
+        spans: None,
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     let running = tokio::spawn(crate::sink::run(node, receiver));
@@ -305,7 +307,8 @@ impl Output for Arc<Hollow> {
 async fn a_connection_that_carries_nothing_is_made_again_with_pauses() {
     let hollow = Arc::new(Hollow::default());
     let probe = Arc::new(Probe::new(ComponentKind::Output, "hollow", "root.output".into(), None));
-    let node = OutputNode { output: Box::new(hollow), stages: Vec::new(), batching: None, probe };
+    let node =
+        OutputNode { output: Box::new(hollow), stages: Vec::new(), batching: None, probe, spans: None };
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     let bench = Bench::default();
     sender.send(bench.transaction(&["a"])).await.unwrap();

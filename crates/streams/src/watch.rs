@@ -1,0 +1,17 @@
+//! What watches a stream beside the counters of its components.
+
+use std::sync::Arc;
+
+use crate::customs::Customs;
+use crate::tracer::Tracer;
+
+/// Shared by everything that is built for one stream.
+#[derive(Clone, Default)]
+pub(crate) struct Watch {
+    /// The numbers that `metric` processors make.
+    pub(crate) customs: Arc<Customs>,
+    /// Takes the spans; none: none are made.
+    pub(crate) tracer: Option<Arc<dyn Tracer>>,
+    /// Whether something asks for the ids of flows.
+    pub(crate) flow_ids: bool,
+}
