@@ -14,6 +14,10 @@ mod compress;
 mod csv;
 mod each;
 mod files;
+mod grok;
+mod jmespath;
+mod jq;
+mod parse_log;
 mod scanners;
 mod tar;
 #[cfg(test)]
@@ -31,6 +35,10 @@ pub fn register(registry: &mut Registry) {
         &avro::SPEC,
         &compress::COMPRESS,
         &compress::DECOMPRESS,
+        &grok::SPEC,
+        &jmespath::SPEC,
+        &jq::SPEC,
+        &parse_log::SPEC,
         &xml::SPEC,
     ] {
         registry.add_processor(spec);
