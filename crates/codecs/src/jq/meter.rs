@@ -11,11 +11,11 @@ use jaq_json::{Num, Val};
 use super::write::fits;
 
 /// Turns of loops and calls of one run; fewer in tests, which are not optimised.
-const MOST_STEPS: u64 = if cfg!(test) { 500_000 } else { 20_000_000 };
+const MOST_STEPS: u64 = if cfg!(test) { 100_000 } else { 20_000_000 };
 /// Bytes of texts, and of arrays and objects by their elements, that one run makes.
-pub(super) const MOST_BYTES: u64 = 256 << 20;
-/// A run takes no longer.
-const LONGEST: Duration = Duration::from_secs(2);
+pub(super) const MOST_BYTES: u64 = if cfg!(test) { 16 << 20 } else { 256 << 20 };
+/// A run takes no longer; tests may share their machine with builds.
+const LONGEST: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 2 });
 /// Bits of a whole number.
 const MOST_BITS: u64 = 1 << 16;
 /// Stack that one more call must find.
