@@ -13,10 +13,12 @@ mod fields;
 pub mod http_client;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(any(feature = "kafka", feature = "net"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "net"))]
 mod metadata;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "tls")]
 mod net;
 #[cfg(feature = "metrics")]
@@ -50,6 +52,8 @@ pub fn register(registry: &mut Registry) {
     }
     #[cfg(feature = "otlp")]
     registry.add_tracer(&observe::OPEN_TELEMETRY_COLLECTOR);
+    #[cfg(feature = "nats")]
+    nats::register(registry);
     #[cfg(feature = "http")]
     {
         registry.add_input(&http_client::INPUT);

@@ -31,6 +31,9 @@ const ROOMS: &[&str] = &[
     "document",
 ];
 
+/// Says of every lost connection that it gives up, as an error; its connector, which made it give up, tells what matters.
+const QUIET: &str = "async_nats=off";
+
 /// Keeps the log going; dropping it writes what is left.
 #[derive(Debug)]
 #[must_use]
@@ -70,12 +73,13 @@ pub(crate) fn start(level: &str, format: LogFormat) -> io::Result<Log> {
 }
 
 fn directives(level: &str) -> String {
-    match level {
+    let level = match level {
         "trace" | "debug" => {
             ROOMS.iter().fold("info".to_owned(), |all, room| format!("{all},{room}={level}"))
         }
         _ => level.to_owned(),
-    }
+    };
+    format!("{level},{QUIET}")
 }
 
 enum Item {
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn more_detail_is_asked_of_our_own_rooms_only() {
-        assert_eq!(directives("warn"), "warn");
+        assert_eq!(directives("warn"), "warn,async_nats=off");
         assert!(directives("debug").starts_with("info,sluicegate=debug,"));
     }
 }

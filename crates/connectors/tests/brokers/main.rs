@@ -1,4 +1,4 @@
-//! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq`).
+//! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq nats`).
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise, and may block")]
 
@@ -6,4 +6,5 @@ mod amqp_0_9;
 #[path = "../ends/mod.rs"]
 mod ends;
 mod mqtt;
+mod nats;
 mod servers;

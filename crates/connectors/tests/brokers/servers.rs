@@ -31,10 +31,16 @@ pub(crate) struct Own {
     name: &'static str,
     pub(crate) port: u16,
     state: PathBuf,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Own {
     pub(crate) fn start(name: &'static str) -> Own {
+        Own::with(name, &[])
+    }
+
+    /// With these variables for `scripts/services`.
+    pub(crate) fn with(name: &'static str, environment: &[(&'static str, &Path)]) -> Own {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let state = std::env::temp_dir().join(unique(&format!("sluicegate-{name}")));
         // Below the ports that the kernel gives to clients; a server may take the two after it, too.
@@ -42,7 +48,8 @@ impl Own {
             |port: &u16| (*port..port + 3).all(|port| TcpStream::connect(("127.0.0.1", port)).is_err());
         let skip = u16::from(rand::random::<u8>()) + 40 * NEXT.fetch_add(1, Ordering::Relaxed);
         let port = (11_000..19_000).step_by(4).skip(usize::from(skip)).find(free).expect("a free port");
-        let own = Own { name, port, state };
+        let environment = environment.iter().map(|(name, value)| (*name, value.to_path_buf())).collect();
+        let own = Own { name, port, state, environment };
         own.services("up");
         own
     }
@@ -64,6 +71,7 @@ impl Own {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/services");
         let mut process = Command::new(script);
         process.args([command, self.name]).env("SLUICEGATE_SERVICES_DIR", &self.state);
+        process.envs(self.environment.iter().map(|(name, value)| (name, value)));
         process.env(format!("SLUICEGATE_TEST_{}_PORT", self.name.to_uppercase()), self.port.to_string());
         let output = process.output().expect("scripts/services runs");
         let said = String::from_utf8_lossy(&output.stderr);

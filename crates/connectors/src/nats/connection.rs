@@ -1,0 +1,259 @@
+//! Connections to NATS servers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::{AuthError, Client, ConnectOptions, Event, ServerAddr};
+use document::Fault;
+use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
+use streams::Node;
+use tokio::sync::{OnceCell, watch};
+
+use super::auth::{Identity, UrlIdentity};
+use super::confirm::Denials;
+use crate::fields::{Tls, comma_list, tls};
+use crate::net::tls::TlsClient;
+
+/// How long taking leave may take: the last acknowledgements go out before it.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a server may take to greet and to accept.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How often a silent server is probed; after two probes without answer it is lost.
+const PROBES: Duration = Duration::from_secs(10);
+
+/// Where and how to connect.
+pub(super) struct Settings {
+    servers: Vec<Server>,
+    name: String,
+    tls: TlsClient,
+    tls_required: bool,
+    tls_first: bool,
+    identity: Identity,
+    stream: Arc<str>,
+    /// Most messages of one subscription that wait here.
+    pub(super) capacity: usize,
+    pub(super) inbox_prefix: Option<String>,
+}
+
+struct Server {
+    address: ServerAddr,
+    identity: UrlIdentity,
+}
+
+impl Settings {
+    /// Reads what all components of NATS share.
+    pub(super) fn read(node: &Node<'_>, stream: &Arc<str>) -> Result<Settings, Fault> {
+        let mut servers = Vec::new();
+        for url in comma_list(node, "urls")? {
+            servers.push(server(&url).map_err(|fault| node.field_fault("urls", fault))?);
+        }
+        let own_tls = tls(node)?;
+        let name = node.text("name")?;
+        Ok(Settings {
+            servers,
+            name: if name.is_empty() { format!("sluicegate {stream}") } else { name.into_owned() },
+            tls_required: own_tls.is_some(),
+            tls_first: node.boolean("tls_handshake_first")?,
+            tls: TlsClient::new(own_tls.unwrap_or_else(Tls::default), &[]),
+            identity: Identity::read(node)?,
+            stream: stream.clone(),
+            capacity: 64 * 1024,
+            inbox_prefix: None,
+        })
+    }
+
+    /// Connects to the first server that answers.
+    pub(super) async fn connect(&self) -> Result<Link, String> {
+        let mut faults = Vec::new();
+        for server in &self.servers {
+            match self.connect_to(server).await {
+                Ok(link) => return Ok(link),
+                Err(fault) => {
+                    faults.push(format!("{}:{}: {fault}", server.address.host(), server.address.port()));
+                }
+            }
+        }
+        Err(format!("no nats server could be reached: {}", faults.join("; ")))
+    }
+
+    async fn connect_to(&self, server: &Server) -> Result<Link, String> {
+        let config = self.tls.config().await?;
+        let credentials = self.identity.credentials(&server.identity).await?;
+        // The library would connect again by itself and send what it still holds. It gives up when it is refused its
+        // credentials.
+        let made = Arc::new(AtomicBool::new(false));
+        let was_made = made.clone();
+        let (lost, is_lost) = watch::channel(false);
+        let denials = Arc::new(Denials::default());
+        let (stream, denied) = (self.stream.clone(), denials.clone());
+        let mut options = ConnectOptions::with_auth_callback(move |nonce| {
+            let again = was_made.load(Ordering::Relaxed);
+            let again = if again { Err(AuthError::new("the stream connects anew")) } else { Ok(()) };
+            std::future::ready(again.and_then(|()| credentials.answer(&nonce)))
+        })
+        .event_callback(move |event| {
+            note(event, &stream, &lost, &denied);
+            std::future::ready(())
+        })
+        .max_reconnects(1)
+        .ignore_discovered_servers()
+        .connection_timeout(HANDSHAKE)
+        .ping_interval(PROBES)
+        .subscription_capacity(self.capacity)
+        .require_tls(self.tls_required)
+        .tls_client_config((*config).clone())
+        .name(&self.name);
+        if self.tls_first {
+            options = options.tls_first();
+        }
+        if let Some(prefix) = &self.inbox_prefix {
+            options = options.custom_inbox_prefix(prefix);
+        }
+        let client = options.connect(server.address.clone()).await.map_err(|fault| chain(&fault))?;
+        made.store(true, Ordering::Relaxed);
+        Ok(Link { client, lost: is_lost, denials })
+    }
+}
+
+/// A fault with its causes, without saying anything twice.
+pub(super) fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(fault) = cause {
+        let more = fault.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = fault.source();
+    }
+    text
+}
+
+/// What the library tells of a connection.
+fn note(event: Event, stream: &str, lost: &watch::Sender<bool>, denials: &Denials) {
+    match event {
+        Event::Disconnected | Event::Closed => {
+            lost.send_replace(true);
+        }
+        Event::SlowConsumer(_) => {
+            let before = denials.overrun();
+            // The first, and then now and then: a flood must not fill the log, too.
+            if before.is_power_of_two() || before == 0 {
+                tracing::warn!(%stream, lost = before + 1, "the stream is slower than its nats subject; messages that found no room are lost");
+            }
+        }
+        Event::ServerError(fault) => {
+            tracing::warn!(%stream, %fault, "the nats server refuses something");
+            denials.add(fault.to_string());
+        }
+        Event::LameDuckMode => tracing::info!(%stream, "the nats server will go away"),
+        _ => {}
+    }
+}
+
+fn server(url: &str) -> Result<Server, String> {
+    // The text stays out of the fault: it may hold a password.
+    let address: ServerAddr =
+        url.parse().map_err(|_| "not an address such as `nats://host:4222`".to_owned())?;
+    if address.is_websocket() {
+        return Err("NATS is spoken over TCP and TLS here, not over WebSockets; write `nats://host:4222` or `tls://host:4222`".to_owned());
+    }
+    if address.host().is_empty() {
+        return Err("a server's address has no host; write `nats://host:4222`".to_owned());
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let identity = match (address.username(), address.password()) {
+        (None, _) => UrlIdentity::None,
+        (Some(token), None) => UrlIdentity::Token(decoded(token)),
+        (Some(user), Some(password)) => UrlIdentity::User(decoded(user), decoded(password)),
+    };
+    Ok(Server { address, identity })
+}
+
+/// One connection.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub(super) client: Client,
+    lost: watch::Receiver<bool>,
+    pub(super) denials: Arc<Denials>,
+}
+
+impl Link {
+    pub(super) fn is_lost(&self) -> bool {
+        *self.lost.borrow()
+    }
+
+    /// Waits until the connection is lost.
+    pub(super) async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        // An error means that nobody watches the connection any more.
+        let _ = lost.wait_for(|lost| *lost).await;
+    }
+
+    /// Waits until the server has read all that was sent, and leaves it.
+    pub(super) async fn leave(self) {
+        let leave = async {
+            let _ = self.denials.settle(&self.client).await;
+            let _ = self.client.drain().await;
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(FAREWELL, leave) => {}
+            () = self.lost() => {}
+        }
+    }
+}
+
+/// A connection for components that nobody connects: made when first needed, and anew when it was lost.
+pub(super) struct Lazy {
+    settings: Settings,
+    current: Mutex<Arc<OnceCell<Link>>>,
+}
+
+impl Lazy {
+    pub(super) fn new(settings: Settings) -> Lazy {
+        Lazy { settings, current: Mutex::default() }
+    }
+
+    /// The connection; whoever asks while it is made waits for the same one.
+    pub(super) async fn link(&self) -> Result<Link, String> {
+        let cell = {
+            let mut current = self.current.lock();
+            if current.get().is_some_and(Link::is_lost) {
+                *current = Arc::default();
+            }
+            current.clone()
+        };
+        cell.get_or_try_init(|| self.settings.connect()).await.cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_read_with_who_the_client_is() {
+        for (url, host, port, user, password) in [
+            ("nats://a:1", "a", 1, "", ""),
+            ("a", "a", 4222, "", ""),
+            ("tls://[::1]:2", "::1", 2, "", ""),
+            ("nats://u:p%40s@a", "a", 4222, "u", "p@s"),
+            ("nats://t%2Fk@a", "a", 4222, "", "t/k"),
+        ] {
+            let server = server(url).unwrap_or_else(|fault| panic!("{url}: {fault}"));
+            assert_eq!((server.address.host(), server.address.port()), (host, port), "{url}");
+            let read = match &server.identity {
+                UrlIdentity::None => ("", ""),
+                UrlIdentity::User(user, password) => (user.as_str(), password.as_str()),
+                UrlIdentity::Token(token) => ("", token.as_str()),
+            };
+            assert_eq!(read, (user, password), "{url}");
+        }
+        for wrong in ["ws://a:80", "http://a", "nats://", ":::"] {
+            let fault = server(wrong).err().unwrap_or_else(|| panic!("{wrong} was taken"));
+            assert!(fault.contains("nats://"), "{fault}");
+        }
+    }
+}

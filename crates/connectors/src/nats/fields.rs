@@ -1,0 +1,124 @@
+//! What may be written under the components of NATS (streams contract 3.8 to 3.11).
+
+use streams::fields::{AUTO_REPLAY_NACKS, max_in_flight};
+use streams::{Default, Field, Kind};
+
+use crate::fields::TLS;
+use crate::metadata::SELECTION;
+
+const URLS: Field = Field::required(
+    "urls",
+    Kind::List(&Kind::Text),
+    "Servers, tried in this order: `nats://host:4222`, `nats://user:password@host`, `nats://token@host`, `tls://host`. A member may hold several, with commas between them.",
+);
+
+const NAME: Field =
+    Field::new("name", Kind::Text, Default::Text(""), "How the client names itself; empty: by its stream.");
+
+const TLS_FIRST: Field = Field::new(
+    "tls_handshake_first",
+    Kind::Bool,
+    Default::Bool(false),
+    "TLS begins before the server's greeting, as servers with `handshake_first` want it.",
+);
+
+const AUTH_FIELDS: &[Field] = &[
+    Field::optional("nkey_file", Kind::Text, "A file with an nkey seed."),
+    Field::optional("nkey", Kind::Text, "An nkey seed.").secret(),
+    Field::optional(
+        "user_credentials_file",
+        Kind::Text,
+        "A file with a user's JWT and nkey seed, as `nsc` writes it (`.creds`).",
+    ),
+    Field::optional("user_jwt", Kind::Text, "A user's JWT; `user_nkey_seed` goes with it.").secret(),
+    Field::optional("user_nkey_seed", Kind::Text, "The nkey seed of `user_jwt`.").secret(),
+    Field::optional("user", Kind::Text, "A user's name; a name in the URL goes before it."),
+    Field::optional("password", Kind::Text, "The password of `user`.").secret(),
+    Field::optional("token", Kind::Text, "A token; one in the URL goes before it.").secret(),
+];
+
+const AUTH: Field = Field::object(
+    "auth",
+    AUTH_FIELDS,
+    "Who the client is: an nkey, a JWT with its nkey, a user or a token. Files are read for every connection.",
+);
+
+const TRACING: Kind = Kind::Ignored("traces are not carried through NATS yet");
+const EXTRACT_TRACING: Field = Field::optional("extract_tracing_map", TRACING, "Known from the original.");
+const NEW_ROOT_SPAN: Field = Field::optional("new_root_span_with_link", TRACING, "Known from the original.");
+const INJECT_TRACING: Field = Field::optional("inject_tracing_map", TRACING, "Known from the original.");
+
+const HEADERS: Field = Field::optional("headers", Kind::Map(&Kind::Template), "Headers of each message.");
+const METADATA: Field = Field::object(
+    "metadata",
+    SELECTION,
+    "Which metadata is sent as headers, too: none, unless it is named here.",
+);
+
+/// Input `nats`.
+pub(super) const INPUT: &[Field] = &[
+    URLS,
+    NAME,
+    Field::required("subject", Kind::Text, "The subject; `*` and `>` are wildcards."),
+    Field::optional("queue", Kind::Text, "A queue group: each message goes to one of its members."),
+    AUTO_REPLAY_NACKS,
+    Field::optional(
+        "nak_delay",
+        Kind::Duration,
+        "How long JetStream waits until it sends a refused message again.",
+    ),
+    Field::new(
+        "prefetch_count",
+        Kind::Int,
+        Default::Int(500_000),
+        "Most messages that wait here for the stream. NATS does not slow down for a subscriber: more are lost, which the log tells.",
+    ),
+    Field::new(
+        "send_ack",
+        Kind::Bool,
+        Default::Bool(true),
+        "Answers a message that names a reply subject: `+ACK` when it was delivered, `-NAK` when it was not. A `sync_response` is sent in place of `+ACK`.",
+    ),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+    EXTRACT_TRACING,
+    NEW_ROOT_SPAN,
+];
+
+/// Output `nats`.
+pub(super) const OUTPUT: &[Field] = &[
+    URLS,
+    NAME,
+    Field::required("subject", Kind::Template, "The subject of each message."),
+    HEADERS,
+    METADATA,
+    max_in_flight(64),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+    INJECT_TRACING,
+];
+
+/// Processor `nats_request_reply`.
+pub(super) const REQUEST_REPLY: &[Field] = &[
+    URLS,
+    NAME,
+    Field::required("subject", Kind::Template, "The subject of each request."),
+    Field::optional(
+        "inbox_prefix",
+        Kind::Text,
+        "What the subjects for replies begin with, for users who may not subscribe to `_INBOX`.",
+    ),
+    HEADERS,
+    METADATA,
+    Field::new(
+        "timeout",
+        Kind::Duration,
+        Default::Text("3s"),
+        "How long a reply may take; a message without reply is flagged.",
+    ),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+];

@@ -1,0 +1,49 @@
+//! NATS: core subjects, JetStream and key/value buckets (streams contract 3.8 to 3.11).
+//!
+//! The client library's own reconnecting is not used: a connection that is lost ends, and the stream makes a new one
+//! ([`connection`]). So nothing that was written to the lost one is sent a second time behind the stream's back.
+
+mod auth;
+mod confirm;
+mod connection;
+mod fields;
+mod headers;
+mod input;
+mod output;
+mod request_reply;
+mod retired;
+
+use streams::{InputSpec, Kind, OutputSpec, ProcessorSpec, Registry};
+
+/// Input `nats`.
+static INPUT: InputSpec = InputSpec {
+    name: "nats",
+    summary: "Subscribes to a NATS subject, alone or as a member of a queue group. NATS itself keeps nothing for a subscriber that is away.",
+    config: Kind::Object(fields::INPUT),
+    build: input::build,
+};
+
+/// Output `nats`.
+static OUTPUT: OutputSpec = OutputSpec {
+    name: "nats",
+    summary: "Publishes messages to NATS subjects. A message counts as delivered when the server has taken it; whether anybody listens is not known.",
+    config: Kind::Object(fields::OUTPUT),
+    build: output::build,
+};
+
+/// Processor `nats_request_reply`.
+static REQUEST_REPLY: ProcessorSpec = ProcessorSpec {
+    name: "nats_request_reply",
+    summary: "Sends each message as a request over NATS; the reply takes its place. The reply's headers become metadata.",
+    config: Kind::Object(fields::REQUEST_REPLY),
+    build: request_reply::build,
+};
+
+/// Adds the components of this module.
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add_input(&INPUT);
+    registry.add_output(&OUTPUT);
+    registry.add_processor(&REQUEST_REPLY);
+    registry.add_input(&retired::INPUT);
+    registry.add_output(&retired::OUTPUT);
+}
