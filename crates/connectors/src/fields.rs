@@ -57,6 +57,7 @@ pub(crate) struct Tls {
 }
 
 /// PEM text, or the file that holds it.
+#[derive(Clone)]
 pub(crate) enum Pem {
     Text(String),
     File(String),

@@ -23,6 +23,8 @@ pub mod nats;
 mod net;
 #[cfg(feature = "metrics")]
 pub mod observe;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use streams::Registry;
 
@@ -54,6 +56,8 @@ pub fn register(registry: &mut Registry) {
     registry.add_tracer(&observe::OPEN_TELEMETRY_COLLECTOR);
     #[cfg(feature = "nats")]
     nats::register(registry);
+    #[cfg(feature = "redis")]
+    redis::register(registry);
     #[cfg(feature = "http")]
     {
         registry.add_input(&http_client::INPUT);

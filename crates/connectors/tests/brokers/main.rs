@@ -1,4 +1,4 @@
-//! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq nats`).
+//! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq nats redis`).
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise, and may block")]
 
@@ -7,4 +7,5 @@ mod amqp_0_9;
 mod ends;
 mod mqtt;
 mod nats;
+mod redis;
 mod servers;

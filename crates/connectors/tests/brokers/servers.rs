@@ -15,6 +15,7 @@ pub(crate) fn port(name: &str) -> u16 {
     let default = match name {
         "mosquitto" => 21883,
         "rabbitmq" => 25673,
+        "redis" => 27379,
         _ => 24222,
     };
     let variable = format!("SLUICEGATE_TEST_{}_PORT", name.to_uppercase());

@@ -1,0 +1,287 @@
+//! Input `redis_streams` (streams contract 3.9).
+//!
+//! Redis keeps what a consumer was given until it is acknowledged. After a start, and after every loss of the connection,
+//! the consumer first asks for what it still holds, then for new entries.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use document::Fault;
+use parking_lot::Mutex;
+use redis::streams::{StreamId, StreamReadReply};
+use redis::{RedisResult, Value};
+use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, Outcome, ReadError};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::link::{Connection, Link, Trouble};
+
+/// The mark that asks for entries nobody was given yet.
+const NEW: &str = ">";
+/// How long the last acknowledgements may take when the stream stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
+    let streams = crate::fields::comma_list(node, "streams")?;
+    let input = StreamsInput {
+        group: Arc::new(Group {
+            link: Link::read(node)?,
+            name: node.text("consumer_group")?.into_owned(),
+            stream: context.stream.clone(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            stopping: Notify::new(),
+        }),
+        body_key: node.text("body_key")?.into_owned(),
+        streams,
+        limit: node.count("limit")?.max(1),
+        consumer: node.text("client_id")?.into_owned(),
+        create: node.boolean("create_streams")?,
+        oldest: node.boolean("start_from_oldest")?,
+        period: node.duration("commit_period")?.unwrap_or(Duration::from_secs(1)),
+        wait: node.duration("timeout")?.unwrap_or(Duration::from_secs(1)),
+        connection: None,
+        positions: HashMap::new(),
+        ready: VecDeque::new(),
+        asking: None,
+        committer: None,
+    };
+    context.with_replay(node, input)
+}
+
+struct StreamsInput {
+    group: Arc<Group>,
+    body_key: String,
+    streams: Vec<String>,
+    limit: usize,
+    consumer: String,
+    create: bool,
+    oldest: bool,
+    period: Duration,
+    wait: Duration,
+    connection: Option<Connection>,
+    // Where reading what the consumer holds has come to, by stream; none: it has all of it, new entries are next.
+    positions: HashMap<String, String>,
+    ready: VecDeque<Entry>,
+    // A request under way. It outlives the future that waits for it: what Redis answers is not forgotten.
+    asking: Option<JoinHandle<RedisResult<Option<StreamReadReply>>>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+/// What the acks share with the input.
+struct Group {
+    link: Link,
+    name: String,
+    stream: Arc<str>,
+    state: Mutex<State>,
+    changed: Notify,
+    stopping: Notify,
+}
+
+/// Its size is what the consumer holds.
+#[derive(Default)]
+struct State {
+    // Given out and not resolved: not given out again when the connection comes back.
+    held: HashSet<(String, String)>,
+    delivered: HashMap<String, Vec<String>>,
+    failed: VecDeque<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    stream: String,
+    id: String,
+    message: Message,
+}
+
+impl Group {
+    /// Tells Redis what was delivered. What cannot be told now stays for the next time.
+    async fn commit(&self) {
+        let delivered = std::mem::take(&mut self.state.lock().delivered);
+        for (stream, ids) in delivered {
+            let mut command = redis::cmd("XACK");
+            command.arg(&stream).arg(&self.name).arg(&ids);
+            if let Err(trouble) = self.link.run::<i64>(&command).await {
+                tracing::warn!(stream = %self.stream, fault = %trouble.text(), "redis cannot be told yet what was delivered");
+                self.state.lock().delivered.entry(stream).or_default().extend(ids);
+            }
+        }
+    }
+
+    fn resolve(&self, entry: Entry, outcome: &Outcome) {
+        let mut state = self.state.lock();
+        match outcome {
+            Ok(()) => {
+                state.held.remove(&(entry.stream.clone(), entry.id.clone()));
+                state.delivered.entry(entry.stream).or_default().push(entry.id);
+            }
+            Err(_) => {
+                state.failed.push_back(entry);
+                drop(state);
+                self.changed.notify_one();
+            }
+        }
+    }
+}
+
+impl StreamsInput {
+    async fn make_groups(&self, connection: &mut Connection) -> Result<(), String> {
+        for stream in &self.streams {
+            let mut command = redis::cmd("XGROUP");
+            command.arg("CREATE").arg(stream).arg(&self.group.name).arg(if self.oldest { "0" } else { "$" });
+            if self.create {
+                command.arg("MKSTREAM");
+            }
+            match command.query_async::<()>(connection).await {
+                Ok(()) => {}
+                Err(error) if error.code() == Some("BUSYGROUP") => {}
+                Err(error) => return Err(format!("redis: {stream}: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self) -> redis::Cmd {
+        let mut command = redis::cmd("XREADGROUP");
+        command.arg("GROUP").arg(&self.group.name).arg(&self.consumer).arg("COUNT").arg(self.limit);
+        // Behind old entries nothing is waited for.
+        if self.positions.is_empty() {
+            command.arg("BLOCK").arg(u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX).max(1));
+        }
+        // While a stream has old entries, only such streams are asked.
+        let old = !self.positions.is_empty();
+        let asked = self.streams.iter().filter(|stream| !old || self.positions.contains_key(*stream));
+        command.arg("STREAMS").arg(asked.clone().collect::<Vec<_>>());
+        let position = |stream| self.positions.get(stream).map_or(NEW, String::as_str);
+        command.arg(asked.map(position).collect::<Vec<_>>());
+        command
+    }
+
+    /// Takes an answer in.
+    fn take(&mut self, reply: StreamReadReply) {
+        let old = !self.positions.is_empty();
+        let mut silent = self.positions.clone();
+        for key in reply.keys {
+            for entry in key.ids {
+                if old {
+                    silent.remove(&key.key);
+                    self.positions.insert(key.key.clone(), entry.id.clone());
+                }
+                self.add(&key.key, entry);
+            }
+        }
+        // A stream that had nothing behind its position has no old entries left.
+        silent.keys().for_each(|stream| drop(self.positions.remove(stream)));
+    }
+
+    fn add(&mut self, stream: &str, StreamId { id, mut map, .. }: StreamId) {
+        let place = (stream.to_owned(), id.clone());
+        if self.group.state.lock().held.contains(&place) {
+            return;
+        }
+        if map.is_empty() {
+            // It was held and is gone from the stream meanwhile: there is nothing to deliver.
+            self.group.state.lock().delivered.entry(place.0).or_default().push(id);
+            return;
+        }
+        let Some(body) = map.remove(&self.body_key).and_then(bytes) else {
+            // It stays with the consumer in Redis, where somebody can look at it.
+            tracing::warn!(stream = %self.group.stream, redis_stream = %place.0, %id, field = %self.body_key, "an entry without this field is passed over");
+            return;
+        };
+        let mut message = Message::new(body);
+        for (name, value) in map {
+            if let Some(value) = bytes(value) {
+                message.set_meta(name, String::from_utf8_lossy(&value).into_owned());
+            }
+        }
+        message.set_meta("redis_stream", id.as_str());
+        self.group.state.lock().held.insert(place);
+        self.ready.push_back(Entry { stream: stream.to_owned(), id, message });
+    }
+
+    fn hand_out(&self, entry: Entry) -> (Batch, Ack) {
+        let group = self.group.clone();
+        let batch = vec![entry.message.clone()];
+        (batch, Ack::new(move |outcome| group.resolve(entry, &outcome)))
+    }
+
+    fn lost(&mut self, fault: &str) -> ReadError {
+        tracing::warn!(stream = %self.group.stream, %fault, "redis connection lost");
+        self.connection = None;
+        self.asking = None;
+        ReadError::NotConnected
+    }
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        Value::Int(number) => Some(number.to_string().into_bytes()),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl Input for StreamsInput {
+    async fn connect(&mut self) -> Result<(), ConnectError> {
+        let mut connection = self.group.link.waiting(self.wait).await.map_err(ConnectError)?;
+        self.make_groups(&mut connection).await.map_err(ConnectError)?;
+        self.positions = self.streams.iter().map(|stream| (stream.clone(), "0".to_owned())).collect();
+        self.connection = Some(connection);
+        if self.committer.is_none() {
+            let (group, period) = (self.group.clone(), self.period.max(Duration::from_millis(1)));
+            self.committer = Some(tokio::spawn(async move {
+                while tokio::time::timeout(period, group.stopping.notified()).await.is_err() {
+                    group.commit().await;
+                }
+                group.commit().await;
+            }));
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
+        loop {
+            let failed = self.group.state.lock().failed.pop_front();
+            if let Some(entry) = failed.or_else(|| self.ready.pop_front()) {
+                return Ok(self.hand_out(entry));
+            }
+            if self.asking.is_none() {
+                let Some(connection) = &self.connection else { return Err(ReadError::NotConnected) };
+                let (mut connection, request) = (connection.clone(), self.request());
+                self.asking = Some(tokio::spawn(async move { request.query_async(&mut connection).await }));
+            }
+            let Some(asking) = &mut self.asking else { continue };
+            let answer = tokio::select! {
+                () = self.group.changed.notified() => continue,
+                answer = asking => answer,
+            };
+            self.asking = None;
+            let Ok(answer) = answer else { return Err(self.lost("the request broke down")) };
+            match answer.map_err(Trouble::from) {
+                Ok(reply) => self.take(reply.unwrap_or_default()),
+                Err(Trouble::Away(fault)) => return Err(self.lost(&fault)),
+                // The group was removed, perhaps with its stream: connecting makes it again.
+                Err(Trouble::Refused(fault)) if fault.contains("NOGROUP") => return Err(self.lost(&fault)),
+                Err(Trouble::Refused(fault)) => return Err(ReadError::Other(fault)),
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        if let Some(asking) = self.asking.take() {
+            asking.abort();
+        }
+        if let Some(committer) = self.committer.take() {
+            self.group.stopping.notify_one();
+            if tokio::time::timeout(FAREWELL, committer).await.is_err() {
+                tracing::warn!(stream = %self.group.stream, "redis was not told in time what was delivered; it comes again");
+            }
+        }
+        self.connection = None;
+    }
+}
