@@ -53,7 +53,10 @@ pub fn register(registry: &mut Registry) {
         registry.add_metrics(&observe::STATSD);
     }
     #[cfg(feature = "otlp")]
-    registry.add_tracer(&observe::OPEN_TELEMETRY_COLLECTOR);
+    {
+        registry.add_tracer(&observe::JAEGER);
+        registry.add_tracer(&observe::OPEN_TELEMETRY_COLLECTOR);
+    }
     #[cfg(feature = "nats")]
     nats::register(registry);
     #[cfg(feature = "redis")]

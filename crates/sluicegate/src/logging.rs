@@ -1,6 +1,9 @@
 //! The log: standard error, as text or as JSON lines. Whoever logs never waits: lines go through a bounded queue to a
 //! thread of their own. When it is full, lines are dropped, and the log says how many.
 
+mod file;
+mod lines;
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +26,7 @@ const ROOMS: &[&str] = &[
     "sluicegate",
     "gateway",
     "streams",
+    "codecs",
     "connectors",
     "state",
     "analytics",
@@ -54,12 +58,7 @@ impl Drop for Log {
 ///
 /// When the system gives no thread.
 pub(crate) fn start(level: &str, format: LogFormat) -> io::Result<Log> {
-    let (sender, lines) = sync_channel(QUEUE);
-    let queue = Queue { sender: sender.clone(), dropped: Arc::default() };
-    let dropped = Arc::clone(&queue.dropped);
-    std::thread::Builder::new()
-        .name("log".into())
-        .spawn(move || drain(&lines, &dropped, &mut io::stderr()))?;
+    let (log, queue) = queue(io::stderr())?;
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| directives(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
@@ -69,7 +68,37 @@ pub(crate) fn start(level: &str, format: LogFormat) -> io::Result<Log> {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.init(),
     }
-    Ok(Log(sender))
+    Ok(log)
+}
+
+/// Starts the log of a process whose only work is one stream, as its section `logger` has it. The variable `RUST_LOG`
+/// replaces the level.
+///
+/// # Errors
+///
+/// When the file cannot be opened, or the system gives no thread.
+#[allow(dead_code, reason = "for the command that runs a stream by itself")]
+pub(crate) fn start_alone(logger: streams::Logger) -> io::Result<Log> {
+    let (log, queue) = match logger.file.clone() {
+        Some(file) => queue(file::Rotating::open(file)?)?,
+        None => queue(io::stderr())?,
+    };
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| directives(logger.level));
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(queue)
+        .event_format(lines::Lines(logger))
+        .init();
+    Ok(log)
+}
+
+/// A queue with a thread that writes what comes through it.
+fn queue(mut out: impl Write + Send + 'static) -> io::Result<(Log, Queue)> {
+    let (sender, lines) = sync_channel(QUEUE);
+    let queue = Queue { sender: sender.clone(), dropped: Arc::default() };
+    let dropped = Arc::clone(&queue.dropped);
+    std::thread::Builder::new().name("log".into()).spawn(move || drain(&lines, &dropped, &mut out))?;
+    Ok((Log(sender), queue))
 }
 
 fn directives(level: &str) -> String {

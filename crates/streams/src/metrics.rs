@@ -74,11 +74,11 @@ pub struct Probe {
     pub label: Option<String>,
     /// Messages taken in.
     pub received: Count,
-    /// Batches taken in.
+    /// Batches taken in, by processors and buffers.
     pub batches_received: Count,
     /// Messages handed on (outputs: confirmed).
     pub sent: Count,
-    /// Batches handed on (outputs: confirmed).
+    /// Batches handed on, by processors and buffers.
     pub batches_sent: Count,
     /// Messages that failed here.
     pub errors: Count,
@@ -129,6 +129,11 @@ impl Probe {
             connected: AtomicBool::new(false),
             last_error: Mutex::new(None),
         }
+    }
+
+    /// Its label; empty when it has none.
+    pub(crate) fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or_default()
     }
 
     /// Whether it reaches its other side. Components without one always do while they run.
@@ -183,7 +188,6 @@ impl Probe {
             }
             ComponentKind::Output => {
                 counter("output_sent", &self.sent);
-                counter("output_batch_sent", &self.batches_sent);
                 counter("output_error", &self.errors);
                 counter("output_connection_up", &self.connection_up);
                 counter("output_connection_failed", &self.connection_failed);
@@ -213,7 +217,12 @@ impl Probe {
             ComponentKind::Output => "output_latency_ns",
             _ => "buffer_latency_ns",
         };
-        all.push(Series::new(name, SampleValue::Timing(self.latency.timing())));
+        let timing = self.latency.timing();
+        if self.kind == ComponentKind::Output {
+            // A confirmed batch is timed once: that counts it, too.
+            all.push(Series::new("output_batch_sent", SampleValue::Counter(timing.count)));
+        }
+        all.push(Series::new(name, SampleValue::Timing(timing)));
         all
     }
 

@@ -108,7 +108,6 @@ fn counted(node: &OutputNode, transaction: Transaction) -> Transaction {
         match &outcome {
             Ok(()) => {
                 probe.sent.add(messages);
-                probe.batches_sent.add(1);
                 probe.latency.since(started);
             }
             Err(reason) => {
@@ -131,7 +130,7 @@ async fn connect(node: &OutputNode) {
         match node.output.connect().await {
             Ok(()) => return probe.up(),
             Err(fault) => {
-                tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "output cannot connect");
+                tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), %fault, "output cannot connect");
                 probe.failed(&fault.to_string());
             }
         }

@@ -64,7 +64,7 @@ impl Source {
                 }
                 Err(fault) => {
                     let probe = &self.node.probe;
-                    tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "input cannot connect");
+                    tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), %fault, "input cannot connect");
                     probe.failed(&fault.to_string());
                 }
             }
@@ -122,7 +122,7 @@ impl Source {
                 }
                 Err(ReadError::Other(text)) => {
                     let probe = &self.node.probe;
-                    tracing::warn!(path = %probe.path, kind = probe.type_name, fault = %text, "input cannot read");
+                    tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), fault = %text, "input cannot read");
                     probe.errors.add(1);
                     probe.set_error(&text);
                     if draining || !pause(phase, INPUT_CONNECT.pause(faults)).await {
@@ -138,7 +138,6 @@ impl Source {
     async fn take(&mut self, mut batch: Batch, ack: Ack) -> bool {
         let probe = self.node.probe.clone();
         probe.received.add(batch.len() as u64);
-        probe.batches_received.add(1);
         number(&mut batch);
         if self.node.flow_ids {
             name_flows(&mut batch);

@@ -33,7 +33,7 @@ async fn open(buffer: &dyn Buffer, probe: &Probe) {
         match buffer.open().await {
             Ok(()) => return,
             Err(fault) => {
-                tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "buffer cannot be opened");
+                tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), %fault, "buffer cannot be opened");
                 probe.failed(&fault);
             }
         }
@@ -48,7 +48,7 @@ async fn take(buffer: &dyn Buffer, probe: &Probe, mut from: mpsc::Receiver<Trans
         if let Err(fault) = buffer.write(transaction).await {
             probe.errors.add(1);
             probe.set_error(&fault.to_string());
-            tracing::warn!(path = %probe.path, kind = probe.type_name, %fault, "buffer did not take a batch");
+            tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), %fault, "buffer did not take a batch");
         }
     }
     buffer.end_of_input();

@@ -43,10 +43,9 @@ const AUTH: Field = Field::object(
     "Who the client is: an nkey, a JWT with its nkey, a user or a token. Files are read for every connection.",
 );
 
-const TRACING: Kind = Kind::Ignored("traces are not carried through NATS yet");
-const EXTRACT_TRACING: Field = Field::optional("extract_tracing_map", TRACING, "Known from the original.");
-const NEW_ROOT_SPAN: Field = Field::optional("new_root_span_with_link", TRACING, "Known from the original.");
-const INJECT_TRACING: Field = Field::optional("inject_tracing_map", TRACING, "Known from the original.");
+const EXTRACT_TRACING: Field = streams::fields::EXTRACT_TRACING_MAP;
+const NEW_ROOT_SPAN: Field = streams::fields::NEW_ROOT_SPAN_WITH_LINK;
+const INJECT_TRACING: Field = streams::fields::INJECT_TRACING_MAP;
 
 const HEADERS: Field = Field::optional("headers", Kind::Map(&Kind::Template), "Headers of each message.");
 const METADATA: Field = Field::object(

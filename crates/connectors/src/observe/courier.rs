@@ -19,7 +19,7 @@ const QUEUE: usize = 16_384;
 /// Spans of one message.
 const BATCH: usize = 512;
 /// How long the first span of a batch waits for more.
-const GATHER: Duration = Duration::from_millis(500);
+pub(super) const GATHER: Duration = Duration::from_millis(500);
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses before further attempts; then the batch is dropped and counted.

@@ -3,14 +3,28 @@
 #[cfg(feature = "otlp")]
 mod courier;
 #[cfg(feature = "otlp")]
+mod jaeger;
+#[cfg(feature = "otlp")]
 mod otlp;
 mod process;
 mod prometheus;
 mod statsd;
+#[cfg(feature = "otlp")]
+mod thrift;
+mod udp;
 
 #[cfg(feature = "otlp")]
 use streams::TracerSpec;
 use streams::{Kind, MetricsSpec};
+
+/// Tracer `jaeger`.
+#[cfg(feature = "otlp")]
+pub static JAEGER: TracerSpec = TracerSpec {
+    name: "jaeger",
+    summary: "Sends spans to Jaeger: to a collector, or to an agent. When they are not taken for some seconds they are dropped, and the log says how many. No message waits for it.",
+    config: Kind::Object(jaeger::FIELDS),
+    build: jaeger::build,
+};
 
 /// Tracer `open_telemetry_collector`.
 #[cfg(feature = "otlp")]

@@ -91,9 +91,16 @@ pub(super) fn build(
     Ok(Some(Box::new(Courier::new(context.stream.clone(), ratio, route))))
 }
 
-struct Otlp {
+pub(super) struct Otlp {
     resource: Vec<KeyValue>,
     targets: Vec<Target>,
+}
+
+impl Otlp {
+    /// To one collector, over HTTP.
+    pub(super) fn over_http(url: Url, tags: &[(String, String)], context: &BuildContext<'_>) -> Otlp {
+        Otlp { resource: attributes(tags), targets: vec![Target::to(url, context, false)] }
+    }
 }
 
 #[async_trait]
@@ -128,6 +135,10 @@ impl Target {
         }
         let url = url(&address, grpc, node.boolean("secure")?)
             .map_err(|fault| node.field_fault("address", fault))?;
+        Ok(Target::to(url, context, grpc))
+    }
+
+    fn to(url: Url, context: &BuildContext<'_>, grpc: bool) -> Target {
         let mut headers = HeaderMap::new();
         let kind = if grpc { "application/grpc" } else { "application/x-protobuf" };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -135,7 +146,7 @@ impl Target {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
         let request = Request { method: Method::POST, url, headers, body: Bytes::new() };
-        Ok(Target { request, grpc, exchange: Exchange::plain(context, grpc) })
+        Target { request, grpc, exchange: Exchange::plain(context, grpc) }
     }
 
     async fn send(&self, message: Bytes) -> Result<(), Refused> {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,8 @@ use streams::{
     Timing,
 };
 use tokio::net::UdpSocket;
+
+use super::udp;
 
 pub(super) const FIELDS: &[Field] = &[
     Field::required("address", Kind::Text, "The server, `host:port`."),
@@ -99,7 +100,7 @@ impl StatsD {
 
     async fn send(&self, state: &mut State, lines: &[String]) -> Result<(), String> {
         if state.socket.is_none() {
-            state.socket = Some(self.connect().await?);
+            state.socket = Some(udp::connect(&self.egress, &self.host, self.port).await?);
         }
         let Some(socket) = &state.socket else { return Ok(()) };
         for datagram in datagrams(lines) {
@@ -110,28 +111,6 @@ impl StatsD {
             }
         }
         Ok(())
-    }
-
-    async fn connect(&self) -> Result<UdpSocket, String> {
-        let place = format!("{}:{}", self.host, self.port);
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let addresses = found.map_err(|fault| format!("the name of {place} cannot be resolved: {fault}"))?;
-        let mut failure = format!("{place} has no address");
-        for address in addresses {
-            match self.open(address).await {
-                Ok(socket) => return Ok(socket),
-                Err(fault) => failure = fault,
-            }
-        }
-        Err(failure)
-    }
-
-    async fn open(&self, address: SocketAddr) -> Result<UdpSocket, String> {
-        self.egress.check(&self.host, self.port, address.ip())?;
-        let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(any).await.map_err(|fault| fault.to_string())?;
-        socket.connect(address).await.map_err(|fault| format!("{address}: {fault}"))?;
-        Ok(socket)
     }
 }
 

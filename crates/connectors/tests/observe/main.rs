@@ -5,6 +5,7 @@
 #[path = "../ends/mod.rs"]
 mod ends;
 
+mod jaeger;
 mod metrics;
 mod receiver;
 mod traces;
