@@ -121,3 +121,67 @@ pub(super) const REQUEST_REPLY: &[Field] = &[
     TLS_FIRST,
     AUTH,
 ];
+
+/// Input `nats_jetstream`.
+pub(super) const JETSTREAM_INPUT: &[Field] = &[
+    URLS,
+    NAME,
+    Field::optional(
+        "queue",
+        Kind::Text,
+        "A queue group: its members share the messages. Without `durable` it is the consumer's name, too.",
+    ),
+    Field::optional(
+        "subject",
+        Kind::Text,
+        "What is read of the stream; wildcards are allowed. It also finds the stream, where `stream` does not name it.",
+    ),
+    Field::optional(
+        "durable",
+        Kind::Text,
+        "The name of a consumer that the server keeps. Without it, the input remembers by itself how far it has read, as long as it runs.",
+    ),
+    Field::optional("stream", Kind::Text, "The stream. Either it or `subject` must be written."),
+    Field::optional(
+        "bind",
+        Kind::Bool,
+        "The consumer `durable` of `stream` must be there already, of whichever kind; none is made.",
+    ),
+    Field::new(
+        "deliver",
+        Kind::Choice(&["all", "last", "last_per_subject", "new"]),
+        Default::Text("all"),
+        "Where a consumer that is made begins.",
+    ),
+    Field::new(
+        "ack_wait",
+        Kind::Duration,
+        Default::Text("30s"),
+        "How long the server waits for an acknowledgement, or for word that work goes on, which is sent in time.",
+    ),
+    Field::new(
+        "max_ack_pending",
+        Kind::Int,
+        Default::Int(1024),
+        "Most messages that are sent ahead of their acknowledgement.",
+    ),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+    EXTRACT_TRACING,
+    NEW_ROOT_SPAN,
+];
+
+/// Output `nats_jetstream`.
+pub(super) const JETSTREAM_OUTPUT: &[Field] = &[
+    URLS,
+    NAME,
+    Field::required("subject", Kind::Template, "The subject of each message."),
+    HEADERS,
+    METADATA,
+    max_in_flight(1024),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+    INJECT_TRACING,
+];

@@ -6,10 +6,15 @@
 mod auth;
 mod confirm;
 mod connection;
+mod consumer;
 mod fields;
 mod headers;
 mod input;
+mod jetstream_input;
+mod jetstream_output;
 mod output;
+mod position;
+mod progress;
 mod request_reply;
 mod retired;
 
@@ -31,6 +36,22 @@ static OUTPUT: OutputSpec = OutputSpec {
     build: output::build,
 };
 
+/// Input `nats_jetstream`.
+static JETSTREAM_INPUT: InputSpec = InputSpec {
+    name: "nats_jetstream",
+    summary: "Reads a stream of NATS JetStream through a consumer of either kind, pulled or pushed. What failed comes again.",
+    config: Kind::Object(fields::JETSTREAM_INPUT),
+    build: jetstream_input::build,
+};
+
+/// Output `nats_jetstream`.
+static JETSTREAM_OUTPUT: OutputSpec = OutputSpec {
+    name: "nats_jetstream",
+    summary: "Stores messages in a stream of NATS JetStream, which confirms each. A header `Nats-Msg-Id` keeps the server from storing one twice.",
+    config: Kind::Object(fields::JETSTREAM_OUTPUT),
+    build: jetstream_output::build,
+};
+
 /// Processor `nats_request_reply`.
 static REQUEST_REPLY: ProcessorSpec = ProcessorSpec {
     name: "nats_request_reply",
@@ -43,6 +64,8 @@ static REQUEST_REPLY: ProcessorSpec = ProcessorSpec {
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_input(&INPUT);
     registry.add_output(&OUTPUT);
+    registry.add_input(&JETSTREAM_INPUT);
+    registry.add_output(&JETSTREAM_OUTPUT);
     registry.add_processor(&REQUEST_REPLY);
     registry.add_input(&retired::INPUT);
     registry.add_output(&retired::OUTPUT);

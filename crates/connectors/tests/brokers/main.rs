@@ -5,6 +5,7 @@
 mod amqp_0_9;
 #[path = "../ends/mod.rs"]
 mod ends;
+mod jetstream;
 mod mqtt;
 mod nats;
 mod redis;

@@ -220,6 +220,16 @@ impl Stream {
         components.iter().filter_map(|probe| probe.last_error()).map(|text| text.to_string()).collect()
     }
 
+    /// Stops it while the other end still holds what it was given; that fails a little later.
+    pub(crate) async fn stop_before_failing(self) {
+        let Stream { stream, to, from } = self;
+        let fails = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop((to, from));
+        };
+        tokio::join!(stream.stop(Duration::from_secs(20), CloseReason::ShuttingDown), fails);
+    }
+
     pub(crate) async fn stop(self) {
         drop((self.to, self.from));
         self.stream.stop(Duration::from_secs(20), CloseReason::ShuttingDown).await;
