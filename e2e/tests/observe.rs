@@ -134,6 +134,13 @@ async fn counters_add_up() {
     for name in ["input_received", "output_sent"] {
         assert_eq!(samples(metrics, name).values().sum::<f64>(), 4.0, "{name}: {metrics}");
     }
+    let latency = samples(metrics, "output_latency_ns_count");
+    assert_eq!(latency.values().sum::<f64>(), 4.0, "{metrics}");
+    let posted = samples(metrics, "input_received");
+    assert!(
+        posted.iter().any(|(labels, count)| labels.contains("endpoint=\"post\"") && *count == 4.0),
+        "{metrics}"
+    );
     until("all exchanges that ended are recorded", async || {
         let metrics = gate.get("/metrics", &[]).await;
         samples(metrics.text(), "sluicegate_records_total")[""] == 14.0

@@ -96,6 +96,8 @@ pub struct Probe {
     pub queued: Count,
     /// The bound of its queue.
     pub queue_limit: Count,
+    /// Of the messages that an `http_server` input took in, those that came through WebSockets.
+    pub(crate) sockets: Count,
     /// Batches that a full buffer refused.
     pub spilled: Count,
     /// What was asked of a cache and how it ended, by [`Operation`].
@@ -124,11 +126,17 @@ impl Probe {
             batch_created: Count::default(),
             queued: Count::default(),
             queue_limit: Count::default(),
+            sockets: Count::default(),
             spilled: Count::default(),
             operations: (kind == ComponentKind::Cache).then(Box::default),
             connected: AtomicBool::new(false),
             last_error: Mutex::new(None),
         }
+    }
+
+    /// Whether it is the input `http_server`, whose messages come through two kinds of endpoints.
+    pub(crate) fn is_http_server(&self) -> bool {
+        self.kind == ComponentKind::Input && self.type_name == "http_server"
     }
 
     /// Its label; empty when it has none.
@@ -173,7 +181,22 @@ impl Probe {
             |name, count: &Count| all.push(Series::new(name, SampleValue::Counter(count.get())));
         match self.kind {
             ComponentKind::Input => {
-                counter("input_received", &self.received);
+                if self.is_http_server() {
+                    // What is counted in between is told by the other one next time.
+                    let sockets = self.sockets.get();
+                    let posts = self.received.get().saturating_sub(sockets);
+                    for (endpoint, count) in [("post", posts), ("websocket", sockets)] {
+                        let part = Some(("endpoint", endpoint));
+                        all.push(Series {
+                            part,
+                            ..Series::new("input_received", SampleValue::Counter(count))
+                        });
+                    }
+                } else {
+                    all.push(Series::new("input_received", SampleValue::Counter(self.received.get())));
+                }
+                let mut counter =
+                    |name, count: &Count| all.push(Series::new(name, SampleValue::Counter(count.get())));
                 counter("input_connection_up", &self.connection_up);
                 counter("input_connection_failed", &self.connection_failed);
                 counter("input_connection_lost", &self.connection_lost);
@@ -230,8 +253,9 @@ impl Probe {
         let mut all = Vec::new();
         let Some(operations) = &self.operations else { return all };
         for (operation, asked) in OPERATIONS.iter().zip(operations.iter()) {
-            let mut add =
-                |name, value| all.push(Series { operation: Some(operation), ..Series::new(name, value) });
+            let mut add = |name, value| {
+                all.push(Series { part: Some(("operation", operation)), ..Series::new(name, value) })
+            };
             for (name, count) in ANSWERS.iter().zip(&asked.answers) {
                 let fits = match *name {
                     "cache_not_found" => *operation == "get",
@@ -251,7 +275,7 @@ impl Probe {
     pub fn samples(&self) -> impl Iterator<Item = Sample> {
         self.series().into_iter().map(|series| {
             let mut labels = self.labels();
-            labels.extend(series.operation.map(|operation| ("operation".to_owned(), operation.to_owned())));
+            labels.extend(series.part.map(|(label, text)| (label.to_owned(), text.to_owned())));
             Sample { name: series.name.to_owned(), labels, value: series.value }
         })
     }
@@ -279,15 +303,15 @@ impl Probe {
 pub struct Series {
     /// Its metric name.
     pub name: &'static str,
-    /// Which operation of a cache it counts.
-    pub operation: Option<&'static str>,
+    /// What tells it from others of its name: the operation of a cache, the endpoint of an input.
+    pub part: Option<(&'static str, &'static str)>,
     /// The number.
     pub value: SampleValue,
 }
 
 impl Series {
     fn new(name: &'static str, value: SampleValue) -> Series {
-        Series { name, operation: None, value }
+        Series { name, part: None, value }
     }
 }
 

@@ -138,6 +138,9 @@ impl Source {
     async fn take(&mut self, mut batch: Batch, ack: Ack) -> bool {
         let probe = self.node.probe.clone();
         probe.received.add(batch.len() as u64);
+        if probe.is_http_server() {
+            probe.sockets.add(batch.iter().filter(|message| through_socket(message)).count() as u64);
+        }
         number(&mut batch);
         if self.node.flow_ids {
             name_flows(&mut batch);
@@ -177,6 +180,11 @@ impl Source {
         }
         true
     }
+}
+
+/// Whether the request that a message of an `http_server` came with was for a WebSocket.
+pub(crate) fn through_socket(message: &Message) -> bool {
+    message.meta("Upgrade").is_some()
 }
 
 /// Gives every message that has none an id for its flow.

@@ -13,6 +13,7 @@ use crate::ack::Ack;
 use crate::message::{Batch, Message, View};
 use crate::metrics::{ComponentKind, Probe};
 use crate::processors::mapping::edit;
+use crate::source::through_socket;
 use crate::tracer::{Span, Tracer};
 use crate::way::{Parent, Way};
 
@@ -63,7 +64,7 @@ impl Spans {
         };
         let mut tags = vec![("path".to_owned(), probe.path.clone())];
         tags.extend(probe.label.as_ref().map(|label| ("label".to_owned(), label.clone())));
-        let http_server = probe.kind == ComponentKind::Input && probe.type_name == "http_server";
+        let http_server = probe.is_http_server();
         Spans { recorder: Arc::new(Recorder { tracer, name, tags: tags.into() }), http_server, maps }
     }
 
@@ -90,8 +91,11 @@ impl Spans {
         let (parent, name) = match &self.maps.extract {
             Some(mapping) => (extract(mapping, batch, index), None),
             None if self.http_server => {
-                let socket = message.meta("Upgrade").is_some();
-                let name = if socket { "input_http_server_websocket" } else { "input_http_server_post" };
+                let name = if through_socket(message) {
+                    "input_http_server_websocket"
+                } else {
+                    "input_http_server_post"
+                };
                 (from_headers(message), Some(name))
             }
             None => (None, None),
@@ -105,7 +109,7 @@ impl Spans {
             flow: message.way().and_then(|way| way.flow.clone()),
             trace_id,
             span_id: random_span(),
-            recorded: self.recorder.tracer.sample(trace_id),
+            recorded: self.recorder.tracer.sample(trace_id, parent.as_ref().map(|parent| parent.sampled)),
             state: parent.as_ref().and_then(|parent| parent.state.clone()),
             ..Way::default()
         };

@@ -32,8 +32,8 @@ pub struct Span {
 /// Takes spans somewhere. It never makes a message wait.
 #[async_trait]
 pub trait Tracer: Send + Sync {
-    /// Whether spans of a new trace are wanted.
-    fn sample(&self, trace_id: u128) -> bool;
+    /// Whether spans of a trace are wanted. `parent`: whether whoever began it records it; none: it begins here.
+    fn sample(&self, trace_id: u128, parent: Option<bool>) -> bool;
 
     /// Takes a span; when the tracer's queue is full, the span is dropped and counted.
     fn record(&self, span: Span);

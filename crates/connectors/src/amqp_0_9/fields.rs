@@ -1,6 +1,6 @@
 //! What may be written under `amqp_0_9` (streams contract 2.9 and 2.10).
 
-use streams::fields::max_in_flight;
+use streams::fields::{EXTRACT_TRACING_MAP, INJECT_TRACING_MAP, NEW_ROOT_SPAN_WITH_LINK, max_in_flight};
 use streams::{Default, Field, Kind};
 
 use crate::fields::TLS;
@@ -53,6 +53,8 @@ pub(super) const INPUT: &[Field] = &[
         Default::Int(0),
         "Must be 0: no broker in use bounds what it sends ahead by bytes.",
     ),
+    EXTRACT_TRACING_MAP,
+    NEW_ROOT_SPAN_WITH_LINK,
     TLS,
 ];
 
@@ -125,5 +127,6 @@ pub(super) const OUTPUT: &[Field] = &[
         Default::Text(""),
         "How long the broker's confirmation may take; empty: as long as the connection lasts.",
     ),
+    INJECT_TRACING_MAP,
     TLS,
 ];

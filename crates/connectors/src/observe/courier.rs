@@ -60,11 +60,19 @@ pub(super) trait Route: Send + Sync {
     async fn send(&self, target: usize, message: &Bytes) -> Result<(), Refused>;
 }
 
+/// Which traces are recorded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Sampling {
+    /// Those that whoever began them records, and those that begin here.
+    AsParent,
+    /// A part of all, from 0 to 1.
+    Ratio(f64),
+}
+
 /// A tracer that sends what it records.
 pub(super) struct Courier<R> {
     stream: Arc<str>,
-    /// A trace is recorded when the lower half of its id is below it.
-    threshold: u64,
+    sampling: Sampling,
     sender: mpsc::Sender<Span>,
     // Held while something is sent.
     queue: Mutex<Queue>,
@@ -82,18 +90,21 @@ struct Queue {
 }
 
 impl<R: Route> Courier<R> {
-    pub(super) fn new(stream: Arc<str>, ratio: f64, route: R) -> Courier<R> {
-        Courier::with_period(stream, ratio, route, GATHER)
+    pub(super) fn new(stream: Arc<str>, sampling: Sampling, route: R) -> Courier<R> {
+        Courier::with_period(stream, sampling, route, GATHER)
     }
 
-    pub(super) fn with_period(stream: Arc<str>, ratio: f64, route: R, gather: Duration) -> Courier<R> {
+    pub(super) fn with_period(
+        stream: Arc<str>,
+        sampling: Sampling,
+        route: R,
+        gather: Duration,
+    ) -> Courier<R> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue = Queue { receiver, batch: Vec::with_capacity(BATCH) };
-        // Half of the range is enough: as the SDKs of OpenTelemetry decide, so that all services decide alike.
-        let threshold = if ratio >= 1.0 { u64::MAX } else { (ratio * (1u64 << 63) as f64) as u64 };
         Courier {
             stream,
-            threshold,
+            sampling,
             sender,
             queue: Mutex::new(queue),
             dropped: AtomicU64::new(0),
@@ -137,8 +148,14 @@ impl<R: Route> Courier<R> {
 
 #[async_trait]
 impl<R: Route> Tracer for Courier<R> {
-    fn sample(&self, trace_id: u128) -> bool {
-        self.threshold == u64::MAX || (trace_id as u64) >> 1 < self.threshold
+    fn sample(&self, trace_id: u128, parent: Option<bool>) -> bool {
+        match self.sampling {
+            Sampling::AsParent => parent.unwrap_or(true),
+            // As the SDKs of OpenTelemetry decide, so that all services decide alike: by 63 bits of the id.
+            Sampling::Ratio(ratio) => {
+                ratio >= 1.0 || (trace_id as u64) >> 1 < (ratio * (1u64 << 63) as f64) as u64
+            }
+        }
     }
 
     fn record(&self, span: Span) {
@@ -198,4 +215,46 @@ pub(super) fn ratio(node: &Node<'_>, name: &str) -> Result<f64, Fault> {
         return Ok(ratio);
     }
     Err(node.field_fault(name, format!("`{name}` must be a number from 0 to 1")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl Route for Nowhere {
+        fn targets(&self) -> usize {
+            0
+        }
+
+        fn message(&self, _: &[Span]) -> Vec<Bytes> {
+            Vec::new()
+        }
+
+        async fn send(&self, _: usize, _: &Bytes) -> Result<(), Refused> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn traces_are_recorded_as_their_parents_or_by_a_part_of_their_ids() {
+        const LOW: u128 = 1 << 64;
+        const MIDDLE: u128 = LOW | (1 << 63) | 1;
+        const HIGH: u128 = LOW | u64::MAX as u128;
+        for (sampling, trace_id, parent, recorded) in [
+            (Sampling::AsParent, HIGH, None, true),
+            (Sampling::AsParent, HIGH, Some(true), true),
+            (Sampling::AsParent, LOW, Some(false), false),
+            (Sampling::Ratio(0.0), LOW, Some(true), false),
+            (Sampling::Ratio(0.5), LOW, Some(false), true),
+            (Sampling::Ratio(0.5), MIDDLE, Some(true), false),
+            (Sampling::Ratio(0.51), MIDDLE, None, true),
+            (Sampling::Ratio(1.0), HIGH, Some(false), true),
+        ] {
+            let courier = Courier::new("s".into(), sampling, Nowhere);
+            assert_eq!(courier.sample(trace_id, parent), recorded, "{sampling:?} {trace_id:x} {parent:?}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::courier::{Courier, GATHER, Refused, Route, SERVICE};
+use super::courier::{Courier, GATHER, Refused, Route, SERVICE, Sampling};
 use super::otlp::Otlp;
 use super::thrift::{Protocol, Writer};
 use super::udp;
@@ -69,6 +69,7 @@ pub(super) fn build(
     if !(0.0..=1.0).contains(&ratio) {
         return Err(node.field_fault("sampler_param", "`sampler_param` must be from 0 to 1"));
     }
+    let sampling = Sampling::Ratio(ratio);
     let period = node.duration("flush_interval")?.filter(|period| !period.is_zero()).unwrap_or(GATHER);
     let mut tags = node.pairs("tags")?;
     let stream = context.stream.clone();
@@ -86,7 +87,7 @@ pub(super) fn build(
             process: Process { service, tags },
             socket: Mutex::default(),
         };
-        return Ok(Some(Box::new(Courier::with_period(stream, ratio, route, period))));
+        return Ok(Some(Box::new(Courier::with_period(stream, sampling, route, period))));
     }
     let url = url(&collector).map_err(|fault| node.field_fault("collector_url", fault))?;
     if url.path().ends_with("/v1/traces") {
@@ -94,7 +95,7 @@ pub(super) fn build(
             tags.push(("service.name".to_owned(), SERVICE.to_owned()));
         }
         let route = Otlp::over_http(url, &tags, context);
-        return Ok(Some(Box::new(Courier::with_period(stream, ratio, route, period))));
+        return Ok(Some(Box::new(Courier::with_period(stream, sampling, route, period))));
     }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-thrift"));
@@ -104,7 +105,7 @@ pub(super) fn build(
         exchange: Exchange::plain(context, false),
         process: Process { service, tags },
     };
-    Ok(Some(Box::new(Courier::with_period(stream, ratio, route, period))))
+    Ok(Some(Box::new(Courier::with_period(stream, sampling, route, period))))
 }
 
 /// Takes the service's name out of the tags.

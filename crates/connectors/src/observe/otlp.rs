@@ -19,7 +19,7 @@ use prost::Message as _;
 use streams::{BuildContext, Default, Field, Kind, Node, Tracer};
 use url::Url;
 
-use super::courier::{Courier, Refused, Route, SERVICE, ratio};
+use super::courier::{Courier, Refused, Route, SERVICE, Sampling, ratio};
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 const COLLECTOR: &[Field] = &[
@@ -33,7 +33,12 @@ const COLLECTOR: &[Field] = &[
 ];
 
 const SAMPLING: &[Field] = &[
-    Field::new("enabled", Kind::Bool, Default::Bool(false), "Record some traces only."),
+    Field::new(
+        "enabled",
+        Kind::Bool,
+        Default::Bool(false),
+        "Record a part of all traces, whoever began them. When false, those are recorded that begin here, and those of others that they record themselves.",
+    ),
     Field::optional(
         "ratio",
         Kind::Float,
@@ -86,9 +91,12 @@ pub(super) fn build(
         tags.push(("service.name".to_owned(), node.text("service")?.into_owned()));
     }
     let sampling = node.get("sampling");
-    let ratio = if sampling.boolean("enabled")? { ratio(&sampling, "ratio")? } else { 1.0 };
+    let sampling = match sampling.boolean("enabled")? {
+        true => Sampling::Ratio(ratio(&sampling, "ratio")?),
+        false => Sampling::AsParent,
+    };
     let route = Otlp { resource: attributes(&tags), targets };
-    Ok(Some(Box::new(Courier::new(context.stream.clone(), ratio, route))))
+    Ok(Some(Box::new(Courier::new(context.stream.clone(), sampling, route))))
 }
 
 pub(super) struct Otlp {

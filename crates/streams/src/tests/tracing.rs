@@ -13,7 +13,7 @@ struct Keeper {
 
 #[async_trait]
 impl Tracer for Keeper {
-    fn sample(&self, _: u128) -> bool {
+    fn sample(&self, _: u128, _: Option<bool>) -> bool {
         self.sampled
     }
 
