@@ -21,6 +21,7 @@ mod compile;
 mod environment;
 mod fault;
 mod format;
+pub mod formats;
 #[cfg(test)]
 mod grammar_tests;
 #[cfg(test)]

@@ -17,7 +17,10 @@ mod files;
 mod grok;
 mod jmespath;
 mod jq;
+mod json_schema;
+mod msgpack;
 mod parse_log;
+pub mod protobuf;
 mod scanners;
 mod tar;
 #[cfg(test)]
@@ -38,7 +41,10 @@ pub fn register(registry: &mut Registry) {
         &grok::SPEC,
         &jmespath::SPEC,
         &jq::SPEC,
+        &json_schema::SPEC,
+        &msgpack::SPEC,
         &parse_log::SPEC,
+        &protobuf::SPEC,
         &xml::SPEC,
     ] {
         registry.add_processor(spec);

@@ -55,7 +55,7 @@ pub(crate) struct Memory {
 #[derive(Debug)]
 pub(crate) enum Prepared {
     Value(Value),
-    Schema(Box<jsonschema::Validator>),
+    Schema(Box<crate::formats::json_schema::JsonSchema>),
     JsonPath(Box<jsonpath_rust::parser::model::JpQuery>),
     Addresses(Box<maxminddb::Reader<Bytes>>),
 }

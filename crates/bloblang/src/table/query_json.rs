@@ -2,16 +2,14 @@
 
 use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
 use jsonpath_rust::query::js_path_process;
-use jsonschema::{Draft, PatternOptions, Validator};
 
 use super::{Example, Kind, Parameter, Spec};
 use crate::Value;
+use crate::formats::json_schema::JsonSchema;
 use crate::run::{Arguments, Context, Evaluated, Failure, Prepared};
 
 /// Longest expression of JSONPath, in bytes.
 const MAX_EXPRESSION: usize = 4096;
-/// How many faults of a value are told.
-const MAX_FAULTS: usize = 50;
 
 pub(crate) static TABLE: &[Spec] = &[
     Spec::method("Objects", "json_path", "What a JSONPath expression finds (RFC 9535): one value when the path can only be of one, otherwise an array of all.", json_path)
@@ -77,14 +75,8 @@ fn json_path(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> 
     Ok(Value::array(found.collect()))
 }
 
-fn schema(text: &str) -> Evaluated<Validator> {
-    let wrong = |why: String| Failure::new(format!("failed to parse JSON schema: {why}"));
-    let schema: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let mut options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-    if schema.get("$schema").is_none() {
-        options = options.with_draft(Draft::Draft7);
-    }
-    options.build(&schema).map_err(|error| wrong(error.to_string()))
+fn schema(text: &str) -> Evaluated<JsonSchema> {
+    JsonSchema::parse(text).map_err(|why| Failure::new(format!("failed to parse JSON schema: {why}")))
 }
 
 fn json_schema(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
@@ -96,15 +88,13 @@ fn json_schema(context: &mut Context<'_>, value: Value, arguments: &Arguments) -
             &built
         }
     };
-    let document = serde_json::Value::from(&value);
-    let faults: Vec<String> = validator
-        .iter_errors(&document)
-        .take(MAX_FAULTS)
-        .map(|error| {
-            let place = error.instance_path().to_string();
-            let place = place.trim_start_matches('/').replace('/', ".");
+    let mismatches = validator.check(&value);
+    let faults: Vec<String> = mismatches
+        .iter()
+        .map(|fault| {
+            let place = fault.pointer.trim_start_matches('/').replace('/', ".");
             let place = if place.is_empty() { "(root)" } else { &place };
-            format!("{place} {error}")
+            format!("{place} {}", fault.reason)
         })
         .collect();
     if faults.is_empty() { Ok(value) } else { Err(Failure::new(faults.join("\n"))) }
