@@ -169,10 +169,12 @@ pub(crate) fn render(gate: &Gate) -> String {
 /// processors. What a stream's setting `metrics` says is for its own exporter: this page has one form for all streams.
 fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
     let mut samples = Vec::new();
-    for api in snapshot.apis.values() {
-        for (stream, mut sample) in api.backend.samples() {
-            // Nobody's own numbers are mistaken for the gate's.
-            if sample.name.starts_with("sluicegate_") {
+    // Nobody's own numbers take the place of another's: they come last, and do not look like the gate's.
+    let counted = snapshot.apis.values().map(|api| (api, api.backend.samples(false)));
+    let own = snapshot.apis.values().map(|api| (api, api.backend.samples(true)));
+    for (api, all) in counted.chain(own) {
+        for (stream, mut sample) in all {
+            if sample.name.starts_with("sluicegate") {
                 continue;
             }
             let ours = [("api_id", api.identity.id.to_string()), ("stream", stream.to_string())];

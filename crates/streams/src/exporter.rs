@@ -58,20 +58,32 @@ pub struct Timing {
     pub sum_ns: u64,
     /// How many took at most so long: pairs of nanoseconds and how many, both growing.
     pub buckets: Vec<(u64, u64)>,
+    /// The same of the last minutes, for quantiles; none: of all.
+    pub recent: Option<Vec<(u64, u64)>>,
 }
 
 impl Timing {
-    /// The duration in nanoseconds that this fraction of them did not exceed; 0 when there are none.
+    /// The duration in nanoseconds that this fraction of the last ones did not exceed; 0 when there are none.
     pub fn quantile(&self, fraction: f64) -> u64 {
-        let rank = (self.count as f64 * fraction).ceil().max(1.0) as u64;
-        let found = self.buckets.iter().find(|(_, within)| *within >= rank);
-        found.or(self.buckets.last()).map_or(0, |(limit, _)| *limit)
+        let last = self.last();
+        let count = last.last().map_or(0, |(_, count)| *count);
+        let rank = (count as f64 * fraction).ceil().max(1.0) as u64;
+        let found = last.iter().find(|(_, within)| *within >= rank);
+        found.or(last.last()).map_or(0, |(limit, _)| *limit)
+    }
+
+    /// Whether there are any that quantiles tell of.
+    pub(crate) fn has_last(&self) -> bool {
+        !self.last().is_empty()
+    }
+
+    fn last(&self) -> &[(u64, u64)] {
+        self.recent.as_ref().unwrap_or(&self.buckets)
     }
 
     /// How many took at most so long, in nanoseconds. A bucket whose limit is beyond does not count.
     pub fn within(&self, limit_ns: f64) -> u64 {
-        let within = self.buckets.iter().take_while(|(limit, _)| *limit as f64 <= limit_ns);
-        within.last().map_or(0, |(_, count)| *count)
+        within(&self.buckets, limit_ns)
     }
 
     /// What came since an earlier moment of the same series: pairs of nanoseconds and how many.
@@ -88,16 +100,23 @@ impl Timing {
     }
 
     fn merge(&mut self, more: &Timing) {
-        let mut limits: Vec<u64> =
-            self.buckets.iter().chain(&more.buckets).map(|(limit, _)| *limit).collect();
-        limits.sort_unstable();
-        limits.dedup();
-        self.buckets = (limits.into_iter())
-            .map(|limit| (limit, self.within(limit as f64) + more.within(limit as f64)))
-            .collect();
+        self.recent = Some(merged(self.last(), more.last()));
+        self.buckets = merged(&self.buckets, &more.buckets);
         self.count += more.count;
         self.sum_ns = self.sum_ns.saturating_add(more.sum_ns);
     }
+}
+
+fn within(buckets: &[(u64, u64)], limit_ns: f64) -> u64 {
+    let within = buckets.iter().take_while(|(limit, _)| *limit as f64 <= limit_ns);
+    within.last().map_or(0, |(_, count)| *count)
+}
+
+fn merged(one: &[(u64, u64)], other: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut limits: Vec<u64> = one.iter().chain(other).map(|(limit, _)| *limit).collect();
+    limits.sort_unstable();
+    limits.dedup();
+    limits.into_iter().map(|limit| (limit, within(one, limit as f64) + within(other, limit as f64))).collect()
 }
 
 /// Gives the samples of now, sorted by name.

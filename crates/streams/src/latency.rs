@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::exporter::Timing;
 
 /// Eight buckets for each doubling: a bucket's bounds are at most an eighth apart.
@@ -19,6 +21,32 @@ const BUCKETS: usize = 1 + (((HIGHEST - LOWEST + 1) as usize) << PARTS);
 pub struct Latency {
     buckets: OnceLock<Box<[AtomicU64]>>,
     sum_ns: AtomicU64,
+    // Only whoever reads looks at it.
+    window: Mutex<Option<Window>>,
+}
+
+/// Quantiles tell of the last one to two times so long, as in the original: what was slow yesterday is no news.
+const WINDOW: Duration = Duration::from_secs(300);
+
+/// What the buckets held at two earlier moments.
+#[derive(Debug)]
+struct Window {
+    begun: Instant,
+    newer: Vec<u64>,
+    older: Vec<u64>,
+}
+
+impl Window {
+    /// What came since the older moment.
+    fn recent(&mut self, counts: &[u64], now: Instant) -> Vec<(u64, u64)> {
+        if now.duration_since(self.begun) >= WINDOW {
+            self.older = std::mem::replace(&mut self.newer, counts.to_vec());
+            self.begun = now;
+        }
+        let new =
+            |(index, count): (usize, &u64)| count.saturating_sub(self.older.get(index).copied().unwrap_or(0));
+        cumulative(counts.iter().enumerate().map(new))
+    }
 }
 
 impl Latency {
@@ -43,16 +71,29 @@ impl Latency {
 
     /// What was recorded until now.
     pub fn timing(&self) -> Timing {
-        let mut timing = Timing { sum_ns: self.sum_ns.load(Relaxed), ..Timing::default() };
-        for (index, bucket) in self.buckets.get().iter().flat_map(|buckets| buckets.iter()).enumerate() {
-            let count = bucket.load(Relaxed);
-            if count > 0 {
-                timing.count += count;
-                timing.buckets.push((limit(index), timing.count));
-            }
-        }
-        timing
+        self.timing_at(Instant::now())
     }
+
+    fn timing_at(&self, now: Instant) -> Timing {
+        let sum_ns = self.sum_ns.load(Relaxed);
+        let Some(buckets) = self.buckets.get() else { return Timing::default() };
+        let counts: Vec<u64> = buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
+        let mut window = self.window.lock();
+        let window = window.get_or_insert(Window { begun: now, newer: Vec::new(), older: Vec::new() });
+        let recent = Some(window.recent(&counts, now));
+        let buckets = cumulative(counts.into_iter());
+        Timing { count: buckets.last().map_or(0, |(_, count)| *count), sum_ns, buckets, recent }
+    }
+}
+
+/// Pairs of limits and how many were within them, of buckets that hold something.
+fn cumulative(counts: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
+    let (mut all, mut sum) = (Vec::new(), 0);
+    for (index, count) in counts.enumerate().filter(|(_, count)| *count > 0) {
+        sum += count;
+        all.push((limit(index), sum));
+    }
+    all
 }
 
 fn index(nanoseconds: u64) -> usize {
@@ -90,6 +131,27 @@ mod tests {
         }
         assert_eq!(super::index(u64::MAX), BUCKETS - 1);
         assert_eq!(super::index(0), 0);
+    }
+
+    #[test]
+    fn quantiles_forget_what_is_long_ago() {
+        let (latency, start) = (Latency::default(), Instant::now());
+        latency.record(Duration::from_secs(1));
+        let at = |minutes: u64| {
+            let timing = latency.timing_at(start + Duration::from_secs(minutes * 60));
+            (timing.count, timing.quantile(0.5) / 900_000)
+        };
+        assert_eq!(at(0), (1, 1118));
+        assert_eq!(at(5), (1, 1118));
+        latency.record(Duration::from_millis(1));
+        latency.record(Duration::from_millis(1));
+        assert_eq!(at(9), (3, 1));
+        assert_eq!(latency.timing_at(start + Duration::from_secs(540)).recent.unwrap().len(), 2);
+        // The second is gone, the milliseconds are still known.
+        assert_eq!(at(10), (3, 1));
+        assert_eq!(latency.timing_at(start + Duration::from_secs(600)).recent.unwrap().len(), 1);
+        assert_eq!(at(20), (3, 0));
+        assert_eq!(latency.timing_at(start + Duration::from_secs(1200)).recent, Some(Vec::new()));
     }
 
     #[test]

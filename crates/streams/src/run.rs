@@ -241,9 +241,14 @@ impl RunningStream {
         }
     }
 
-    /// All its numbers as they are counted: the settings of `metrics` change nothing about them. In no order.
+    /// What its components count: the settings of `metrics` change nothing about it. In no order.
     pub fn samples(&self) -> Vec<Sample> {
-        self.shared.samples.raw()
+        self.shared.samples.counted()
+    }
+
+    /// What its `metric` processors count, in the same way.
+    pub fn own_samples(&self) -> Vec<Sample> {
+        self.shared.samples.customs.samples()
     }
 
     /// The page for `/metrics` and `/stats`, as the setting `metrics` has it; in the form of Prometheus where it is not
@@ -279,8 +284,10 @@ impl RunningStream {
     }
 }
 
-/// How long exporter and tracer may take to send what is left.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long exporter and tracer may take to send what is left: when the stream is stopped, its deadline is near.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The same when it has come to its end by itself.
+const LAST_WORDS_UNHURRIED: Duration = Duration::from_secs(5);
 
 async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
     let pushing = shared.exporter.clone().map(|exporter| {
@@ -312,6 +319,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
         }
         stop = &mut stopped => Some(stop.ok()),
     };
+    let patience = if stop.is_none() { LAST_WORDS_UNHURRIED } else { LAST_WORDS };
     match stop {
         // The input had no more to give, and all of it is delivered.
         None => {
@@ -339,14 +347,14 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     phase.send_replace(Phase::Drained);
     let _ = (&mut flow).await;
     drop(pushing);
-    last_words(&shared).await;
+    last_words(&shared, patience).await;
     // Only now: what it is sending is not to be sent twice.
     drop(sending);
     *shared.ended.lock() = true;
 }
 
 /// What exporter and tracer still have to tell.
-async fn last_words(shared: &Shared) {
+async fn last_words(shared: &Shared, patience: Duration) {
     let metrics = async {
         if let Some(exporter) = &shared.exporter {
             exporter.finish(&*shared.samples).await;
@@ -358,7 +366,7 @@ async fn last_words(shared: &Shared) {
         }
     };
     let (metrics, spans) =
-        tokio::join!(tokio::time::timeout(LAST_WORDS, metrics), tokio::time::timeout(LAST_WORDS, spans));
+        tokio::join!(tokio::time::timeout(patience, metrics), tokio::time::timeout(patience, spans));
     for (what, outcome) in [("metrics", metrics), ("spans", spans)] {
         if outcome.is_err() {
             tracing::warn!(stream = %shared.name, what, "the last ones were not taken in time");

@@ -21,17 +21,16 @@ pub(crate) struct StreamSamples {
 }
 
 impl StreamSamples {
-    /// As they are counted, without the mapping and the label `stream`, in no order.
-    pub(crate) fn raw(&self) -> Vec<Sample> {
-        let mut all: Vec<Sample> = self.probes.iter().flat_map(|probe| probe.samples()).collect();
-        all.extend(self.customs.samples());
-        all
+    /// What components count, without the mapping and the label `stream`, in no order.
+    pub(crate) fn counted(&self) -> Vec<Sample> {
+        self.probes.iter().flat_map(|probe| probe.samples()).collect()
     }
 }
 
 impl Samples for StreamSamples {
     fn samples(&self) -> Vec<Sample> {
-        let mut all = self.raw();
+        let mut all = self.counted();
+        all.extend(self.customs.samples());
         if let Some(stream) = &self.stream {
             for sample in &mut all {
                 sample.labels.push(("stream".to_owned(), stream.to_string()));
@@ -40,6 +39,7 @@ impl Samples for StreamSamples {
         if let Some(relabel) = &self.relabel {
             all = relabel.apply(all);
         }
+        // Stable: of two series of one name and the same labels, those of components stay first.
         all.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         all
     }
@@ -223,6 +223,7 @@ mod tests {
                 count: buckets.last().unwrap().1,
                 sum_ns: 10,
                 buckets: buckets.to_vec(),
+                recent: None,
             }),
             ..sample("t", &[], 0)
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use document::Fault;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method};
 use streams::{BuildContext, Default, Egress, Field, Kind, Node, Span, Tracer};
 use tokio::net::UdpSocket;
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::courier::{Courier, GATHER, Refused, Route, SERVICE, Sampling};
+use super::credentials;
 use super::otlp::Otlp;
 use super::thrift::{Protocol, Writer};
 use super::udp;
@@ -89,7 +90,7 @@ pub(super) fn build(
         };
         return Ok(Some(Box::new(Courier::with_period(stream, sampling, route, period))));
     }
-    let url = url(&collector).map_err(|fault| node.field_fault("collector_url", fault))?;
+    let mut url = url(&collector).map_err(|fault| node.field_fault("collector_url", fault))?;
     if url.path().ends_with("/v1/traces") {
         if tags.iter().all(|(name, _)| name != "service.name") {
             tags.push(("service.name".to_owned(), SERVICE.to_owned()));
@@ -98,6 +99,7 @@ pub(super) fn build(
         return Ok(Some(Box::new(Courier::with_period(stream, sampling, route, period))));
     }
     let mut headers = HeaderMap::new();
+    headers.extend(credentials(&mut url).map(|value| (AUTHORIZATION, value)));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-thrift"));
     let service = service(&mut tags);
     let route = Collector {

@@ -13,6 +13,8 @@ mod statsd;
 mod thrift;
 mod udp;
 
+use http::HeaderValue;
+use percent_encoding::percent_decode_str;
 #[cfg(feature = "otlp")]
 use streams::TracerSpec;
 use streams::{Kind, MetricsSpec};
@@ -50,3 +52,15 @@ pub static STATSD: MetricsSpec = MetricsSpec {
     config: Kind::Object(statsd::FIELDS),
     build: statsd::build,
 };
+
+/// Takes name and password out of an address, which is logged, and makes a header of them.
+fn credentials(url: &mut url::Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let value = crate::auth::basic(&decoded(url.username()), &decoded(url.password().unwrap_or_default()));
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some(value)
+}

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use document::Fault;
-use http::header::{CONTENT_TYPE, TE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -20,6 +20,7 @@ use streams::{BuildContext, Default, Field, Kind, Node, Tracer};
 use url::Url;
 
 use super::courier::{Courier, Refused, Route, SERVICE, Sampling, ratio};
+use super::credentials;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 const COLLECTOR: &[Field] = &[
@@ -146,8 +147,9 @@ impl Target {
         Ok(Target::to(url, context, grpc))
     }
 
-    fn to(url: Url, context: &BuildContext<'_>, grpc: bool) -> Target {
+    fn to(mut url: Url, context: &BuildContext<'_>, grpc: bool) -> Target {
         let mut headers = HeaderMap::new();
+        headers.extend(credentials(&mut url).map(|value| (AUTHORIZATION, value)));
         let kind = if grpc { "application/grpc" } else { "application/x-protobuf" };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         if grpc {

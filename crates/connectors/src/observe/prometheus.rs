@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use document::Fault;
 use http::header::{AUTHORIZATION, CONTENT_TYPE as CONTENT_TYPE_HEADER};
@@ -17,7 +17,9 @@ use streams::{BuildContext, Default, Exporter, Field, Kind, Node, Page, Samples}
 use tokio::time::timeout;
 use url::Url;
 
+use super::credentials;
 use super::process::process_samples;
+use crate::auth::basic;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 const OBJECTIVES: &[Field] = &[
@@ -50,7 +52,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field::optional(
         "summary_quantiles_objectives",
         Kind::List(&Kind::Object(OBJECTIVES)),
-        "Quantiles of the summaries, over the whole time since the stream began; without them 0.5, 0.9 and 0.99.",
+        "Quantiles of the summaries, over the last five to ten minutes; without them 0.5, 0.9 and 0.99.",
     ),
     Field::new(
         "add_process_metrics",
@@ -191,16 +193,15 @@ impl Push {
             return Ok(None);
         }
         let wrong = |fault: String| node.field_fault("push_url", fault);
-        let url = push_url(&text, &node.text("push_job_name")?).map_err(wrong)?;
+        let mut url = push_url(&text, &node.text("push_job_name")?).map_err(wrong)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE_HEADER, HeaderValue::from_static(CONTENT_TYPE));
         let auth = node.get("push_basic_auth");
         let (name, password) = (auth.text("username")?, auth.text("password")?);
+        let in_address = credentials(&mut url);
         if !name.is_empty() || !password.is_empty() {
-            let credentials = BASE64_STANDARD.encode(format!("{name}:{password}"));
-            let mut value = HeaderValue::try_from(format!("Basic {credentials}"))
-                .map_err(|fault| node.field_fault("push_basic_auth", fault.to_string()))?;
-            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, basic(&name, &password));
+        } else if let Some(value) = in_address {
             headers.insert(AUTHORIZATION, value);
         }
         let request = Request { method: Method::PUT, url, headers, body: Bytes::new() };

@@ -221,7 +221,7 @@ mod tests {
     fn only_what_is_new_is_sent() {
         let timing = |buckets: &[(u64, u64)]| {
             let count = buckets.last().map_or(0, |(_, count)| *count);
-            SampleValue::Timing(Timing { count, sum_ns: count, buckets: buckets.to_vec() })
+            SampleValue::Timing(Timing { count, sum_ns: count, buckets: buckets.to_vec(), recent: None })
         };
         for (tags, steps) in [
             (

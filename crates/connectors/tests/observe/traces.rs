@@ -76,7 +76,7 @@ fn grpc(status: &'static str) -> Answer {
 async fn collectors_get_every_span_over_http_and_over_grpc() {
     let (over_http, over_grpc) = (Receiver::start(ok).await, Receiver::start(|_| grpc("0")).await);
     let tracer = json!({ "open_telemetry_collector": {
-        "http": [{ "address": format!("127.0.0.1:{}", over_http.port) }],
+        "http": [{ "address": format!("http://me:secret@127.0.0.1:{}", over_http.port) }],
         "grpc": [{ "address": format!("http://127.0.0.1:{}", over_grpc.port) }],
         "tags": { "zone": "a" },
         "service": "shop",
@@ -85,6 +85,7 @@ async fn collectors_get_every_span_over_http_and_over_grpc() {
     let request = &over_http.received()[0];
     assert_eq!((request.head.method.as_str(), request.head.uri.path()), ("POST", "/v1/traces"));
     assert_eq!(request.header("content-type"), "application/x-protobuf");
+    assert_eq!(request.header("authorization"), "Basic bWU6c2VjcmV0");
     let request = &over_grpc.received()[0];
     assert_eq!(request.head.version, http::Version::HTTP_2);
     assert_eq!(request.head.uri.path(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export");

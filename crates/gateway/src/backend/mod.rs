@@ -28,11 +28,12 @@ impl Backend {
         }
     }
 
-    /// Every number of every stream, with the name of the stream.
-    pub(crate) fn samples(&self) -> Vec<(Arc<str>, streams::Sample)> {
+    /// Every number that the components of every stream count, or that their `metric` processors do (`own`), with the
+    /// name of the stream.
+    pub(crate) fn samples(&self, own: bool) -> Vec<(Arc<str>, streams::Sample)> {
         match self {
             Self::Upstream(_) => Vec::new(),
-            Self::Stream(stream) => stream.samples(),
+            Self::Stream(stream) => stream.samples(own),
         }
     }
 }

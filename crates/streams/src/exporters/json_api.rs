@@ -68,7 +68,8 @@ mod tests {
         let labels =
             |list: &[(&str, &str)]| list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
         let sample = |name: &str, labels, value| Sample { name: name.to_owned(), labels, value };
-        let timing = Timing { count: 100, sum_ns: 1, buckets: vec![(10, 50), (20, 98), (30, 100)] };
+        let timing =
+            Timing { count: 100, sum_ns: 1, buckets: vec![(10, 50), (20, 98), (30, 100)], recent: None };
         let object = object(&[
             sample("a", labels(&[("path", "root.input"), ("label", "x\"")]), SampleValue::Counter(3)),
             sample("b", labels(&[]), SampleValue::Gauge(7.0)),

@@ -76,7 +76,8 @@ fn difference(now: &SampleValue, before: Option<SampleValue>) -> SampleValue {
                 (limit, count)
             });
             let buckets = buckets.collect();
-            SampleValue::Timing(Timing { count, sum_ns: now.sum_ns.saturating_sub(before.sum_ns), buckets })
+            let sum_ns = now.sum_ns.saturating_sub(before.sum_ns);
+            SampleValue::Timing(Timing { count, sum_ns, buckets, recent: None })
         }
         (now, _) => now.clone(),
     }
@@ -105,7 +106,7 @@ mod tests {
     fn differences_tell_what_came_since() {
         let timing = |buckets: &[(u64, u64)], sum_ns| {
             let count = buckets.last().map_or(0, |(_, count)| *count);
-            SampleValue::Timing(Timing { count, sum_ns, buckets: buckets.to_vec() })
+            SampleValue::Timing(Timing { count, sum_ns, buckets: buckets.to_vec(), recent: None })
         };
         for (now, before, expected) in [
             (SampleValue::Counter(7), SampleValue::Counter(5), SampleValue::Counter(2)),

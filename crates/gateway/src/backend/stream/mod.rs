@@ -120,9 +120,10 @@ impl StreamBackend {
         running.flat_map(|(name, probes)| probes.into_iter().map(|probe| (Arc::clone(name), probe))).collect()
     }
 
-    pub(crate) fn samples(&self) -> Vec<(Arc<str>, streams::Sample)> {
+    pub(crate) fn samples(&self, own: bool) -> Vec<(Arc<str>, streams::Sample)> {
         let streams = self.streams.lock();
         let running = streams.iter().filter_map(|stream| match &stream.life {
+            Life::Running(running) if own => Some((&stream.name, running.own_samples())),
             Life::Running(running) => Some((&stream.name, running.samples())),
             Life::Built(_) | Life::Over => None,
         });
