@@ -11,6 +11,8 @@ mod auth_fields;
 mod fields;
 #[cfg(feature = "http")]
 pub mod http_client;
+#[cfg(feature = "javascript")]
+pub mod javascript;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "net"))]
@@ -35,6 +37,8 @@ pub fn register(registry: &mut Registry) {
         registry.add_input(&amqp_0_9::INPUT);
         registry.add_output(&amqp_0_9::OUTPUT);
     }
+    #[cfg(feature = "javascript")]
+    registry.add_processor(&javascript::PROCESSOR);
     #[cfg(feature = "kafka")]
     {
         registry.add_input(&kafka::INPUT);

@@ -6,6 +6,7 @@ mod components;
 mod config;
 mod lint;
 mod logging;
+mod mappings;
 mod run;
 
 use std::io::{self, Write};

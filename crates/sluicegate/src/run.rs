@@ -45,6 +45,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let mut streams = streams::Settings::new(components::registry());
     streams.lines = Arc::new(components::StandardOutput);
     streams.egress = Arc::new(egress(&config)?);
+    streams.environment = crate::mappings::environment(&config.streaming.mappings)?;
     let parts = Parts {
         settings: settings(&config)?,
         state: state.clone(),

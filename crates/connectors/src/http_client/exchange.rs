@@ -99,14 +99,15 @@ impl Exchange {
     /// For requests that no component with all those fields sends. `only_http2`: whatever the server says, as gRPC
     /// wants it.
     pub(crate) fn plain(context: &BuildContext<'_>, only_http2: bool) -> Exchange {
+        Exchange::to(context.settings.egress.clone(), only_http2)
+    }
+
+    /// As [`Exchange::plain`], to where this policy allows it.
+    pub(crate) fn to(egress: Arc<streams::Egress>, only_http2: bool) -> Exchange {
         let protocols: &[&[u8]] = if only_http2 { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
         let time = Duration::from_secs(10);
         let connector = Connector {
-            dialer: Dialer {
-                egress: context.settings.egress.clone(),
-                timeout: time,
-                keep_alive: Duration::from_secs(30),
-            },
+            dialer: Dialer { egress, timeout: time, keep_alive: Duration::from_secs(30) },
             tls: Arc::new(TlsClient::new(crate::fields::Tls::default(), protocols)),
             proxy: None,
             handshake: time,

@@ -14,6 +14,7 @@ mod server;
 mod auth;
 mod endless;
 mod input;
+mod javascript;
 mod output;
 mod processor;
 mod transport;

@@ -10,7 +10,7 @@ use bloblang::{File, Files};
 const LARGEST: u64 = 64 << 20;
 
 /// The machine's files, by paths that are relative to the file that names them, else to the working folder.
-pub(super) struct Folder;
+pub(crate) struct Folder;
 
 impl Files for Folder {
     fn open(&self, path: &str, within: Option<&str>) -> Result<File, String> {
@@ -27,7 +27,7 @@ impl Files for Folder {
 ///
 /// # Errors
 /// Why it cannot be read, without its name.
-pub(super) fn content(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn content(path: &Path) -> Result<Vec<u8>, String> {
     let read = || -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut content)?;

@@ -1,6 +1,6 @@
 //! `sluicegate blobl`: a mapping over the lines of standard input. A tool without async threads: it may block.
 
-mod files;
+pub(crate) mod files;
 mod lines;
 mod play;
 mod session;

@@ -189,6 +189,17 @@ pub(crate) struct Streaming {
     pub(crate) enabled: bool,
     pub(crate) allow_unsafe: Vec<String>,
     pub(crate) egress: Egress,
+    pub(crate) mappings: Mappings,
+}
+
+/// What mappings of streams may read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mappings {
+    pub(crate) environment: bool,
+    /// A folder; empty: no files.
+    pub(crate) files: String,
+    pub(crate) hostname: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
