@@ -15,6 +15,7 @@ mod csv;
 mod each;
 mod files;
 mod grok;
+mod inputs;
 mod jmespath;
 mod jq;
 mod json_schema;
@@ -49,6 +50,7 @@ pub fn register(registry: &mut Registry) {
     ] {
         registry.add_processor(spec);
     }
+    registry.add_input(&inputs::CSV);
     for spec in scanners::ALL {
         registry.add_scanner(spec);
     }

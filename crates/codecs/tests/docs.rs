@@ -13,7 +13,7 @@ fn the_reference_is_what_the_tables_say() {
     codecs::register(&mut registry);
     let tables = streams::reference(&registry);
     // The stream itself is told of in docs/streams.md.
-    let begin = tables.find("### Processor").expect("a processor");
+    let begin = tables.find("### Input").expect("an input");
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/codecs.md");
     let page = std::fs::read_to_string(&path).expect("docs/codecs.md");

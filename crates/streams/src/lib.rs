@@ -32,6 +32,7 @@ pub mod exporters;
 pub mod feed;
 pub mod fields;
 mod file;
+pub mod files;
 mod ingest;
 pub mod inputs;
 mod latency;

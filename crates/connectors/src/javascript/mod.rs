@@ -96,7 +96,7 @@ impl Source {
     /// The script, when it is the same for every message.
     fn fixed(&self, environment: &Environment) -> Option<Result<Arc<str>, String>> {
         match self {
-            Source::Code(code) => code.as_static().map(|code| bounded(code)),
+            Source::Code(code) => code.as_static().map(bounded),
             Source::File(file) => file.as_static().map(|file| read(environment, file)),
         }
     }

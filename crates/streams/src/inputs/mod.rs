@@ -3,6 +3,7 @@
 mod batched;
 mod broker;
 mod child;
+mod file;
 mod generate;
 mod http_server;
 mod inproc;
@@ -11,6 +12,7 @@ mod read_until;
 mod resource;
 mod schedule;
 mod sequence;
+mod stdin;
 
 use crate::registry::InputSpec;
 
@@ -18,10 +20,12 @@ use crate::registry::InputSpec;
 pub const ALL: &[&InputSpec] = &[
     &batched::SPEC,
     &broker::SPEC,
+    &file::SPEC,
     &generate::SPEC,
     &http_server::SPEC,
     &inproc::SPEC,
     &read_until::SPEC,
     &resource::SPEC,
     &sequence::SPEC,
+    &stdin::SPEC,
 ];

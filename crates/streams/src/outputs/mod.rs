@@ -6,6 +6,7 @@ mod children;
 mod drop;
 mod drop_on;
 mod fallback;
+mod file;
 mod http_server;
 mod inproc;
 mod reject;
@@ -25,6 +26,7 @@ pub const ALL: &[&OutputSpec] = &[
     &drop::SPEC,
     &drop_on::SPEC,
     &fallback::SPEC,
+    &file::SPEC,
     &http_server::SPEC,
     &inproc::SPEC,
     &reject::SPEC,

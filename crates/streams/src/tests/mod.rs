@@ -5,6 +5,7 @@ mod buffers;
 mod composition;
 mod edges;
 mod endings;
+mod files;
 mod inputs;
 mod outputs;
 mod pipeline;
