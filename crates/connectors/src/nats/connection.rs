@@ -205,27 +205,39 @@ impl Link {
     }
 }
 
-/// A connection for components that nobody connects: made when first needed, and anew when it was lost.
-pub(super) struct Lazy {
+/// A connection for components that nobody connects, with what they open on it: made when first needed, and anew when it
+/// was lost.
+pub(super) struct Lazy<T> {
     settings: Settings,
-    current: Mutex<Arc<OnceCell<Link>>>,
+    current: Mutex<Arc<OnceCell<(Link, T)>>>,
 }
 
-impl Lazy {
-    pub(super) fn new(settings: Settings) -> Lazy {
-        Lazy { settings, current: Mutex::default() }
+impl<T: Clone + Send + Sync> Lazy<T> {
+    pub(super) fn new(settings: Settings) -> Lazy<T> {
+        Lazy { settings, current: Mutex::new(Arc::new(OnceCell::new())) }
     }
 
     /// The connection; whoever asks while it is made waits for the same one.
-    pub(super) async fn link(&self) -> Result<Link, String> {
+    pub(super) async fn get<Opening>(
+        &self,
+        open: impl FnOnce(Link) -> Opening + Send,
+    ) -> Result<(Link, T), String>
+    where
+        Opening: Future<Output = Result<T, String>> + Send,
+    {
         let cell = {
             let mut current = self.current.lock();
-            if current.get().is_some_and(Link::is_lost) {
-                *current = Arc::default();
+            if current.get().is_some_and(|(link, _)| link.is_lost()) {
+                *current = Arc::new(OnceCell::new());
             }
             current.clone()
         };
-        cell.get_or_try_init(|| self.settings.connect()).await.cloned()
+        let make = || async {
+            let link = self.settings.connect().await?;
+            let opened = open(link.clone()).await?;
+            Ok((link, opened))
+        };
+        cell.get_or_try_init(make).await.cloned()
     }
 }
 

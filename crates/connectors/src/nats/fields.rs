@@ -185,3 +185,81 @@ pub(super) const JETSTREAM_OUTPUT: &[Field] = &[
     AUTH,
     INJECT_TRACING,
 ];
+
+const BUCKET: Field = Field::required("bucket", Kind::Text, "The bucket, which must exist.");
+
+/// Input `nats_kv`.
+pub(super) const KV_INPUT: &[Field] = &[
+    URLS,
+    NAME,
+    BUCKET,
+    Field::new("key", Kind::Text, Default::Text(">"), "The keys to watch; `*` and `>` are wildcards."),
+    AUTO_REPLAY_NACKS,
+    Field::new("ignore_deletes", Kind::Bool, Default::Bool(false), "Passes over keys that are deleted."),
+    Field::new(
+        "include_history",
+        Kind::Bool,
+        Default::Bool(false),
+        "Begins with all that the bucket still holds of each key, not only with the last.",
+    ),
+    Field::new("meta_only", Kind::Bool, Default::Bool(false), "Without the values."),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+];
+
+/// Output `nats_kv`.
+pub(super) const KV_OUTPUT: &[Field] = &[
+    URLS,
+    NAME,
+    BUCKET,
+    Field::required("key", Kind::Template, "The key of each message."),
+    max_in_flight(1024),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+];
+
+/// Processor `nats_kv`.
+pub(super) const KV_PROCESSOR: &[Field] = &[
+    URLS,
+    NAME,
+    BUCKET,
+    Field::required(
+        "operation",
+        Kind::Choice(&[
+            "create",
+            "delete",
+            "get",
+            "get_revision",
+            "history",
+            "keys",
+            "purge",
+            "put",
+            "update",
+        ]),
+        "What is done.",
+    ),
+    Field::required(
+        "key",
+        Kind::Template,
+        "The key of each message; `history` and `keys` take the wildcards `*` and `>`, too.",
+    ),
+    Field::optional(
+        "revision",
+        Kind::Template,
+        "For `get_revision` the revision to read, for `update` the one that the key must be at.",
+    ),
+    Field::new(
+        "timeout",
+        Kind::Duration,
+        Default::Text("5s"),
+        "How long it may take; a message without answer is flagged.",
+    ),
+    TLS,
+    TLS_FIRST,
+    AUTH,
+];
+
+/// Cache `nats_kv`.
+pub(super) const KV_CACHE: &[Field] = &[URLS, NAME, BUCKET, TLS, TLS_FIRST, AUTH];

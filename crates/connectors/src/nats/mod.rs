@@ -4,6 +4,7 @@
 //! ([`connection`]). So nothing that was written to the lost one is sent a second time behind the stream's back.
 
 mod auth;
+mod bucket;
 mod confirm;
 mod connection;
 mod consumer;
@@ -12,13 +13,17 @@ mod headers;
 mod input;
 mod jetstream_input;
 mod jetstream_output;
+mod kv_cache;
+mod kv_input;
+mod kv_output;
+mod kv_processor;
 mod output;
 mod position;
 mod progress;
 mod request_reply;
 mod retired;
 
-use streams::{InputSpec, Kind, OutputSpec, ProcessorSpec, Registry};
+use streams::{CacheSpec, InputSpec, Kind, OutputSpec, ProcessorSpec, Registry};
 
 /// Input `nats`.
 static INPUT: InputSpec = InputSpec {
@@ -60,6 +65,38 @@ static REQUEST_REPLY: ProcessorSpec = ProcessorSpec {
     build: request_reply::build,
 };
 
+/// Input `nats_kv`.
+static KV_INPUT: InputSpec = InputSpec {
+    name: "nats_kv",
+    summary: "Watches keys of a NATS bucket: what they hold now, then every change.",
+    config: Kind::Object(fields::KV_INPUT),
+    build: kv_input::build,
+};
+
+/// Output `nats_kv`.
+static KV_OUTPUT: OutputSpec = OutputSpec {
+    name: "nats_kv",
+    summary: "Stores each message under a key of a NATS bucket. The last one of a key wins.",
+    config: Kind::Object(fields::KV_OUTPUT),
+    build: kv_output::build,
+};
+
+/// Processor `nats_kv`.
+static KV_PROCESSOR: ProcessorSpec = ProcessorSpec {
+    name: "nats_kv",
+    summary: "Reads, changes or lists keys of a NATS bucket.",
+    config: Kind::Object(fields::KV_PROCESSOR),
+    build: kv_processor::build,
+};
+
+/// Cache `nats_kv`.
+static KV_CACHE: CacheSpec = CacheSpec {
+    name: "nats_kv",
+    summary: "Keeps values in a NATS bucket, as long as the bucket says: a time to live of single keys has no effect.",
+    config: Kind::Object(fields::KV_CACHE),
+    build: kv_cache::build,
+};
+
 /// Adds the components of this module.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_input(&INPUT);
@@ -67,6 +104,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_input(&JETSTREAM_INPUT);
     registry.add_output(&JETSTREAM_OUTPUT);
     registry.add_processor(&REQUEST_REPLY);
+    registry.add_input(&KV_INPUT);
+    registry.add_output(&KV_OUTPUT);
+    registry.add_processor(&KV_PROCESSOR);
+    registry.add_cache(&KV_CACHE);
     registry.add_input(&retired::INPUT);
     registry.add_output(&retired::OUTPUT);
 }

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 
+/// Most delivered sequences that are remembered one by one: what a server may give out again after an outage.
+const REMEMBERED: usize = 8192;
+
 /// The lowest sequence that is not delivered yet.
 #[derive(Debug, Default)]
 pub(super) struct Position {
     under_way: BTreeSet<u64>,
+    delivered: BTreeSet<u64>,
     /// Behind the highest that arrived; 0: nothing arrived yet.
     next: u64,
 }
 
 impl Position {
-    /// `false`: it was delivered before, which a server may forget that did not end in good order. Every message of
-    /// the stream must pass here for this.
+    /// `false`: it was delivered before, which a server may forget that did not end in good order.
     pub(super) fn arrived(&mut self, sequence: u64) -> bool {
-        if sequence < self.next && !self.under_way.contains(&sequence) {
+        if self.delivered.contains(&sequence) {
             return false;
         }
         self.under_way.insert(sequence);
@@ -23,7 +26,12 @@ impl Position {
     }
 
     pub(super) fn delivered(&mut self, sequence: u64) {
-        self.under_way.remove(&sequence);
+        if self.under_way.remove(&sequence) {
+            self.delivered.insert(sequence);
+            if self.delivered.len() > REMEMBERED {
+                self.delivered.pop_first();
+            }
+        }
     }
 
     /// Where to go on in a stream whose last sequence is this; `None`: nothing is known of it, begin anew.
@@ -51,6 +59,8 @@ mod tests {
         }
         position.delivered(4);
         assert!(!position.arrived(4), "delivered before");
+        assert!(position.arrived(2), "late, but never seen");
+        position.delivered(2);
         assert!(position.arrived(5), "refused before");
         assert_eq!(position.resume(10), Some(3));
         for sequence in [3, 6] {

@@ -18,7 +18,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
     let prefix = node.optional_text("inbox_prefix")?;
     settings.inbox_prefix = prefix.filter(|prefix| !prefix.is_empty()).map(Into::into);
     Ok(Box::new(RequestReply {
-        link: Lazy::new(settings),
+        lazy: Lazy::new(settings),
         subject: node.template("subject", context)?,
         headers: Headers::read(node, context)?,
         timeout: node.duration("timeout")?.unwrap_or(Duration::from_secs(3)),
@@ -26,7 +26,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
 }
 
 struct RequestReply {
-    link: Lazy,
+    lazy: Lazy<()>,
     subject: Template,
     headers: Headers,
     timeout: Duration,
@@ -42,8 +42,8 @@ impl RequestReply {
             request = request.headers(headers);
         }
         // Connecting is part of the time that a reply may take.
-        let link = tokio::time::timeout(self.timeout, self.link.link());
-        let link = link.await.map_err(|_| format!("no connection within {:?}", self.timeout))??;
+        let link = tokio::time::timeout(self.timeout, self.lazy.get(|_| std::future::ready(Ok(()))));
+        let (link, ()) = link.await.map_err(|_| format!("no connection within {:?}", self.timeout))??;
         let lost = || Err("the connection was lost before the reply came".to_owned());
         tokio::select! {
             biased;
