@@ -27,6 +27,8 @@ mod net;
 pub mod observe;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "sql")]
+pub mod sql;
 
 use streams::Registry;
 
@@ -71,4 +73,6 @@ pub fn register(registry: &mut Registry) {
         registry.add_output(&http_client::OUTPUT);
         registry.add_processor(&http_client::PROCESSOR);
     }
+    #[cfg(feature = "sql")]
+    registry.add_buffer(&sql::BUFFER);
 }

@@ -100,15 +100,16 @@ fn the_reference_is_what_the_tables_say() {
         .rate_limits
         .values()
         .map(|spec| ("rate limit", spec.name, table(spec.summary, &spec.config)));
+    let buffers =
+        registry.buffers.values().map(|spec| ("buffer", spec.name, table(spec.summary, &spec.config)));
     let tracers =
         registry.tracers.values().map(|spec| ("tracer", spec.name, table(spec.summary, &spec.config)));
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/connectors.md");
     let page = std::fs::read_to_string(&path).expect("docs/connectors.md");
     let mut fresh = page.clone();
-    for (side, name, table) in
-        inputs.chain(outputs).chain(processors).chain(caches).chain(limits).chain(exporters).chain(tracers)
-    {
+    let shared = caches.chain(limits).chain(buffers).chain(exporters).chain(tracers);
+    for (side, name, table) in inputs.chain(outputs).chain(processors).chain(shared) {
         let (begin, end) = (format!("<!-- {side} {name} -->\n"), "<!-- end -->");
         let from =
             fresh.find(&begin).unwrap_or_else(|| panic!("docs/connectors.md has no `{}`", begin.trim()))

@@ -11,11 +11,13 @@ use crate::sort::Sort;
 /// Refused unless whoever runs the gate names them.
 ///
 /// `inproc` is on the original's list. Here it is not: a topic belongs to the streams of one API, and reaches nothing.
-pub(crate) const UNSAFE: [(Sort, &[&str]); 4] = [
+/// The buffer `sqlite` is not on the original's list. Here it is: it writes files of its writer's choice.
+pub(crate) const UNSAFE: [(Sort, &[&str]); 5] = [
     (Sort::Input, &["csv", "dynamic", "file", "socket", "socket_server", "stdin", "subprocess"]),
     (Sort::Processor, &["command", "subprocess", "wasm"]),
     (Sort::Output, &["file", "socket", "subprocess"]),
     (Sort::Cache, &["file"]),
+    (Sort::Buffer, &["sqlite"]),
 ];
 
 /// Those that are not offered even then, and why.
@@ -210,6 +212,7 @@ mod tests {
                 ),
                 ("/output_resources/0", with(json!({ "output_resources": [labelled(c)] }))),
             ],
+            Sort::Buffer => vec![("/buffer", with(json!({ "buffer": c })))],
             _ => vec![("/cache_resources/0", with(json!({ "cache_resources": [labelled(c)] })))],
         }
     }

@@ -49,6 +49,7 @@ pub mod processors;
 mod rate_limit;
 pub mod rate_limits;
 mod rebuild;
+pub mod record;
 mod reference;
 mod registry;
 mod replay;

@@ -154,7 +154,8 @@ impl Probe {
         self.last_error.lock().clone()
     }
 
-    pub(crate) fn set_error(&self, text: &str) {
+    /// Takes note of what went wrong.
+    pub fn set_error(&self, text: &str) {
         *self.last_error.lock() = Some(text.into());
     }
 

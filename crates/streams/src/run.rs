@@ -298,7 +298,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     let (phase, phases) = watch::channel(Phase::Running);
     // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
     let (to_pipeline, from_input) = mpsc::channel(1);
-    let (buffer, from_input) = match parts.buffer {
+    let (mut buffer, from_input) = match parts.buffer {
         None => (None, from_input),
         Some(node) => {
             let (from_buffer, taken) = mpsc::channel(1);
@@ -337,12 +337,16 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
             phase.send_replace(Phase::Stopping);
             if tokio::time::timeout(grace.saturating_sub(parts.delay), &mut outcome).await.is_err() {
                 tracing::warn!(stream = %shared.name, "stream did not drain in time, the rest comes again");
-                drop((buffer, cut));
+                drop((buffer.take(), cut));
                 // Its end is the proof that what it held is nacked.
                 let _ = outcome.await;
                 shared.feeds.iter().for_each(|feed| feed.cut(reason));
             }
         }
+    }
+    // A buffer on disk takes note of what was delivered.
+    if let Some(buffer) = &mut buffer {
+        let _ = buffer.await;
     }
     phase.send_replace(Phase::Drained);
     let _ = (&mut flow).await;
