@@ -22,6 +22,7 @@ mod json_schema;
 mod msgpack;
 mod parse_log;
 pub mod protobuf;
+pub mod registry;
 mod scanners;
 mod tar;
 #[cfg(test)]

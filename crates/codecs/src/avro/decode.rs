@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bloblang::{Array, Object, Value};
 
+use super::logical::Logical;
 use super::schema::{Id, Schema, Type};
 use super::{MAX_DEPTH, Unions, budget};
 
@@ -13,8 +14,20 @@ impl Schema {
     /// # Errors
     /// Where and why the bytes are not a datum of this schema.
     pub fn decode<'a>(&self, datum: &'a [u8], unions: Unions) -> Result<(Value, &'a [u8]), String> {
+        self.read(datum, unions, false)
+    }
+
+    /// The same, where times and dates become timestamps, and decimals numbers.
+    ///
+    /// # Errors
+    /// As [`Schema::decode`].
+    pub fn decode_logical<'a>(&self, datum: &'a [u8], unions: Unions) -> Result<(Value, &'a [u8]), String> {
+        self.read(datum, unions, true)
+    }
+
+    fn read<'a>(&self, datum: &'a [u8], unions: Unions, logical: bool) -> Result<(Value, &'a [u8]), String> {
         let mut reader = Reader { rest: datum, left: budget(datum.len()) };
-        let value = Decoder { schema: self, unions }
+        let value = Decoder { schema: self, unions, logical }
             .value(&mut reader, self.root, 0)
             .map_err(|fault| format!("at byte {}: {fault}", datum.len() - reader.rest.len()))?;
         Ok((value, reader.rest))
@@ -24,9 +37,25 @@ impl Schema {
 struct Decoder<'s> {
     schema: &'s Schema,
     unions: Unions,
+    logical: bool,
 }
 
 impl Decoder<'_> {
+    /// What a type means, if that is wanted.
+    fn meaning(&self, id: Id) -> Option<Logical> {
+        if self.logical { self.schema.logical.get(&id).copied() } else { None }
+    }
+
+    fn number(&self, id: Id, number: i64) -> Value {
+        self.meaning(id).and_then(|logical| logical.number(number)).unwrap_or(Value::Int(number))
+    }
+
+    fn bytes(&self, id: Id, bytes: &[u8]) -> Value {
+        self.meaning(id)
+            .and_then(|logical| logical.bytes(bytes))
+            .unwrap_or_else(|| Value::from(latin1(bytes)))
+    }
+
     fn value(&self, from: &mut Reader<'_>, id: Id, depth: usize) -> Result<Value, String> {
         if depth > MAX_DEPTH {
             return Err(format!("the datum nests deeper than {MAX_DEPTH} levels"));
@@ -42,16 +71,16 @@ impl Decoder<'_> {
             Type::Int => {
                 let number = from.long()?;
                 i32::try_from(number).map_err(|_| format!("{number} does not fit an int"))?;
-                Value::Int(number)
+                self.number(id, number)
             }
-            Type::Long => Value::Int(from.long()?),
+            Type::Long => self.number(id, from.long()?),
             Type::Float => Value::Float(single(f32::from_le_bytes(from.array()?))),
             Type::Double => Value::Float(f64::from_le_bytes(from.array()?)),
             Type::Bytes => {
                 let size = from.size()?;
-                Value::from(latin1(from.take(size)?))
+                self.bytes(id, from.take(size)?)
             }
-            Type::Fixed { size, .. } => Value::from(latin1(from.take(*size)?)),
+            Type::Fixed { size, .. } => self.bytes(id, from.take(*size)?),
             Type::String => Value::from(from.text()?),
             Type::Enum { name, symbols, default } => {
                 let index = usize::try_from(from.long()?).ok();

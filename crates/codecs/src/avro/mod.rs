@@ -8,6 +8,7 @@ mod canonical;
 mod container;
 mod decode;
 mod encode;
+mod logical;
 mod names;
 mod processor;
 mod schema;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bloblang::{Text, Value};
 use serde_json::Value as Json;
 
+use super::logical::Logical;
 use super::names::{FullName, is_name};
 
 /// Types of one schema and those it refers to.
@@ -21,6 +22,8 @@ pub struct Schema {
     pub(super) types: Vec<Type>,
     pub(super) root: Id,
     pub(super) fingerprint: u64,
+    /// What types mean beyond what they are, where we know it.
+    pub(super) logical: HashMap<Id, Logical>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,12 +74,12 @@ impl Schema {
     /// # Errors
     /// What is wrong with one of them.
     pub fn parse_with(text: &str, references: &[&str]) -> Result<Schema, String> {
-        let mut parser = Parser { types: Vec::new(), names: HashMap::new() };
+        let mut parser = Parser { types: Vec::new(), names: HashMap::new(), logical: HashMap::new() };
         for reference in references {
             parser.text(reference)?;
         }
         let root = parser.text(text)?;
-        let mut schema = Schema { types: parser.types, root, fingerprint: 0 };
+        let mut schema = Schema { types: parser.types, root, fingerprint: 0, logical: parser.logical };
         schema.fingerprint = super::canonical::fingerprint(&schema);
         Ok(schema)
     }
@@ -94,6 +97,7 @@ impl Schema {
 struct Parser {
     types: Vec<Type>,
     names: HashMap<Text, Id>,
+    logical: HashMap<Id, Logical>,
 }
 
 impl Parser {
@@ -168,9 +172,25 @@ impl Parser {
                 let size = inner("size")?.as_u64().and_then(|size| usize::try_from(size).ok());
                 let size =
                     size.ok_or_else(|| format!("the size of `{}` must be a whole number", name.full))?;
-                self.define(&name, Type::Fixed { name: name.full.clone(), size })
+                let id = self.define(&name, Type::Fixed { name: name.full.clone(), size })?;
+                self.meaning(json, id);
+                Ok(id)
             }
-            other => self.named(other, namespace),
+            other => {
+                let id = self.named(other, namespace)?;
+                // A primitive has an entry for each place where it is written; a name stands for a type told elsewhere.
+                if primitive(other).is_some() {
+                    self.meaning(json, id);
+                }
+                Ok(id)
+            }
+        }
+    }
+
+    /// Keeps the logical type of a type; one that does not suit it is ignored, as the specification wants.
+    fn meaning(&mut self, json: &Json, id: Id) {
+        if let Some(logical) = Logical::of(json, &self.types[id]) {
+            self.logical.insert(id, logical);
         }
     }
 

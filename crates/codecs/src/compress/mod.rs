@@ -16,6 +16,8 @@ pub(crate) use unpack::{snappy_block, unpack};
 /// A format of compressed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
+    /// Unpacked only.
+    Bzip2,
     Flate,
     Gzip,
     Lz4,
@@ -24,13 +26,16 @@ pub(crate) enum Algorithm {
     Zstd,
 }
 
-/// As they are written in a configuration.
-pub(crate) const ALGORITHMS: &[&str] = &["flate", "gzip", "lz4", "pgzip", "snappy", "zlib", "zstd"];
+/// Those that are packed, as they are written in a configuration.
+const PACKED: &[&str] = &["flate", "gzip", "lz4", "pgzip", "snappy", "zlib", "zstd"];
+/// Those that are unpacked.
+pub(crate) const UNPACKED: &[&str] = &["bzip2", "flate", "gzip", "lz4", "pgzip", "snappy", "zlib", "zstd"];
 
 impl Algorithm {
     /// The algorithm that the field `algorithm` names.
     pub(crate) fn read(node: &Node<'_>) -> Result<Algorithm, Fault> {
         Ok(match &*node.text("algorithm")? {
+            "bzip2" => Algorithm::Bzip2,
             "flate" => Algorithm::Flate,
             // The same format, written by several threads in the original.
             "gzip" | "pgzip" => Algorithm::Gzip,
@@ -47,7 +52,7 @@ pub(crate) static COMPRESS: ProcessorSpec = ProcessorSpec {
     name: "compress",
     summary: "Compresses each payload. `flate` is raw deflate, `snappy` its block format, `lz4` its frame format; `pgzip` is `gzip`.",
     config: Kind::Object(&[
-        Field::required("algorithm", Kind::Choice(ALGORITHMS), "The format."),
+        Field::required("algorithm", Kind::Choice(PACKED), "The format."),
         Field::new(
             "level",
             Kind::Int,
@@ -61,7 +66,7 @@ pub(crate) static COMPRESS: ProcessorSpec = ProcessorSpec {
 pub(crate) static DECOMPRESS: ProcessorSpec = ProcessorSpec {
     name: "decompress",
     summary: "Decompresses each payload. What would become larger than 256 MiB is refused, so that a small message cannot fill the memory.",
-    config: Kind::Object(&[Field::required("algorithm", Kind::Choice(ALGORITHMS), "The format.")]),
+    config: Kind::Object(&[Field::required("algorithm", Kind::Choice(UNPACKED), "The format.")]),
     build: build_decompress,
 };
 
@@ -147,6 +152,37 @@ mod tests {
             assert!(unpack(algorithm, &whole[..whole.len() / 2], LARGEST).is_err(), "{algorithm:?}: cut off");
             assert!(unpack(algorithm, &whole[..whole.len() - 1], LARGEST).is_err(), "{algorithm:?}: cut off");
         }
+    }
+
+    /// `hello hello`, as the program bzip2 packs it.
+    const BZIP2: [u8; 43] = [
+        0x42, 0x5a, 0x68, 0x39, 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, 0x04, 0x08, 0x0d, 0x8e, 0x00, 0x00, 0x01,
+        0x91, 0x00, 0x40, 0x00, 0x02, 0x44, 0xa0, 0x00, 0x21, 0x20, 0x06, 0x68, 0x35, 0x1c, 0xa6, 0x0e, 0x2e,
+        0xe4, 0x8a, 0x70, 0xa1, 0x20, 0x08, 0x10, 0x1b, 0x1c,
+    ];
+
+    #[test]
+    fn bzip2_is_unpacked_whole_in_pieces_and_one_after_the_other() {
+        let two = [BZIP2, BZIP2].concat();
+        assert_eq!(unpack(Algorithm::Bzip2, &BZIP2, LARGEST).unwrap(), b"hello hello");
+        assert_eq!(unpack(Algorithm::Bzip2, &two, LARGEST).unwrap(), b"hello hellohello hello");
+        assert!(unpack(Algorithm::Bzip2, &two, 20).unwrap_err().contains("larger than 20 bytes"));
+        for wrong in [&BZIP2[..20], &BZIP2[..42], b"BZh9", b"nothing"] {
+            assert!(unpack(Algorithm::Bzip2, wrong, LARGEST).is_err(), "{wrong:?}");
+            let mut push = Push::new(Algorithm::Bzip2);
+            push.feed(&Bytes::copy_from_slice(wrong), &mut |_| Ok(())).unwrap();
+            assert!(push.finish(&mut |_| Ok(())).is_err(), "{wrong:?}");
+        }
+        let (mut push, mut out) = (Push::new(Algorithm::Bzip2), Vec::new());
+        for chunk in two.chunks(7) {
+            push.feed(&Bytes::copy_from_slice(chunk), &mut |_| Ok(())).unwrap();
+        }
+        push.finish(&mut |bytes| {
+            out.extend_from_slice(&bytes);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(out, b"hello hellohello hello");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(super) fn pack(algorithm: Algorithm, level: Option<u32>, data: &[u8]) -> io:
     let deflate = level.map_or(Compression::default(), Compression::new);
     let out = Vec::with_capacity(data.len() / 2 + 64);
     match algorithm {
+        Algorithm::Bzip2 => Err(io::Error::other("bzip2 is unpacked only")),
         Algorithm::Flate => {
             let mut encoder = DeflateEncoder::new(out, deflate);
             encoder.write_all(data)?;

@@ -22,7 +22,7 @@ pub(crate) enum Push {
     Gzip(MultiGzDecoder<Bounded>),
     Zlib(ZlibDecoder<Bounded>),
     Zstd(Box<zstd::stream::write::Decoder<'static, Bounded>>),
-    /// Lz4 and snappy frames: their decoders only pull, so that the packed bytes are gathered first.
+    /// Bzip2, lz4 and snappy frames: their decoders only pull, so that the packed bytes are gathered first.
     Gathered(Algorithm, BytesMut),
     /// A decoder that could not be made.
     Broken(String),
@@ -57,7 +57,9 @@ impl Push {
                 Ok(decoder) => Push::Zstd(Box::new(decoder)),
                 Err(error) => Push::Broken(error.to_string()),
             },
-            Algorithm::Lz4 | Algorithm::Snappy => Push::Gathered(algorithm, BytesMut::new()),
+            Algorithm::Bzip2 | Algorithm::Lz4 | Algorithm::Snappy => {
+                Push::Gathered(algorithm, BytesMut::new())
+            }
         }
     }
 
@@ -98,6 +100,7 @@ impl Push {
                     return Err(CUT.to_owned());
                 }
                 let unpacked = match algorithm {
+                    Algorithm::Bzip2 => drain(bzip2::read::MultiBzDecoder::new(&gathered[..]), LARGEST),
                     Algorithm::Lz4 => drain(lz4_flex::frame::FrameDecoder::new(&gathered[..]), LARGEST),
                     _ => drain(snap::read::FrameDecoder::new(&gathered[..]), LARGEST),
                 };

@@ -12,6 +12,7 @@ pub(crate) fn unpack(algorithm: Algorithm, data: &[u8], limit: usize) -> Result<
         return Err(CUT.to_owned());
     }
     let read = match algorithm {
+        Algorithm::Bzip2 => drain(bzip2::read::MultiBzDecoder::new(data), limit),
         Algorithm::Flate => drain(DeflateDecoder::new(data), limit),
         Algorithm::Gzip => drain(MultiGzDecoder::new(data), limit),
         Algorithm::Lz4 => drain(lz4_flex::frame::FrameDecoder::new(data), limit),

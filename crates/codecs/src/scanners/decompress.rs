@@ -8,13 +8,13 @@ use document::Fault;
 use streams::scanners::{Cut, Cutting, Inner};
 use streams::{BuildContext, Field, Kind, Message, Node, Scan, Scanner, ScannerSpec};
 
-use crate::compress::{ALGORITHMS, Algorithm, Push};
+use crate::compress::{Algorithm, Push, UNPACKED};
 
 pub(super) static SPEC: ScannerSpec = ScannerSpec {
     name: "decompress",
-    summary: "Decompresses a source before another scanner reads. `lz4` and `snappy` are their frame formats, and are gathered up to 64 MiB first; the others are unpacked as they arrive.",
+    summary: "Decompresses a source before another scanner reads. `lz4` and `snappy` are their frame formats; they and `bzip2` are gathered up to 64 MiB first; the others are unpacked as they arrive.",
     config: Kind::Object(&[
-        Field::required("algorithm", Kind::Choice(ALGORITHMS), "The format."),
+        Field::required("algorithm", Kind::Choice(UNPACKED), "The format."),
         Field::optional("into", Kind::Scanner, "The other scanner; `to_the_end` when it is not written."),
     ]),
     build,
