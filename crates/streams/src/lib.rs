@@ -107,7 +107,7 @@ pub use registry::{
 };
 pub use replay::Replay;
 pub use reply::ReplySlot;
-pub use run::{Built, RunningStream, Status, build};
+pub use run::{Built, RunningStream, Status, Watcher, build};
 pub use scanner::{Scan, ScanError, Scanned, Scanner};
 pub use settings::{Lines, Settings};
 pub use sort::Sort;

@@ -224,21 +224,55 @@ pub struct Status {
 impl Status {
     /// Whether every input and output reaches its other side.
     pub fn connected(&self) -> bool {
+        self.unconnected().next().is_none()
+    }
+
+    /// The inputs and outputs that do not reach their other side.
+    pub fn unconnected(&self) -> impl Iterator<Item = &Arc<Probe>> {
         let ends = |probe: &&Arc<Probe>| matches!(probe.kind, ComponentKind::Input | ComponentKind::Output);
-        self.components.iter().filter(ends).all(|probe| probe.connected())
+        self.components.iter().filter(ends).filter(|probe| !probe.connected())
+    }
+}
+
+/// Looks at a stream while somebody else runs it, and when it has ended.
+#[derive(Debug, Clone)]
+pub struct Watcher(Arc<Shared>);
+
+impl Watcher {
+    /// How it is now.
+    pub fn status(&self) -> Status {
+        Status {
+            name: self.0.name.clone(),
+            ended: *self.0.ended.lock(),
+            components: self.0.probes.clone(),
+            feeds: self.0.feeds.clone(),
+            ingests: self.0.ingests.clone(),
+        }
+    }
+
+    /// The page for `/metrics` and `/stats`, as the setting `metrics` has it; in the form of Prometheus where it is not
+    /// written. `None`: there is none.
+    pub async fn page(&self) -> Option<Page> {
+        let samples = &*self.0.samples;
+        match &self.0.exporter {
+            Some(exporter) => exporter.page(samples).await,
+            None => {
+                let body = exposition(&samples.samples(), &Timings::default());
+                Some(Page { content_type: CONTENT_TYPE, body })
+            }
+        }
     }
 }
 
 impl RunningStream {
     /// How it is now.
     pub fn status(&self) -> Status {
-        Status {
-            name: self.shared.name.clone(),
-            ended: *self.shared.ended.lock(),
-            components: self.shared.probes.clone(),
-            feeds: self.shared.feeds.clone(),
-            ingests: self.shared.ingests.clone(),
-        }
+        self.watcher().status()
+    }
+
+    /// Looks at it from elsewhere. It does not keep the stream running.
+    pub fn watcher(&self) -> Watcher {
+        Watcher(self.shared.clone())
     }
 
     /// What its components count: the settings of `metrics` change nothing about it. In no order.
@@ -249,19 +283,6 @@ impl RunningStream {
     /// What its `metric` processors count, in the same way.
     pub fn own_samples(&self) -> Vec<Sample> {
         self.shared.samples.customs.samples()
-    }
-
-    /// The page for `/metrics` and `/stats`, as the setting `metrics` has it; in the form of Prometheus where it is not
-    /// written. `None`: there is none.
-    pub async fn page(&self) -> Option<Page> {
-        let samples = &*self.shared.samples;
-        match &self.shared.exporter {
-            Some(exporter) => exporter.page(samples).await,
-            None => {
-                let body = exposition(&samples.samples(), &Timings::default());
-                Some(Page { content_type: CONTENT_TYPE, body })
-            }
-        }
     }
 
     /// Stops it: inputs take nothing new, what is under way is delivered, outputs close, inputs leave their sources.

@@ -40,7 +40,7 @@ pub static OPEN_TELEMETRY_COLLECTOR: TracerSpec = TracerSpec {
 /// Exporter `prometheus`.
 pub static PROMETHEUS: MetricsSpec = MetricsSpec {
     name: "prometheus",
-    summary: "Counters in the text format of Prometheus. `sluicegate stream run` serves them at `/metrics` and `/stats`; inside of the gate they are part of the gate's own `/metrics`, and only what is pushed or written to a file follows these fields.",
+    summary: "Counters in the text format of Prometheus. Inside of the gate they are part of the gate's own `/metrics`, and only what is pushed or written to a file follows these fields.",
     config: Kind::Object(prometheus::FIELDS),
     build: prometheus::build,
 };

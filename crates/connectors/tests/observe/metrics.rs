@@ -70,7 +70,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn the_page_tells_what_every_component_did() {
     let stream = run(&stream(json!({ "prometheus": { "add_process_metrics": true } }))).await;
-    let page = stream.page().await.unwrap();
+    let page = stream.watcher().page().await.unwrap();
     assert!(page.content_type.starts_with("text/plain; version=0.0.4"), "{}", page.content_type);
     let series = parse(&page.body);
     let labels = |label: &str, path: &str| format!("{{label=\"{label}\",path=\"{path}\",stream=\"test\"");
@@ -109,7 +109,7 @@ async fn the_page_tells_what_every_component_did() {
 async fn histograms_and_other_quantiles_are_told_when_asked_for() {
     let page = |config: Json| async move {
         let stream = run(&stream(json!({ "prometheus": config }))).await;
-        stream.page().await.unwrap().body
+        stream.watcher().page().await.unwrap().body
     };
     let text = page(json!({ "use_histogram_timing": true, "histogram_buckets": [0.000000001, 60] })).await;
     let series = parse(&text);
@@ -127,7 +127,7 @@ async fn histograms_and_other_quantiles_are_told_when_asked_for() {
 async fn a_mapping_renames_and_drops_what_is_exported() {
     let mapping = "root = if this.has_prefix(\"processor_\") { deleted() } else { \"shop_\" + this }\nmeta stream = deleted()\nmeta zone = \"a\"";
     let stream = run(&stream(json!({ "mapping": mapping, "prometheus": {} }))).await;
-    let series = parse(&stream.page().await.unwrap().body);
+    let series = parse(&stream.watcher().page().await.unwrap().body);
     assert_eq!(series["shop_input_received{label=\"made\",path=\"root.input\",zone=\"a\"}"], 5.0);
     assert!(!series.keys().any(|name| name.contains("processor_received")), "{series:?}");
 }

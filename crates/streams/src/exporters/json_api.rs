@@ -11,7 +11,7 @@ use crate::registry::{Kind, MetricsSpec};
 
 pub(super) static SPEC: MetricsSpec = MetricsSpec {
     name: "json_api",
-    summary: "Counters as one flat JSON object, with the median, the 90th and the 99th percentile of timings. `sluicegate stream run` serves it at `/stats` and `/metrics`; inside of the gate nothing serves it.",
+    summary: "Counters as one flat JSON object, with the median, the 90th and the 99th percentile of timings. It is for whoever runs a stream in a program of its own and serves the page; inside of the gate nothing does, and the gate's `/metrics` tells the same numbers.",
     config: Kind::Object(&[]),
     build,
 };
