@@ -88,7 +88,9 @@ fn captured(pattern: &str, path: &str) -> Option<Vec<(String, String)>> {
     let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
     let path = path.strip_prefix('/').unwrap_or(path);
     if !pattern.contains('{') {
-        let fits = path == pattern || (pattern.ends_with('/') && path.starts_with(pattern));
+        // `/` alone is a prefix of everything, too.
+        let prefix = pattern.is_empty() || pattern.ends_with('/');
+        let fits = path == pattern || (prefix && path.starts_with(pattern));
         return fits.then(Vec::new);
     }
     let prefix = pattern.ends_with('/');
@@ -119,6 +121,8 @@ mod tests {
             ("/post", "/posts", None),
             ("/all/", "/all/x/y", Some(&[])),
             ("/all/", "/all", None),
+            ("/", "/", Some(&[])),
+            ("/", "/x/y", Some(&[])),
             ("/u/{id}/x", "/u/7/x", Some(&[("id", "7")])),
             ("/u/{id}/x", "/u//x", None),
             ("/u/{id}", "/u/7/x", None),
