@@ -83,7 +83,7 @@ struct Group {
 /// Its size is what the consumer holds.
 #[derive(Default)]
 struct State {
-    // Given out and not resolved: not given out again when the connection comes back.
+    // Given out and not yet acknowledged in Redis: not given out again when the connection comes back.
     held: HashSet<(String, String)>,
     delivered: HashMap<String, Vec<String>>,
     failed: VecDeque<Entry>,
@@ -103,9 +103,14 @@ impl Group {
         for (stream, ids) in delivered {
             let mut command = redis::cmd("XACK");
             command.arg(&stream).arg(&self.name).arg(&ids);
-            if let Err(trouble) = self.link.run::<i64>(&command).await {
-                tracing::warn!(stream = %self.stream, fault = %trouble.text(), "redis cannot be told yet what was delivered");
-                self.state.lock().delivered.entry(stream).or_default().extend(ids);
+            let told = self.link.run::<i64>(&command).await;
+            let mut state = self.state.lock();
+            match told {
+                Ok(_) => ids.into_iter().for_each(|id| drop(state.held.remove(&(stream.clone(), id)))),
+                Err(trouble) => {
+                    tracing::warn!(stream = %self.stream, fault = %trouble.text(), "redis cannot be told yet what was delivered");
+                    state.delivered.entry(stream).or_default().extend(ids);
+                }
             }
         }
     }
@@ -114,7 +119,6 @@ impl Group {
         let mut state = self.state.lock();
         match outcome {
             Ok(()) => {
-                state.held.remove(&(entry.stream.clone(), entry.id.clone()));
                 state.delivered.entry(entry.stream).or_default().push(entry.id);
             }
             Err(_) => {

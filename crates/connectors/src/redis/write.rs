@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use redis::{Pipeline, Value};
+use futures_util::future::join_all;
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use streams::{ConnectError, Message, WriteError};
 
-use super::link::{Link, Trouble};
+use super::link::{Connection, Link, Trouble};
 
 /// An output's end of Redis.
 pub(super) struct Writer {
@@ -37,10 +38,7 @@ impl Writer {
         }
         if !sent.is_empty() {
             let mut connection = self.link.connection().await.map_err(|fault| self.lost(&fault))?;
-            // A cluster sends each command to its own node; it has no pipelines over several of them.
-            let answers: Result<Vec<Result<Value, redis::RedisError>>, _> =
-                pipeline.query_async(&mut connection).await;
-            let answers = match answers.map_err(Trouble::from) {
+            let answers = match send(&mut connection, &pipeline).await {
                 Ok(answers) => answers,
                 Err(Trouble::Refused(fault)) => return Err(WriteError::Failed(fault)),
                 Err(Trouble::Away(fault)) => {
@@ -62,5 +60,20 @@ impl Writer {
     fn lost(&self, fault: &str) -> WriteError {
         tracing::warn!(stream = %self.stream, %fault, "redis does not take messages now");
         WriteError::NotConnected
+    }
+}
+
+/// Sends the commands; what became of each. In a cluster each goes to the node of its own key, all at the same time: a
+/// pipeline may only hold keys of one slot there.
+async fn send(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<RedisResult<Value>>, Trouble> {
+    match connection {
+        Connection::Server(_) => pipeline.query_async(connection).await.map_err(Trouble::from),
+        Connection::Cluster(_) => {
+            let one = |command: &Cmd| {
+                let (command, mut connection) = (command.clone(), connection.clone());
+                async move { command.query_async::<Value>(&mut connection).await }
+            };
+            Ok(join_all(pipeline.cmd_iter().map(one)).await)
+        }
     }
 }
