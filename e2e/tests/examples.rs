@@ -19,10 +19,16 @@ fn root() -> PathBuf {
 
 /// Every page for readers, by its path below the clone.
 fn pages() -> Vec<(String, String)> {
-    let mut paths: Vec<PathBuf> =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/quickstart/README.md"]
-            .map(PathBuf::from)
-            .into();
+    let mut paths: Vec<PathBuf> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "examples/quickstart/README.md",
+        "examples/streams/README.md",
+    ]
+    .map(PathBuf::from)
+    .into();
     let docs = root().join("docs").read_dir().expect("docs/ is there");
     paths.extend(docs.map(|entry| Path::new("docs").join(entry.unwrap().file_name())));
     paths.sort();

@@ -10,7 +10,7 @@ mod file;
 mod http_server;
 mod inproc;
 mod reject;
-pub(crate) mod reject_errored;
+mod reject_errored;
 mod resource;
 mod retry;
 mod stdout;
