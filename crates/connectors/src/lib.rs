@@ -29,6 +29,8 @@ pub mod observe;
 pub mod redis;
 #[cfg(feature = "sql")]
 pub mod sql;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 use streams::Registry;
 
@@ -75,4 +77,9 @@ pub fn register(registry: &mut Registry) {
     }
     #[cfg(feature = "sql")]
     registry.add_buffer(&sql::BUFFER);
+    #[cfg(feature = "websocket")]
+    {
+        registry.add_input(&websocket::INPUT);
+        registry.add_output(&websocket::OUTPUT);
+    }
 }

@@ -1,4 +1,4 @@
-//! `http_client` and `http` against servers that the tests write themselves.
+//! `http_client`, `http` and `websocket` against servers that the tests write themselves.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,3 +18,4 @@ mod javascript;
 mod output;
 mod processor;
 mod transport;
+mod websocket;

@@ -59,6 +59,29 @@ pub(crate) fn with(mut answer: Answer, name: &'static str, value: &str) -> Answe
 
 type Handler = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
+/// TLS with the certificate of the tests; `clients`: they must show one, too.
+pub(crate) fn acceptor(clients: bool) -> TlsAcceptor {
+    let certificates = |name: &str| -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_file_iter(sample(name)).expect("file").map(|one| one.expect("PEM")).collect()
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    let builder = if clients {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(certificates("ca.crt"));
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        builder.with_client_cert_verifier(verifier.expect("verifier"))
+    } else {
+        builder.with_no_client_auth()
+    };
+    let key = PrivateKeyDer::from_pem_file(sample("server.key")).expect("key");
+    let mut config = builder.with_single_cert(certificates("server.crt"), key).expect("certificate");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
 /// A running server; it ends with this value.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -77,25 +100,7 @@ impl Server {
         clients: bool,
         handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
     ) -> Server {
-        let certificates = |name: &str| -> Vec<CertificateDer<'static>> {
-            CertificateDer::pem_file_iter(sample(name)).expect("file").map(|one| one.expect("PEM")).collect()
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .expect("versions");
-        let builder = if clients {
-            let mut roots = rustls::RootCertStore::empty();
-            roots.add_parsable_certificates(certificates("ca.crt"));
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.expect("verifier"))
-        } else {
-            builder.with_no_client_auth()
-        };
-        let key = PrivateKeyDer::from_pem_file(sample("server.key")).expect("key");
-        let mut config = builder.with_single_cert(certificates("server.crt"), key).expect("certificate");
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Server::listen("127.0.0.1:0", Some(TlsAcceptor::from(Arc::new(config))), handler).await
+        Server::listen("127.0.0.1:0", Some(acceptor(clients)), handler).await
     }
 
     pub(crate) async fn listen(

@@ -104,7 +104,7 @@ async fn http_1_is_spoken_when_http_2_is_not_wanted_or_not_possible() {
 }
 
 /// A proxy that opens tunnels, or passes plain requests on unread; what it was first told.
-async fn proxy(
+pub(crate) async fn proxy(
     to: std::net::SocketAddr,
     greeting: &'static [u8],
 ) -> (String, tokio::task::JoinHandle<String>) {
