@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("apidef", &["document"]),
     ("streams", &["document", "bloblang"]),
     ("codecs", &["document", "bloblang", "streams"]),
-    ("connectors", &["document", "bloblang", "streams"]),
+    ("connectors", &["document", "bloblang", "streams", "codecs"]),
     ("state", &["document", "apidef"]),
     ("analytics", &["document", "apidef", "streams"]),
     ("gateway", &["document", "bloblang", "apidef", "streams", "connectors", "state", "analytics"]),

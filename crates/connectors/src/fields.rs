@@ -48,6 +48,14 @@ const TLS_FIELDS: &[Field] = &[
 /// `TLS` of the streams contract's notation (section 0).
 pub(crate) const TLS: Field = Field::object("tls", TLS_FIELDS, "TLS towards the other side.");
 
+/// The same without `enabled`: for clients whose address says whether it is used.
+#[cfg(feature = "schema_registry")]
+pub(crate) const TLS_ALWAYS: Field = Field::object(
+    "tls",
+    TLS_FIELDS.split_at(1).1,
+    "TLS towards the other side, for addresses `https://...`.",
+);
+
 /// What the field [`TLS`] says.
 #[derive(Default)]
 pub(crate) struct Tls {
@@ -112,10 +120,15 @@ pub(crate) struct Identity {
 
 /// Reads the field `tls`; `None` when TLS is not enabled.
 pub(crate) fn tls(component: &Node<'_>) -> Result<Option<Tls>, Fault> {
-    let node = component.get("tls");
-    if !node.boolean("enabled")? {
-        return Ok(None);
+    match component.get("tls").boolean("enabled")? {
+        true => tls_always(component).map(Some),
+        false => Ok(None),
     }
+}
+
+/// Reads the field `tls`, whether it is enabled or not.
+pub(crate) fn tls_always(component: &Node<'_>) -> Result<Tls, Fault> {
+    let node = component.get("tls");
     let certificates = node.items("client_certs");
     if certificates.len() > 1 {
         return Err(node.field_fault(
@@ -137,11 +150,11 @@ pub(crate) fn tls(component: &Node<'_>) -> Result<Option<Tls>, Fault> {
             }
         },
     };
-    Ok(Some(Tls {
+    Ok(Tls {
         skip_verify: node.boolean("skip_cert_verify")?,
         roots: pem(&node, "root_cas", "root_cas_file")?,
         client,
-    }))
+    })
 }
 
 fn pem(node: &Node<'_>, inline: &str, file: &str) -> Result<Option<Pem>, Fault> {

@@ -27,6 +27,8 @@ mod net;
 pub mod observe;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "schema_registry")]
+pub mod schema_registry;
 #[cfg(feature = "sql")]
 pub mod sql;
 #[cfg(feature = "websocket")]
@@ -69,6 +71,11 @@ pub fn register(registry: &mut Registry) {
     nats::register(registry);
     #[cfg(feature = "redis")]
     redis::register(registry);
+    #[cfg(feature = "schema_registry")]
+    {
+        registry.add_processor(&schema_registry::DECODE);
+        registry.add_processor(&schema_registry::ENCODE);
+    }
     #[cfg(feature = "http")]
     {
         registry.add_input(&http_client::INPUT);

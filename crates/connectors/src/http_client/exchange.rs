@@ -25,7 +25,7 @@ use streams::{BuildContext, Node};
 use tower_service::Service;
 use url::Url;
 
-use crate::fields::tls;
+use crate::fields::{Tls, tls};
 use crate::net::connect::{Connector, Stream};
 use crate::net::dial::Dialer;
 use crate::net::proxy::{Proxy, ProxyKind};
@@ -58,6 +58,14 @@ impl Exchange {
     /// # Errors
     /// What of it cannot be used.
     pub(crate) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Exchange, Fault> {
+        Exchange::with_tls(node, context, tls(node)?.unwrap_or_default())
+    }
+
+    /// The same, with TLS as it was read already.
+    ///
+    /// # Errors
+    /// As [`Exchange::read`].
+    pub(crate) fn with_tls(node: &Node<'_>, context: &BuildContext<'_>, tls: Tls) -> Result<Exchange, Fault> {
         let transport = node.get("transport");
         let dial = transport.get("dial_context");
         let time = |node: &Node<'_>, name: &str| node.duration(name).map(Option::unwrap_or_default);
@@ -83,7 +91,7 @@ impl Exchange {
                 timeout: some_time(&dial, "timeout", 300)?,
                 keep_alive: time(&dial, "keep_alive")?,
             },
-            tls: Arc::new(TlsClient::new(tls(node)?.unwrap_or_default(), protocols)),
+            tls: Arc::new(TlsClient::new(tls, protocols)),
             proxy,
             handshake: some_time(&transport, "tls_handshake_timeout", 300)?,
         };
@@ -94,6 +102,13 @@ impl Exchange {
             .pool_max_idle_per_host(if most == 0 { usize::MAX } else { most })
             .build(Pooled(Arc::new(connector)));
         Ok(Exchange { pool, follow_redirects: node.boolean("follow_redirects")?, proxy_authorization })
+    }
+
+    /// The same, following redirects.
+    #[cfg(feature = "schema_registry")]
+    pub(crate) fn following(mut self) -> Exchange {
+        self.follow_redirects = true;
+        self
     }
 
     /// For requests that no component with all those fields sends. `only_http2`: whatever the server says, as gRPC
@@ -108,7 +123,7 @@ impl Exchange {
         let time = Duration::from_secs(10);
         let connector = Connector {
             dialer: Dialer { egress, timeout: time, keep_alive: Duration::from_secs(30) },
-            tls: Arc::new(TlsClient::new(crate::fields::Tls::default(), protocols)),
+            tls: Arc::new(TlsClient::new(Tls::default(), protocols)),
             proxy: None,
             handshake: time,
         };

@@ -94,6 +94,10 @@ const TRANSPORT_FIELDS: &[Field] = &[
     ),
 ];
 
+/// `TRANSPORT` of the streams contract's notation (section 0).
+pub(crate) const TRANSPORT: Field =
+    Field::object("transport", TRANSPORT_FIELDS, "Connections and their times.");
+
 const URL: Field = Field::required("url", Kind::Template, "The address, `http://...` or `https://...`.");
 
 const fn verb(default: &'static str) -> Field {
@@ -167,7 +171,7 @@ const BASE: [Field; 23] = [
         Kind::Text,
         "A proxy to go through: `http://`, `https://` or `socks5://`, with credentials inside if it wants them. Only what is written here is used, not the environment.",
     ),
-    Field::object("transport", TRANSPORT_FIELDS, "Connections and their times."),
+    TRANSPORT,
     Field::new(
         "max_response_bytes",
         Kind::Size,
