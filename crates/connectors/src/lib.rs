@@ -82,11 +82,20 @@ pub fn register(registry: &mut Registry) {
         registry.add_output(&http_client::OUTPUT);
         registry.add_processor(&http_client::PROCESSOR);
     }
-    #[cfg(feature = "sql")]
-    registry.add_buffer(&sql::BUFFER);
     #[cfg(feature = "websocket")]
     {
         registry.add_input(&websocket::INPUT);
         registry.add_output(&websocket::OUTPUT);
+    }
+    #[cfg(feature = "sql")]
+    {
+        registry.add_buffer(&sql::BUFFER);
+        registry.add_input(&sql::RAW_INPUT);
+        registry.add_input(&sql::SELECT_INPUT);
+        registry.add_output(&sql::INSERT_OUTPUT);
+        registry.add_output(&sql::RAW_OUTPUT);
+        registry.add_processor(&sql::INSERT_PROCESSOR);
+        registry.add_processor(&sql::RAW_PROCESSOR);
+        registry.add_processor(&sql::SELECT_PROCESSOR);
     }
 }

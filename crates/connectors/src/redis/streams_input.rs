@@ -106,7 +106,11 @@ impl Group {
             let told = self.link.run::<i64>(&command).await;
             let mut state = self.state.lock();
             match told {
-                Ok(_) => ids.into_iter().for_each(|id| drop(state.held.remove(&(stream.clone(), id)))),
+                Ok(_) => {
+                    for id in ids {
+                        state.held.remove(&(stream.clone(), id));
+                    }
+                }
                 Err(trouble) => {
                     tracing::warn!(stream = %self.stream, fault = %trouble.text(), "redis cannot be told yet what was delivered");
                     state.delivered.entry(stream).or_default().extend(ids);

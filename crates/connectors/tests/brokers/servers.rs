@@ -1,5 +1,7 @@
 //! The servers of `scripts/services`, servers for one test alone, and programs that are not ours.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
+
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ pub(crate) fn port(name: &str) -> u16 {
     let default = match name {
         "mosquitto" => 21883,
         "rabbitmq" => 25673,
+        "postgresql" => 25432,
+        "mariadb" => 23306,
         "redis" => 27379,
         _ => 24222,
     };
@@ -71,7 +75,7 @@ impl Own {
     fn services(&self, command: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/services");
         let mut process = Command::new(script);
-        process.args([command, self.name]).env("SLUICEGATE_SERVICES_DIR", &self.state);
+        process.args(command.split(' ')).arg(self.name).env("SLUICEGATE_SERVICES_DIR", &self.state);
         process.envs(self.environment.iter().map(|(name, value)| (name, value)));
         process.env(format!("SLUICEGATE_TEST_{}_PORT", self.name.to_uppercase()), self.port.to_string());
         let output = process.output().expect("scripts/services runs");
@@ -82,7 +86,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        self.services("down");
+        self.services("down --wipe");
         let _ = std::fs::remove_dir_all(&self.state);
     }
 }

@@ -1,4 +1,4 @@
-//! SQL: the buffer on disk.
+//! SQL against real servers (`scripts/services up postgresql mariadb`), and the buffer on disk.
 
 #![expect(
     clippy::expect_used,
@@ -7,5 +7,8 @@
 )]
 
 mod buffer;
+mod databases;
 #[path = "../ends/mod.rs"]
 mod ends;
+#[path = "../brokers/servers.rs"]
+mod servers;

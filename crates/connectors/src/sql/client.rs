@@ -1,0 +1,223 @@
+//! A pool of connections to one database, made when it is first needed.
+
+use std::time::Duration;
+
+use document::Fault;
+use serde_json::Value as Json;
+use sqlx::pool::PoolOptions;
+use sqlx::{AssertSqlSafe, Connection as _, Database, Executor as _, MySqlPool, PgPool, SqlitePool};
+use streams::{BuildContext, Node};
+use tokio::sync::OnceCell;
+
+use super::args::Arg;
+use super::{dsn, mysql, postgres, sqlite};
+
+/// How long a statement waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    Postgres,
+    MySql,
+    Sqlite,
+}
+
+#[derive(Debug)]
+enum Target {
+    Postgres(sqlx::postgres::PgConnectOptions),
+    MySql(dsn::MySql),
+    Sqlite(sqlx::sqlite::SqliteConnectOptions),
+}
+
+#[derive(Debug)]
+enum Pool {
+    Postgres(PgPool),
+    MySql(MySqlPool, bool),
+    Sqlite(SqlitePool),
+}
+
+/// Why a statement failed.
+#[derive(Debug, Clone)]
+pub(super) struct SqlError {
+    pub(super) text: String,
+    /// The connection, and not the statement.
+    pub(super) lost: bool,
+}
+
+impl From<sqlx::Error> for SqlError {
+    fn from(fault: sqlx::Error) -> SqlError {
+        let lost = match &fault {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+            // PostgreSQL: connection exceptions, a server that stops or starts. MySQL: the same.
+            sqlx::Error::Database(fault) => fault
+                .code()
+                .is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "1053"),
+            _ => false,
+        };
+        let text = match fault {
+            sqlx::Error::Database(fault) => fault.message().to_owned(),
+            sqlx::Error::PoolTimedOut => "no connection could be had in time".to_owned(),
+            other => other.to_string(),
+        };
+        SqlError { text, lost }
+    }
+}
+
+impl From<String> for SqlError {
+    fn from(text: String) -> SqlError {
+        SqlError { text, lost: false }
+    }
+}
+
+#[derive(Debug)]
+struct Limits {
+    open: u32,
+    idle: Option<Duration>,
+    life: Option<Duration>,
+}
+
+/// One database.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) driver: Driver,
+    target: Target,
+    limits: Limits,
+    init: String,
+    pool: OnceCell<Pool>,
+}
+
+/// Statements that are executed as one step.
+pub(super) type Steps = Vec<(String, Vec<Arg>)>;
+
+impl Client {
+    /// Reads `driver`, `dsn` and the fields of connections.
+    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Client, Fault> {
+        let dsn = node.text("dsn")?;
+        let wrong = |text: String| node.field_fault("dsn", text);
+        let (driver, target) = match &*node.text("driver")? {
+            "postgres" => (Driver::Postgres, Target::Postgres(dsn::postgres(&dsn).map_err(wrong)?)),
+            "mysql" => (Driver::MySql, Target::MySql(dsn::mysql(&dsn).map_err(wrong)?)),
+            "sqlite" => {
+                if !context.settings.allow_unsafe.iter().any(|allowed| allowed == "sqlite") {
+                    let text =
+                        "the driver `sqlite` is not allowed: it reaches the machine that the gate runs on";
+                    let hint = "whoever runs the gate can add `sqlite` to `streaming.allow_unsafe`";
+                    return Err(node.field_fault("driver", text).hint(hint));
+                }
+                (Driver::Sqlite, Target::Sqlite(dsn::sqlite(&dsn).map_err(wrong)?))
+            }
+            other => {
+                let text =
+                    format!("the driver `{other}` is not offered here; there are postgres, mysql and sqlite");
+                return Err(node.field_fault("driver", text));
+            }
+        };
+        let open = u32::try_from(node.count("conn_max_open")?).unwrap_or(u32::MAX);
+        let limits = Limits {
+            // In the original 0 is no limit.
+            open: if open == 0 { 64 } else { open },
+            idle: node.duration("conn_max_idle_time")?,
+            life: node.duration("conn_max_life_time")?,
+        };
+        let init = node.text("init_statement")?.into_owned();
+        Ok(Client { driver, target, limits, init, pool: OnceCell::new() })
+    }
+
+    fn options<DB: Database>(&self) -> PoolOptions<DB> {
+        PoolOptions::new()
+            .max_connections(self.limits.open)
+            .idle_timeout(self.limits.idle)
+            .max_lifetime(self.limits.life)
+            .acquire_timeout(PATIENCE)
+    }
+
+    /// The pool; made, and the database initialised, by whoever comes first.
+    async fn pool(&self) -> Result<&Pool, SqlError> {
+        let make = || async {
+            let init = || AssertSqlSafe(self.init.clone());
+            Ok::<_, SqlError>(match &self.target {
+                Target::Postgres(options) => {
+                    let pool = self.options().connect_with(options.clone()).await?;
+                    pool.execute(init()).await?;
+                    Pool::Postgres(pool)
+                }
+                Target::MySql(target) => {
+                    let pool = self.options().connect_with(target.options.clone()).await?;
+                    if !self.init.is_empty() {
+                        pool.execute(init()).await?;
+                    }
+                    Pool::MySql(pool, target.parse_time)
+                }
+                Target::Sqlite(options) => {
+                    let pool = self.options().connect_with(options.clone()).await?;
+                    pool.execute(init()).await?;
+                    Pool::Sqlite(pool)
+                }
+            })
+        };
+        self.pool.get_or_try_init(make).await
+    }
+
+    /// Sees that the database answers.
+    pub(super) async fn connect(&self) -> Result<(), String> {
+        let reached = async {
+            match self.pool().await? {
+                Pool::Postgres(pool) => pool.acquire().await?.ping().await?,
+                Pool::MySql(pool, _) => pool.acquire().await?.ping().await?,
+                Pool::Sqlite(pool) => pool.acquire().await?.ping().await?,
+            }
+            Ok::<_, SqlError>(())
+        };
+        reached.await.map_err(|fault| fault.text)
+    }
+
+    /// Executes a statement; its rows, each as an object.
+    pub(super) async fn query(&self, sql: &str, args: &[Arg]) -> Result<Vec<Json>, SqlError> {
+        match self.pool().await? {
+            Pool::Postgres(pool) => postgres::query(&mut *pool.acquire().await?, sql, args).await,
+            Pool::MySql(pool, times) => mysql::query(&mut *pool.acquire().await?, sql, args, *times).await,
+            Pool::Sqlite(pool) => sqlite::query(&mut *pool.acquire().await?, sql, args).await,
+        }
+    }
+
+    /// Executes statements, all of them or none.
+    pub(super) async fn all(&self, steps: &Steps) -> Result<(), SqlError> {
+        if let [(sql, args)] = &**steps {
+            return self.query(sql, args).await.map(drop);
+        }
+        match self.pool().await? {
+            Pool::Postgres(pool) => {
+                let mut transaction = pool.begin().await?;
+                for (sql, args) in steps {
+                    postgres::query(&mut transaction, sql, args).await?;
+                }
+                transaction.commit().await?;
+            }
+            Pool::MySql(pool, times) => {
+                let mut transaction = pool.begin().await?;
+                for (sql, args) in steps {
+                    mysql::query(&mut transaction, sql, args, *times).await?;
+                }
+                transaction.commit().await?;
+            }
+            Pool::Sqlite(pool) => {
+                let mut transaction = pool.begin().await?;
+                for (sql, args) in steps {
+                    sqlite::query(&mut transaction, sql, args).await?;
+                }
+                transaction.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn close(&self) {
+        match self.pool.get() {
+            Some(Pool::Postgres(pool)) => pool.close().await,
+            Some(Pool::MySql(pool, _)) => pool.close().await,
+            Some(Pool::Sqlite(pool)) => pool.close().await,
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Where a database is, as Go's drivers write it.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::sqlite::SqliteConnectOptions;
+use url::Url;
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// `postgres://user:password@host:port/name?sslmode=...`. Nothing is taken from the gate's environment.
+pub(super) fn postgres(dsn: &str) -> Result<PgConnectOptions, String> {
+    let url =
+        Url::parse(dsn).map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err("an address of PostgreSQL begins with `postgres://`".to_owned());
+    }
+    let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
+    let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
+    let database = decoded(url.path().trim_start_matches('/'));
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(host.trim_matches(['[', ']']))
+        .port(url.port().unwrap_or(5432))
+        .username(user.as_deref().unwrap_or("postgres"))
+        .password(&decoded(url.password().unwrap_or("")))
+        // As the original's driver: encrypted, unless it is written otherwise.
+        .ssl_mode(PgSslMode::Require)
+        .application_name("sluicegate");
+    let name = if database.is_empty() { user.unwrap_or_else(|| "postgres".to_owned()) } else { database };
+    options = options.database(&name);
+    for (key, value) in url.query_pairs() {
+        options = match &*key {
+            "sslmode" => options.ssl_mode(PgSslMode::from_str(&value).map_err(|_| {
+                "`sslmode` is one of disable, allow, prefer, require, verify-ca, verify-full".to_owned()
+            })?),
+            "sslrootcert" => options.ssl_root_cert(&*value),
+            "sslcert" => options.ssl_client_cert(&*value),
+            "sslkey" => options.ssl_client_key(&*value),
+            "application_name" | "fallback_application_name" => options.application_name(&value),
+            "connect_timeout" | "binary_parameters" => options,
+            "options" => {
+                return Err("`options` is not supported here; set them in `init_statement`".to_owned());
+            }
+            // Any other is a setting of the session, as with the original's driver.
+            name => options.options([(name, &*value)]),
+        };
+    }
+    Ok(options)
+}
+
+/// An address of MySQL, and whether dates are read as times.
+#[derive(Debug)]
+pub(super) struct MySql {
+    pub(super) options: MySqlConnectOptions,
+    pub(super) parse_time: bool,
+}
+
+/// `user:password@tcp(host:port)/name?parameter=value`
+pub(super) fn mysql(dsn: &str) -> Result<MySql, String> {
+    let shape = "an address of MySQL is written as `user:password@tcp(host:3306)/name`";
+    // The name of the database is behind the last slash; passwords may hold any character.
+    let (before, after) = dsn.split_once('?').map_or((dsn, ""), |(before, after)| (before, after));
+    let (place, name) = before.rsplit_once('/').ok_or(shape)?;
+    let (login, address) = place.rsplit_once('@').unwrap_or(("", place));
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let (protocol, address) = match address.split_once('(') {
+        Some((protocol, rest)) => (protocol, rest.strip_suffix(')').ok_or(shape)?),
+        None => (address, ""),
+    };
+    if !matches!(protocol, "tcp" | "") {
+        return Err(format!("the protocol `{protocol}` is not supported here, write `tcp(host:3306)`"));
+    }
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| shape)?),
+        None => (address, 3306),
+    };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let mut options = MySqlConnectOptions::new()
+        .host(host.trim_matches(['[', ']']))
+        .port(port)
+        .username(user)
+        .ssl_mode(MySqlSslMode::Disabled)
+        // As the server is set, like the original's driver: nothing is added to its modes.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None);
+    if !password.is_empty() {
+        options = options.password(password);
+    }
+    if !name.is_empty() {
+        options = options.database(&decoded(name));
+    }
+    let mut parse_time = false;
+    for pair in after.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded(value);
+        options = match key {
+            "tls" => options.ssl_mode(match &*value {
+                "true" => MySqlSslMode::VerifyIdentity,
+                "skip-verify" => MySqlSslMode::Required,
+                "preferred" => MySqlSslMode::Preferred,
+                "false" => MySqlSslMode::Disabled,
+                _ => return Err("`tls` is one of true, false, skip-verify, preferred".to_owned()),
+            }),
+            "parseTime" => {
+                parse_time = matches!(&*value, "true" | "1");
+                options
+            }
+            "charset" => options.charset(value.split(',').next().unwrap_or("utf8mb4")),
+            "collation" => options.collation(&value),
+            // What they do is so here anyway, or has no meaning here.
+            "interpolateParams"
+            | "allowNativePasswords"
+            | "checkConnLiveness"
+            | "timeout"
+            | "readTimeout"
+            | "writeTimeout"
+            | "maxAllowedPacket"
+            | "multiStatements"
+            | "columnsWithAlias"
+            | "rejectReadOnly" => options,
+            "loc" if value == "UTC" => options,
+            other => {
+                return Err(format!("the parameter `{other}` of an address of MySQL is not supported here"));
+            }
+        };
+    }
+    Ok(MySql { options, parse_time })
+}
+
+/// `file:/path/name.db?mode=rwc`, or a path alone.
+pub(super) fn sqlite(dsn: &str) -> Result<SqliteConnectOptions, String> {
+    let rest = dsn.strip_prefix("file:").unwrap_or(dsn);
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = if dsn.starts_with("file:") { decoded(path) } else { path.to_owned() };
+    let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(&path);
+    if path.is_empty() {
+        return Err("an address of SQLite is written as `file:/path/name.db`".to_owned());
+    }
+    let mut options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        // As the original's driver, which leaves it to `_pragma=foreign_keys(1)`.
+        .foreign_keys(false)
+        .busy_timeout(Duration::from_secs(5));
+    for pair in parameters.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded(value);
+        options = match (key, &*value) {
+            ("mode", "rwc") => options,
+            ("mode", "rw") => options.create_if_missing(false),
+            ("mode", "ro") => options.create_if_missing(false).read_only(true),
+            ("immutable", "1") => options.immutable(true),
+            ("cache", "private") => options,
+            ("_pragma", pragma) => {
+                let (name, value) = pragma
+                    .strip_suffix(')')
+                    .and_then(|pragma| pragma.split_once('('))
+                    .or_else(|| pragma.split_once('='))
+                    .ok_or("`_pragma` is written as `_pragma=name(value)`")?;
+                let plain =
+                    |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+                if !plain(name) || !plain(value) {
+                    return Err("`_pragma` takes a name and a plain value".to_owned());
+                }
+                options.pragma(name.to_owned(), value.to_owned())
+            }
+            (other, _) => return Err(format!("`{other}` of an address of SQLite is not supported here")),
+        };
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_go_reads_them() {
+        let pg = postgres("postgres://me:p%40ss@db:5433/shop?sslmode=disable&search_path=a").unwrap();
+        assert_eq!((pg.get_host(), pg.get_port(), pg.get_username()), ("db", 5433, "me"));
+        assert_eq!((pg.get_database(), pg.get_options()), (Some("shop"), Some("-c search_path=a")));
+        assert!(matches!(pg.get_ssl_mode(), PgSslMode::Disable));
+        let pg = postgres("postgresql://me@db").unwrap();
+        assert!(matches!(pg.get_ssl_mode(), PgSslMode::Require));
+        assert_eq!((pg.get_port(), pg.get_database()), (5432, Some("me")));
+
+        let my = mysql("me:p@s/s:w@tcp(db:3307)/shop?parseTime=true&tls=skip-verify").unwrap();
+        assert_eq!((my.options.get_host(), my.options.get_port()), ("db", 3307));
+        assert_eq!((my.options.get_username(), my.options.get_database()), ("me", Some("shop")));
+        assert!(my.parse_time && matches!(my.options.get_ssl_mode(), MySqlSslMode::Required));
+        let my = mysql("me@/shop").unwrap();
+        assert_eq!((my.options.get_host(), my.options.get_port(), my.parse_time), ("127.0.0.1", 3306, false));
+
+        let file = |dsn: &str| sqlite(dsn).unwrap().get_filename().to_string_lossy().into_owned();
+        assert_eq!(file("file:/a%20b.db?mode=ro&_pragma=busy_timeout(100)"), "/a b.db");
+        assert_eq!((file("file:///a.db"), file("a.db")), ("/a.db".to_owned(), "a.db".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for dsn in ["mysql://a", "host=a", "postgres://a/b?sslmode=maybe"] {
+            assert!(postgres(dsn).is_err(), "{dsn}");
+        }
+        for dsn in ["a", "a@unix(/tmp/s)/b", "a@tcp(b:x)/c", "a@tcp(b/c", "a@tcp(b)/c?allowAllFiles=true"] {
+            assert!(mysql(dsn).is_err(), "{dsn}");
+        }
+        for dsn in ["file:", "file:a?mode=x", "file:a?vfs=b", "file:a?_pragma=a(b);drop", "file:a?_pragma=a"]
+        {
+            assert!(sqlite(dsn).is_err(), "{dsn}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The SQL components, each against PostgreSQL, MariaDB and SQLite.
+
+use std::path::PathBuf;
+
+use serde_json::{Value as Json, json};
+use streams::{Message, Settings};
+
+use crate::ends::{Stream, build, messages, texts, unique, until};
+use crate::servers::{Own, port};
+
+/// A database with a table of this test alone.
+struct Table {
+    driver: &'static str,
+    dsn: String,
+    name: String,
+    file: Option<PathBuf>,
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+fn tables() -> Vec<Table> {
+    let name = || unique("t").replace('-', "_");
+    let file = std::env::temp_dir().join(format!("{}.db", unique("sluicegate-sql")));
+    vec![
+        Table {
+            driver: "postgres",
+            dsn: format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", port("postgresql")),
+            name: name(),
+            file: None,
+        },
+        Table {
+            driver: "mysql",
+            dsn: format!("root@tcp(127.0.0.1:{})/test", port("mariadb")),
+            name: name(),
+            file: None,
+        },
+        Table { driver: "sqlite", dsn: format!("file:{}", file.display()), name: name(), file: Some(file) },
+    ]
+}
+
+fn settings() -> Settings {
+    let mut settings = crate::ends::settings();
+    settings.allow_unsafe.push("sqlite".to_owned());
+    settings
+}
+
+impl Table {
+    /// A component of this name, with these fields, for this table.
+    fn component(&self, name: &str, mut fields: Json) -> Json {
+        fields["driver"] = json!(self.driver);
+        fields["dsn"] = json!(self.dsn);
+        if !name.ends_with("raw") {
+            fields["table"] = json!(self.name);
+        }
+        json!({ name: fields })
+    }
+
+    fn placeholder(&self, number: usize) -> String {
+        if self.driver == "postgres" { format!("${number}") } else { "?".to_owned() }
+    }
+
+    fn through(&self, processors: Json) -> Stream {
+        let config = json!({"pipeline": {"threads": 1, "processors": processors}});
+        Stream::start(config, &settings())
+    }
+
+    /// Runs one statement; its rows, as text.
+    async fn run(&self, query: &str) -> String {
+        let processor = self.component("sql_raw", json!({"query": query}));
+        let mut stream = self.through(json!([processor]));
+        drop(stream.send(messages(["{}"])));
+        let batch = stream.batch().await;
+        assert_eq!(batch[0].error(), None, "{}: {query}", self.driver);
+        stream.stop().await;
+        texts(&batch).remove(0)
+    }
+
+    async fn create(&self, columns: &str) {
+        self.run(&format!("CREATE TABLE {} ({columns})", self.name)).await;
+    }
+}
+
+/// Texts that would do harm if they became part of a statement.
+const INJECTIONS: [&str; 4] = ["'); DROP TABLE t; --", "' OR '1'='1", "\\'; --", "${! content() } ? $1 \"`"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_go_there_and_back_and_values_are_never_statements() {
+    for table in tables() {
+        table.create("id INTEGER PRIMARY KEY, name VARCHAR(100)").await;
+        let insert = json!({"columns": ["id", "name"], "args_mapping": "root = [this.id, this.name]"});
+        let output = table.component("sql_insert", insert);
+        let writer = Stream::start(json!({"output": output}), &settings());
+        let rows: Vec<Message> = (INJECTIONS.iter().enumerate())
+            .map(|(id, name)| Message::new(json!({"id": id, "name": name}).to_string()))
+            .collect();
+        writer.write(rows).await.expect("inserted");
+        // All or nothing: the second of these is there already.
+        let fault = writer.send(messages([r#"{"id":10,"name":"a"}"#, r#"{"id":1,"name":"b"}"#]));
+        until(|| {
+            writer.last_error().to_lowercase().contains("unique")
+                || writer.last_error().to_lowercase().contains("duplicate")
+        })
+        .await;
+        drop(fault);
+        drop(writer);
+
+        let select =
+            json!({"columns": ["id", "name"], "where": "name = ?", "args_mapping": "root = [this.name]"});
+        let mut stream = table.through(json!([table.component("sql_select", select)]));
+        for (id, name) in INJECTIONS.iter().enumerate() {
+            drop(stream.send(vec![Message::new(json!({"name": name}).to_string())]));
+            let batch = stream.batch().await;
+            let found: Json = serde_json::from_slice(batch[0].bytes()).expect("JSON");
+            assert_eq!(found, json!([{"id": id, "name": name}]), "{}", table.driver);
+        }
+        stream.stop().await;
+
+        let input = table.component("sql_select", json!({"columns": ["id"], "suffix": "ORDER BY id"}));
+        let mut reader = Stream::start(json!({"input": input}), &settings());
+        let ids = [0, 1, 2, 3].map(|id| format!("{{\"id\":{id}}}"));
+        assert_eq!(reader.texts(4).await, ids, "{}", table.driver);
+        until(|| reader.ended()).await;
+        table.run(&format!("DROP TABLE {}", table.name)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_keep_their_types() {
+    for table in tables() {
+        let columns = match table.driver {
+            "postgres" => {
+                "i BIGINT, f DOUBLE PRECISION, d NUMERIC(20,5), b BOOLEAN, t TEXT, y BYTEA, s TIMESTAMPTZ, j JSONB, n TEXT"
+            }
+            "mysql" => {
+                "i BIGINT, f DOUBLE, d DECIMAL(20,5), b BOOLEAN, t TEXT, y BLOB, s DATETIME(3), j JSON, n TEXT"
+            }
+            _ => "i BIGINT, f DOUBLE, d TEXT, b BOOLEAN, t TEXT, y BLOB, s TEXT, j TEXT, n TEXT",
+        };
+        table.create(columns).await;
+        let fields = json!({
+            "columns": ["i", "f", "d", "b", "t", "y", "s", "j", "n"],
+            "args_mapping": "root = [this.i, this.f, this.d, this.b, this.t, this.t.bytes(), \"2026-07-01T12:30:00.25Z\".ts_parse(\"2006-01-02T15:04:05Z07:00\"), this.j, null]",
+        });
+        let insert = table.component("sql_insert", fields);
+        let select = table.component("sql_raw", json!({"query": format!("SELECT * FROM {}", table.name)}));
+        let mut stream = table.through(json!([insert, select]));
+        let message = json!({"i": 9_007_199_254_740_993_i64, "f": 0.1, "d": "123456789012345.67890", "b": true, "t": "ü", "j": {"a": [1]}});
+        drop(stream.send(vec![Message::new(message.to_string())]));
+        let batch = stream.batch().await;
+        assert_eq!(batch[0].error(), None, "{}", table.driver);
+        let rows: Json = serde_json::from_slice(batch[0].bytes()).expect("JSON");
+        let row = &rows[0];
+        assert_eq!(row["i"], json!(9_007_199_254_740_993_i64), "{}: {row}", table.driver);
+        assert_eq!(row["f"], json!(0.1), "{}: {row}", table.driver);
+        assert_eq!(row["d"], json!("123456789012345.67890"), "{}: {row}", table.driver);
+        let truth = if table.driver == "mysql" { json!(1) } else { json!(true) };
+        assert_eq!(
+            (&row["b"], &row["t"], &row["y"], &row["n"]),
+            (&truth, &json!("ü"), &json!("ü"), &Json::Null)
+        );
+        let time = row["s"].as_str().expect("a time").replace(['T', 'Z'], " ");
+        assert!(time.starts_with("2026-07-01 12:30:00.25"), "{}: {row}", table.driver);
+        let inner: Json = serde_json::from_str(row["j"].as_str().expect("text")).expect("JSON");
+        assert_eq!(inner, json!({"a": [1]}), "{}", table.driver);
+        stream.stop().await;
+        table.run(&format!("DROP TABLE {}", table.name)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_statement_flags_its_message_only() {
+    for table in tables() {
+        table.create("id INTEGER PRIMARY KEY").await;
+        let query = format!("INSERT INTO {} VALUES ({})", table.name, table.placeholder(1));
+        let fields = json!({"query": query, "args_mapping": "root = [this.id]", "exec_only": true});
+        let mut stream = table.through(json!([table.component("sql_raw", fields)]));
+        drop(stream.send(messages([r#"{"id":1}"#, r#"{"id":1}"#, r#"{"id":2}"#, "no object"])));
+        let batch = stream.batch().await;
+        let flagged: Vec<bool> = batch.iter().map(|message| message.error().is_some()).collect();
+        assert_eq!(flagged, [false, true, false, true], "{}", table.driver);
+        assert_eq!(texts(&batch)[0], r#"{"id":1}"#, "exec_only leaves the message");
+        stream.stop().await;
+        assert_eq!(table.run(&format!("SELECT count(*) AS n FROM {}", table.name)).await, r#"[{"n":2}]"#);
+        table.run(&format!("DROP TABLE {}", table.name)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_and_comes_back_loses_nothing() {
+    for (service, driver) in [("postgresql", "postgres"), ("mariadb", "mysql")] {
+        let own = Own::start(service);
+        let dsn = match driver {
+            "postgres" => format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", own.port),
+            _ => format!("root@tcp(127.0.0.1:{})/test", own.port),
+        };
+        let table = Table { driver, dsn, name: "numbers".to_owned(), file: None };
+        let fields = json!({
+            "columns": ["id"],
+            "args_mapping": "root = [content().string().number()]",
+            "init_statement": "CREATE TABLE IF NOT EXISTS numbers (id BIGINT)",
+        });
+        let writer = Stream::start(json!({"output": table.component("sql_insert", fields)}), &settings());
+        writer.write(messages(["1"])).await.expect("inserted");
+        own.stop();
+        let waiting = writer.send(messages(["2"]));
+        own.again();
+        tokio::time::timeout(std::time::Duration::from_secs(30), waiting)
+            .await
+            .expect("in time")
+            .expect("an outcome")
+            .expect("inserted");
+        let found = table.run("SELECT id FROM numbers ORDER BY id").await;
+        assert_eq!(found, r#"[{"id":1},{"id":2}]"#, "{driver}");
+        writer.stop().await;
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_when_it_is_read() {
+    let config = |fields: Json| {
+        let processors = json!([{"sql_raw": fields}]);
+        json!({"input": {"inproc": "a"}, "pipeline": {"processors": processors}, "output": {"drop": {}}})
+    };
+    for (fields, expected) in [
+        (json!({"driver": "oracle", "dsn": "a", "query": "b"}), "the driver `oracle` is not offered"),
+        (json!({"driver": "sqlite", "dsn": "file:a", "query": "b"}), "not allowed"),
+        (json!({"driver": "postgres", "dsn": "a", "query": "b"}), "/dsn"),
+        (json!({"driver": "mysql", "dsn": "a", "query": "b"}), "user:password@tcp"),
+        (json!({"driver": "mysql", "dsn": "a@/b", "query": " "}), "must not be empty"),
+        (json!({"driver": "mysql", "dsn": "a@/b", "query": "c", "iam_enabled": true}), "iam_enabled"),
+        (json!({"driver": "mysql", "dsn": "a@/b", "query": "c", "init_files": ["d"]}), "init_files"),
+    ] {
+        let faults = build(&config(fields.clone()), &crate::ends::settings()).expect_err("it cannot work");
+        assert!(faults.contains(expected), "{fields}: {faults}");
+        assert!(!faults.contains("secret"), "{faults}");
+    }
+}
