@@ -4,6 +4,8 @@
 
 #[cfg(feature = "amqp_0_9")]
 pub mod amqp_0_9;
+#[cfg(feature = "amqp_1")]
+pub mod amqp_1;
 #[cfg(feature = "net")]
 pub mod auth;
 #[cfg(feature = "net")]
@@ -45,6 +47,11 @@ pub fn register(registry: &mut Registry) {
     }
     #[cfg(feature = "javascript")]
     registry.add_processor(&javascript::PROCESSOR);
+    #[cfg(feature = "amqp_1")]
+    {
+        registry.add_input(&amqp_1::INPUT);
+        registry.add_output(&amqp_1::OUTPUT);
+    }
     #[cfg(feature = "kafka")]
     {
         registry.add_input(&kafka::INPUT);

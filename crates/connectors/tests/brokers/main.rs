@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise, and may block")]
 
 mod amqp_0_9;
+mod amqp_1;
 mod buckets;
 #[path = "../ends/mod.rs"]
 mod ends;
