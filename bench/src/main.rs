@@ -148,7 +148,7 @@ impl Settings {
             changes: choose(100, 5),
             idle_subscribers: choose(10_000, 1_000),
             subscribers: choose(1_000, 200),
-            kafka_messages: if quick { 20_000 } else { 500_000 },
+            kafka_messages: if quick { 20_000 } else { 200_000 },
         }
     }
 

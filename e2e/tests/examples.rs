@@ -30,7 +30,8 @@ fn pages() -> Vec<(String, String)> {
     .map(PathBuf::from)
     .into();
     let docs = root().join("docs").read_dir().expect("docs/ is there");
-    paths.extend(docs.map(|entry| Path::new("docs").join(entry.unwrap().file_name())));
+    let docs = docs.map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
+    paths.extend(docs.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
     paths.sort();
     let read = |path: &PathBuf| fs::read_to_string(root().join(path)).expect("a page is text");
     paths.iter().map(|path| (path.display().to_string(), read(path))).collect()

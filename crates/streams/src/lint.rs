@@ -264,6 +264,8 @@ impl<'a> Linter<'a> {
             Kind::RateLimit => self.resource_label(Sort::RateLimit, value, pointer, name),
             Kind::Label(sort) => self.resource_label(sort, value, pointer, name),
             Kind::Resources(sort) => self.resource_list(sort, value, pointer, name),
+            // Written as it would be anyway: nothing is expected of it.
+            Kind::Ignored(_) if is_empty(value) || value == &Json::Bool(false) => {}
             Kind::Ignored(why) => {
                 self.faults.push(Fault::warning(pointer, format!("`{name}` has no effect here: {why}")));
             }

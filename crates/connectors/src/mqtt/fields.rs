@@ -18,8 +18,8 @@ const CLIENT_ID: Field = Field::new(
 );
 const SUFFIX: Field = Field::optional(
     "dynamic_client_id_suffix",
-    Kind::Choice(&["nanoid"]),
-    "Appends random characters to `client_id`, so that several instances can run from one configuration. They stay the same while the stream runs.",
+    Kind::Choice(&["nanoid", ""]),
+    "`nanoid` appends random characters to `client_id`, so that several instances can run from one configuration. They stay the same while the stream runs.",
 );
 const CONNECT_TIMEOUT: Field = Field::new(
     "connect_timeout",
