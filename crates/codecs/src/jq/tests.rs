@@ -45,6 +45,7 @@ async fn programs_do_what_jq_does() {
         ("nan, infinite", "null", "[null,1.7976931348623157e308]"),
         (".n", large, "18446744073709551616"),
         (".d", large, "1.50"),
+        ("[04.4, 1.50]", "null", "[4.4,1.50]"),
         ("1e3, 0.5, 1.0", "null", "[1e3,0.5,1.0]"),
         ("debug | 1", "null", "1"),
         // Faults leave the message as it was.

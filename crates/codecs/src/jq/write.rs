@@ -108,7 +108,14 @@ fn write_number(number: &Num, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("{float:.0}").as_bytes());
         }
         Num::Float(float) => out.extend_from_slice(serde_json::json!(float).to_string().as_bytes()),
-        other => out.extend_from_slice(other.to_string().as_bytes()),
+        // A literal of a program stays as it is written, where JSON writes it so, too: not `04.4`, not `.5`.
+        other => {
+            let text = other.to_string();
+            match (serde_json::from_str::<serde_json::Number>(&text), text.parse::<f64>()) {
+                (Err(_), Ok(float)) => write_number(&Num::Float(float), out),
+                _ => out.extend_from_slice(text.as_bytes()),
+            }
+        }
     }
 }
 
