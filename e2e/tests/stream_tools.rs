@@ -1,0 +1,257 @@
+//! `sluicegate stream` as somebody at a terminal meets it: files, exit codes, signals.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use e2e::{Gate, binary, streaming};
+use serde_json::{Value, json};
+
+/// A finished run.
+struct Done {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn stream(folder: &Path, arguments: &[&str]) -> Done {
+    let done = Command::new(binary())
+        .arg("stream")
+        .args(arguments)
+        .current_dir(folder)
+        .env("SLUICEGATE_TEST_WORD", "tea")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary can be started");
+    let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
+    Done { code: done.status.code(), out: text(done.stdout), err: text(done.stderr) }
+}
+
+const COUNT: &str = "\
+input:
+  generate:
+    count: ${COUNT:2}
+    interval: 0s
+    mapping: root.word = \"${SLUICEGATE_TEST_WORD}\"
+pipeline:
+  processors:
+    - resource: shout
+output:
+  stdout: {}
+logger: { level: WARN }
+";
+const SHOUT: &str = "\
+processor_resources:
+  - label: shout
+    mapping: root.word = this.word.uppercase()
+";
+
+#[test]
+fn a_stream_runs_until_its_input_ends() {
+    let folder = Gate::setup()
+        .file("count.yaml", COUNT)
+        .file("parts/shout.yaml", SHOUT)
+        .file("three.env", "# how many\nexport COUNT=\"3\"\n")
+        .prepare();
+    let tea = "{\"word\":\"TEA\"}\n";
+    for (arguments, lines) in [
+        (vec!["run", "-r", "parts/*.yaml", "count.yaml"], 2),
+        (vec!["run", "-r", "parts/shout.yaml", "-e", "three.env", "count.yaml"], 3),
+        (vec!["run", "-r", "parts/*.yaml", "-s", "input.generate.count=5", "count.yaml"], 5),
+    ] {
+        let done = stream(folder.dir(), &arguments);
+        assert_eq!((done.code, done.out), (Some(0), tea.repeat(lines)), "{arguments:?}\n{}", done.err);
+    }
+    let rejecting = "\
+input:
+  generate: { count: 3, interval: 0s, auto_replay_nacks: false, mapping: 'root.n = counter()' }
+pipeline:
+  processors:
+    - mapping: 'root = if this.n == 2 { throw(\"not two\") } else { this }'
+output: { stdout: {} }
+error_handling: { strategy: reject, log: { enabled: true } }
+";
+    std::fs::write(folder.dir().join("reject.yaml"), rejecting).expect("a file is written");
+    let done = stream(folder.dir(), &["run", "reject.yaml"]);
+    assert_eq!((done.code, &*done.out), (Some(0), "{\"n\":1}\n{\"n\":3}\n"), "{}", done.err);
+    assert!(done.err.contains("a message failed") && done.err.contains("not two"), "{}", done.err);
+
+    for (arguments, code, said) in [
+        (vec!["run", "count.yaml"], 1, "there is no processor resource `shout`"),
+        (vec!["run", "gone.yaml"], 2, "gone.yaml"),
+        (vec!["run", "-r", "none/*.yaml", "count.yaml"], 2, "there is no such file"),
+    ] {
+        let done = stream(folder.dir(), &arguments);
+        assert_eq!(done.code, Some(code), "{arguments:?}\n{}{}", done.out, done.err);
+        assert!(done.err.contains(said), "{arguments:?}\n{}", done.err);
+    }
+}
+
+#[test]
+fn a_signal_drains_the_stream_and_ends_the_process() {
+    let config = "\
+input:
+  generate: { interval: 1ms, mapping: 'root = counter()' }
+output:
+  stdout: {}
+";
+    let folder = Gate::setup().file("endless.yaml", config).prepare();
+    for signal in ["-TERM", "-INT"] {
+        let mut child = Command::new(binary())
+            .args(["stream", "run", "endless.yaml"])
+            .current_dir(folder.dir())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary can be started");
+        let mut out = BufReader::new(child.stdout.take().expect("the output is a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line comes");
+        assert_eq!(line, "1\n");
+        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).expect("the rest is text");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{signal}");
+        assert!(rest.is_empty() || rest.ends_with('\n'), "the last line is whole");
+    }
+}
+
+#[test]
+fn faults_are_told_in_the_file_and_line_that_somebody_wrote() {
+    let folder = Gate::setup()
+        .file("good.yaml", "input: { generate: { mapping: root = 1 } }\noutput: { drop: {} }\n")
+        .file("bad.yaml", "input:\n  generate:\n    mapping: root = ${SLUICEGATE_TEST_WORD:1}.up()\n    count: x\noutput:\n  dorp: {}\n")
+        .file("unset.yaml", "input: { generate: { mapping: root = 1, count: ${NOT_SET_ANYWHERE} } }\noutput: { drop: {} }\n")
+        .file("user.yaml", "input: { generate: { mapping: root = 1 } }\npipeline: { processors: [{ resource: r }] }\noutput: { drop: {} }\n")
+        .file("parts.yaml", "processor_resources:\n  - label: r\n    maping: root = 1\n")
+        .prepare();
+    for (arguments, code, said) in [
+        (vec!["lint", "good.yaml"], 0, vec!["1 file checked: 0 errors, 0 warnings"]),
+        (
+            vec!["lint", "bad.yaml"],
+            1,
+            vec![
+                "bad.yaml:3:",
+                "bad.yaml:4:12: error: `count` must be a whole number",
+                "bad.yaml:6:3: error: there is no output `dorp`",
+                "did you mean `drop`?",
+            ],
+        ),
+        (
+            vec!["lint", "unset.yaml"],
+            1,
+            vec!["unset.yaml:1:48: error: the variable `NOT_SET_ANYWHERE` is not set"],
+        ),
+        (
+            vec!["lint", "-r", "parts.yaml", "user.yaml"],
+            1,
+            vec!["parts.yaml:3:5: error: there is no processor `maping`"],
+        ),
+        (vec!["lint", "gone.yaml"], 2, vec!["gone.yaml"]),
+    ] {
+        let done = stream(folder.dir(), &arguments);
+        assert_eq!(done.code, Some(code), "{arguments:?}\n{}{}", done.out, done.err);
+        for said in said {
+            assert!(done.out.contains(said), "{arguments:?}: no `{said}`\n{}", done.out);
+        }
+    }
+}
+
+const TESTED: &str = "\
+input: { generate: { mapping: root = 1 } }
+pipeline:
+  processors:
+    - mapping: root.name = this.name.uppercase()
+    - label: ask
+      sleep: { duration: 1h }
+    - mapping: 'root = this.assign({\"word\": \"${WORD:none}\"})'
+output: { drop: {} }
+";
+const TESTS: &str = "\
+tests:
+  - name: upper case
+    environment: { WORD: cup }
+    mocks: { ask: { mapping: 'meta asked = \"yes\"' } }
+    input_batch:
+      - json_content: { name: ada }
+      - content: '{\"name\":\"eve\"}'
+        metadata: { k: v }
+    output_batches:
+      - - json_equals: { name: ADA, word: cup }
+          metadata_equals: { asked: 'yes' }
+        - json_contains: { name: EVE }
+          content_matches: '^\\{\"name\":\"E'
+          bloblang: '@k == \"v\" && this.word == \"cup\"'
+  - name: one processor
+    target_processors: /pipeline/processors/0
+    input_batch: [{ content: '{\"name\":\"x\"}' }]
+    output_batches: [[{ content_equals: '{\"name\":\"X\"}' }]]
+";
+
+#[test]
+fn tests_of_configurations_pass_and_fail() {
+    let folder = Gate::setup()
+        .file("right/a.yaml", TESTED)
+        .file("right/a_bento_test.yaml", TESTS)
+        .file("wrong/a.yaml", TESTED)
+        .file("wrong/a_benthos_test.yaml", &TESTS.replace("{\"name\":\"X\"}", "{\"name\":\"Y\"}"))
+        .prepare();
+    for (arguments, code, said) in [
+        (vec!["test", "right"], 0, "2 passed, 0 failed"),
+        (vec!["test", "right/a_bento_test.yaml"], 0, "2 passed, 0 failed"),
+        (vec!["test", "wrong/a.yaml"], 1, "FAILED: one processor"),
+        (vec!["test", "wrong/a.yaml"], 1, "1 passed, 1 failed"),
+    ] {
+        let done = stream(folder.dir(), &arguments);
+        assert_eq!(done.code, Some(code), "{arguments:?}\n{}{}", done.out, done.err);
+        assert!(done.out.contains(said), "{arguments:?}: no `{said}`\n{}", done.out);
+    }
+}
+
+#[test]
+fn what_is_created_can_be_checked_and_what_is_listed_is_there() {
+    let folder = Gate::setup().prepare();
+    let created = stream(folder.dir(), &["create", "generate/mapping,log/drop"]);
+    assert_eq!(created.code, Some(0), "{}", created.err);
+    for part in ["input:\n  generate:\n", "- mapping:", "- log:\n", "output:\n  drop: {}"] {
+        assert!(created.out.contains(part), "no `{part}`\n{}", created.out);
+    }
+    let wrong = stream(folder.dir(), &["create", "generat"]);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.contains("did you mean `generate`?"), "{}", wrong.err);
+
+    let listed = stream(folder.dir(), &["list", "inputs", "--format", "json"]);
+    let listed: Value = serde_json::from_str(&listed.out).expect("JSON");
+    assert!(listed["inputs"].as_array().expect("a list").contains(&json!("kafka")), "{listed}");
+    assert!(listed.get("outputs").is_none(), "{listed}");
+    let schema = stream(folder.dir(), &["list", "--format", "jsonschema"]);
+    let schema: Value = serde_json::from_str(&schema.out).expect("JSON");
+    assert!(schema["definitions"]["input_kafka"]["properties"]["addresses"].is_object());
+}
+
+#[tokio::test]
+async fn a_gate_expands_the_variables_that_its_configuration_names() {
+    let word = |variable: &str| {
+        let mapping = format!("root = \"${{{variable}}}\"");
+        let input = json!({"generate": {"count": 1, "interval": "", "mapping": mapping}});
+        let output = json!({"http_server": {"path": "/get", "ws_path": "", "stream_path": ""}});
+        json!({"s": {"input": input, "output": output}})
+    };
+    let gate = Gate::setup()
+        .conf(json!({"streaming": {"enabled": true, "environment": ["CUP_*"]}}))
+        .env("CUP_OF", "tea")
+        .oas(streaming::events("cup", word("CUP_OF")))
+        .oas(streaming::events("secret", word("TYK_GW_SECRET:x")))
+        .start()
+        .await;
+    let reply = gate.get("/cup/get", &[]).await;
+    assert_eq!((reply.status, &*reply.body), (200, &b"tea"[..]));
+    assert_eq!(gate.get("/secret/get", &[]).await.status, 404);
+    assert!(gate.log().contains("may not be read by streams"), "{}", gate.log());
+
+    let header = format!("x-tyk-authorization: {}", Gate::SECRET);
+    let schema = gate.get("/tyk/streams/schema.json", &["-H", &header]).await;
+    let schema: Value = serde_json::from_slice(&schema.body).expect("JSON");
+    assert_eq!(schema["title"], "Stream configuration");
+}
