@@ -1,5 +1,6 @@
 //! What a mapping is allowed to learn from outside of its message.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,6 +90,7 @@ pub struct Environment {
     granted: u8,
     files: Option<Arc<dyn Files>>,
     caches: Option<Arc<dyn Caches>>,
+    variables: Arc<BTreeMap<String, String>>,
     within: Option<Arc<str>>,
     limits: Limits,
 }
@@ -127,6 +129,18 @@ impl Environment {
     pub fn with_caches(mut self, caches: Arc<dyn Caches>) -> Environment {
         self.caches = Some(caches);
         self.with(Capability::Cache)
+    }
+
+    /// The same environment with the capability to read environment variables, these ones before those of the process.
+    #[must_use]
+    pub fn with_variables(mut self, variables: Arc<BTreeMap<String, String>>) -> Environment {
+        self.variables = variables;
+        self.with(Capability::Env)
+    }
+
+    /// An environment variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned().or_else(|| std::env::var(name).ok())
     }
 
     /// The same environment for a text that stands in a file, to which relative paths refer.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::stream::Stream;
+
 /// One gate for every API: requests and streams of events, guarded by the same chain.
 #[derive(Debug, Parser)]
 #[command(name = "sluicegate", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -36,6 +38,9 @@ pub(crate) enum Command {
     /// Run a mapping over the documents of standard input, one a line; `blobl play` tries mappings out
     #[command(after_help = BLOBL_HELP)]
     Blobl(Blobl),
+    /// Work with stream configurations that stand alone: check, create and list
+    #[command(subcommand)]
+    Stream(Stream),
     /// Print the version
     Version {
         /// As JSON

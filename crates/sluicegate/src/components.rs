@@ -26,3 +26,20 @@ impl streams::Lines for StandardOutput {
         out.flush()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may read files")]
+mod tests {
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema.json");
+
+    #[test]
+    fn the_schema_page_is_current() {
+        let current = format!("{:#}\n", streams::schema(&super::registry()));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(PAGE, current).unwrap();
+            return;
+        }
+        let written = std::fs::read_to_string(PAGE).unwrap_or_default();
+        assert!(written == current, "docs/schema.json is stale: run `make docs`");
+    }
+}

@@ -21,7 +21,7 @@ const STREAMS: &str = "/x-tyk-streaming/streams";
 
 /// What a file was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Oas,
     Classic,
     Policy,
@@ -49,12 +49,12 @@ impl Kind {
 
 /// What is to be told about one file.
 #[derive(Debug)]
-struct Report {
-    path: String,
-    kind: Kind,
+pub(crate) struct Report {
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
     /// As it may be shown: the secrets of a configuration are covered.
-    text: String,
-    faults: Vec<Fault>,
+    pub(crate) text: String,
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// Checks the files, and the definitions and configurations in the folders, and tells what was found on `out`.
@@ -81,10 +81,20 @@ pub(crate) fn lint(paths: &[PathBuf], form: Form, out: &mut dyn Write) -> ExitCo
             Err(error) => unreadable.push((path.display().to_string(), error.to_string())),
         }
     }
+    tell(&reports, &unreadable, form, out)
+}
+
+/// Tells what was found; gives the exit code.
+pub(crate) fn tell(
+    reports: &[Report],
+    unreadable: &[(String, String)],
+    form: Form,
+    out: &mut dyn Write,
+) -> ExitCode {
     let errors = reports.iter().flat_map(|report| &report.faults).filter(|fault| fault.is_error()).count();
     let told = match form {
-        Form::Human => tell_people(&reports, &unreadable, out),
-        Form::Json => tell_programs(&reports, &unreadable, out),
+        Form::Human => tell_people(reports, unreadable, out),
+        Form::Json => tell_programs(reports, unreadable, out),
     };
     match () {
         // A reader that went away (`| head`) has seen what it wanted; the exit code still tells.
@@ -97,7 +107,7 @@ pub(crate) fn lint(paths: &[PathBuf], form: Form, out: &mut dyn Write) -> ExitCo
 }
 
 /// The file itself, or what a folder holds, at any depth, in order.
-fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.metadata()?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }

@@ -8,6 +8,7 @@ mod lint;
 mod logging;
 mod mappings;
 mod run;
+mod stream;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Run { conf } => start(conf.as_deref()),
         Command::Lint { files, format } => lint::lint(&files, format, &mut io::stdout().lock()),
         Command::Blobl(asked) => blobl::blobl(&asked),
+        Command::Stream(asked) => stream::stream(&asked),
         Command::Version { json } => version(json),
     }
 }

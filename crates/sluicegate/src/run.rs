@@ -46,6 +46,9 @@ async fn serve(config: Config) -> Result<(), String> {
     streams.lines = Arc::new(components::StandardOutput);
     streams.egress = Arc::new(egress(&config)?);
     streams.environment = crate::mappings::environment(&config.streaming.mappings)?;
+    if !config.streaming.environment.is_empty() {
+        streams.variables = streams::Variables::Named(config.streaming.environment.clone());
+    }
     let parts = Parts {
         settings: settings(&config)?,
         state: state.clone(),

@@ -10,8 +10,10 @@ use crate::message::Batch;
 use crate::node::Node;
 use crate::pipeline::run_stages;
 use crate::registry::Kind;
+use crate::resources::Resources;
 use crate::scanner::Scanner;
 use crate::settings::Settings;
+use crate::stream_fields::stream_fields;
 
 /// A list of processors.
 #[derive(Debug)]
@@ -24,6 +26,26 @@ impl Processors {
     /// The first fault in it.
     pub fn build(list: &Json, pointer: &str, settings: &Settings) -> Result<Processors, Fault> {
         let mut context = BuildContext::new(settings, "", pointer);
+        context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer)).map(Processors)
+    }
+
+    /// Builds what stands at this pointer of a configuration that was linted before, a list of processors or one of them, with the
+    /// stream's resources beside it.
+    ///
+    /// # Errors
+    /// What the configuration lacks, or the first fault in what was found.
+    pub fn of_config(config: &Json, pointer: &str, settings: &Settings) -> Result<Processors, Fault> {
+        let Some(found) = config.pointer(pointer) else {
+            return Err(Fault::error("", format!("the configuration has nothing at `{pointer}`")));
+        };
+        let one = match found {
+            Json::Array(_) => None,
+            _ => Some(Json::Array(vec![found.clone()])),
+        };
+        let list = one.as_ref().unwrap_or(found);
+        let mut context = BuildContext::new(settings, "", "");
+        let root = Node::new(config, Kind::Object(stream_fields(settings.alone)), "");
+        context.resources = Resources::read(&root);
         context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer)).map(Processors)
     }
 

@@ -14,86 +14,21 @@ use crate::registry::{Default, Field, Kind};
 use crate::resources::{unknown_hint, unknown_text};
 use crate::settings::Settings;
 use crate::sort::Sort;
+use crate::stream_fields::stream_fields;
 use crate::units;
-
-const LATER: &str = "it is not offered yet; the stream is refused so that nothing is left out in silence";
-
-/// What a stream may hold (streams contract 5.7).
-pub(crate) const STREAM: &[Field] = &[
-    Field::required("input", Kind::Input, "Where batches come from."),
-    Field::object(
-        "pipeline",
-        &[
-            Field::new(
-                "threads",
-                Kind::Int,
-                Default::Int(-1),
-                "Batches processed at the same time; -1: as many as there are processors in the machine. Order is kept in any case.",
-            ),
-            Field::optional(
-                "processors",
-                Kind::List(&Kind::Processor),
-                "What changes batches, in this order.",
-            ),
-        ],
-        "What happens between input and output.",
-    ),
-    Field::required("output", Kind::Output, "Where batches go."),
-    Field::new(
-        "shutdown_delay",
-        Kind::Duration,
-        Default::Text("0s"),
-        "Pause before inputs stop, when the stream is stopped.",
-    ),
-    Field::new(
-        "shutdown_timeout",
-        Kind::Ignored("the gate's own deadline for stopping streams holds"),
-        Default::Text("20s"),
-        "How long stopping may take.",
-    ),
-    Field::optional(
-        "http",
-        Kind::Ignored("endpoints are served by the gate"),
-        "An HTTP server of the engine's own.",
-    ),
-    Field::optional("logger", Kind::Ignored("the gate's logging holds"), "Logging."),
-    Field::optional(
-        "metrics",
-        Kind::Metrics,
-        "Where the counters of the stream go. Beside the exporter may stand `mapping`, which renames, labels or drops what is exported: `this` is the name, metadata are the labels.",
-    ),
-    Field::optional("tracer", Kind::Tracer, "Where the spans of messages go."),
-    Field::optional("buffer", Kind::Buffer, "Keeps batches between input and pipeline."),
-    Field::optional("error_handling", Kind::Refused(LATER), "What happens to flagged messages."),
-    Field::optional("input_resources", Kind::Resources(Sort::Input), "Inputs that `resource` inputs share."),
-    Field::optional(
-        "processor_resources",
-        Kind::Resources(Sort::Processor),
-        "Processors that `resource` processors share.",
-    ),
-    Field::optional(
-        "output_resources",
-        Kind::Resources(Sort::Output),
-        "Outputs that `resource` outputs share.",
-    ),
-    Field::optional("cache_resources", Kind::Resources(Sort::Cache), "Caches, named by their label."),
-    Field::optional(
-        "rate_limit_resources",
-        Kind::Resources(Sort::RateLimit),
-        "Rate limits, named by their label.",
-    ),
-    Field::optional(
-        "tests",
-        Kind::Ignored("configuration tests are not run here"),
-        "Tests of this configuration.",
-    ),
-];
 
 /// Deepest nesting of components.
 const DEPTH: usize = 64;
 
 /// Every fault in the configuration of one stream, which stands at `base_pointer` of its document.
 pub fn lint(value: &Json, base_pointer: &str, settings: &Settings) -> Vec<Fault> {
+    let (value, mut faults) = settings.expand(value, base_pointer);
+    faults.extend(lint_expanded(&value, base_pointer, settings));
+    faults
+}
+
+/// As [`lint`], of a configuration whose variables are expanded.
+pub(crate) fn lint_expanded(value: &Json, base_pointer: &str, settings: &Settings) -> Vec<Fault> {
     Linter::new(settings, None).run(value, base_pointer)
 }
 
@@ -101,7 +36,8 @@ pub fn lint(value: &Json, base_pointer: &str, settings: &Settings) -> Vec<Fault>
 pub fn lint_document(document: &Document, base_pointer: &str, settings: &Settings) -> Vec<Fault> {
     let missing = Json::Null;
     let value = document.value().pointer(base_pointer).unwrap_or(&missing);
-    let mut faults = Linter::new(settings, Some(document)).run(value, base_pointer);
+    let (value, mut faults) = settings.expand(value, base_pointer);
+    faults.extend(Linter::new(settings, Some(document)).run(&value, base_pointer));
     document.locate(&mut faults);
     faults
 }
@@ -139,13 +75,12 @@ impl<'a> Linter<'a> {
     }
 
     fn run(mut self, value: &'a Json, pointer: &str) -> Vec<Fault> {
-        self.environment_variables(value, pointer, 0);
         for sort in Sort::ALL {
             let list = sort.resources().and_then(|field| value.get(field)).and_then(Json::as_array);
             let labels = list.into_iter().flatten().filter_map(|item| item.get("label")?.as_str());
             self.resources.insert(sort, labels.collect());
         }
-        self.fields(STREAM, value, pointer, "stream");
+        self.fields(stream_fields(self.settings.alone), value, pointer, "stream");
         self.faults
     }
 
@@ -153,36 +88,6 @@ impl<'a> Linter<'a> {
         self.faults.push(Fault::error(pointer, message));
         let last = self.faults.len() - 1;
         &mut self.faults[last]
-    }
-
-    /// `${NAME}` would be taken from the gate's environment by the original; here it is refused, never expanded.
-    fn environment_variables(&mut self, value: &Json, pointer: &str, depth: usize) {
-        if depth > DEPTH * 2 {
-            return;
-        }
-        match value {
-            Json::String(text) => {
-                if let Some(name) = variable(text) {
-                    self.error(
-                        pointer,
-                        format!("`${{{name}}}` is not expanded: streams cannot read the gate's environment"),
-                    )
-                    .hint =
-                        Some("write the value itself; for text of the message write `${! … }`".to_owned());
-                }
-            }
-            Json::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.environment_variables(item, &pointer_join(pointer, &index.to_string()), depth + 1);
-                }
-            }
-            Json::Object(members) => {
-                for (key, member) in members {
-                    self.environment_variables(member, &pointer_join(pointer, key), depth + 1);
-                }
-            }
-            _ => {}
-        }
     }
 
     /// The members of an object against its table. `what` names the object for people.
@@ -473,21 +378,6 @@ impl<'a> Linter<'a> {
             }
         }
     }
-}
-
-/// The name of the first environment variable that the original would expand (streams contract 5.8). `${! }` is an
-/// interpolation and `${{ }}` an escape.
-fn variable(text: &str) -> Option<&str> {
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        rest = &rest[start + 2..];
-        let end =
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len());
-        if end > 0 && rest[end..].starts_with(['}', ':']) {
-            return Some(&rest[..end]);
-        }
-    }
-    None
 }
 
 fn is_empty(value: &Json) -> bool {

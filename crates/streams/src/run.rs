@@ -17,7 +17,7 @@ use crate::exporter::{Exporter, Page, Sample, Samples};
 use crate::exporters::{CONTENT_TYPE, Timings, exposition};
 use crate::feed::{CloseReason, Feed};
 use crate::ingest::Ingest;
-use crate::lint::{STREAM, lint};
+use crate::lint::lint_expanded;
 use crate::metrics::{ComponentKind, Probe};
 use crate::node::Node;
 use crate::pipeline::Pipeline;
@@ -26,9 +26,10 @@ use crate::resources::Resources;
 use crate::samples::StreamSamples;
 use crate::settings::Settings;
 use crate::source::Phase;
+use crate::stream_fields::stream_fields;
 use crate::task::Task;
 use crate::tracer::Tracer;
-use crate::{sink, source, store};
+use crate::{error_handling, sink, source, store};
 
 /// Checks a stream's configuration and makes its components; connects and starts nothing. Endpoints are offered to
 /// the port of the settings once everything else is right.
@@ -36,14 +37,16 @@ use crate::{sink, source, store};
 /// # Errors
 /// Every fault that can be found, warnings among them.
 pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) -> Result<Built, Vec<Fault>> {
-    let mut faults = lint(value, base_pointer, settings);
+    let (value, mut faults) = settings.expand(value, base_pointer);
+    let value = &*value;
+    faults.extend(lint_expanded(value, base_pointer, settings));
     if faults.iter().any(Fault::is_error) {
         return Err(faults);
     }
     let mut context = BuildContext::new(settings, name, base_pointer);
     context.watch.flow_ids = crate::unseen::flow_ids_seen(value);
     context.batches_unseen = crate::unseen::batches_unseen(value);
-    let root = Node::new(value, Kind::Object(STREAM), base_pointer);
+    let root = Node::new(value, Kind::Object(stream_fields(settings.alone)), base_pointer);
     context.resources = Resources::read(&root);
     let built = parts(&root, &mut context).and_then(|parts| {
         context.build_unused()?;
@@ -107,12 +110,18 @@ fn parts(root: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Parts, Fault
         _ => std::thread::available_parallelism().map_or(1, usize::from),
     };
     context.trace_with(&root.get("tracer"))?;
+    let handling = root.get("error_handling");
+    let input = context.input(&root.get("input"))?;
+    let buffer = context.buffer(&root.get("buffer"))?;
+    let mut stages = context.stages(&pipeline.get("processors"))?;
+    error_handling::log(&handling, &mut stages, context)?;
+    let output = context.output(&root.get("output"))?;
     Ok(Parts {
-        input: context.input(&root.get("input"))?,
-        buffer: context.buffer(&root.get("buffer"))?,
+        input,
+        buffer,
         threads,
-        stages: context.stages(&pipeline.get("processors"))?,
-        output: context.output(&root.get("output"))?,
+        stages,
+        output: error_handling::guard(&handling, output, context)?,
         delay: root.duration("shutdown_delay")?.unwrap_or_default(),
     })
 }
@@ -283,6 +292,11 @@ impl RunningStream {
     /// What its `metric` processors count, in the same way.
     pub fn own_samples(&self) -> Vec<Sample> {
         self.shared.samples.customs.samples()
+    }
+
+    /// Waits until its input has ended and everything was delivered, or its output broke down.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.driver).await;
     }
 
     /// Stops it: inputs take nothing new, what is under way is delivered, outputs close, inputs leave their sources.

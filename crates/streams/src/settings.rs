@@ -1,15 +1,19 @@
 //! What a stream is given by whoever runs it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use bloblang::Environment;
+use document::Fault;
+use serde_json::Value as Json;
 
 use crate::egress::Egress;
 use crate::endpoint::{EndpointPort, NoEndpoints};
 use crate::registry::Registry;
 use crate::topics::Topics;
+use crate::variables::{Variables, expand_value};
 
 /// Where lines of the `stdout` output go.
 pub trait Lines: Send + Sync {
@@ -37,6 +41,12 @@ pub struct Settings {
     pub lines: Arc<dyn Lines>,
     /// Where HTTP and WebSocket clients may connect to.
     pub egress: Arc<Egress>,
+    /// Which environment variables a configuration may read.
+    pub variables: Variables,
+    /// The stream is all that its process does: no gate stands around it. It brings its own settings for what a gate
+    /// would decide (`http`, `logger`, `shutdown_timeout`), and unsafe components are allowed: whoever starts the process
+    /// could do the same without it.
+    pub alone: bool,
 }
 
 impl Settings {
@@ -50,7 +60,14 @@ impl Settings {
             topics: Topics::default(),
             lines: Arc::new(NoLines),
             egress: Arc::default(),
+            variables: Variables::default(),
+            alone: false,
         }
+    }
+
+    /// The configuration with its variables replaced, and what is wrong with them.
+    pub(crate) fn expand<'v>(&self, value: &'v Json, pointer: &str) -> (Cow<'v, Json>, Vec<Fault>) {
+        expand_value(value, pointer, &self.variables, &|name| std::env::var(name).ok())
     }
 }
 

@@ -286,5 +286,5 @@ fn env(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err(Failure::new("this is no name of an environment variable"));
     }
-    Ok(std::env::var(&*name).map_or(Value::Null, Value::from))
+    Ok(context.program.environment.variable(&name).map_or(Value::Null, Value::from))
 }

@@ -115,6 +115,7 @@ async fn dispatch(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
         (_, ["keys", rest @ ..]) => keys::answer(gate, call, rest).await,
         (_, ["policies", rest @ ..]) => policies::answer(gate, call, rest).await,
         (&Method::GET, ["streams"]) => streams::answer(gate),
+        (&Method::GET, ["streams", "schema.json"]) => streams::schema(gate),
         (&Method::GET, ["records"]) => records::answer(gate, call.parameter("limit")).await,
         _ => respond::text(StatusCode::NOT_FOUND, "404 page not found"),
     }

@@ -1,4 +1,4 @@
-//! `GET /tyk/streams`: how the components of every stream are.
+//! `GET /tyk/streams`: how the components of every stream are; `GET /tyk/streams/schema.json`: what a stream may hold.
 
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -28,4 +28,9 @@ pub(super) fn answer(gate: &Gate) -> Response<Body> {
         })
         .collect();
     respond::json(StatusCode::OK, &json!({ "components": components }))
+}
+
+/// The JSON Schema of what this gate runs.
+pub(super) fn schema(gate: &Gate) -> Response<Body> {
+    respond::json(StatusCode::OK, &::streams::schema(&gate.streams.registry))
 }

@@ -51,7 +51,7 @@ pub(crate) fn blobl(asked: &Blobl) -> ExitCode {
 }
 
 /// On one's own machine a mapping may read what its author may read. Paths are relative to the mapping's file.
-fn environment(file: Option<&Path>) -> Environment {
+pub(crate) fn environment(file: Option<&Path>) -> Environment {
     let env =
         Environment::pure().with(Capability::Env).with(Capability::Hostname).with_files(Arc::new(Folder));
     match file.map(|file| file.canonicalize().unwrap_or_else(|_| file.to_owned())) {

@@ -188,6 +188,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Streaming {
     pub(crate) enabled: bool,
     pub(crate) allow_unsafe: Vec<String>,
+    pub(crate) environment: Vec<String>,
     pub(crate) egress: Egress,
     pub(crate) mappings: Mappings,
 }

@@ -10,7 +10,7 @@ mod file;
 mod http_server;
 mod inproc;
 mod reject;
-mod reject_errored;
+pub(crate) mod reject_errored;
 mod resource;
 mod retry;
 mod stdout;

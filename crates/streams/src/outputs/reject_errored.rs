@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use document::Fault;
 
 use crate::ack::{Ack, AckGroup};
-use crate::build::BuildContext;
+use crate::build::{BuildContext, OutputNode};
 use crate::component::{ConnectError, Output, WriteError};
 use crate::message::{Batch, Message};
 use crate::node::Node;
@@ -19,8 +19,12 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
 };
 
 fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
-    let child = context.output(node)?;
-    Ok(Box::new(RejectErrored { children: Children::new(vec![child]) }))
+    Ok(refusing(context.output(node)?))
+}
+
+/// An output that writes to this one what no processor failed on.
+pub(crate) fn refusing(child: OutputNode) -> Box<dyn Output> {
+    Box::new(RejectErrored { children: Children::new(vec![child]) })
 }
 
 struct RejectErrored {

@@ -9,7 +9,7 @@ use crate::resources::Resources;
 fn with_context<T>(config: &Json, test: impl FnOnce(&mut BuildContext<'_>) -> T) -> T {
     let settings = Settings::new(Registry::standard());
     let mut context = BuildContext::new(&settings, "test", "");
-    let root = Node::new(config, Kind::Object(crate::lint::STREAM), "");
+    let root = Node::new(config, Kind::Object(crate::stream_fields::stream_fields(false)), "");
     context.resources = Resources::read(&root);
     test(&mut context)
 }

@@ -16,6 +16,12 @@ pub(super) static KEYS: &[Key] = &[
         "Stream components that reach the machine itself (files, sockets, commands) are refused unless named here.",
     ),
     acted(
+        "streaming.environment",
+        Texts,
+        "",
+        "Names of environment variables that streams may read as `${NAME}`; a final `*` stands for any rest. When empty: none. Whoever may write a definition can then read them.",
+    ),
+    acted(
         "streaming.egress.allow",
         Texts,
         "",

@@ -209,7 +209,11 @@ async fn branches_of_resources_take_part() {
         json!({ "order": [["a"], ["res"], ["other"]], "branches": { "a": branch("", "root.a = 7") }, "meta_path": "" }),
     ] {
         let mut context = BuildContext::new(&settings, "", "");
-        context.resources = Resources::read(&Node::new(&stream, Kind::Object(crate::lint::STREAM), ""));
+        context.resources = Resources::read(&Node::new(
+            &stream,
+            Kind::Object(crate::stream_fields::stream_fields(false)),
+            "",
+        ));
         let list = json!([{ "workflow": workflow }]);
         let stages = context.stages(&Node::new(&list, Kind::List(&Kind::Processor), "")).unwrap();
         let made = crate::run_stages(&stages, vec![Message::new("{}")]).await;

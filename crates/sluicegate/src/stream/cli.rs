@@ -1,0 +1,160 @@
+//! What `sluicegate stream` can be asked.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::cli::Form;
+
+/// What is to be done with stream configurations.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stream {
+    /// Run one stream until its input ends or it is told to stop
+    #[command(after_help = RUN_HELP)]
+    Run {
+        /// The configuration
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Run the tests of stream configurations
+    #[command(after_help = TEST_HELP)]
+    Test {
+        /// Configurations or files of tests, or folders of them
+        #[arg(required = true, value_name = "FILES")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Check stream configurations, every fault with its place
+    #[command(after_help = LINT_HELP)]
+    Lint {
+        /// Configurations, or folders whose *.json, *.yaml and *.yml files are meant
+        #[arg(required = true, value_name = "FILES")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        with: With,
+        /// How to tell what was found
+        #[arg(long, value_enum, default_value_t = Form::Human)]
+        format: Form,
+    },
+    /// Print a configuration with the components that are named, to begin with
+    #[command(after_help = CREATE_HELP)]
+    Create {
+        /// INPUTS/PROCESSORS/OUTPUTS, each names separated by commas, each may be left out
+        #[arg(default_value = "")]
+        expression: String,
+        /// Without the fields that are seldom needed
+        #[arg(short, long)]
+        small: bool,
+    },
+    /// List the components that there are
+    #[command(after_help = LIST_HELP)]
+    List {
+        /// Which sorts; without any all of them
+        #[arg(value_enum, value_delimiter = ',', value_name = "KIND")]
+        kinds: Vec<Listed>,
+        /// How to list them
+        #[arg(long, value_enum, default_value_t = ListForm::Text)]
+        format: ListForm,
+    },
+}
+
+/// What is read beside the configuration.
+#[derive(Debug, Default, Args)]
+pub(crate) struct With {
+    /// A file of resources, or a pattern such as 'resources/*.yaml'; may be given again
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) resources: Vec<String>,
+    /// Set a field of the configuration, such as -s input.generate.count=5; may be given again
+    #[arg(short, long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// A file of variables for ${NAME} in configurations, NAME=VALUE a line; may be given again, variables of the process win
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listed {
+    /// Where batches come from
+    Inputs,
+    /// What changes them
+    Processors,
+    /// Where they go
+    Outputs,
+    /// What remembers values by key
+    Caches,
+    /// What says how often something may happen
+    RateLimits,
+    /// What keeps batches between input and pipeline
+    Buffers,
+    /// What cuts bytes into messages
+    Scanners,
+    /// Where counters go
+    Metrics,
+    /// Where spans go
+    Tracers,
+    /// Functions of mappings
+    BloblangFunctions,
+    /// Methods of mappings
+    BloblangMethods,
+}
+
+/// How components are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListForm {
+    /// Names under a heading for each sort
+    Text,
+    /// An object of lists of names
+    Json,
+    /// The same with the summary of each
+    JsonFull,
+    /// The JSON Schema of a configuration made of them
+    Jsonschema,
+}
+
+const RUN_HELP: &str = "\
+Without `input` the lines of standard input are read, without `output` lines are written to standard output. The log goes
+to standard error. SIGINT and SIGTERM stop the input, deliver what is under way and end the process; a second one ends it
+at once.
+
+Examples:
+  sluicegate stream run orders.yaml
+  sluicegate stream run -r 'resources/*.yaml' -s input.generate.count=5 orders.yaml
+
+Exit codes: 0 ended or stopped as asked, 1 the configuration is wrong or something broke down, 2 a file cannot be read.";
+
+const TEST_HELP: &str = "\
+Tests stand under `tests` in a configuration, or beside orders.yaml in orders_bento_test.yaml. Each gives batches to
+processors of the configuration and says what must come out.
+
+Examples:
+  sluicegate stream test orders.yaml
+  sluicegate stream test streams/
+
+Exit codes: 0 all passed, 1 one failed or a configuration is wrong, 2 a file cannot be read.";
+
+const LINT_HELP: &str = "\
+Checks what `sluicegate stream run` would run: unsafe components are allowed, and variables ${NAME} are replaced.
+(`sluicegate lint` checks what a gate would serve.) A file may hold resources alone.
+
+Examples:
+  sluicegate stream lint orders.yaml
+  sluicegate stream lint -r 'resources/*.yaml' streams/
+
+Exit codes: 0 no fault (there may be warnings), 1 faults found, 2 wrong usage or a file that cannot be read.";
+
+const CREATE_HELP: &str = "\
+Examples:
+  sluicegate stream create kafka/mapping/http_client > orders.yaml
+  sluicegate stream create --small generate,http_server//stdout
+
+Exit codes: 0 done, 1 there is no such component.";
+
+const LIST_HELP: &str = "\
+Examples:
+  sluicegate stream list inputs outputs
+  sluicegate stream list --format json | jq '.inputs[]'
+  sluicegate stream list --format jsonschema > stream.schema.json";

@@ -1,0 +1,71 @@
+//! `sluicegate stream`: configurations of streams that stand alone, without a gate around them (streams contract 5.7 to
+//! 5.12). Everything but running them blocks: no async thread is there yet.
+
+mod cli;
+mod condition;
+mod environment;
+mod lint;
+mod list;
+mod run;
+mod source;
+mod test;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use streams::{Registry, SampleSize, Variables};
+
+pub(crate) use cli::Stream;
+
+use crate::components;
+
+/// Something is wrong with what was given.
+const FAILED: u8 = 1;
+/// Something cannot be read, or was asked wrongly.
+const UNREADABLE: u8 = 2;
+
+/// Does what is asked.
+pub(crate) fn stream(asked: &Stream) -> ExitCode {
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("the TLS provider was there already");
+    }
+    match asked {
+        Stream::Run { file, with } => run::run(file, with),
+        Stream::Test { files, with } => test::test(files, with),
+        Stream::Lint { files, with, format } => lint::lint(files, with, *format),
+        Stream::Create { expression, small } => create(expression, *small),
+        Stream::List { kinds, format } => tell(&list::list(kinds, *format)),
+    }
+}
+
+fn create(expression: &str, small: bool) -> ExitCode {
+    let size = if small { SampleSize::Small } else { SampleSize::Full };
+    match streams::sample(&components::registry(), expression, size) {
+        Ok(text) => tell(&text),
+        Err(fault) => fail(FAILED, &fault),
+    }
+}
+
+/// What streams are checked and built with when they are alone in their process.
+fn settings(registry: Registry, given: &environment::Given) -> streams::Settings {
+    let mut settings = streams::Settings::new(registry);
+    settings.alone = true;
+    settings.variables = Variables::Expanded;
+    settings.environment = crate::blobl::environment(None).with_variables(Arc::new(given.clone()));
+    settings
+}
+
+fn tell(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that went away (`| head`) has seen what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(UNREADABLE, &error.to_string()),
+    }
+}
+
+fn fail(code: u8, text: &str) -> ExitCode {
+    let _ = writeln!(io::stderr().lock(), "error: {}", text.trim_end()); // nowhere left to tell it
+    ExitCode::from(code)
+}
