@@ -13,12 +13,33 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// `postgres://user:password@host:port/name?sslmode=...`. Nothing is taken from the gate's environment.
+/// What the client would take from the gate's environment, and what replaces it in an address. Everything else that it
+/// reads there is set below.
+const OF_THE_GATE: [(&str, &str); 4] = [
+    ("PGOPTIONS", "options"),
+    ("PGSSLCERT", "sslcert"),
+    ("PGSSLKEY", "sslkey"),
+    ("PGSSLROOTCERT", "sslrootcert"),
+];
+
+/// `postgres://user:password@host:port/name?sslmode=...`. Nothing is taken from the environment of the gate, whose identity
+/// is not that of whoever wrote the address.
 pub(super) fn postgres(dsn: &str) -> Result<PgConnectOptions, String> {
+    postgres_with(dsn, |name| std::env::var_os(name).is_some())
+}
+
+fn postgres_with(dsn: &str, is_set: impl Fn(&str) -> bool) -> Result<PgConnectOptions, String> {
     let url =
         Url::parse(dsn).map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err("an address of PostgreSQL begins with `postgres://`".to_owned());
+    }
+    let written = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+    if let Some((variable, _)) = OF_THE_GATE.iter().find(|(name, own)| is_set(name) && !written(own)) {
+        // The client has no way to leave it out.
+        return Err(format!(
+            "`{variable}` of the gate's environment would be used; whoever runs the gate can unset it"
+        ));
     }
     let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
     let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
@@ -189,6 +210,16 @@ mod tests {
         let pg = postgres("postgresql://me@db").unwrap();
         assert!(matches!(pg.get_ssl_mode(), PgSslMode::Require));
         assert_eq!((pg.get_port(), pg.get_database()), (5432, Some("me")));
+
+        for (variable, address, taken) in [
+            ("PGSSLKEY", "postgres://db", false),
+            ("PGSSLKEY", "postgres://db?sslkey=own.pem", true),
+            ("PGOPTIONS", "postgres://db", false),
+            ("PGPASSWORD", "postgres://db", true),
+        ] {
+            let read = postgres_with(address, |name| name == variable);
+            assert_eq!(read.is_ok(), taken, "{variable} {address}: {:?}", read.err());
+        }
 
         let my = mysql("me:p@s/s:w@tcp(db:3307)/shop?parseTime=true&tls=skip-verify").unwrap();
         assert_eq!((my.options.get_host(), my.options.get_port()), ("db", 3307));
