@@ -86,6 +86,24 @@ async fn rabbitmq_greets_in_both_versions_of_amqp() {
     }
 }
 
+#[tokio::test]
+async fn postgresql_and_mariadb_keep_rows() {
+    let (_, host, port) = address("postgresql").await;
+    let postgresql = ["-h", &host, "-p", &port, "-U", "postgres", "-d", "postgres", "-w", "-At"];
+    let (_, host, port) = address("mariadb").await;
+    let mariadb = ["-h", &host, "-P", &port, "-u", "root", "-N", "-B", "test"];
+    let table = unique("services_rows").replace('-', "_");
+    for (client, server, statement) in [("psql", &postgresql[..], "-c"), ("mariadb", &mariadb[..], "-e")] {
+        let ask = async |query: &str| program(client, &[server, &[statement, query]].concat(), b"").await;
+        ask(&format!("CREATE TABLE {table} (n INT PRIMARY KEY, t VARCHAR(20))")).await;
+        ask(&format!("INSERT INTO {table} VALUES (1, 'one'), (2, 'zwei')")).await;
+        let sum = ask(&format!("SELECT SUM(n) FROM {table}")).await;
+        let last = ask(&format!("SELECT t FROM {table} ORDER BY n DESC LIMIT 1")).await;
+        ask(&format!("DROP TABLE {table}")).await;
+        assert_eq!((sum.trim(), last.trim()), ("3", "zwei"), "{client}");
+    }
+}
+
 fn script(arguments: &[&str]) -> Command {
     let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services"));
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
@@ -121,15 +139,21 @@ async fn what_runs_already_is_not_started_again() {
         let output = script(&["status"]).output().await.unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    tokio::task::spawn_blocking(|| ["redis", "mosquitto", "nats"].map(up)).await.unwrap();
+    tokio::task::spawn_blocking(|| ["redis", "mosquitto", "nats", "postgresql", "mariadb"].map(up))
+        .await
+        .unwrap();
     let before = table().await;
     let started = Instant::now();
-    let again =
-        soon("services that run", script(&["up", "redis", "mosquitto", "nats"]).output()).await.unwrap();
+    let again = soon(
+        "services that run",
+        script(&["up", "redis", "mosquitto", "nats", "postgresql", "mariadb"]).output(),
+    )
+    .await
+    .unwrap();
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
     assert!(started.elapsed() < Duration::from_secs(5), "took {:?}", started.elapsed());
     let after = table().await;
-    for name in ["redis", "mosquitto", "nats"] {
+    for name in ["redis", "mosquitto", "nats", "postgresql", "mariadb"] {
         let row = |table: &str| table.lines().find(|line| line.starts_with(name)).map(str::to_owned);
         assert_eq!(row(&after), row(&before), "another process runs now");
     }

@@ -1,16 +1,18 @@
 //! Inputs of formats.
 
-use document::{Fault, pointer_join};
-use serde_json::json;
+use std::sync::Arc;
+
+use document::Fault;
 use streams::fields::AUTO_REPLAY_NACKS;
 use streams::files::FileSource;
 use streams::{BuildContext, Default, Field, Input, InputSpec, Kind, Node};
 
 use crate::csv::Rules;
+use crate::scanners::csv::{self, Metadata, Options};
 
 pub(crate) static CSV: InputSpec = InputSpec {
     name: "csv",
-    summary: "Reads rows of files with comma-separated values: objects by the names of the first row, or arrays where there is none. The metadata `path`, `mod_time` and `mod_time_unix` tell of the file.",
+    summary: "Reads rows of files with comma-separated values: objects by the names of the first row, or arrays where there is none. The metadata `path`, `mod_time` and `mod_time_unix` tell of the file, `header` are the names of its first row in their order.",
     config: Kind::Object(&[
         Field::required(
             "paths",
@@ -52,22 +54,22 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     if !(1..=100_000).contains(&together) {
         return Err(node.field_fault("batch_count", "`batch_count` must be from 1 to 100000"));
     }
-    let delimiter = node.text("delimiter")?;
-    Rules::delimiter(&delimiter).map_err(|fault| node.field_fault("delimiter", fault))?;
-    let mut csv = json!({
-        "parse_header_row": node.boolean("parse_header_row")?,
-        "custom_delimiter": delimiter,
-        "lazy_quotes": node.boolean("lazy_quotes")?,
+    let delimiter = Rules::delimiter(&node.text("delimiter")?);
+    let scanner = csv::scanner(Options {
+        rules: Rules {
+            delimiter: delimiter.map_err(|fault| node.field_fault("delimiter", fault))?,
+            lazy_quotes: node.boolean("lazy_quotes")?,
+        },
+        parse_header_row: node.boolean("parse_header_row")?,
+        continue_on_error: false,
+        expected_headers: node.has("expected_headers").then(|| node.texts("expected_headers")).transpose()?,
+        expected_number_of_fields: node
+            .has("expected_number_of_fields")
+            .then(|| node.count("expected_number_of_fields"))
+            .transpose()?,
+        metadata: Metadata::Header,
     });
-    for name in ["expected_headers", "expected_number_of_fields"] {
-        if node.has(name) {
-            csv[name] = node.get(name).value().clone();
-        }
-    }
-    let config = json!({ "csv": csv });
-    let place = pointer_join(node.pointer(), "scanner");
-    let scanner = context.scanner(&Node::new(&config, Kind::Scanner, place), "csv")?;
-    let source = FileSource::new(paths, scanner, node.boolean("delete_on_finish")?, together);
+    let source = FileSource::new(paths, Arc::new(scanner), node.boolean("delete_on_finish")?, together);
     context.with_replay(node, source)
 }
 
@@ -92,7 +94,7 @@ mod tests {
     }
 
     /// What a stream from this input writes until it ends.
-    async fn written(csv: Json) -> String {
+    async fn written(csv: Json, mapping: &str) -> String {
         let kept = Kept::default();
         let settings = Settings {
             allow_unsafe: vec!["csv".into()],
@@ -101,7 +103,7 @@ mod tests {
         };
         let config = json!({
             "input": { "csv": csv },
-            "pipeline": { "processors": [{ "archive": { "format": "json_array" } }] },
+            "pipeline": { "processors": [{ "mapping": mapping }, { "archive": { "format": "json_array" } }] },
             "output": { "stdout": {} },
         });
         let stream = streams::build("test", &config, "", &settings).unwrap().start();
@@ -136,8 +138,10 @@ mod tests {
             (json!({ "paths": [a], "expected_headers": ["n", "x"] }), ""),
             (json!({ "paths": [a], "expected_number_of_fields": 3 }), ""),
         ] {
-            assert_eq!(written(config.clone()).await, expected, "{config}");
+            assert_eq!(written(config.clone(), "root = this").await, expected, "{config}");
         }
+        let named = json!({ "paths": [b], "delimiter": ";" });
+        assert_eq!(written(named, "root = @header").await, "[[\"n\",\"t\"]]\n");
         std::fs::remove_dir_all(&root).unwrap();
         for (config, expected) in [
             (json!({ "paths": [] }), "`paths` must name"),

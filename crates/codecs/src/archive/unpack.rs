@@ -9,7 +9,7 @@ use streams::{BuildContext, Field, Kind, Message, Node, Processor, ProcessorSpec
 use super::zips;
 use crate::csv::{Found, Rules};
 use crate::each::{Split, Splitting};
-use crate::values::{LARGEST, object};
+use crate::values::{LARGEST, object, set_json};
 use crate::{tar, xml};
 
 /// One payload becomes at most so many messages.
@@ -21,7 +21,7 @@ pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
     config: Kind::Object(&[Field::required(
         "format",
         Kind::Text,
-        "`binary`, `csv`, `csv:x` with another delimiter, `json_array`, `json_documents`, `json_map`, `lines`, `tar`, `xml_documents_to_json`, `xml_documents_to_json:cast` or `zip`. Files of `tar` and `zip` set the metadata `archive_filename`, fields of `json_map` set `archive_key`.",
+        "`binary`, `csv`, `csv:x` with another delimiter, `json_array`, `json_documents`, `json_map`, `lines`, `tar`, `xml_documents_to_json`, `xml_documents_to_json:cast` or `zip`. Each value of the JSON formats is written as JSON, texts with their quotes. Files of `tar` and `zip` set the metadata `archive_filename`, fields of `json_map` set `archive_key`.",
     )]),
     build,
 };
@@ -104,7 +104,7 @@ impl Parts<'_> {
     }
 
     fn value(&mut self, value: Value) -> Result<(), String> {
-        self.add(|part| part.set_value(value))
+        self.add(|part| set_json(part, value))
     }
 
     fn file(&mut self, member: tar::Member) -> Result<(), String> {
@@ -132,7 +132,7 @@ impl Unarchive {
                 let fields = message.value()?.as_object().ok_or("the message is no JSON object")?;
                 fields.iter().try_for_each(|(key, value)| {
                     parts.add(|part| {
-                        part.set_value(value.clone());
+                        set_json(part, value.clone());
                         part.set_meta("archive_key", key.as_str());
                     })
                 })

@@ -15,7 +15,7 @@ const LONGEST: usize = 4 * 1024 * 1024;
 
 pub(super) static SPEC: ScannerSpec = ScannerSpec {
     name: "csv",
-    summary: "Rows of comma-separated values: objects by the names of the first row, or arrays where there is none.",
+    summary: "Rows of comma-separated values: objects by the names of the first row, or arrays where there is none. The metadata `csv_row` is the number of the row, from 0; the names are none.",
     config: Kind::Object(&[
         Field::optional(
             "custom_delimiter",
@@ -50,7 +50,7 @@ fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn Scanner>, 
         None => ',',
     };
     let written = |name| node.has(name).then_some(name);
-    Ok(Box::new(CsvScanner(Options {
+    Ok(Box::new(scanner(Options {
         rules: Rules { delimiter, lazy_quotes: node.boolean("lazy_quotes")? },
         parse_header_row: node.boolean("parse_header_row")?,
         continue_on_error: node.boolean("continue_on_error")?,
@@ -58,7 +58,13 @@ fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn Scanner>, 
         expected_number_of_fields: written("expected_number_of_fields")
             .map(|name| node.count(name))
             .transpose()?,
+        metadata: Metadata::Row,
     })))
+}
+
+/// A scanner with these options.
+pub(crate) fn scanner(options: Options) -> impl Scanner {
+    CsvScanner(options)
 }
 
 struct CsvScanner(Options);
@@ -77,12 +83,26 @@ pub(crate) struct Options {
     pub(crate) continue_on_error: bool,
     pub(crate) expected_headers: Option<Vec<String>>,
     pub(crate) expected_number_of_fields: Option<usize>,
+    pub(crate) metadata: Metadata,
+}
+
+/// What messages say of where they stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metadata {
+    /// `csv_row`: the number of the row, from 0.
+    Row,
+    /// `header`: the names of the first row, in their order.
+    Header,
 }
 
 /// The scanner `csv`.
 pub(crate) struct Csv {
     options: Options,
     header: Option<Vec<String>>,
+    /// The header as metadata.
+    names: Value,
+    /// Rows so far.
+    row: i64,
     /// How many fields every record must have; the first one says it otherwise.
     width: Option<usize>,
     pending: BytesMut,
@@ -93,7 +113,7 @@ pub(crate) struct Csv {
 impl Csv {
     pub(crate) fn new(options: Options) -> Csv {
         let width = options.expected_number_of_fields;
-        Csv { options, header: None, width, pending: BytesMut::new(), again: 0 }
+        Csv { options, header: None, names: Value::Null, row: 0, width, pending: BytesMut::new(), again: 0 }
     }
 
     fn records(&mut self, last: bool, out: &mut Vec<Message>) -> Result<(), String> {
@@ -113,8 +133,8 @@ impl Csv {
                 Found::Record(record, after) => {
                     rest = after;
                     match self.record(record) {
-                        Ok(made) => out.extend(made),
-                        Err(fault) if self.may_go_on() => out.push(flagged(&fault)),
+                        Ok(made) => out.extend(made.map(|made| self.placed(made))),
+                        Err(fault) if self.may_go_on() => out.push(self.placed(flagged(&fault))),
                         Err(fault) => break Err(fault),
                     }
                 }
@@ -123,7 +143,7 @@ impl Csv {
                         break Err(fault);
                     }
                     rest = after;
-                    out.push(flagged(&fault));
+                    out.push(self.placed(flagged(&fault)));
                 }
             }
         };
@@ -131,6 +151,17 @@ impl Csv {
         pending.advance(used);
         self.pending = pending;
         ended
+    }
+
+    /// With the metadata of its place.
+    fn placed(&mut self, mut message: Message) -> Message {
+        match self.options.metadata {
+            Metadata::Row => message.set_meta("csv_row", Value::Int(self.row)),
+            Metadata::Header if self.header.is_some() => message.set_meta("header", self.names.clone()),
+            Metadata::Header => {}
+        }
+        self.row += 1;
+        message
     }
 
     /// Faults of the header concern every row.
@@ -150,6 +181,7 @@ impl Csv {
                 {
                     return Err(format!("the header is {record:?}, not {expected:?}"));
                 }
+                self.names = array(record.iter().map(|name| Value::from(name.as_str())).collect());
                 self.header = Some(record);
                 return Ok(None);
             }

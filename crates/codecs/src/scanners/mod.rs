@@ -1,7 +1,7 @@
 //! Scanners of formats (streams contract 3.11).
 
 mod avro;
-mod csv;
+pub(crate) mod csv;
 mod decompress;
 mod pattern;
 mod skip_bom;

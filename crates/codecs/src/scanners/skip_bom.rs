@@ -1,4 +1,4 @@
-//! Takes a byte order mark away before another scanner reads.
+//! Takes byte order marks away before another scanner reads.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const MARKS: [&[u8]; 5] =
 
 pub(super) static SPEC: ScannerSpec = ScannerSpec {
     name: "skip_bom",
-    summary: "Takes a byte order mark away before another scanner reads.",
+    summary: "Takes byte order marks away before another scanner reads: of UTF-8, UTF-16 and UTF-32, also several that follow each other.",
     config: Kind::Object(&[Field::optional(
         "into",
         Kind::Scanner,
@@ -49,11 +49,17 @@ impl SkipBom {
         SkipBom { into, first: Some(BytesMut::new()) }
     }
 
-    fn skip(mut first: BytesMut) -> Bytes {
-        if let Some(mark) = MARKS.iter().find(|mark| first.starts_with(mark)) {
-            first.advance(mark.len());
+    /// Takes the marks away that are whole; true when what is left may be the begin of one.
+    fn skip(first: &mut BytesMut) -> bool {
+        loop {
+            if MARKS.iter().any(|mark| mark.len() > first.len() && mark.starts_with(first)) {
+                return true;
+            }
+            match MARKS.iter().find(|mark| first.starts_with(mark)) {
+                Some(mark) => first.advance(mark.len()),
+                None => return false,
+            }
         }
-        first.freeze()
     }
 }
 
@@ -61,16 +67,22 @@ impl Cut for SkipBom {
     fn feed(&mut self, chunk: Bytes, out: &mut Vec<Message>) -> Result<(), String> {
         let Some(mut first) = self.first.take() else { return self.into.feed(chunk, out) };
         first.extend_from_slice(&chunk);
-        if MARKS.iter().any(|mark| mark.len() > first.len() && mark.starts_with(&first)) {
+        if SkipBom::skip(&mut first) {
             self.first = Some(first);
             return Ok(());
         }
-        self.into.feed(SkipBom::skip(first), out)
+        self.into.feed(first.freeze(), out)
     }
 
     fn finish(&mut self, out: &mut Vec<Message>) -> Result<(), String> {
-        if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
-            self.into.feed(SkipBom::skip(first), out)?;
+        if let Some(mut first) = self.first.take() {
+            // No more bytes come: what could have become a longer mark is a shorter one, or none.
+            while let Some(mark) = MARKS.iter().find(|mark| first.starts_with(mark)) {
+                first.advance(mark.len());
+            }
+            if !first.is_empty() {
+                self.into.feed(first.freeze(), out)?;
+            }
         }
         self.into.finish(out)
     }

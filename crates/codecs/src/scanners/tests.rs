@@ -6,7 +6,7 @@ use streams::{Scan, ScanError};
 
 use crate::testing::settings;
 
-/// What is cut of these bytes, in chunks of a size, and how the source ended.
+/// What is cut of these bytes, in chunks of a size, each behind its place, and how the source ended.
 fn scanned(config: &Json, bytes: &[u8], size: usize) -> (Vec<String>, Result<(), String>) {
     let scanner =
         streams::scanner(config, "", &settings()).unwrap_or_else(|fault| panic!("{}", fault.message));
@@ -17,7 +17,9 @@ fn scanned(config: &Json, bytes: &[u8], size: usize) -> (Vec<String>, Result<(),
         match scan.take() {
             Ok(Some(message)) => {
                 let flag = if message.error().is_some() { "!" } else { "" };
-                texts.push(format!("{flag}{}", String::from_utf8_lossy(message.bytes())));
+                let place = message.meta("csv_row").or(message.meta("tar_name"));
+                let place = place.map(|place| place.to_text()).unwrap_or_default();
+                texts.push(format!("{place}{flag}{}", String::from_utf8_lossy(message.bytes())));
             }
             Ok(None) => break,
             Err(ScanError(fault)) => ended = Err(fault),
@@ -67,25 +69,28 @@ fn messages_are_the_same_whatever_the_chunks() {
         (unzip.clone(), gzip("a\nb"), &["a", "b"]),
         (unzip, [gzip("a\n"), gzip("b")].concat(), &["a", "b"]),
         (json!({ "decompress": { "algorithm": "gzip" } }), gzip("a\nb"), &["a\nb"]),
-        (switch, gzip("k\nv\n"), &[r#"{"k":"v"}"#]),
+        (switch, gzip("k\nv\n"), &[r#"0{"k":"v"}"#]),
         (bom.clone(), b"\xef\xbb\xbfa\nb".to_vec(), &["a", "b"]),
         (bom.clone(), b"\xff\xfea".to_vec(), &["a"]),
+        (bom.clone(), b"\xef\xbb\xbf\xef\xbb\xbf\xff\xfe\0\0a".to_vec(), &["a"]),
+        (bom.clone(), b"\xff\xfe\0".to_vec(), &["\0"]),
+        (bom.clone(), b"\xef\xbb\xbf\xff\xfe".to_vec(), &[]),
         (bom.clone(), b"\xefa".to_vec(), &["\u{fffd}a"]),
         (bom.clone(), b"a".to_vec(), &["a"]),
         (bom, b"\xef".to_vec(), &["\u{fffd}"]),
-        (csv, "x,y\n1,\"2\n3\"\r\n\nä,b".into(), &[r#"{"x":"1","y":"2\n3"}"#, r#"{"x":"ä","y":"b"}"#]),
+        (csv, "x,y\n1,\"2\n3\"\r\n\nä,b".into(), &[r#"0{"x":"1","y":"2\n3"}"#, r#"1{"x":"ä","y":"b"}"#]),
         (
             json!({ "csv": { "parse_header_row": false } }),
             b"x,y\n1,2\n".to_vec(),
-            &[r#"["x","y"]"#, r#"["1","2"]"#],
+            &[r#"0["x","y"]"#, r#"1["1","2"]"#],
         ),
         (
             json!({ "csv": { "custom_delimiter": ";", "lazy_quotes": true } }),
             b"x;y\na\"b;c\n".to_vec(),
-            &[r#"{"x":"a\"b","y":"c"}"#],
+            &[r#"0{"x":"a\"b","y":"c"}"#],
         ),
-        (going, b"x\n1,2\n3\n4\"\n5\n".to_vec(), &["!", r#"{"x":"3"}"#, "!", r#"{"x":"5"}"#]),
-        (json!({ "tar": {} }), archive.finish(), &["1", "2"]),
+        (going, b"x\n1,2\n3\n4\"\n5\n".to_vec(), &["0!", r#"1{"x":"3"}"#, "2!", r#"3{"x":"5"}"#]),
+        (json!({ "tar": {} }), archive.finish(), &["a1", "b2"]),
     ] {
         for size in [1, 2, 5, 4096] {
             let (made, ended) = scanned(&config, &bytes, size);
