@@ -113,6 +113,12 @@ pub(super) const LIST_INPUT: &[Field] = &[
         Default::Text("blpop"),
         "From which end elements are taken: the left one (`blpop`), or the right one.",
     ),
+    Field::new(
+        "crash_safe",
+        Kind::Bool,
+        Default::Bool(true),
+        "Whether what is under way stays in Redis, in the list `{KEY}:sluicegate:held:…`, until it is delivered; what a killed process held is given back after ten seconds. Needs Redis 6.2. `false`: taking removes, and a killed process loses what it holds.",
+    ),
 ];
 
 pub(super) const PUBSUB_INPUT: &[Field] = &[

@@ -1,18 +1,22 @@
 //! Input `redis_list` (streams contract 3.9).
 //!
-//! Taking an element removes it from Redis. Whatever is not delivered is put back where it was taken from: a nack where
-//! nothing replays it, and what is under way when the stream stops. Only a process that is killed loses what it holds.
+//! An element is moved to a list beside the one that is read, and leaves Redis when it is delivered ([`super::holding`]).
+//! With `crash_safe: false` taking it removes it from Redis, as in the original: then a process that is killed loses what
+//! it holds. Whatever is not delivered is put back where it was taken from: a nack where nothing replays it, and what is
+//! under way when the stream stops.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use document::Fault;
 use redis::RedisResult;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, ReadError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use super::holding::{End, Holder, Holding, Word};
 use super::link::{Connection, Link, Trouble};
 
 /// Longest wait of one request: a stream that stops waits for the request under way, which may have taken an element.
@@ -23,26 +27,32 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
-    let (take, back) = match &*node.text("command")? {
-        "brpop" => ("BRPOP", "RPUSH"),
-        _ => ("BLPOP", "LPUSH"),
+    let end = match &*node.text("command")? {
+        "brpop" => End::Right,
+        _ => End::Left,
     };
     let limit = match node.count("max_in_flight")? {
         0 => Semaphore::MAX_PERMITS,
         limit => limit,
     };
     let wait = node.duration("timeout")?.unwrap_or(LONGEST);
+    let (link, key) = (Arc::new(Link::read(node)?), node.text("key")?.into_owned());
+    let holding = match node.boolean("crash_safe")? {
+        true => Some(Arc::new(Holding::new(link.clone(), &key, end, context.stream.clone()))),
+        false => None,
+    };
     let input = ListInput {
-        link: Arc::new(Link::read(node)?),
-        key: node.text("key")?.into_owned(),
-        take,
-        back,
+        link,
+        key,
+        end,
         wait: wait.clamp(Duration::from_millis(1), LONGEST),
         free: Arc::new(Semaphore::new(limit)),
         stream: context.stream.clone(),
+        holding,
         connection: None,
+        holder: None,
         taking: None,
-        returning: None,
+        settling: None,
     };
     context.with_replay(node, input)
 }
@@ -50,60 +60,105 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
 struct ListInput {
     link: Arc<Link>,
     key: String,
-    take: &'static str,
-    back: &'static str,
+    end: End,
     wait: Duration,
     free: Arc<Semaphore>,
     stream: Arc<str>,
+    holding: Option<Arc<Holding>>,
     connection: Option<Connection>,
+    // In whose name elements are taken on this connection; nobody's when taking removes them.
+    holder: Option<Arc<Holder>>,
     taking: Option<Taking>,
-    returning: Option<Returning>,
+    settling: Option<Settling>,
 }
-
-/// The key and an element; nothing when there was none in time.
-type Popped = Option<(String, Vec<u8>)>;
 
 /// A request under way. It outlives the future that waits for it, which may be dropped at any time.
 struct Taking {
-    request: JoinHandle<RedisResult<Popped>>,
+    request: JoinHandle<RedisResult<Option<Vec<u8>>>>,
     permit: OwnedSemaphorePermit,
+    holder: Option<Arc<Holder>>,
 }
 
-/// Puts elements back that were not delivered; as many as are under way at most.
-struct Returning {
-    elements: mpsc::UnboundedSender<Vec<u8>>,
+/// Tells Redis what has become of elements; of as many as are under way at most.
+struct Settling {
+    words: Words,
     task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+enum Words {
+    /// Of those that Redis holds.
+    Held(mpsc::UnboundedSender<Word>),
+    /// Of those that it does not: what must be put back.
+    Removed(mpsc::UnboundedSender<Bytes>),
+}
+
+impl Words {
+    fn resolved(&self, holder: Option<Arc<Holder>>, element: Bytes, delivered: bool) {
+        match (self, holder) {
+            (Words::Held(words), Some(holder)) => drop(words.send(Word { holder, element, delivered })),
+            (Words::Removed(elements), _) if !delivered => drop(elements.send(element)),
+            _ => {}
+        }
+    }
 }
 
 impl ListInput {
     fn take(&self, permit: OwnedSemaphorePermit) -> Option<Taking> {
         let mut connection = self.connection.clone()?;
-        let mut command = redis::cmd(self.take);
-        command.arg(&self.key).arg(self.wait.as_secs_f64());
-        let request = tokio::spawn(async move { command.query_async(&mut connection).await });
-        Some(Taking { request, permit })
+        let (wait, holder) = (self.wait.as_secs_f64(), self.holder.clone());
+        let mut command;
+        if let Some(holder) = &holder {
+            command = redis::cmd("BLMOVE");
+            command.arg(&self.key).arg(&holder.list).arg(self.end.name()).arg("RIGHT").arg(wait);
+        } else {
+            command = redis::cmd(if self.end == End::Left { "BLPOP" } else { "BRPOP" });
+            command.arg(&self.key).arg(wait);
+        }
+        let held = holder.is_some();
+        let request = tokio::spawn(async move {
+            if held {
+                return command.query_async(&mut connection).await;
+            }
+            let popped: Option<(String, Vec<u8>)> = command.query_async(&mut connection).await?;
+            Ok(popped.map(|(_, element)| element))
+        });
+        Some(Taking { request, permit, holder })
     }
 
-    fn returning(&mut self) -> mpsc::UnboundedSender<Vec<u8>> {
-        let returning = self.returning.get_or_insert_with(|| {
-            let (elements, failed) = mpsc::unbounded_channel();
-            let put = put_back(self.link.clone(), self.key.clone(), self.back, self.stream.clone(), failed);
-            Returning { elements, task: tokio::spawn(put) }
+    fn words(&mut self) -> Words {
+        let settling = self.settling.get_or_insert_with(|| match &self.holding {
+            Some(holding) => {
+                let (words, told) = mpsc::unbounded_channel();
+                Settling { words: Words::Held(words), task: tokio::spawn(holding.clone().keep(told)) }
+            }
+            None => {
+                let (elements, failed) = mpsc::unbounded_channel();
+                let push = self.end.push();
+                let put = put_back(self.link.clone(), self.key.clone(), push, self.stream.clone(), failed);
+                Settling { words: Words::Removed(elements), task: tokio::spawn(put) }
+            }
         });
-        returning.elements.clone()
+        settling.words.clone()
+    }
+
+    fn lost(&mut self, fault: &str) -> ReadError {
+        tracing::warn!(stream = %self.stream, %fault, "redis connection lost");
+        self.connection = None;
+        ReadError::NotConnected
     }
 }
 
 async fn put_back(
     link: Arc<Link>,
     key: String,
-    back: &'static str,
+    push: &'static str,
     stream: Arc<str>,
-    mut failed: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut failed: mpsc::UnboundedReceiver<Bytes>,
 ) {
     while let Some(element) = failed.recv().await {
-        let mut command = redis::cmd(back);
-        command.arg(&key).arg(element);
+        let mut command = redis::cmd(push);
+        command.arg(&key).arg(&element[..]);
         while let Err(trouble) = link.run::<i64>(&command).await {
             tracing::warn!(%stream, fault = %trouble.text(), "an element cannot be put back yet");
             tokio::time::sleep(AGAIN).await;
@@ -114,39 +169,60 @@ async fn put_back(
 #[async_trait]
 impl Input for ListInput {
     async fn connect(&mut self) -> Result<(), ConnectError> {
-        self.connection = Some(self.link.waiting(LONGEST).await.map_err(ConnectError)?);
+        let connection = self.link.waiting(LONGEST).await.map_err(ConnectError)?;
+        if let Some(holding) = &self.holding {
+            let refused = |text: String| {
+                format!(
+                    "{text}; what is under way cannot be kept beside the list: `crash_safe: false` does without"
+                )
+            };
+            self.holder = Some(holding.begin().await.map_err(|trouble| {
+                ConnectError(match trouble {
+                    Trouble::Refused(text) => refused(text),
+                    Trouble::Away(text) => text,
+                })
+            })?);
+            self.words();
+        }
+        self.connection = Some(connection);
         Ok(())
     }
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
         loop {
             if self.taking.is_none() {
+                if self.holder.as_ref().is_some_and(|holder| holder.is_over()) {
+                    return Err(self.lost("a confirmation was not answered"));
+                }
                 let permit = self.free.clone().acquire_owned().await.map_err(|_| ReadError::End)?;
                 self.taking = self.take(permit);
             }
             let Some(taking) = &mut self.taking else { return Err(ReadError::NotConnected) };
             let taken = (&mut taking.request).await;
-            let permit = self.taking.take().map(|taking| taking.permit);
+            let Some(Taking { permit, holder, .. }) = self.taking.take() else { continue };
             match taken {
                 Ok(Ok(None)) => {}
-                Ok(Ok(Some((_, element)))) => {
+                Ok(Ok(Some(element))) => {
+                    if let Some(holder) = &holder {
+                        holder.took();
+                    }
+                    let element = Bytes::from(element);
                     let message = Message::new(element.clone());
-                    let returning = self.returning();
+                    let words = self.words();
                     let ack = Ack::new(move |outcome| {
-                        if outcome.is_err() {
-                            let _ = returning.send(element);
-                        }
+                        words.resolved(holder, element, outcome.is_ok());
                         drop(permit);
                     });
                     return Ok((vec![message], ack));
                 }
                 Ok(Err(error)) => match Trouble::from(error) {
-                    Trouble::Refused(text) => return Err(ReadError::Other(text)),
-                    Trouble::Away(fault) => {
-                        tracing::warn!(stream = %self.stream, %fault, "redis connection lost");
-                        self.connection = None;
-                        return Err(ReadError::NotConnected);
+                    Trouble::Refused(text) if text.contains("unknown command") => {
+                        return Err(ReadError::Other(format!(
+                            "{text}; before Redis 6.2, write `crash_safe: false`"
+                        )));
                     }
+                    Trouble::Refused(text) => return Err(ReadError::Other(text)),
+                    Trouble::Away(fault) => return Err(self.lost(&fault)),
                 },
                 Err(_) => return Err(ReadError::Other("the request broke down".to_owned())),
             }
@@ -155,13 +231,16 @@ impl Input for ListInput {
 
     async fn close(&mut self) {
         let leave = async {
-            if let Some(taking) = self.taking.take()
-                && let Ok(Ok(Some((_, element)))) = taking.request.await
+            if let Some(Taking { request, holder, .. }) = self.taking.take()
+                && let Ok(Ok(Some(element))) = request.await
             {
-                let _ = self.returning().send(element);
+                if let Some(holder) = &holder {
+                    holder.took();
+                }
+                self.words().resolved(holder, element.into(), false);
             }
-            if let Some(Returning { elements, task }) = self.returning.take() {
-                drop(elements);
+            if let Some(Settling { words, task }) = self.settling.take() {
+                drop(words);
                 let _ = task.await;
             }
         };

@@ -6,6 +6,7 @@ mod cache;
 mod command;
 mod fields;
 mod hash_output;
+mod holding;
 mod link;
 mod list_input;
 mod list_output;
@@ -30,7 +31,7 @@ static STREAMS_INPUT: InputSpec = InputSpec {
 
 static LIST_INPUT: InputSpec = InputSpec {
     name: "redis_list",
-    summary: "Takes elements off a Redis list. Taking removes them: what is under way is lost when the process is killed; what fails or is left at a stop goes back to the list.",
+    summary: "Takes elements off a Redis list. What is under way is kept in a list beside it until it is delivered, so that a killed process loses nothing; what fails or is left at a stop goes back to the list.",
     config: Kind::Object(fields::LIST_INPUT),
     build: list_input::build,
 };

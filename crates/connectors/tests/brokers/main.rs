@@ -11,4 +11,5 @@ mod jetstream;
 mod mqtt;
 mod nats;
 mod redis;
+mod redis_list;
 mod servers;

@@ -8,7 +8,7 @@ use streams::{Message, NackReason};
 use crate::ends::{Stream, build, messages, meta, settings, text, texts, unique, until};
 use crate::servers::{Own, die_with_a_message_in_hand, numbers, port, run, write_all};
 
-fn with(name: &str, port: u16, fields: Json) -> Json {
+pub(crate) fn with(name: &str, port: u16, fields: Json) -> Json {
     let mut config = json!({"url": format!("redis://127.0.0.1:{port}")});
     config.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
     json!({ name: config })
@@ -24,7 +24,7 @@ fn writing(port: u16, name: &str) -> Json {
     with("redis_streams", port, json!({"stream": name, "max_in_flight": 1}))
 }
 
-fn cli(port: u16, arguments: &[&str]) -> String {
+pub(crate) fn cli(port: u16, arguments: &[&str]) -> String {
     let port = port.to_string();
     let all = [&["-p", port.as_str()], arguments].concat();
     run("redis-cli", &all, "").trim().to_owned()
