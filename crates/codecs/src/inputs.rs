@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use bloblang::formats::csv::Rules;
 use document::Fault;
 use streams::fields::AUTO_REPLAY_NACKS;
 use streams::files::FileSource;
 use streams::{BuildContext, Default, Field, Input, InputSpec, Kind, Node};
 
-use crate::csv::Rules;
 use crate::scanners::csv::{self, Metadata, Options};
 
 pub(crate) static CSV: InputSpec = InputSpec {

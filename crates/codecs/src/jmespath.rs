@@ -5,7 +5,7 @@ use jmespath::{Expression, Rcvar, Variable};
 use streams::{BuildContext, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
 use crate::each::{Change, Each};
-use crate::values::DEEPEST;
+use bloblang::formats::DEEPEST;
 
 pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
     name: "jmespath",

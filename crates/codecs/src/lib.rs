@@ -11,7 +11,6 @@
 mod archive;
 pub mod avro;
 mod compress;
-mod csv;
 mod each;
 mod files;
 mod grok;

@@ -5,11 +5,6 @@ use std::sync::Arc;
 use bloblang::{Array, Object, Value};
 use streams::Message;
 
-/// What a codec makes of one payload is no larger than this: 256 MiB.
-pub(crate) const LARGEST: usize = 256 * 1024 * 1024;
-/// Values nest this deep at most, which leaves mappings room to nest them further.
-pub(crate) const DEEPEST: usize = 100;
-
 pub(crate) fn array(items: Vec<Value>) -> Value {
     Value::Array(Arc::new(Array::from(items)))
 }

@@ -6,7 +6,6 @@ mod zips;
 
 pub(crate) use pack::SPEC as ARCHIVE;
 pub(crate) use unpack::SPEC as UNARCHIVE;
-pub(crate) use unpack::row;
 
 #[cfg(test)]
 mod tests;

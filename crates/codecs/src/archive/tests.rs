@@ -42,7 +42,7 @@ fn archives_are_taken_apart() {
         ("json_array", "{}", "no JSON array"),
         ("json_map", "[]", "no JSON object"),
         ("json_documents", "{} {", "unarchive"),
-        ("csv", "a,b\n1", "row 1: there are 1 fields, not 2"),
+        ("csv", "a,b\n1", "record on line 2: wrong number of fields"),
         ("binary", "\0\0\0\x02\0\0\0\x01a", "end too early"),
         ("binary", "\u{7f}\u{7f}\u{7f}\u{7f}", "end too early"),
         ("tar", "no", "within a member"),

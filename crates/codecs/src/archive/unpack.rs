@@ -1,16 +1,17 @@
 //! The `unarchive` processor.
 
-use bloblang::{Object, Value};
+use bloblang::Value;
+use bloblang::formats::csv::{self, Rules};
+use bloblang::formats::{LARGEST, xml};
 use bytes::Bytes;
 use document::Fault;
 use streams::scanners::json_split;
 use streams::{BuildContext, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
 use super::zips;
-use crate::csv::{Found, Rules};
 use crate::each::{Split, Splitting};
-use crate::values::{LARGEST, object, set_json};
-use crate::{tar, xml};
+use crate::tar;
+use crate::values::set_json;
 
 /// One payload becomes at most so many messages.
 const MOST: usize = 1_000_000;
@@ -149,7 +150,7 @@ impl Unarchive {
                 reader.finish()
             }
             Format::Xml { cast } => {
-                xml::documents(payload).try_for_each(|document| parts.value(xml::to_value(document?, cast)?))
+                xml::documents(payload).try_for_each(|document| parts.value(xml::parse(document?, cast)?))
             }
             Format::Zip => {
                 zips::read(payload, LARGEST)?.into_iter().try_for_each(|member| parts.file(member))
@@ -178,33 +179,9 @@ fn binary(payload: &Bytes, parts: &mut Parts<'_>) -> Result<(), String> {
 }
 
 fn csv(rules: Rules, payload: &[u8], parts: &mut Parts<'_>) -> Result<(), String> {
-    let mut rest = std::str::from_utf8(payload).map_err(|_| "the text is not UTF-8")?;
-    let mut header: Option<Vec<String>> = None;
-    loop {
-        match (rules.record(rest, true), &header) {
-            (Found::None, _) => return Ok(()),
-            (Found::Wrong(fault, _), _) => return Err(fault),
-            (Found::Record(record, after), None) => {
-                rest = after;
-                header = Some(record);
-            }
-            (Found::Record(record, after), Some(header)) => {
-                rest = after;
-                let value = row(header, record);
-                parts.value(value.map_err(|fault| format!("row {}: {fault}", parts.made.len() + 1))?)?;
-            }
-        }
-    }
-}
-
-/// A record as an object of texts.
-pub(crate) fn row(header: &[String], record: Vec<String>) -> Result<Value, String> {
-    if record.len() != header.len() {
-        return Err(format!("there are {} fields, not {}", record.len(), header.len()));
-    }
-    let mut fields = Object::new();
-    for (name, text) in header.iter().zip(record) {
-        fields.insert(name.as_str(), Value::from(text));
-    }
-    Ok(object(fields))
+    let text = std::str::from_utf8(payload).map_err(|_| "the text is not UTF-8")?;
+    let mut records = rules.records(text);
+    let Some(names) = records.next().transpose()? else { return Ok(()) };
+    let names = csv::names(names);
+    records.try_for_each(|record| parts.value(csv::object(&names, record?)))
 }

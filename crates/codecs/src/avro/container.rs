@@ -1,7 +1,6 @@
 //! Object container files: a header with the schema, then blocks of data between sync marks.
 
-use std::io::Read;
-
+use bloblang::formats::compression::{self, Algorithm};
 use bytes::{Buf, Bytes, BytesMut};
 use streams::Message;
 use streams::scanners::Cut;
@@ -135,24 +134,15 @@ fn metadata(from: &mut Reader<'_>) -> Result<(String, Codec), String> {
 }
 
 fn unpack(codec: Codec, data: &[u8]) -> Result<Vec<u8>, String> {
-    let mut out = Vec::new();
-    let limit = LARGEST as u64 + 1;
-    let read = match codec {
+    let (algorithm, data) = match codec {
         Codec::Null => return Ok(data.to_vec()),
-        Codec::Deflate => flate2::read::DeflateDecoder::new(data).take(limit).read_to_end(&mut out),
-        Codec::Zstandard => zstd::stream::read::Decoder::new(data)
-            .and_then(|decoder| decoder.take(limit).read_to_end(&mut out)),
-        Codec::Snappy => {
-            // The checksum of the unpacked bytes follows them.
-            let (packed, _) = data.split_last_chunk::<4>().ok_or(CUT)?;
-            return crate::compress::snappy_block(packed, LARGEST);
-        }
+        Codec::Deflate => (Algorithm::Flate, data),
+        Codec::Zstandard => (Algorithm::Zstd, data),
+        // The checksum of the unpacked bytes follows them.
+        Codec::Snappy => (Algorithm::Snappy, data.split_last_chunk::<4>().ok_or(CUT)?.0),
     };
-    read.map_err(|error| format!("a block cannot be unpacked: {error}"))?;
-    if out.len() > LARGEST {
-        return Err(format!("a block unpacks to more than {LARGEST} bytes"));
-    }
-    Ok(out)
+    compression::unpack(algorithm, data, LARGEST)
+        .map_err(|fault| format!("a block cannot be unpacked: {fault}"))
 }
 
 impl Cut for ContainerScan {

@@ -7,7 +7,7 @@ use prost_reflect::{
     DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, SerializeOptions, Value,
 };
 
-use crate::values::LARGEST;
+use bloblang::formats::LARGEST;
 
 /// Longest payload: as a tree it takes many times its size.
 const LONGEST: usize = 64 << 20;

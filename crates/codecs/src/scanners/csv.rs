@@ -1,12 +1,10 @@
 //! Rows of comma-separated values.
 
-use bloblang::Value;
+use bloblang::formats::csv::{self, Found, Rules};
+use bloblang::{Text, Value};
 use bytes::{Buf, Bytes, BytesMut};
 use document::Fault;
 
-use crate::archive::row;
-use crate::csv::{Found, Rules};
-use crate::values::array;
 use streams::scanners::{Cut, Cutting};
 use streams::{BuildContext, Default, Field, Kind, Message, Node, Scan, Scanner, ScannerSpec};
 
@@ -98,7 +96,7 @@ pub(crate) enum Metadata {
 /// The scanner `csv`.
 pub(crate) struct Csv {
     options: Options,
-    header: Option<Vec<String>>,
+    header: Option<Vec<Text>>,
     /// The header as metadata.
     names: Value,
     /// Rows so far.
@@ -181,12 +179,12 @@ impl Csv {
                 {
                     return Err(format!("the header is {record:?}, not {expected:?}"));
                 }
-                self.names = array(record.iter().map(|name| Value::from(name.as_str())).collect());
-                self.header = Some(record);
+                self.names = csv::array(record.clone());
+                self.header = Some(csv::names(record));
                 return Ok(None);
             }
-            Some(header) => row(header, record)?,
-            None => array(record.into_iter().map(Value::from).collect()),
+            Some(names) => csv::object(names, record),
+            None => csv::array(record),
         };
         Ok(Some(Message::from_value(value)))
     }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bloblang::formats::compression::{Algorithm, Push, UNPACKED};
 use bytes::Bytes;
 use document::Fault;
 
 use streams::scanners::{Cut, Cutting, Inner};
 use streams::{BuildContext, Field, Kind, Message, Node, Scan, Scanner, ScannerSpec};
 
-use crate::compress::{Algorithm, Push, UNPACKED};
+use crate::compress::algorithm;
 
 pub(super) static SPEC: ScannerSpec = ScannerSpec {
     name: "decompress",
@@ -21,7 +22,7 @@ pub(super) static SPEC: ScannerSpec = ScannerSpec {
 };
 
 fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Scanner>, Fault> {
-    let algorithm = Algorithm::read(node)?;
+    let algorithm = algorithm(node)?;
     Ok(Box::new(DecompressScanner { algorithm, into: context.scanner(&node.get("into"), "to_the_end")? }))
 }
 

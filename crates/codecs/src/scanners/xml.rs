@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use document::Fault;
 
-use crate::xml::{Splitter, to_value};
+use bloblang::formats::xml::{Splitter, parse};
 use streams::scanners::{Cut, Cutting, LARGEST};
 use streams::{BuildContext, Default, Field, Kind, Message, Node, Scan, Scanner, ScannerSpec};
 
@@ -50,7 +50,7 @@ impl XmlDocuments {
 
     fn emit(&mut self, out: &mut Vec<Message>) -> Result<(), String> {
         let document = self.pending.split();
-        out.push(Message::from_value(to_value(&document, self.cast)?));
+        out.push(Message::from_value(parse(&document, self.cast)?));
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 /// Keeps its place between chunks.
 #[derive(Debug, Default)]
-pub(crate) struct Splitter {
+pub struct Splitter {
     state: State,
     depth: usize,
     /// Something other than space was seen since the last document.
@@ -32,7 +32,7 @@ enum State {
 
 impl Splitter {
     /// How many of these bytes belong to the current document, when it ends within them.
-    pub(crate) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         for (index, byte) in bytes.iter().copied().enumerate() {
             self.begun |= !byte.is_ascii_whitespace();
             if self.step(byte) {
@@ -44,7 +44,7 @@ impl Splitter {
     }
 
     /// Whether a document has begun and not ended.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.begun
     }
 
@@ -105,7 +105,7 @@ impl Splitter {
 }
 
 /// The documents in these bytes; what is left at the end is one, too.
-pub(crate) fn documents(bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], String>> {
+pub fn documents(bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], String>> {
     let (mut splitter, mut rest) = (Splitter::default(), bytes);
     std::iter::from_fn(move || {
         if let Some(end) = splitter.end(rest) {

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
-use bloblang::{Object, Text, Value};
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
-use crate::values::{DEEPEST, array, object};
+use crate::formats::DEEPEST;
+use crate::{Object, Text, Value};
 
-/// Reads one document.
-pub(crate) fn to_value(document: &[u8], cast: bool) -> Result<Value, String> {
+/// Reads one document. Comments, instructions and document types are left out; entities other than XML's own five are
+/// faults. With `cast`, texts that are numbers or truth values become them.
+///
+/// # Errors
+/// What is wrong with it, that elements nest too deep, or that something follows it.
+pub fn parse(document: &[u8], cast: bool) -> Result<Value, String> {
     let text = std::str::from_utf8(document).map_err(|_| "the text is not UTF-8")?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut open: Vec<Element> = Vec::new();
@@ -65,7 +69,7 @@ pub(crate) fn to_value(document: &[u8], cast: bool) -> Result<Value, String> {
     let (name, value) = root.ok_or("there is no element")?;
     let mut document = Object::new();
     document.insert(name, value);
-    Ok(object(document))
+    Ok(Value::object(document))
 }
 
 /// An element whose end has not come.
@@ -84,7 +88,8 @@ impl Element {
             places: HashMap::new(),
             text: String::new(),
         };
-        for attribute in tag.attributes() {
+        // As the original reads them: also without quotes (`id=99`), as HTML has them.
+        for attribute in tag.html_attributes() {
             let attribute = attribute.map_err(|fault| fault.to_string())?;
             let value =
                 attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|fault| fault.to_string())?;
@@ -119,12 +124,12 @@ impl Element {
                 (1, Some(only)) => only,
                 (_, last) => {
                     values.extend(last);
-                    array(values)
+                    Value::array(values)
                 }
             };
             made.insert(name, value);
         }
-        object(made)
+        Value::object(made)
     }
 }
 

@@ -5,10 +5,19 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-use super::Algorithm;
+use lz4_flex::frame::{BlockMode, FrameEncoder, FrameInfo};
+
+use super::{Algorithm, Effort};
 
 /// Packs a payload.
-pub(super) fn pack(algorithm: Algorithm, level: Option<u32>, data: &[u8]) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// `bzip2`, which is unpacked only, and snappy for more than 4 GiB.
+pub fn pack(algorithm: Algorithm, effort: Effort, data: &[u8]) -> Result<Vec<u8>, String> {
+    packed(algorithm, effort, data).map_err(|error| error.to_string())
+}
+
+fn packed(algorithm: Algorithm, Effort(level): Effort, data: &[u8]) -> io::Result<Vec<u8>> {
     let deflate = level.map_or(Compression::default(), Compression::new);
     let out = Vec::with_capacity(data.len() / 2 + 64);
     match algorithm {
@@ -29,7 +38,9 @@ pub(super) fn pack(algorithm: Algorithm, level: Option<u32>, data: &[u8]) -> io:
             encoder.finish()
         }
         Algorithm::Lz4 => {
-            let mut encoder = lz4_flex::frame::FrameEncoder::new(out);
+            // As the original writes them: blocks that stand for themselves, and a checksum of the whole behind them.
+            let info = FrameInfo::new().block_mode(BlockMode::Independent).content_checksum(true);
+            let mut encoder = FrameEncoder::with_frame_info(info, out);
             encoder.write_all(data)?;
             encoder.finish().map_err(io::Error::other)
         }

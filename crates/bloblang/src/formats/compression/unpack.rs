@@ -6,8 +6,18 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::Algorithm;
 
-/// Unpacks a payload, unless it becomes larger than `limit`.
-pub(crate) fn unpack(algorithm: Algorithm, data: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+/// Up to this size a payload may become whatever its packed size is: 16 MiB.
+const FREE: usize = 16 << 20;
+/// What is larger is at most so many times as large as it was packed: the utmost that deflate reaches, so that only what
+/// other formats make of nearly nothing is refused.
+const RATIO: usize = 1100;
+
+/// Unpacks a payload, unless it becomes larger than `limit`, or more than 1100 times as large and larger than 16 MiB.
+///
+/// # Errors
+/// What is wrong with the packed bytes, or that they become too large.
+pub fn unpack(algorithm: Algorithm, data: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    let limit = limit.min(FREE.max(data.len().saturating_mul(RATIO)));
     if algorithm == Algorithm::Lz4 && !lz4_is_whole(data) {
         return Err(CUT.to_owned());
     }
@@ -25,7 +35,7 @@ pub(crate) fn unpack(algorithm: Algorithm, data: &[u8], limit: usize) -> Result<
 }
 
 /// Unpacks snappy's block format, which says its size first.
-pub(crate) fn snappy_block(data: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+fn snappy_block(data: &[u8], limit: usize) -> Result<Vec<u8>, String> {
     if snap::raw::decompress_len(data).map_err(|error| error.to_string())? > limit {
         return Err(too_large(limit));
     }

@@ -14,10 +14,12 @@ const STEP: usize = 4096;
 const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Takes what was unpacked.
-pub(crate) type Sink<'s> = dyn FnMut(Bytes) -> Result<(), String> + 's;
+pub type Sink<'s> = dyn FnMut(Bytes) -> Result<(), String> + 's;
 
 /// A decoder that is fed.
-pub(crate) enum Push {
+pub struct Push(Decoder);
+
+enum Decoder {
     Flate(DeflateDecoder<Bounded>),
     Gzip(MultiGzDecoder<Bounded>),
     Zlib(ZlibDecoder<Bounded>),
@@ -30,7 +32,7 @@ pub(crate) enum Push {
 
 /// Keeps what was written, up to a limit.
 #[derive(Default)]
-pub(crate) struct Bounded(Vec<u8>);
+struct Bounded(Vec<u8>);
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -46,26 +48,36 @@ impl Write for Bounded {
     }
 }
 
+impl std::fmt::Debug for Push {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Push")
+    }
+}
+
 impl Push {
-    pub(crate) fn new(algorithm: Algorithm) -> Push {
+    /// Begins.
+    pub fn new(algorithm: Algorithm) -> Push {
         let out = Bounded::default();
-        match algorithm {
-            Algorithm::Flate => Push::Flate(DeflateDecoder::new(out)),
-            Algorithm::Gzip => Push::Gzip(MultiGzDecoder::new(out)),
-            Algorithm::Zlib => Push::Zlib(ZlibDecoder::new(out)),
+        Push(match algorithm {
+            Algorithm::Flate => Decoder::Flate(DeflateDecoder::new(out)),
+            Algorithm::Gzip => Decoder::Gzip(MultiGzDecoder::new(out)),
+            Algorithm::Zlib => Decoder::Zlib(ZlibDecoder::new(out)),
             Algorithm::Zstd => match zstd::stream::write::Decoder::new(out) {
-                Ok(decoder) => Push::Zstd(Box::new(decoder)),
-                Err(error) => Push::Broken(error.to_string()),
+                Ok(decoder) => Decoder::Zstd(Box::new(decoder)),
+                Err(error) => Decoder::Broken(error.to_string()),
             },
             Algorithm::Bzip2 | Algorithm::Lz4 | Algorithm::Snappy => {
-                Push::Gathered(algorithm, BytesMut::new())
+                Decoder::Gathered(algorithm, BytesMut::new())
             }
-        }
+        })
     }
 
     /// Unpacks more bytes into `sink`.
-    pub(crate) fn feed(&mut self, packed: &Bytes, sink: &mut Sink<'_>) -> Result<(), String> {
-        if let Push::Gathered(_, gathered) = self {
+    ///
+    /// # Errors
+    /// What is wrong with the packed bytes, that they become too large, or what the sink says.
+    pub fn feed(&mut self, packed: &Bytes, sink: &mut Sink<'_>) -> Result<(), String> {
+        if let Decoder::Gathered(_, gathered) = &mut self.0 {
             if gathered.len() + packed.len() > LARGEST {
                 return Err(format!("the packed bytes are more than {LARGEST}"));
             }
@@ -73,13 +85,13 @@ impl Push {
             return Ok(());
         }
         for step in packed.chunks(STEP) {
-            let written = match self {
-                Push::Flate(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
-                Push::Gzip(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
-                Push::Zlib(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
-                Push::Zstd(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
-                Push::Gathered(..) => Ok(()),
-                Push::Broken(fault) => return Err(fault.clone()),
+            let written = match &mut self.0 {
+                Decoder::Flate(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
+                Decoder::Gzip(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
+                Decoder::Zlib(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
+                Decoder::Zstd(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
+                Decoder::Gathered(..) => Ok(()),
+                Decoder::Broken(fault) => return Err(fault.clone()),
             };
             written.map_err(|error| error.to_string())?;
             self.hand_on(sink)?;
@@ -88,14 +100,17 @@ impl Push {
     }
 
     /// The packed bytes have ended.
-    pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), String> {
-        let finished = match self {
-            Push::Flate(decoder) => decoder.try_finish(),
-            Push::Gzip(decoder) => decoder.try_finish(),
-            Push::Zlib(decoder) => decoder.try_finish(),
-            Push::Zstd(decoder) => decoder.do_finish(),
-            Push::Broken(fault) => return Err(fault.clone()),
-            Push::Gathered(algorithm, gathered) => {
+    ///
+    /// # Errors
+    /// As of `feed`, and when the bytes end too early.
+    pub fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), String> {
+        let finished = match &mut self.0 {
+            Decoder::Flate(decoder) => decoder.try_finish(),
+            Decoder::Gzip(decoder) => decoder.try_finish(),
+            Decoder::Zlib(decoder) => decoder.try_finish(),
+            Decoder::Zstd(decoder) => decoder.do_finish(),
+            Decoder::Broken(fault) => return Err(fault.clone()),
+            Decoder::Gathered(algorithm, gathered) => {
                 if *algorithm == Algorithm::Lz4 && !lz4_is_whole(gathered) {
                     return Err(CUT.to_owned());
                 }
@@ -116,12 +131,12 @@ impl Push {
     }
 
     fn hand_on(&mut self, sink: &mut Sink<'_>) -> Result<(), String> {
-        let out = match self {
-            Push::Flate(decoder) => decoder.get_mut(),
-            Push::Gzip(decoder) => decoder.get_mut(),
-            Push::Zlib(decoder) => decoder.get_mut(),
-            Push::Zstd(decoder) => decoder.get_mut(),
-            Push::Gathered(..) | Push::Broken(_) => return Ok(()),
+        let out = match &mut self.0 {
+            Decoder::Flate(decoder) => decoder.get_mut(),
+            Decoder::Gzip(decoder) => decoder.get_mut(),
+            Decoder::Zlib(decoder) => decoder.get_mut(),
+            Decoder::Zstd(decoder) => decoder.get_mut(),
+            Decoder::Gathered(..) | Decoder::Broken(_) => return Ok(()),
         };
         if out.0.is_empty() { Ok(()) } else { sink(std::mem::take(&mut out.0).into()) }
     }
