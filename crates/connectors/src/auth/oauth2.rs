@@ -117,6 +117,21 @@ impl OAuth2 {
         Ok(header)
     }
 
+    /// A new token, without the word in front of it, and for how long it lasts if the server says so.
+    ///
+    /// # Errors
+    /// Why there is none.
+    #[cfg(feature = "kafka")]
+    pub(crate) async fn fresh(&self, exchange: &Exchange) -> Result<(String, Option<Duration>), String> {
+        let mut style = self.asking.lock().await;
+        let token = self.fetch(exchange, &mut style).await;
+        let token = token.map_err(|fault| format!("no token from {}: {fault}", self.token_url))?;
+        let header = token.header.to_str().map_err(|_| "the token is not text".to_owned())?;
+        let bare = header.split_once(' ').map_or(header, |(_, bare)| bare);
+        let lasts = token.expires.map(|expires| expires.saturating_duration_since(Instant::now()));
+        Ok((bare.to_owned(), lasts))
+    }
+
     /// The server refused this token: the next request fetches another.
     pub(crate) fn refused(&self, header: &HeaderValue) {
         self.token.lock().take_if(|token| token.header == *header);

@@ -16,7 +16,8 @@ const fn enabled(doc: &'static str) -> Field {
     Field::new("enabled", Kind::Bool, Default::Bool(false), doc)
 }
 
-const OAUTH2_FIELDS: &[Field] = &[
+/// Client credentials.
+pub(crate) const OAUTH2_FIELDS: &[Field] = &[
     enabled("Whether a token is fetched and sent."),
     text("client_key", "The client's name at the token server."),
     text("client_secret", "The client's secret at the token server.").secret(),

@@ -14,6 +14,8 @@ mod processor;
 mod reply;
 mod retry;
 
+#[cfg(feature = "kafka")]
+pub(crate) use fields::OAUTH2_FIELDS;
 #[cfg(feature = "schema_registry")]
 pub(crate) use fields::TRANSPORT;
 use streams::{InputSpec, Kind, OutputSpec, ProcessorSpec};

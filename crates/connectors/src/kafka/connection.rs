@@ -44,13 +44,16 @@ pub(super) struct Monitor {
     credentials: Credentials,
     link: watch::Sender<Link>,
     last_error: Mutex<Option<String>>,
+    // Of whoever connects; the client's own threads have none.
+    runtime: Option<tokio::runtime::Handle>,
     pub(super) stream: Arc<str>,
 }
 
 impl Monitor {
     pub(super) fn new(credentials: Credentials, stream: Arc<str>) -> Monitor {
         let link = watch::Sender::new(Link::Down("not connected yet".into()));
-        Monitor { credentials, link, last_error: Mutex::new(None), stream }
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        Monitor { credentials, link, last_error: Mutex::new(None), runtime, stream }
     }
 
     /// Follows whether the brokers are reached.
@@ -144,7 +147,13 @@ impl<S: Side> ClientContext for Context<S> {
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.monitor.credentials.token()
+        let runtime = self.monitor.runtime.as_ref().ok_or("there is no runtime to ask for a token in")?;
+        let token = self.monitor.credentials.token(runtime);
+        if let Err(fault) = &token {
+            *self.monitor.last_error.lock() = Some(fault.to_string());
+            tracing::warn!(stream = %self.monitor.stream, %fault, "there is no token for kafka");
+        }
+        token
     }
 }
 

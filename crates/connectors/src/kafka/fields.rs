@@ -7,6 +7,7 @@ use streams::fields::{
 use streams::{Default, Field, Kind};
 
 use crate::fields::TLS;
+use crate::http_client::OAUTH2_FIELDS as OF_HTTP;
 
 const NEGOTIATED: Kind = Kind::Ignored("the protocol's version is negotiated with the broker");
 
@@ -28,11 +29,22 @@ pub(super) const TIMESTAMP: Field = Field::new(
     "The time of each message, in milliseconds since 1970; empty: the time of sending. An addition to the original.",
 );
 /// Client credentials. Fields as of HTTP clients, and the extensions that only Kafka knows.
-pub(super) const OAUTH2: Field = Field::optional(
+pub(super) const OAUTH2: Field = Field::object(
     "oauth2",
-    Kind::Refused("tokens cannot be fetched here yet; write the token itself"),
-    "Known from the original.",
+    OAUTH2_FIELDS,
+    "For OAUTHBEARER: tokens are fetched from a server, and anew before they expire (RFC 6749, 4.4).",
 );
+const OAUTH2_FIELDS: &[Field] = &[
+    OF_HTTP[0],
+    OF_HTTP[1],
+    OF_HTTP[2],
+    OF_HTTP[3],
+    OF_HTTP[4],
+    OF_HTTP[5],
+    Field::optional("extensions", Kind::Refused(NO_EXTENSIONS), "Known from the original."),
+];
+// None of them is left out.
+const _: () = assert!(OF_HTTP.len() + 1 == OAUTH2_FIELDS.len());
 const TARGET_VERSION: Field = Field::optional("target_version", NEGOTIATED, "Known from the original.");
 
 pub(super) const NO_CACHE: &str =

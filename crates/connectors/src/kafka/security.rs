@@ -1,5 +1,6 @@
 //! How to reach the brokers and how to show them who we are: what both field sets say, as settings of the client library.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use document::Fault;
@@ -7,10 +8,14 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use streams::{BuildContext, Node};
 
+use crate::auth::oauth2::OAuth2;
 use crate::fields::{Pem, comma_list, filled, tls};
+use crate::http_client::exchange::Exchange;
 
 /// A static token is given to the broker as valid for so long, then given again.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+/// How long a token server may take: the client does nothing else meanwhile.
+const TOKEN_SERVER: Duration = Duration::from_secs(10);
 /// Whose token it is, where nobody says.
 const PRINCIPAL: &str = "sluicegate";
 /// Why one mechanism of the original is not offered.
@@ -107,10 +112,18 @@ fn tokens(
     sasl: &Node<'_>,
     user: &str,
     token: &str,
-    _context: &BuildContext<'_>,
+    context: &BuildContext<'_>,
 ) -> Result<Credentials, Fault> {
     let principal = filled(sasl, user)?.unwrap_or_else(|| PRINCIPAL.to_owned());
-    let missing = || sasl.field_fault(token, format!("OAUTHBEARER needs a `{token}`"));
+    if let Some(oauth2) = OAuth2::read(&sasl.get("oauth2"))? {
+        if filled(sasl, token)?.is_some() {
+            let told = format!("`{token}` is a token already; write it, or fetch one with `oauth2`");
+            return Err(sasl.field_fault(token, told));
+        }
+        let exchange = Exchange::plain(context, false);
+        return Ok(Credentials::Fetched(Arc::new(Fetched { oauth2, exchange, principal })));
+    }
+    let missing = || sasl.field_fault(token, format!("OAUTHBEARER needs a `{token}`, or `oauth2`"));
     let token = filled(sasl, token)?.ok_or_else(missing)?;
     Ok(Credentials::Token { token, principal })
 }
@@ -136,11 +149,36 @@ pub(super) enum Credentials {
         /// Whose it is.
         principal: String,
     },
+    /// Those that a server gives.
+    Fetched(Arc<Fetched>),
+}
+
+/// Where tokens are fetched.
+pub(super) struct Fetched {
+    oauth2: OAuth2,
+    exchange: Exchange,
+    principal: String,
+}
+
+impl Fetched {
+    /// Blocking.
+    fn token(&self, runtime: &tokio::runtime::Handle) -> Result<(String, Option<Duration>), String> {
+        let fetch = async {
+            let fresh = tokio::time::timeout(TOKEN_SERVER, self.oauth2.fresh(&self.exchange)).await;
+            fresh.unwrap_or_else(|_| Err(format!("no token within {TOKEN_SERVER:?}")))
+        };
+        // The client may ask on any of its threads, also on one that drives the runtime.
+        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(fetch)).join())
+            .unwrap_or_else(|_| Err("fetching a token broke down".to_owned()))
+    }
 }
 
 impl Credentials {
     /// The token to show. Runs on a thread of the client, and may block.
-    pub(super) fn token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    pub(super) fn token(
+        &self,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let lasting = |lifetime: Duration| -> Result<i64, Box<dyn std::error::Error>> {
             let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? + lifetime;
             Ok(i64::try_from(expires.as_millis())?)
@@ -152,6 +190,14 @@ impl Credentials {
                 principal_name: principal.clone(),
                 lifetime_ms: lasting(TOKEN_LIFETIME)?,
             }),
+            Credentials::Fetched(fetched) => {
+                let (token, lasts) = fetched.token(runtime)?;
+                Ok(OAuthToken {
+                    token,
+                    principal_name: fetched.principal.clone(),
+                    lifetime_ms: lasting(lasts.unwrap_or(TOKEN_LIFETIME))?,
+                })
+            }
         }
     }
 }

@@ -1,7 +1,11 @@
 //! TLS and SASL against listeners of a broker that asks for them.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use serde_json::{Value as Json, json};
@@ -77,6 +81,44 @@ pub(crate) fn token() -> String {
     )
 }
 
+/// A server that gives tokens to one client, and how often it did. It lives as long as the test's process.
+fn token_server() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/token", listener.local_addr().expect("bound"));
+    let given = Arc::new(AtomicUsize::new(0));
+    let count = given.clone();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a client");
+            let (mut text, mut part) = (String::new(), [0; 4096]);
+            // The form is sent with its head, or soon after it.
+            while !text.contains("grant_type=client_credentials") {
+                let read = connection.read(&mut part).expect("a request");
+                assert!(read > 0, "{text}");
+                text += std::str::from_utf8(&part[..read]).expect("text");
+            }
+            let known = text.contains(&base64::prelude::BASE64_STANDARD.encode("gate:s3cret"));
+            let known = known && text.contains("scope=kafka") && text.contains("audience=brokers");
+            let (status, body) = match known {
+                true => ("200 OK", json!({"access_token": token(), "token_type": "bearer", "expires_in": 5})),
+                false => ("401 Unauthorized", json!({"error": "invalid_client"})),
+            };
+            count.fetch_add(usize::from(known), Ordering::SeqCst);
+            let body = body.to_string();
+            let head =
+                format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n");
+            let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+            connection.write_all(answer.as_bytes()).expect("answered");
+        }
+    });
+    (url, given)
+}
+
+fn oauth2(url: &str, secret: &str) -> Json {
+    json!({"enabled": true, "client_key": "gate", "client_secret": secret, "token_url": url, "scopes": ["kafka"],
+           "endpoint_params": {"audience": "brokers"}})
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mechanism_and_tls_reach_a_broker_that_asks_for_them() {
     let own = OwnBroker::with(listeners, USERS);
@@ -90,6 +132,8 @@ async fn every_mechanism_and_tls_reach_a_broker_that_asks_for_them() {
     let server_only = json!({"enabled": true, "root_cas_file": file("ca.pem")});
     let user = |mechanism: &str| json!({"mechanism": mechanism, "user": "alice", "password": "wonderland"});
     let topic = unique("secure");
+    let (token_url, given) = token_server();
+    let fetched = oauth2(&token_url, "s3cret");
     create_topic(&own.address, &topic, 1).await;
 
     for (index, (broker, sasl, tls)) in [
@@ -97,6 +141,7 @@ async fn every_mechanism_and_tls_reach_a_broker_that_asks_for_them() {
         (address(2), user("SCRAM-SHA-256"), json!({})),
         (address(2), user("SCRAM-SHA-512"), json!({})),
         (address(2), json!({"mechanism": "OAUTHBEARER", "access_token": token()}), json!({})),
+        (address(2), json!({"mechanism": "OAUTHBEARER", "oauth2": fetched}), json!({})),
         (address(3), json!({}), inline),
         (address(3), json!({}), files),
         (address(4), user("SCRAM-SHA-512"), server_only.clone()),
@@ -112,7 +157,12 @@ async fn every_mechanism_and_tls_reach_a_broker_that_asks_for_them() {
         let mechanism = match sasl["mechanism"].as_str() {
             None => json!([]),
             Some(name) => {
-                json!([{"mechanism": name, "username": "alice", "password": "wonderland", "token": token()}])
+                let mut one = json!({"mechanism": name, "username": "alice", "password": "wonderland"});
+                match sasl.get("oauth2") {
+                    Some(fetched) => one["oauth2"] = fetched.clone(),
+                    None => one["token"] = json!(token()),
+                }
+                json!([one])
             }
         };
         let partition = format!("{topic}:0:{index}");
@@ -121,7 +171,27 @@ async fn every_mechanism_and_tls_reach_a_broker_that_asks_for_them() {
         reader.stop().await;
     }
 
+    // A token that expires is replaced before.
+    let before = given.load(Ordering::SeqCst);
+    assert!(before >= 2, "the writer's and the reader's");
+    let lasting = json!({"sasl": {"mechanism": "OAUTHBEARER", "oauth2": fetched}});
+    let writer = Writer::start(&address(2), &topic, lasting);
+    writer.write(vec![Message::new("first")]).await.expect("delivered");
+    let renewed = async {
+        while given.load(Ordering::SeqCst) < before + 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, renewed).await.expect("in time");
+    writer.write(vec![Message::new("second")]).await.expect("delivered");
+    writer.stop().await;
+
     for (broker, fields, expected) in [
+        (
+            address(2),
+            json!({"sasl": {"mechanism": "OAUTHBEARER", "oauth2": oauth2(&token_url, "wrong")}}),
+            "401 Unauthorized (invalid_client)",
+        ),
         (
             address(2),
             json!({"sasl": {"mechanism": "PLAIN", "user": "alice", "password": "no"}}),
