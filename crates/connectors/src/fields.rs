@@ -112,6 +112,7 @@ impl std::fmt::Debug for Tls {
 }
 
 /// A certificate with its key.
+#[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) certificate: Pem,
     pub(crate) key: Pem,

@@ -7,6 +7,7 @@ use lapin::{Connection, ConnectionProperties};
 use streams::Node;
 
 use crate::fields::{Tls, comma_list, tls};
+use crate::net::tls::plain_identity;
 
 /// Where and how to connect.
 pub(super) struct Settings {
@@ -44,12 +45,6 @@ impl Settings {
                 "the client for AMQP 0.9.1 always checks certificates; name the authority in `root_cas`",
             ));
         }
-        if tls.client.as_ref().is_some_and(|client| client.password.is_some()) {
-            return Err(node.get("tls").field_fault(
-                "client_certs",
-                "the client for AMQP 0.9.1 reads unencrypted keys only; convert it with `openssl pkcs8`",
-            ));
-        }
         Ok(Settings { brokers, tls, name: format!("sluicegate {stream}") })
     }
 
@@ -77,13 +72,15 @@ impl Settings {
             let roots = roots.map(|text| String::from_utf8_lossy(&text).into_owned());
             let identity = match &self.tls.client {
                 None => None,
-                Some(client) => Some(OwnedIdentity::PKCS8 {
-                    pem: client.certificate.read("cert")?,
-                    key: client.key.read("key")?,
-                }),
+                Some(client) => {
+                    let (pem, key) = plain_identity(client)?;
+                    Some(OwnedIdentity::PKCS8 { pem, key })
+                }
             };
             Ok(OwnedTLSConfig { identity, cert_chain: roots })
         };
-        if self.tls.has_files() { tokio::task::block_in_place(read) } else { read() }
+        // Decrypting a key takes its time, too.
+        let slow = self.tls.has_files() || self.tls.client.is_some();
+        if slow { tokio::task::block_in_place(read) } else { read() }
     }
 }

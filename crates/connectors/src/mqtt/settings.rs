@@ -27,6 +27,23 @@ pub(super) struct Address {
     pub(super) url: String,
 }
 
+impl Address {
+    /// The same with TLS.
+    fn encrypted(mut self) -> Address {
+        self.transport = match self.transport {
+            Transport::Tcp | Transport::Tls => Transport::Tls,
+            Transport::Ws | Transport::Wss => Transport::Wss,
+        };
+        // The client library goes by the scheme of a WebSocket's address.
+        if let Some((scheme, rest)) = self.url.split_once("://")
+            && scheme.eq_ignore_ascii_case("ws")
+        {
+            self.url = format!("wss://{rest}");
+        }
+        self
+    }
+}
+
 /// A last will.
 pub(super) struct Will {
     pub(super) topic: String,
@@ -61,10 +78,7 @@ impl Settings {
             let mut address = address(&url).map_err(|text| node.field_fault("urls", text))?;
             // `tls.enabled` makes TLS of any scheme, as a scheme alone does.
             if own_tls.is_some() {
-                address.transport = match address.transport {
-                    Transport::Tcp | Transport::Tls => Transport::Tls,
-                    Transport::Ws | Transport::Wss => Transport::Wss,
-                };
+                address = address.encrypted();
             }
             addresses.push(address);
         }
@@ -174,6 +188,9 @@ mod tests {
             assert_eq!(found, expected, "{url}: {read:?}");
         }
         assert_eq!(address("ws://a/mqtt").map(|a| a.url).as_deref(), Ok("ws://a/mqtt"));
+        let secured = address("WS://a/mqtt").map(Address::encrypted);
+        let secured = secured.map(|a| (a.transport, a.url));
+        assert_eq!(secured, Ok((Transport::Wss, "wss://a/mqtt".to_owned())));
     }
 
     #[test]

@@ -129,6 +129,25 @@ fn read_identity(
     Ok((chain, key))
 }
 
+/// A certificate and its key as PEM without password, for clients that read nothing else. Blocking.
+#[cfg(any(feature = "amqp_0_9", feature = "redis"))]
+pub(crate) fn plain_identity(identity: &Identity) -> Result<(Vec<u8>, Vec<u8>), String> {
+    let certificate = identity.certificate.read("cert")?;
+    let (key, place) = (identity.key.read("key")?, identity.key.place("key"));
+    let Some(password) = &identity.password else { return Ok((certificate, key)) };
+    let text = std::str::from_utf8(&key).map_err(|_| format!("{place}: not PEM text"))?;
+    let PrivateKeyDer::Pkcs8(decrypted) =
+        private_key(text, Some(password)).map_err(|fault| format!("{place}: {fault}"))?
+    else {
+        // It was not encrypted.
+        return Ok((certificate, key));
+    };
+    let document = pkcs8::SecretDocument::try_from(decrypted.secret_pkcs8_der());
+    let pem = document.and_then(|document| document.to_pem("PRIVATE KEY", pkcs8::LineEnding::LF));
+    let pem = pem.map_err(|fault| format!("{place}: {fault}"))?;
+    Ok((certificate, pem.as_bytes().to_vec()))
+}
+
 /// The first private key of a PEM text; decrypted when it is PKCS#8 with a password.
 pub(crate) fn private_key(text: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
     const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";

@@ -18,7 +18,7 @@ use redis::{Pipeline, Script, Value};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::link::{Link, Trouble};
+use super::link::{Link, Trouble, hash_tag};
 
 /// For how long a holder is believed to live. Longer than any request for an element may wait in Redis.
 const LEASE: Duration = Duration::from_secs(10);
@@ -256,11 +256,7 @@ impl Holding {
 
 /// The key in braces, unless a part of it is: what begins so is in the same slot of a cluster.
 fn tagged(key: &str) -> String {
-    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    match tag {
-        Some((tag, _)) if !tag.is_empty() => key.to_owned(),
-        _ => format!("{{{key}}}"),
-    }
+    if hash_tag(key).is_some() { key.to_owned() } else { format!("{{{key}}}") }
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@ use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
-    IntoConnectionInfo, Pipeline, RedisError, RedisFuture, ServerErrorKind, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, ServerErrorKind, TlsCertificates,
+    TlsMode, Value,
 };
 use streams::Node;
 use tokio::sync::Mutex;
 
-use crate::fields::{Pem, Tls, filled, tls};
+use crate::fields::{Tls, filled, tls};
+use crate::net::tls::plain_identity;
 
 /// How long connecting, and the answer to a command that does not wait, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -106,12 +108,6 @@ impl Link {
     /// Reads the connection fields of a component.
     pub(super) fn read(node: &Node<'_>) -> Result<Link, Fault> {
         let mut tls = tls(node)?;
-        if tls.as_ref().and_then(|tls| tls.client.as_ref()).is_some_and(|own| own.password.is_some()) {
-            return Err(node.get("tls").field_fault(
-                "client_certs",
-                "encrypted keys are not taken towards Redis; write the key without `password`",
-            ));
-        }
         let text = node.text("url")?;
         let mut servers = Vec::new();
         for url in text.split(',').map(str::trim).filter(|url| !url.is_empty()) {
@@ -136,6 +132,10 @@ impl Link {
         };
         let client_name = filled(node, "client_name")?.unwrap_or_default();
         Ok(Link { place, client_name, tls, live: Mutex::new(None) })
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.place, Place::Cluster(_))
     }
 
     /// The connection there is, or a new one.
@@ -175,13 +175,18 @@ impl Link {
             Place::Server(server) => self.client(server.clone()).await?,
             // Every node of a cluster hears what is published at any of them.
             Place::Cluster(nodes) => {
-                let node = nodes.first().cloned().ok_or("a cluster without nodes")?;
-                self.client(node).await?
+                let mut fault = "a cluster without nodes".to_owned();
+                for node in nodes {
+                    match listening(&self.client(node.clone()).await?).await {
+                        Ok(opened) => return Ok(opened),
+                        Err(own) => fault = own,
+                    }
+                }
+                return Err(fault);
             }
             Place::Sentinels(sentinels, master) => self.master(sentinels, master).await?,
         };
-        let opened = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await;
-        opened.map_err(|_| late(PATIENCE))?.map_err(|error| format!("redis: {error}"))
+        listening(&client).await
     }
 
     async fn open(&self, patience: Duration) -> Result<Connection, String> {
@@ -291,6 +296,17 @@ fn server(node: &Node<'_>, url: &str, tls: &mut Option<Tls>) -> Result<Connectio
     Ok(info.set_addr(address))
 }
 
+async fn listening(client: &Client) -> Result<PubSub, String> {
+    let opened = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await;
+    opened.map_err(|_| late(PATIENCE))?.map_err(|error| format!("redis: {error}"))
+}
+
+/// The part of a key that alone decides on its slot in a cluster, if there is one.
+pub(super) fn hash_tag(key: &str) -> Option<&str> {
+    let (tag, _) = key.split_once('{')?.1.split_once('}')?;
+    Some(tag).filter(|tag| !tag.is_empty())
+}
+
 fn late(patience: Duration) -> String {
     format!("redis does not answer within {patience:?}")
 }
@@ -303,23 +319,12 @@ fn mode(tls: &Tls) -> TlsMode {
 async fn certificates(tls: &Tls) -> Result<TlsCertificates, String> {
     // The binary installs it, too; a program that does not would panic at the first connection.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let text = |pem: &Pem, field: &'static str| {
-        let pem = pem.clone();
-        async move {
-            let read = tokio::task::spawn_blocking(move || pem.read(field)).await;
-            read.map_err(|fault| fault.to_string())?
-        }
-    };
-    let root_cert = match &tls.roots {
-        None => None,
-        Some(pem) => Some(text(pem, "root_cas").await?),
-    };
-    let client_tls = match &tls.client {
-        None => None,
-        Some(own) => Some(redis::ClientTlsConfig {
-            client_cert: text(&own.certificate, "cert").await?,
-            client_key: text(&own.key, "key").await?,
-        }),
-    };
-    Ok(TlsCertificates { client_tls, root_cert })
+    let (roots, own) = (tls.roots.clone(), tls.client.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let root_cert = roots.map(|pem| pem.read("root_cas")).transpose()?;
+        let own = own.map(|own| plain_identity(&own)).transpose()?;
+        let client_tls = own.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+        Ok(TlsCertificates { client_tls, root_cert })
+    });
+    read.await.map_err(|fault| fault.to_string())?
 }

@@ -2,6 +2,9 @@
 //!
 //! Redis keeps what a consumer was given until it is acknowledged. After a start, and after every loss of the connection,
 //! the consumer first asks for what it still holds, then for new entries.
+//!
+//! One request may name several streams, but only those in the same slot of a cluster: there, each slot is asked by itself,
+//! on a connection of its own, since a request that waits holds up those behind it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use document::Fault;
+use futures_util::future::select_all;
 use parking_lot::Mutex;
 use redis::streams::{StreamId, StreamReadReply};
 use redis::{RedisResult, Value};
@@ -16,7 +20,7 @@ use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, Outc
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::link::{Connection, Link, Trouble};
+use super::link::{Connection, Link, Trouble, hash_tag};
 
 /// The mark that asks for entries nobody was given yet.
 const NEW: &str = ">";
@@ -42,10 +46,8 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         oldest: node.boolean("start_from_oldest")?,
         period: node.duration("commit_period")?.unwrap_or(Duration::from_secs(1)),
         wait: node.duration("timeout")?.unwrap_or(Duration::from_secs(1)),
-        connection: None,
-        positions: HashMap::new(),
+        feeds: Vec::new(),
         ready: VecDeque::new(),
-        asking: None,
         committer: None,
     };
     context.with_replay(node, input)
@@ -61,13 +63,90 @@ struct StreamsInput {
     oldest: bool,
     period: Duration,
     wait: Duration,
-    connection: Option<Connection>,
+    // None: not connected.
+    feeds: Vec<Feed>,
+    ready: VecDeque<Entry>,
+    committer: Option<JoinHandle<()>>,
+}
+
+/// Streams that are asked for together.
+struct Feed {
+    streams: Vec<String>,
+    connection: Connection,
     // Where reading what the consumer holds has come to, by stream; none: it has all of it, new entries are next.
     positions: HashMap<String, String>,
-    ready: VecDeque<Entry>,
     // A request under way. It outlives the future that waits for it: what Redis answers is not forgotten.
-    asking: Option<JoinHandle<RedisResult<Option<StreamReadReply>>>>,
-    committer: Option<JoinHandle<()>>,
+    asking: Option<Asking>,
+}
+
+type Asking = JoinHandle<RedisResult<Option<StreamReadReply>>>;
+
+impl Feed {
+    fn new(streams: Vec<String>, connection: Connection) -> Feed {
+        let positions = streams.iter().map(|stream| (stream.clone(), "0".to_owned())).collect();
+        Feed { streams, connection, positions, asking: None }
+    }
+
+    fn request(&self, input: &StreamsInput) -> redis::Cmd {
+        let mut command = redis::cmd("XREADGROUP");
+        command.arg("GROUP").arg(&input.group.name).arg(&input.consumer).arg("COUNT").arg(input.limit);
+        // Behind old entries nothing is waited for.
+        if self.positions.is_empty() {
+            command.arg("BLOCK").arg(u64::try_from(input.wait.as_millis()).unwrap_or(u64::MAX).max(1));
+        }
+        // While a stream has old entries, only such streams are asked.
+        let old = !self.positions.is_empty();
+        let asked = self.streams.iter().filter(|stream| !old || self.positions.contains_key(*stream));
+        command.arg("STREAMS").arg(asked.clone().collect::<Vec<_>>());
+        let position = |stream| self.positions.get(stream).map_or(NEW, String::as_str);
+        command.arg(asked.map(position).collect::<Vec<_>>());
+        command
+    }
+
+    fn ask(&self, input: &StreamsInput) -> Asking {
+        let (mut connection, request) = (self.connection.clone(), self.request(input));
+        tokio::spawn(async move { request.query_async(&mut connection).await })
+    }
+
+    /// Takes an answer in; the entries, each with its stream.
+    fn take(&mut self, reply: StreamReadReply) -> Vec<(String, StreamId)> {
+        let old = !self.positions.is_empty();
+        let mut silent = self.positions.clone();
+        let mut entries = Vec::new();
+        for key in reply.keys {
+            for entry in key.ids {
+                if old {
+                    silent.remove(&key.key);
+                    self.positions.insert(key.key.clone(), entry.id.clone());
+                }
+                entries.push((key.key.clone(), entry));
+            }
+        }
+        // A stream that had nothing behind its position has no old entries left.
+        silent.keys().for_each(|stream| drop(self.positions.remove(stream)));
+        entries
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Some(asking) = &self.asking {
+            asking.abort();
+        }
+    }
+}
+
+/// The streams of each slot of a cluster, in their order.
+fn by_slot(streams: &[String]) -> Vec<Vec<String>> {
+    let mut slots: Vec<(&str, Vec<String>)> = Vec::new();
+    for stream in streams {
+        let tag = hash_tag(stream).unwrap_or(stream);
+        match slots.iter_mut().find(|(own, _)| *own == tag) {
+            Some((_, same)) => same.push(stream.clone()),
+            None => slots.push((tag, vec![stream.clone()])),
+        }
+    }
+    slots.into_iter().map(|(_, streams)| streams).collect()
 }
 
 /// What the acks share with the input.
@@ -135,8 +214,8 @@ impl Group {
 }
 
 impl StreamsInput {
-    async fn make_groups(&self, connection: &mut Connection) -> Result<(), String> {
-        for stream in &self.streams {
+    async fn make_groups(&self, streams: &[String], connection: &mut Connection) -> Result<(), String> {
+        for stream in streams {
             let mut command = redis::cmd("XGROUP");
             command.arg("CREATE").arg(stream).arg(&self.group.name).arg(if self.oldest { "0" } else { "$" });
             if self.create {
@@ -149,39 +228,6 @@ impl StreamsInput {
             }
         }
         Ok(())
-    }
-
-    fn request(&self) -> redis::Cmd {
-        let mut command = redis::cmd("XREADGROUP");
-        command.arg("GROUP").arg(&self.group.name).arg(&self.consumer).arg("COUNT").arg(self.limit);
-        // Behind old entries nothing is waited for.
-        if self.positions.is_empty() {
-            command.arg("BLOCK").arg(u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX).max(1));
-        }
-        // While a stream has old entries, only such streams are asked.
-        let old = !self.positions.is_empty();
-        let asked = self.streams.iter().filter(|stream| !old || self.positions.contains_key(*stream));
-        command.arg("STREAMS").arg(asked.clone().collect::<Vec<_>>());
-        let position = |stream| self.positions.get(stream).map_or(NEW, String::as_str);
-        command.arg(asked.map(position).collect::<Vec<_>>());
-        command
-    }
-
-    /// Takes an answer in.
-    fn take(&mut self, reply: StreamReadReply) {
-        let old = !self.positions.is_empty();
-        let mut silent = self.positions.clone();
-        for key in reply.keys {
-            for entry in key.ids {
-                if old {
-                    silent.remove(&key.key);
-                    self.positions.insert(key.key.clone(), entry.id.clone());
-                }
-                self.add(&key.key, entry);
-            }
-        }
-        // A stream that had nothing behind its position has no old entries left.
-        silent.keys().for_each(|stream| drop(self.positions.remove(stream)));
     }
 
     fn add(&mut self, stream: &str, StreamId { id, mut map, .. }: StreamId) {
@@ -218,8 +264,7 @@ impl StreamsInput {
 
     fn lost(&mut self, fault: &str) -> ReadError {
         tracing::warn!(stream = %self.group.stream, %fault, "redis connection lost");
-        self.connection = None;
-        self.asking = None;
+        self.feeds.clear();
         ReadError::NotConnected
     }
 }
@@ -236,10 +281,18 @@ fn bytes(value: Value) -> Option<Vec<u8>> {
 #[async_trait]
 impl Input for StreamsInput {
     async fn connect(&mut self) -> Result<(), ConnectError> {
-        let mut connection = self.group.link.waiting(self.wait).await.map_err(ConnectError)?;
-        self.make_groups(&mut connection).await.map_err(ConnectError)?;
-        self.positions = self.streams.iter().map(|stream| (stream.clone(), "0".to_owned())).collect();
-        self.connection = Some(connection);
+        self.feeds.clear();
+        let slots = match self.group.link.is_cluster() {
+            true => by_slot(&self.streams),
+            false => vec![self.streams.clone()],
+        };
+        let mut feeds = Vec::with_capacity(slots.len());
+        for streams in slots {
+            let mut connection = self.group.link.waiting(self.wait).await.map_err(ConnectError)?;
+            self.make_groups(&streams, &mut connection).await.map_err(ConnectError)?;
+            feeds.push(Feed::new(streams, connection));
+        }
+        self.feeds = feeds;
         if self.committer.is_none() {
             let (group, period) = (self.group.clone(), self.period.max(Duration::from_millis(1)));
             self.committer = Some(tokio::spawn(async move {
@@ -258,20 +311,27 @@ impl Input for StreamsInput {
             if let Some(entry) = failed.or_else(|| self.ready.pop_front()) {
                 return Ok(self.hand_out(entry));
             }
-            if self.asking.is_none() {
-                let Some(connection) = &self.connection else { return Err(ReadError::NotConnected) };
-                let (mut connection, request) = (connection.clone(), self.request());
-                self.asking = Some(tokio::spawn(async move { request.query_async(&mut connection).await }));
+            if self.feeds.is_empty() {
+                return Err(ReadError::NotConnected);
             }
-            let Some(asking) = &mut self.asking else { continue };
-            let answer = tokio::select! {
+            for index in 0..self.feeds.len() {
+                if self.feeds[index].asking.is_none() {
+                    self.feeds[index].asking = Some(self.feeds[index].ask(self));
+                }
+            }
+            let asking = self.feeds.iter_mut().filter_map(|feed| feed.asking.as_mut());
+            let (answer, index) = tokio::select! {
                 () = self.group.changed.notified() => continue,
-                answer = asking => answer,
+                (answer, index, _) = select_all(asking) => (answer, index),
             };
-            self.asking = None;
+            self.feeds[index].asking = None;
             let Ok(answer) = answer else { return Err(self.lost("the request broke down")) };
             match answer.map_err(Trouble::from) {
-                Ok(reply) => self.take(reply.unwrap_or_default()),
+                Ok(reply) => {
+                    for (stream, entry) in self.feeds[index].take(reply.unwrap_or_default()) {
+                        self.add(&stream, entry);
+                    }
+                }
                 Err(Trouble::Away(fault)) => return Err(self.lost(&fault)),
                 // The group was removed, perhaps with its stream: connecting makes it again.
                 Err(Trouble::Refused(fault)) if fault.contains("NOGROUP") => return Err(self.lost(&fault)),
@@ -281,15 +341,12 @@ impl Input for StreamsInput {
     }
 
     async fn close(&mut self) {
-        if let Some(asking) = self.asking.take() {
-            asking.abort();
-        }
+        self.feeds.clear();
         if let Some(committer) = self.committer.take() {
             self.group.stopping.notify_one();
             if tokio::time::timeout(FAREWELL, committer).await.is_err() {
                 tracing::warn!(stream = %self.group.stream, "redis was not told in time what was delivered; it comes again");
             }
         }
-        self.connection = None;
     }
 }

@@ -1,12 +1,13 @@
 //! What the outputs share: one command for each message, sent together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 use streams::{ConnectError, Message, WriteError};
 
-use super::link::{Connection, Link, Trouble};
+use super::link::{Connection, Link, Trouble, hash_tag};
 
 /// An output's end of Redis.
 pub(super) struct Writer {
@@ -63,17 +64,50 @@ impl Writer {
     }
 }
 
-/// Sends the commands; what became of each. In a cluster each goes to the node of its own key, all at the same time: a
-/// pipeline may only hold keys of one slot there.
+/// Sends the commands; what became of each. In a cluster those of one slot go together, since a pipeline may hold no
+/// others there, and in their order; the slots at the same time.
 async fn send(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<RedisResult<Value>>, Trouble> {
-    match connection {
-        Connection::Server(_) => pipeline.query_async(connection).await.map_err(Trouble::from),
-        Connection::Cluster(_) => {
-            let one = |command: &Cmd| {
-                let (command, mut connection) = (command.clone(), connection.clone());
-                async move { command.query_async::<Value>(&mut connection).await }
-            };
-            Ok(join_all(pipeline.cmd_iter().map(one)).await)
+    if matches!(connection, Connection::Server(_)) {
+        return pipeline.query_async(connection).await.map_err(Trouble::from);
+    }
+    let mut slots: HashMap<Vec<u8>, Vec<(usize, &Cmd)>> = HashMap::new();
+    for (index, command) in pipeline.cmd_iter().enumerate() {
+        slots.entry(slot(command)).or_default().push((index, command));
+    }
+    let together = slots.into_values().map(|commands| {
+        let mut connection = connection.clone();
+        async move {
+            let mut own = Pipeline::with_capacity(commands.len());
+            own.ignore_errors();
+            for (_, command) in &commands {
+                own.add_command((*command).clone());
+            }
+            let sent = own.query_async::<Vec<RedisResult<Value>>>(&mut connection).await;
+            let mut answers = sent.map_err(Trouble::from)?;
+            for ((_, command), answer) in commands.iter().zip(&mut answers) {
+                // The slot is moving: a command by itself is sent after it.
+                if answer.as_ref().is_err_and(|error| matches!(error.code(), Some("MOVED" | "ASK"))) {
+                    *answer = command.query_async(&mut connection).await;
+                }
+            }
+            Ok::<_, Trouble>(commands.into_iter().map(|(index, _)| index).zip(answers).collect::<Vec<_>>())
         }
+    });
+    let mut answers = Vec::new();
+    for slot in join_all(together).await {
+        answers.extend(slot?);
+    }
+    answers.sort_by_key(|(index, _)| *index);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+}
+
+/// What decides on the slot of a command: its key, or a part of it.
+fn slot(command: &Cmd) -> Vec<u8> {
+    match command.args_iter().nth(1) {
+        Some(Arg::Simple(key)) => {
+            let text = std::str::from_utf8(key).ok();
+            text.and_then(hash_tag).map_or(key, str::as_bytes).to_vec()
+        }
+        _ => Vec::new(),
     }
 }

@@ -1,6 +1,10 @@
 //! The connectors to message brokers against real ones (`scripts/services up mosquitto rabbitmq nats redis`).
 
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise, and may block")]
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise, and may block"
+)]
 
 mod amqp_0_9;
 mod amqp_1;
@@ -12,4 +16,6 @@ mod mqtt;
 mod nats;
 mod redis;
 mod redis_list;
+mod redis_many;
+mod secure;
 mod servers;

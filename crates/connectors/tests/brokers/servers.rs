@@ -31,6 +31,15 @@ pub(crate) fn port(name: &str) -> u16 {
     port
 }
 
+/// The first of so many free ports in a row (four at most), below those that the kernel gives to clients.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let free =
+        |port: &u16| (*port..port + count).all(|port| TcpStream::connect(("127.0.0.1", port)).is_err());
+    let skip = u16::from(rand::random::<u8>()) + 40 * NEXT.fetch_add(1, Ordering::Relaxed);
+    (11_000..19_000).step_by(4).cycle().skip(usize::from(skip)).take(2_000).find(free).expect("a free port")
+}
+
 /// A server for one test alone, so that it can be stopped and killed.
 pub(crate) struct Own {
     name: &'static str,
@@ -46,17 +55,29 @@ impl Own {
 
     /// With these variables for `scripts/services`.
     pub(crate) fn with(name: &'static str, environment: &[(&'static str, &Path)]) -> Own {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let state = std::env::temp_dir().join(unique(&format!("sluicegate-{name}")));
-        // Below the ports that the kernel gives to clients; a server may take the two after it, too.
-        let free =
-            |port: &u16| (*port..port + 3).all(|port| TcpStream::connect(("127.0.0.1", port)).is_err());
-        let skip = u16::from(rand::random::<u8>()) + 40 * NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = (11_000..19_000).step_by(4).skip(usize::from(skip)).find(free).expect("a free port");
-        let environment = environment.iter().map(|(name, value)| (*name, value.to_path_buf())).collect();
-        let own = Own { name, port, state, environment };
+        let own = Own::prepared(name, environment);
         own.services("up");
         own
+    }
+
+    /// With a file in this variable that is written when its port is known.
+    pub(crate) fn configured(
+        name: &'static str,
+        variable: &'static str,
+        file: &Path,
+        config: impl FnOnce(u16) -> String,
+    ) -> Own {
+        let own = Own::prepared(name, &[(variable, file)]);
+        std::fs::write(file, config(own.port)).expect("written");
+        own.services("up");
+        own
+    }
+
+    fn prepared(name: &'static str, environment: &[(&'static str, &Path)]) -> Own {
+        let state = std::env::temp_dir().join(unique(&format!("sluicegate-{name}")));
+        let port = free_ports(4);
+        let environment = environment.iter().map(|(name, value)| (*name, value.to_path_buf())).collect();
+        Own { name, port, state, environment }
     }
 
     /// Stops the server in good order and starts it again with its data.
