@@ -22,15 +22,18 @@ const OF_THE_GATE: [(&str, &str); 4] = [
     ("PGSSLROOTCERT", "sslrootcert"),
 ];
 
-/// `postgres://user:password@host:port/name?sslmode=...`. Nothing is taken from the environment of the gate, whose identity
+/// `postgres://user:password@host:port/name?sslmode=...`, or `host=... user=... dbname=...`. Nothing is taken from the environment of the gate, whose identity
 /// is not that of whoever wrote the address.
 pub(super) fn postgres(dsn: &str) -> Result<PgConnectOptions, String> {
     postgres_with(dsn, |name| std::env::var_os(name).is_some())
 }
 
 fn postgres_with(dsn: &str, is_set: impl Fn(&str) -> bool) -> Result<PgConnectOptions, String> {
-    let url =
-        Url::parse(dsn).map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))?;
+    let url = match dsn.contains("://") {
+        true => Url::parse(dsn)
+            .map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))?,
+        false => key_values(dsn)?,
+    };
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err("an address of PostgreSQL begins with `postgres://`".to_owned());
     }
@@ -72,6 +75,58 @@ fn postgres_with(dsn: &str, is_set: impl Fn(&str) -> bool) -> Result<PgConnectOp
         };
     }
     Ok(options)
+}
+
+/// `host=db port=5432 user=me password='it\'s' dbname=shop sslmode=disable` as the address that says the same. Values with
+/// spaces stand in quotes; a backslash takes the next letter as it is (PostgreSQL's documentation, 34.1.1.1).
+fn key_values(text: &str) -> Result<Url, String> {
+    let shape = "an address of PostgreSQL is written as `postgres://user:password@host:5432/name`, or as `host=... user=... password=... dbname=...`";
+    let mut url = Url::parse("postgres://localhost").map_err(|fault| fault.to_string())?;
+    let mut rest = text.trim_start();
+    if rest.is_empty() {
+        return Err(shape.to_owned());
+    }
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=').ok_or(shape)?;
+        let key = key.trim();
+        if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
+            return Err(shape.to_owned());
+        }
+        let (value, after) = quoted_value(after.trim_start()).ok_or(shape)?;
+        rest = after.trim_start();
+        match key {
+            "host" if value.starts_with('/') => {
+                return Err("PostgreSQL is reached over TCP here, not over a socket's path".to_owned());
+            }
+            "host" if value.contains(':') => url.set_host(Some(&format!("[{value}]"))).map_err(|_| shape)?,
+            "host" => url.set_host(Some(&value)).map_err(|_| shape)?,
+            "port" => url.set_port(Some(value.parse().map_err(|_| shape)?)).map_err(|()| shape)?,
+            "user" => url.set_username(&value).map_err(|()| shape)?,
+            "password" => url.set_password(Some(&value)).map_err(|()| shape)?,
+            "dbname" => url.set_path(
+                &percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC)
+                    .to_string(),
+            ),
+            _ => drop(url.query_pairs_mut().append_pair(key, &value)),
+        }
+    }
+    Ok(url)
+}
+
+/// A value, quoted or not, and what follows it; nothing when a quote or an escape does not end.
+fn quoted_value(text: &str) -> Option<(String, &str)> {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut letters = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' => value.push(letters.next()?.1),
+            '\'' if quoted => return Some((value, text.get(at + 1..)?)),
+            letter if !quoted && letter.is_whitespace() => return Some((value, text.get(at..)?)),
+            letter => value.push(letter),
+        }
+    }
+    (!quoted).then_some((value, ""))
 }
 
 /// An address of MySQL, and whether dates are read as times.
@@ -211,6 +266,16 @@ mod tests {
         assert!(matches!(pg.get_ssl_mode(), PgSslMode::Require));
         assert_eq!((pg.get_port(), pg.get_database()), (5432, Some("me")));
 
+        let pg = postgres(r"host=db port = 5433 user=me password='p@ s\'s:/' dbname='my shop' sslmode=disable search_path=a").unwrap();
+        assert_eq!((pg.get_host(), pg.get_port(), pg.get_username()), ("db", 5433, "me"));
+        assert_eq!((pg.get_database(), pg.get_options()), (Some("my shop"), Some("-c search_path=a")));
+        assert!(matches!(pg.get_ssl_mode(), PgSslMode::Disable));
+        let read = key_values(r"host=::1 password='p@ s\'s:/'").unwrap();
+        assert_eq!(
+            (read.host_str(), read.password().map(decoded).as_deref()),
+            (Some("[::1]"), Some("p@ s's:/"))
+        );
+
         for (variable, address, taken) in [
             ("PGSSLKEY", "postgres://db", false),
             ("PGSSLKEY", "postgres://db?sslkey=own.pem", true),
@@ -235,7 +300,20 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for dsn in ["mysql://a", "host=a", "postgres://a/b?sslmode=maybe"] {
+        for dsn in [
+            "mysql://a",
+            "postgres://a/b?sslmode=maybe",
+            "",
+            "a",
+            "host",
+            "=a",
+            "host='a",
+            r"host=a\",
+            "host=/tmp",
+            "port=x",
+            "host=a sslmode=maybe",
+            "ho st=a",
+        ] {
             assert!(postgres(dsn).is_err(), "{dsn}");
         }
         for dsn in ["a", "a@unix(/tmp/s)/b", "a@tcp(b:x)/c", "a@tcp(b/c", "a@tcp(b)/c?allowAllFiles=true"] {

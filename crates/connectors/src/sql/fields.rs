@@ -23,7 +23,7 @@ pub(super) const DRIVER: Field = Field::required(
 pub(super) const DSN: Field = Field::required(
     "dsn",
     Kind::Text,
-    "Where the database is. PostgreSQL: `postgres://user:password@host:5432/name?sslmode=disable`; without `sslmode` TLS is required, its certificate not checked (`verify-full` does). MySQL: `user:password@tcp(host:3306)/name?tls=true&parseTime=true`. SQLite: `file:/path/name.db?mode=rwc`.",
+    "Where the database is. PostgreSQL: `postgres://user:password@host:5432/name?sslmode=disable`, or `host=... port=... user=... password='...' dbname=...`; without `sslmode` TLS is required, its certificate not checked (`verify-full` does). MySQL: `user:password@tcp(host:3306)/name?tls=true&parseTime=true`. SQLite: `file:/path/name.db?mode=rwc`.",
 )
 .secret();
 

@@ -151,6 +151,25 @@ async fn a_consumer_that_dies_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_loses_and_repeats_nothing() {
+    let (port, name) = (port("rabbitmq"), unique("stop"));
+    let (writer, mut reader) = both(port, &name, json!({}), json!({})).await;
+    write_all(&writer, numbers(0..40)).await;
+    let mut seen = reader.texts(15).await;
+    // With messages that the broker has sent ahead, and one that fails only after the stop has begun.
+    let held = reader.next().await;
+    reader.stop_before_failing().await;
+    drop(held);
+    let mut reader = Stream::reading(input(port, &name, json!({})));
+    seen.extend(reader.texts(25).await);
+    seen.sort_by_key(|text| text.parse::<usize>().expect("a number"));
+    assert_eq!(seen, numbers(0..40));
+    assert!(reader.rest(Duration::from_millis(300)).await.is_empty());
+    reader.stop().await;
+    writer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_goes_and_comes_back_loses_nothing() {
     let own = Own::start("rabbitmq");
     let name = unique("outage");

@@ -14,6 +14,7 @@ mod ends;
 mod jetstream;
 mod mqtt;
 mod nats;
+mod nats_jwt;
 mod redis;
 mod redis_list;
 mod redis_many;

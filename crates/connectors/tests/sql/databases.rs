@@ -174,6 +174,53 @@ async fn values_keep_their_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn arrays_times_and_json_are_read_as_what_they_are() {
+    let tables = tables();
+    let postgres = tables.iter().find(|table| table.driver == "postgres").expect("one");
+    // The same address in its other form.
+    let keys = Table {
+        driver: "postgres",
+        dsn: format!(
+            "host=127.0.0.1 port={} user=postgres dbname=postgres sslmode=disable",
+            port("postgresql")
+        ),
+        name: postgres.name.clone(),
+        file: None,
+    };
+    for (table, query, expected) in [
+        (postgres, "SELECT ARRAY[1, 2, NULL]::int4[] AS v", json!([1, 2, null])),
+        (postgres, "SELECT ARRAY[['a', 'b'], ['c', 'ü']] AS v", json!([["a", "b"], ["c", "ü"]])),
+        (postgres, "SELECT ARRAY[]::text[] AS v", json!([])),
+        (postgres, "SELECT ARRAY[1.50, -0.001]::numeric[] AS v", json!(["1.50", "-0.001"])),
+        (postgres, "SELECT DATE '2026-02-28' AS v", json!("2026-02-28T00:00:00Z")),
+        (postgres, "SELECT TIMESTAMPTZ '2026-02-28 12:00:00.5+02' AS v", json!("2026-02-28T10:00:00.5Z")),
+        (postgres, "SELECT TIMESTAMP '1969-12-31 23:59:59' AS v", json!("1969-12-31T23:59:59Z")),
+        (postgres, "SELECT TIMESTAMP 'infinity' AS v", json!("infinity")),
+        (
+            postgres,
+            "SELECT NUMERIC '-12345678901234567890.000100' AS v",
+            json!("-12345678901234567890.000100"),
+        ),
+        (postgres, "SELECT NUMERIC 'NaN' AS v", json!("NaN")),
+        (postgres, "SELECT '{\"a\": [1]}'::jsonb AS v", json!("{\"a\": [1]}")),
+        (&keys, "SELECT current_user::text AS v", json!("postgres")),
+    ] {
+        let rows: Json = serde_json::from_str(&table.run(query).await).expect("JSON");
+        assert_eq!(rows, json!([{"v": expected}]), "{query}");
+    }
+    let mysql = tables.iter().find(|table| table.driver == "mysql").expect("one");
+    for (query, expected) in [
+        ("SELECT CAST(-1.500 AS DECIMAL(10,3)) AS v", json!("-1.500")),
+        ("SELECT DATE '2026-02-28' AS v", json!("2026-02-28")),
+        ("SELECT TIMESTAMP '2026-02-28 12:00:00' AS v", json!("2026-02-28 12:00:00")),
+        ("SELECT 18446744073709551615 AS v", json!(18_446_744_073_709_551_615_u64)),
+    ] {
+        let rows: Json = serde_json::from_str(&mysql.run(query).await).expect("JSON");
+        assert_eq!(rows, json!([{"v": expected}]), "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_statement_flags_its_message_only() {
     for table in tables() {
         table.create("id INTEGER PRIMARY KEY").await;
