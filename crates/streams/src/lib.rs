@@ -120,4 +120,4 @@ pub use settings::{Lines, Settings};
 pub use sort::Sort;
 pub use topics::Topics;
 pub use tracer::{Span, Tracer};
-pub use variables::{Expanded, Variables, expand};
+pub use variables::{Expanded, Variables, expand, variables_of_file};

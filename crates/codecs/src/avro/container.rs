@@ -10,7 +10,9 @@ use super::{Schema, Unions, budget};
 
 const MAGIC: &[u8] = b"Obj\x01";
 const SYNC: usize = 16;
-/// Headers and blocks are collected up to this size, and unpacked up to this size.
+/// Headers are looked at again as they arrive: 4 MiB.
+const LARGEST_HEADER: usize = 4 << 20;
+/// Blocks are collected up to this size, and unpacked up to this size.
 const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Reads a container as it arrives: each datum becomes a message.
@@ -149,7 +151,7 @@ impl Cut for ContainerScan {
     fn feed(&mut self, chunk: Bytes, out: &mut Vec<Message>) -> Result<(), String> {
         self.pending.extend_from_slice(&chunk);
         if self.header.is_none() && !self.header()? {
-            return if self.pending.len() > LARGEST {
+            return if self.pending.len() > LARGEST_HEADER {
                 Err("the header is too long".to_owned())
             } else {
                 Ok(())

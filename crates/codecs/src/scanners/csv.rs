@@ -116,17 +116,19 @@ impl Csv {
 
     fn records(&mut self, last: bool, out: &mut Vec<Message>) -> Result<(), String> {
         let mut pending = std::mem::take(&mut self.pending);
-        // A character may be cut at the end.
-        let valid = match std::str::from_utf8(&pending) {
-            Ok(text) => text,
-            Err(fault) if fault.error_len().is_some() || last => {
-                return Err("the text is not UTF-8".to_owned());
-            }
-            Err(fault) => std::str::from_utf8(&pending[..fault.valid_up_to()]).unwrap_or_default(),
+        // A character may be cut at the end. Before one that is none, whole rows are rows.
+        let (valid, wrong) = match std::str::from_utf8(&pending) {
+            Ok(text) => (text, false),
+            Err(fault) => (
+                std::str::from_utf8(&pending[..fault.valid_up_to()]).unwrap_or_default(),
+                fault.error_len().is_some() || last,
+            ),
         };
+        let last = last && !wrong;
         let mut rest = valid;
         let ended = loop {
             match self.options.rules.record(rest, last) {
+                Found::None if wrong => break Err("the text is not UTF-8".to_owned()),
                 Found::None => break Ok(()),
                 Found::Record(record, after) => {
                     rest = after;

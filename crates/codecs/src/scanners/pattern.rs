@@ -72,12 +72,19 @@ impl Pattern {
 
     fn emit(&mut self, last: bool, out: &mut Vec<Message>) -> Result<(), String> {
         while let Some(at) = self.next(last) {
+            if at > self.max {
+                return Err(self.too_long());
+            }
             out.push(Message::new(self.pending.split_to(at).freeze()));
         }
         if self.pending.len() > self.max {
-            return Err(format!("a segment is longer than {} bytes; see `max_buffer_size`", self.max));
+            return Err(self.too_long());
         }
         Ok(())
+    }
+
+    fn too_long(&self) -> String {
+        format!("a segment is longer than {} bytes; see `max_buffer_size`", self.max)
     }
 }
 

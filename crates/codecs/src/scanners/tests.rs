@@ -107,7 +107,8 @@ fn messages_are_the_same_whatever_the_chunks() {
 fn what_is_wrong_ends_the_source_after_what_was_right() {
     for (config, bytes, messages, fault) in [
         (json!({ "csv": {} }), &b"a,b\n1,2\n3\n"[..], 1, "1 fields, not 2"),
-        (json!({ "csv": {} }), b"a\n\xff\n", 0, "not UTF-8"),
+        (json!({ "csv": {} }), b"a\n1\n\xff\n", 1, "not UTF-8"),
+        (json!({ "csv": {} }), b"a\n1\n\xc3", 1, "not UTF-8"),
         (json!({ "csv": { "expected_headers": ["a"] } }), b"b\n1\n", 0, "the header is"),
         (json!({ "csv": { "expected_number_of_fields": 2 } }), b"b\n1\n", 0, "1 fields, not 2"),
         (json!({ "xml_documents": {} }), b"<a/><b>", 1, "ends within"),
@@ -116,6 +117,12 @@ fn what_is_wrong_ends_the_source_after_what_was_right() {
             json!({ "re_match": { "pattern": "a", "max_buffer_size": 4 } }),
             b"abbabbbbbbb",
             1,
+            "longer than 4 bytes",
+        ),
+        (
+            json!({ "re_match": { "pattern": "a", "max_buffer_size": 4 } }),
+            b"abbbbbab",
+            0,
             "longer than 4 bytes",
         ),
         (json!({ "decompress": { "algorithm": "gzip" } }), b"no gzip here", 0, ""),

@@ -5,14 +5,22 @@
 //! number or a whole list. Inside of definitions the values are parsed already, and a variable stands for text
 //! ([`expand_value`]); a text that is nothing but one variable may become a number or a boolean.
 
+mod ends;
+mod file;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
 use document::{Fault, MAX_TEXT, Place, pointer_join};
 use serde_json::Value as Json;
 
+use ends::Ends;
+pub use file::variables_of_file;
+
 /// Deepest nesting of values that is looked into.
 const DEPTH: usize = 128;
+/// So many faults of one configuration are told.
+const MOST_FAULTS: usize = 1000;
 
 /// Which variables a stream may read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,8 +56,9 @@ struct Variable<'t> {
     length: usize,
 }
 
-/// The variable at the start of a text that begins with `${`.
-fn variable(text: &str) -> Option<Variable<'_>> {
+/// The variable at a place of a text where `${` stands. Where defaults end is found out when the first one is met.
+fn variable<'t>(whole: &'t str, start: usize, ends: &mut Option<Ends>) -> Option<Variable<'t>> {
+    let text = whole.get(start..)?;
     let inside = text.strip_prefix("${")?;
     let (inside, escaped) = match inside.strip_prefix('{') {
         Some(inside) => (inside, true),
@@ -63,34 +72,22 @@ fn variable(text: &str) -> Option<Variable<'_>> {
     }
     let mut default = None;
     if let Some(text) = rest.strip_prefix(':') {
-        let end = default_end(text)?;
-        default = Some(&text[..end]);
-        rest = &text[end..];
+        let begin = whole.len() - text.len();
+        let end = ends.get_or_insert_with(|| Ends::new(whole)).of(begin)?;
+        default = Some(&whole[begin..end]);
+        rest = &whole[end..];
     }
     let rest = rest.strip_prefix(if escaped { "}}" } else { "}" })?;
     Some(Variable { name, default, escaped, length: text.len() - rest.len() })
 }
 
-/// Where a default ends: at the first `}` that closes no `${` of its own. One level may be nested.
-fn default_end(text: &str) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let rest = &text[at..];
-        let close = rest.find('}')?;
-        match rest.find("${") {
-            Some(open) if open < close => at += close + 1,
-            _ => return Some(at + close),
-        }
-    }
-}
-
 /// Every variable of a text with its place in bytes, first to last.
 fn variables(text: &str) -> impl Iterator<Item = (usize, Variable<'_>)> {
-    let mut at = 0;
+    let (mut at, mut ends) = (0, None);
     std::iter::from_fn(move || {
         loop {
             let start = at + text.get(at..)?.find("${")?;
-            match variable(&text[start..]) {
+            match variable(text, start, &mut ends) {
                 Some(found) => {
                     at = start + found.length;
                     return Some((start, found));
@@ -106,7 +103,7 @@ fn variables(text: &str) -> impl Iterator<Item = (usize, Variable<'_>)> {
 pub struct Expanded {
     /// The new text.
     pub text: String,
-    /// Variables that are set nowhere and have no default, with their places in the text as written.
+    /// Variables that are set nowhere and have no default, with their places in the text as written; the first thousand.
     pub missing: Vec<(String, Place)>,
     /// What was replaced: bytes of the text as written, bytes of the new one.
     pieces: Vec<(Range<usize>, Range<usize>)>,
@@ -126,15 +123,22 @@ pub fn expand(text: &str, look_up: &dyn Fn(&str) -> Option<String>) -> Result<Ex
         written = start + found.length;
         match value(&found, look_up) {
             Ok(value) => expanded.text.push_str(&value.replace('\n', "\\n")),
-            Err(name) => expanded.missing.push((name, place(text, start..written))),
+            Err(name) if expanded.missing.len() < MOST_FAULTS => {
+                expanded.missing.push((name, place(text, start..written)));
+            }
+            Err(_) => {}
         }
         expanded.pieces.push((start..written, to..expanded.text.len()));
         if expanded.text.len() > MAX_TEXT {
-            return Err(format!("with its variables the text is longer than {} MiB", MAX_TEXT >> 20));
+            return Err(too_long());
         }
     }
     expanded.text.push_str(&text[written..]);
     Ok(expanded)
+}
+
+fn too_long() -> String {
+    format!("with its variables the text is longer than {} MiB", MAX_TEXT >> 20)
 }
 
 /// What a variable stands for; the name of one that is set nowhere.
@@ -155,6 +159,9 @@ fn value<'t>(found: &Variable<'t>, look_up: &dyn Fn(&str) -> Option<String>) -> 
         // No deeper: a default of a default is looked up no more.
         let flat = Variable { default: nested.default.filter(|text| !text.contains("${")), ..nested };
         text.push_str(&value(&flat, look_up)?);
+        if text.len() > MAX_TEXT {
+            break; // whoever asked refuses it
+        }
     }
     if written == 0 {
         return Ok(Cow::Borrowed(default));
@@ -286,6 +293,12 @@ fn replaced(
         new.push_str(&text[written..start]);
         written = start + found.length;
         whole = start == 0 && written == text.len() && !found.escaped;
+        if new.len() > MAX_TEXT {
+            break;
+        }
+        if faults.len() >= MOST_FAULTS {
+            return None;
+        }
         let read = |name: &str| if allowed.allows(name) { look_up(name) } else { None };
         if !found.escaped && !allowed.allows(found.name) {
             faults.push(refused(found.name, pointer, allowed));
@@ -304,6 +317,10 @@ fn replaced(
         return None;
     }
     new.push_str(&text[written..]);
+    if new.len() > MAX_TEXT {
+        faults.push(Fault::error(pointer, too_long()));
+        return None;
+    }
     if whole && let Some(scalar) = scalar(&new) {
         return Some(scalar);
     }
@@ -374,8 +391,24 @@ mod tests {
             let expanded = expand(text, &look_up).unwrap();
             assert_eq!((&*expanded.text, expanded.missing.len()), (expected, missing), "{text}");
         }
-        let huge = |_: &str| Some("x".repeat(1 << 20));
-        assert!(expand(&"${A}".repeat(20), &huge).unwrap_err().contains("16 MiB"));
+        let huge = |name: &str| (name != "NONE").then(|| "x".repeat(1 << 20));
+        for text in ["${A}".repeat(20), format!("${{NONE:{}}}", "${A}".repeat(20))] {
+            assert!(expand(&text, &huge).unwrap_err().contains("16 MiB"));
+            let (_, faults) = expand_value(&json!(text), "/s", &Variables::Named(vec!["*".into()]), &huge);
+            assert!(faults.iter().any(|fault| fault.message.contains("16 MiB")), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn what_opens_and_never_closes_takes_no_time() {
+        // Looked through from each of its places, either of these takes minutes.
+        let open = "${A:".repeat(300_000);
+        assert_eq!(expand(&open, &look_up).unwrap().text, open);
+        let nested = format!("{}{}", "${A:".repeat(100_000), "${B}".repeat(100_000));
+        let expanded = expand(&nested, &look_up).unwrap();
+        assert_eq!(expanded.missing.len(), MOST_FAULTS);
+        let (_, faults) = expand_value(&json!(nested), "", &Variables::Refused, &look_up);
+        assert_eq!(faults.len(), MOST_FAULTS);
     }
 
     #[test]
