@@ -58,6 +58,15 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// Why there is no such file, in words that do not repeat the path.
     fn open(&self, path: &str, within: Option<&str>) -> Result<File, String>;
+
+    /// The files below a folder, by their paths from there, in order. Implementors bound how many, and how deep folders
+    /// lie in each other; links to folders are not followed.
+    ///
+    /// # Errors
+    /// Why there is no such folder, in words that do not repeat the path.
+    fn list(&self, _folder: &str) -> Result<Vec<String>, String> {
+        Err("folders cannot be looked through here".to_owned())
+    }
 }
 
 /// The caches that mappings use by their labels; this crate has none itself.
@@ -168,6 +177,17 @@ impl Environment {
     /// When files are not allowed here, or there is no such file, in words that do not repeat the path.
     pub fn read_file(&self, path: &str) -> Result<File, String> {
         self.open_plain(path)
+    }
+
+    /// The files below a folder, by their paths from there: for components that have a folder in their configuration.
+    ///
+    /// # Errors
+    /// When files are not allowed here, or there is no such folder, in words that do not repeat the path.
+    pub fn list_files(&self, folder: &str) -> Result<Vec<String>, String> {
+        match &self.files {
+            Some(files) if self.allows(Capability::File) => files.list(folder),
+            _ => Err("reading files is not allowed here".to_owned()),
+        }
     }
 
     /// A file by its path, relative to the file in which the mapping stands.

@@ -1,42 +1,51 @@
-//! Files that a configuration names: read whole, once, when the component is built.
+//! Files that a configuration names: read whole, once, when the component is built, where streams may read files.
 
-use std::io::Read;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use document::Fault;
-use streams::Node;
+use streams::BuildContext;
 
 /// Schemas and scripts larger than this are refused.
-const LARGEST: u64 = 16 * 1024 * 1024;
+pub(crate) const LARGEST: usize = 16 * 1024 * 1024;
 
-/// The text of a file, relative to the working directory. Faults never quote what stands in it.
-pub(crate) fn read(path: &Path) -> Result<String, String> {
-    let fault = |error: std::io::Error| format!("`{}` cannot be read: {error}", path.display());
-    let file = std::fs::File::open(path).map_err(fault)?;
-    let mut text = String::new();
-    file.take(LARGEST + 1).read_to_string(&mut text).map_err(fault)?;
-    if text.len() as u64 > LARGEST {
-        return Err(format!("`{}` is larger than {LARGEST} bytes", path.display()));
+/// The text of a file. Faults never quote what stands in it.
+pub(crate) fn read(path: &str, context: &BuildContext<'_>) -> Result<String, String> {
+    let file = context.settings.environment.read_file(path);
+    let file = file.map_err(|why| format!("`{path}` cannot be read: {why}"))?;
+    if file.content.len() > LARGEST {
+        return Err(format!("`{path}` is larger than {LARGEST} bytes"));
     }
-    Ok(text)
+    String::from_utf8(file.content.into()).map_err(|_| format!("`{path}` is not UTF-8 text"))
 }
 
-/// The schema of a component that has it either in the field `schema` or in a file that `schema_path` names.
-pub(crate) fn schema(node: &Node<'_>) -> Result<(String, &'static str), Fault> {
-    let inline = node.optional_text("schema")?.filter(|text| !text.is_empty());
-    let path = node.optional_text("schema_path")?.filter(|text| !text.is_empty());
-    match (inline, path) {
-        (Some(schema), _) => Ok((schema.into_owned(), "schema")),
-        (None, Some(path)) => {
-            let Some(path) = path.strip_prefix("file://") else {
-                return Err(node.field_fault(
-                    "schema_path",
-                    "`schema_path` must begin with `file://`; schemas are not fetched over the network here, so that a stream starts without it: save the schema to a file",
-                ));
-            };
-            let text = read(Path::new(path)).map_err(|fault| node.field_fault("schema_path", fault))?;
-            Ok((text, "schema_path"))
+/// The texts of a file, or of all files below a folder whose names end so, by their paths from there.
+pub(crate) fn gather(
+    path: &str,
+    ending: &str,
+    context: &BuildContext<'_>,
+    most: (usize, usize),
+    files: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
+    let mut add = |name: String, path: &str| {
+        if let Entry::Vacant(place) = files.entry(name) {
+            place.insert(read(path, context)?);
         }
-        (None, None) => Err(node.fault("one of `schema` and `schema_path` is required")),
+        let (count, bytes) = most;
+        if files.len() > count || files.values().map(String::len).sum::<usize>() > bytes {
+            return Err(format!("there are more than {count} `{ending}` files, or {bytes} bytes of them"));
+        }
+        Ok(())
+    };
+    if path.ends_with(ending) {
+        return add(path.to_owned(), path);
     }
+    let folder = if path.is_empty() { "." } else { path.trim_end_matches('/') };
+    let names = context.settings.environment.list_files(folder);
+    for name in names.map_err(|why| format!("`{folder}` cannot be read: {why}"))? {
+        if name.ends_with(ending) {
+            let path = format!("{folder}/{name}");
+            add(name, &path)?;
+        }
+    }
+    Ok(())
 }

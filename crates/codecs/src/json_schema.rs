@@ -4,29 +4,21 @@ use bloblang::formats::json_schema::{JsonSchema, Mismatch};
 use document::Fault;
 use streams::{BuildContext, Default, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
-use crate::each::{Change, Each};
-use crate::files;
+use crate::each::Change;
+use crate::schemas::{SCHEMA_PATH, by_schema};
 
 pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
     name: "json_schema",
     summary: "Checks messages against a JSON schema (drafts 4 to 2020-12, 7 where it names none). Those that fit are passed on as they are, the others are flagged with all that is wrong: a line for each fault, with the JSON pointer of its place first.",
-    config: Kind::Object(&[
-        Field::new("schema", Kind::Text, Default::Text(""), "The schema."),
-        Field::new(
-            "schema_path",
-            Kind::Text,
-            Default::Text(""),
-            "`file://` and the path of a file with the schema, read when the stream is built.",
-        ),
-    ]),
+    config: Kind::Object(&[Field::new("schema", Kind::Text, Default::Text(""), "The schema."), SCHEMA_PATH]),
     build,
 };
 
-fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
-    let (text, field) = files::schema(node)?;
-    let schema = JsonSchema::parse(&text)
-        .map_err(|fault| node.field_fault(field, format!("the JSON schema cannot be used: {fault}")))?;
-    Ok(Box::new(Each(Check(schema))))
+fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
+    by_schema(node, context, |text| {
+        let schema = JsonSchema::parse(text);
+        schema.map(Check).map_err(|fault| format!("the JSON schema cannot be used: {fault}"))
+    })
 }
 
 struct Check(JsonSchema);
@@ -84,8 +76,8 @@ mod tests {
                 "/json_schema/schema: the JSON schema cannot be used",
             ),
             (json!({"schema": r#"{"$ref":"http://127.0.0.1:9/x"}"#}), "nothing is fetched"),
-            (json!({"schema_path": "http://127.0.0.1:9/x"}), "must begin with `file://`"),
-            (json!({"schema_path": "file:///no/such/file"}), "cannot be read"),
+            (json!({"schema_path": "ftp://127.0.0.1:9/x"}), "must begin with `file://`"),
+            (json!({"schema_path": "file:///etc/hostname"}), "reading files is not allowed here"),
         ] {
             let fault = built(&json!({"json_schema": config})).unwrap_err();
             assert!(fault.contains(expected), "{fault}");

@@ -5,7 +5,7 @@
 //! What must hold here:
 //! - Payloads come from anywhere. Every codec is total: what it unpacks, how deep it goes and how long it works are
 //!   limited, and a message that it fails for is passed on as it was, flagged.
-//! - Files that a configuration names are read once, when the component is built.
+//! - Files that a configuration names are read once, when the component is built, and only where streams may read files.
 //! - A scan is pure: bytes in, messages out, whatever the chunks.
 
 mod archive;
@@ -23,6 +23,7 @@ mod parse_log;
 pub mod protobuf;
 pub mod registry;
 mod scanners;
+mod schemas;
 mod tar;
 #[cfg(test)]
 mod testing;

@@ -88,6 +88,7 @@ pub fn register(registry: &mut Registry) {
         registry.add_input(&http_client::INPUT);
         registry.add_output(&http_client::OUTPUT);
         registry.add_processor(&http_client::PROCESSOR);
+        registry.fetch = Some(http_client::documents);
     }
     #[cfg(feature = "websocket")]
     {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bloblang::{Capability, Environment, File, Files};
 
-use crate::blobl::files::content;
+use crate::blobl::files::{below, content};
 use crate::config::Mappings;
 
 /// The environment that the configuration grants.
@@ -50,6 +50,15 @@ impl Files for Folder {
         }
         let content = content(&path)?;
         Ok(File { name: path.display().to_string(), content: content.into() })
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<String>, String> {
+        let outside = || "there is no such folder in the one that streams may read".to_owned();
+        let folder = self.root.join(folder).canonicalize().map_err(|_| outside())?;
+        if !folder.starts_with(&self.root) || !folder.is_dir() {
+            return Err(outside());
+        }
+        below(&folder)
     }
 }
 
@@ -186,6 +195,22 @@ mod tests {
         ] {
             let opened = folder.open(path, within);
             assert_eq!(opened.is_ok(), found, "{path}: {opened:?}");
+        }
+        std::os::unix::fs::symlink(root.join("out"), root.join("in/beside")).unwrap();
+        let all = ["a.txt", "beside", "link.txt", "maps/m.blobl", "maps/n.blobl", "same.txt"];
+        for (path, files) in [
+            (".", Some(&all[..])),
+            ("maps", Some(&["m.blobl", "n.blobl"])),
+            ("maps/../maps", Some(&["m.blobl", "n.blobl"])),
+            ("..", None),
+            ("../out", None),
+            ("beside", None),
+            ("a.txt", None),
+            ("/", None),
+        ] {
+            let listed = folder.list(path).ok();
+            let files = files.map(|files| files.iter().map(|name| (*name).to_owned()).collect());
+            assert_eq!(listed, files, "{path}");
         }
     }
 }

@@ -210,6 +210,8 @@ pub struct Registry {
     pub metrics: BTreeMap<&'static str, &'static MetricsSpec>,
     /// By name.
     pub tracers: BTreeMap<&'static str, &'static TracerSpec>,
+    /// How documents are fetched from other servers, where this build can.
+    pub fetch: Option<crate::fetch::MakeFetch>,
 }
 
 impl Registry {

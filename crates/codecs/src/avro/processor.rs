@@ -5,8 +5,8 @@ use document::Fault;
 use streams::{BuildContext, Default, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
 use super::{Schema, Unions};
-use crate::each::{Change, Each};
-use crate::files;
+use crate::each::Change;
+use crate::schemas::{SCHEMA_PATH, by_schema};
 use crate::values::set_json;
 
 /// Before a datum in single-object encoding, followed by the fingerprint.
@@ -24,26 +24,19 @@ pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
             "The Avro side: its JSON encoding, a bare binary datum, or a datum with the fingerprint of its schema before it.",
         ),
         Field::new("schema", Kind::Text, Default::Text(""), "The schema."),
-        Field::new(
-            "schema_path",
-            Kind::Text,
-            Default::Text(""),
-            "`file://` and the path of a file with the schema, read when the stream is built.",
-        ),
+        SCHEMA_PATH,
     ]),
     build,
 };
 
-fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
-    let (text, field) = files::schema(node)?;
-    let schema = Schema::parse(&text).map_err(|fault| node.field_fault(field, fault))?;
+fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
     let encoding = match &*node.text("encoding")? {
         "binary" => Encoding::Binary,
         "single" => Encoding::Single,
         _ => Encoding::Textual,
     };
     let to_json = node.text("operator")? == "to_json";
-    Ok(Box::new(Each(Avro { schema, encoding, to_json })))
+    by_schema(node, context, move |text| Ok(Avro { schema: Schema::parse(text)?, encoding, to_json }))
 }
 
 #[derive(Clone, Copy)]

@@ -14,6 +14,7 @@ use regex::Regex;
 use streams::{BuildContext, Default, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
 use crate::each::{Change, Each};
+use crate::files;
 use expand::{Capture, Type};
 
 pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
@@ -84,12 +85,10 @@ fn read(path: &Node<'_>, context: &BuildContext<'_>) -> Result<String, Fault> {
     if name.contains('*') {
         return Err(path.fault("patterns of files are not offered").hint("name each file"));
     }
-    let file = context.settings.environment.read_file(&name);
-    let file = file.map_err(|why| {
-        path.fault(format!("`{name}` cannot be read: {why}"))
+    files::read(&name, context).map_err(|why| {
+        path.fault(why)
             .hint("write the patterns into `pattern_definitions`, or let streams read files: `streaming.mappings.files`")
-    })?;
-    String::from_utf8(file.content.into()).map_err(|_| path.fault(format!("`{name}` is not UTF-8 text")))
+    })
 }
 
 struct Grok {

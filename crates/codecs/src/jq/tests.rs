@@ -2,7 +2,7 @@ use serde_json::{Value as Json, json};
 use streams::Message;
 
 use super::program::Program;
-use crate::testing::{built, messages_of, one};
+use crate::testing::{built, messages_of, one, settings};
 
 fn jq(query: &str) -> Json {
     json!({ "jq": { "query": query } })
@@ -79,7 +79,7 @@ async fn payloads_and_results_can_be_raw() {
         (json!({ "query": "$metadata | keys", "raw": true }), r#"["k","n"]"#),
         (json!({ "query": "empty", "raw": true, "output_raw": true }), ""),
     ] {
-        let made = messages_of(&json!([{ "jq": config }]), vec![message.clone()]).await;
+        let made = messages_of(&settings(), &json!([{ "jq": config }]), vec![message.clone()]).await;
         let texts: Vec<_> = made.iter().map(|made| String::from_utf8_lossy(made.bytes())).collect();
         assert_eq!(texts.join("|"), expected, "{config}");
         assert!(made.iter().all(|made| made.meta("k").is_some()), "the metadata stays");

@@ -4,7 +4,6 @@
 //! `google.protobuf.Any` holds others, and how large the JSON of a message is.
 
 mod convert;
-mod files;
 mod processor;
 #[cfg(test)]
 mod tests;

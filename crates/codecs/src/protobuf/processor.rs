@@ -6,8 +6,10 @@ use document::Fault;
 use prost_reflect::MessageDescriptor;
 use streams::{BuildContext, Default, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
-use super::{Form, Types, files};
+use super::types::{LARGEST, MOST};
+use super::{Form, Types};
 use crate::each::{Change, Each};
+use crate::files;
 
 const fn flag(name: &'static str, doc: &'static str) -> Field {
     Field::new(name, Kind::Bool, Default::Bool(false), doc)
@@ -33,7 +35,7 @@ pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
             "import_paths",
             Kind::List(&Kind::Text),
             Default::Texts(&[]),
-            "Folders whose `.proto` files are read, with those of the folders in them, when the stream is built. They import each other by their path from the folder.",
+            "Folders whose `.proto` files are read, with those of the folders in them, when the stream is built, and only where streams may read files. They import each other by their path from the folder. A path may also name one `.proto` file, which others import by this path.",
         ),
         Field::optional(
             "bsr",
@@ -46,14 +48,17 @@ pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
     build,
 };
 
-fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
+fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
     let mut texts = BTreeMap::new();
     let folders = node.texts("import_paths")?;
     if folders.is_empty() {
         return Err(node.field_fault("import_paths", "`import_paths` must name a folder with `.proto` files"));
     }
     for folder in folders {
-        files::gather(&folder, &mut texts).map_err(|fault| node.field_fault("import_paths", fault))?;
+        files::gather(&folder, ".proto", context, (MOST, LARGEST), &mut texts).map_err(|fault| {
+            node.field_fault("import_paths", fault)
+                .hint("whoever runs the gate can let streams read files: `streaming.mappings.files`")
+        })?;
     }
     let roots: Vec<String> = texts.keys().cloned().collect();
     let types = Types::compile(roots.iter().map(String::as_str), texts)

@@ -1,13 +1,10 @@
-#![expect(clippy::disallowed_methods, reason = "a test may block")]
-
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 use streams::Message;
 
 use super::{Form, Types};
-use crate::testing::{built, processed};
+use crate::testing::{built_under, messages_of, told, with_files};
 
 const PERSON: &str = r#"
     syntax = "proto3";
@@ -30,36 +27,16 @@ const PERSON: &str = r#"
 "#;
 const PLACE: &str = r#"syntax = "proto3"; package things; message Place { double x = 1; }"#;
 
-/// A folder with files, removed in the end.
-struct Folder(PathBuf);
+const PEOPLE: &[(&str, &str)] = &[("folder/people.proto", PERSON), ("folder/things/place.proto", PLACE)];
 
-impl Folder {
-    fn new(name: &str, files: &[(&str, &str)]) -> Folder {
-        let folder = std::env::temp_dir().join(format!("codecs-proto-{}-{name}", std::process::id()));
-        for (name, text) in files {
-            let file = folder.join(name);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        }
-        Folder(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn processor(folder: &Folder, fields: Json) -> Json {
-    let mut config = json!({"operator": "to_json", "message": "people.Person", "import_paths": [folder.0]});
+fn processor(fields: Json) -> Json {
+    let mut config = json!({"operator": "to_json", "message": "people.Person", "import_paths": ["folder"]});
     config.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     json!({"protobuf": config})
 }
 
 #[tokio::test]
 async fn messages_are_converted_both_ways() {
-    let folder = Folder::new("both", &[("people.proto", PERSON), ("things/place.proto", PLACE)]);
     let whole = r#"{"firstName":"Zoë","big":"-5","raw":"AP8=","friends":[{"firstName":"a"}],"scores":{"x":1},"mood":"WILD","phone":5,"place":{"x":1.5},"born":"2026-01-02T03:04:05Z"}"#;
     for (json, from, to, expected) in [
         (whole, json!({}), json!({}), whole),
@@ -82,14 +59,16 @@ async fn messages_are_converted_both_ways() {
     ] {
         let mut from = from;
         from["operator"] = json!("from_json");
-        let list = json!([processor(&folder, from), processor(&folder, to)]);
-        assert_eq!(processed(&list, vec![Message::new(json)]).await, [expected]);
+        let list = json!([processor(from), processor(to)]);
+        assert_eq!(
+            told(&messages_of(&with_files(PEOPLE), &list, vec![Message::new(json)]).await),
+            [expected]
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_no_such_message_stays_flagged() {
-    let folder = Folder::new("flagged", &[("people.proto", PERSON), ("things/place.proto", PLACE)]);
     // A friend of a friend of a friend ...
     let mut deep = Vec::new();
     for _ in 0..300 {
@@ -108,8 +87,8 @@ async fn what_is_no_such_message_stays_flagged() {
         ("from_json", b"", "protobuf: "),
         ("from_json", "[".repeat(5000).as_bytes(), "protobuf: "),
     ] {
-        let list = json!([processor(&folder, json!({"operator": operator}))]);
-        let made = processed(&list, vec![Message::new(payload.to_vec())]).await;
+        let list = json!([processor(json!({"operator": operator}))]);
+        let made = told(&messages_of(&with_files(PEOPLE), &list, vec![Message::new(payload.to_vec())]).await);
         let (kept, fault) = made[0].split_once('!').unwrap_or_else(|| panic!("{expected}: {made:?}"));
         assert_eq!(kept, String::from_utf8_lossy(payload));
         assert!(fault.starts_with("protobuf: ") && fault.contains(expected), "{expected}: {fault}");
@@ -118,25 +97,29 @@ async fn what_is_no_such_message_stays_flagged() {
 
 #[test]
 fn wrong_files_are_told_with_their_place() {
-    let folder = Folder::new("wrong", &[("people.proto", PERSON), ("things/place.proto", PLACE)]);
-    let lonely = Folder::new("lonely", &[("people.proto", PERSON)]);
-    let broken = Folder::new("broken", &[("a.proto", "syntax = \"proto3\";\nmessage A { int32 = 1; }")]);
-    let circle =
-        Folder::new("circle", &[("a.proto", "import \"b.proto\";"), ("b.proto", "import \"a.proto\";")]);
-    for (processor, expected) in [
-        (processor(&folder, json!({})), ""),
+    let lonely: &[(&str, &str)] = &[("folder/people.proto", PERSON)];
+    let broken: &[(&str, &str)] = &[("folder/a.proto", "syntax = \"proto3\";\nmessage A { int32 = 1; }")];
+    let circle: &[(&str, &str)] =
+        &[("folder/a.proto", "import \"b.proto\";"), ("folder/b.proto", "import \"a.proto\";")];
+    let single: &[(&str, &str)] = &[("people.proto", PERSON), ("things/place.proto", PLACE)];
+    for (files, processor, expected) in [
+        (PEOPLE, processor(json!({})), ""),
         (
-            processor(&folder, json!({"message": "Person"})),
+            PEOPLE,
+            processor(json!({"message": "Person"})),
             "there is no message `Person`; there are people.Person, people.Person.Inner, things.Place",
         ),
-        (processor(&lonely, json!({})), "things/place.proto"),
-        (processor(&broken, json!({"message": "A"})), "a.proto:2:"),
-        (processor(&circle, json!({"message": "A"})), "a.proto"),
-        (processor(&folder, json!({"import_paths": []})), "must name a folder"),
-        (processor(&folder, json!({"import_paths": ["/no/such/folder"]})), "cannot be read"),
-        (processor(&folder, json!({"bsr": [{"module": "m"}]})), "`bsr` is not supported"),
+        (lonely, processor(json!({})), "things/place.proto"),
+        (broken, processor(json!({"message": "A"})), "a.proto:2:"),
+        (circle, processor(json!({"message": "A"})), "a.proto"),
+        (PEOPLE, processor(json!({"import_paths": []})), "must name a folder"),
+        (PEOPLE, processor(json!({"import_paths": ["/no/such/folder"]})), "cannot be read"),
+        (PEOPLE, processor(json!({"bsr": [{"module": "m"}]})), "`bsr` is not supported"),
+        (single, processor(json!({"import_paths": ["people.proto", "things/place.proto"]})), ""),
+        (single, processor(json!({"import_paths": ["people.proto"]})), "things/place.proto"),
+        (&[], processor(json!({})), "`folder` cannot be read: there is none"),
     ] {
-        let fault = built(&processor).err().unwrap_or_default();
+        let fault = built_under(&with_files(files), &processor).err().unwrap_or_default();
         assert!(
             if expected.is_empty() { fault.is_empty() } else { fault.contains(expected) },
             "{expected}: {fault}"

@@ -105,7 +105,6 @@ impl Exchange {
     }
 
     /// The same, following redirects.
-    #[cfg(feature = "schema_registry")]
     pub(crate) fn following(mut self) -> Exchange {
         self.follow_redirects = true;
         self

@@ -6,6 +6,7 @@
 mod client;
 mod endless;
 pub(crate) mod exchange;
+mod fetch;
 mod fields;
 mod input;
 mod output;
@@ -14,6 +15,7 @@ mod processor;
 mod reply;
 mod retry;
 
+pub(crate) use fetch::documents;
 #[cfg(feature = "kafka")]
 pub(crate) use fields::OAUTH2_FIELDS;
 #[cfg(feature = "schema_registry")]

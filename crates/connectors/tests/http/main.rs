@@ -12,6 +12,8 @@ mod ends;
 mod server;
 
 mod auth;
+#[cfg(feature = "schema_registry")]
+mod documents;
 mod endless;
 mod input;
 mod javascript;

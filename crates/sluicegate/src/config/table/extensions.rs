@@ -49,7 +49,7 @@ pub(super) static KEYS: &[Key] = &[
         "streaming.mappings.files",
         Text,
         "",
-        "A folder whose files streams may read: mappings (`import`, `from`, `file` and their like), patterns of `grok`, scripts of `javascript`. Paths are relative to it, and none leads out of it. When empty: no files.",
+        "A folder whose files streams may read: mappings (`import`, `from`, `file` and their like), patterns of `grok`, scripts of `javascript`, schemas of `avro`, `json_schema` and `protobuf`. Paths are relative to it, and none leads out of it. When empty: no files.",
     ),
     acted(
         "streaming.mappings.hostname",
