@@ -17,8 +17,6 @@ pub mod http_client;
 pub mod javascript;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(any(feature = "kafka", feature = "nats", feature = "net"))]
-mod metadata;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 #[cfg(feature = "nats")]

@@ -16,7 +16,7 @@ use crate::auth::{Caller, Grant};
 use crate::body::RequestBody;
 use crate::gate::Gate;
 use crate::limits::Budget;
-use crate::listen::{ClientStream, Takeover};
+use crate::listen::{Agreed, ClientStream, Takeover};
 use crate::record;
 use crate::snapshot::RunningApi;
 
@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub text: HeaderValue,
     /// Whether it came in on the listener of the admin API.
     pub control: bool,
+    /// What TLS agreed on with the client, where there is TLS.
+    pub tls: Option<Agreed>,
     /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).
     pub takeover: Option<Takeover>,
 }

@@ -1,5 +1,7 @@
 //! The edge towards producers: requests become messages, and wait for their ack.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,13 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::ack::{Ack, NackKind, Transaction};
 use crate::message::{Batch, Message, View};
 use crate::multipart;
+use crate::rate_limit::{Access, RateLimit, pass};
 use crate::reply::ReplySlot;
+use crate::selection::Selection;
 
 /// Batches that wait between the edge and the stream; more producers wait outside, each within its own timeout.
 const QUEUE: usize = 64;
 
 /// The settings of one ingest (streams contract 2.4).
-#[derive(Debug)]
 pub struct IngestOptions {
     /// Covers queueing and waiting for the ack.
     pub timeout: Duration,
@@ -26,12 +29,15 @@ pub struct IngestOptions {
     pub status: Template,
     /// Headers of an answer, interpolated against its first message.
     pub headers: Vec<(String, Template)>,
-    /// Metadata keys with these prefixes become headers of an answer.
-    pub metadata_prefixes: Vec<String>,
+    /// Which metadata of its first message becomes headers of an answer.
+    pub metadata: Selection,
+    /// Asked before messages are taken.
+    pub rate_limit: Option<Arc<dyn RateLimit>>,
+    /// What a WebSocket is told, as a binary frame, instead of taking what exceeds the limit; empty: it waits.
+    pub limit_message: String,
 }
 
 /// Takes batches from producers and tells each what became of its own.
-#[derive(Debug)]
 pub struct Ingest {
     /// Times and the form of answers.
     pub options: IngestOptions,
@@ -55,12 +61,15 @@ pub enum IngestError {
     /// Delivered, but its answer could not be made (502): handing it in again would deliver it twice.
     #[error("the message was delivered, but its answer could not be made: {0}")]
     Answer(String),
-    /// A limit was exceeded (429).
+    /// The limit is exceeded (429). Nothing was taken.
     #[error("the rate limit is exceeded")]
     RateLimited {
         /// When it makes sense to come again.
         retry_after: Duration,
     },
+    /// The limit cannot be asked (502). Nothing was taken: a limit that is away is not no limit.
+    #[error("the rate limit cannot be asked: {0}")]
+    LimitAway(String),
 }
 
 /// What a stream answers to a producer (streams contract 5.9).
@@ -93,6 +102,26 @@ impl Ingest {
     /// Batches that wait for the stream now, of at most 64.
     pub fn queued(&self) -> usize {
         self.sender.max_capacity() - self.sender.capacity()
+    }
+
+    /// Asks the rate limit, where there is one, whether this batch may be handed in now.
+    ///
+    /// # Errors
+    /// [`IngestError::RateLimited`] and [`IngestError::LimitAway`].
+    pub async fn admit(&self, batch: &[Message]) -> Result<(), IngestError> {
+        let Some(limit) = &self.options.rate_limit else { return Ok(()) };
+        match limit.access(bytes(batch)).await {
+            Ok(Access::Go) => Ok(()),
+            Ok(Access::Wait(retry_after)) => Err(IngestError::RateLimited { retry_after }),
+            Err(fault) => Err(IngestError::LimitAway(fault.0)),
+        }
+    }
+
+    /// As [`Ingest::admit`] for a sender that cannot be told: waits until the batch may be handed in. Cancel safe.
+    pub async fn admit_in_time(&self, batch: &[Message]) {
+        if let Some(limit) = &self.options.rate_limit {
+            pass(&**limit, bytes(batch)).await;
+        }
     }
 
     /// Hands a batch to the stream and waits for what becomes of it: `Ok` only after the ack, with the answer that
@@ -130,7 +159,7 @@ impl Ingest {
         if !self.is_open() {
             return Err(IngestError::Closing);
         }
-        let slot = std::sync::Arc::new(ReplySlot::default());
+        let slot = Arc::new(ReplySlot::default());
         for message in &mut batch {
             message.set_reply(slot.clone());
         }
@@ -167,11 +196,7 @@ impl Ingest {
             let value = template.render(&view, 0).map_err(|fault| wrong(name, fault.to_string()))?;
             headers.push((name.clone(), value));
         }
-        for (key, value) in first.meta_iter() {
-            if self.options.metadata_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str())) {
-                headers.push((key.to_owned(), value.to_text()));
-            }
-        }
+        headers.extend(self.options.metadata.of(first).map(|(name, value)| (name.to_owned(), value)));
         if messages.len() == 1 {
             return Ok(Some(SyncResponse { status, headers, body: first.bytes().clone() }));
         }
@@ -188,4 +213,21 @@ impl Ingest {
         let body = multipart::write(parts, &boundary);
         Ok(Some(SyncResponse { status, headers, body }))
     }
+}
+
+impl fmt::Debug for IngestOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IngestOptions").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingest").field("open", &self.is_open()).field("queued", &self.queued()).finish()
+    }
+}
+
+/// Payload bytes of a batch.
+fn bytes(batch: &[Message]) -> usize {
+    batch.iter().map(|message| message.bytes().len()).sum()
 }

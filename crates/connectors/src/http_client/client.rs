@@ -20,7 +20,7 @@ use super::retry::{Retry, Verdict};
 use crate::auth::Auth;
 use crate::auth::digest::Digest;
 use crate::auth::oauth2::OAuth2;
-use crate::metadata::Selection;
+use streams::Selection;
 
 /// Of an answer that is no success, so much of the body is told.
 const TOLD: usize = 512;

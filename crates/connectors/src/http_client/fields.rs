@@ -6,7 +6,7 @@ use streams::{Default, Field, Kind};
 
 use crate::auth_fields::{BASIC_AUTH, JWT, OAUTH};
 use crate::fields::TLS;
-use crate::metadata::SELECTION;
+use streams::SELECTION;
 
 const fn text(name: &'static str, doc: &'static str) -> Field {
     Field::new(name, Kind::Text, Default::Text(""), doc)

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::exchange::Request;
 use crate::auth::basic;
-use crate::metadata::Selection;
+use streams::Selection;
 
 /// How requests are made.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use streams::{Batch, Message, multipart};
 
-use crate::metadata::Selection;
+use streams::Selection;
 
 /// A whole answer.
 pub(super) struct Reply {

@@ -15,7 +15,7 @@ use super::producer::REQUESTS;
 use super::security::config;
 use super::topics::{self, Patterns, Topics};
 use crate::fields::comma_list;
-use crate::metadata::Selection;
+use streams::Selection;
 
 /// What the original's client takes, where it has no field.
 const MEMBERSHIP: Membership = Membership {

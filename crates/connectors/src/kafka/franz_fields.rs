@@ -11,7 +11,7 @@ use super::fields::{
     NO_EXTENSIONS, OAUTH2, READ_RACK, START_FROM_OLDEST, TIMESTAMP, WRITE_RACK,
 };
 use crate::fields::TLS;
-use crate::metadata::SELECTION;
+use streams::SELECTION;
 
 const SEED_BROKERS: Field = Field::required(
     "seed_brokers",

@@ -9,7 +9,7 @@ use streams::Message;
 
 use super::consumer::Current;
 use super::plan::Plan;
-use crate::metadata::Selection;
+use streams::Selection;
 
 /// Names of the metadata that every message of the input carries (streams contract 2.6), made once.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use streams::fields::{AUTO_REPLAY_NACKS, max_in_flight};
 use streams::{Default, Field, Kind};
 
 use crate::fields::TLS;
-use crate::metadata::SELECTION;
+use streams::SELECTION;
 
 const URLS: Field = Field::required(
     "urls",

@@ -5,7 +5,7 @@ use bloblang::Template;
 use document::Fault;
 use streams::{BuildContext, Message, Node, View};
 
-use crate::metadata::Selection;
+use streams::Selection;
 
 /// Which headers messages are sent with: fields `headers` and `metadata`.
 pub(super) struct Headers {

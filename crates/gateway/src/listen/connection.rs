@@ -9,6 +9,7 @@ use http::header::{HeaderMap, HeaderValue};
 use http::{Request, Response};
 use tokio::io::AsyncReadExt;
 
+use super::agreed::Agreed;
 use super::http1::{Host, Limits};
 use super::takeover::Takeover;
 use super::{ClientStream, http1, http2};
@@ -39,12 +40,13 @@ pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketA
     let address = peer.ip().to_canonical();
     let text =
         HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    let tls = Agreed::on(&stream);
     if http2 {
-        let peer = Peer { address, text, control, takeover: None };
+        let peer = Peer { address, text, control, tls, takeover: None };
         return http2::run(gate, stream, read, Arc::new(peer)).await;
     }
     let takeover = Takeover::default();
-    let peer = Peer { address, text, control, takeover: Some(takeover.clone()) };
+    let peer = Peer { address, text, control, tls, takeover: Some(takeover.clone()) };
     http1::run(&Client { gate, peer: Arc::new(peer) }, stream, read, &takeover).await;
 }
 

@@ -1,5 +1,6 @@
 //! Listening: sockets are bound, clients accepted, protocols told apart, connections drained at the end.
 
+mod agreed;
 mod connection;
 mod http1;
 mod http2;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use agreed::Agreed;
 pub(crate) use http2::Busy;
 pub(crate) use link::ClientBody;
 pub use takeover::Takeover;

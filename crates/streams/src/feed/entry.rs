@@ -15,12 +15,23 @@ const OVERHEAD: usize = 256;
 /// A count that no subscriber can bring down to zero.
 const RELEASED: i64 = i64::MIN / 2;
 
+/// Where a message stood in its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It was the only one.
+    Alone,
+    /// More of its batch come after it.
+    Before,
+    /// It was the last of several.
+    Last,
+}
+
 pub(super) struct Entry {
     pub(super) message: Message,
     sequence: AtomicU64,
     // The feed's epoch where positions have tokens.
     epoch: Option<u64>,
-    ends_batch: bool,
+    place: Place,
     event_source: OnceLock<Bytes>,
     line: OnceLock<Bytes>,
     ack: Mutex<Option<Ack>>,
@@ -29,7 +40,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(message: Message, ack: Ack, ends_batch: bool, epoch: Option<u64>) -> Entry {
+    pub(super) fn new(message: Message, ack: Ack, place: Place, epoch: Option<u64>) -> Entry {
         Entry {
             // Makes the bytes now: not under the feed's lock, and not once per subscriber.
             message: {
@@ -38,7 +49,7 @@ impl Entry {
             },
             sequence: AtomicU64::new(0),
             epoch,
-            ends_batch,
+            place,
             event_source: OnceLock::new(),
             line: OnceLock::new(),
             ack: Mutex::new(Some(ack)),
@@ -48,6 +59,11 @@ impl Entry {
 
     pub(super) fn size(&self) -> usize {
         self.message.bytes().len() + OVERHEAD
+    }
+
+    /// Whether more messages of its batch come after it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.place == Place::Before
     }
 
     pub(super) fn set_sequence(&self, sequence: u64) {
@@ -101,7 +117,7 @@ impl Entry {
             let mut line = BytesMut::with_capacity(payload.len() + 2);
             line.put_slice(payload);
             line.put_u8(b'\n');
-            if self.ends_batch {
+            if self.place == Place::Last {
                 line.put_u8(b'\n');
             }
             line.freeze()

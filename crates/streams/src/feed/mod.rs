@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 use crate::ack::{Ack, NackReason};
 use crate::message::Batch;
 use crate::metrics::Count;
-use entry::Entry;
+use entry::{Entry, Place};
 use subscriber::Member;
 
 pub use options::{DeliveryMode, FeedOptions, SlowRule, SocketMessage, StreamFormat};
@@ -196,12 +196,15 @@ impl Feed {
         let acks = ack.share(count);
         let mut entries: VecDeque<Arc<Entry>> = VecDeque::with_capacity(count);
         for (index, (message, ack)) in batch.into_iter().zip(acks).enumerate() {
-            // Only the last message of a batch of several ends it (streams contract 2.5, raw_bytes).
-            let ends_batch = count > 1 && index + 1 == count;
+            let place = match count {
+                1 => Place::Alone,
+                _ if index + 1 == count => Place::Last,
+                _ => Place::Before,
+            };
             entries.push_back(Arc::new(Entry::new(
                 message,
                 ack,
-                ends_batch,
+                place,
                 self.broadcasts().then_some(self.epoch),
             )));
         }

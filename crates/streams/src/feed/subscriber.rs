@@ -345,6 +345,11 @@ impl Delivery {
         }
     }
 
+    /// Whether more messages of its batch come after it.
+    pub fn is_followed(&self) -> bool {
+        matches!(&self.content, Content::Message(entry) if entry.is_followed())
+    }
+
     /// The whole server-sent event, encoded once for all subscribers.
     pub fn event_source(&self) -> &Bytes {
         match &self.content {

@@ -16,6 +16,7 @@ use crate::ingest::{Ingest, IngestOptions};
 use crate::message::Batch;
 use crate::node::Node;
 use crate::registry::{Default, Field, InputSpec, Kind};
+use crate::selection::{SELECTION, Selection};
 
 const SYNC_RESPONSE: &[Field] = &[
     Field::new("status", Kind::Template, Default::Text("200"), "Status of the answer."),
@@ -25,24 +26,7 @@ const SYNC_RESPONSE: &[Field] = &[
         Default::Pairs(&[("Content-Type", "application/octet-stream")]),
         "Headers of the answer.",
     ),
-    Field::object(
-        "metadata_headers",
-        &[
-            Field::new(
-                "include_prefixes",
-                Kind::List(&Kind::Text),
-                Default::Texts(&[]),
-                "Metadata whose key begins so becomes a header of the answer.",
-            ),
-            Field::new(
-                "include_patterns",
-                Kind::Refused("write `include_prefixes`, or `headers` with an interpolation"),
-                Default::Texts(&[]),
-                "Patterns of metadata keys.",
-            ),
-        ],
-        "Metadata that becomes headers.",
-    ),
+    Field::object("metadata_headers", SELECTION, "Metadata of the first message that becomes headers, too."),
 ];
 
 pub(super) static SPEC: InputSpec = InputSpec {
@@ -70,9 +54,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
         ),
         Field::new(
             "ws_rate_limit_message",
-            Kind::Ignored("without a rate limit there is nothing to say"),
+            Kind::Text,
             Default::Text(""),
-            "Sent instead of processing when limited.",
+            "Sent to a WebSocket instead of taking a frame that exceeds `rate_limit`; the frame is gone, and it is for the client to send it again. Empty: the frame waits until the limit lets it through.",
         ),
         Field::new("allowed_verbs", Kind::List(&Kind::Text), Default::Texts(&["POST"]), "Others get 405."),
         Field::new(
@@ -83,9 +67,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
         ),
         Field::new(
             "rate_limit",
-            Kind::Refused("use the rate limits of the API's keys and policies"),
+            Kind::RateLimit,
             Default::Text(""),
-            "A rate limit resource.",
+            "The label of a rate limit resource that is asked for every request and every frame. A request that exceeds it gets 429 and `Retry-After`; one for which it cannot be asked gets 502. Beside it the rate limits of the API's keys and policies hold.",
         ),
         NO_LISTENER[1],
         NO_LISTENER[2],
@@ -106,7 +90,9 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
         welcome: node.text("ws_welcome_message")?.into_owned(),
         status: response.template("status", context)?,
         headers: response.templates("headers", context)?,
-        metadata_prefixes: response.get("metadata_headers").texts("include_prefixes")?,
+        metadata: Selection::read(&response.get("metadata_headers"))?,
+        rate_limit: context.rate_limit(&node.get("rate_limit"))?,
+        limit_message: node.text("ws_rate_limit_message")?.into_owned(),
     };
     let (ingest, receiver) = Ingest::new(options);
     let ingest = Arc::new(ingest);

@@ -21,7 +21,12 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
     summary: "Hands messages to subscribers under the API's listen path: one per GET, as an endless response, as server-sent events, or over WebSockets.",
     config: Kind::Object(&[
         NO_LISTENER[0],
-        Field::new("path", Kind::Text, Default::Text("/get"), "Gives one message per GET. Empty: none."),
+        Field::new(
+            "path",
+            Kind::Text,
+            Default::Text("/get"),
+            "Gives one message per GET, or a batch of several as `multipart/mixed`. Empty: none.",
+        ),
         Field::new(
             "stream_path",
             Kind::Text,

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use streams::{Batch, Ingest, IngestError, Message, Role, SyncResponse};
 
+use super::encoding;
 use super::metadata::Metadata;
 use crate::backend::Backend;
 use crate::body::cause;
@@ -20,6 +24,17 @@ use streams::multipart;
 
 /// Largest body taken when the configuration sets no limit; it has to be held in memory.
 const DEFAULT_LIMIT: usize = 32 << 20;
+
+/// Headers that say how a message travels on its connection; an answer has its own.
+const OF_THE_CONNECTION: [HeaderName; 7] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    HeaderName::from_static("keep-alive"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// Submits one request.
 pub(super) async fn post(
@@ -36,7 +51,11 @@ pub(super) async fn post(
         Ok(batch) => batch,
         Err(reason) => return Ok(respond::text(StatusCode::BAD_REQUEST, format!("Bad request: {reason}"))),
     };
+    if let Err(error) = ingest.admit(&batch).await {
+        return Ok(refused(&error));
+    }
     let left = ingest.options.timeout.saturating_sub(started.elapsed());
+    let compressed = encoding::accepts_gzip(&exchange.head.headers);
     let outcome = match tokio::time::timeout(left, submit(exchange, ingest, batch)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(IngestError::Timeout),
@@ -44,7 +63,8 @@ pub(super) async fn post(
     exchange.timings.answered(started);
     Ok(match outcome {
         Ok(None) => Response::new(Body::empty()),
-        Ok(Some(answer)) => answered(answer),
+        Ok(Some(answer)) if compressed => encoding::compressed(answered(answer)).await,
+        Ok(Some(answer)) => answered(answer).map(Body::full),
         Err(error) => refused(&error),
     })
 }
@@ -120,11 +140,13 @@ fn batch(exchange: &Exchange, body: Bytes, captures: Vec<(String, String)>) -> R
         .collect())
 }
 
-fn answered(answer: SyncResponse) -> Response<Body> {
-    let mut response = Response::new(Body::full(answer.body));
+fn answered(answer: SyncResponse) -> Response<Bytes> {
+    let mut response = Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     for (name, value) in answer.headers {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            // Metadata may hold what the request said of itself and its connection.
+            (Ok(name), Ok(_)) if OF_THE_CONNECTION.contains(&name) => {}
             (Ok(name), Ok(value)) => {
                 response.headers_mut().insert(name, value);
             }
@@ -139,12 +161,14 @@ fn refused(error: &IngestError) -> Response<Body> {
     match error {
         IngestError::Timeout => respond::text(StatusCode::REQUEST_TIMEOUT, "Request timed out"),
         IngestError::Closing => respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing"),
-        IngestError::Rejected(_) | IngestError::Answer(_) => {
+        IngestError::Rejected(_) | IngestError::Answer(_) | IngestError::LimitAway(_) => {
             respond::text(StatusCode::BAD_GATEWAY, error.to_string())
         }
         IngestError::RateLimited { retry_after } => {
             let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded");
-            response.headers_mut().insert(RETRY_AFTER, retry_after.as_secs().max(1).into());
+            // Whole seconds, rounded up: who comes again then is let through.
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
             response
         }
     }

@@ -22,6 +22,10 @@ impl Metadata {
         if let Some(address) = exchange.client_address() {
             pairs.push(("http_server_remote_ip".to_owned(), address.to_string()));
         }
+        if let Some(agreed) = exchange.peer.tls {
+            pairs.push(("http_server_tls_version".to_owned(), agreed.version().to_owned()));
+            pairs.extend(agreed.suite().map(|suite| ("http_server_tls_cipher_suite".to_owned(), suite)));
+        }
         for name in head.headers.keys() {
             if let Some(value) = head.headers.get(name).and_then(|value| value.to_str().ok()) {
                 pairs.push((canonical(name), value.to_owned()));

@@ -3,6 +3,7 @@
 //! Streams start once for each definition and run until it is replaced or removed, whoever is connected or not.
 
 mod cors;
+mod encoding;
 mod ingest;
 mod metadata;
 mod routes;

@@ -284,6 +284,22 @@ impl Producer {
             if let Some(payload) = payload {
                 let mut message = Message::new(payload);
                 self.metadata.write(&mut message);
+                let batch = [message];
+                if self.ingest.options.limit_message.is_empty() {
+                    // The frame waits, and with it all that the client sends after it.
+                    tokio::select! {
+                        biased;
+                        () = &mut closing => return self.leave(CloseReason::ShuttingDown).await,
+                        () = self.ingest.admit_in_time(&batch) => {}
+                    }
+                } else if let Err(error) = self.ingest.admit(&batch).await {
+                    tracing::debug!(%error, "a frame of a producer is not taken");
+                    let told = Frame::Binary(self.ingest.options.limit_message.clone().into());
+                    self.send(told).await?;
+                    heard = Instant::now();
+                    continue;
+                }
+                let [message] = batch;
                 match self.submit(message).await {
                     Ok(None) => {}
                     Ok(Some(answer)) => {
@@ -297,7 +313,8 @@ impl Producer {
                         IngestError::Timeout
                         | IngestError::Closing
                         | IngestError::Rejected(_)
-                        | IngestError::RateLimited { .. },
+                        | IngestError::RateLimited { .. }
+                        | IngestError::LimitAway(_),
                     ) => {
                         let over = self.gate.is_closing();
                         let reason = if over { CloseReason::ShuttingDown } else { CloseReason::Changed };

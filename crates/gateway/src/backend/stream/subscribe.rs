@@ -16,6 +16,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode, Version};
 use http_body::Frame;
 use streams::feed::{From, StreamFormat};
+use streams::multipart::{self, Part};
 use streams::{CloseReason, Delivery, Feed, Subscriber};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
@@ -50,11 +51,12 @@ pub(super) async fn next(
         Err(_) => respond::text(StatusCode::REQUEST_TIMEOUT, "Timed out waiting for message"),
         Ok(None) => respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing"),
         Ok(Some(delivery)) => {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            let answer = Answer::of(delivery, &mut subscriber);
+            headers.insert(header::CONTENT_TYPE, answer.content_type.clone());
             if let Some(takeover) = exchange.peer.takeover.clone().filter(|_| has_waited) {
-                return hand_over(exchange, &takeover, headers, subscriber, delivery).await;
+                return hand_over(exchange, &takeover, headers, subscriber, answer).await;
             }
-            let single = Single::new(subscriber, delivery);
+            let single = Single { subscriber, up_to: answer.up_to, body: Some(answer.body) };
             Response::new(Body::boxed(Box::pin(single)))
         }
     };
@@ -72,6 +74,41 @@ async fn message(subscriber: &mut Subscriber) -> Option<Delivery> {
     }
 }
 
+/// What one GET gets: a message, or all of its batch as far as they are at hand (streams contract 2.5, GET).
+struct Answer {
+    content_type: HeaderValue,
+    body: Bytes,
+    /// Of the last message.
+    up_to: u64,
+}
+
+impl Answer {
+    fn of(first: Delivery, subscriber: &mut Subscriber) -> Self {
+        let mut more = first.is_followed();
+        let mut deliveries = vec![first];
+        // A batch enters the feed as a whole, so its rest is there, unless it is larger than the ring or others take
+        // their share of it.
+        while more && let Some(Some(next)) = subscriber.next().now_or_never() {
+            more = next.is_followed();
+            deliveries.push(next);
+        }
+        let up_to = deliveries.last().map_or(0, Delivery::number);
+        deliveries.retain(|delivery| delivery.message().is_some());
+        if let [only] = &deliveries[..] {
+            let content_type = HeaderValue::from_static("application/octet-stream");
+            return Self { content_type, body: only.raw().clone(), up_to };
+        }
+        let boundary = multipart::new_boundary();
+        let headers = [("Content-Type", "application/octet-stream")];
+        let parts = deliveries.iter().map(|delivery| Part { headers: &headers, payload: delivery.raw() });
+        let body = multipart::write(parts, &boundary);
+        let content_type = HeaderValue::try_from(format!("multipart/mixed; boundary={boundary}"));
+        let content_type =
+            content_type.unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
+        Self { content_type, body, up_to }
+    }
+}
+
 /// Answers a client that had to wait, and closes. Over HTTP/1 nobody looks at a connection whose request waits, so it
 /// is looked at now: a client that gave up meanwhile must not take the message along.
 async fn hand_over(
@@ -79,16 +116,16 @@ async fn hand_over(
     takeover: &Takeover,
     mut headers: HeaderMap,
     subscriber: Subscriber,
-    delivery: Delivery,
+    answer: Answer,
 ) -> Result<Response<Body>, Refusal> {
-    headers.insert(header::CONTENT_LENGTH, delivery.raw().len().into());
+    headers.insert(header::CONTENT_LENGTH, answer.body.len().into());
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     exchange.budget.write(&mut headers);
     let head = last_head(StatusCode::OK, &headers);
     let never = exchange
         .take_over(takeover, StatusCode::OK, move |io, _| async move {
             let mut connection = Connection { io, subscriber, chunked: false, carried: Carried::default() };
-            if let Err(error) = connection.give(head, &delivery).await {
+            if let Err(error) = connection.give(head, &answer).await {
                 tracing::debug!(%error, "a subscriber's connection ended");
             }
             connection.carried
@@ -216,15 +253,16 @@ impl Connection {
         self.io.shutdown().await
     }
 
-    /// Sends one message as a whole answer, unless the client has gone.
-    async fn give(&mut self, head: Bytes, delivery: &Delivery) -> std::io::Result<()> {
+    /// Sends a whole answer, unless the client has gone.
+    async fn give(&mut self, head: Bytes, answer: &Answer) -> std::io::Result<()> {
         if gone(&mut self.io).now_or_never().is_some() {
             return Ok(());
         }
         self.io.write_all(&head).await?;
-        self.write(delivery.raw()).await?;
-        self.subscriber.confirm(delivery.number());
-        self.carried.messages = 1;
+        self.write(&answer.body).await?;
+        self.subscriber.confirm(answer.up_to);
+        // Deliveries are numbered from 1.
+        self.carried.messages = answer.up_to;
         self.io.shutdown().await
     }
 
@@ -305,18 +343,12 @@ async fn gone(io: &mut ClientStream) {
     while !matches!(io.read(&mut ignored).await, Ok(0) | Err(_)) {}
 }
 
-/// One message as a whole response body. It is confirmed when the connection asks for what comes after it: over HTTP/1
+/// One answer as a whole response body. It is confirmed when the connection asks for what comes after it: over HTTP/1
 /// the kernel has it then.
 struct Single {
     subscriber: Subscriber,
-    delivery: Option<Delivery>,
-    number: u64,
-}
-
-impl Single {
-    fn new(subscriber: Subscriber, delivery: Delivery) -> Self {
-        Self { number: delivery.number(), subscriber, delivery: Some(delivery) }
-    }
+    body: Option<Bytes>,
+    up_to: u64,
 }
 
 impl http_body::Body for Single {
@@ -327,10 +359,10 @@ impl http_body::Body for Single {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(delivery) = self.delivery.take() {
-            return Poll::Ready(Some(Ok(Frame::data(delivery.raw().clone()))));
+        if let Some(body) = self.body.take() {
+            return Poll::Ready(Some(Ok(Frame::data(body))));
         }
-        self.subscriber.confirm(self.number);
+        self.subscriber.confirm(self.up_to);
         Poll::Ready(None)
     }
 }

@@ -2,10 +2,13 @@
 
 use document::Fault;
 use regex::Regex;
-use streams::{Default, Field, Kind, Message, Node};
+
+use crate::message::Message;
+use crate::node::Node;
+use crate::registry::{Default, Field, Kind};
 
 /// `include_prefixes` and `include_patterns`, inside an object field.
-pub(crate) const SELECTION: &[Field] = &[
+pub const SELECTION: &[Field] = &[
     Field::new(
         "include_prefixes",
         Kind::List(&Kind::Text),
@@ -22,14 +25,17 @@ pub(crate) const SELECTION: &[Field] = &[
 
 /// What [`SELECTION`] says; nothing without prefixes and patterns.
 #[derive(Debug, Default)]
-pub(crate) struct Selection {
+pub struct Selection {
     prefixes: Vec<String>,
     patterns: Vec<Regex>,
 }
 
 impl Selection {
     /// Reads the object at `node`.
-    pub(crate) fn read(node: &Node<'_>) -> Result<Selection, Fault> {
+    ///
+    /// # Errors
+    /// A pattern that is none.
+    pub fn read(node: &Node<'_>) -> Result<Selection, Fault> {
         let mut patterns = Vec::new();
         for (index, text) in node.texts("include_patterns")?.iter().enumerate() {
             let pattern = Regex::new(text).map_err(|fault| {
@@ -45,13 +51,13 @@ impl Selection {
     }
 
     /// Whether this name is taken.
-    pub(crate) fn takes(&self, name: &str) -> bool {
+    pub fn takes(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
             || self.patterns.iter().any(|pattern| pattern.is_match(name))
     }
 
     /// The message's metadata that is taken, as text.
-    pub(crate) fn of<'a>(&'a self, message: &'a Message) -> impl Iterator<Item = (&'a str, String)> {
+    pub fn of<'a>(&'a self, message: &'a Message) -> impl Iterator<Item = (&'a str, String)> {
         let taken = message.meta_iter().filter(|(name, _)| self.takes(name));
         taken.map(|(name, value)| (name, value.to_text()))
     }
