@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::ack::{Ack, Outcome, Transaction};
 use crate::build::{BuildContext, Stage};
 use crate::message::{Batch, View};
+use crate::metrics::{Mechanism, Probe};
 use crate::node::Node;
 use crate::pipeline::process;
 
@@ -52,6 +53,8 @@ pub(crate) struct Gather {
     bytes: usize,
     sources: Vec<Source>,
     deadline: Option<Instant>,
+    // What says that it is enough, once something does.
+    enough: Option<Mechanism>,
 }
 
 /// Most messages gathered whatever the policy says: a bound for policies that only have a period.
@@ -68,7 +71,7 @@ struct Source {
 
 impl Gather {
     pub(crate) fn new(policy: Policy) -> Gather {
-        Gather { policy, batch: Batch::new(), bytes: 0, sources: Vec::new(), deadline: None }
+        Gather { policy, batch: Batch::new(), bytes: 0, sources: Vec::new(), deadline: None, enough: None }
     }
 
     /// When what is gathered must be flushed.
@@ -85,19 +88,24 @@ impl Gather {
             let jitter = 1.0 + self.policy.jitter.clamp(0.0, 1.0) * rand::random::<f64>();
             self.deadline = Some(Instant::now() + period.mul_f64(jitter));
         }
-        let mut enough = false;
+        let mut checked = false;
         self.sources.push(Source { ack, places: batch.iter().map(|message| message.place()).collect() });
         for mut message in batch {
             message.set_place(u32::try_from(self.batch.len()).unwrap_or(u32::MAX));
             self.bytes += message.bytes().len();
             self.batch.push(message);
-            enough |= self.check();
+            checked |= self.check();
         }
-        enough
-            || (self.policy.count > 0 && self.batch.len() >= self.policy.count)
-            || (self.policy.bytes > 0 && self.bytes >= self.policy.bytes)
-            || self.batch.len() >= MOST
-            || self.bytes >= MOST_BYTES
+        let reached =
+            |limit: usize, most: usize, value: usize| (limit > 0 && value >= limit) || value >= most;
+        self.enough = if reached(self.policy.count, MOST, self.batch.len()) {
+            Some(Mechanism::Count)
+        } else if reached(self.policy.bytes, MOST_BYTES, self.bytes) {
+            Some(Mechanism::Size)
+        } else {
+            checked.then_some(Mechanism::Check)
+        };
+        self.enough.is_some()
     }
 
     /// Whether the check is true for the message just added. A check that fails is not true.
@@ -112,13 +120,15 @@ impl Gather {
         }
     }
 
-    /// What was gathered, after the policy's processors: nothing, one batch or several.
-    pub(crate) async fn flush(&mut self) -> Vec<Transaction> {
-        self.deadline = None;
+    /// What was gathered, after the policy's processors: nothing, one batch or several. It is counted at `probe`.
+    pub(crate) async fn flush(&mut self, probe: &Probe) -> Vec<Transaction> {
+        let due = self.deadline.take().is_some_and(|deadline| Instant::now() >= deadline);
+        let enough = self.enough.take().unwrap_or(if due { Mechanism::Period } else { Mechanism::End });
         self.bytes = 0;
         if self.batch.is_empty() {
             return Vec::new();
         }
+        probe.batch_created(enough);
         let batch = std::mem::take(&mut self.batch);
         let sources = std::mem::take(&mut self.sources);
         let ack = Ack::new(move |outcome| resolve(sources, &outcome));
@@ -142,5 +152,57 @@ fn resolve(sources: Vec<Source>, outcome: &Outcome) {
         };
         start += places.len();
         ack.done(own);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bloblang::Environment;
+
+    use super::*;
+    use crate::bloblangs;
+    use crate::exporter::SampleValue;
+    use crate::message::Message;
+    use crate::metrics::ComponentKind;
+
+    fn policy(count: usize, bytes: usize, period: u64, check: Option<&str>) -> Policy {
+        Policy {
+            count,
+            bytes,
+            period: (period > 0).then(|| Duration::from_secs(period)),
+            jitter: 0.0,
+            check: check.map(|text| bloblangs::mapping(&Environment::default(), text, "").unwrap()),
+            stages: Vec::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_are_counted_by_what_has_ended_them() {
+        let check = Some("content() == \"now\"");
+        for (policy, texts, wait, mechanism) in [
+            (policy(2, 0, 0, None), &["a", "b"][..], 0, "count"),
+            (policy(9, 4, 0, None), &["ab", "cd"], 0, "size"),
+            (policy(9, 0, 0, check), &["a", "now"], 0, "check"),
+            (policy(9, 0, 2, None), &["a"], 2, "period"),
+            (policy(9, 0, 2, check), &["a"], 1, "end"),
+            (policy(9, 0, 0, None), &["a"], 0, "end"),
+        ] {
+            let probe = Probe::new(ComponentKind::Output, "test", "root".into(), None);
+            let mut gather = Gather::new(policy);
+            let mut enough = false;
+            for text in texts {
+                assert!(!enough, "{mechanism}");
+                enough = gather.add(Transaction { batch: vec![Message::new(*text)], ack: Ack::none() });
+            }
+            assert_eq!(enough, !matches!(mechanism, "period" | "end"), "{mechanism}");
+            tokio::time::advance(Duration::from_secs(wait)).await;
+            assert_eq!(gather.flush(&probe).await.len(), 1);
+            assert!(gather.flush(&probe).await.is_empty(), "nothing is no batch");
+            let created: Vec<_> = (probe.series().into_iter())
+                .filter(|series| series.name == "batch_created" && series.value == SampleValue::Counter(1))
+                .map(|series| series.part)
+                .collect();
+            assert_eq!(created, [Some(("mechanism", mechanism))]);
+        }
     }
 }

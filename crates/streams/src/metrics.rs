@@ -90,8 +90,8 @@ pub struct Probe {
     pub connection_failed: Count,
     /// Connections lost.
     pub connection_lost: Count,
-    /// Batches that a batching policy made.
-    pub batch_created: Count,
+    /// Batches that a batching policy made, by [`Mechanism`].
+    created: [Count; MECHANISMS.len()],
     /// Batches now waiting in or before this component, of at most `queue_limit`.
     pub queued: Count,
     /// The bound of its queue.
@@ -123,7 +123,7 @@ impl Probe {
             connection_up: Count::default(),
             connection_failed: Count::default(),
             connection_lost: Count::default(),
-            batch_created: Count::default(),
+            created: Default::default(),
             queued: Count::default(),
             queue_limit: Count::default(),
             sockets: Count::default(),
@@ -201,7 +201,7 @@ impl Probe {
                 counter("input_connection_up", &self.connection_up);
                 counter("input_connection_failed", &self.connection_failed);
                 counter("input_connection_lost", &self.connection_lost);
-                counter("batch_created", &self.batch_created);
+                all.extend(self.created());
             }
             ComponentKind::Processor => {
                 counter("processor_received", &self.received);
@@ -216,15 +216,15 @@ impl Probe {
                 counter("output_connection_up", &self.connection_up);
                 counter("output_connection_failed", &self.connection_failed);
                 counter("output_connection_lost", &self.connection_lost);
-                counter("batch_created", &self.batch_created);
+                all.extend(self.created());
             }
             ComponentKind::Buffer => {
                 counter("buffer_received", &self.received);
                 counter("buffer_batch_received", &self.batches_received);
                 counter("buffer_sent", &self.sent);
                 counter("buffer_batch_sent", &self.batches_sent);
-                counter("batch_created", &self.batch_created);
                 counter("buffer_spillover", &self.spilled);
+                all.extend(self.created());
                 all.push(Series::new("buffer_active", SampleValue::Gauge(self.queued.get() as f64)));
             }
             ComponentKind::Cache => return self.cache_series(),
@@ -248,6 +248,18 @@ impl Probe {
         }
         all.push(Series::new(name, SampleValue::Timing(timing)));
         all
+    }
+
+    /// A batching policy has made a batch.
+    pub(crate) fn batch_created(&self, mechanism: Mechanism) {
+        self.created[mechanism as usize].add(1);
+    }
+
+    fn created(&self) -> impl Iterator<Item = Series> {
+        MECHANISMS.iter().zip(&self.created).map(|(mechanism, count)| Series {
+            part: Some(("mechanism", mechanism)),
+            ..Series::new("batch_created", SampleValue::Counter(count.get()))
+        })
     }
 
     fn cache_series(&self) -> Vec<Series> {
@@ -304,7 +316,8 @@ impl Probe {
 pub struct Series {
     /// Its metric name.
     pub name: &'static str,
-    /// What tells it from others of its name: the operation of a cache, the endpoint of an input.
+    /// What tells it from others of its name: the operation of a cache, the endpoint of an input, what has ended
+    /// batches.
     pub part: Option<(&'static str, &'static str)>,
     /// The number.
     pub value: SampleValue,
@@ -323,6 +336,19 @@ struct Asked {
     answers: [Count; 4],
     latency: Latency,
 }
+
+/// What has ended a batch of a batching policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mechanism {
+    Size,
+    Count,
+    Period,
+    Check,
+    /// There was no more to gather.
+    End,
+}
+
+const MECHANISMS: [&str; 5] = ["size", "count", "period", "check", "end"];
 
 /// What a cache is asked for.
 #[derive(Debug, Clone, Copy)]

@@ -92,9 +92,7 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pip
 
 async fn flush(node: &OutputNode, gather: &mut Option<Gather>, ready: &mut VecDeque<Transaction>) {
     if let Some(gather) = gather {
-        let flushed = gather.flush().await;
-        node.probe.batch_created.add(flushed.len() as u64);
-        ready.extend(flushed);
+        ready.extend(gather.flush(&node.probe).await);
     }
 }
 

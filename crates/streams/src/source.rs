@@ -163,8 +163,7 @@ impl Source {
 
     async fn flush(&mut self) -> bool {
         let Some(gather) = &mut self.gather else { return true };
-        for transaction in gather.flush().await {
-            self.node.probe.batch_created.add(1);
+        for transaction in gather.flush(&self.node.probe).await {
             if !self.hand_on(transaction).await {
                 return false;
             }

@@ -76,9 +76,7 @@ async fn give(
                     Some(transaction) => gather.add(transaction),
                     None => true,
                 };
-                let flushed = if enough { gather.flush().await } else { Vec::new() };
-                probe.batch_created.add(flushed.len() as u64);
-                flushed
+                if enough { gather.flush(probe).await } else { Vec::new() }
             }
         };
         for transaction in ready {
