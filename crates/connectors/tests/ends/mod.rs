@@ -18,7 +18,7 @@ use streams::{
 use tokio::sync::{mpsc, oneshot};
 
 /// How long anything may take before a test calls it lost. Generous: machines are shared.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Batches that wait for a test at most; an input that polls would fill the memory otherwise.
 const WAITING: usize = 16_384;
@@ -183,6 +183,13 @@ impl Stream {
         let (batch, ack) = self.next().await;
         ack.done(Ok(()));
         batch
+    }
+
+    /// The next message, the only one of its batch, acknowledged.
+    pub(crate) async fn take(&mut self) -> Message {
+        let mut batch = self.batch().await;
+        assert_eq!(batch.len(), 1);
+        batch.remove(0)
     }
 
     /// The texts of the next messages, acknowledged.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use streams::Message;
 
-use crate::harness::{Reader, Writer, broker, build, create_topic, kcat, meta, text, unique};
+use crate::ends::unique;
+use crate::harness::{Reader, Writer, broker, build, create_topic, kcat, meta, text};
 use crate::numbers;
 
 fn messages(range: std::ops::Range<usize>) -> Vec<Message> {

@@ -1,253 +1,58 @@
-//! What the tests share: streams whose other end is the test, brokers, and kcat as a client that is not ours.
+//! What the tests share beside [`ends`](crate::ends): streams from and to Kafka, brokers, and kcat as a client that is not
+//! ours.
 
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{LazyLock, OnceLock};
-use std::time::Duration;
+use std::sync::OnceLock;
 
-use async_trait::async_trait;
-use bloblang::Value;
-use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
-use streams::{
-    Ack, Batch, CloseReason, ConnectError, Input, InputSpec, Kind, Message, Outcome, Output, OutputSpec,
-    ReadError, Registry, RunningStream, Settings, WriteError,
-};
-use tokio::sync::{mpsc, oneshot};
 
-/// How long anything may take before a test calls it lost. Generous: machines are shared.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-type Delivered = (Batch, Ack);
-type Slot<T> = LazyLock<Mutex<HashMap<String, T>>>;
-static SINKS: Slot<mpsc::UnboundedSender<Delivered>> = LazyLock::new(Mutex::default);
-static SOURCES: Slot<mpsc::UnboundedReceiver<Delivered>> = LazyLock::new(Mutex::default);
-
-/// An output that hands its batches, with their acks, to the test of this name.
-static TEST_SINK: OutputSpec = OutputSpec {
-    name: "test_sink",
-    summary: "",
-    config: Kind::Text,
-    build: |node, _| {
-        let name = node.as_text()?;
-        let sender = SINKS.lock().get(&*name).cloned().ok_or_else(|| node.fault("no such sink"))?;
-        Ok(Box::new(Sink(sender)))
-    },
-};
-
-struct Sink(mpsc::UnboundedSender<Delivered>);
-
-#[async_trait]
-impl Output for Sink {
-    async fn connect(&self) -> Result<(), ConnectError> {
-        Ok(())
-    }
-    async fn write(&self, _: &[Message]) -> Result<(), WriteError> {
-        Err(WriteError::NotConnected)
-    }
-    async fn consume(&self, batch: Batch, ack: Ack) -> Result<(), (Batch, Ack)> {
-        self.0.send((batch, ack)).map_err(|back| back.0)
-    }
-    fn max_in_flight(&self) -> usize {
-        1
-    }
-    async fn close(&self) {}
-}
-
-/// An input that gives what the test of this name sends.
-static TEST_SOURCE: InputSpec = InputSpec {
-    name: "test_source",
-    summary: "",
-    config: Kind::Text,
-    build: |node, _| {
-        let name = node.as_text()?;
-        let receiver = SOURCES.lock().remove(&*name).ok_or_else(|| node.fault("no such source"))?;
-        Ok(Box::new(Source(receiver)))
-    },
-};
-
-struct Source(mpsc::UnboundedReceiver<Delivered>);
-
-#[async_trait]
-impl Input for Source {
-    async fn connect(&mut self) -> Result<(), ConnectError> {
-        Ok(())
-    }
-    async fn read(&mut self) -> Result<Delivered, ReadError> {
-        self.0.recv().await.ok_or(ReadError::End)
-    }
-    async fn close(&mut self) {}
-}
-
-fn settings() -> Settings {
-    let mut registry = Registry::standard();
-    connectors::register(&mut registry);
-    registry.add_output(&TEST_SINK);
-    registry.add_input(&TEST_SOURCE);
-    Settings::new(registry)
-}
-
-/// A name that no other test and no earlier run has used.
-pub(crate) fn unique(name: &str) -> String {
-    format!("{name}-{:x}", rand::random::<u64>())
-}
+use crate::ends::{self, Stream, unique};
+pub(crate) use crate::ends::{PATIENCE, meta, text};
 
 /// Lints and builds; the faults as text.
 pub(crate) fn build(config: &Json) -> Result<streams::Built, String> {
-    streams::build("test", config, "", &settings()).map_err(|faults| {
-        faults.iter().map(|fault| format!("{}: {}\n", fault.pointer, fault.message)).collect()
-    })
+    ends::build(config, &ends::settings())
 }
 
-/// A stream from Kafka to the test.
-pub(crate) struct Reader {
-    stream: RunningStream,
-    batches: mpsc::UnboundedReceiver<Delivered>,
-}
+/// Streams from Kafka to the test.
+pub(crate) struct Reader;
 
 impl Reader {
     /// Reads `topics`; `fields` are further fields of the input.
-    pub(crate) fn start(broker: &str, topics: &[&str], fields: Json) -> Reader {
+    pub(crate) fn start(broker: &str, topics: &[&str], fields: Json) -> Stream {
         let mut kafka = json!({"addresses": [broker], "topics": topics, "commit_period": "100ms"});
         merge(&mut kafka, fields);
-        Reader::of(json!({"kafka": kafka}))
+        Stream::reading(json!({"kafka": kafka}))
     }
 
     /// The same with the other field set.
-    pub(crate) fn franz(broker: &str, topics: &[&str], fields: Json) -> Reader {
+    pub(crate) fn franz(broker: &str, topics: &[&str], fields: Json) -> Stream {
         let mut kafka = json!({"seed_brokers": [broker], "topics": topics, "commit_period": "100ms"});
         merge(&mut kafka, fields);
-        Reader::of(json!({"kafka_franz": kafka}))
-    }
-
-    fn of(input: Json) -> Reader {
-        let name = unique("sink");
-        let (sender, batches) = mpsc::unbounded_channel();
-        SINKS.lock().insert(name.clone(), sender);
-        let built = build(&json!({"input": input, "output": {"test_sink": name}})).expect("configuration");
-        Reader { stream: built.start(), batches }
-    }
-
-    /// The next batch with its ack.
-    pub(crate) async fn next(&mut self) -> Delivered {
-        let batch = tokio::time::timeout(PATIENCE, self.batches.recv()).await.expect("a batch in time");
-        batch.expect("the stream goes on")
-    }
-
-    /// The next message, acknowledged.
-    pub(crate) async fn take(&mut self) -> Message {
-        let (mut batch, ack) = self.next().await;
-        ack.done(Ok(()));
-        assert_eq!(batch.len(), 1);
-        batch.remove(0)
-    }
-
-    /// The texts of the next messages, acknowledged.
-    pub(crate) async fn texts(&mut self, count: usize) -> Vec<String> {
-        let mut texts = Vec::with_capacity(count);
-        while texts.len() < count {
-            let (batch, ack) = self.next().await;
-            texts.extend(batch.iter().map(text));
-            ack.done(Ok(()));
-        }
-        texts
-    }
-
-    /// What arrives until nothing more does, acknowledged. Only for asserting that something does not come.
-    pub(crate) async fn rest(&mut self, quiet: Duration) -> Vec<String> {
-        let mut texts = Vec::new();
-        while let Ok(Some((batch, ack))) = tokio::time::timeout(quiet, self.batches.recv()).await {
-            texts.extend(batch.iter().map(text));
-            ack.done(Ok(()));
-        }
-        texts
-    }
-
-    pub(crate) fn connected(&self) -> bool {
-        self.stream.status().connected()
-    }
-
-    pub(crate) fn last_error(&self) -> String {
-        last_error(&self.stream)
-    }
-
-    pub(crate) async fn stop(self) {
-        drop(self.batches);
-        self.stream.stop(Duration::from_secs(20), CloseReason::ShuttingDown).await;
+        Stream::reading(json!({"kafka_franz": kafka}))
     }
 }
 
-/// A stream from the test to Kafka.
-pub(crate) struct Writer {
-    stream: RunningStream,
-    batches: mpsc::UnboundedSender<Delivered>,
-}
+/// Streams from the test to Kafka.
+pub(crate) struct Writer;
 
 impl Writer {
     /// Writes to `topic`; `fields` are further fields of the output.
-    pub(crate) fn start(broker: &str, topic: &str, fields: Json) -> Writer {
+    pub(crate) fn start(broker: &str, topic: &str, fields: Json) -> Stream {
         let mut kafka = json!({"addresses": [broker], "topic": topic});
         merge(&mut kafka, fields);
-        Writer::of(json!({"kafka": kafka}))
+        Stream::writing(json!({"kafka": kafka}))
     }
 
     /// The same with the other field set.
-    pub(crate) fn franz(broker: &str, topic: &str, fields: Json) -> Writer {
+    pub(crate) fn franz(broker: &str, topic: &str, fields: Json) -> Stream {
         let mut kafka = json!({"seed_brokers": [broker], "topic": topic});
         merge(&mut kafka, fields);
-        Writer::of(json!({"kafka_franz": kafka}))
+        Stream::writing(json!({"kafka_franz": kafka}))
     }
-
-    fn of(output: Json) -> Writer {
-        let name = unique("source");
-        let (batches, receiver) = mpsc::unbounded_channel();
-        SOURCES.lock().insert(name.clone(), receiver);
-        let built = build(&json!({"input": {"test_source": name}, "output": output})).expect("configuration");
-        Writer { stream: built.start(), batches }
-    }
-
-    /// Sends a batch; what becomes of it.
-    pub(crate) fn send(&self, batch: Batch) -> oneshot::Receiver<Outcome> {
-        let (sender, outcome) = oneshot::channel();
-        let ack = Ack::new(move |result| drop(sender.send(result)));
-        assert!(self.batches.send((batch, ack)).is_ok(), "the stream goes on");
-        outcome
-    }
-
-    /// Sends a batch and waits until it is resolved.
-    pub(crate) async fn write(&self, batch: Batch) -> Outcome {
-        tokio::time::timeout(PATIENCE, self.send(batch))
-            .await
-            .expect("an outcome in time")
-            .expect("one outcome")
-    }
-
-    pub(crate) fn connected(&self) -> bool {
-        self.stream.status().connected()
-    }
-
-    pub(crate) fn last_error(&self) -> String {
-        last_error(&self.stream)
-    }
-
-    pub(crate) async fn stop(self) {
-        drop(self.batches);
-        self.stream.stop(Duration::from_secs(20), CloseReason::ShuttingDown).await;
-    }
-}
-
-/// The last error of any component.
-fn last_error(stream: &RunningStream) -> String {
-    stream
-        .status()
-        .components
-        .iter()
-        .filter_map(|probe| probe.last_error())
-        .map(|text| text.to_string())
-        .collect()
 }
 
 fn merge(object: &mut Json, fields: Json) {
@@ -255,14 +60,6 @@ fn merge(object: &mut Json, fields: Json) {
         panic!("objects are expected")
     };
     object.extend(fields);
-}
-
-pub(crate) fn text(message: &Message) -> String {
-    String::from_utf8_lossy(message.bytes()).into_owned()
-}
-
-pub(crate) fn meta(message: &Message, name: &str) -> String {
-    message.meta(name).map_or_else(|| "(none)".to_owned(), Value::to_text)
 }
 
 /// The broker of `scripts/services`.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Reader, broker, build, create_topic, kcat, unique};
+use crate::ends::unique;
+use crate::harness::{PATIENCE, Reader, broker, build, create_topic, kcat};
 use crate::numbers;
 
 /// The environment variable that makes [`a_pipeline`] be one.

@@ -6,6 +6,8 @@
     reason = "a test stops at the first surprise, and may block"
 )]
 
+#[path = "../ends/mod.rs"]
+mod ends;
 mod franz;
 mod harness;
 mod kill;
@@ -14,7 +16,8 @@ mod secure;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::{OwnBroker, Reader, Writer, broker, build, create_topic, kcat, meta, text, unique};
+use ends::unique;
+use harness::{OwnBroker, Reader, Writer, broker, build, create_topic, kcat, meta, text};
 use serde_json::json;
 use streams::{Message, NackReason};
 

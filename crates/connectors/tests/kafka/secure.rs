@@ -11,7 +11,8 @@ use base64::Engine as _;
 use serde_json::{Value as Json, json};
 use streams::Message;
 
-use crate::harness::{OwnBroker, PATIENCE, Reader, Writer, create_topic, unique};
+use crate::ends::unique;
+use crate::harness::{OwnBroker, PATIENCE, Reader, Writer, create_topic};
 
 /// Makes an authority, a server's and a client's certificate in `folder`.
 fn certificates(folder: &Path) {
