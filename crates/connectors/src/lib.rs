@@ -25,10 +25,14 @@ pub mod nats;
 mod net;
 #[cfg(feature = "metrics")]
 pub mod observe;
+#[cfg(feature = "http")]
+pub mod portal_webhook;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "schema_registry")]
 pub mod schema_registry;
+#[cfg(feature = "socket")]
+pub mod socket;
 #[cfg(feature = "sql")]
 pub mod sql;
 #[cfg(feature = "websocket")]
@@ -87,12 +91,15 @@ pub fn register(registry: &mut Registry) {
         registry.add_output(&http_client::OUTPUT);
         registry.add_processor(&http_client::PROCESSOR);
         registry.fetch = Some(http_client::documents);
+        registry.add_output(&portal_webhook::OUTPUT);
     }
     #[cfg(feature = "websocket")]
     {
         registry.add_input(&websocket::INPUT);
         registry.add_output(&websocket::OUTPUT);
     }
+    #[cfg(feature = "socket")]
+    socket::register(registry);
     #[cfg(feature = "sql")]
     {
         registry.add_buffer(&sql::BUFFER);

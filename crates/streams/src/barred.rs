@@ -20,14 +20,9 @@ pub(crate) const UNSAFE: [(Sort, &[&str]); 5] = [
     (Sort::Buffer, &["sqlite"]),
 ];
 
-const SOCKETS: &str = "bare sockets are not offered yet; use `http_server` or `http_client`";
-
 /// Those that are not offered even then, and why.
 const NEVER: &[(Sort, &str, &str)] = &[
     (Sort::Input, "dynamic", "inputs are changed with the definition, never beside it"),
-    (Sort::Input, "socket", SOCKETS),
-    (Sort::Input, "socket_server", SOCKETS),
-    (Sort::Output, "socket", SOCKETS),
     (Sort::Input, "subprocess", "a gate runs no programs; run the program beside it and let it speak HTTP"),
     (Sort::Output, "dynamic", "outputs are changed with the definition, never beside it"),
     (Sort::Output, "subprocess", "a gate runs no programs; run the program beside it and let it speak HTTP"),

@@ -117,7 +117,8 @@ fn certificates(pem: &Pem, field: &str) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-fn read_identity(
+/// A certificate with its chain, and its key. Blocking.
+pub(crate) fn read_identity(
     identity: &Identity,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
     let chain = certificates(&identity.certificate, "cert")?;

@@ -18,6 +18,7 @@ mod endless;
 mod input;
 mod javascript;
 mod output;
+mod portal;
 mod processor;
 mod transport;
 mod websocket;
