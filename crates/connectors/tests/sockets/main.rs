@@ -1,11 +1,17 @@
 //! Bare sockets against clients and servers of the test's own, and `openssl` as one that is not ours.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise, and may block"
+)]
 
 #[path = "../ends/mod.rs"]
 mod ends;
 
-use std::process::Stdio;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ends::{Stream, messages, sample, settings, texts, unique, until, within};
@@ -13,7 +19,6 @@ use serde_json::{Value as Json, json};
 use streams::Settings;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
-use tokio::process::Command;
 
 /// Settings of a gate whose runner allows sockets.
 fn allowed() -> Settings {
@@ -199,13 +204,14 @@ async fn clients_come_by_tls() {
             .args(arguments)
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
             .spawn()
             .expect("openssl is there");
         let mut plain = TcpStream::connect(&address).await.unwrap();
         plain.write_all(b"this is no handshake\n").await.unwrap();
-        client.stdin.as_mut().unwrap().write_all(b"secret\n").await.unwrap();
+        client.stdin.as_mut().unwrap().write_all(b"secret\n").unwrap();
         assert_eq!(stream.texts(1).await, ["secret"]);
+        client.kill().unwrap();
+        client.wait().unwrap();
         stream.stop().await;
     }
 }
