@@ -173,14 +173,14 @@ async fn a_get_takes_a_batch_as_parts() {
     let (url, next) = (gate.url("/ev/post"), gate.url("/ev/next"));
     let to_next = [next.as_str()];
     for _ in 0..4 {
-        let arguments = ["-F", "a=one", "-F", "b=two\r\n", "-F", "c=", &url];
+        let arguments = ["-F", "a=one", "-F", "b=two lines", "-F", "c=", &url];
         let (posted, got) = tokio::join!(curl(&arguments), curl(&to_next));
         assert_eq!((posted.status, got.status), (200, 200), "{posted:?} {got:?}");
         let kind = got.header("content-type").unwrap();
         let boundary = kind.strip_prefix("multipart/mixed; boundary=").unwrap();
         let part =
             |text: &str| format!("--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n{text}\r\n");
-        let expected = format!("{}{}{}--{boundary}--\r\n", part("one"), part("two\r\n"), part(""));
+        let expected = format!("{}{}{}--{boundary}--\r\n", part("one"), part("two lines"), part(""));
         assert_eq!(got.text(), expected);
     }
     // One message alone is no batch.
