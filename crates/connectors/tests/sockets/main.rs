@@ -1,11 +1,6 @@
 //! Bare sockets against clients and servers of the test's own, and `openssl` as one that is not ours.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    reason = "a test stops at the first surprise, and may block"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 #[path = "../ends/mod.rs"]
 mod ends;
