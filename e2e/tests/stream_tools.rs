@@ -88,6 +88,58 @@ error_handling: { strategy: reject, log: { enabled: true } }
 }
 
 #[test]
+fn the_log_is_written_as_the_stream_asks_for_it() {
+    let stream_with = |logger: &str| {
+        format!(
+            "\
+input: {{ generate: {{ count: 1, interval: 0s, mapping: 'root.id = 7' }} }}
+pipeline:
+  processors:
+    - log: {{ level: WARN, message: 'saw ${{! json(\"id\") }}', fields_mapping: 'root.id = this.id' }}
+output: {{ drop: {{}} }}
+logger: {logger}
+"
+        )
+    };
+    let folder = Gate::setup()
+        .file("plain.yaml", &stream_with("{}"))
+        .file(
+            "json.yaml",
+            &stream_with(
+                "{ level: WARN, format: json, add_timestamp: true, message_name: text, static_fields: { team: tea }, file: { path: log.json } }",
+            ),
+        )
+        .file("off.yaml", &stream_with("{ level: NONE }"))
+        .file("nowhere.yaml", &stream_with("{ file: { path: plain.yaml/x.log } }"))
+        .prepare();
+
+    let done = stream(folder.dir(), &["run", "plain.yaml"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let line = done.err.lines().find(|line| line.contains("saw 7")).expect("the line is on standard error");
+    for part in
+        ["level=warning ", "msg=\"saw 7\"", "@service=bento", "path=root.pipeline.processors.0", "id=7"]
+    {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(done.err.contains("level=info "), "{}", done.err);
+
+    let done = stream(folder.dir(), &["run", "json.yaml"]);
+    assert_eq!((done.code, &*done.err), (Some(0), ""));
+    let log = std::fs::read_to_string(folder.dir().join("log.json")).expect("the log is in its file");
+    let line: Value = serde_json::from_str(log.trim_end()).expect("the log has one line, of JSON");
+    assert_eq!(
+        (&line["level"], &line["text"], &line["team"], &line["id"], &line["path"]),
+        (&json!("warning"), &json!("saw 7"), &json!("tea"), &json!(7), &json!("root.pipeline.processors.0"))
+    );
+    assert!(line["time"].is_string() && line["@service"].is_null(), "{line}");
+
+    let done = stream(folder.dir(), &["run", "off.yaml"]);
+    assert_eq!((done.code, &*done.err), (Some(0), ""));
+    let done = stream(folder.dir(), &["run", "nowhere.yaml"]);
+    assert!(done.code == Some(1) && done.err.contains("plain.yaml/x.log"), "{:?}: {}", done.code, done.err);
+}
+
+#[test]
 fn a_signal_drains_the_stream_and_ends_the_process() {
     let config = "\
 input:

@@ -64,6 +64,8 @@ pub struct Gate {
     pub(crate) windows: Arc<Windows>,
     pub(crate) callers: Callers,
     pub(crate) reloads: Reloads,
+    /// Held while streams without a catalog come or go.
+    pub(crate) hosting: tokio::sync::Mutex<()>,
     snapshot: ArcSwap<Snapshot>,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
@@ -100,6 +102,7 @@ impl Gate {
             connections: Connections::default(),
             windows: Arc::default(),
             reloads,
+            hosting: tokio::sync::Mutex::default(),
             closing: watch::Sender::new(false),
             is_closing: AtomicBool::new(false),
         };

@@ -2,7 +2,7 @@
 //!
 //! The folders are the stations of a request, in the order in which it passes them: `listen` accepts it, [`serve`]
 //! walks it through `route`, `chain` (with `auth` and `limits`), `backend` and `respond`, and `record` hands over what
-//! happened. Beside the road stand `admin` and `reload`.
+//! happened. Beside the road stand `admin` and `reload`, and `hosted` for a process that runs streams and nothing else.
 
 mod admin;
 mod auth;
@@ -12,6 +12,7 @@ mod chain;
 mod clock;
 mod exchange;
 mod gate;
+mod hosted;
 mod http1;
 mod limits;
 pub mod listen;
@@ -29,5 +30,6 @@ mod socket;
 
 pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
+pub use hosted::{Place, Service};
 pub use settings::{KeySettings, LimitHeaders, Settings};
 pub use snapshot::{RunningApi, Snapshot};

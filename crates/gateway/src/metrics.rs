@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use crate::clock::unix_now;
 use crate::gate::Gate;
+use crate::snapshot::{RunningApi, Snapshot};
 
 /// Upper bounds of the latency buckets, in microseconds.
 const BOUNDS: [u64; 12] =
@@ -167,7 +168,22 @@ pub(crate) fn render(gate: &Gate) -> String {
 
 /// Counters of stream components under their documented names (streams contract 5.13), and those of `metric`
 /// processors. What a stream's setting `metrics` says is for its own exporter: this page has one form for all streams.
-fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
+fn streams(page: &mut Page, snapshot: &Snapshot) {
+    let own_labels = |api: &RunningApi, stream: &str| {
+        vec![("api_id".to_owned(), api.identity.id.to_string()), ("stream".to_owned(), stream.to_owned())]
+    };
+    page.0.push_str(&of_components(snapshot, own_labels));
+}
+
+/// The counters of streams that stand in no catalog.
+pub(crate) fn of_streams(snapshot: &Snapshot) -> String {
+    of_components(snapshot, |_, stream| vec![("stream".to_owned(), stream.to_owned())])
+}
+
+fn of_components(
+    snapshot: &Snapshot,
+    own_labels: impl Fn(&RunningApi, &str) -> Vec<(String, String)>,
+) -> String {
     let mut samples = Vec::new();
     // Nobody's own numbers take the place of another's: they come last, and do not look like the gate's.
     let counted = snapshot.apis.values().map(|api| (api, api.backend.samples(false)));
@@ -177,14 +193,14 @@ fn streams(page: &mut Page, snapshot: &crate::snapshot::Snapshot) {
             if sample.name.starts_with("sluicegate") {
                 continue;
             }
-            let ours = [("api_id", api.identity.id.to_string()), ("stream", stream.to_string())];
+            let ours = own_labels(api, &stream);
             sample.labels.retain(|(label, _)| ours.iter().all(|(name, _)| label != name));
-            sample.labels.splice(0..0, ours.map(|(name, text)| (name.to_owned(), text)));
+            sample.labels.splice(0..0, ours);
             samples.push(sample);
         }
     }
     samples.sort_by(|a, b| a.name.cmp(&b.name));
-    page.0.push_str(&streams::exporters::exposition(&samples, &streams::exporters::Timings::default()));
+    streams::exporters::exposition(&samples, &streams::exporters::Timings::default())
 }
 
 struct Page(String);

@@ -12,6 +12,7 @@ use crate::backend::Backend;
 use crate::body::{Body, RequestBody};
 use crate::exchange::{Exchange, Peer, Timings};
 use crate::gate::Gate;
+use crate::hosted;
 use crate::limits::Budget;
 use crate::record;
 use crate::respond::{self, Blame, Refusal};
@@ -20,6 +21,18 @@ use crate::snapshot::RunningApi;
 
 /// Answers one request.
 pub(crate) async fn serve(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    request: Request<RequestBody>,
+) -> Response<Body> {
+    if let Some(service) = &gate.settings.service {
+        return Box::pin(hosted::serve(gate, service, peer, request)).await;
+    }
+    serve_apis(gate, peer, request).await
+}
+
+/// As [`serve`], behind what else may stand before APIs.
+pub(crate) async fn serve_apis(
     gate: &Arc<Gate>,
     peer: &Arc<Peer>,
     request: Request<RequestBody>,

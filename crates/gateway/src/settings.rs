@@ -1,11 +1,14 @@
 //! What the data plane and the admin API need to know from the configuration, already parsed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::PathMatching;
 use apidef::keys::Algorithm;
 use state::Secret;
+
+use crate::hosted::Service;
 
 /// Settings of one gate. Names follow the configuration file (contract 1.3) where it has one for the same thing.
 #[derive(Debug, Clone)]
@@ -60,6 +63,15 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// Where definitions come from, for messages.
     pub app_path: PathBuf,
+    /// The process runs streams and nothing else; `None`: it is a gate.
+    pub service: Option<Arc<Service>>,
+}
+
+impl Settings {
+    /// Whether streams come and go beside each other in a process that runs nothing else.
+    pub(crate) fn hosts_many(&self) -> bool {
+        self.service.as_ref().is_some_and(|service| service.hosts_many())
+    }
 }
 
 /// How keys are made, stored and looked up (contract 5.1).
@@ -129,6 +141,7 @@ impl Default for Settings {
             drain: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             app_path: PathBuf::new(),
+            service: None,
         }
     }
 }

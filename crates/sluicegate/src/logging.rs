@@ -77,10 +77,13 @@ pub(crate) fn start(level: &str, format: LogFormat) -> io::Result<Log> {
 /// # Errors
 ///
 /// When the file cannot be opened, or the system gives no thread.
-#[allow(dead_code, reason = "for the command that runs a stream by itself")]
 pub(crate) fn start_alone(logger: streams::Logger) -> io::Result<Log> {
     let (log, queue) = match logger.file.clone() {
-        Some(file) => queue(file::Rotating::open(file)?)?,
+        Some(file) => {
+            let name = file.path.display().to_string();
+            let open = file::Rotating::open(file);
+            queue(open.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?)?
+        }
         None => queue(io::stderr())?,
     };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| directives(logger.level));

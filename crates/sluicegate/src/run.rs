@@ -182,7 +182,7 @@ async fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     for (port, control) in ports {
         let listener = Listener::bind(SocketAddr::new(address, port), tls.clone(), control)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("{error}; choose another `listen_port`"))?;
         let bound = listener.address().map_err(|error| error.to_string())?;
         tracing::info!(address = %bound, tls = tls.is_some(), control, "listening");
         listeners.push(listener);
@@ -249,6 +249,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         drain: config.graceful_shutdown_timeout_duration,
         drain_delay: config.graceful_shutdown_delay_seconds,
         app_path: PathBuf::from(&config.app_path),
+        service: None,
     })
 }
 

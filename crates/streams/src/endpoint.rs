@@ -60,6 +60,19 @@ pub enum Role {
     Socket(Arc<Feed>),
 }
 
+impl Role {
+    /// What happens there, for whoever lists endpoints.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Role::Ingest(_) => "Takes messages, one request after the other.",
+            Role::IngestSocket(_) => "Takes messages as frames of a WebSocket.",
+            Role::Next(_) => "Gives the next message to each request.",
+            Role::Stream(_) => "Gives messages in a response without end.",
+            Role::Socket(_) => "Gives messages as frames of a WebSocket.",
+        }
+    }
+}
+
 impl fmt::Debug for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

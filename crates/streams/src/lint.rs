@@ -58,6 +58,22 @@ fn place_in_mapping(message: &str) -> Option<(u32, u32)> {
     Some((line.parse().ok()?, column.parse().ok()?))
 }
 
+/// What stands in place of a secret when a configuration is shown.
+const SCRUBBED: &str = "!!!SECRET_SCRUBBED!!!";
+
+/// The configuration of a stream as it may be shown: without what its fields mark as secret.
+pub fn scrubbed(config: &Json, settings: &Settings) -> Json {
+    let mut linter = Linter::new(settings, None);
+    linter.walk(config, "");
+    let mut shown = config.clone();
+    for pointer in linter.secrets {
+        if let Some(secret) = shown.pointer_mut(&pointer) {
+            *secret = Json::from(SCRUBBED);
+        }
+    }
+    shown
+}
+
 struct Linter<'a> {
     settings: &'a Settings,
     document: Option<&'a Document>,
@@ -66,22 +82,29 @@ struct Linter<'a> {
     resources: HashMap<Sort, Vec<&'a str>>,
     paths: HashMap<String, String>,
     depth: usize,
+    /// Where secrets are written.
+    secrets: Vec<String>,
 }
 
 impl<'a> Linter<'a> {
     fn new(settings: &'a Settings, document: Option<&'a Document>) -> Linter<'a> {
         let (faults, labels, resources) = (Vec::new(), HashMap::new(), HashMap::new());
-        Linter { settings, document, faults, labels, resources, paths: HashMap::new(), depth: 0 }
+        let (paths, secrets) = (HashMap::new(), Vec::new());
+        Linter { settings, document, faults, labels, resources, paths, depth: 0, secrets }
     }
 
     fn run(mut self, value: &'a Json, pointer: &str) -> Vec<Fault> {
+        self.walk(value, pointer);
+        self.faults
+    }
+
+    fn walk(&mut self, value: &'a Json, pointer: &str) {
         for sort in Sort::ALL {
             let list = sort.resources().and_then(|field| value.get(field)).and_then(Json::as_array);
             let labels = list.into_iter().flatten().filter_map(|item| item.get("label")?.as_str());
             self.resources.insert(sort, labels.collect());
         }
         self.fields(stream_fields(self.settings.alone), value, pointer, "stream");
-        self.faults
     }
 
     fn error(&mut self, pointer: &str, message: impl Into<String>) -> &mut Fault {
@@ -104,7 +127,12 @@ impl<'a> Linter<'a> {
             let at = pointer_join(pointer, key);
             match fields.iter().find(|field| field.name == key) {
                 Some(field) if member.is_null() && field.default != Default::Required => {}
-                Some(field) => self.value(field.kind, member, &at, field.name),
+                Some(field) => {
+                    if field.secret && member.as_str().is_some_and(|text| !text.is_empty()) {
+                        self.secrets.push(at.clone());
+                    }
+                    self.value(field.kind, member, &at, field.name);
+                }
                 None => {
                     let near = nearest(key, fields.iter().map(|field| field.name)).map(str::to_owned);
                     let fault = self.error(&at, format!("unknown field `{key}` in `{what}`"));

@@ -10,7 +10,7 @@ use crate::node::Node;
 use crate::registry::{Default, Field, Kind};
 
 /// The fields of the section `logger`.
-pub const LOGGER: &[Field] = &[
+pub(crate) const LOGGER: &[Field] = &[
     Field::new(
         "level",
         Kind::Choice(&["OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE", "ALL", "NONE"]),

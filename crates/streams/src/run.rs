@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use document::Fault;
 use futures_util::FutureExt;
-use parking_lot::Mutex;
 use serde_json::Value as Json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -173,7 +172,7 @@ impl Built {
             samples,
             exporter,
             tracer,
-            ended: Mutex::new(false),
+            ended: watch::Sender::new(false),
         });
         let (stop, stopped) = oneshot::channel();
         let driver = tokio::spawn(drive(parts, shared.clone(), stopped));
@@ -189,7 +188,7 @@ struct Shared {
     samples: Arc<StreamSamples>,
     exporter: Option<Arc<dyn Exporter>>,
     tracer: Option<Arc<dyn Tracer>>,
-    ended: Mutex<bool>,
+    ended: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -252,11 +251,24 @@ impl Watcher {
     pub fn status(&self) -> Status {
         Status {
             name: self.0.name.clone(),
-            ended: *self.0.ended.lock(),
+            ended: *self.0.ended.borrow(),
             components: self.0.probes.clone(),
             feeds: self.0.feeds.clone(),
             ingests: self.0.ingests.clone(),
         }
+    }
+
+    /// What its components count, and its `metric` processors: the setting `metrics` changes nothing about it.
+    pub fn samples(&self) -> Vec<Sample> {
+        let mut samples = self.0.samples.counted();
+        samples.extend(self.0.samples.customs.samples());
+        samples
+    }
+
+    /// Waits until its input has ended and everything was delivered, or its output broke down.
+    pub async fn ended(&self) {
+        // The sender lives as long as this does.
+        drop(self.0.ended.subscribe().wait_for(|ended| *ended).await);
     }
 
     /// The page for `/metrics` and `/stats`, as the setting `metrics` has it; in the form of Prometheus where it is not
@@ -389,7 +401,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     last_words(&shared, patience).await;
     // Only now: what it is sending is not to be sent twice.
     drop(sending);
-    *shared.ended.lock() = true;
+    shared.ended.send_replace(true);
 }
 
 /// What exporter and tracer still have to tell.

@@ -1,6 +1,8 @@
 //! What the configuration of a stream may hold (streams contract 5.7): inside of a gate, and alone in a process.
 
 use crate::error_handling::ERROR_HANDLING;
+use crate::http::HTTP;
+use crate::logger::LOGGER;
 use crate::registry::{Default, Field, Kind};
 use crate::sort::Sort;
 
@@ -42,15 +44,15 @@ const fn fields(alone: bool) -> [Field; 17] {
             Default::Text("20s"),
             "How long stopping may take.",
         ),
-        Field::optional(
-            "http",
-            Kind::Ignored(if alone {
-                "a stream that stands alone opens no HTTP server; a gate serves its endpoints"
-            } else {
-                "endpoints are served by the gate"
-            }),
-            "An HTTP server of the engine's own.",
-        ),
+        if alone {
+            Field::object("http", HTTP, "The HTTP server of the process.")
+        } else {
+            Field::optional(
+                "http",
+                Kind::Ignored("endpoints are served by the gate"),
+                "An HTTP server of the engine's own.",
+            )
+        },
         if alone {
             Field::object("logger", LOGGER, "Logging.")
         } else {
@@ -105,30 +107,4 @@ const PIPELINE: &[Field] = &[
         "Batches processed at the same time; -1: as many as there are processors in the machine. Order is kept in any case.",
     ),
     Field::optional("processors", Kind::List(&Kind::Processor), "What changes batches, in this order."),
-];
-
-/// The log of a stream that is alone in its process (streams contract 5.14).
-const LOGGER: &[Field] = &[
-    Field::new(
-        "level",
-        Kind::Choice(&["OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE", "ALL", "NONE"]),
-        Default::Text("INFO"),
-        "What is told.",
-    ),
-    Field::new(
-        "format",
-        Kind::Choice(&["logfmt", "json"]),
-        Default::Text("logfmt"),
-        "How lines are written: `logfmt` for people, `json` for programs.",
-    ),
-    Field::optional("add_timestamp", Kind::Ignored("every line has the time"), "Tell the time."),
-    Field::optional("level_name", Kind::Ignored("lines have one form"), "The name of the level."),
-    Field::optional("timestamp_name", Kind::Ignored("lines have one form"), "The name of the time."),
-    Field::optional("message_name", Kind::Ignored("lines have one form"), "The name of the text."),
-    Field::optional("static_fields", Kind::Ignored("lines have one form"), "Fields of every line."),
-    Field::optional(
-        "file",
-        Kind::Refused("the log goes to standard error: direct that to a file"),
-        "Write the log to a file.",
-    ),
 ];

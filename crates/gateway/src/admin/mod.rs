@@ -122,7 +122,7 @@ async fn dispatch(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
 }
 
 /// Compares the admin secret without telling by its duration where the first difference is.
-fn authorised(gate: &Gate, headers: &HeaderMap) -> bool {
+pub(crate) fn authorised(gate: &Gate, headers: &HeaderMap) -> bool {
     let (Some(secret), Some(given)) = (&gate.settings.secret, headers.get("x-tyk-authorization")) else {
         return false;
     };

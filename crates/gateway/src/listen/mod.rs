@@ -46,12 +46,9 @@ impl Listener {
         tls: Option<Arc<rustls::ServerConfig>>,
         control: bool,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen on {address}: {error}; choose another `listen_port`"),
-            )
-        })?;
+        let socket = TcpListener::bind(address)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         Ok(Self { socket, tls, control })
     }
 

@@ -18,6 +18,18 @@ pub(crate) enum Stream {
         #[command(flatten)]
         with: With,
     },
+    /// Run any number of streams beside each other, which come and go over HTTP
+    #[command(after_help = STREAMS_HELP)]
+    Streams {
+        /// Configurations to begin with, or folders of them; the id of each is its name without its ending
+        #[arg(value_name = "FILES")]
+        files: Vec<PathBuf>,
+        /// What they share: `http`, `logger` and `shutdown_timeout`
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        with: With,
+    },
     /// Run the tests of stream configurations
     #[command(after_help = TEST_HELP)]
     Test {
@@ -125,6 +137,19 @@ Examples:
   sluicegate stream run -r 'resources/*.yaml' -s input.generate.count=5 orders.yaml
 
 Exit codes: 0 ended or stopped as asked, 1 the configuration is wrong or something broke down, 2 a file cannot be read.";
+
+const STREAMS_HELP: &str = "\
+The endpoints of the stream of orders.yaml are below /orders/. The API lists, makes, changes and stops streams:
+GET and POST /streams, GET, POST, PUT, PATCH and DELETE /streams/{id}, GET /streams/{id}/stats, POST /resources/{sort}/{label}.
+Where TYK_GW_SECRET is set, it wants that secret in the header x-tyk-authorization; without a secret it answers to clients
+on this machine alone.
+
+Examples:
+  sluicegate stream streams streams/
+  sluicegate stream streams -c service.yaml -r 'resources/*.yaml' orders.yaml
+  curl -X POST --data-binary @orders.yaml http://127.0.0.1:4195/streams/orders
+
+Exit codes: 0 stopped as asked, 1 a configuration is wrong or something broke down, 2 a file cannot be read.";
 
 const TEST_HELP: &str = "\
 Tests stand under `tests` in a configuration, or beside orders.yaml in orders_bento_test.yaml. Each gives batches to

@@ -84,6 +84,10 @@ pub(super) fn check(
 /// The faults of a configuration: those that the tables tell, and where there are none, those that only building finds.
 fn faults(value: &Json, settings: &streams::Settings) -> Vec<Fault> {
     let mut faults = streams::lint(value, "", settings);
+    if !faults.iter().any(Fault::is_error) {
+        faults.extend(streams::Http::read(&value["http"], "/http").err());
+        faults.extend(streams::Logger::read(&value["logger"], "/logger").err());
+    }
     let whole = value.get("input").is_some() && value.get("output").is_some();
     if whole
         && !faults.iter().any(Fault::is_error)

@@ -6,8 +6,11 @@ mod condition;
 mod environment;
 mod lint;
 mod list;
+mod mode;
 mod run;
+mod service;
 mod source;
+
 mod test;
 
 use std::io::{self, Write};
@@ -32,6 +35,7 @@ pub(crate) fn stream(asked: &Stream) -> ExitCode {
     }
     match asked {
         Stream::Run { file, with } => run::run(file, with),
+        Stream::Streams { files, config, with } => mode::streams(files, config.as_deref(), with),
         Stream::Test { files, with } => test::test(files, with),
         Stream::Lint { files, with, format } => lint::lint(files, with, *format),
         Stream::Create { expression, small } => create(expression, *small),

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use document::Fault;
+use gateway::Place;
 use serde_json::{Value as Json, json};
-use streams::{Built, CloseReason, Endpoint, EndpointPort, RunningStream, units};
-use tokio::signal::unix::{SignalKind, signal};
+use streams::{Http, Logger, units};
 
 use super::cli::With;
 use super::environment;
 use super::lint::{check, sort_out};
+use super::service::{self, Service};
+use super::source::Merged;
 use super::{FAILED, UNREADABLE, fail, settings};
 use crate::cli::Form;
 use crate::components;
-use crate::config::LogFormat;
 use crate::lint::{Report, tell};
 
 /// How long stopping may take when the configuration does not say.
@@ -30,7 +31,6 @@ pub(super) fn run(file: &Path, with: &With) -> ExitCode {
     };
     let mut settings = settings(components::registry(), &given);
     settings.lines = Arc::new(components::StandardOutput);
-    settings.port = Arc::new(NoServer);
     let (mut merged, reports) = match check(file, with, &given, &settings) {
         Ok(checked) => checked,
         Err(unread) => {
@@ -46,36 +46,13 @@ pub(super) fn run(file: &Path, with: &With) -> ExitCode {
         return ExitCode::from(FAILED);
     }
     complete(&mut merged.value);
-    let name = file.file_stem().map_or_else(|| "stream".into(), |stem| stem.to_string_lossy());
-    let built = match streams::build(&name, &merged.value, "", &settings) {
-        Ok(built) => built,
-        Err(faults) => {
-            let words: Vec<String> =
-                faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
-            return fail(FAILED, &words.join("\n"));
-        }
-    };
-    let logger = &merged.value["logger"];
-    let level = logger["level"].as_str().unwrap_or("INFO").to_ascii_lowercase();
-    let format = if logger["format"] == "json" { LogFormat::Json } else { LogFormat::Text };
-    let level = match level.as_str() {
-        "off" | "none" => "off",
-        "fatal" => "error",
-        "all" => "trace",
-        other => other,
-    };
-    let log = match crate::logging::start(level, format) {
-        Ok(log) => log,
-        Err(error) => return fail(FAILED, &format!("cannot start the log: {error}")),
-    };
-    let patience = (merged.value["shutdown_timeout"].as_str())
-        .and_then(|text| units::duration(text).ok())
-        .unwrap_or(PATIENCE);
-    let outcome = go_on(built, patience);
-    drop(log);
-    match outcome {
+    let name = file.file_stem().map_or_else(|| "stream".into(), |stem| stem.to_string_lossy().into_owned());
+    match start(&name, &merged, settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAILED, &error),
+        Err(Failure::Faults(faults)) => {
+            tell(&merged.reports(faults), &[], Form::Human, &mut std::io::stderr().lock())
+        }
+        Err(Failure::Other(error)) => fail(FAILED, &error),
     }
 }
 
@@ -91,43 +68,72 @@ fn complete(config: &mut Json) {
     }
 }
 
-/// Nobody listens here: what a gate serves needs a gate.
-struct NoServer;
+/// Why the stream does not run, or not on.
+enum Failure {
+    Faults(Vec<Fault>),
+    Other(String),
+}
 
-impl EndpointPort for NoServer {
-    fn offer(&self, endpoint: Endpoint) -> Result<(), String> {
-        Err(format!("nothing serves `{}` here; let a gate run this stream (`sluicegate run`)", endpoint.path))
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        Failure::Faults(vec![fault])
     }
 }
 
-fn go_on(built: Built, patience: Duration) -> Result<(), String> {
+impl From<String> for Failure {
+    fn from(text: String) -> Failure {
+        Failure::Other(text)
+    }
+}
+
+fn start(name: &str, merged: &Merged, settings: streams::Settings) -> Result<(), Failure> {
+    let config = &merged.value;
+    let http = Http::read(&config["http"], "/http")?;
+    let log = crate::logging::start_alone(Logger::read(&config["logger"], "/logger")?)
+        .map_err(|error| format!("cannot start the log: {error}"))?;
+    let patience =
+        (config["shutdown_timeout"].as_str()).and_then(|text| units::duration(text).ok()).unwrap_or(PATIENCE);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start worker threads: {error}"))?;
-    let outcome = runtime.block_on(until_stopped(built, patience));
+    let outcome = runtime.block_on(until_stopped(name, config, &http, settings, patience));
     // A read of standard input cannot be interrupted, and does not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    drop(log);
     outcome
 }
 
-async fn until_stopped(built: Built, patience: Duration) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let mut stream: RunningStream = built.start();
+async fn until_stopped(
+    name: &str,
+    config: &Json,
+    http: &Http,
+    settings: streams::Settings,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let mut signals = service::Signals::listen()?;
+    let service = Service::open(http, settings, false, !names(config, "http_server"), None).await?;
+    let stream = service.gate.host(Place { id: name, path: "/" }, config.clone()).await;
+    let stream = stream.map_err(Failure::Faults)?;
+    let serving = service.serve();
     tracing::info!("running");
     tokio::select! {
-        () = stream.ended() => {
-            tracing::info!("the input has ended");
-            return Ok(());
-        }
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = stream.ended() => tracing::info!("the input has ended"),
+        () = signals.stop() => tracing::info!("stopping"),
     }
-    tracing::info!("stopping");
     tokio::select! {
-        () = stream.stop(patience, CloseReason::ShuttingDown) => Ok(()),
-        _ = terminate.recv() => Err("ended before everything was delivered".to_owned()),
-        _ = interrupt.recv() => Err("ended before everything was delivered".to_owned()),
+        () = serving.stop(patience) => Ok(()),
+        () = signals.stop() => Err(Failure::Other("ended before everything was delivered".to_owned())),
+    }
+}
+
+/// Whether the configuration names a component of this type anywhere.
+fn names(value: &Json, component: &str) -> bool {
+    match value {
+        Json::Object(members) => members.iter().any(|(key, value)| {
+            key == component || (key == "type" && value == component) || names(value, component)
+        }),
+        Json::Array(items) => items.iter().any(|item| names(item, component)),
+        _ => false,
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use document::Fault;
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
-use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics};
+use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics, Watcher};
 
 use self::routes::{Miss, Port, Routes};
 use crate::body::Body;
@@ -62,7 +62,8 @@ impl StreamBackend {
         let port = Arc::new(Port::default());
         let settings = streams::Settings {
             port: port.clone(),
-            topics: Topics::default(),
+            // What streams of one process say to each other is nobody else's, what those of one API say is theirs.
+            topics: if shared.alone { shared.topics.clone() } else { Topics::default() },
             allow_unsafe: settings.allow_unsafe.clone(),
             ..shared.clone()
         };
@@ -131,6 +132,21 @@ impl StreamBackend {
         running
             .flat_map(|(name, samples)| samples.into_iter().map(|sample| (Arc::clone(name), sample)))
             .collect()
+    }
+
+    /// Looks at those that run, or ran until their input ended.
+    pub(crate) fn watchers(&self) -> Vec<Watcher> {
+        let streams = self.streams.lock();
+        let running = streams.iter().filter_map(|stream| match &stream.life {
+            Life::Running(running) => Some(running.watcher()),
+            Life::Built(_) | Life::Over => None,
+        });
+        running.collect()
+    }
+
+    /// Paths below the listen path, and what is there.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.routes.all().iter().map(|endpoint| (endpoint.path.as_str(), endpoint.role.describe()))
     }
 
     /// Serves the endpoint that the request names.

@@ -56,6 +56,10 @@ pub(super) enum Miss {
 }
 
 impl Routes {
+    pub(super) fn all(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
     pub(super) fn find(&self, path: &str, method: &Method, upgrade: bool) -> Result<Found<'_>, Miss> {
         let mut miss = Miss::NoPath;
         for endpoint in &self.endpoints {

@@ -1,0 +1,436 @@
+//! Streams mode: streams come and go over HTTP (streams contract 5.12).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use document::{Document, Fault, Format};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use parking_lot::Mutex;
+use serde_json::{Map, Value as Json, json};
+use streams::{Sort, Watcher};
+
+use super::streams::Place;
+use crate::body::{Body, RequestBody};
+use crate::exchange::Peer;
+use crate::gate::Gate;
+use crate::respond;
+
+/// Largest configuration that is taken.
+const BODY_LIMIT: usize = 16 << 20;
+/// How long a stream that is stopped may take to deliver what is under way.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// First segments of paths that are the server's own.
+const OWN: [&str; 8] = ["ping", "ready", "version", "metrics", "stats", "endpoints", "streams", "resources"];
+
+/// The streams there are, and the resources that they share by name.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    streams: Mutex<BTreeMap<String, Stream>>,
+    resources: Mutex<BTreeMap<(&'static str, String), Json>>,
+    /// Held over a change, so that what is kept and what runs agree.
+    changing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    config: Json,
+    since: Instant,
+    watcher: Watcher,
+}
+
+/// Why something was not done.
+enum Refused {
+    Faults(Vec<(String, Vec<Fault>)>),
+    Text(StatusCode, String),
+}
+
+/// Adds a stream that was read when the process started.
+pub(super) async fn add(gate: &Arc<Gate>, kept: &Kept, id: &str, config: Json) -> Result<(), Vec<Fault>> {
+    check_id(id).map_err(|text| vec![Fault::error("", text)])?;
+    let _changing = kept.changing.lock().await;
+    put(gate, kept, id, config).await
+}
+
+/// Keeps a resource that was read when the process started.
+pub(super) fn add_resource(kept: &Kept, field: &'static str, label: &str, config: Json) {
+    kept.resources.lock().insert((field, label.to_owned()), config);
+}
+
+/// Whether a path is answered here.
+pub(super) fn is_addressed(path: &str) -> bool {
+    path == "/streams" || path.starts_with("/streams/") || path.starts_with("/resources/")
+}
+
+/// Answers a request to the API.
+pub(super) async fn answer(
+    gate: &Arc<Gate>,
+    kept: &Kept,
+    peer: &Peer,
+    request: Request<RequestBody>,
+) -> Response<Body> {
+    if let Some(refused) = forbidden(gate, peer, &request) {
+        return refused;
+    }
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+        return respond::text(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a configuration of at most 16 MiB is expected\n",
+        );
+    };
+    let body = body.to_bytes();
+    let path: Vec<String> = head
+        .uri
+        .path()
+        .split('/')
+        .skip(1)
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| crate::query::decode_path(segment).into_owned())
+        .collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let done = match (&head.method, path.as_slice()) {
+        (&Method::GET, ["streams"]) => Ok(list(kept)),
+        (&Method::POST, ["streams"]) => replace_all(gate, kept, &body).await,
+        (&Method::GET, ["streams", id]) => show(gate, kept, id),
+        (&Method::POST, ["streams", id]) => create(gate, kept, id, &body).await,
+        (&Method::PUT, ["streams", id]) => update(gate, kept, id, &body, false).await,
+        (&Method::PATCH, ["streams", id]) => update(gate, kept, id, &body, true).await,
+        (&Method::DELETE, ["streams", id]) => delete(gate, kept, id).await,
+        (&Method::GET, ["streams", id, "stats"]) => stats(kept, id),
+        (&Method::POST, ["resources", sort, label]) => set_resource(gate, kept, sort, label, &body).await,
+        (_, ["streams" | "resources", ..]) if path.len() <= 3 => {
+            Err(Refused::Text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed".to_owned()))
+        }
+        _ => Err(Refused::Text(StatusCode::NOT_FOUND, "Not Found".to_owned())),
+    };
+    match done {
+        Ok(value) => respond::json(StatusCode::OK, &value),
+        Err(Refused::Text(status, text)) => respond::text(status, text + "\n"),
+        Err(Refused::Faults(faults)) => {
+            let told: Vec<String> = faults
+                .iter()
+                .flat_map(|(id, faults)| faults.iter().map(move |fault| line(id, fault)))
+                .collect();
+            respond::json(StatusCode::BAD_REQUEST, &json!({ "lint_errors": told }))
+        }
+    }
+}
+
+/// Whoever may change streams may do all that the process may. Without a secret only this machine may.
+fn forbidden(gate: &Gate, peer: &Peer, request: &Request<RequestBody>) -> Option<Response<Body>> {
+    let text = match &gate.settings.secret {
+        Some(_) if crate::admin::authorised(gate, request.headers()) => return None,
+        Some(_) => "the header `x-tyk-authorization` does not hold the secret\n",
+        None if peer.address.is_loopback() && !by_a_page(request) => return None,
+        None => "set a secret (TYK_GW_SECRET) to change streams from another machine or from a browser\n",
+    };
+    Some(respond::text(StatusCode::FORBIDDEN, text))
+}
+
+/// Whether a page of some other site asks, in a browser on this machine: it bears an origin, or a name that was made to
+/// lead here.
+fn by_a_page(request: &Request<RequestBody>) -> bool {
+    let host = crate::serve::host(request).trim_matches(['[', ']']);
+    let local = host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok();
+    request.headers().contains_key(http::header::ORIGIN) || !local
+}
+
+/// `(line,col) text`, as programs that read lints expect it.
+fn line(id: &str, fault: &Fault) -> String {
+    let place = fault.place.map(|place| format!("({},{}) ", place.line, place.column)).unwrap_or_default();
+    let pointer = if fault.pointer.is_empty() { String::new() } else { format!("{}: ", fault.pointer) };
+    let hint = fault.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let stream = if id.is_empty() { String::new() } else { format!("stream `{id}`: ") };
+    format!("{place}{stream}{pointer}{}{hint}", fault.message)
+}
+
+fn life(stream: &Stream) -> Map<String, Json> {
+    let uptime = stream.since.elapsed();
+    let mut life = Map::new();
+    life.insert("active".to_owned(), (!stream.watcher.status().ended).into());
+    life.insert("uptime".to_owned(), uptime.as_secs_f64().into());
+    life.insert("uptime_str".to_owned(), format!("{:.1?}", uptime).into());
+    life
+}
+
+fn list(kept: &Kept) -> Json {
+    let streams = kept.streams.lock();
+    Json::Object(streams.iter().map(|(id, stream)| (id.clone(), Json::Object(life(stream)))).collect())
+}
+
+fn unknown() -> Refused {
+    Refused::Text(StatusCode::NOT_FOUND, "Stream not found".to_owned())
+}
+
+fn show(gate: &Gate, kept: &Kept, id: &str) -> Result<Json, Refused> {
+    let streams = kept.streams.lock();
+    let stream = streams.get(id).ok_or_else(unknown)?;
+    let mut shown = life(stream);
+    shown.insert("config".to_owned(), ::streams::scrubbed(&stream.config, &gate.streams));
+    Ok(Json::Object(shown))
+}
+
+fn stats(kept: &Kept, id: &str) -> Result<Json, Refused> {
+    let streams = kept.streams.lock();
+    let stream = streams.get(id).ok_or_else(unknown)?;
+    let mut stats = ::streams::exporters::object(&stream.watcher.samples());
+    let uptime = u64::try_from(stream.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    stats.insert("uptime_ns".to_owned(), uptime.into());
+    Ok(Json::Object(stats))
+}
+
+async fn create(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8]) -> Result<Json, Refused> {
+    check_id(id).map_err(|text| Refused::Text(StatusCode::BAD_REQUEST, text))?;
+    let document = read(body)?;
+    let _changing = kept.changing.lock().await;
+    if kept.streams.lock().contains_key(id) {
+        return Err(Refused::Text(StatusCode::BAD_REQUEST, "Stream already exists".to_owned()));
+    }
+    put_read(gate, kept, id, &document).await
+}
+
+async fn update(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8], merge: bool) -> Result<Json, Refused> {
+    let document = read(body)?;
+    let _changing = kept.changing.lock().await;
+    let known = kept.streams.lock().get(id).map(|stream| stream.config.clone());
+    let mut config = known.ok_or_else(unknown)?;
+    if !merge {
+        return put_read(gate, kept, id, &document).await;
+    }
+    merge_into(&mut config, document.value());
+    put(gate, kept, id, config).await.map_err(|faults| Refused::Faults(vec![(id.to_owned(), faults)]))?;
+    Ok(json!({}))
+}
+
+async fn delete(gate: &Arc<Gate>, kept: &Kept, id: &str) -> Result<Json, Refused> {
+    let _changing = kept.changing.lock().await;
+    if kept.streams.lock().remove(id).is_none() {
+        return Err(unknown());
+    }
+    gate.dismiss(id, PATIENCE).await;
+    Ok(json!({}))
+}
+
+/// Makes the streams be those of the body and no others. Nothing is changed when one of them is at fault.
+async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8]) -> Result<Json, Refused> {
+    let document = read(body)?;
+    let Some(wanted) = document.value().as_object() else {
+        return Err(Refused::Text(
+            StatusCode::BAD_REQUEST,
+            "an object of streams by their ids is expected".to_owned(),
+        ));
+    };
+    let _changing = kept.changing.lock().await;
+    let mut faults = Vec::new();
+    for (id, config) in wanted {
+        if let Err(text) = check_id(id) {
+            faults.push((id.clone(), vec![Fault::error("", text)]));
+            continue;
+        }
+        let mut found = check(gate, kept, config);
+        for fault in &mut found {
+            fault.pointer.insert_str(0, &document::pointer_join("", id));
+        }
+        ::streams::locate(&document, &mut found);
+        if found.iter().any(Fault::is_error) {
+            faults.push((id.clone(), found));
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Refused::Faults(faults));
+    }
+    let gone: Vec<String> =
+        kept.streams.lock().keys().filter(|id| !wanted.contains_key(*id)).cloned().collect();
+    for id in gone {
+        kept.streams.lock().remove(&id);
+        gate.dismiss(&id, PATIENCE).await;
+    }
+    for (id, config) in wanted {
+        let same = kept.streams.lock().get(id).is_some_and(|stream| stream.config == *config);
+        if !same {
+            let put = put(gate, kept, id, config.clone()).await;
+            put.map_err(|faults| Refused::Faults(vec![(id.clone(), faults)]))?;
+        }
+    }
+    Ok(json!({}))
+}
+
+async fn set_resource(
+    gate: &Arc<Gate>,
+    kept: &Kept,
+    sort: &str,
+    label: &str,
+    body: &[u8],
+) -> Result<Json, Refused> {
+    let sorts = [Sort::Cache, Sort::Input, Sort::Output, Sort::Processor, Sort::RateLimit];
+    let field = sorts
+        .iter()
+        .filter_map(|sort| sort.resources())
+        .find(|field| field.strip_suffix("_resources") == Some(sort));
+    let Some(field) = field else {
+        let text = "resources are of `cache`, `input`, `output`, `processor` or `rate_limit`".to_owned();
+        return Err(Refused::Text(StatusCode::NOT_FOUND, text));
+    };
+    let document = read(body)?;
+    let mut config = document.value().clone();
+    let Some(members) = config.as_object_mut() else {
+        return Err(Refused::Text(StatusCode::BAD_REQUEST, "an object is expected".to_owned()));
+    };
+    members.insert("label".to_owned(), label.into());
+    let mut faults = ::streams::lint(
+        &json!({"input": {"generate": {"mapping": ""}}, "output": {"drop": {}}, field: [config.clone()]}),
+        "",
+        &gate.streams,
+    );
+    let base = format!("/{field}/0");
+    for fault in &mut faults {
+        fault.pointer = fault.pointer.strip_prefix(&base).unwrap_or_default().to_owned();
+    }
+    ::streams::locate(&document, &mut faults);
+    if faults.iter().any(Fault::is_error) {
+        return Err(Refused::Faults(vec![(String::new(), faults)]));
+    }
+    let _changing = kept.changing.lock().await;
+    kept.resources.lock().insert((field, label.to_owned()), config);
+    // Whoever uses it is built anew, before the old one is stopped.
+    let users: Vec<(String, Json)> = kept
+        .streams
+        .lock()
+        .iter()
+        .filter(|(_, stream)| mentions(&stream.config, label))
+        .map(|(id, stream)| (id.clone(), stream.config.clone()))
+        .collect();
+    for (id, config) in users {
+        put(gate, kept, &id, config).await.map_err(|faults| Refused::Faults(vec![(id, faults)]))?;
+    }
+    Ok(json!({}))
+}
+
+/// Whether a text of the configuration is this label.
+fn mentions(value: &Json, label: &str) -> bool {
+    match value {
+        Json::String(text) => text == label,
+        Json::Array(items) => items.iter().any(|item| mentions(item, label)),
+        Json::Object(members) => members.values().any(|value| mentions(value, label)),
+        _ => false,
+    }
+}
+
+fn read(body: &[u8]) -> Result<Document, Refused> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Refused::Text(StatusCode::BAD_REQUEST, "the body is not UTF-8 text".to_owned()))?;
+    let format = if text.trim_start().starts_with('{') { Format::Json } else { Format::Yaml };
+    Document::parse(text, format).map_err(|fault| Refused::Faults(vec![(String::new(), vec![fault])]))
+}
+
+/// Starts a stream of a text that was read; its faults are told with their places in it.
+async fn put_read(gate: &Arc<Gate>, kept: &Kept, id: &str, document: &Document) -> Result<Json, Refused> {
+    let mut faults = document.repeated_keys();
+    faults.retain(Fault::is_error);
+    if faults.is_empty() {
+        match put(gate, kept, id, document.value().clone()).await {
+            Ok(()) => return Ok(json!({})),
+            Err(found) => faults = found,
+        }
+    }
+    ::streams::locate(document, &mut faults);
+    Err(Refused::Faults(vec![(id.to_owned(), faults)]))
+}
+
+async fn put(gate: &Arc<Gate>, kept: &Kept, id: &str, config: Json) -> Result<(), Vec<Fault>> {
+    let faults = check(gate, kept, &config);
+    if faults.iter().any(Fault::is_error) {
+        return Err(faults);
+    }
+    let path = format!("/{id}/");
+    let watcher = gate.host(Place { id, path: &path }, with_resources(kept, config.clone())).await?;
+    kept.streams.lock().insert(id.to_owned(), Stream { config, since: Instant::now(), watcher });
+    Ok(())
+}
+
+/// The faults of a configuration, as lint tells them: building tells the others.
+fn check(gate: &Gate, kept: &Kept, config: &Json) -> Vec<Fault> {
+    ::streams::lint(&with_resources(kept, config.clone()), "", &gate.streams)
+}
+
+/// The configuration with the shared resources behind its own; its own win.
+fn with_resources(kept: &Kept, mut config: Json) -> Json {
+    let Some(members) = config.as_object_mut() else { return config };
+    for ((field, label), resource) in kept.resources.lock().iter() {
+        let list = members.entry(*field).or_insert_with(|| json!([]));
+        if list.is_null() {
+            *list = json!([]);
+        }
+        let Some(list) = list.as_array_mut() else { continue };
+        if !list.iter().any(|own| own["label"] == label.as_str()) {
+            list.push(resource.clone());
+        }
+    }
+    config
+}
+
+/// Why an id cannot be one.
+fn check_id(id: &str) -> Result<(), String> {
+    let usual = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if id.is_empty() || id.len() > 200 || !id.chars().all(usual) || id.starts_with('.') {
+        return Err(format!("`{id}` is no id: use 1 to 200 of A-Z a-z 0-9 _ - ."));
+    }
+    if OWN.contains(&id) {
+        return Err(format!("`{id}` is no id: the server itself answers below `/{id}`"));
+    }
+    Ok(())
+}
+
+/// Merges as RFC 7396 has it: members that are null go away.
+fn merge_into(config: &mut Json, patch: &Json) {
+    let Json::Object(members) = patch else {
+        *config = patch.clone();
+        return;
+    };
+    if !config.is_object() {
+        *config = json!({});
+    }
+    for (key, value) in members {
+        let Some(config) = config.as_object_mut() else { return };
+        if value.is_null() {
+            config.remove(key);
+        } else {
+            merge_into(config.entry(key).or_insert(Json::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_merge_and_take_away() {
+        let mut config = json!({"a": {"b": 1, "c": [1, 2]}, "d": 2});
+        merge_into(&mut config, &json!({"a": {"b": null, "c": [3]}, "e": {"f": {"g": null, "h": 1}}}));
+        assert_eq!(config, json!({"a": {"c": [3]}, "d": 2, "e": {"f": {"h": 1}}}));
+    }
+
+    #[test]
+    fn ids_are_paths_that_are_nobody_elses() {
+        for id in ["a", "a-b_c.d", "Ready"] {
+            assert_eq!(check_id(id), Ok(()));
+        }
+        for id in ["", "a/b", "a b", "ä", "..", "streams", "ready", &"x".repeat(201)] {
+            assert!(check_id(id).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn own_resources_win_over_shared_ones() {
+        let kept = Kept::default();
+        for label in ["a", "b"] {
+            add_resource(&kept, "cache_resources", label, json!({"label": label, "memory": {}}));
+        }
+        let config = json!({"cache_resources": [{"label": "a", "noop": {}}]});
+        let expected = json!({"cache_resources": [{"label": "a", "noop": {}}, {"label": "b", "memory": {}}]});
+        assert_eq!(with_resources(&kept, config), expected);
+    }
+}

@@ -1,0 +1,110 @@
+//! The paths that tell how the streams are (streams contract 5.11).
+
+use std::fmt::Write;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use serde_json::{Map, Value as Json, json};
+use streams::{Probe, Watcher};
+
+use crate::backend::Backend;
+use crate::body::{Body, RequestBody};
+use crate::gate::Gate;
+use crate::respond;
+
+/// Own paths and what they are for.
+const PATHS: [(&str, &str); 6] = [
+    ("/ping", "Answers `pong` as soon as the process runs."),
+    ("/ready", "Answers 200 when every input and output reaches its other side, else 503 and which do not."),
+    ("/version", "The version of the program."),
+    ("/metrics", "The counters of the streams, in the form that `metrics` names."),
+    ("/stats", "The same as `/metrics`."),
+    ("/endpoints", "This list."),
+];
+
+/// The page that is asked for; `None` when it is a stream's matter.
+pub(super) async fn answer(gate: &Gate, request: &Request<RequestBody>) -> Option<Response<Body>> {
+    let path = request.uri().path();
+    if !PATHS.iter().any(|(known, _)| *known == path) {
+        return None;
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some(respond::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"));
+    }
+    Some(match path {
+        "/ping" => respond::text(StatusCode::OK, "pong"),
+        "/ready" => ready(gate),
+        "/version" => {
+            let version = json!({"version": env!("CARGO_PKG_VERSION"), "built": "unknown"});
+            respond::json(StatusCode::OK, &version)
+        }
+        "/endpoints" => respond::json(StatusCode::OK, &Json::Object(endpoints(gate))),
+        _ => metrics(gate).await,
+    })
+}
+
+fn watchers(gate: &Gate) -> Vec<Watcher> {
+    let snapshot = gate.snapshot();
+    let mut watchers: Vec<Watcher> = snapshot
+        .apis
+        .values()
+        .flat_map(|api| match &api.backend {
+            Backend::Stream(stream) => stream.watchers(),
+            Backend::Upstream(_) => Vec::new(),
+        })
+        .collect();
+    watchers.sort_by_key(|watcher| watcher.status().name);
+    watchers
+}
+
+fn ready(gate: &Gate) -> Response<Body> {
+    let watchers = watchers(gate);
+    if gate.is_closing() || (!watchers.is_empty() && watchers.iter().all(|watcher| watcher.status().ended)) {
+        return respond::text(StatusCode::NOT_FOUND, "the stream has ended\n");
+    }
+    let mut away = String::new();
+    for status in watchers.iter().map(Watcher::status) {
+        for probe in status.unconnected() {
+            let _ = writeln!(away, "{}: {}", status.name, unconnected(probe)); // a String takes all
+        }
+    }
+    match away.is_empty() {
+        true => respond::text(StatusCode::OK, "OK"),
+        false => respond::text(StatusCode::SERVICE_UNAVAILABLE, away),
+    }
+}
+
+fn unconnected(probe: &Probe) -> String {
+    let reason = probe.last_error();
+    let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{} ({}) is not connected{reason}", probe.path, probe.type_name)
+}
+
+/// The page of the stream's exporter. Streams beside each other have one page in one form.
+async fn metrics(gate: &Gate) -> Response<Body> {
+    let watchers = watchers(gate);
+    let page = match watchers.as_slice() {
+        [one] if !gate.settings.hosts_many() => one.page().await,
+        _ => return respond::text(StatusCode::OK, crate::metrics::of_streams(&gate.snapshot())),
+    };
+    let Some(page) = page else {
+        return respond::text(StatusCode::NOT_FOUND, "the metrics of this stream go elsewhere\n");
+    };
+    let mut response = Response::new(Body::full(page.body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.content_type));
+    response
+}
+
+fn endpoints(gate: &Gate) -> Map<String, Json> {
+    let mut all: Map<String, Json> =
+        PATHS.iter().map(|(path, what)| ((*path).to_owned(), Json::from(*what))).collect();
+    for api in gate.snapshot().apis.values() {
+        if let Backend::Stream(stream) = &api.backend {
+            let below = api.model.listen_path.trim_end_matches('/');
+            for (path, what) in stream.endpoints() {
+                all.insert(format!("{below}{path}"), what.into());
+            }
+        }
+    }
+    all
+}

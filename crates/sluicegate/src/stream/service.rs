@@ -1,0 +1,170 @@
+//! The process around streams that stand in no catalog: its HTTP server, its signals, its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::listen::Listener;
+use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
+use gateway::{ClientTls, Gate, KeepAlive, Parts, Settings, UpstreamSettings};
+use state::{Catalog, PolicySource, Secret, State};
+use streams::Http;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+
+/// How long answers that are under way may take after the streams have stopped.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Streams and their server, which does not serve yet.
+pub(super) struct Service {
+    pub(super) gate: Arc<Gate>,
+    listener: Option<Listener>,
+}
+
+/// The server serves.
+pub(super) struct Serving {
+    gate: Arc<Gate>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Opens the server that the section `http` asks for. Where it `may_lack` one and nobody wrote an address, it does
+    /// without when the default address is taken.
+    ///
+    /// # Errors
+    /// Why there is no server.
+    pub(super) async fn open(
+        http: &Http,
+        streams: streams::Settings,
+        many: bool,
+        may_lack: bool,
+        secret: Option<Secret>,
+    ) -> Result<Service, String> {
+        let listener = match bind(http).await {
+            Ok(listener) => listener,
+            Err(error) if may_lack && !http.address_written => {
+                tracing::warn!(%error, "no HTTP server: set `http.address` to have one, or `http.enabled` to false");
+                None
+            }
+            Err(error) => return Err(format!("{error}; set `http.address` to another one")),
+        };
+        let settings = Settings {
+            service: Some(Arc::new(gateway::Service::new(http, many))),
+            secret,
+            control_apart: true,
+            generator_header: false,
+            analytics: false,
+            ..Settings::default()
+        };
+        let parts = Parts {
+            settings,
+            state: State::embedded(None).map_err(|error| error.to_string())?,
+            catalog: Catalog::files("", PolicySource::None),
+            upstream: no_upstream()?,
+            streams,
+            records: None,
+        };
+        // Nothing is ever reloaded: streams come by hand.
+        let (gate, _) = Gate::new(parts);
+        Ok(Service { gate, listener })
+    }
+
+    /// Begins to serve.
+    pub(super) fn serve(self) -> Serving {
+        let Service { gate, listener } = self;
+        let task = listener.map(|listener| tokio::spawn(listener.serve(Arc::clone(&gate))));
+        Serving { gate, task }
+    }
+}
+
+impl Serving {
+    /// Stops the streams, then the server: what producers sent is answered when it is delivered.
+    pub(super) async fn stop(self, patience: Duration) {
+        self.gate.stop_hosted(patience).await;
+        self.gate.close();
+        let Some(task) = self.task else { return };
+        let _ = task.await;
+        let drained = async {
+            while self.gate.connections.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(LAST_ANSWERS, drained).await.is_err() {
+            tracing::warn!(
+                left = self.gate.connections.count(),
+                "some connections did not end in time and are cut"
+            );
+        }
+    }
+}
+
+/// Streams have no upstreams.
+fn no_upstream() -> Result<UpstreamSettings, String> {
+    let client = || upstream_tls(false, &[], &[b"http/1.1"]).map(Arc::new).map_err(|error| error.to_string());
+    let tls = ClientTls { requests: client()?, upgrades: client()? };
+    Ok(UpstreamSettings {
+        timeout: Duration::from_secs(30),
+        keep: KeepAlive::default(),
+        insecure_skip_verify: false,
+        websockets: false,
+        insecure_tls: tls.clone(),
+        tls,
+    })
+}
+
+async fn bind(http: &Http) -> Result<Option<Listener>, String> {
+    if !http.enabled {
+        return Ok(None);
+    }
+    let tls = match &http.tls {
+        None => None,
+        Some((certificate, key)) => {
+            let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+            let certificates = CertificateSet { defaults: vec![files], ..CertificateSet::default() };
+            let options = ServerTlsSettings { certificates, http2: true, min_version: 0, max_version: 0 };
+            Some(server_tls(&options).map_err(|error| format!("http: {error}"))?.config)
+        }
+    };
+    let encrypted = tls.is_some();
+    let listener = Listener::bind(address(&http.address).await?, tls, false).await;
+    let listener = listener.map_err(|error| error.to_string())?;
+    let bound = listener.address().map_err(|error| error.to_string())?;
+    tracing::info!(address = %bound, tls = encrypted, "listening");
+    Ok(Some(listener))
+}
+
+/// `host:port`, where no host means every address of the machine.
+async fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |reason: &str| format!("`http.address`: `{text}` is no address: {reason}");
+    let named = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let mut found = tokio::net::lookup_host(&named).await.map_err(|error| wrong(&error.to_string()))?;
+    found.next().ok_or_else(|| wrong("the name has no address"))
+}
+
+/// The signals that end the process.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on: until then they would end the process at once.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn listen() -> Result<Signals, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
