@@ -29,6 +29,8 @@ pub mod observe;
 pub mod portal_webhook;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
+mod refusals;
 #[cfg(feature = "schema_registry")]
 pub mod schema_registry;
 #[cfg(feature = "socket")]

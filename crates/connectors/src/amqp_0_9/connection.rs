@@ -1,5 +1,7 @@
 //! Connections to a broker.
 
+use std::time::Duration;
+
 use document::Fault;
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -8,6 +10,10 @@ use streams::Node;
 
 use crate::fields::{Tls, comma_list, tls};
 use crate::net::tls::plain_identity;
+
+/// How long one broker may take until a connection stands, and again until what is asked for on it is ready. The client
+/// library waits for ever.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Where and how to connect.
 pub(super) struct Settings {
@@ -55,14 +61,21 @@ impl Settings {
             let properties = ConnectionProperties::default().with_connection_name(self.name.clone().into());
             let config = self.tls_config()?;
             let runtime = lapin::runtime::default_runtime().map_err(|fault| fault.to_string())?;
-            match Connection::connect_uri_with_config(uri.clone(), properties, config, runtime).await {
-                Ok(connection) => return Ok(connection),
-                Err(fault) => {
-                    faults.push(format!("{}:{}: {fault}", uri.authority.host, uri.authority.port));
-                }
-            }
+            let opened = Connection::connect_uri_with_config(uri.clone(), properties, config, runtime);
+            let fault = match tokio::time::timeout(HANDSHAKE, opened).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(fault)) => fault.to_string(),
+                Err(_) => format!("no answer within {HANDSHAKE:?}"),
+            };
+            faults.push(format!("{}:{}: {fault}", uri.authority.host, uri.authority.port));
         }
         Err(format!("no amqp broker could be reached: {}", faults.join("; ")))
+    }
+
+    /// Waits for what is set up on a connection, no longer than [`HANDSHAKE`].
+    pub(super) async fn set_up<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        let late = |_| Err(format!("the amqp broker does not answer within {HANDSHAKE:?}"));
+        tokio::time::timeout(HANDSHAKE, work).await.unwrap_or_else(late)
     }
 
     fn tls_config(&self) -> Result<OwnedTLSConfig, String> {

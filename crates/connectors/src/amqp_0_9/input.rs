@@ -98,6 +98,10 @@ enum Verdict {
 impl AmqpInput {
     async fn start(&self) -> Result<Running, String> {
         let connection = self.settings.connect().await?;
+        Settings::set_up(self.consume(connection)).await
+    }
+
+    async fn consume(&self, connection: Connection) -> Result<Running, String> {
         let wrong = |what: &str, fault: lapin::Error| format!("{what}: {fault}");
         let channel = connection.create_channel().await.map_err(|fault| wrong("no channel", fault))?;
         if let Some(options) = self.declare {

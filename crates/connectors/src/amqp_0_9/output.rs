@@ -151,7 +151,8 @@ impl AmqpOutput {
             let options = ExchangeDeclareOptions { durable: *durable, ..ExchangeDeclareOptions::default() };
             let declared =
                 link.channel.exchange_declare(exchange.clone(), kind.clone(), options, FieldTable::default());
-            declared.await.map_err(ended)?;
+            let declared = async { declared.await.map_err(|fault| fault.to_string()) };
+            Settings::set_up(declared).await.map_err(Undelivered::Ended)?;
             link.declared.lock().insert(name);
         }
         let payload = batch[index].bytes();
@@ -188,9 +189,13 @@ impl Output for AmqpOutput {
     async fn connect(&self) -> Result<(), ConnectError> {
         self.link.lock().take();
         let connection = self.settings.connect().await.map_err(ConnectError)?;
-        let fault = |fault: lapin::Error| ConnectError(fault.to_string());
-        let channel = connection.create_channel().await.map_err(fault)?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(fault)?;
+        let fault = |fault: lapin::Error| fault.to_string();
+        let channel = async {
+            let channel = connection.create_channel().await.map_err(fault)?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(fault)?;
+            Ok(channel)
+        };
+        let channel = Settings::set_up(channel).await.map_err(ConnectError)?;
         *self.link.lock() = Some(Arc::new(Link { connection, channel, declared: Mutex::default() }));
         Ok(())
     }

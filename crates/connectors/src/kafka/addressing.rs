@@ -1,6 +1,7 @@
 //! Where each message goes: topic, key, partition, time.
 
 use bloblang::Template;
+use bytes::Bytes;
 use streams::View;
 
 /// The templates of a message's way.
@@ -15,7 +16,7 @@ pub(super) struct Addressing {
 pub(super) struct Address {
     pub(super) topic: String,
     /// Empty: none.
-    pub(super) key: String,
+    pub(super) key: Bytes,
     pub(super) partition: Option<i32>,
     /// Milliseconds since 1970.
     pub(super) timestamp: Option<i64>,
@@ -37,7 +38,13 @@ impl Addressing {
         if topic.is_empty() {
             return Err("`topic` is empty for this message".to_owned());
         }
-        let key = self.key.as_ref().map_or_else(|| Ok(String::new()), |key| render("key", key))?;
+        // A key is bytes: nothing says that they are text.
+        let key = match &self.key {
+            None => Bytes::new(),
+            Some(key) => {
+                key.render_bytes(view, index).map_err(|fault| format!("`key` cannot be told: {fault}"))?
+            }
+        };
         let partition = match number("partition", &self.partition, "a partition's number")? {
             None => None,
             Some(number) => Some(

@@ -71,6 +71,10 @@ pub(super) struct Poller {
     chunks: mpsc::Sender<Vec<Run>>,
     chunk: Chunk,
     current: Option<Current>,
+    /// Explicit partitions without anything that says where they begin: at their end, as soon as it is known.
+    unplaced: Vec<(String, i32)>,
+    /// Where explicit partitions began, when no group keeps that.
+    begun: Positions,
     names: Names,
     next_commit: Instant,
     next_probe: Instant,
@@ -92,6 +96,7 @@ impl Poller {
     ) -> KafkaResult<Poller> {
         let side = Assignment::new(shared.clone(), plan.drain, plan.stored);
         let consumer = BaseConsumer::from_config_and_context(&plan.config, Context { monitor, side })?;
+        let (mut unplaced, mut begun) = (Vec::new(), Positions::new());
         match &plan.topics {
             Topics::Balanced(topics) => {
                 consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -101,14 +106,26 @@ impl Poller {
             Topics::Explicit(partitions) => {
                 let mut list = TopicPartitionList::new();
                 for Explicit { topic, partition, offset } in partitions {
-                    let begin = match (positions.get(&(topic.as_str().into(), *partition)), offset) {
-                        (Some(position), _) | (None, Some(position)) => Offset::Offset(*position),
+                    let key = (topic.as_str().into(), *partition);
+                    let begin = match (positions.get(&key), offset) {
+                        (Some(position), _) | (None, Some(position)) => {
+                            begun.insert(key, *position);
+                            Offset::Offset(*position)
+                        }
                         (None, None) if plan.stored => Offset::Stored,
+                        // A number: at the end that there is when the next consumer is made, what arrived meanwhile
+                        // would be passed over.
+                        (None, None) if plan.begin == Offset::End => {
+                            unplaced.push((topic.clone(), *partition));
+                            continue;
+                        }
                         (None, None) => plan.begin,
                     };
                     list.add_partition_offset(topic, *partition, begin)?;
                 }
-                consumer.assign(&list)?;
+                if unplaced.is_empty() {
+                    consumer.assign(&list)?;
+                }
             }
         }
         let context = consumer.context().clone();
@@ -123,6 +140,8 @@ impl Poller {
             chunks,
             chunk: Chunk::default(),
             current: None,
+            unplaced,
+            begun,
             subscribed: Vec::new(),
             next_look: now,
             names: Names::new(),
@@ -168,13 +187,39 @@ impl Poller {
             Topics::Patterns(_) => None,
             Topics::Explicit(partitions) => partitions.first().map(|one| one.topic.as_str()),
         };
-        match self.consumer.fetch_metadata(topic, PROBE) {
-            Ok(_) => monitor.up(),
+        let answer = self.consumer.fetch_metadata(topic, PROBE).map(drop).and_then(|()| self.place());
+        let monitor = &self.context.monitor;
+        match answer {
+            Ok(()) => monitor.up(),
             Err(fault) => {
                 monitor.down(&fault);
                 self.next_probe = Instant::now() + PROBE / 4;
             }
         }
+    }
+
+    /// Finds the ends of partitions that begin there, and assigns all partitions once it has them.
+    fn place(&mut self) -> KafkaResult<()> {
+        if self.unplaced.is_empty() {
+            return Ok(());
+        }
+        while let Some((topic, partition)) = self.unplaced.last() {
+            match self.consumer.fetch_watermarks(topic, *partition, PROBE) {
+                Ok((_, high)) => drop(self.begun.insert((topic.as_str().into(), *partition), high)),
+                // Not there: the client library tells of it, and begins at its end when it comes.
+                Err(fault) if is_unknown(&fault) => {}
+                Err(fault) => return Err(fault),
+            }
+            self.unplaced.pop();
+        }
+        let Topics::Explicit(partitions) = &self.plan.topics else { return Ok(()) };
+        let mut list = TopicPartitionList::new();
+        for Explicit { topic, partition, .. } in partitions {
+            let known = self.begun.get(&(topic.as_str().into(), *partition));
+            let begin = known.map_or(self.plan.begin, |position| Offset::Offset(*position));
+            list.add_partition_offset(topic, *partition, begin)?;
+        }
+        self.consumer.assign(&list)
     }
 
     /// Looks for topics that patterns name, from time to time; `false` when they cannot be subscribed to.
@@ -385,8 +430,17 @@ impl Poller {
         }
         let position =
             |partition: Arc<Partition>| ((partition.topic.clone(), partition.number), partition.position());
-        partitions.into_iter().map(position).collect()
+        // Of some no message was seen: the next consumer begins them where this one did.
+        let mut positions = std::mem::take(&mut self.begun);
+        positions.extend(partitions.into_iter().map(position));
+        positions
     }
+}
+
+/// Whether the brokers do not know a topic or partition.
+fn is_unknown(fault: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    matches!(fault.rdkafka_error_code(), Some(UnknownPartition | UnknownTopic | UnknownTopicOrPartition))
 }
 
 /// Messages that were admitted and not handed over yet.

@@ -13,6 +13,7 @@ use super::assignment::Shared;
 use super::batching::{Gather, Gathered, Rules, Run};
 use super::connection::{Link, Monitor, reached};
 use super::consumer::{CHUNKS, Plan, Poller, Positions};
+use crate::refusals::Refusals;
 
 /// How long closing waits for the consumer's thread, which has the last commit and the farewell to the group to do.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -33,6 +34,7 @@ pub(super) struct KafkaInput {
     gathered: Gathering,
     /// Where explicit partitions go on when no group keeps their offsets.
     positions: Positions,
+    refusals: Refusals,
     running: Option<Running>,
     chunk: VecDeque<Run>,
     /// Messages that wait for others, one entry for each partition.
@@ -59,6 +61,7 @@ impl KafkaInput {
             plan: Arc::new(plan),
             gathered,
             positions: Positions::new(),
+            refusals: Refusals::default(),
             running: None,
             chunk: VecDeque::new(),
             gathering: Vec::new(),
@@ -144,6 +147,7 @@ impl Input for KafkaInput {
             self.end().await;
         }
         if self.running.is_none() {
+            self.refusals.wait().await;
             self.running = Some(self.start()?);
         }
         let link = self.running.as_ref().map(|running| running.link.clone());
@@ -159,6 +163,7 @@ impl Input for KafkaInput {
             let shared = running.shared.clone();
             if shared.was_refused() {
                 tracing::warn!(stream = %self.plan.stream, "a message was refused; kafka is read again from the last acknowledged offset");
+                self.refusals.refused();
                 self.end().await;
                 return Err(ReadError::NotConnected);
             }

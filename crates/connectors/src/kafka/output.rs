@@ -25,6 +25,9 @@ const QUEUE_FULL: Duration = Duration::from_millis(5);
 /// Most that the client library holds of what was not delivered yet, in KiB; more waits in the stream.
 const UNDELIVERED_KIB: &str = "65536";
 
+/// Most topics that are remembered as existing, which messages may name.
+const KNOWN: usize = 10_000;
+
 /// Settings that keep the client library busy without making messages wait.
 pub(super) fn throughput(config: &mut ClientConfig) {
     config
@@ -59,7 +62,11 @@ pub(super) struct Plan {
 pub(super) struct KafkaOutput {
     plan: Plan,
     producer: Mutex<Option<Arc<Producer>>>,
+    /// Makes topics, one after the other; made itself when the first is needed.
+    maker: tokio::sync::Mutex<Option<Arc<Admin>>>,
 }
+
+type Admin = AdminClient<Context<Maker>>;
 
 /// When a failed batch is tried again.
 pub(super) struct Retry {
@@ -100,7 +107,7 @@ pub(super) struct TopicCreation {
 
 impl KafkaOutput {
     pub(super) fn new(plan: Plan) -> KafkaOutput {
-        KafkaOutput { plan, producer: Mutex::new(None) }
+        KafkaOutput { plan, producer: Mutex::new(None), maker: tokio::sync::Mutex::new(None) }
     }
 
     /// Sends the messages at `indices` and waits for their reports.
@@ -150,7 +157,7 @@ impl KafkaOutput {
             let ticket = Box::new(Ticket { attempt: attempt.clone(), index });
             let mut record = BaseRecord::with_opaque_to(&address.topic, ticket).payload(&message.bytes()[..]);
             if !address.key.is_empty() {
-                record = record.key(address.key.as_str());
+                record = record.key(&address.key[..]);
             }
             record.partition = address.partition;
             record.timestamp = address.timestamp;
@@ -186,10 +193,23 @@ impl KafkaOutput {
             return Ok(());
         }
         let wrong = |fault: &dyn std::fmt::Display| format!("topic `{topic}` could not be created: {fault}");
-        // A client of its own, which may need a token, too.
-        let monitor = Arc::new(Monitor::new(self.plan.credentials.clone(), self.plan.stream.clone()));
-        let admin = AdminClient::from_config_and_context(&self.plan.config, Context { monitor, side: Maker })
-            .map_err(|fault| wrong(&fault))?;
+        let turn = tokio::time::timeout(self.plan.timeout, self.maker.lock());
+        let mut maker = turn.await.map_err(|_| wrong(&"others are still being created"))?;
+        // Somebody may have created it meanwhile.
+        if creation.known.lock().contains(topic) {
+            return Ok(());
+        }
+        let admin = match &*maker {
+            Some(admin) => admin.clone(),
+            None => {
+                // A client of its own, which may need a token, too. Its files are read, its threads begin.
+                let monitor = Arc::new(Monitor::new(self.plan.credentials.clone(), self.plan.stream.clone()));
+                let config = self.plan.config.clone();
+                let make = move || Admin::from_config_and_context(&config, Context { monitor, side: Maker });
+                let made = tokio::task::spawn_blocking(make).await.map_err(|fault| wrong(&fault))?;
+                maker.insert(Arc::new(made.map_err(|fault| wrong(&fault))?)).clone()
+            }
+        };
         let new = NewTopic::new(topic, creation.partitions, TopicReplication::Fixed(creation.replicas));
         let options = AdminOptions::new()
             .request_timeout(Some(self.plan.timeout))
@@ -202,7 +222,12 @@ impl KafkaOutput {
                 Err((_, code)) => return Err(wrong(&code)),
             }
         }
-        creation.known.lock().insert(topic.to_owned());
+        let mut known = creation.known.lock();
+        if known.len() >= KNOWN {
+            // Asking again for a topic that exists does no harm.
+            known.clear();
+        }
+        known.insert(topic.to_owned());
         Ok(())
     }
 }
@@ -279,8 +304,9 @@ impl Output for KafkaOutput {
 
     async fn close(&self) {
         let producer = self.producer.lock().take();
+        let maker = self.maker.lock().await.take();
         // No write is under way; leaving may take the client library half a second.
-        let _ = tokio::task::spawn_blocking(move || drop(producer)).await;
+        let _ = tokio::task::spawn_blocking(move || drop((producer, maker))).await;
     }
 }
 

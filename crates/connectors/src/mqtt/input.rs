@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::link::{Incoming, Link};
 use super::settings::{Settings, qos};
 use crate::fields::comma_list;
+use crate::refusals::Refusals;
 
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
@@ -27,6 +28,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         qos: qos(node)?,
         stream: context.stream.clone(),
         refused: Arc::new(Notify::new()),
+        refusals: Refusals::default(),
         link: None,
     };
     // A broker that forgets this client with its connection cannot send again what was refused: it is kept here then,
@@ -41,6 +43,7 @@ struct MqttInput {
     stream: Arc<str>,
     /// A message was refused: only a new connection makes the broker send it again.
     refused: Arc<Notify>,
+    refusals: Refusals,
     link: Option<Link>,
 }
 
@@ -62,6 +65,10 @@ impl MqttInput {
 #[async_trait]
 impl Input for MqttInput {
     async fn connect(&mut self) -> Result<(), ConnectError> {
+        // The old connection stands meanwhile, so that what else is under way can still be acknowledged.
+        self.refusals.wait().await;
+        // What an old session's messages come to is nothing to the new one, which gets them again.
+        self.refused = Arc::new(Notify::new());
         if let Some(mut old) = self.link.take() {
             old.leave().await;
         }
@@ -84,6 +91,7 @@ impl Input for MqttInput {
         let incoming = tokio::select! {
             biased;
             () = refused.notified() => {
+                self.refusals.refused();
                 tracing::warn!(stream = %self.stream, "a message was refused; mqtt connects again to get what was not acknowledged");
                 return Err(ReadError::NotConnected);
             }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::bucket::{self, Entries, Entry, Operation};
 use super::connection::{Link, Settings};
 use super::position::Position;
+use crate::refusals::Refusals;
 
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
@@ -26,6 +27,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         stream: context.stream.clone(),
         position: Arc::default(),
         refused: Arc::default(),
+        refusals: Refusals::default(),
         running: None,
     };
     context.with_replay(node, input)
@@ -42,6 +44,7 @@ struct KvInput {
     position: Arc<Mutex<Position>>,
     /// An entry failed, and nobody but this input can bring it again.
     refused: Arc<Notify>,
+    refusals: Refusals,
     running: Option<(Link, Entries)>,
 }
 
@@ -91,6 +94,7 @@ impl KvInput {
 impl Input for KvInput {
     async fn connect(&mut self) -> Result<(), ConnectError> {
         self.running = None;
+        self.refusals.wait().await;
         self.running = Some(self.start().await.map_err(ConnectError)?);
         Ok(())
     }
@@ -101,7 +105,10 @@ impl Input for KvInput {
             let read = tokio::select! {
                 biased;
                 () = link.lost() => Err("nats connection lost".to_owned()),
-                () = self.refused.notified() => Err("an entry was refused; the bucket is read again from there".to_owned()),
+                () = self.refused.notified() => {
+                    self.refusals.refused();
+                    Err("an entry was refused; the bucket is read again from there".to_owned())
+                }
                 entry = entries.next() => entry.unwrap_or_else(|| Err("the watch has ended".to_owned())),
             };
             match read {

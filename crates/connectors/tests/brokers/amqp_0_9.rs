@@ -81,6 +81,26 @@ async fn messages_travel_in_order_with_properties_and_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_says_nothing_does_not_keep_from_the_next_one() {
+    // Takes connections, never a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = silent.local_addr().expect("bound").port();
+    let name = unique("silent");
+    let both = json!([urls(silent)[0], urls(port("rabbitmq"))[0]]);
+    let writer = Stream::writing(output(port("rabbitmq"), &name, json!({"urls": both.clone()})));
+    let reader =
+        Stream::reading(input(port("rabbitmq"), &name, json!({"urls": both, "bindings_declare": []})));
+    tokio::time::timeout(Duration::from_secs(25), async {
+        writer.write(vec![Message::new("a")]).await.expect("confirmed");
+        until(|| reader.connected()).await;
+    })
+    .await
+    .expect("the next broker is tried in time");
+    writer.stop().await;
+    reader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_message_comes_again_unless_its_error_says_otherwise() {
     let name = unique("again");
     let fields = json!({"nack_reject_patterns": ["^poison"], "prefetch_count": 1});

@@ -82,6 +82,25 @@ async fn what_is_written_is_read_with_key_headers_and_metadata() {
     writer.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_bytes() {
+    let topic = unique("binary");
+    create_topic(broker(), &topic, 1).await;
+    let key = vec![0, 0xFF, 0xFE, b'k', 0x80];
+    let fields = json!({"key": "${! content() }"});
+    for writer in [Writer::start(broker(), &topic, fields.clone()), Writer::franz(broker(), &topic, fields)] {
+        writer.write(vec![Message::new(key.clone())]).await.expect("delivered");
+        writer.stop().await;
+    }
+    let mut reader = Reader::start(broker(), &[&topic], json!({"consumer_group": unique("g")}));
+    for _ in 0..2 {
+        let message = reader.take().await;
+        let read = message.meta("kafka_key").expect("a key");
+        assert!(matches!(read, bloblang::Value::Bytes(bytes) if bytes[..] == key[..]), "{read:?}");
+    }
+    reader.stop().await;
+}
+
 /// FNV-1a, 32 bits, as the partitioner of that name in the original uses it: signed, the sign dropped.
 fn fnv1a(key: &str, partitions: i32) -> i32 {
     let hash =
