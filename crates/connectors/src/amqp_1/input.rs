@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use document::Fault;
 use fe2o3_amqp::Receiver;
 use fe2o3_amqp::link::delivery::DeliveryInfo;
-use fe2o3_amqp::link::{CreditMode, DispositionError};
+use fe2o3_amqp::link::{CreditMode, DispositionError, RecvError};
 use fe2o3_amqp::types::messaging::{Body, Modified};
 use fe2o3_amqp::types::primitives::Value as AmqpAny;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, NackKind, Node, Outcome, ReadError};
@@ -150,6 +150,15 @@ impl Link {
                         // There is room for all credit; a reader that is gone gives it back.
                         let _ = self.arrived.send((message, ack)).await;
                         continue;
+                    }
+                    // It would be as unreadable after a reconnect: the server is told, and what follows is read.
+                    Err(RecvError::MessageDecode(fault)) => {
+                        let reason = fault.source.to_string();
+                        tracing::error!(stream = %self.stream, %reason, "an amqp message that cannot be read is rejected");
+                        match self.receiver.reject(fault.info, None).await {
+                            Ok(()) => continue,
+                            Err(fault) => fault.to_string(),
+                        }
                     }
                     Err(fault) => fault.to_string(),
                 },

@@ -42,7 +42,20 @@ struct AmqpOutput {
     as_text: bool,
     max_in_flight: usize,
     stream: Arc<str>,
-    running: Mutex<Option<(Running, JoinHandle<()>)>>,
+    running: Mutex<Option<Owner>>,
+}
+
+/// The task that holds the link. It ends with its owner, whatever the server keeps it waiting for.
+struct Owner {
+    running: Running,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 #[derive(Clone)]
@@ -83,6 +96,7 @@ async fn serve(
     mut sender: Sender,
     mut asks: mpsc::Receiver<Ask>,
     lost: watch::Sender<bool>,
+    mut stopped: watch::Receiver<bool>,
     stream: Arc<str>,
 ) {
     let reason = loop {
@@ -91,13 +105,18 @@ async fn serve(
                 Ok(()) => "the server closed the connection".to_owned(),
                 Err(fault) => fault.to_string(),
             },
+            () = end(&mut stopped) => return leave(opened, sender).await,
             ask = asks.recv() => {
-                let Some(Ask { message, sent }) = ask else {
-                    let _ = tokio::time::timeout(FAREWELL, sender.close()).await;
-                    opened.leave().await;
-                    return;
+                let Some(Ask { message, sent }) = ask else { return leave(opened, sender).await };
+                // A server that gives no credit keeps a message waiting for as long as it likes.
+                let result = tokio::select! {
+                    result = sender.send_batchable(message) => result,
+                    () = end(&mut stopped) => return leave(opened, sender).await,
+                    closed = opened.connection.on_close() => break match closed {
+                        Ok(()) => "the server closed the connection".to_owned(),
+                        Err(fault) => fault.to_string(),
+                    },
                 };
-                let result = sender.send_batchable(message).await;
                 let ended = result.as_ref().err().map(ToString::to_string);
                 let fatal = result.as_ref().is_err_and(|fault| {
                     !matches!(fault, SendError::MessageSizeExceeded(_) | SendError::MessageEncodeError)
@@ -111,6 +130,16 @@ async fn serve(
     };
     tracing::warn!(%stream, %reason, "amqp connection lost");
     lost.send_replace(true);
+}
+
+/// Resolves when the output is closed.
+async fn end(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn leave(opened: Opened, sender: Sender) {
+    let _ = tokio::time::timeout(FAREWELL / 2, sender.close()).await;
+    opened.leave().await;
 }
 
 impl AmqpOutput {
@@ -190,13 +219,14 @@ impl Output for AmqpOutput {
         };
         let (asks, asked) = mpsc::channel(QUEUE);
         let (lose, lost) = watch::channel(false);
-        let task = tokio::spawn(serve(opened, sender, asked, lose, self.stream.clone()));
-        *self.running.lock() = Some((Running { asks, lost }, task));
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(serve(opened, sender, asked, lose, stopped, self.stream.clone()));
+        *self.running.lock() = Some(Owner { running: Running { asks, lost }, stop, task });
         Ok(())
     }
 
     async fn write(&self, batch: &[Message]) -> Result<(), WriteError> {
-        let running = self.running.lock().as_ref().map(|(running, _)| running.clone());
+        let running = self.running.lock().as_ref().map(|owner| owner.running.clone());
         let Some(running) = running else { return Err(WriteError::NotConnected) };
         let mut lost = running.lost.clone();
         if *lost.borrow() {
@@ -214,10 +244,10 @@ impl Output for AmqpOutput {
     }
 
     async fn close(&self) {
-        let running = self.running.lock().take();
-        if let Some((running, task)) = running {
-            drop(running);
-            let _ = tokio::time::timeout(FAREWELL * 3, task).await;
+        let owner = self.running.lock().take();
+        if let Some(mut owner) = owner {
+            owner.stop.send_replace(true);
+            let _ = tokio::time::timeout(FAREWELL, &mut owner.task).await;
         }
     }
 }
