@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use streams::Node;
+use tokio::sync::Semaphore;
 
 use super::connection::chain;
 use super::position::Position;
@@ -220,7 +221,9 @@ async fn begin(
     let config = info.config.clone();
     let unreadable = |fault: &dyn std::error::Error| format!("the consumer cannot be read: {}", chain(fault));
     let unlimited = 1024;
-    let ahead = usize::try_from(config.max_ack_pending).unwrap_or(unlimited).max(1);
+    let ahead = usize::try_from(config.max_ack_pending).unwrap_or(unlimited);
+    // No queue is longer than a semaphore can count.
+    let ahead = ahead.clamp(1, Semaphore::MAX_PERMITS);
     let messages: Messages = if config.deliver_subject.is_some() {
         let own = push::Config {
             deliver_subject: config.deliver_subject.clone().unwrap_or_default(),

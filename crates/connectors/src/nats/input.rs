@@ -9,7 +9,7 @@ use bytes::Bytes;
 use document::Fault;
 use futures_util::StreamExt as _;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, Outcome, ReadError, ReplySlot};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::connection::{FAREWELL, Link, Settings};
@@ -18,7 +18,8 @@ use super::headers::set_metadata;
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     let mut settings = Settings::read(node, &context.stream)?;
-    settings.capacity = node.count("prefetch_count")?.max(1);
+    // No queue is longer than a semaphore can count.
+    settings.capacity = node.count("prefetch_count")?.clamp(1, Semaphore::MAX_PERMITS);
     let input = NatsInput {
         settings,
         subject: node.text("subject")?.into_owned(),

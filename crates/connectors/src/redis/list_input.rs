@@ -33,7 +33,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
     };
     let limit = match node.count("max_in_flight")? {
         0 => Semaphore::MAX_PERMITS,
-        limit => limit,
+        limit => limit.min(Semaphore::MAX_PERMITS),
     };
     let wait = node.duration("timeout")?.unwrap_or(LONGEST);
     let (link, key) = (Arc::new(Link::read(node)?), node.text("key")?.into_owned());

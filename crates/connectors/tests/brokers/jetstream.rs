@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer, stream};
+use futures_util::StreamExt as _;
 use serde_json::{Value as Json, json};
 use streams::{Message, NackReason};
 
@@ -197,10 +198,17 @@ async fn slow_work_is_not_given_out_twice() {
         json!({"ack_wait": "300ms", "durable": "slow"}),
         json!({"ack_wait": "300ms", "queue": "slow-queue"}),
     ] {
+        let mut told =
+            client(log.port).await.subscribe(format!("$JS.ACK.{}.>", log.name)).await.expect("subscribed");
         let mut reader = reading(log.input(&fields)).await;
         let held = reader.next().await;
-        // Three times what the server waits; what is read ahead is not given out twice either.
-        tokio::time::sleep(Duration::from_millis(900)).await;
+        // The server hears of each three times within what it waits; this is three times that. What is read ahead is
+        // not given out twice either.
+        let mut times = 0;
+        while times < 3 * 9 {
+            let said = within(told.next()).await.expect("a connection");
+            times += usize::from(&*said.payload == b"+WPI");
+        }
         assert_eq!(text(&held.0[0]), "0");
         held.1.done(Ok(()));
         assert_eq!(reader.texts(2).await, ["1", "2"], "{fields}");
@@ -361,4 +369,13 @@ fn what_cannot_be_is_refused_where_it_was_written() {
         let fault = build(&config, &settings()).err().unwrap_or_else(|| panic!("{config} was taken"));
         assert!(fault.contains(pointer) && fault.contains(told), "{config}: {fault}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_may_be_sent_ahead() {
+    let log = Log::filled(port("nats"), "ahead", 2).await;
+    let mut reader = reading(log.input(&json!({"max_ack_pending": i64::MAX}))).await;
+    assert_eq!(reader.texts(2).await, numbers(0..2));
+    reader.stop().await;
+    log.remove().await;
 }

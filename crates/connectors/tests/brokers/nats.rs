@@ -338,3 +338,16 @@ fn what_cannot_be_is_refused_where_it_was_written() {
         assert!(fault.contains(pointer) && fault.contains(told), "{config}: {fault}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_may_be_fetched_ahead() {
+    let (port, subject) = (port("nats"), unique("ahead"));
+    for count in [0, i64::MAX] {
+        let mut reader = reading(input(port, &subject, &json!({"prefetch_count": count}))).await;
+        let client = client(port).await;
+        client.publish(subject.clone(), "a".into()).await.expect("sent");
+        client.flush().await.expect("flushed");
+        assert_eq!(reader.texts(1).await, ["a"], "{count}");
+        reader.stop().await;
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use streams::NackReason;
 
-use crate::ends::{Stream, messages, texts, unique, until};
+use crate::ends::{Stream, build, messages, settings, texts, unique, until};
 use crate::redis::{cli, with};
 use crate::servers::{Own, numbers, port, write_all};
 
@@ -113,4 +113,13 @@ async fn both_ends_come_back_after_the_server_was_away() {
     reader.stop().await;
     writer.stop().await;
     tokio::task::spawn_blocking(move || drop(own)).await.expect("stopped");
+}
+
+#[tokio::test]
+async fn any_number_may_be_under_way() {
+    for limit in [0, 1, i64::MAX] {
+        let input = reading(1, "none", json!({"max_in_flight": limit}));
+        let built = build(&json!({"input": input, "output": {"drop": {}}}), &settings());
+        assert!(built.is_ok(), "{limit}");
+    }
 }
