@@ -2,6 +2,8 @@
 //!
 //! [`register`] adds all that are built in to a registry; streams know them from then on by their type keys.
 
+#[cfg(feature = "net")]
+mod addresses;
 #[cfg(feature = "amqp_0_9")]
 pub mod amqp_0_9;
 #[cfg(feature = "amqp_1")]

@@ -13,6 +13,7 @@ use url::Url;
 use url::form_urlencoded::{self, Serializer};
 
 use super::{basic, secret_header};
+use crate::addresses::shown;
 use crate::http_client::exchange::{Exchange, Request};
 
 /// A token is replaced so long before it expires.
@@ -111,7 +112,7 @@ impl OAuth2 {
         let token = fetched
             .map_err(|_| format!("no answer within {PATIENCE:?}"))
             .and_then(|answer| answer)
-            .map_err(|fault| format!("no token from {}: {fault}", self.token_url))?;
+            .map_err(|fault| format!("no token from {}: {fault}", shown(self.token_url.as_str())))?;
         let header = token.header.clone();
         *self.token.lock() = Some(token);
         Ok(header)
@@ -125,7 +126,8 @@ impl OAuth2 {
     pub(crate) async fn fresh(&self, exchange: &Exchange) -> Result<(String, Option<Duration>), String> {
         let mut style = self.asking.lock().await;
         let token = self.fetch(exchange, &mut style).await;
-        let token = token.map_err(|fault| format!("no token from {}: {fault}", self.token_url))?;
+        let token =
+            token.map_err(|fault| format!("no token from {}: {fault}", shown(self.token_url.as_str())))?;
         let header = token.header.to_str().map_err(|_| "the token is not text".to_owned())?;
         let bare = header.split_once(' ').map_or(header, |(_, bare)| bare);
         let lasts = token.expires.map(|expires| expires.saturating_duration_since(Instant::now()));

@@ -243,8 +243,9 @@ fn described(request: &Request) -> String {
 /// Headers for logs.
 fn hidden(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE] {
-        if let Some(value) = headers.get_mut(name) {
+    for (name, value) in &mut headers {
+        // Every value of the name: a server sets more than one cookie.
+        if [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(name) {
             value.set_sensitive(true);
         }
     }
@@ -277,4 +278,25 @@ impl Level {
 /// The status of a failure as metadata.
 pub(super) fn status_value(failure: &Failure) -> Option<Value> {
     failure.status.map(|status| Value::from(status.as_u16().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_of_a_secret_header_is_logged() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (SET_COOKIE, "a=secret"),
+            (SET_COOKIE, "b=secret"),
+            (COOKIE, "c=secret"),
+            (AUTHORIZATION, "secret"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        headers.append("x-name", "open".parse().unwrap());
+        let text = format!("{:?}", hidden(&headers));
+        assert!(!text.contains("secret") && text.contains("open"), "{text}");
+    }
 }

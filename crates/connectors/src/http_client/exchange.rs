@@ -25,6 +25,7 @@ use streams::{BuildContext, Node};
 use tower_service::Service;
 use url::Url;
 
+use crate::addresses::shown;
 use crate::fields::{Tls, tls};
 use crate::net::connect::{Connector, Stream};
 use crate::net::dial::Dialer;
@@ -241,9 +242,9 @@ fn redirected(request: &Request, answer: &Parts) -> Result<Option<Request>, Stri
     let mut url = request
         .url
         .join(place)
-        .map_err(|fault| format!("a redirect to `{place}`, which is no address: {fault}"))?;
+        .map_err(|fault| format!("a redirect to `{}`, which is no address: {fault}", shown(place)))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("a redirect to `{place}`, which is not HTTP"));
+        return Err(format!("a redirect to `{}`, which is not HTTP", shown(place)));
     }
     if url.fragment().is_none() {
         url.set_fragment(request.url.fragment());

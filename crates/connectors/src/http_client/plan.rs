@@ -12,6 +12,7 @@ use streams::{BuildContext, Message, Node, View, multipart};
 use url::Url;
 
 use super::exchange::Request;
+use crate::addresses::shown;
 use crate::auth::basic;
 use streams::Selection;
 
@@ -208,9 +209,12 @@ fn header_value(name: &str, text: &str) -> Result<HeaderValue, String> {
 }
 
 fn parsed(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|fault| format!("`{text}` is not an address: {fault}"))?;
+    let url = Url::parse(text).map_err(|fault| format!("`{}` is not an address: {fault}", shown(text)))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(format!("`{text}` is not an address of HTTP; write `http://...` or `https://...`"));
+        return Err(format!(
+            "`{}` is not an address of HTTP; write `http://...` or `https://...`",
+            shown(text)
+        ));
     }
     Ok(url)
 }

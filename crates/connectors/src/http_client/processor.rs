@@ -33,7 +33,13 @@ impl Http {
         let failed = |text| Failure { text, status: None };
         let reply = self.client.ask(batch, index, content.map_err(failed)?).await?;
         let status = Some(reply.head.status);
-        reply.into_batch(&self.client.extract).map_err(|text| Failure { text, status })
+        let answers = reply.into_batch(&self.client.extract);
+        let answers = answers.map_err(|text| Failure { text, status })?;
+        // Nothing in the place of a message would be a message that is gone.
+        if answers.is_empty() {
+            return Err(Failure { text: "the answer has no parts".to_owned(), status });
+        }
+        Ok(answers)
     }
 }
 

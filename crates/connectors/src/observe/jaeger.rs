@@ -18,6 +18,7 @@ use super::credentials;
 use super::otlp::Otlp;
 use super::thrift::{Protocol, Writer};
 use super::udp;
+use crate::addresses::shown;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 pub(super) const FIELDS: &[Field] = &[
@@ -119,7 +120,7 @@ fn service(tags: &mut Vec<(String, String)>) -> String {
 }
 
 fn url(text: &str) -> Result<Url, String> {
-    let url: Url = text.parse().map_err(|fault| format!("`{text}` is no address: {fault}"))?;
+    let url: Url = text.parse().map_err(|fault| format!("`{}` is no address: {fault}", shown(text)))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
         other => Err(format!("`{other}` is not spoken here; write an address with http or https")),

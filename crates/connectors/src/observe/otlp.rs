@@ -21,6 +21,7 @@ use url::Url;
 
 use super::courier::{Courier, Refused, Route, SERVICE, Sampling, ratio};
 use super::credentials;
+use crate::addresses::shown;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 const COLLECTOR: &[Field] = &[
@@ -231,7 +232,8 @@ fn url(address: &str, grpc: bool, secure: bool) -> Result<Url, String> {
     } else {
         format!("{}://{address}", if secure { "https" } else { "http" })
     };
-    let mut url: Url = whole.parse().map_err(|fault| format!("`{address}` is no address: {fault}"))?;
+    let mut url: Url =
+        whole.parse().map_err(|fault| format!("`{}` is no address: {fault}", shown(address)))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("`{}` is not spoken here; write `host:port`", url.scheme()));
     }

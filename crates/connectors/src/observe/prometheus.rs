@@ -19,6 +19,7 @@ use url::Url;
 
 use super::credentials;
 use super::process::process_samples;
+use crate::addresses::shown;
 use crate::auth::basic;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
@@ -243,7 +244,7 @@ fn push_url(text: &str, job: &str) -> Result<Url, String> {
     // By itself first: without a host the path would be taken for one.
     let base: Result<Url, _> = text.parse();
     base.and_then(|_| format!("{}/metrics/{job}", text.trim_end_matches('/')).parse::<Url>())
-        .map_err(|fault| format!("`{text}` is no address: {fault}"))
+        .map_err(|fault| format!("`{}` is no address: {fault}", shown(&text)))
         .and_then(spoken)
 }
 

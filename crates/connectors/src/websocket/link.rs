@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
 
+use crate::addresses::shown;
 use crate::auth::{Auth, basic};
 use crate::fields::tls;
 use crate::net::connect::{Connector, Stream};
@@ -51,10 +52,14 @@ impl Plan {
     /// Reads the fields that input and output share.
     pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Plan, Fault> {
         let text = node.text("url")?;
-        let url = Url::parse(&text)
-            .map_err(|fault| node.field_fault("url", format!("`{text}` is not an address: {fault}")))?;
+        let url = Url::parse(&text).map_err(|fault| {
+            node.field_fault("url", format!("`{}` is not an address: {fault}", shown(&text)))
+        })?;
         if !matches!(url.scheme(), "ws" | "wss") || !url.has_host() {
-            let told = format!("`{text}` is not an address of WebSockets; write `ws://...` or `wss://...`");
+            let told = format!(
+                "`{}` is not an address of WebSockets; write `ws://...` or `wss://...`",
+                shown(&text)
+            );
             return Err(node.field_fault("url", told));
         }
         let mut headers = Vec::new();
@@ -82,10 +87,7 @@ impl Plan {
     /// What kept it from opening, after the address.
     pub(super) async fn connect(&self) -> Result<Link, String> {
         let socket = self.open().await;
-        let mut shown = self.url.clone();
-        let _ = shown.set_username("");
-        let _ = shown.set_password(None);
-        let socket = socket.map_err(|fault| format!("{shown}: {fault}"))?;
+        let socket = socket.map_err(|fault| format!("{}: {fault}", shown(self.url.as_str())))?;
         Ok(Link { socket, heard: Instant::now(), asked: None, farewell: None })
     }
 

@@ -38,8 +38,8 @@ type Order = (Frame, oneshot::Sender<Result<(), Arc<str>>>);
 /// Writes what it is asked to, answers pings, and ends with the connection or with the last who could ask.
 async fn own(mut link: Link, mut orders: mpsc::Receiver<Order>) {
     loop {
+        // Neither side goes first: a server that talks without end does not keep messages from being written.
         tokio::select! {
-            biased;
             // What the server says is of no interest here, but that it has left is.
             read = link.next() => if let Err(reason) = read {
                 tracing::warn!(%reason, "websocket lost");

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -65,7 +64,11 @@ async fn messages_come_while_the_answer_goes_on() {
         ("200".into(), "ticks".into())
     );
     // `timeout` is for the head only.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let unanswered = Stream::reading(input(&url, json!({}), json!({"timeout": "300ms"})));
+    until(|| !unanswered.last_error().is_empty()).await;
+    unanswered.stop().await;
     feed.send("o\r\n\nthr").unwrap();
     assert_eq!(stream.texts(2).await, ["two", ""]);
     drop(feed);

@@ -63,6 +63,29 @@ async fn parts_of_one_answer_become_messages() {
     stream.stop().await;
 }
 
+#[tokio::test]
+async fn an_answer_without_parts_deletes_no_message() {
+    let server =
+        Server::start(|_| with(answer(200, "--b--\r\n"), "content-type", "multipart/mixed; boundary=b"))
+            .await;
+    for (together, sent) in [(true, messages(["a", "b"])), (false, messages(["a", "b"]))] {
+        let mut stream =
+            Stream::through(processor(&server.url("/"), json!({"batch_as_multipart": together})));
+        drop(stream.send(sent));
+        let batch = stream.batch().await;
+        assert_eq!(texts(&batch), ["a", "b"], "{together}");
+        for message in &batch {
+            assert_eq!(message.error(), Some("the answer has no parts"), "{together}");
+            assert_eq!(meta(message, "http_status_code"), "200", "{together}");
+        }
+        stream.stop().await;
+    }
+    let mut stream = Stream::through(processor(&server.url("/"), json!({})));
+    drop(stream.send(messages(["alone"])));
+    assert_eq!(texts(&stream.batch().await), ["alone"]);
+    stream.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parallel_requests_are_under_way_together_and_keep_their_places() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -209,11 +209,28 @@ async fn the_way_leads_through_tls_and_proxies_where_the_policy_allows_it() {
     stream.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_talks_without_end_is_written_to() {
+    let server = Server::start().await;
+    let stream = Stream::writing(component(&server.url("/"), json!({})));
+    let (peer, ..) = server.accept().await;
+    let (mut talk, mut hear) = peer.split();
+    let talking = tokio::spawn(async move { while talk.send(Frame::text("noise")).await.is_ok() {} });
+    for number in 0..50 {
+        let written = within(stream.write(vec![Message::new(number.to_string())])).await;
+        assert!(written.is_ok(), "{written:?}");
+        assert_eq!(within(hear.next()).await.unwrap().unwrap(), Frame::binary(number.to_string()));
+    }
+    talking.abort();
+    stream.stop().await;
+}
+
 #[tokio::test]
 async fn what_can_never_work_is_refused_with_its_place() {
     for (fields, pointer, words) in [
         (json!({"url": "http://x/"}), "/url", "ws://"),
         (json!({"url": "x"}), "/url", "not an address"),
+        (json!({"url": "http://u:secret@x/?k"}), "/url", "`http://x/` is not"),
         (json!({"headers": {"a b": "c"}}), "/headers/a b", "header"),
         (json!({"proxy_url": "ftp://p"}), "/proxy_url", "ftp"),
         (json!({"open_message": "a", "open_messages": ["b"]}), "/open_message", "only `open_messages`"),
