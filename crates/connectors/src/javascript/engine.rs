@@ -17,6 +17,10 @@ const MEMORY: usize = 64 << 20;
 const STACK: usize = 512 << 10;
 /// A run takes no longer, requests aside.
 const LONGEST: Duration = Duration::from_secs(2);
+/// A run takes no longer, requests included.
+const LONGEST_OF_ALL: Duration = Duration::from_secs(30);
+/// Most requests of one run.
+const MOST_REQUESTS: usize = 100;
 /// Promises that are settled after the script has ended, in a row.
 const MOST_JOBS: usize = 10_000;
 /// The script in the engine. It is no name that a script can write by accident.
@@ -25,8 +29,37 @@ const SCRIPT: &str = "\u{2063}script";
 /// What the functions of a script work on.
 pub(super) struct Current {
     pub(super) message: Option<Message>,
-    /// When the script is ended.
+    /// When the script is ended, if its requests do not put that off.
     pub(super) until: Instant,
+    /// When it is ended whatever it waits for.
+    pub(super) last: Instant,
+    /// Requests that it may still send.
+    pub(super) requests: usize,
+}
+
+impl Current {
+    pub(super) fn new(message: Option<Message>) -> Current {
+        let now = Instant::now();
+        Current { message, until: now + LONGEST, last: now + LONGEST_OF_ALL, requests: MOST_REQUESTS }
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        Instant::now() >= self.until.min(self.last)
+    }
+
+    /// Takes one of the requests of this run; gives how long its answer may take at most.
+    ///
+    /// # Errors
+    /// Why none may be sent.
+    pub(super) fn request(&mut self) -> Result<Duration, String> {
+        if self.message.is_none() {
+            return Err("there is no message now".to_owned());
+        }
+        let left = self.requests.checked_sub(1);
+        self.requests =
+            left.ok_or_else(|| format!("a script sends no more than {MOST_REQUESTS} requests"))?;
+        Ok(self.last.saturating_duration_since(Instant::now()))
+    }
 }
 
 pub(super) type Shared = Arc<Mutex<Current>>;
@@ -51,10 +84,9 @@ impl Engine {
             Ok((runtime, context))
         };
         let (runtime, context) = make().map_err(|fault| format!("no engine for scripts: {fault}"))?;
-        let current: Shared =
-            Arc::new(Mutex::new(Current { message: None, until: Instant::now() + LONGEST }));
+        let current: Shared = Arc::new(Mutex::new(Current::new(None)));
         let watched = current.clone();
-        runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= watched.lock().until)));
+        runtime.set_interrupt_handler(Some(Box::new(move || watched.lock().is_late())));
         context
             .with(|context| functions::install(&context, &current, outside))
             .map_err(|fault| format!("no engine for scripts: {fault}"))?;
@@ -71,8 +103,16 @@ impl Engine {
     /// # Errors
     /// What is wrong with it, and where.
     pub(super) fn check(&self, script: &Arc<str>) -> Result<(), String> {
-        self.current.lock().until = Instant::now() + LONGEST;
-        self.context.with(|context| compile(&context, script).map(|_| ()))
+        *self.current.lock() = Current::new(None);
+        self.context.with(|context| {
+            // Ends before anything of the script could run, also of one that closes the function around it.
+            let source = format!("throw null; {}", wrapped(script));
+            match context.eval_with_options::<Value<'_>, _>(source, options()).catch(&context) {
+                Err(CaughtError::Value(value)) if value.is_null() => Ok(()),
+                Err(fault) => Err(told(&fault, script)),
+                Ok(_) => Err("the script cannot be compiled".to_owned()),
+            }
+        })
     }
 
     /// Runs a script on a message; gives what it made of it.
@@ -80,7 +120,7 @@ impl Engine {
     /// # Errors
     /// What the script threw, or why it was ended.
     pub(super) fn run(&mut self, script: &Arc<str>, message: Message) -> Result<Message, String> {
-        *self.current.lock() = Current { message: Some(message), until: Instant::now() + LONGEST };
+        *self.current.lock() = Current::new(Some(message));
         let known = self
             .compiled
             .as_ref()
@@ -102,13 +142,14 @@ impl Engine {
         let ran = ran.and_then(|()| self.settle());
         self.compiled = Some(script.clone());
         let mut current = self.current.lock();
-        let late = Instant::now() >= current.until;
+        let late = current.is_late();
+        let longest = if Instant::now() >= current.last { LONGEST_OF_ALL } else { LONGEST };
         let message = current.message.take();
         drop(current);
         match ran {
             Err(_) if late => {
                 self.broken = true;
-                Err(format!("the script was ended: it takes longer than {LONGEST:?}"))
+                Err(format!("the script was ended: it takes longer than {longest:?}"))
             }
             Err(fault) => {
                 // Nobody knows what an engine without memory keeps.
@@ -134,15 +175,22 @@ impl Engine {
 
 /// The script as a function: its variables are its own, and it is parsed once.
 fn compile<'js>(context: &Ctx<'js>, script: &str) -> Result<Function<'js>, String> {
+    context
+        .eval_with_options::<Function<'_>, _>(wrapped(script), options())
+        .catch(context)
+        .map_err(|fault| told(&fault, script))
+}
+
+fn wrapped(script: &str) -> String {
+    // A line end after the script ends a comment in its last line.
+    format!("(function () {{{script}\n}})")
+}
+
+fn options() -> EvalOptions {
     let mut options = EvalOptions::default();
     options.strict = false;
     options.filename = Some("script".to_owned());
-    // A line end after the script ends a comment in its last line.
-    let source = format!("(function () {{{script}\n}})");
-    context
-        .eval_with_options::<Function<'_>, _>(source, options)
-        .catch(context)
-        .map_err(|fault| told(&fault, script))
+    options
 }
 
 /// What a script threw, and where.

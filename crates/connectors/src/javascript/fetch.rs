@@ -7,6 +7,7 @@ use streams::BuildContext;
 use tokio::runtime::Handle;
 use url::Url;
 
+use crate::addresses::shown;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 /// An answer takes no longer.
@@ -30,7 +31,8 @@ impl Fetch {
         Fetch { exchange: Exchange::to(settings.egress, false) }
     }
 
-    /// Sends a request and waits for the whole answer: its status and its body. For threads that may block.
+    /// Sends a request and waits for the whole answer, for `longest` at most: its status and its body. For threads that
+    /// may block.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -40,6 +42,7 @@ impl Fetch {
         headers: &[(String, String)],
         method: &str,
         body: String,
+        longest: Duration,
     ) -> Result<(u16, String), String> {
         let request = request(url, headers, method, body)?;
         let Ok(handle) = Handle::try_current() else {
@@ -52,17 +55,18 @@ impl Fetch {
         };
         handle
             .block_on(async {
-                let answer = tokio::time::timeout(LONGEST, exchange).await;
-                answer.unwrap_or_else(|_| Err(format!("no answer within {LONGEST:?}")))
+                let longest = longest.min(LONGEST);
+                let answer = tokio::time::timeout(longest, exchange).await;
+                answer.unwrap_or_else(|_| Err(format!("no answer within {longest:?}")))
             })
-            .map_err(|fault: String| format!("{}: {fault}", request.url))
+            .map_err(|fault: String| format!("{}: {fault}", shown(request.url.as_str())))
     }
 }
 
 fn request(url: &str, headers: &[(String, String)], method: &str, body: String) -> Result<Request, String> {
-    let url = Url::parse(url).map_err(|fault| format!("`{url}` is no address: {fault}"))?;
+    let url = Url::parse(url).map_err(|fault| format!("`{}` is no address: {fault}", shown(url)))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("`{url}` is no address of http or https"));
+        return Err(format!("`{}` is no address of http or https", shown(url.as_str())));
     }
     let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
         .map_err(|_| format!("`{method}` is not a method of HTTP"))?;

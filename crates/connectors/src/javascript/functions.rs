@@ -170,10 +170,12 @@ fn fetch<'js>(
     }
     let method = method.0.flatten().map_or_else(|| "GET".to_owned(), |method| method.0);
     let body = body.0.flatten().map_or_else(String::new, |body| body.0);
+    let may = current.lock().request();
+    let longest = may.map_err(|fault| Exception::throw_message(&context, &fault))?;
     let begun = std::time::Instant::now();
-    let answer = outside.fetch.fetch(&url.0, &pairs, &method, body);
+    let answer = outside.fetch.fetch(&url.0, &pairs, &method, body, longest);
     {
-        // Waiting is not the script's own time.
+        // Waiting is not the script's own time; how long it may be is counted apart.
         let current: &mut Current = &mut current.lock();
         current.until += begun.elapsed();
     }

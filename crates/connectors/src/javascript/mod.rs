@@ -25,7 +25,7 @@ use functions::Outside;
 /// Processor `javascript`.
 pub static PROCESSOR: ProcessorSpec = ProcessorSpec {
     name: "javascript",
-    summary: "Runs a script on each message. It reads and changes the message with the functions of the object `bento` (or `benthos`). A script that throws leaves the message as it was, flagged; one is ended after two seconds, requests aside, and has 64 MiB of memory.",
+    summary: "Runs a script on each message. It reads and changes the message with the functions of the object `bento` (or `benthos`). A script that throws leaves the message as it was, flagged; one is ended after two seconds, requests aside, or after thirty in all, sends a hundred requests at most, and has 64 MiB of memory.",
     config: Kind::Object(&[
         Field::optional(
             "code",

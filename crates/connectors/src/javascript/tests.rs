@@ -208,6 +208,53 @@ async fn scripts_come_from_files_where_they_may_be_read() {
     assert!(faults[0].message.contains("`global_folders` is not supported here"), "{faults:?}");
 }
 
+#[tokio::test]
+async fn a_script_is_built_without_being_run() {
+    let begun = Instant::now();
+    for code in [
+        "}); for (;;) {} (function () {",
+        "}); for (;;) try { bento.v0_fetch('http://127.0.0.1:1/') } catch {} (function () {",
+        "for (;;) {}",
+    ] {
+        let list = json!([{ "javascript": { "code": code } }]);
+        assert!(Processors::build(&list, "", &settings()).is_ok(), "{code}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // It is ended when it runs, as any other.
+    let made = one("}); for (;;) {} (function () {", "a").await;
+    assert!(made.starts_with("a!javascript: the script was ended"), "{made}");
+}
+
+#[tokio::test]
+async fn requests_are_counted() {
+    let code = "let n = 0;
+        for (;;) {
+            try { bento.v0_fetch('http://127.0.0.1:1/') }
+            catch (e) { if (e.message.includes('no more than')) break; n++ }
+        }
+        bento.v0_msg_set_string(n)";
+    assert_eq!(one(code, "").await, "100");
+    // Each message has its own.
+    let code = "try { bento.v0_fetch('http://u:secret@127.0.0.1:1/?key=k') } catch (e) { bento.v0_msg_set_string(e.message) }";
+    let made = run(json!({ "code": code }), vec![Message::new("a"), Message::new("b")]).await;
+    assert!(made.iter().all(|text| text.starts_with("http://127.0.0.1:1/: ")), "{made:?}");
+}
+
+#[test]
+fn the_time_for_requests_ends() {
+    let (longest, all) = (Duration::from_secs(2), Duration::from_secs(30));
+    let mut current = super::engine::Current::new(Some(Message::new("")));
+    let left = current.request().unwrap();
+    assert!(left > longest && left <= all, "{left:?}");
+    // However long its requests have put that off.
+    current.until += Duration::from_secs(3600);
+    assert!(!current.is_late());
+    current.last = Instant::now();
+    assert!(current.is_late());
+    assert_eq!(current.request(), Ok(Duration::ZERO));
+    assert!(super::engine::Current::new(None).request().is_err(), "there is no message");
+}
+
 /// Keeps the lines of scripts.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);

@@ -77,7 +77,7 @@ pub(super) const INPUT: &[Field] = &[
         "qos",
         Kind::Int,
         Default::Int(1),
-        "Quality of service of the subscriptions. 1 and 2: a message is acknowledged to the broker only when it was delivered. 0: what is on its way when the gate or the connection ends is gone.",
+        "Quality of service of the subscriptions. 1 and 2: a message is acknowledged to the broker only when it was delivered. 0: what is on its way when the gate or the connection ends is gone, and so is what arrives while 1024 messages wait for a stream that stands still; the log says how many.",
     ),
     Field::new(
         "clean_session",

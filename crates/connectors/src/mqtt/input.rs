@@ -14,7 +14,7 @@ use crate::refusals::Refusals;
 
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
-    let mut settings = Settings::read(node)?;
+    let mut settings = Settings::read(node, context)?;
     settings.clean = node.boolean("clean_session")?;
     if !settings.clean && settings.client_id.is_empty() {
         return Err(node

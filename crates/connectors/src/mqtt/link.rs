@@ -7,15 +7,14 @@ use std::time::Duration;
 use bloblang::Value;
 use bytes::Bytes;
 use streams::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::room::Room;
 use super::settings::{Address, Settings, Transport};
 use super::{v4, v5};
+use crate::addresses::shown;
 
-/// Most messages of quality of service 0 that wait for the stream; more wait in the broker. Of the others no more can
-/// wait than the protocol has numbers for, which the broker's own window bounds much lower.
-const UNCONFIRMED: usize = 1024;
 /// How long taking leave may take: the last acknowledgements go out before it.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -170,8 +169,8 @@ impl Link {
         for address in &settings.addresses {
             match tokio::time::timeout(settings.connect_timeout, open(settings, address)).await {
                 Ok(Ok(link)) => return Ok(link),
-                Ok(Err(fault)) => faults.push(format!("{}: {fault}", address.url)),
-                Err(_) => faults.push(format!("{}: no answer in time", address.url)),
+                Ok(Err(fault)) => faults.push(format!("{}: {fault}", shown(&address.url))),
+                Err(_) => faults.push(format!("{}: no answer in time", shown(&address.url))),
             }
         }
         Err(format!("no mqtt broker could be reached: {}", faults.join("; ")))
@@ -210,7 +209,7 @@ async fn open(settings: &Settings, address: &Address) -> Result<Link, String> {
     let (client, mut engine) =
         if settings.five { v5::make(settings, address, tls)? } else { v4::make(settings, address, tls)? };
     let (to, incoming) = mpsc::unbounded_channel();
-    let free = Arc::new(Semaphore::new(UNCONFIRMED));
+    let mut room = Room::new(settings.keepalive);
     // A broker that knows us may send before it is asked to.
     loop {
         match engine.turn().await? {
@@ -221,7 +220,7 @@ async fn open(settings: &Settings, address: &Address) -> Result<Link, String> {
     }
     let (end, ended) = watch::channel(None);
     let driver = tokio::spawn(async move {
-        let reason = drive(&mut engine, &to, &free).await;
+        let reason = drive(&mut engine, &to, &mut room).await;
         end.send_replace(Some(reason.into()));
     });
     let (orders, mut ordered) = mpsc::unbounded_channel();
@@ -240,15 +239,26 @@ async fn open(settings: &Settings, address: &Address) -> Result<Link, String> {
 }
 
 /// Drives the connection until it ends; says why.
-async fn drive(engine: &mut Engine, to: &mpsc::UnboundedSender<Incoming>, free: &Arc<Semaphore>) -> String {
+async fn drive(engine: &mut Engine, to: &mpsc::UnboundedSender<Incoming>, room: &mut Room) -> String {
     loop {
         match engine.turn().await {
             Ok(Turn::Message(mut message)) => {
+                // Of the others no more can wait than the protocol has numbers for, which the broker's own window bounds
+                // much lower.
                 if message.qos == 0 {
                     message.permit = tokio::select! {
-                        permit = free.clone().acquire_owned() => permit.ok(),
+                        permit = room.place() => permit,
                         () = to.closed() => None,
                     };
+                    if let Some(messages) = room.dropped() {
+                        tracing::warn!(
+                            messages,
+                            "the stream takes too few mqtt messages: some of qos 0 are dropped"
+                        );
+                    }
+                    if message.permit.is_none() {
+                        continue;
+                    }
                 }
                 // When nobody takes it any more, it is not acknowledged either.
                 let _ = to.send(*message);

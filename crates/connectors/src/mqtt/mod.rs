@@ -8,6 +8,7 @@ mod fields;
 mod input;
 mod link;
 mod output;
+mod room;
 mod settings;
 mod v4;
 mod v5;

@@ -18,7 +18,7 @@ const HANDSHAKES: u16 = 20;
 
 /// Builds the output.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
-    let mut settings = Settings::read(node)?;
+    let mut settings = Settings::read(node, context)?;
     let max_in_flight = node.count("max_in_flight")?.max(1);
     let qos = qos(node)?;
     settings.in_flight = match qos {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use document::Fault;
-use streams::Node;
+use streams::{BuildContext, Node};
 
+use crate::addresses::shown;
 use crate::fields::{comma_list, filled, tls};
+use crate::net::dial::Dialer;
 use crate::net::tls::TlsClient;
 
 /// How a broker is reached.
@@ -57,6 +59,8 @@ pub(super) struct Settings {
     pub(super) addresses: Vec<Address>,
     pub(super) client_id: String,
     pub(super) connect_timeout: Duration,
+    /// For WebSockets, which the egress policy judges.
+    pub(super) dialer: Dialer,
     pub(super) will: Option<Will>,
     pub(super) user: String,
     pub(super) password: String,
@@ -71,7 +75,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads the fields that inputs and outputs share.
-    pub(super) fn read(node: &Node<'_>) -> Result<Settings, Fault> {
+    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Settings, Fault> {
         let own_tls = tls(node)?;
         let mut addresses = Vec::new();
         for url in comma_list(node, "urls")? {
@@ -99,10 +103,13 @@ impl Settings {
         };
         let keepalive = u16::try_from(node.integer("keepalive")?)
             .map_err(|_| node.field_fault("keepalive", "`keepalive` must be between 0 and 65535 seconds"))?;
+        let connect_timeout = node.duration("connect_timeout")?.unwrap_or(Duration::from_secs(30));
+        let egress = context.settings.egress.clone();
         Ok(Settings {
             addresses,
             client_id,
-            connect_timeout: node.duration("connect_timeout")?.unwrap_or(Duration::from_secs(30)),
+            connect_timeout,
+            dialer: Dialer { egress, timeout: connect_timeout, keep_alive: Duration::ZERO },
             will,
             user: node.text("user")?.into_owned(),
             password: node.text("password")?.into_owned(),
@@ -150,14 +157,14 @@ fn address(url: &str) -> Result<Address, String> {
     let (host, port) = match authority.rsplit_once(':') {
         // The colons of a bare IPv6 address are no port's.
         Some((host, port)) if !port.ends_with(']') => {
-            let number = port.parse().map_err(|_| format!("`{port}` is no port, in `{url}`"))?;
+            let number = port.parse().map_err(|_| format!("`{port}` is no port, in `{}`", shown(url)))?;
             (host, number)
         }
         _ => (authority, default_port),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() {
-        return Err(format!("there is no host in `{url}`"));
+        return Err(format!("there is no host in `{}`", shown(url)));
     }
     let scheme = if matches!(transport, Transport::Wss) { "wss" } else { scheme };
     Ok(Address { transport, host: host.to_owned(), port, url: format!("{scheme}://{authority}{path}") })

@@ -57,6 +57,14 @@ impl Dialer {
         Err(failure)
     }
 
+    /// Connects to a place as client libraries write it: `host:port`.
+    #[cfg(feature = "mqtt")]
+    pub(crate) async fn connect_to(&self, place: &str) -> Result<TcpStream, String> {
+        let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
+        let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+        self.connect(host, port).await
+    }
+
     fn prepared(&self, stream: TcpStream) -> std::io::Result<TcpStream> {
         stream.set_nodelay(true)?;
         if !self.keep_alive.is_zero() {

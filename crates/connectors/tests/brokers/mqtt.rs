@@ -1,9 +1,10 @@
 //! Input and output `mqtt` against Mosquitto.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use streams::{Message, NackReason};
+use streams::{Egress, Message, NackReason};
 
 use crate::ends::{Stream, build, meta, settings, text, unique, until};
 use crate::servers::{Own, die_with_a_message_in_hand, numbers, port, run, write_all};
@@ -245,6 +246,24 @@ async fn the_last_will_is_published_when_the_gate_dies() {
     assert_eq!(watcher.texts(1).await, ["gone"]);
     watcher.stop().await;
     publish(port, &["-t", &topic, "-r", "-n"], "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn websockets_go_where_the_egress_policy_lets_them() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let place = listener.local_addr().expect("its address");
+    let mut settings = settings();
+    settings.egress = Arc::new(Egress { deny_private: true, ..Egress::default() });
+    for (scheme, version) in [("ws", "3.1.1"), ("wss", "3.1.1"), ("ws", "5"), ("wss", "5")] {
+        let config = json!({
+            "urls": [format!("{scheme}://{place}/mqtt")], "topics": ["t"], "protocol_version": version,
+        });
+        let stream = Stream::start(json!({"input": {"mqtt": config}}), &settings);
+        until(|| stream.last_error().contains("egress policy")).await;
+        stream.stop().await;
+    }
+    let connected = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+    assert!(connected.is_err(), "{connected:?}");
 }
 
 #[test]
