@@ -2,7 +2,7 @@
 //!
 //! [`register`] adds all that are built in to a registry; streams know them from then on by their type keys.
 
-#[cfg(feature = "net")]
+#[cfg(any(feature = "http", feature = "mqtt", feature = "websocket"))]
 mod addresses;
 #[cfg(feature = "amqp_0_9")]
 pub mod amqp_0_9;
