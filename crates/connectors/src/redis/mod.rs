@@ -6,6 +6,7 @@ mod cache;
 mod command;
 mod fields;
 mod hash_output;
+mod heard;
 mod holding;
 mod link;
 mod list_input;

@@ -1,14 +1,11 @@
 //! Input `redis_pubsub` (streams contract 3.9).
 
-use std::pin::Pin;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use document::Fault;
-use futures_util::{Stream, StreamExt as _};
 use redis::Msg;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, ReadError};
 
+use super::heard::{Heard, Losses};
 use super::link::Link;
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
@@ -16,7 +13,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         link: Link::read(node)?,
         channels: crate::fields::comma_list(node, "channels")?,
         patterns: node.boolean("use_patterns")?,
-        stream: context.stream.clone(),
+        losses: Losses { stream: context.stream.clone(), probe: context.probe.clone() },
         heard: None,
     };
     context.with_replay(node, input)
@@ -26,8 +23,8 @@ struct PubSubInput {
     link: Link,
     channels: Vec<String>,
     patterns: bool,
-    stream: Arc<str>,
-    heard: Option<Pin<Box<dyn Stream<Item = Msg> + Send>>>,
+    losses: Losses,
+    heard: Option<Heard<Msg>>,
 }
 
 #[async_trait]
@@ -42,14 +39,15 @@ impl Input for PubSubInput {
             };
             subscribed.map_err(|error| ConnectError(format!("redis: {channel}: {error}")))?;
         }
-        self.heard = Some(Box::pin(subscription.into_on_message()));
+        let size = |message: &Msg| message.get_payload_bytes().len();
+        self.heard = Some(Heard::listen(subscription.into_on_message(), size, self.losses.clone()));
         Ok(())
     }
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
         let Some(heard) = &mut self.heard else { return Err(ReadError::NotConnected) };
         let Some(published) = heard.next().await else {
-            tracing::warn!(stream = %self.stream, "redis subscription lost");
+            tracing::warn!(stream = %self.losses.stream, "redis subscription lost");
             self.heard = None;
             return Err(ReadError::NotConnected);
         };

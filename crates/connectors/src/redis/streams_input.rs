@@ -19,13 +19,19 @@ use redis::{RedisResult, Value};
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, Outcome, ReadError};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::link::{Connection, Link, Trouble, hash_tag};
+use crate::refusals::Refusals;
 
 /// The mark that asks for entries nobody was given yet.
 const NEW: &str = ">";
 /// How long the last acknowledgements may take when the stream stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Entries that may be held before no more are asked for: those under way, and those that Redis was not told of yet.
+const HELD: usize = 65_536;
+/// How often it is looked whether there is room again, beside the news of it.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     let streams = crate::fields::comma_list(node, "streams")?;
@@ -37,6 +43,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
             state: Mutex::default(),
             changed: Notify::new(),
             stopping: Notify::new(),
+            full: Notify::new(),
         }),
         body_key: node.text("body_key")?.into_owned(),
         streams,
@@ -157,6 +164,8 @@ struct Group {
     state: Mutex<State>,
     changed: Notify,
     stopping: Notify,
+    /// Much is held: what was delivered is told to Redis before its time.
+    full: Notify,
 }
 
 /// Its size is what the consumer holds.
@@ -165,7 +174,11 @@ struct State {
     // Given out and not yet acknowledged in Redis: not given out again when the connection comes back.
     held: HashSet<(String, String)>,
     delivered: HashMap<String, Vec<String>>,
-    failed: VecDeque<Entry>,
+    // Each with the time at which it may come again; in the order of those.
+    failed: VecDeque<(Instant, Entry)>,
+    refusals: Refusals,
+    // Why Redis does not take acknowledgements: until it does, no more entries are asked for.
+    refused: Option<String>,
 }
 
 #[derive(Clone)]
@@ -179,6 +192,7 @@ impl Group {
     /// Tells Redis what was delivered. What cannot be told now stays for the next time.
     async fn commit(&self) {
         let delivered = std::mem::take(&mut self.state.lock().delivered);
+        let mut refusal = None;
         for (stream, ids) in delivered {
             let mut command = redis::cmd("XACK");
             command.arg(&stream).arg(&self.name).arg(&ids);
@@ -191,10 +205,28 @@ impl Group {
                     }
                 }
                 Err(trouble) => {
-                    tracing::warn!(stream = %self.stream, fault = %trouble.text(), "redis cannot be told yet what was delivered");
+                    let refused = matches!(trouble, Trouble::Refused(_));
+                    let fault = trouble.text();
+                    tracing::warn!(stream = %self.stream, %fault, "redis cannot be told yet what was delivered");
                     state.delivered.entry(stream).or_default().extend(ids);
+                    if refused {
+                        refusal =
+                            Some(format!("acknowledgements are refused, nothing more is read: {fault}"));
+                    }
                 }
             }
+        }
+        self.state.lock().refused = refusal;
+    }
+
+    /// An entry that failed and may come again now; otherwise when the next one may.
+    fn failed(&self) -> (Option<Entry>, Option<Instant>) {
+        let mut state = self.state.lock();
+        match state.failed.front().map(|(again, _)| *again) {
+            Some(again) if again <= Instant::now() => {
+                (state.failed.pop_front().map(|(_, entry)| entry), None)
+            }
+            again => (None, again),
         }
     }
 
@@ -205,7 +237,8 @@ impl Group {
                 state.delivered.entry(entry.stream).or_default().push(entry.id);
             }
             Err(_) => {
-                state.failed.push_back(entry);
+                let again = state.refusals.refused();
+                state.failed.push_back((again, entry));
                 drop(state);
                 self.changed.notify_one();
             }
@@ -269,6 +302,13 @@ impl StreamsInput {
     }
 }
 
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn bytes(value: Value) -> Option<Vec<u8>> {
     match value {
         Value::BulkString(bytes) => Some(bytes),
@@ -296,7 +336,13 @@ impl Input for StreamsInput {
         if self.committer.is_none() {
             let (group, period) = (self.group.clone(), self.period.max(Duration::from_millis(1)));
             self.committer = Some(tokio::spawn(async move {
-                while tokio::time::timeout(period, group.stopping.notified()).await.is_err() {
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = group.stopping.notified() => break,
+                        () = tokio::time::sleep(period) => {}
+                        () = group.full.notified() => {}
+                    }
                     group.commit().await;
                 }
                 group.commit().await;
@@ -307,12 +353,24 @@ impl Input for StreamsInput {
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
         loop {
-            let failed = self.group.state.lock().failed.pop_front();
+            let (failed, again) = self.group.failed();
             if let Some(entry) = failed.or_else(|| self.ready.pop_front()) {
                 return Ok(self.hand_out(entry));
             }
             if self.feeds.is_empty() {
                 return Err(ReadError::NotConnected);
+            }
+            let (held, refused) = {
+                let state = self.group.state.lock();
+                (state.held.len(), state.refused.clone())
+            };
+            if let Some(refused) = refused {
+                return Err(ReadError::Other(refused));
+            }
+            if held >= HELD {
+                self.group.full.notify_one();
+                let _ = tokio::time::timeout(LOOK, self.group.changed.notified()).await;
+                continue;
             }
             for index in 0..self.feeds.len() {
                 if self.feeds[index].asking.is_none() {
@@ -322,6 +380,7 @@ impl Input for StreamsInput {
             let asking = self.feeds.iter_mut().filter_map(|feed| feed.asking.as_mut());
             let (answer, index) = tokio::select! {
                 () = self.group.changed.notified() => continue,
+                () = until(again) => continue,
                 (answer, index, _) = select_all(asking) => (answer, index),
             };
             self.feeds[index].asking = None;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
-use streams::Message;
+use streams::{Message, NackReason};
 
-use crate::ends::unique;
+use crate::ends::{unique, until};
 use crate::harness::{Reader, Writer, broker, build, create_topic, kcat, meta, text};
 use crate::numbers;
 
@@ -65,7 +65,7 @@ async fn an_offset_to_begin_at() {
     let mut newest =
         Reader::franz(broker(), &[&format!("{topic}:0")], json!({"auto_offset_reset": "latest"}));
     let until = std::time::Instant::now() + Duration::from_secs(30);
-    // Where the end is, is asked after the connection is up: write until something is read.
+    // Not known to be connected yet: write until something is read.
     let seen = loop {
         kcat(&["-P", "-b", broker(), "-t", &topic, "-p", "0"], "new");
         let seen = newest.rest(Duration::from_millis(500)).await;
@@ -267,4 +267,26 @@ fn what_cannot_work_is_refused() {
     }}});
     let built = build(&output).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(built.warnings.len(), 1, "{:?}", built.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_gave_nothing_yet_goes_on_where_it_began() {
+    let topic = unique("quiet");
+    create_topic(broker(), &topic, 2).await;
+    let fields = json!({"auto_offset_reset": "latest", "auto_replay_nacks": false});
+    let mut reader = Reader::franz(broker(), &[&format!("{topic}:0-1")], fields);
+    until(|| reader.connected()).await;
+    kcat(&["-P", "-b", broker(), "-t", &topic, "-p", "1"], "noisy");
+    // Each refusal makes a new consumer, each after a longer pause: 1.6 seconds at last.
+    for _ in 0..5 {
+        let (batch, ack) = reader.next().await;
+        assert_eq!(text(&batch[0]), "noisy");
+        ack.done(Err(NackReason::failed("not now")));
+    }
+    // Arrives while there is no consumer.
+    kcat(&["-P", "-b", broker(), "-t", &topic, "-p", "0"], "quiet");
+    let mut seen = reader.texts(2).await;
+    seen.sort_unstable();
+    assert_eq!(seen, ["noisy", "quiet"]);
+    reader.stop().await;
 }
