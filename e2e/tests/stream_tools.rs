@@ -307,3 +307,53 @@ async fn a_gate_expands_the_variables_that_its_configuration_names() {
     let schema: Value = serde_json::from_slice(&schema.body).expect("JSON");
     assert_eq!(schema["title"], "Stream configuration");
 }
+
+const LOUD: &str = "\
+name: loud
+type: processor
+fields:
+  - { name: mark, type: string, default: '!' }
+mapping: |
+  root.mapping = \"root = content().uppercase() + %q\".format(this.mark)
+tests:
+  - name: a mark is added
+    config: { mark: '?' }
+    expected: { mapping: 'root = content().uppercase() + \"?\"' }
+";
+
+#[test]
+fn templates_make_components_of_others() {
+    let using = "\
+input: { generate: { count: 1, interval: 0s, mapping: root = \"tea\" } }
+pipeline:
+  processors:
+    - loud: { mark: '?' }
+output: { stdout: {} }
+tests:
+  - input_batch: [{ content: cup }]
+    output_batches: [[{ content_equals: CUP? }]]
+";
+    let folder = Gate::setup()
+        .file("parts/loud.yaml", LOUD)
+        .file("tea.yaml", using)
+        .file("wrong.yaml", &using.replace("mark:", "mrak:"))
+        .file("parts/wrong.yml", &LOUD.replace("{ mark: '?' }", "{ mark: '.' }"))
+        .prepare();
+    let with = ["-t", "parts/*.yaml"];
+    let done = stream(folder.dir(), &[&["run", "tea.yaml", "-s", "http.enabled=false"], &with[..]].concat());
+    assert_eq!((done.code, &*done.out), (Some(0), "TEA?\n"), "{}", done.err);
+    let done = stream(folder.dir(), &[&["test", "tea.yaml"], &with[..]].concat());
+    assert_eq!(done.code, Some(0), "{} {}", done.out, done.err);
+    let done = stream(folder.dir(), &["lint", "tea.yaml"]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.out.contains("there is no processor `loud`"), "{}", done.out);
+    let done = stream(folder.dir(), &[&["lint", "wrong.yaml"], &with[..]].concat());
+    assert_eq!(done.code, Some(1));
+    assert!(done.out.contains("wrong.yaml:4:15: error: unknown field `mrak` in `loud`"), "{}", done.out);
+    assert!(done.out.contains("did you mean `mark`?"), "{}", done.out);
+
+    assert_eq!(stream(folder.dir(), &["lint", "parts/loud.yaml"]).code, Some(0));
+    let done = stream(folder.dir(), &["lint", "parts/wrong.yml"]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.out.contains("test `a mark is added`: the mapping makes"), "{}", done.out);
+}

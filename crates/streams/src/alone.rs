@@ -35,6 +35,8 @@ impl Processors {
     /// # Errors
     /// What the configuration lacks, or the first fault in what was found.
     pub fn of_config(config: &Json, pointer: &str, settings: &Settings) -> Result<Processors, Fault> {
+        let (config, _) = settings.expand(config, "");
+        let config = &*config;
         let Some(found) = config.pointer(pointer) else {
             return Err(Fault::error("", format!("the configuration has nothing at `{pointer}`")));
         };

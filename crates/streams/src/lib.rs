@@ -73,6 +73,7 @@ mod spans;
 mod store;
 mod stream_fields;
 mod task;
+mod templates;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -124,6 +125,7 @@ pub use schema::schema;
 pub use selection::{SELECTION, Selection};
 pub use settings::{Lines, Settings};
 pub use sort::Sort;
+pub use templates::{Template, Templates};
 pub use topics::Topics;
 pub use tracer::{Span, Tracer};
 pub use variables::{Expanded, Variables, expand, variables_of_file};

@@ -74,6 +74,20 @@ pub fn scrubbed(config: &Json, settings: &Settings) -> Json {
     shown
 }
 
+/// The faults of a document that holds these fields, with their places.
+pub(crate) fn lint_section(
+    fields: &'static [Field],
+    what: &str,
+    document: &Document,
+    settings: &Settings,
+) -> Vec<Fault> {
+    let mut linter = Linter::new(settings, Some(document));
+    linter.fields(fields, document.value(), "", what);
+    let mut faults = linter.faults;
+    document.locate(&mut faults);
+    faults
+}
+
 struct Linter<'a> {
     settings: &'a Settings,
     document: Option<&'a Document>,

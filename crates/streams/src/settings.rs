@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use crate::egress::Egress;
 use crate::endpoint::{EndpointPort, NoEndpoints};
 use crate::registry::Registry;
+use crate::templates::{Templates, expand};
 use crate::topics::Topics;
 use crate::variables::{Variables, expand_value};
 
@@ -47,6 +48,8 @@ pub struct Settings {
     /// would decide (`http`, `logger`, `shutdown_timeout`), and unsafe components are allowed: whoever starts the process
     /// could do the same without it.
     pub alone: bool,
+    /// Components that are made of others.
+    pub templates: Arc<Templates>,
 }
 
 impl Settings {
@@ -62,12 +65,18 @@ impl Settings {
             egress: Arc::default(),
             variables: Variables::default(),
             alone: false,
+            templates: Arc::default(),
         }
     }
 
-    /// The configuration with its variables replaced, and what is wrong with them.
+    /// The configuration with its variables and templates replaced, and what is wrong with them.
     pub(crate) fn expand<'v>(&self, value: &'v Json, pointer: &str) -> (Cow<'v, Json>, Vec<Fault>) {
-        expand_value(value, pointer, &self.variables, &|name| std::env::var(name).ok())
+        let (mut value, mut faults) =
+            expand_value(value, pointer, &self.variables, &|name| std::env::var(name).ok());
+        if !self.templates.is_empty() {
+            faults.extend(expand(&self.templates, &self.registry, self.alone, value.to_mut(), pointer));
+        }
+        (value, faults)
     }
 }
 

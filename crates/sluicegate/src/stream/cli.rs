@@ -79,6 +79,9 @@ pub(crate) struct With {
     /// A file of resources, or a pattern such as 'resources/*.yaml'; may be given again
     #[arg(short, long, value_name = "PATTERN")]
     pub(crate) resources: Vec<String>,
+    /// A file of a template, or a pattern such as 'templates/*.yaml'; may be given again
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) templates: Vec<String>,
     /// Set a field of the configuration, such as -s input.generate.count=5; may be given again
     #[arg(short, long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
@@ -163,7 +166,7 @@ Exit codes: 0 all passed, 1 one failed or a configuration is wrong, 2 a file can
 
 const LINT_HELP: &str = "\
 Checks what `sluicegate stream run` would run: unsafe components are allowed, and variables ${NAME} are replaced.
-(`sluicegate lint` checks what a gate would serve.) A file may hold resources alone.
+(`sluicegate lint` checks what a gate would serve.) A file may hold resources alone, or a template: then its tests are run.
 
 Examples:
   sluicegate stream lint orders.yaml

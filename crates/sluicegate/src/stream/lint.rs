@@ -10,9 +10,8 @@ use serde_json::Value as Json;
 use super::cli::With;
 use super::environment::{self, Given};
 use super::source::{Merged, Source, Unread};
-use super::{UNREADABLE, fail, settings};
+use super::{UNREADABLE, fail, settings_with, templates};
 use crate::cli::Form;
-use crate::components;
 use crate::lint::{Report, files, tell};
 
 /// Checks the files and tells what was found.
@@ -21,7 +20,10 @@ pub(super) fn lint(paths: &[PathBuf], with: &With, form: Form) -> ExitCode {
         Ok(given) => given,
         Err(error) => return fail(UNREADABLE, &error),
     };
-    let settings = settings(components::registry(), &given);
+    let settings = match settings_with(with, &given) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
     let (mut reports, mut unreadable) = (Vec::new(), Vec::new());
     for path in paths {
         match files(path) {
@@ -76,6 +78,12 @@ pub(super) fn check(
     settings: &streams::Settings,
 ) -> Result<(Merged, Vec<Report>), Vec<Unread>> {
     let source = Source::read(file, given).map_err(|unread| vec![unread])?;
+    if streams::Template::is_one(source.document.value()) {
+        let mut found = source.missing();
+        found.extend(templates::check(&source, settings));
+        let report = source.report(found);
+        return Ok((Merged::of(source), vec![report]));
+    }
     let merged = Merged::read(source, with, given)?;
     let reports = merged.reports(faults(&merged.value, settings));
     Ok((merged, reports))

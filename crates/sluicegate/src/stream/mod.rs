@@ -11,6 +11,7 @@ mod run;
 mod service;
 mod source;
 
+mod templates;
 mod test;
 
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ use streams::{Registry, SampleSize, Variables};
 
 pub(crate) use cli::Stream;
 
+use crate::cli::Form;
 use crate::components;
 
 /// Something is wrong with what was given.
@@ -51,7 +53,24 @@ fn create(expression: &str, small: bool) -> ExitCode {
     }
 }
 
-/// What streams are checked and built with when they are alone in their process.
+/// What streams are checked and built with when they are alone in their process, with the templates of these files.
+///
+/// # Errors
+/// What is wrong with the templates, once it is told.
+fn settings_with(with: &cli::With, given: &environment::Given) -> Result<streams::Settings, ExitCode> {
+    let mut settings = settings(components::registry(), given);
+    let read = templates::read(&with.templates, given, &mut settings);
+    let wrong = read.reports.iter().any(|report| !report.faults.is_empty()) || !read.unreadable.is_empty();
+    if wrong {
+        let told = crate::lint::tell(&read.reports, &read.unreadable, Form::Human, &mut io::stderr().lock());
+        if told != ExitCode::SUCCESS {
+            return Err(told);
+        }
+    }
+    Ok(settings)
+}
+
+/// The same without templates.
 fn settings(registry: Registry, given: &environment::Given) -> streams::Settings {
     let mut settings = streams::Settings::new(registry);
     settings.alone = true;

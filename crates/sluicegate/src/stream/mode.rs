@@ -15,7 +15,7 @@ use super::environment::{self, Given};
 use super::lint::{check, sort_out};
 use super::service::{Service, Signals};
 use super::source::{Merged, Source};
-use super::{FAILED, UNREADABLE, fail, settings};
+use super::{FAILED, UNREADABLE, fail, settings_with};
 use crate::cli::Form;
 use crate::components;
 use crate::lint::{Report, files, tell};
@@ -47,7 +47,10 @@ pub(super) fn streams(paths: &[PathBuf], config: Option<&Path>, with: &With) -> 
         Ok(given) => given,
         Err(error) => return fail(UNREADABLE, &error),
     };
-    let mut settings = settings(components::registry(), &given);
+    let mut settings = match settings_with(with, &given) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
     settings.lines = Arc::new(components::StandardOutput);
     let read = read(paths, config, with, &given, &settings);
     if read.reports.iter().any(|report| !report.faults.is_empty()) || !read.unreadable.is_empty() {

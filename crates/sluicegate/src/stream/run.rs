@@ -15,7 +15,7 @@ use super::environment;
 use super::lint::{check, sort_out};
 use super::service::{self, Service};
 use super::source::Merged;
-use super::{FAILED, UNREADABLE, fail, settings};
+use super::{FAILED, UNREADABLE, fail, settings_with};
 use crate::cli::Form;
 use crate::components;
 use crate::lint::{Report, tell};
@@ -29,7 +29,10 @@ pub(super) fn run(file: &Path, with: &With) -> ExitCode {
         Ok(given) => given,
         Err(error) => return fail(UNREADABLE, &error),
     };
-    let mut settings = settings(components::registry(), &given);
+    let mut settings = match settings_with(with, &given) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
     settings.lines = Arc::new(components::StandardOutput);
     let (mut merged, reports) = match check(file, with, &given, &settings) {
         Ok(checked) => checked,

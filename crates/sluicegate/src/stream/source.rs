@@ -125,13 +125,17 @@ pub(super) struct Merged {
 }
 
 impl Merged {
+    /// A configuration as it is in its file.
+    pub(super) fn of(source: Source) -> Merged {
+        Merged { value: source.document.value().clone(), sources: vec![source], moved: Vec::new() }
+    }
+
     /// Puts resources beside a configuration, and sets fields.
     ///
     /// # Errors
     /// Everything that cannot be read, and what cannot be set.
     pub(super) fn read(source: Source, with: &With, given: &Given) -> Result<Merged, Vec<Unread>> {
-        let mut merged =
-            Merged { value: source.document.value().clone(), sources: vec![source], moved: Vec::new() };
+        let mut merged = Merged::of(source);
         let mut unread = Vec::new();
         for path in resource_files(&with.resources, &mut unread) {
             match Source::read(&path, given) {

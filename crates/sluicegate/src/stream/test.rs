@@ -14,7 +14,7 @@ use super::condition::{Beside, file, unmet};
 use super::environment::{self, Given};
 use super::lint::{check, sort_out};
 use super::source::Source;
-use super::{FAILED, UNREADABLE, fail, settings};
+use super::{FAILED, UNREADABLE, fail, settings, settings_with};
 use crate::cli::Form;
 use crate::components;
 use crate::lint::{files, tell};
@@ -118,7 +118,7 @@ struct Case {
 
 impl Suite<'_> {
     async fn run(&self) -> Result<Vec<Case>, ExitCode> {
-        let settings = settings(components::registry(), self.given);
+        let settings = settings_with(self.with, self.given)?;
         let config = self.config(self.given, &settings)?;
         let mut tests = list(config.get("tests"));
         tests.extend(self.beside()?);
@@ -192,7 +192,9 @@ impl Suite<'_> {
             let mut given = self.given.clone();
             let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             given.extend(own.iter().map(|(name, value)| (name.clone(), text(value))));
-            own_settings = self::settings(components::registry(), &given);
+            let mut own = self::settings(components::registry(), &given);
+            own.templates = settings.templates.clone();
+            own_settings = own;
             settings = &own_settings;
             config = self.config(&given, settings).map_err(CaseFault::Exit)?;
         }
