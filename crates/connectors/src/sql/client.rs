@@ -14,6 +14,31 @@ use super::{dsn, mysql, postgres, sqlite};
 
 /// How long a statement waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a statement may take, unless the address says otherwise: so long, no server may be silent.
+const STATEMENT: Duration = Duration::from_secs(15 * 60);
+/// How long closing waits for statements under way.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Works with a connection for as long as a statement may take. What does not end in time ends with its connection.
+macro_rules! within {
+    ($client:expr, $pool:expr, |$connection:ident| $work:expr) => {{
+        let mut held = $pool.acquire().await?;
+        let done = {
+            let $connection = &mut *held;
+            tokio::time::timeout($client.limits.statement, async { $work }).await
+        };
+        match done {
+            Ok(done) => done,
+            Err(_) => {
+                // Taken out of the pool, which would wait for the answer; dropped, it is closed.
+                drop(held.detach());
+                let limit = $client.limits.statement;
+                let text = format!("the database did not answer within {limit:?}; the connection was closed");
+                Err(SqlError { text, lost: true })
+            }
+        }
+    }};
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Driver {
@@ -75,6 +100,8 @@ struct Limits {
     open: u32,
     idle: Option<Duration>,
     life: Option<Duration>,
+    connect: Duration,
+    statement: Duration,
 }
 
 /// One database.
@@ -116,11 +143,18 @@ impl Client {
             }
         };
         let open = u32::try_from(node.count("conn_max_open")?).unwrap_or(u32::MAX);
+        let times = match &target {
+            Target::Postgres(_) => dsn::postgres_times(&dsn).map_err(wrong)?,
+            Target::MySql(target) => target.times,
+            Target::Sqlite(_) => dsn::Times::default(),
+        };
         let limits = Limits {
             // In the original 0 is no limit.
             open: if open == 0 { 64 } else { open },
             idle: node.duration("conn_max_idle_time")?,
             life: node.duration("conn_max_life_time")?,
+            connect: times.connect.unwrap_or(PATIENCE),
+            statement: times.statement.unwrap_or(STATEMENT),
         };
         let init = node.text("init_statement")?.into_owned();
         Ok(Client { driver, target, limits, init, pool: OnceCell::new() })
@@ -131,7 +165,7 @@ impl Client {
             .max_connections(self.limits.open)
             .idle_timeout(self.limits.idle)
             .max_lifetime(self.limits.life)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(self.limits.connect)
     }
 
     /// The pool; made, and the database initialised, by whoever comes first.
@@ -140,14 +174,20 @@ impl Client {
             let init = || AssertSqlSafe(self.init.clone());
             Ok::<_, SqlError>(match &self.target {
                 Target::Postgres(options) => {
-                    let pool = self.options().connect_with(options.clone()).await?;
-                    pool.execute(init()).await?;
+                    let pool: PgPool = self.options().connect_with(options.clone()).await?;
+                    within!(self, pool, |connection| connection
+                        .execute(init())
+                        .await
+                        .map_err(SqlError::from))?;
                     Pool::Postgres(pool)
                 }
                 Target::MySql(target) => {
-                    let pool = self.options().connect_with(target.options.clone()).await?;
+                    let pool: MySqlPool = self.options().connect_with(target.options.clone()).await?;
                     if !self.init.is_empty() {
-                        pool.execute(init()).await?;
+                        within!(self, pool, |connection| connection
+                            .execute(init())
+                            .await
+                            .map_err(SqlError::from))?;
                     }
                     Pool::MySql(pool, target.parse_time)
                 }
@@ -165,8 +205,12 @@ impl Client {
     pub(super) async fn connect(&self) -> Result<(), String> {
         let reached = async {
             match self.pool().await? {
-                Pool::Postgres(pool) => pool.acquire().await?.ping().await?,
-                Pool::MySql(pool, _) => pool.acquire().await?.ping().await?,
+                Pool::Postgres(pool) => {
+                    within!(self, pool, |connection| Ok::<_, SqlError>(connection.ping().await?))?
+                }
+                Pool::MySql(pool, _) => {
+                    within!(self, pool, |connection| Ok::<_, SqlError>(connection.ping().await?))?
+                }
                 Pool::Sqlite(pool) => pool.acquire().await?.ping().await?,
             }
             Ok::<_, SqlError>(())
@@ -177,8 +221,13 @@ impl Client {
     /// Executes a statement; its rows, each as an object.
     pub(super) async fn query(&self, sql: &str, args: &[Arg]) -> Result<Vec<Json>, SqlError> {
         match self.pool().await? {
-            Pool::Postgres(pool) => postgres::query(&mut *pool.acquire().await?, sql, args).await,
-            Pool::MySql(pool, times) => mysql::query(&mut *pool.acquire().await?, sql, args, *times).await,
+            Pool::Postgres(pool) => {
+                within!(self, pool, |connection| postgres::query(connection, sql, args).await)
+            }
+            Pool::MySql(pool, times) => {
+                within!(self, pool, |connection| mysql::query(connection, sql, args, *times).await)
+            }
+            // A file does not fall silent.
             Pool::Sqlite(pool) => sqlite::query(&mut *pool.acquire().await?, sql, args).await,
         }
     }
@@ -190,18 +239,22 @@ impl Client {
         }
         match self.pool().await? {
             Pool::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
-                for (sql, args) in steps {
-                    postgres::query(&mut transaction, sql, args).await?;
-                }
-                transaction.commit().await?;
+                within!(self, pool, |connection| {
+                    let mut transaction = connection.begin().await?;
+                    for (sql, args) in steps {
+                        postgres::query(&mut transaction, sql, args).await?;
+                    }
+                    Ok::<_, SqlError>(transaction.commit().await?)
+                })?;
             }
             Pool::MySql(pool, times) => {
-                let mut transaction = pool.begin().await?;
-                for (sql, args) in steps {
-                    mysql::query(&mut transaction, sql, args, *times).await?;
-                }
-                transaction.commit().await?;
+                within!(self, pool, |connection| {
+                    let mut transaction = connection.begin().await?;
+                    for (sql, args) in steps {
+                        mysql::query(&mut transaction, sql, args, *times).await?;
+                    }
+                    Ok::<_, SqlError>(transaction.commit().await?)
+                })?;
             }
             Pool::Sqlite(pool) => {
                 let mut transaction = pool.begin().await?;
@@ -215,11 +268,14 @@ impl Client {
     }
 
     pub(super) async fn close(&self) {
-        match self.pool.get() {
-            Some(Pool::Postgres(pool)) => pool.close().await,
-            Some(Pool::MySql(pool, _)) => pool.close().await,
-            Some(Pool::Sqlite(pool)) => pool.close().await,
-            None => {}
-        }
+        let closed = async {
+            match self.pool.get() {
+                Some(Pool::Postgres(pool)) => pool.close().await,
+                Some(Pool::MySql(pool, _)) => pool.close().await,
+                Some(Pool::Sqlite(pool)) => pool.close().await,
+                None => {}
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, closed).await;
     }
 }

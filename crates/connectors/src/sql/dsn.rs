@@ -13,6 +13,37 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// How long things may take, as an address says it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// Until there is a connection; none: the usual time.
+    pub(super) connect: Option<Duration>,
+    /// Until a statement is answered; none: the usual time.
+    pub(super) statement: Option<Duration>,
+}
+
+/// The times in an address of PostgreSQL that [`postgres`] has taken.
+pub(super) fn postgres_times(dsn: &str) -> Result<Times, String> {
+    let mut times = Times::default();
+    for (key, value) in postgres_url(dsn)?.query_pairs() {
+        if key == "connect_timeout" {
+            let seconds: u32 =
+                value.trim().parse().map_err(|_| "`connect_timeout` is a number of seconds")?;
+            times.connect = Some(Duration::from_secs(seconds.into())).filter(|time| !time.is_zero());
+        }
+    }
+    Ok(times)
+}
+
+fn postgres_url(dsn: &str) -> Result<Url, String> {
+    match dsn.contains("://") {
+        true => {
+            Url::parse(dsn).map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))
+        }
+        false => key_values(dsn),
+    }
+}
+
 /// What the client would take from the gate's environment, and what replaces it in an address. Everything else that it
 /// reads there is set below.
 const OF_THE_GATE: [(&str, &str); 4] = [
@@ -29,11 +60,7 @@ pub(super) fn postgres(dsn: &str) -> Result<PgConnectOptions, String> {
 }
 
 fn postgres_with(dsn: &str, is_set: impl Fn(&str) -> bool) -> Result<PgConnectOptions, String> {
-    let url = match dsn.contains("://") {
-        true => Url::parse(dsn)
-            .map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))?,
-        false => key_values(dsn)?,
-    };
+    let url = postgres_url(dsn)?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err("an address of PostgreSQL begins with `postgres://`".to_owned());
     }
@@ -66,6 +93,7 @@ fn postgres_with(dsn: &str, is_set: impl Fn(&str) -> bool) -> Result<PgConnectOp
             "sslcert" => options.ssl_client_cert(&*value),
             "sslkey" => options.ssl_client_key(&*value),
             "application_name" | "fallback_application_name" => options.application_name(&value),
+            // Its time is read by `postgres_times`.
             "connect_timeout" | "binary_parameters" => options,
             "options" => {
                 return Err("`options` is not supported here; set them in `init_statement`".to_owned());
@@ -134,6 +162,7 @@ fn quoted_value(text: &str) -> Option<(String, &str)> {
 pub(super) struct MySql {
     pub(super) options: MySqlConnectOptions,
     pub(super) parse_time: bool,
+    pub(super) times: Times,
 }
 
 /// `user:password@tcp(host:port)/name?parameter=value`
@@ -172,6 +201,7 @@ pub(super) fn mysql(dsn: &str) -> Result<MySql, String> {
         options = options.database(&decoded(name));
     }
     let mut parse_time = false;
+    let (mut times, mut reading, mut writing) = (Times::default(), Duration::ZERO, Duration::ZERO);
     for pair in after.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = decoded(value);
@@ -187,15 +217,21 @@ pub(super) fn mysql(dsn: &str) -> Result<MySql, String> {
                 parse_time = matches!(&*value, "true" | "1");
                 options
             }
+            "timeout" | "readTimeout" | "writeTimeout" => {
+                let time = streams::units::duration(&value).map_err(|fault| format!("`{key}`: {fault}"))?;
+                match key {
+                    "timeout" => times.connect = Some(time).filter(|time| !time.is_zero()),
+                    "readTimeout" => reading = time,
+                    _ => writing = time,
+                }
+                options
+            }
             "charset" => options.charset(value.split(',').next().unwrap_or("utf8mb4")),
             "collation" => options.collation(&value),
             // What they do is so here anyway, or has no meaning here.
             "interpolateParams"
             | "allowNativePasswords"
             | "checkConnLiveness"
-            | "timeout"
-            | "readTimeout"
-            | "writeTimeout"
             | "maxAllowedPacket"
             | "multiStatements"
             | "columnsWithAlias"
@@ -206,7 +242,9 @@ pub(super) fn mysql(dsn: &str) -> Result<MySql, String> {
             }
         };
     }
-    Ok(MySql { options, parse_time })
+    // A statement is written, then its answer is read. Without the second there is no limit that the address sets.
+    times.statement = Some(writing + reading).filter(|_| !reading.is_zero());
+    Ok(MySql { options, parse_time, times })
 }
 
 /// `file:/path/name.db?mode=rwc`, or a path alone.
@@ -293,6 +331,16 @@ mod tests {
         let my = mysql("me@/shop").unwrap();
         assert_eq!((my.options.get_host(), my.options.get_port(), my.parse_time), ("127.0.0.1", 3306, false));
 
+        let times = postgres_times("host=db connect_timeout=3").unwrap();
+        assert_eq!(times, Times { connect: Some(Duration::from_secs(3)), statement: None });
+        let seconds = |connect, statement| Times {
+            connect: Some(Duration::from_secs(connect)),
+            statement: Some(Duration::from_secs(statement)),
+        };
+        let my = mysql("me@/shop?timeout=2s&readTimeout=30s&writeTimeout=1m").unwrap();
+        assert_eq!(my.times, seconds(2, 90));
+        assert_eq!(mysql("me@/shop?timeout=0&writeTimeout=1m").unwrap().times, Times::default());
+
         let file = |dsn: &str| sqlite(dsn).unwrap().get_filename().to_string_lossy().into_owned();
         assert_eq!(file("file:/a%20b.db?mode=ro&_pragma=busy_timeout(100)"), "/a b.db");
         assert_eq!((file("file:///a.db"), file("a.db")), ("/a.db".to_owned(), "a.db".to_owned()));
@@ -316,6 +364,8 @@ mod tests {
         ] {
             assert!(postgres(dsn).is_err(), "{dsn}");
         }
+        assert!(postgres_times("host=a connect_timeout=soon").is_err());
+        assert!(mysql("a@tcp(b)/c?readTimeout=30").is_err());
         for dsn in ["a", "a@unix(/tmp/s)/b", "a@tcp(b:x)/c", "a@tcp(b/c", "a@tcp(b)/c?allowAllFiles=true"] {
             assert!(mysql(dsn).is_err(), "{dsn}");
         }

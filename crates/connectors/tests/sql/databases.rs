@@ -288,3 +288,22 @@ fn what_cannot_work_is_refused_when_it_is_read() {
         assert!(!faults.contains("secret"), "{faults}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_is_not_answered_ends_with_its_connection() {
+    let dsn = format!("root@tcp(127.0.0.1:{})/test?timeout=5s&readTimeout=300ms", port("mariadb"));
+    let fields = json!({
+        "driver": "mysql", "dsn": dsn, "conn_max_open": 1, "unsafe_dynamic_query": true,
+        "query": "SELECT SLEEP(${! content() }) AS s",
+    });
+    let mut stream = Stream::through(json!([{"sql_raw": fields}]));
+    let began = std::time::Instant::now();
+    drop(stream.send(messages(["30", "0"])));
+    let batch = stream.batch().await;
+    let fault = batch[0].error().map(|text| text.to_string()).unwrap_or_default();
+    assert!(fault.contains("did not answer within 300ms"), "{fault}");
+    // The only connection that the pool may have was made anew.
+    assert_eq!((texts(&batch)[1].as_str(), batch[1].error()), (r#"[{"s":0}]"#, None));
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    stream.stop().await;
+}
