@@ -1,5 +1,6 @@
 //! Batching policies (streams contract 5.4).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bloblang::{Mapping, Value};
@@ -12,6 +13,8 @@ use crate::message::{Batch, View};
 use crate::metrics::{Mechanism, Probe};
 use crate::node::Node;
 use crate::pipeline::process;
+use crate::source::sleep_until;
+use crate::stall::Stall;
 
 /// When gathered messages are flushed as one batch.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub struct Policy {
     jitter: f64,
     check: Option<Mapping>,
     stages: Vec<Stage>,
+    stall: Arc<Stall>,
 }
 
 impl Policy {
@@ -34,6 +38,7 @@ impl Policy {
             jitter: node.float("jitter")?,
             check: node.mapping("check", context)?,
             stages: context.stages(&node.get("processors"))?,
+            stall: context.watch.stall.clone(),
         };
         let bounded = policy.count > 0 || policy.bytes > 0 || policy.period.is_some();
         if policy.check.is_some() && !bounded {
@@ -53,12 +58,16 @@ pub(crate) struct Gather {
     bytes: usize,
     sources: Vec<Source>,
     deadline: Option<Instant>,
+    /// When the last batch was added.
+    added: Instant,
     // What says that it is enough, once something does.
     enough: Option<Mechanism>,
 }
 
 /// Most messages gathered whatever the policy says: a bound for policies that only have a period.
 const MOST: usize = 100_000;
+/// How long nothing may have come before it counts as stalled: what is on its way still joins its batch.
+const STALLED: Duration = Duration::from_millis(100);
 /// Most payload bytes gathered whatever the policy says.
 const MOST_BYTES: usize = 256 << 20;
 
@@ -71,12 +80,23 @@ struct Source {
 
 impl Gather {
     pub(crate) fn new(policy: Policy) -> Gather {
-        Gather { policy, batch: Batch::new(), bytes: 0, sources: Vec::new(), deadline: None, enough: None }
+        let (batch, sources, added) = (Batch::new(), Vec::new(), Instant::now());
+        Gather { policy, batch, bytes: 0, sources, deadline: None, added, enough: None }
     }
 
-    /// When what is gathered must be flushed.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// Returns when what is gathered now must be flushed, however little it is; never when it is nothing.
+    pub(crate) fn due(&self) -> impl Future<Output = ()> + use<> {
+        let waits = !self.batch.is_empty();
+        let (deadline, added, stall) = (self.deadline, self.added, self.policy.stall.clone());
+        async move {
+            if !waits {
+                return std::future::pending().await;
+            }
+            tokio::select! {
+                () = sleep_until(deadline) => {}
+                () = stalled(&stall, added) => {}
+            }
+        }
     }
 
     /// Adds a batch; true when it is time to flush.
@@ -88,6 +108,7 @@ impl Gather {
             let jitter = 1.0 + self.policy.jitter.clamp(0.0, 1.0) * rand::random::<f64>();
             self.deadline = Some(Instant::now() + period.mul_f64(jitter));
         }
+        self.added = Instant::now();
         let mut checked = false;
         self.sources.push(Source { ack, places: batch.iter().map(|message| message.place()).collect() });
         for mut message in batch {
@@ -136,6 +157,17 @@ impl Gather {
     }
 }
 
+/// Returns when nothing more comes because somebody waits for the acks of what has come.
+async fn stalled(stall: &Stall, added: Instant) {
+    loop {
+        stall.begins().await;
+        tokio::time::sleep_until(added + STALLED).await;
+        if stall.is_on() {
+            return;
+        }
+    }
+}
+
 /// Tells every source what became of its own messages.
 fn resolve(sources: Vec<Source>, outcome: &Outcome) {
     let mut start = 0;
@@ -173,6 +205,7 @@ mod tests {
             jitter: 0.0,
             check: check.map(|text| bloblangs::mapping(&Environment::default(), text, "").unwrap()),
             stages: Vec::new(),
+            stall: Arc::default(),
         }
     }
 

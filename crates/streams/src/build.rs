@@ -166,7 +166,7 @@ impl<'a> BuildContext<'a> {
     ) -> Result<Box<dyn Input>, Fault> {
         Ok(if node.boolean("auto_replay_nacks")? {
             self.replays.set(true);
-            Box::new(Replay::with_backoff(input, REPLAY, Some(self.probe.clone())))
+            Box::new(Replay::with_backoff(input, REPLAY, Some(self.probe.clone()), self.watch.stall.clone()))
         } else {
             Box::new(input)
         })

@@ -70,6 +70,7 @@ mod sink;
 mod sort;
 mod source;
 mod spans;
+mod stall;
 mod store;
 mod stream_fields;
 mod task;

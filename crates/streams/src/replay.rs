@@ -13,6 +13,7 @@ use crate::backoff::{Backoff, REPLAY};
 use crate::component::{ConnectError, Input, ReadError};
 use crate::message::{Batch, number};
 use crate::metrics::Probe;
+use crate::stall::Stall;
 
 /// An input whose failed batches come again before new ones, only their failed messages, after a growing pause from
 /// the second failure on. The source hears of a batch only when all of it is delivered, or when the stream stops.
@@ -23,6 +24,7 @@ pub struct Replay<I> {
     input: I,
     shared: Arc<Shared>,
     ended: bool,
+    stall: Arc<Stall>,
 }
 
 #[derive(Debug)]
@@ -54,13 +56,18 @@ struct Failed {
 impl<I: Input> Replay<I> {
     /// Wraps an input.
     pub fn new(input: I) -> Replay<I> {
-        Replay::with_backoff(input, REPLAY, None)
+        Replay::with_backoff(input, REPLAY, None, Arc::default())
     }
 
     /// As [`Replay::new`]; the component's `queued` shows how many batches wait to come again.
-    pub(crate) fn with_backoff(input: I, backoff: Backoff, gauge: Option<Arc<Probe>>) -> Replay<I> {
+    pub(crate) fn with_backoff(
+        input: I,
+        backoff: Backoff,
+        gauge: Option<Arc<Probe>>,
+        stall: Arc<Stall>,
+    ) -> Replay<I> {
         let shared = Shared { gauge, backoff, state: Mutex::default(), changed: Notify::new() };
-        Replay { input, shared: Arc::new(shared), ended: false }
+        Replay { input, shared: Arc::new(shared), ended: false, stall }
     }
 
     /// What can be handed out again now, or when the next one can.
@@ -155,7 +162,10 @@ impl<I: Input> Input for Replay<I> {
                 // New messages wait for the old ones, so that a batch that never succeeds cannot pile up others.
                 Err(Some(due)) => tokio::time::sleep_until(due).await,
                 Err(None) if self.finished() => return Err(ReadError::End),
-                Err(None) if self.ended => self.shared.changed.notified().await,
+                Err(None) if self.ended => {
+                    let _waiting = self.stall.wait();
+                    self.shared.changed.notified().await;
+                }
                 Err(None) => tokio::select! {
                     biased;
                     // First, since it is ready most of the time; what has failed before was looked for above.

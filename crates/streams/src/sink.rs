@@ -11,7 +11,7 @@ use crate::backoff::OUTPUT_CONNECT;
 use crate::batching::Gather;
 use crate::build::OutputNode;
 use crate::pipeline::{Pipeline, process};
-use crate::source::sleep_until;
+use crate::source::due;
 
 /// Runs until nothing more arrives and everything that arrived is written, then closes the output.
 pub(crate) async fn run(mut node: OutputNode, from: impl Into<Pipeline>) {
@@ -46,7 +46,6 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pip
         if !open && ready.is_empty() && writing.is_empty() {
             return;
         }
-        let deadline = gather.as_ref().and_then(Gather::deadline);
         tokio::select! {
             biased;
             Some(written) = writing.next(), if !writing.is_empty() => {
@@ -61,7 +60,7 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pip
                     fruitless = 0;
                 }
             }
-            () = sleep_until(deadline), if deadline.is_some() && ready.is_empty() => {
+            () = due(gather.as_ref()), if ready.is_empty() => {
                 flush(node, &mut gather, &mut ready).await;
             }
             // One more than may be written is taken, so that it is processed meanwhile.

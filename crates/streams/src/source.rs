@@ -88,14 +88,13 @@ impl Source {
         let stopping = reached(&mut phases, Phase::Stopping);
         tokio::pin!(stopping);
         loop {
-            let deadline = self.gather.as_ref().and_then(Gather::deadline);
             let read = tokio::select! {
                 biased;
                 () = &mut stopping, if !draining => {
                     draining = self.node.input.drain();
                     if draining { continue } else { return }
                 }
-                () = sleep_until(deadline), if deadline.is_some() => {
+                () = due(self.gather.as_ref()) => {
                     if self.flush().await { continue } else { return }
                 }
                 read = self.node.input.read() => read,
@@ -202,6 +201,17 @@ async fn pause(phase: &mut watch::Receiver<Phase>, time: Duration) -> bool {
         biased;
         () = reached(phase, Phase::Stopping) => false,
         () = tokio::time::sleep(time) => true,
+    }
+}
+
+/// Returns when what is gathered must be flushed; never where nothing is.
+pub(crate) fn due(gather: Option<&Gather>) -> impl Future<Output = ()> + use<> {
+    let due = gather.map(Gather::due);
+    async move {
+        match due {
+            Some(due) => due.await,
+            None => std::future::pending().await,
+        }
     }
 }
 

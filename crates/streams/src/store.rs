@@ -11,7 +11,7 @@ use crate::batching::Gather;
 use crate::buffer::Buffer;
 use crate::build::BufferNode;
 use crate::metrics::Probe;
-use crate::source::sleep_until;
+use crate::source::due;
 
 /// Runs until the input has ended and everything that the buffer gives out was handed on, or until nobody takes it.
 pub(crate) async fn run(node: BufferNode, from: mpsc::Receiver<Transaction>, to: mpsc::Sender<Transaction>) {
@@ -61,10 +61,9 @@ async fn give(
     to: mpsc::Sender<Transaction>,
 ) {
     loop {
-        let deadline = gather.as_ref().and_then(Gather::deadline);
         let read = tokio::select! {
             biased;
-            () = sleep_until(deadline), if deadline.is_some() => None,
+            () = due(gather.as_ref()) => None,
             read = buffer.read() => Some(read),
         };
         let ended = matches!(read, Some(None));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::customs::Customs;
+use crate::stall::Stall;
 use crate::tracer::Tracer;
 
 /// Shared by everything that is built for one stream.
@@ -14,4 +15,6 @@ pub(crate) struct Watch {
     pub(crate) tracer: Option<Arc<dyn Tracer>>,
     /// Whether something asks for the ids of flows.
     pub(crate) flow_ids: bool,
+    /// Who waits for acks before anything more can come.
+    pub(crate) stall: Arc<Stall>,
 }

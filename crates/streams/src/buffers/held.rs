@@ -6,22 +6,25 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::ack::{Ack, Transaction};
+use crate::backoff::REPLAY;
 use crate::component::{ConnectError, Input, ReadError};
 use crate::message::Batch;
 use crate::replay::Replay;
+use crate::stall::Stall;
 
 /// Room for payload bytes. What has room keeps it until its ack is resolved.
 #[derive(Debug)]
 pub(super) struct Room {
     limit: u32,
     free: Arc<Semaphore>,
+    stall: Arc<Stall>,
 }
 
 impl Room {
-    pub(super) fn new(limit: u64) -> Room {
+    pub(super) fn new(limit: u64, stall: Arc<Stall>) -> Room {
         // Semaphores count to this; more than 4 GiB in memory is for a buffer on disk.
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        Room { limit, free: Arc::new(Semaphore::new(limit as usize)) }
+        Room { limit, free: Arc::new(Semaphore::new(limit as usize)), stall }
     }
 
     /// How much room a batch needs; at least one byte a message, so that empty ones are bounded, too.
@@ -32,7 +35,12 @@ impl Room {
 
     /// Waits for room; `None` when the batch is larger than all of it.
     pub(super) async fn wait(&self, batch: &Batch) -> Option<OwnedSemaphorePermit> {
-        self.free.clone().acquire_many_owned(self.need(batch)?).await.ok()
+        let need = self.need(batch)?;
+        if let Ok(room) = self.free.clone().try_acquire_many_owned(need) {
+            return Some(room);
+        }
+        let _waiting = self.stall.wait();
+        self.free.clone().acquire_many_owned(need).await.ok()
     }
 
     /// Takes room if there is some now.
@@ -55,12 +63,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new() -> Queue {
+    pub(super) fn new(stall: Arc<Stall>) -> Queue {
         // Bounded by the room that every batch in it has taken.
         let (sender, receiver) = mpsc::unbounded_channel();
         Queue {
             sender: parking_lot::Mutex::new(Some(sender)),
-            replay: Mutex::new(Replay::new(Receiver(receiver))),
+            replay: Mutex::new(Replay::with_backoff(Receiver(receiver), REPLAY, None, stall)),
         }
     }
 

@@ -57,9 +57,9 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Box<d
         context.batching = Policy::build(&policy, context)?;
     }
     Ok(Some(Box::new(Memory {
-        room: Room::new(limit),
+        room: Room::new(limit, context.watch.stall.clone()),
         spillover: node.boolean("spillover")?,
-        queue: Queue::new(),
+        queue: Queue::new(context.watch.stall.clone()),
         probe: context.probe.clone(),
     })))
 }

@@ -85,10 +85,10 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Box<d
         windows,
         lateness: nanos(lateness),
         clock,
-        room: Room::new(LIMIT),
+        room: Room::new(LIMIT, context.watch.stall.clone()),
         state: Mutex::new(State { held: Vec::new(), end, ended: false }),
         changed: Notify::new(),
-        ready: Queue::new(),
+        ready: Queue::new(context.watch.stall.clone()),
     })))
 }
 

@@ -90,7 +90,12 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     };
     // A child that keeps its failed batches is not read any more after the end, so they are kept here.
     Ok(match replays {
-        true => Box::new(Replay::with_backoff(input, REPLAY, Some(context.probe.clone()))),
+        true => Box::new(Replay::with_backoff(
+            input,
+            REPLAY,
+            Some(context.probe.clone()),
+            context.watch.stall.clone(),
+        )),
         false => Box::new(input),
     })
 }

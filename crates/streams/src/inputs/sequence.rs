@@ -55,7 +55,12 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
         too_much: None,
     };
     // What was joined is nowhere else any more.
-    Ok(Box::new(Replay::with_backoff(joining, REPLAY, Some(context.probe.clone()))))
+    Ok(Box::new(Replay::with_backoff(
+        joining,
+        REPLAY,
+        Some(context.probe.clone()),
+        context.watch.stall.clone(),
+    )))
 }
 
 struct Sequence {

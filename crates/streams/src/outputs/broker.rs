@@ -211,7 +211,7 @@ impl Output for Broker {
 
 /// Hands batches to a child until it has delivered them: its failures never reach its siblings.
 async fn retry(receiver: mpsc::Receiver<Transaction>, to_child: mpsc::Sender<Transaction>) {
-    let mut replay = Replay::with_backoff(Handed { receiver }, FAN_OUT, None);
+    let mut replay = Replay::with_backoff(Handed { receiver }, FAN_OUT, None, std::sync::Arc::default());
     while let Ok((batch, ack)) = replay.read().await {
         if to_child.send(Transaction { batch, ack }).await.is_err() {
             return;

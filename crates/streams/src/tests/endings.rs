@@ -13,6 +13,29 @@ async fn ended(stream: &RunningStream) {
     }
 }
 
+/// What has ended waits for acks, and batches that gather for messages: neither may wait for the other.
+#[tokio::test(start_paused = true)]
+async fn an_input_that_ends_does_not_leave_half_a_batch_behind() {
+    let few = json!({ "count": 10 });
+    let memory = |limit: &str| json!({ "memory": { "limit": limit, "batch_policy": { "enabled": true, "count": 10 } } });
+    let gathering = json!({ "broker": { "outputs": [{ "drop": {} }], "batching": few } });
+    let batched = json!({ "batched": { "child": numbers(1, 25), "policy": few } });
+    for stream in [
+        json!({ "input": numbers(1, 25), "output": gathering }),
+        json!({ "input": batched, "output": { "drop": {} } }),
+        json!({ "input": batched, "output": gathering }),
+        json!({ "input": numbers(1, 25), "buffer": memory("1MB"), "output": gathering }),
+        // Room for four messages, where ten are to gather.
+        json!({ "input": numbers(1, 25), "buffer": memory("32B"), "output": { "drop": {} } }),
+    ] {
+        let running = Bench::default().start(&stream);
+        let done = tokio::time::timeout(Duration::from_secs(5), ended(&running)).await;
+        assert!(done.is_ok(), "{stream} hangs");
+        let sent = running.samples().into_iter().find(|sample| sample.name == "output_sent").unwrap();
+        assert_eq!(sent.value, crate::exporter::SampleValue::Counter(25), "{stream}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn read_until_ends_when_the_last_batch_is_delivered() {
     let bench = Bench::default();
