@@ -84,7 +84,8 @@ impl NackReason {
         }
     }
 
-    /// Both failures in one; the first one's words stay.
+    /// Both failures in one; the first one's words stay. Where one was no failure but an interruption, so are both:
+    /// whoever gives up what failed must not give up what was never tried to its end.
     fn merge(self, later: NackReason) -> NackReason {
         let failed = match (self.failed, later.failed) {
             (Some(mut places), Some(more)) => {
@@ -93,7 +94,8 @@ impl NackReason {
             }
             _ => None,
         };
-        let mut both = NackReason { failed, ..self };
+        let kind = if self.kind == NackKind::Failed { later.kind } else { self.kind };
+        let mut both = NackReason { failed, kind, ..self };
         both.add_text(&later.text);
         later.more.iter().for_each(|text| both.add_text(text));
         both
@@ -275,6 +277,17 @@ mod tests {
             move |outcome| seen.lock().push(outcome)
         });
         (ack, seen)
+    }
+
+    #[test]
+    fn what_was_interrupted_did_not_fail() {
+        let kinds = |one: NackReason, other: NackReason| {
+            (one.clone().merge(other.clone()).kind(), other.merge(one).kind())
+        };
+        let failed = || NackReason::failed("x");
+        assert_eq!(kinds(failed(), failed()), (NackKind::Failed, NackKind::Failed));
+        let stopping = NackReason::stopping();
+        assert_eq!(kinds(failed(), stopping), (NackKind::Stopping, NackKind::Stopping));
     }
 
     #[test]

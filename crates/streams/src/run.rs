@@ -336,7 +336,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The same when it has come to its end by itself.
 const LAST_WORDS_UNHURRIED: Duration = Duration::from_secs(5);
 
+/// Tells that the stream has ended, in whatever way, when it is dropped.
+struct Over(Arc<Shared>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.ended.send_replace(true);
+    }
+}
+
 async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
+    let over = Over(shared.clone());
     let pushing = shared.exporter.clone().map(|exporter| {
         let samples = shared.samples.clone();
         Task::spawn(async move { exporter.push(samples).await })
@@ -401,7 +411,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     last_words(&shared, patience).await;
     // Only now: what it is sending is not to be sent twice.
     drop(sending);
-    shared.ended.send_replace(true);
+    drop(over);
 }
 
 /// What exporter and tracer still have to tell.

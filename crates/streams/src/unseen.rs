@@ -12,7 +12,7 @@ const PROCESSORS: &[&str] = &["bloblang", "log", "mapping", "mutation", "noop"];
 const OUTPUTS: &[&str] = &["drop", "kafka", "kafka_franz"];
 /// What a mapping or an interpolation asks with when the batch matters to it. A variable of such a name is taken for
 /// the function, too: then messages go alone.
-const QUESTIONS: &[&str] = &["batch_", "from(", "from_all(", "import"];
+const QUESTIONS: &[&str] = &["batch_", "from(", "from_all(", "from \"", "import"];
 /// Inputs that ask. Others may have inputs with processors under them.
 const INPUTS: &[&str] = &["kafka", "kafka_franz"];
 

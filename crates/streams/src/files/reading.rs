@@ -87,11 +87,15 @@ impl FileSource {
     }
 
     async fn delete_done(&mut self) {
-        let done = std::mem::take(&mut *self.done.lock());
-        for path in done {
-            if let Err(fault) = tokio::fs::remove_file(&path).await {
-                tracing::warn!(path = %path.display(), %fault, "a file that was read cannot be deleted");
+        // It is forgotten behind its deletion: the future of a read may be dropped at any time.
+        while let Some(path) = { self.done.lock().last().cloned() } {
+            match tokio::fs::remove_file(&path).await {
+                Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), %fault, "a file that was read cannot be deleted");
+                }
+                _ => {}
             }
+            self.done.lock().retain(|known| *known != path);
         }
     }
 }

@@ -59,7 +59,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     context.with_batching(node)?;
     let left = (count > 0).then_some(count);
     let pace = schedule.map(|schedule| Pace { schedule, due: None, tick: None });
-    let input = Generate { mapping, pace, left, batch_size };
+    let input = Generate { mapping, pace, left, batch_size, fault: None };
     context.with_replay(node, input)
 }
 
@@ -69,6 +69,8 @@ struct Generate {
     pace: Option<Pace>,
     left: Option<usize>,
     batch_size: usize,
+    /// Why the last batch is shorter; told next.
+    fault: Option<String>,
 }
 
 struct Pace {
@@ -120,6 +122,9 @@ impl Input for Generate {
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
         loop {
+            if let Some(fault) = self.fault.take() {
+                return Err(ReadError::Other(fault));
+            }
             if self.left == Some(0) {
                 return Err(ReadError::End);
             }
@@ -132,14 +137,18 @@ impl Input for Generate {
                 None => tokio::task::consume_budget().await,
             }
             let size = self.left.map_or(self.batch_size, |left| left.min(self.batch_size));
-            if let Some(left) = &mut self.left {
-                *left -= size;
-            }
             let mut batch = Batch::with_capacity(size);
             for _ in 0..size {
+                if let Some(left) = &mut self.left {
+                    *left -= 1;
+                }
                 match apply(&self.mapping, &[Message::new("")], 0) {
                     Ok(message) => batch.extend(message),
-                    Err(fault) => return Err(ReadError::Other(format!("the mapping failed: {fault}"))),
+                    // What was made before is not thrown away.
+                    Err(fault) => {
+                        self.fault = Some(format!("the mapping failed: {fault}"));
+                        break;
+                    }
                 }
             }
             if !batch.is_empty() {

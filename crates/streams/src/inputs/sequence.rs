@@ -155,22 +155,31 @@ impl Joining {
 
     /// All inputs have ended: what was joined is handed on, and they begin again for the next part of the ids.
     async fn turn(&mut self) -> Result<(), ReadError> {
-        let shard = std::mem::replace(&mut self.shard, Shard::new(self.iteration + 1));
+        let next = self.iteration + 1;
+        // First what can fail: a part that could not begin again is tried again, and not left out.
+        let fresh = match next < self.join.iterations {
+            true => Some(self.fresh()?),
+            false => None,
+        };
+        let shard = std::mem::replace(&mut self.shard, Shard::new(next));
         let mut made: Vec<Message> = shard.finish(&self.join).collect();
         made.iter_mut().for_each(Message::clear_place);
         self.ready = made.into_iter();
-        self.iteration += 1;
-        if self.iteration < self.join.iterations {
-            let fresh = self.blueprints.iter().map(|blueprint| blueprint.build().map(Child::new));
-            let fresh = fresh.collect::<Result<Vec<Child>, Fault>>();
-            let fresh = fresh.map_err(|fault| {
-                ReadError::Other(format!("an input cannot begin again: {}", fault.message))
-            })?;
-            let mut old =
-                std::mem::replace(&mut self.sequence, Sequence { children: fresh, now: 0, stopping: false });
-            old.close().await;
+        self.iteration = next;
+        // Last what takes time: whoever reads may turn away.
+        if let Some(children) = fresh {
+            let fresh = Sequence { children, now: 0, stopping: false };
+            std::mem::replace(&mut self.sequence, fresh).close().await;
         }
         Ok(())
+    }
+
+    /// The inputs, to begin again.
+    fn fresh(&self) -> Result<Vec<Child>, ReadError> {
+        let fresh = self.blueprints.iter().map(|blueprint| blueprint.build().map(Child::new));
+        fresh
+            .collect::<Result<_, Fault>>()
+            .map_err(|fault| ReadError::Other(format!("an input cannot begin again: {}", fault.message)))
     }
 }
 

@@ -56,6 +56,11 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Outp
     if limits.backoff.first.is_zero() {
         return Err(backoff.field_fault("initial_interval", "`initial_interval` must be above 0"));
     }
+    if limits.backoff.most < limits.backoff.first {
+        return Err(
+            backoff.field_fault("max_interval", "`max_interval` must not be below `initial_interval`")
+        );
+    }
     let child = context.output(&node.get("output"))?;
     Ok(Box::new(Retry { children: Children::new(vec![child]), limits }))
 }

@@ -54,12 +54,14 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Proc
     if first.is_zero() {
         return Err(backoff.field_fault("initial_interval", "`initial_interval` must be above 0"));
     }
+    let most = backoff.duration("max_interval")?.unwrap_or(Duration::from_secs(10));
+    if most < first {
+        return Err(
+            backoff.field_fault("max_interval", "`max_interval` must not be below `initial_interval`")
+        );
+    }
     Ok(Box::new(Retry {
-        backoff: Backoff {
-            first,
-            most: backoff.duration("max_interval")?.unwrap_or(Duration::from_secs(10)),
-            factor: 1.5,
-        },
+        backoff: Backoff { first, most, factor: 1.5 },
         elapsed: backoff.duration("max_elapsed_time")?.unwrap_or_default(),
         retries: node.count("max_retries")?,
         parallel: node.boolean("parallel")?,

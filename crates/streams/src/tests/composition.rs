@@ -251,6 +251,7 @@ fn what_cannot_work_is_refused() {
         (json!({ "branch": { "processors": [] } }), "a branch needs at least one processor"),
         (json!({ "while": { "processors": [] } }), "`while` would never end"),
         (json!({ "retry": { "backoff": { "initial_interval": "0s" }, "processors": [] } }), "above 0"),
+        (json!({ "retry": { "backoff": { "max_interval": "0s" }, "processors": [] } }), "must not be below"),
         (json!({ "cache": { "resource": "x", "operator": "get", "key": "k" } }), "no cache resource `x`"),
         (json!({ "rate_limit": { "resource": "" } }), "must name a rate limit"),
         (json!({ "group_by": [{ "check": "" }] }), "must not be empty"),

@@ -106,6 +106,26 @@ async fn a_file_is_deleted_when_all_of_it_is_delivered() {
 }
 
 #[tokio::test]
+async fn files_that_are_delivered_together_are_all_deleted() {
+    let folder = Folder::new("together");
+    let names: Vec<String> = (0..20).map(|number| format!("{number:02}.txt")).collect();
+    names.iter().for_each(|name| folder.put(name, "x\n"));
+    let bench = Bench::default();
+    let output = bench.topic("out");
+    let file = json!({ "paths": [folder.path("*.txt")], "delete_on_finish": true });
+    let stream = start(&bench, &json!({ "input": { "file": file }, "output": { "inproc": "out" } }));
+    let mut taken = Vec::new();
+    for _ in &names {
+        taken.push(take(&output).await.1);
+    }
+    taken.into_iter().for_each(|transaction| transaction.ack.done(Ok(())));
+    ended(&stream).await;
+    for name in &names {
+        assert_eq!(folder.text(name), "(none)", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn messages_are_written_to_files() {
     let folder = Folder::new("write");
     folder.put("whole.txt", "before");

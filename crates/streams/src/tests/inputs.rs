@@ -92,3 +92,17 @@ async fn a_connection_that_gives_nothing_is_made_again_with_pauses() {
     // At once after the first loss, then after 100, 150, 225 and 337.5 milliseconds.
     assert!((812..=815).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn generate_gives_what_it_made_before_its_mapping_failed() {
+    let bench = Bench::default();
+    let output = bench.topic("out");
+    let mapping = "let n = counter()\nroot = if $n == 3 { throw(\"three\") } else { $n }";
+    let input = json!({ "mapping": mapping, "interval": "", "count": 5, "batch_size": 5 });
+    let _stream = bench.start(&json!({ "input": { "generate": input }, "output": { "inproc": "out" } }));
+    for expected in [&["1", "2"][..], &["4", "5"]] {
+        let (batch, transaction) = take(&output).await;
+        assert_eq!(batch, expected);
+        transaction.ack.done(Ok(()));
+    }
+}
