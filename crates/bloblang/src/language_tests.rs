@@ -460,6 +460,12 @@ fn templates() {
     let template = Template::parse(&Environment::pure(), "${! this.name.not_empty().number() }").unwrap();
     assert!(template.render(&batch, 0).is_err());
     assert!(Template::parse(&Environment::pure(), "${! root }").unwrap().render(&batch, 0).is_err());
+    // What is granted to mappings is granted here.
+    let granted = std::collections::BTreeMap::from([("CUP".to_owned(), "tea".to_owned())]);
+    let granted = Environment::pure().with_variables(std::sync::Arc::new(granted));
+    let template =
+        Template::parse(&granted, r#"${! env("CUP") } ${! env(@k.replace("v", "CUP")) }"#).unwrap();
+    assert_eq!(template.render(&batch, 0).unwrap(), "tea tea");
 }
 
 #[test]
@@ -476,5 +482,31 @@ fn layout_of_the_text() {
         ("if this.a { if this.b { root = 1 } else { root = 2 } } else { root = 3 }", r#"{"a":true}"#, "2"),
         ("root = match { this.a > 1 =>\n  \"big\"\n  _ => \"small\" }", r#"{"a":2}"#, "big"),
         ("root = this.a - 1\nroot = this.a -1", r#"{"a":2}"#, "1"),
+    ]);
+}
+
+// What would be too large is refused before it is made, and can be caught.
+#[test]
+fn builders_stop_at_the_limit() {
+    let (many, long) = (r#""a".repeat(20000)"#, r#""b".repeat(20000)"#);
+    for builder in [
+        format!(r#"{many}.replace_all("a", {long})"#),
+        format!(r#"{many}.replace_all_many(["a", {long}])"#),
+        format!(r#"{many}.re_replace_all("a", {long})"#),
+        format!(r#"{many}.split("").join({long})"#),
+    ] {
+        check(&[
+            (&format!("root = {builder}.length().catch(0)"), "{}", "0"),
+            (
+                &format!("root = {builder}.length()"),
+                "{}",
+                "run: failed assignment (line 1): the result would be larger than 256 MiB",
+            ),
+        ]);
+    }
+    check(&[
+        (r#"root = "aXbX".re_replace_all("([ab])X", "<$1>")"#, "{}", "<a><b>"),
+        (r#"root = "abc".re_replace_all("", "-")"#, "{}", "-a-b-c-"),
+        ("root = [].sum()", "{}", "0"),
     ]);
 }

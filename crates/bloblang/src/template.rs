@@ -40,7 +40,8 @@ impl Template {
     fn build(env: &Environment, text: &str) -> Result<Template, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut parts = Vec::new();
-        let mut program = Program { limits: env.limits(), ..Program::default() };
+        // What was granted holds in interpolations as well.
+        let mut program = Program { limits: env.limits(), environment: env.clone(), ..Program::default() };
         let mut places = Places::new(text);
         for piece in split(text).map_err(|fault| vec![fault])? {
             let span = match piece {

@@ -38,7 +38,7 @@ pub(crate) enum Command {
     /// Run a mapping over the documents of standard input, one a line; `blobl play` tries mappings out
     #[command(after_help = BLOBL_HELP)]
     Blobl(Blobl),
-    /// Work with stream configurations that stand alone: check, create and list
+    /// Run, check, test, create and list streams that stand alone
     #[command(subcommand)]
     Stream(Stream),
     /// Print the version

@@ -234,11 +234,20 @@ fn random_int(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
     Ok(Value::Int(random.random_range(min..=max)))
 }
 
+/// Names are counted for as long as the process lives, and may come from messages.
+const MOST_COUNTS: usize = 10_000;
+/// Longest of them.
+const MOST_COUNTED: usize = 1000;
+
 static COUNTS: LazyLock<Mutex<HashMap<String, i64>>> = LazyLock::new(Mutex::default);
 
 fn count(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
     let name = arguments.text(context, 0)?;
     let mut counts = COUNTS.lock();
+    if !counts.contains_key(&*name) && (counts.len() >= MOST_COUNTS || name.len() > MOST_COUNTED) {
+        let text = format!("at most {MOST_COUNTS} names of up to {MOST_COUNTED} bytes are counted");
+        return Err(Failure::new(text));
+    }
     let count = counts.entry(name.to_string()).or_insert(0);
     *count = count.wrapping_add(1);
     Ok(Value::Int(*count))

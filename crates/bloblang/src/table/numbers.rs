@@ -93,7 +93,8 @@ fn sum(_: &mut Context<'_>, value: Value, _: &Arguments) -> Evaluated {
         Value::Int(_) | Value::Float(_) => Ok(value),
         value => {
             let numbers: Evaluated<Vec<f64>> = array(value)?.iter().enumerate().map(at_index).collect();
-            Ok(Value::Float(numbers?.into_iter().sum()))
+            // `Iterator::sum` of nothing is -0.
+            Ok(Value::Float(numbers?.into_iter().fold(0.0, |sum, number| sum + number)))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::run::{Evaluated, Failure};
+use crate::value::MAX_SIZE;
 use crate::{Array, Object, Value};
 
 /// Text, or bytes that are text.
@@ -59,4 +60,15 @@ pub(super) fn object(value: Value) -> Evaluated<Arc<Object>> {
 /// A number as a whole number when it is one that fits.
 pub(super) fn whole(number: f64) -> Value {
     if (-9.2e18..9.2e18).contains(&number) { Value::Int(number as i64) } else { Value::Float(number) }
+}
+
+/// A size that a text which is being made may have.
+///
+/// # Errors
+/// When it is larger than any value may be.
+pub(super) fn fits(size: usize) -> Evaluated<()> {
+    if size as u64 > MAX_SIZE {
+        return Err(Failure::new(format!("the result would be larger than {} MiB", MAX_SIZE >> 20)));
+    }
+    Ok(())
 }

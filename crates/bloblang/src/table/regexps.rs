@@ -2,7 +2,7 @@
 
 use regex::{Captures, Regex};
 
-use super::receive::{like, text};
+use super::receive::{fits, like, text};
 use super::{Example, Kind, Parameter, Spec};
 use crate::run::Evaluated;
 use crate::{Object, Value};
@@ -99,7 +99,18 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let replacement = arguments.text(context, 1)?;
             let regex = arguments.regex(context, 0)?;
-            Ok(like(&value, regex.replace_all(&text(&value)?, &*replacement).into_owned()))
+            let text = text(&value)?;
+            let (mut out, mut from) = (String::with_capacity(text.len()), 0);
+            for captures in regex.captures_iter(&text) {
+                let Some(found) = captures.get(0) else { continue };
+                out.push_str(&text[from..found.start()]);
+                captures.expand(&replacement, &mut out);
+                // Before it grows further: the process ends where memory does.
+                fits(out.len())?;
+                from = found.end();
+            }
+            out.push_str(&text[from..]);
+            Ok(like(&value, out))
         },
     )
     .aliases(&["re_replace"])

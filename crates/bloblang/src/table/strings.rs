@@ -1,6 +1,6 @@
 //! Methods for text. Most take bytes as well, and then give bytes.
 
-use super::receive::{array, bytes, like, text};
+use super::receive::{array, bytes, fits, like, text};
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::Value;
 use crate::format::sprintf;
@@ -82,7 +82,13 @@ pub(crate) static TABLE: &[Spec] = &[
         "Text with each occurrence of one text replaced by another.",
         |context, value, arguments| {
             let (old, new) = (arguments.text(context, 0)?, arguments.text(context, 1)?);
-            Ok(like(&value, text(&value)?.replace(&*old, &new)))
+            let text = text(&value)?;
+            // Before it is made: the process ends where memory does.
+            if new.len() > old.len() {
+                let found = text.matches(&*old).count();
+                fits(text.len().saturating_add(found.saturating_mul(new.len() - old.len())))?;
+            }
+            Ok(like(&value, text.replace(&*old, &new)))
         },
     )
     .aliases(&["replace"])
@@ -282,6 +288,7 @@ fn replace_all_many(context: &mut Context<'_>, value: Value, arguments: &Argumen
         for pair in texts.chunks_exact(2) {
             if let Some(after) = rest.strip_prefix(&*pair[0]).filter(|_| !pair[0].is_empty()) {
                 out.push_str(&pair[1]);
+                fits(out.len())?;
                 rest = after;
                 continue 'text;
             }
@@ -351,6 +358,7 @@ fn join(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalu
             out.push_str(&delimiter);
         }
         out.push_str(&text(item).map_err(|failure| Failure::new(format!("index {index}: {failure}")))?);
+        fits(out.len())?;
     }
     Ok(Value::from(out))
 }

@@ -85,7 +85,7 @@ pub(crate) struct With {
     /// Set a field of the configuration, such as -s input.generate.count=5; may be given again
     #[arg(short, long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
-    /// A file of variables for ${NAME} in configurations, NAME=VALUE a line; may be given again, variables of the process win
+    /// A file of variables for ${NAME} in configurations, NAME=VALUE a line; may be given again; they win over the variables of the process
     #[arg(short, long, value_name = "FILE")]
     pub(crate) env_file: Vec<PathBuf>,
 }
