@@ -357,3 +357,34 @@ tests:
     assert_eq!(done.code, Some(1));
     assert!(done.out.contains("test `a mark is added`: the mapping makes"), "{}", done.out);
 }
+
+#[test]
+fn a_test_that_would_test_nothing_fails() {
+    let with = |tests: &str| {
+        format!(
+            "input: {{ generate: {{ mapping: root = 1 }} }}\npipeline: {{ processors: [] }}\noutput: {{ drop: {{}} }}\n{tests}"
+        )
+    };
+    let one = "tests:\n  - { input_batch: [{ content: a }], output_batches: [[{ content_equals: a }]] }\n";
+    let folder = Gate::setup()
+        .file("good.yaml", &with(one))
+        .file("none.yaml", &with(""))
+        .file("object.yaml", &with("tests: { a: 1 }"))
+        .file("batch.yaml", &with(&one.replace("[{ content: a }]", "{ content: a }")))
+        .file("field.yaml", &with(&one.replace("content: a }]", "contnt: a }]")))
+        .file("beside.yaml", &with(""))
+        .file("beside_bento_test.yaml", "test: []")
+        .prepare();
+    assert_eq!(stream(folder.dir(), &["test", "good.yaml"]).code, Some(0));
+    for (file, told) in [
+        ("none.yaml", "there is no test"),
+        ("object.yaml", "`tests` must be a list"),
+        ("batch.yaml", "must be a list of messages"),
+        ("field.yaml", "did you mean `content`?"),
+        ("beside.yaml", "there are no `tests`"),
+    ] {
+        let done = stream(folder.dir(), &["test", file]);
+        assert_eq!(done.code, Some(1), "{file}: {}", done.out);
+        assert!(format!("{}{}", done.out, done.err).contains(told), "{file}: {} {}", done.out, done.err);
+    }
+}

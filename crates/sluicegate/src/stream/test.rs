@@ -73,6 +73,9 @@ pub(super) fn test(paths: &[PathBuf], with: &With) -> ExitCode {
             }
         };
     }
+    if passed + failed == 0 {
+        return fail(FAILED, "there is no test in any of these files");
+    }
     let _ = writeln!(io::stdout().lock(), "{passed} passed, {failed} failed");
     if failed > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
 }
@@ -120,9 +123,14 @@ impl Suite<'_> {
     async fn run(&self) -> Result<Vec<Case>, ExitCode> {
         let settings = settings_with(self.with, self.given)?;
         let config = self.config(self.given, &settings)?;
-        let mut tests = list(config.get("tests"));
-        tests.extend(self.beside()?);
-        let mut cases = Vec::new();
+        let (mut tests, mut cases) = (Vec::new(), Vec::new());
+        let found = std::iter::once(written(config.get("tests"))).chain(self.beside()?);
+        for found in found {
+            match found {
+                Ok(more) => tests.extend(more),
+                Err(fault) => cases.push(Case { name: "tests".to_owned(), faults: vec![fault] }),
+            }
+        }
         for (index, test) in tests.iter().enumerate() {
             let name = test["name"].as_str().map_or_else(|| format!("test {index}"), str::to_owned);
             let faults = match self.case(test, &config, &settings).await {
@@ -152,8 +160,8 @@ impl Suite<'_> {
         Ok(config)
     }
 
-    /// The tests in the files beside the configuration.
-    fn beside(&self) -> Result<Vec<Json>, ExitCode> {
+    /// The tests in the files beside the configuration, or why one has none.
+    fn beside(&self) -> Result<Vec<Result<Vec<Json>, String>>, ExitCode> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let mut tests = Vec::new();
         for end in BESIDE {
@@ -163,7 +171,10 @@ impl Suite<'_> {
                     continue;
                 }
                 match Source::read(&path, self.given) {
-                    Ok(source) => tests.extend(list(source.document.value().get("tests"))),
+                    Ok(source) => tests.push(match source.document.value().get("tests") {
+                        None => Err(format!("{}: there are no `tests`", path.display())),
+                        found => written(found).map_err(|fault| format!("{}: {fault}", path.display())),
+                    }),
                     Err(unread) => {
                         let (mut reports, mut unreadable) = (Vec::new(), Vec::new());
                         sort_out(vec![unread], &mut reports, &mut unreadable);
@@ -272,6 +283,15 @@ fn compare(expected: &[Json], made: &[Batch], beside: &Beside<'_>) -> Vec<String
     faults
 }
 
+/// The tests that are written; none where nothing is.
+fn written(tests: Option<&Json>) -> Result<Vec<Json>, String> {
+    match tests {
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::Array(tests)) => Ok(tests.clone()),
+        Some(_) => Err("`tests` must be a list".to_owned()),
+    }
+}
+
 fn list(value: Option<&Json>) -> Vec<Json> {
     value.and_then(Json::as_array).cloned().unwrap_or_default()
 }
@@ -324,10 +344,23 @@ fn batches(test: &Json, folder: &Path) -> Result<Vec<Batch>, String> {
     if all.is_empty() {
         return Err("the test gives nothing: write `input_batch`".to_owned());
     }
-    all.iter().map(|batch| list(Some(batch)).iter().map(|item| message(item, folder)).collect()).collect()
+    let batch = |batch: &Json| {
+        let messages = batch.as_array().ok_or("a batch of a test must be a list of messages")?;
+        messages.iter().map(|item| message(item, folder)).collect()
+    };
+    all.iter().map(batch).collect()
 }
 
+/// What a message of a test may say.
+const MESSAGE: [&str; 4] = ["content", "json_content", "file_content", "metadata"];
+
 fn message(item: &Json, folder: &Path) -> Result<Message, String> {
+    let members = item.as_object().ok_or("a message of a test must be an object")?;
+    if let Some(unknown) = members.keys().find(|key| !MESSAGE.contains(&key.as_str())) {
+        let near = nearest(unknown, MESSAGE.into_iter());
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        return Err(format!("unknown field `{unknown}` in a message of a test{near}"));
+    }
     let mut message = match (item.get("json_content"), item["file_content"].as_str()) {
         (Some(content), _) => Message::new(content.to_string()),
         (None, Some(name)) => Message::new(file(folder, name)?),
