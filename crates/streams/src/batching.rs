@@ -31,7 +31,7 @@ pub struct Policy {
 impl Policy {
     /// Reads a policy; `None` when nothing would ever be gathered.
     pub(crate) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Policy>, Fault> {
-        let policy = Policy {
+        let mut policy = Policy {
             count: node.count("count")?,
             bytes: usize::try_from(node.size("byte_size")?.unwrap_or(0)).unwrap_or(usize::MAX),
             period: node.duration("period")?,
@@ -46,7 +46,11 @@ impl Policy {
                 .field_fault("check", "a batch that only `check` can end may grow without bound")
                 .hint("add `count`, `byte_size` or `period`"));
         }
-        Ok((bounded && policy.count != 1).then_some(policy))
+        if !bounded {
+            // Nothing is gathered, but its processors run on every batch.
+            policy.count = 1;
+        }
+        Ok((policy.count != 1 || !policy.stages.is_empty()).then_some(policy))
     }
 }
 

@@ -37,6 +37,24 @@ async fn an_input_that_ends_does_not_leave_half_a_batch_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn processors_of_a_policy_that_gathers_nothing_run_all_the_same() {
+    for policy in [json!({ "count": 1 }), json!({})] {
+        let bench = Bench::default();
+        let output = bench.topic("out");
+        let mut policy = policy;
+        policy["processors"] = json!([{ "mapping": "root = \"seen\"" }]);
+        let out = json!({ "broker": { "outputs": [{ "inproc": "out" }], "batching": policy } });
+        let stream = bench.start(&json!({ "input": numbers(1, 2), "output": out }));
+        for _ in 0..2 {
+            let (batch, transaction) = take(&output).await;
+            assert_eq!(batch, ["seen"], "{policy}");
+            transaction.ack.done(Ok(()));
+        }
+        ended(&stream).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn read_until_ends_when_the_last_batch_is_delivered() {
     let bench = Bench::default();
     let output = bench.topic("out");
