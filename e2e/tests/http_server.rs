@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::bridge::sample_pem;
 use e2e::streaming::{events, post, post_to_sse, sse_output};
-use e2e::{Endless, Gate, Socket, curl, until};
+use e2e::{Endless, Gate, Socket, Upstream, curl, until};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -211,5 +211,39 @@ async fn a_message_knows_what_tls_agreed_on() {
         let seen = reply.json();
         assert_eq!(seen[0], version);
         assert!(seen[1].as_str().unwrap().starts_with(suite), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn clients_of_streams_go_where_the_configuration_lets_them() {
+    let upstream = Upstream::start().await;
+    let elsewhere = upstream.authority().replace("127.0.0.1", "localhost");
+    let asking = |authority: &str| {
+        let mut stream = echo(json!({}));
+        let http = json!({"url": format!("http://{authority}/x"), "retries": 0});
+        stream["pipeline"] = json!({"processors": [{"http": http}]});
+        stream["output"] = json!({"reject_errored": {"sync_response": {}}});
+        stream
+    };
+    let port = upstream.authority().rsplit(':').next().unwrap().to_owned();
+    for (egress, authority, allowed) in [
+        (json!({}), upstream.authority(), true),
+        (json!({"deny_private": true}), upstream.authority(), false),
+        // What a name stands for is looked at, not the name.
+        (json!({"deny_private": true}), elsewhere.clone(), false),
+        (json!({"deny_private": true, "allow": [format!("127.0.0.1:{port}")]}), upstream.authority(), true),
+        (json!({"allow": ["127.0.0.1:1"]}), upstream.authority(), false),
+        (json!({"deny": ["127.0.0.0/8"]}), upstream.authority(), false),
+    ] {
+        let before = upstream.hits();
+        let gate = Gate::setup()
+            .conf(json!({"streaming": {"enabled": true, "egress": egress}}))
+            .oas(events("ev", json!({"s": asking(&authority)})))
+            .start()
+            .await;
+        let reply = post(&gate.url("/ev/ask"), "hello", &[]).await;
+        assert_eq!(reply.status, if allowed { 200 } else { 502 }, "{egress}: {reply:?}");
+        assert_eq!(upstream.hits() > before, allowed, "{egress}");
+        assert!(allowed || reply.text().contains("the egress policy"), "{egress}: {reply:?}");
     }
 }
