@@ -84,7 +84,7 @@ impl Rules {
         let Some(end) = end.or(last.then_some(text.len())) else { return Field::Open };
         let (field, rest) = text.split_at(end);
         if !self.lazy_quotes && field.contains('"') {
-            return Field::Wrong("bare \" in non-quoted field", line_end(rest));
+            return wrong("bare \" in non-quoted field", rest, last);
         }
         match rest.strip_prefix(self.delimiter) {
             Some(rest) => Field::Whole(field.to_owned(), rest, true),
@@ -128,7 +128,7 @@ impl Rules {
                 field.push('"');
                 text = rest;
             } else {
-                return Field::Wrong("extraneous or missing \" in quoted-field", line_end(rest));
+                return wrong("extraneous or missing \" in quoted-field", rest, last);
             }
         }
     }
@@ -208,9 +208,13 @@ enum Field<'t> {
     Open,
 }
 
-/// What stands after the current line.
-fn line_end(text: &str) -> &str {
-    text.find('\n').map_or("", |end| &text[end + 1..])
+/// A fault in a line, of which this is what is left: the next record begins behind its end, which may be still to come.
+fn wrong<'t>(fault: &'static str, left: &'t str, last: bool) -> Field<'t> {
+    match left.find('\n') {
+        Some(end) => Field::Wrong(fault, &left[end + 1..]),
+        None if last => Field::Wrong(fault, ""),
+        None => Field::Open,
+    }
 }
 
 #[cfg(test)]
@@ -275,7 +279,8 @@ mod tests {
     #[test]
     fn what_may_go_on_is_waited_for() {
         let rules = Rules { delimiter: ',', lazy_quotes: false };
-        for text in ["a,b", "\"a\nb", "\"a\"", "a,\"b\"\r", "\n", "\r"] {
+        // Also the end of a line with a fault, behind which the next record begins.
+        for text in ["a,b", "\"a\nb", "\"a\"", "a,\"b\"\r", "\n", "\r", "*\",x", "\"a\"b"] {
             assert!(matches!(rules.record(text, false), Found::None), "{text:?}");
         }
         assert!(matches!(rules.record("a,b\nc", false), Found::Record(_, "c")));
