@@ -77,7 +77,9 @@ impl Pattern {
             }
             out.push(Message::new(self.pending.split_to(at).freeze()));
         }
-        if self.pending.len() > self.max {
+        // Where the next segment begins may show only behind as much again: whatever the chunks, the same is too long.
+        let most = if last { self.max } else { self.max.saturating_mul(2) };
+        if self.pending.len() > most {
             return Err(self.too_long());
         }
         Ok(())
