@@ -81,8 +81,10 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     let (config, scanner) = &SCANNERS[which as usize % SCANNERS.len()];
     let whole = cut(&**scanner, bytes, bytes.len().max(1));
     let pieces = cut(&**scanner, bytes, usize::from(size).max(1));
-    // What was unpacked before a fault in the packed bytes may have been handed on, or not.
+    // What stands before a fault may have been handed on, or not: then one is where the other begins.
+    let few = whole.0.len().min(pieces.0.len());
+    let alike = if whole.1 { whole == pieces } else { !pieces.1 && whole.0[..few] == pieces.0[..few] };
     if whole.1 && pieces.1 || config.get("decompress").is_none() {
-        assert!(whole == pieces, "{config}: {whole:?} {pieces:?}");
+        assert!(alike, "{config}: {whole:?} {pieces:?}");
     }
 });
