@@ -8,20 +8,18 @@ use std::time::Duration;
 use document::Fault;
 use serde_json::{Value as Json, json};
 use state::Secret;
-use streams::{Http, Logger, Sort, units};
+use streams::{Http, Logger, Sort};
 
 use super::cli::With;
 use super::environment::{self, Given};
 use super::lint::{check, sort_out};
-use super::service::{Service, Signals};
+use super::service::{self, Service, Signals};
 use super::source::{Merged, Source};
 use super::{FAILED, UNREADABLE, fail, settings_with};
 use crate::cli::Form;
 use crate::components;
 use crate::lint::{Report, files, tell};
 
-/// How long stopping may take when the configuration does not say.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Fields of the shared configuration.
 const SHARED: [&str; 3] = ["http", "logger", "shutdown_timeout"];
 
@@ -157,19 +155,8 @@ fn start(read: Read, settings: streams::Settings) -> Result<(), String> {
     let fault = |fault: Fault| format!("{}: {}", fault.pointer, fault.message);
     let http = Http::read(&read.shared["http"], "/http").map_err(fault)?;
     let logger = Logger::read(&read.shared["logger"], "/logger").map_err(fault)?;
-    let log =
-        crate::logging::start_alone(logger).map_err(|error| format!("cannot start the log: {error}"))?;
-    let patience = (read.shared["shutdown_timeout"].as_str())
-        .and_then(|text| units::duration(text).ok())
-        .unwrap_or(PATIENCE);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start worker threads: {error}"))?;
-    let outcome = runtime.block_on(until_stopped(read, &http, settings, patience));
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    drop(log);
-    outcome
+    let shared = read.shared.clone();
+    service::work(&shared, logger, |patience| until_stopped(read, &http, settings, patience))
 }
 
 async fn until_stopped(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use document::Fault;
 use gateway::Place;
 use serde_json::{Value as Json, json};
-use streams::{Http, Logger, units};
+use streams::{Http, Logger};
 
 use super::cli::With;
 use super::environment;
@@ -19,9 +19,6 @@ use super::{FAILED, UNREADABLE, fail, settings_with};
 use crate::cli::Form;
 use crate::components;
 use crate::lint::{Report, tell};
-
-/// How long stopping may take when the configuration does not say.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs the stream until it ends or is told to stop.
 pub(super) fn run(file: &Path, with: &With) -> ExitCode {
@@ -92,19 +89,8 @@ impl From<String> for Failure {
 fn start(name: &str, merged: &Merged, settings: streams::Settings) -> Result<(), Failure> {
     let config = &merged.value;
     let http = Http::read(&config["http"], "/http")?;
-    let log = crate::logging::start_alone(Logger::read(&config["logger"], "/logger")?)
-        .map_err(|error| format!("cannot start the log: {error}"))?;
-    let patience =
-        (config["shutdown_timeout"].as_str()).and_then(|text| units::duration(text).ok()).unwrap_or(PATIENCE);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start worker threads: {error}"))?;
-    let outcome = runtime.block_on(until_stopped(name, config, &http, settings, patience));
-    // A read of standard input cannot be interrupted, and does not hold the process.
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    drop(log);
-    outcome
+    let logger = Logger::read(&config["logger"], "/logger")?;
+    service::work(config, logger, |patience| until_stopped(name, config, &http, settings, patience))
 }
 
 async fn until_stopped(

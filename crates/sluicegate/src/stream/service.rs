@@ -7,13 +7,37 @@ use std::time::Duration;
 use gateway::listen::Listener;
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
 use gateway::{ClientTls, Gate, KeepAlive, Parts, Settings, UpstreamSettings};
+use serde_json::Value as Json;
 use state::{Catalog, PolicySource, Secret, State};
-use streams::Http;
+use streams::{Http, Logger, units};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 /// How long answers that are under way may take after the streams have stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How long stopping may take when the configuration does not say.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Does the work of the process: with its log, on worker threads, and with the time that stopping may take.
+pub(super) fn work<F, E>(config: &Json, logger: Logger, work: impl FnOnce(Duration) -> F) -> Result<(), E>
+where
+    F: Future<Output = Result<(), E>>,
+    E: From<String>,
+{
+    let log =
+        crate::logging::start_alone(logger).map_err(|error| format!("cannot start the log: {error}"))?;
+    let patience = config["shutdown_timeout"].as_str().and_then(|text| units::duration(text).ok());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start worker threads: {error}"))?;
+    let outcome = runtime.block_on(work(patience.unwrap_or(PATIENCE)));
+    // A read of standard input cannot be interrupted, and does not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    drop(log);
+    outcome
+}
 
 /// Streams and their server, which does not serve yet.
 pub(super) struct Service {

@@ -5,8 +5,6 @@ mod check;
 mod expand;
 mod read;
 
-use std::collections::BTreeMap;
-
 use bloblang::{Mapping, Value};
 use document::Fault;
 use serde_json::{Map, Value as Json, json};
@@ -18,14 +16,13 @@ use crate::sort::Sort;
 
 /// The templates that configurations may name.
 #[derive(Debug, Clone, Default)]
-pub struct Templates(BTreeMap<(Sort, String), Template>);
+pub struct Templates(Vec<Template>);
 
 /// One template.
 #[derive(Debug, Clone)]
 pub struct Template {
     name: String,
     sort: Sort,
-    summary: String,
     fields: Vec<TemplateField>,
     mapping: Mapping,
 }
@@ -62,12 +59,11 @@ impl Templates {
     /// # Errors
     /// When there is one of its sort and name.
     pub fn add(&mut self, template: Template) -> Result<(), Fault> {
-        let key = (template.sort, template.name.clone());
-        if self.0.contains_key(&key) {
+        if self.get(template.sort, &template.name).is_some() {
             let text = format!("there is another {} template `{}`", template.sort.as_str(), template.name);
             return Err(Fault::error("/name", text));
         }
-        self.0.insert(key, template);
+        self.0.push(template);
         Ok(())
     }
 
@@ -75,15 +71,8 @@ impl Templates {
         self.0.is_empty()
     }
 
-    /// Name and summary of each template of a sort.
-    pub fn of(&self, sort: Sort) -> impl Iterator<Item = (&str, &str)> {
-        let all = self.0.values().filter(move |template| template.sort == sort);
-        all.map(|template| (template.name.as_str(), template.summary.as_str()))
-    }
-
     fn get(&self, sort: Sort, name: &str) -> Option<&Template> {
-        // A look-up by borrowed parts would need a key type of its own; templates are few.
-        self.0.values().find(|template| template.sort == sort && template.name == name)
+        self.0.iter().find(|template| template.sort == sort && template.name == name)
     }
 }
 

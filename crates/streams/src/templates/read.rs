@@ -113,7 +113,7 @@ fn of(value: &Json, environment: &Environment) -> Result<Template, Fault> {
     let mapping =
         bloblangs::mapping(environment, &node.text("mapping")?, "/mapping").map_err(bloblangs::first)?;
     let fields = node.get("fields").members().iter().map(field).collect::<Result<_, _>>()?;
-    Ok(Template { name, sort, summary: node.text("summary")?.into_owned(), fields, mapping })
+    Ok(Template { name, sort, fields, mapping })
 }
 
 fn field(node: &Node<'_>) -> Result<TemplateField, Fault> {
