@@ -45,6 +45,10 @@ impl NackReason {
     }
 
     fn dropped() -> NackReason {
+        // A message on which a component panics may do so again: that is a failure, for which outputs have their rules.
+        if std::thread::panicking() {
+            return NackReason::failed("a component panicked while it held the batch");
+        }
         NackReason { kind: NackKind::Dropped, ..NackReason::failed("the batch was dropped before delivery") }
     }
 

@@ -47,6 +47,7 @@ pub mod metrics;
 pub mod multipart;
 mod node;
 pub mod outputs;
+mod panics;
 mod pipeline;
 pub mod processors;
 mod rate_limit;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
-use crate::ack::Transaction;
+use crate::ack::{NackReason, Transaction};
 use crate::build::Stage;
 use crate::message::{Batch, Message};
+use crate::panics::{Panicked, guarded};
 use crate::task::Task;
 
 /// Runs a batch through a list of processors, one after the other: for components that have processors of their own.
@@ -31,7 +32,8 @@ pub async fn run_stages(stages: &[Stage], batch: Batch) -> Vec<Batch> {
 }
 
 impl Stage {
-    /// Runs one batch through the processor and counts what it does. Empty batches are left out.
+    /// Runs one batch through the processor and counts what it does. Empty batches are left out. A panic of the processor is
+    /// counted and goes on to whoever holds the ack.
     pub async fn process(&self, mut batch: Batch) -> Vec<Batch> {
         let probe = &self.probe;
         let started = Instant::now();
@@ -40,7 +42,8 @@ impl Stage {
         // Only failures of this stage count here, not those that came with the message.
         let failed_before = failures(&batch);
         let inside = self.spans.as_ref().map(|spans| (spans, spans.enter(&mut batch)));
-        let mut made = self.processor.process(batch).await;
+        let made = guarded(probe, "processing", self.processor.process(batch)).await;
+        let mut made = made.unwrap_or_else(|panicked| panicked.pass_on());
         made.retain(|batch| !batch.is_empty());
         if let Some((spans, inside)) = inside {
             spans.leave(inside, &mut made);
@@ -67,13 +70,21 @@ fn failures(batch: &[Message]) -> usize {
     batch.iter().filter(|message| message.error().is_some()).count()
 }
 
-/// Runs a batch through the stages. What comes out shares the ack; nothing out means delivered (5.1).
+/// Runs a batch through the stages. What comes out shares the ack; nothing out means delivered (5.1),
+/// a panic that it comes again.
 pub(crate) async fn process(stages: &[Stage], transaction: Transaction) -> Vec<Transaction> {
     if stages.is_empty() {
         return vec![transaction];
     }
     let Transaction { batch, ack } = transaction;
-    let batches = run_stages(stages, batch).await;
+    let batches = match AssertUnwindSafe(run_stages(stages, batch)).catch_unwind().await {
+        Ok(batches) => batches,
+        // The processor has counted it.
+        Err(panic) => {
+            ack.done(Err(NackReason::failed(Panicked::caught(panic).to_string())));
+            return Vec::new();
+        }
+    };
     let acks = ack.share(batches.len());
     batches.into_iter().zip(acks).map(|(batch, ack)| Transaction { batch, ack }).collect()
 }
@@ -129,7 +140,7 @@ impl Pipeline {
             }
             tokio::select! {
                 biased;
-                // A panic in a processor has dropped its batch, which is a nack.
+                // A task that broke down has dropped its batch, which is a nack.
                 Some(processed) = self.running.next(), if !self.running.is_empty() => {
                     if let Ok(worked) = processed {
                         self.done(worked);
@@ -160,7 +171,7 @@ impl Pipeline {
         match catch_unwind(AssertUnwindSafe(|| working.as_mut().poll(&mut nobody))) {
             Ok(Poll::Ready(worked)) => self.done(worked),
             Ok(Poll::Pending) => self.running.push_back(Task::spawn(working)),
-            // As in a task: the panic has been reported and has dropped the batch, which is a nack.
+            // As in a task: the batch is dropped, which is a nack.
             Err(_) => {}
         }
     }

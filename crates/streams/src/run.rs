@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use document::Fault;
@@ -173,6 +174,7 @@ impl Built {
             exporter,
             tracer,
             ended: watch::Sender::new(false),
+            broken: AtomicBool::new(false),
         });
         let (stop, stopped) = oneshot::channel();
         let driver = tokio::spawn(drive(parts, shared.clone(), stopped));
@@ -189,6 +191,8 @@ struct Shared {
     exporter: Option<Arc<dyn Exporter>>,
     tracer: Option<Arc<dyn Tracer>>,
     ended: watch::Sender<bool>,
+    // Something broke down: its end is no proof that everything was delivered.
+    broken: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -197,6 +201,18 @@ impl std::fmt::Debug for Shared {
             .field("name", &self.name)
             .field("probes", &self.probes)
             .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Runs a part of the stream to its end; false when it broke down.
+    async fn whole(&self, what: &str, part: impl Future<Output = ()>) -> bool {
+        let whole = AssertUnwindSafe(part).catch_unwind().await.is_ok();
+        if !whole {
+            tracing::error!(stream = %self.name, "{what} broke down, the stream ends");
+            self.broken.store(true, Relaxed);
+        }
+        whole
     }
 }
 
@@ -265,10 +281,11 @@ impl Watcher {
         samples
     }
 
-    /// Waits until its input has ended and everything was delivered, or its output broke down.
-    pub async fn ended(&self) {
+    /// Waits until its input has ended and everything was delivered (true), or a part of it broke down (false).
+    pub async fn ended(&self) -> bool {
         // The sender lives as long as this does.
         drop(self.0.ended.subscribe().wait_for(|ended| *ended).await);
+        !self.0.broken.load(Relaxed)
     }
 
     /// The page for `/metrics` and `/stats`, as the setting `metrics` has it; in the form of Prometheus where it is not
@@ -306,9 +323,9 @@ impl RunningStream {
         self.shared.samples.customs.samples()
     }
 
-    /// Waits until its input has ended and everything was delivered, or its output broke down.
-    pub async fn ended(&mut self) {
-        let _ = (&mut self.driver).await;
+    /// Waits until its input has ended and everything was delivered (true), or a part of it broke down (false).
+    pub async fn ended(&mut self) -> bool {
+        (&mut self.driver).await.is_ok() && !self.shared.broken.load(Relaxed)
     }
 
     /// Stops it: inputs take nothing new, what is under way is delivered, outputs close, inputs leave their sources.
@@ -359,21 +376,17 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
         None => (None, from_input),
         Some(node) => {
             let (from_buffer, taken) = mpsc::channel(1);
-            (Some(Task::spawn(store::run(node, from_input, from_buffer))), taken)
+            let (running, shared) = (store::run(node, from_input, from_buffer), shared.clone());
+            (Some(Task::spawn(async move { shared.whole("the buffer", running).await })), taken)
         }
     };
     let processed = Pipeline::new(parts.stages, parts.threads, from_input);
     let input = source::run(parts.input, to_pipeline, phases);
     let output = sink::run(parts.output, processed);
-    let (mut flow, mut outcome, cut) = fused(input, output);
+    let (mut flow, mut outcome, cut) = fused(shared.clone(), input, output);
 
     let stop = tokio::select! {
-        ended = &mut outcome => {
-            if ended != Ok(true) {
-                tracing::error!(stream = %shared.name, "the output broke down, the stream ends");
-            }
-            None
-        }
+        _ = &mut outcome => None,
         stop = &mut stopped => Some(stop.ok()),
     };
     let patience = if stop.is_none() { LAST_WORDS_UNHURRIED } else { LAST_WORDS };
@@ -438,30 +451,24 @@ async fn last_words(shared: &Shared, patience: Duration) {
 /// Input and output in one task: handing a batch to another one, perhaps on another core, costs more than most
 /// batches do. Whatever takes long has tasks of its own: connectors, and the pipeline where it is worth it.
 ///
-/// Gives the task, what tells that the output has ended (true) or broken down (false), and what drops the output
-/// when it is dropped itself.
+/// Gives the task, what tells that the output is gone, and what drops the output when it is dropped itself.
 fn fused(
+    shared: Arc<Shared>,
     input: impl Future<Output = ()> + Send + 'static,
     output: impl Future<Output = ()> + Send + 'static,
-) -> (Task<()>, oneshot::Receiver<bool>, oneshot::Sender<()>) {
+) -> (Task<()>, oneshot::Receiver<()>, oneshot::Sender<()>) {
     let (ended, outcome) = oneshot::channel();
     let (cut, is_cut) = oneshot::channel::<()>();
-    let output = async move {
-        let whole = {
-            let output = AssertUnwindSafe(output).catch_unwind();
+    let both = async move {
+        let output = async {
             tokio::select! {
                 biased;
-                _ = is_cut => false,
-                done = output => done.is_ok(),
+                _ = is_cut => {}
+                _ = shared.whole("the output", output) => {}
             }
+            let _ = ended.send(());
         };
-        let _ = ended.send(whole);
-    };
-    let both = async {
-        let input = AssertUnwindSafe(input).catch_unwind();
-        if let (Err(_), ()) = tokio::join!(input, output) {
-            tracing::error!("an input broke down, its stream has ended");
-        }
+        tokio::join!(shared.whole("the input", input), output);
     };
     (Task::spawn(both), outcome, cut)
 }

@@ -10,6 +10,9 @@ use crate::ack::{Ack, Transaction};
 use crate::backoff::OUTPUT_CONNECT;
 use crate::batching::Gather;
 use crate::build::OutputNode;
+use crate::component::ConnectError;
+use crate::message::Batch;
+use crate::panics::guarded;
 use crate::pipeline::{Pipeline, process};
 use crate::source::due;
 
@@ -17,7 +20,7 @@ use crate::source::due;
 pub(crate) async fn run(mut node: OutputNode, from: impl Into<Pipeline>) {
     let gather = node.batching.take().map(Gather::new);
     write_all(&node, gather, &mut from.into()).await;
-    node.output.close().await;
+    let _ = guarded(&node.probe, "closing", node.output.close()).await;
 }
 
 async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pipeline) {
@@ -40,7 +43,7 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pip
         }
         while connected && writing.len() < limit {
             let Some(transaction) = ready.pop_front() else { break };
-            writing.push(node.output.consume(transaction.batch, transaction.ack));
+            writing.push(consume(node, transaction));
         }
         node.probe.queued.set((ready.len() + writing.len()) as u64);
         if !open && ready.is_empty() && writing.is_empty() {
@@ -89,6 +92,11 @@ async fn write_all(node: &OutputNode, mut gather: Option<Gather>, from: &mut Pip
     }
 }
 
+/// Hands a batch to the output. A panic has dropped the ack, which is a nack.
+async fn consume(node: &OutputNode, Transaction { batch, ack }: Transaction) -> Result<(), (Batch, Ack)> {
+    guarded(&node.probe, "writing", node.output.consume(batch, ack)).await.unwrap_or(Ok(()))
+}
+
 async fn flush(node: &OutputNode, gather: &mut Option<Gather>, ready: &mut VecDeque<Transaction>) {
     if let Some(gather) = gather {
         ready.extend(gather.flush(&node.probe).await);
@@ -124,7 +132,8 @@ fn counted(node: &OutputNode, transaction: Transaction) -> Transaction {
 async fn connect(node: &OutputNode) {
     let probe = &node.probe;
     for attempt in 0.. {
-        match node.output.connect().await {
+        let connected = guarded(probe, "connecting", node.output.connect()).await;
+        match connected.unwrap_or_else(|panicked| Err(ConnectError(panicked.to_string()))) {
             Ok(()) => return probe.up(),
             Err(fault) => {
                 tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), %fault, "output cannot connect");

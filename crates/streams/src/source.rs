@@ -9,8 +9,9 @@ use crate::ack::{Ack, Transaction};
 use crate::backoff::INPUT_CONNECT;
 use crate::batching::Gather;
 use crate::build::InputNode;
-use crate::component::ReadError;
+use crate::component::{ConnectError, ReadError};
 use crate::message::{Batch, Message, number};
+use crate::panics::guarded;
 use crate::pipeline::process;
 use crate::way::{Way, flow_id};
 
@@ -34,7 +35,7 @@ pub(crate) async fn run(node: InputNode, to: mpsc::Sender<Transaction>, mut phas
     let Source { mut node, to, .. } = source;
     drop(to);
     reached(&mut phase, Phase::Drained).await;
-    node.input.close().await;
+    let _ = guarded(&node.probe, "closing", node.input.close()).await;
 }
 
 /// Waits for a phase. Whoever drives the stream being gone means that it is over.
@@ -55,7 +56,9 @@ impl Source {
             let connected = tokio::select! {
                 biased;
                 () = reached(phase, Phase::Stopping) => return false,
-                connected = self.node.input.connect() => connected,
+                connected = guarded(&self.node.probe, "connecting", self.node.input.connect()) => {
+                    connected.unwrap_or_else(|panicked| Err(ConnectError(panicked.to_string())))
+                }
             };
             match connected {
                 Ok(()) => {
@@ -97,7 +100,9 @@ impl Source {
                 () = due(self.gather.as_ref()) => {
                     if self.flush().await { continue } else { return }
                 }
-                read = self.node.input.read() => read,
+                read = guarded(&self.node.probe, "reading", self.node.input.read()) => {
+                    read.unwrap_or_else(|panicked| Err(ReadError::Other(panicked.to_string())))
+                }
             };
             match read {
                 Ok((batch, ack)) => {

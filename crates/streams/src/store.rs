@@ -11,6 +11,7 @@ use crate::batching::Gather;
 use crate::buffer::Buffer;
 use crate::build::BufferNode;
 use crate::metrics::Probe;
+use crate::panics::guarded;
 use crate::source::due;
 
 /// Runs until the input has ended and everything that the buffer gives out was handed on, or until nobody takes it.
@@ -25,12 +26,13 @@ pub(crate) async fn run(node: BufferNode, from: mpsc::Receiver<Transaction>, to:
             std::future::pending().await
         } => {}
     }
-    buffer.close().await;
+    let _ = guarded(&probe, "closing", buffer.close()).await;
 }
 
 async fn open(buffer: &dyn Buffer, probe: &Probe) {
     for attempt in 0.. {
-        match buffer.open().await {
+        let opened = guarded(probe, "opening", buffer.open()).await;
+        match opened.unwrap_or_else(|panicked| Err(panicked.to_string())) {
             Ok(()) => return,
             Err(fault) => {
                 tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), %fault, "buffer cannot be opened");
@@ -45,7 +47,8 @@ async fn take(buffer: &dyn Buffer, probe: &Probe, mut from: mpsc::Receiver<Trans
     while let Some(transaction) = from.recv().await {
         probe.received.add(transaction.batch.len() as u64);
         probe.batches_received.add(1);
-        if let Err(fault) = buffer.write(transaction).await {
+        let written = guarded(probe, "writing", buffer.write(transaction)).await;
+        if let Ok(Err(fault)) = written {
             probe.errors.add(1);
             probe.set_error(&fault.to_string());
             tracing::warn!(path = %probe.path, kind = probe.type_name, label = probe.label(), %fault, "buffer did not take a batch");
@@ -64,7 +67,13 @@ async fn give(
         let read = tokio::select! {
             biased;
             () = due(gather.as_ref()) => None,
-            read = buffer.read() => Some(read),
+            read = guarded(probe, "reading", buffer.read()) => match read {
+                Ok(read) => Some(read),
+                Err(_) => {
+                    tokio::time::sleep(OUTPUT_CONNECT.pause(0)).await;
+                    continue;
+                }
+            },
         };
         let ended = matches!(read, Some(None));
         let arrived = read.flatten();

@@ -106,12 +106,18 @@ async fn until_stopped(
     let stream = stream.map_err(Failure::Faults)?;
     let serving = service.serve();
     tracing::info!("running");
+    let whole = tokio::select! {
+        whole = stream.ended() => whole,
+        () = signals.stop() => {
+            tracing::info!("stopping");
+            true
+        }
+    };
     tokio::select! {
-        () = stream.ended() => tracing::info!("the input has ended"),
-        () = signals.stop() => tracing::info!("stopping"),
-    }
-    tokio::select! {
-        () = serving.stop(patience) => Ok(()),
+        () = serving.stop(patience) => match whole {
+            true => Ok(()),
+            false => Err(Failure::Other("the stream broke down".to_owned())),
+        },
         () = signals.stop() => Err(Failure::Other("ended before everything was delivered".to_owned())),
     }
 }

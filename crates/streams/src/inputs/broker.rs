@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use document::Fault;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 use crate::ack::{Ack, Transaction};
 use crate::build::{BuildContext, InputNode};
@@ -13,6 +12,7 @@ use crate::message::Batch;
 use crate::node::Node;
 use crate::registry::{Default, Field, InputSpec, Kind};
 use crate::source::{self, Phase};
+use crate::task::Tasks;
 
 pub(super) static SPEC: InputSpec = InputSpec {
     name: "broker",
@@ -41,14 +41,14 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     }
     context.with_batching(node)?;
     let (phase, _) = watch::channel(Phase::Running);
-    Ok(Box::new(Broker { children, tasks: JoinSet::new(), merged: None, phase }))
+    Ok(Box::new(Broker { children, tasks: Tasks::default(), merged: None, phase }))
 }
 
 struct Broker {
     // Until they are started.
     children: Vec<InputNode>,
     // Ends them when the broker is dropped.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
     merged: Option<mpsc::Receiver<Transaction>>,
     phase: watch::Sender<Phase>,
 }
@@ -59,7 +59,8 @@ impl Input for Broker {
         if self.merged.is_none() {
             let (sender, receiver) = mpsc::channel(1);
             for child in self.children.drain(..) {
-                self.tasks.spawn(source::run(child, sender.clone(), self.phase.subscribe()));
+                let (probe, phase) = (child.probe.clone(), self.phase.subscribe());
+                self.tasks.spawn(probe, source::run(child, sender.clone(), phase));
             }
             self.merged = Some(receiver);
         }
@@ -83,6 +84,6 @@ impl Input for Broker {
         // What nobody reads any more is nacked before the children leave their sources.
         self.merged = None;
         self.phase.send_replace(Phase::Drained);
-        while self.tasks.join_next().await.is_some() {}
+        self.tasks.finish().await;
     }
 }

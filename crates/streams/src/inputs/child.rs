@@ -1,18 +1,18 @@
 //! An input below another input: runs on its own and hands its batches up with their acks.
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 use crate::ack::Transaction;
 use crate::build::InputNode;
 use crate::source::{self, Phase};
+use crate::task::Tasks;
 
 /// One batch waits between the child and its parent; then the child does.
 pub(super) struct Child {
     // Until it is started.
     node: Option<InputNode>,
     // Ends it when the parent is dropped.
-    task: JoinSet<()>,
+    task: Tasks,
     receiver: Option<mpsc::Receiver<Transaction>>,
     phase: watch::Sender<Phase>,
 }
@@ -20,14 +20,14 @@ pub(super) struct Child {
 impl Child {
     pub(super) fn new(node: InputNode) -> Child {
         let (phase, _) = watch::channel(Phase::Running);
-        Child { node: Some(node), task: JoinSet::new(), receiver: None, phase }
+        Child { node: Some(node), task: Tasks::default(), receiver: None, phase }
     }
 
     /// Starts it, if it is not; it connects by itself.
     pub(super) fn start(&mut self) {
         if let Some(node) = self.node.take() {
             let (sender, receiver) = mpsc::channel(1);
-            self.task.spawn(source::run(node, sender, self.phase.subscribe()));
+            self.task.spawn(node.probe.clone(), source::run(node, sender, self.phase.subscribe()));
             self.receiver = Some(receiver);
         }
     }
@@ -47,6 +47,6 @@ impl Child {
         // What nobody reads any more is nacked before.
         self.receiver = None;
         self.phase.send_replace(Phase::Drained);
-        while self.task.join_next().await.is_some() {}
+        self.task.finish().await;
     }
 }

@@ -7,7 +7,6 @@ use document::Fault;
 use futures_util::future::select_all;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
 use crate::ack::{Ack, NackReason, Outcome, Transaction};
 use crate::backoff::FAN_OUT;
@@ -19,6 +18,7 @@ use crate::node::Node;
 use crate::registry::{Default, Field, Kind, OutputSpec};
 use crate::replay::Replay;
 use crate::sink;
+use crate::task::Tasks;
 
 pub(super) static SPEC: OutputSpec = OutputSpec {
     name: "broker",
@@ -96,12 +96,12 @@ struct Running {
     children: Vec<OutputNode>,
     senders: Vec<mpsc::Sender<Transaction>>,
     // Ends them when the broker is dropped.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 impl Running {
     fn new(children: Vec<OutputNode>) -> Running {
-        Running { children, senders: Vec::new(), tasks: JoinSet::new() }
+        Running { children, senders: Vec::new(), tasks: Tasks::default() }
     }
 }
 
@@ -162,13 +162,14 @@ impl Output for Broker {
         let running = &mut *running;
         for child in running.children.drain(..) {
             let (sender, receiver) = mpsc::channel(1);
+            let probe = child.probe.clone();
             running.senders.push(sender);
             if self.pattern == (Pattern::FanOut { retry: true }) {
                 let (to_child, from_replay) = mpsc::channel(1);
-                running.tasks.spawn(retry(receiver, to_child));
-                running.tasks.spawn(sink::run(child, from_replay));
+                running.tasks.spawn(probe.clone(), retry(receiver, to_child));
+                running.tasks.spawn(probe, sink::run(child, from_replay));
             } else {
-                running.tasks.spawn(sink::run(child, receiver));
+                running.tasks.spawn(probe, sink::run(child, receiver));
             }
         }
         Ok(())
@@ -205,7 +206,7 @@ impl Output for Broker {
             running.senders.clear();
             std::mem::take(&mut running.tasks)
         };
-        while tasks.join_next().await.is_some() {}
+        tasks.finish().await;
     }
 }
 

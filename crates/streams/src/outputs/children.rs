@@ -2,12 +2,12 @@
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
 use crate::ack::{Ack, NackReason, Outcome, Transaction};
 use crate::build::OutputNode;
 use crate::message::Batch;
 use crate::sink;
+use crate::task::Tasks;
 
 /// The outputs below one. One batch waits before each of them; then whoever writes does.
 pub(super) struct Children {
@@ -20,13 +20,13 @@ struct Running {
     nodes: Vec<OutputNode>,
     senders: Vec<mpsc::Sender<Transaction>>,
     // Ends them when the parent is dropped.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 impl Children {
     pub(super) fn new(nodes: Vec<OutputNode>) -> Children {
         let limit = nodes.iter().map(|node| node.output.max_in_flight()).max().unwrap_or(1);
-        let running = Running { nodes, senders: Vec::new(), tasks: JoinSet::new() };
+        let running = Running { nodes, senders: Vec::new(), tasks: Tasks::default() };
         Children { running: Mutex::new(running), limit }
     }
 
@@ -41,7 +41,7 @@ impl Children {
         for node in running.nodes.drain(..) {
             let (sender, receiver) = mpsc::channel(1);
             running.senders.push(sender);
-            running.tasks.spawn(sink::run(node, receiver));
+            running.tasks.spawn(node.probe.clone(), sink::run(node, receiver));
         }
     }
 
@@ -74,6 +74,6 @@ impl Children {
             running.senders.clear();
             std::mem::take(&mut running.tasks)
         };
-        while tasks.join_next().await.is_some() {}
+        tasks.finish().await;
     }
 }

@@ -2,11 +2,11 @@
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 use crate::ack::Transaction;
 use crate::build::InputNode;
 use crate::source::{self, Phase};
+use crate::task::Tasks;
 
 /// Runs once, however many readers there are; each batch goes to one of them.
 pub(crate) struct SharedInput {
@@ -19,14 +19,14 @@ struct State {
     // Until it is started.
     node: Option<InputNode>,
     // Ends the input when it is dropped.
-    task: JoinSet<()>,
+    task: Tasks,
     readers: usize,
 }
 
 impl SharedInput {
     pub(crate) fn new(node: InputNode) -> SharedInput {
         let (phase, _) = watch::channel(Phase::Running);
-        let state = State { node: Some(node), task: JoinSet::new(), readers: 0 };
+        let state = State { node: Some(node), task: Tasks::default(), readers: 0 };
         SharedInput { state: Mutex::new(state), phase, merged: tokio::sync::Mutex::new(None) }
     }
 
@@ -41,7 +41,7 @@ impl SharedInput {
         if let Some(node) = state.node.take() {
             // One batch waits here; then the input does.
             let (sender, receiver) = mpsc::channel(1);
-            state.task.spawn(source::run(node, sender, self.phase.subscribe()));
+            state.task.spawn(node.probe.clone(), source::run(node, sender, self.phase.subscribe()));
             *merged = Some(receiver);
         }
     }
@@ -73,6 +73,6 @@ impl SharedInput {
         };
         *self.merged.lock().await = None;
         self.phase.send_replace(Phase::Drained);
-        while task.join_next().await.is_some() {}
+        task.finish().await;
     }
 }

@@ -2,11 +2,11 @@
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use crate::ack::Transaction;
 use crate::build::OutputNode;
 use crate::sink;
+use crate::task::Tasks;
 
 /// Runs once, however many writers there are.
 pub(crate) struct SharedOutput {
@@ -18,13 +18,13 @@ struct State {
     node: Option<OutputNode>,
     sender: Option<mpsc::Sender<Transaction>>,
     // Ends the output when it is dropped.
-    task: JoinSet<()>,
+    task: Tasks,
     writers: usize,
 }
 
 impl SharedOutput {
     pub(crate) fn new(node: OutputNode) -> SharedOutput {
-        let state = State { node: Some(node), sender: None, task: JoinSet::new(), writers: 0 };
+        let state = State { node: Some(node), sender: None, task: Tasks::default(), writers: 0 };
         SharedOutput { state: Mutex::new(state) }
     }
 
@@ -38,7 +38,7 @@ impl SharedOutput {
         if let Some(node) = state.node.take() {
             // One batch waits here; then the writers do.
             let (sender, receiver) = mpsc::channel(1);
-            state.task.spawn(sink::run(node, receiver));
+            state.task.spawn(node.probe.clone(), sink::run(node, receiver));
             state.sender = Some(sender);
         }
     }
@@ -68,6 +68,6 @@ impl SharedOutput {
             state.sender = None;
             std::mem::take(&mut state.task)
         };
-        while task.join_next().await.is_some() {}
+        task.finish().await;
     }
 }

@@ -8,6 +8,7 @@ mod endings;
 mod files;
 mod inputs;
 mod outputs;
+mod panics;
 mod pipeline;
 mod processors;
 mod random;
