@@ -1,5 +1,6 @@
 //! The internal model of an API: what every room above works with. No Tyk field name lives here.
 
+use crate::auth::Auth;
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -39,26 +40,6 @@ pub struct Api {
     pub tags: Box<[Box<str>]>,
     /// Creating or updating a key does not reset its quota.
     pub dont_set_quota_on_create: bool,
-}
-
-/// How callers identify themselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
-    /// Open.
-    Keyless,
-    /// A key, looked for in these places; a later place that carries one overrides an earlier one.
-    Token(TokenSources),
-}
-
-/// Where a key is looked for, in this order. At least one is set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenSources {
-    /// Header name, lower case; usually `authorization`.
-    pub header: Option<Box<str>>,
-    /// Query parameter.
-    pub query: Option<Box<str>>,
-    /// Cookie name.
-    pub cookie: Option<Box<str>>,
 }
 
 /// Limits an API declares.

@@ -1,6 +1,7 @@
 //! Definitions, policies, sessions and keys: the formats at the edge, and the one model behind them.
 
 mod api;
+mod auth;
 mod classic;
 mod definition;
 mod fields;
@@ -14,9 +15,8 @@ mod section;
 mod session;
 mod validate;
 
-pub use api::{
-    Api, ApiLimits, Auth, Backend, Rate, Scheme, Streams, Target, TokenSources, Upstream, UpstreamTls,
-};
+pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
+pub use auth::{Auth, Guarded, SchemeKind, SecurityScheme, Sources, Token};
 pub use definition::{Definition, Source, with_id};
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern};

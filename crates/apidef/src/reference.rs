@@ -1,7 +1,7 @@
 //! The reference of keys, written from the tables that the parsers use.
 
 use crate::fields::describe;
-use crate::{classic, oas};
+use crate::{auth, classic, oas};
 
 /// Markdown: every key of both formats, and what becomes of it. `docs/definitions.md` ends with it.
 pub fn reference() -> String {
@@ -9,7 +9,7 @@ pub fn reference() -> String {
     let tables = [
         ("Classic definitions", classic::table::ROOT),
         ("OpenAPI definitions", oas::table::ROOT),
-        ("OpenAPI: `server.authentication.securitySchemes.*` of an `apiKey`", oas::table::TOKEN),
+        ("OpenAPI: `server.authentication.securitySchemes.*` of an `apiKey`", auth::OAS_TOKEN),
     ];
     for (title, fields) in tables {
         out.push_str(&format!("### {title}\n\n| Key | What becomes of it |\n|---|---|\n"));

@@ -1,6 +1,6 @@
 //! Classic definitions: what they become, and what is wrong with them, where.
 
-use apidef::{Auth, Backend, Definition, Source, TokenSources};
+use apidef::{Auth, Backend, Definition, Source, Sources};
 use std::time::Duration;
 
 #[test]
@@ -35,7 +35,7 @@ fn a_definition_becomes_the_model() {
     assert_eq!(api.session_lifetime, Some(Duration::from_secs(3600)));
     assert_eq!(
         api.auth,
-        Auth::Token(TokenSources {
+        Auth::token(Sources {
             header: Some("x-key".into()),
             query: Some("x-key".into()),
             cookie: Some("key".into())

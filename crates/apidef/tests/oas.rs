@@ -1,6 +1,6 @@
 //! OpenAPI definitions: what they become, and what is wrong with them, where.
 
-use apidef::{Auth, Backend, Definition, Source, TokenSources};
+use apidef::{Auth, Backend, Definition, Source, Sources};
 use serde_json::json;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn a_definition_becomes_the_model_and_its_classic_projection() {
     assert!(api.strip_listen_path && api.strip_auth_data && api.active && api.do_not_track);
     assert_eq!(
         api.auth,
-        Auth::Token(TokenSources { header: Some("x-key".into()), query: Some("key".into()), cookie: None })
+        Auth::token(Sources { header: Some("x-key".into()), query: Some("key".into()), cookie: None })
     );
     assert!(api.limits.rate_limit_disabled && api.limits.quota_disabled && api.dont_set_quota_on_create);
     assert_eq!(api.limits.global.map(|rate| (rate.requests, rate.per)), Some((5.0, Duration::from_secs(60))));
@@ -201,7 +201,7 @@ fn every_fault_has_its_pointer_and_line() {
 #[test]
 fn who_may_call() {
     let token = |header: Option<&str>, query: Option<&str>, cookie: Option<&str>| {
-        Auth::Token(TokenSources {
+        Auth::token(Sources {
             header: header.map(Into::into),
             query: query.map(Into::into),
             cookie: cookie.map(Into::into),

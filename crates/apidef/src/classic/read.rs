@@ -1,11 +1,12 @@
 //! Classic definition -> model.
 
 use super::table;
+use crate::auth::read_classic as read_auth;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::place;
 use crate::section::Section;
 use crate::validate;
-use crate::{Api, ApiLimits, Auth, Backend, Rate, Target, TokenSources, Upstream, UpstreamTls};
+use crate::{Api, ApiLimits, Backend, Rate, Target, Upstream, UpstreamTls};
 use document::Fault;
 use serde_json::Value;
 use std::time::Duration;
@@ -55,7 +56,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         domain: if domain_off { None } else { domain(&root, "domain", faults) },
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
-        auth: auth(&root, faults),
+        auth: read_auth(&root, faults),
         strip_auth_data: root.flag("strip_auth_data", faults),
         backend: Backend::Upstream(upstream),
         limits: limits(&root, faults),
@@ -107,54 +108,6 @@ pub(crate) fn domain(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -
         return None;
     }
     place::domain(written).map_err(|why| faults.push(Fault::error(holder.at(key), why))).ok()
-}
-
-fn auth(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
-    let standard = root.flag("use_standard_auth", faults);
-    if root.flag("use_keyless", faults) {
-        if standard {
-            faults.push(Fault::warning(
-                root.at("use_standard_auth"),
-                "`use_keyless` is on as well, so the API is open",
-            ));
-        }
-        return Auth::Keyless;
-    }
-    let configs = root.section("auth_configs", faults);
-    let mut config = configs.section("authToken", faults);
-    if !config.exists() {
-        config = root.section("auth", faults);
-    }
-    let header = match config.text("auth_header_name", faults) {
-        "" => "authorization".into(),
-        name => name.to_ascii_lowercase().into_boxed_str(),
-    };
-    let sources = TokenSources {
-        // Without names of their own the others use the header's.
-        query: named(&config, "use_param", "param_name", &header, faults),
-        cookie: named(&config, "use_cookie", "cookie_name", &header, faults),
-        header: if config.flag("disable_header", faults) { None } else { Some(header) },
-    };
-    if sources.header.is_none() && sources.query.is_none() && sources.cookie.is_none() {
-        // Contract 2.8.
-        faults.push(Fault::error(
-            config.pointer,
-            "all auth sources are disabled for authToken, at least one of header/cookie/query must be enabled",
-        ));
-    }
-    Auth::Token(sources)
-}
-
-fn named(
-    config: &Section<'_>,
-    switch: &str,
-    key: &str,
-    default: &str,
-    faults: &mut Vec<Fault>,
-) -> Option<Box<str>> {
-    let name = config.text(key, faults);
-    let on = config.flag(switch, faults);
-    on.then(|| if name.is_empty() { default } else { name }.into())
 }
 
 fn limits(root: &Section<'_>, faults: &mut Vec<Fault>) -> ApiLimits {

@@ -60,7 +60,7 @@ pub(crate) const ROOT: &[Field] = &[
     guards("custom_plugin_auth_enabled", "authentication by plugins is"),
     guards("use_go_plugin_auth", "authentication by plugins is"),
     guards("enable_coprocess_auth", "authentication by plugins is"),
-    kept("base_identity_provided_by"),
+    acts("base_identity_provided_by"),
     kept("security_requirements"),
     kept("security_requirement_scopes"),
     section("auth_provider", PROVIDER),

@@ -1,27 +1,11 @@
 //! Model -> classic definition: what the gateway acts on, under the names that classic clients read (contract 3.2).
 
-use crate::{Api, Auth, Backend};
+use crate::auth::write_classic as write_auth;
+use crate::{Api, Backend};
 use serde_json::{Value, json};
 
 /// The classic projection of an API that was defined in OpenAPI.
 pub(crate) fn write(api: &Api) -> Value {
-    let token = match &api.auth {
-        Auth::Keyless => None,
-        Auth::Token(sources) => Some(sources),
-    };
-    let auth_configs = token.map_or_else(
-        || json!({}),
-        |sources| {
-            json!({"authToken": {
-                "auth_header_name": sources.header,
-                "disable_header": sources.header.is_none(),
-                "use_param": sources.query.is_some(),
-                "param_name": sources.query.as_deref().unwrap_or_default(),
-                "use_cookie": sources.cookie.is_some(),
-                "cookie_name": sources.cookie.as_deref().unwrap_or_default(),
-            }})
-        },
-    );
     let mut proxy = json!({
         "listen_path": api.listen_path,
         "target_url": "",
@@ -38,16 +22,13 @@ pub(crate) fn write(api: &Api) -> Value {
         }
     }
     let limit = api.limits.global;
-    json!({
+    let mut definition = json!({
         "api_id": api.id,
         "org_id": api.org_id,
         "name": api.name,
         "active": api.active,
         "internal": api.internal,
         "is_oas": true,
-        "use_keyless": token.is_none(),
-        "use_standard_auth": token.is_some(),
-        "auth_configs": auth_configs,
         "strip_auth_data": api.strip_auth_data,
         "proxy": proxy,
         "domain": api.domain.as_deref().unwrap_or_default(),
@@ -66,5 +47,7 @@ pub(crate) fn write(api: &Api) -> Value {
         "dont_set_quota_on_create": api.dont_set_quota_on_create,
         "do_not_track": api.do_not_track,
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
-    })
+    });
+    write_auth(&api.auth, &mut definition);
+    definition
 }

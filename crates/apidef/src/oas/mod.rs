@@ -1,6 +1,5 @@
 //! OpenAPI definitions with `x-tyk-api-gateway` and `x-tyk-streaming` (contract 3): read into the model.
 
-mod auth;
 mod read;
 pub(crate) mod table;
 

@@ -1,6 +1,7 @@
 //! OpenAPI definition -> model.
 
-use super::{EXTENSION, STREAMING, auth, table};
+use super::{EXTENSION, STREAMING, table};
+use crate::auth::read_oas as read_auth;
 use crate::classic::{domain, identity, rate, target};
 use crate::fields::{check, in_use};
 use crate::place;
@@ -66,7 +67,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         domain: custom_domain(&server, faults),
         listen_path: listen_path(&server, &listen, faults),
         strip_listen_path: listen.flag("strip", faults),
-        auth: auth::read(&root, &authentication, faults),
+        auth: read_auth(&root, &authentication, faults),
         strip_auth_data: authentication.flag("stripAuthorizationData", faults),
         backend: backend?,
         limits: ApiLimits {

@@ -20,7 +20,6 @@ pub(crate) const ROOT: &[Field] = &[
 ];
 
 const ENABLED: &[Field] = &[acts("enabled")];
-const SOURCE: &[Field] = &[acts("enabled"), acts("name")];
 
 const EXTENSION: &[Field] = &[
     section(
@@ -96,7 +95,7 @@ const SERVER: &[Field] = &[
 const AUTHENTICATION: &[Field] = &[
     acts("enabled"),
     acts("stripAuthorizationData"),
-    kept("baseIdentityProvider"),
+    acts("baseIdentityProvider"),
     acts("securitySchemes"),
     section("customKeyLifetime", &[acts("enabled"), acts("value"), acts("respectValidity")]),
     acts("securityProcessingMode"),
@@ -106,16 +105,6 @@ const AUTHENTICATION: &[Field] = &[
     guards("custom", "authentication by plugins is").when("enabled"),
     guards("certificateAuth", "client certificates are").when("enabled"),
     later("protectedResourceMetadata", "protected resource metadata is"),
-];
-
-/// `server.authentication.securitySchemes.<name>` of a scheme that OpenAPI calls `apiKey`.
-pub(crate) const TOKEN: &[Field] = &[
-    acts("enabled"),
-    section("header", SOURCE),
-    section("query", SOURCE),
-    section("cookie", SOURCE),
-    guards("enableClientCertificate", "client certificates are"),
-    guards("signatureValidation", "signatures of keys are"),
 ];
 
 const GLOBAL: &[Field] = &[

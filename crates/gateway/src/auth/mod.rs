@@ -1,17 +1,19 @@
-//! Who is calling: the token is found, its session looked up and merged with its policies, and what the session allows
-//! is checked.
+//! Who is calling: the credential is found and checked by the API's security schemes (one a file), its session looked up
+//! and merged with its policies, and what the session allows is checked.
 
+mod authenticate;
 mod callers;
 mod expiry;
 mod grant;
+mod places;
 mod rights;
 mod strip;
 mod token;
 
+pub(crate) use authenticate::Authenticate;
 pub(crate) use callers::Callers;
 pub(crate) use callers::{Caller, store_name};
 pub(crate) use expiry::Expiry;
 pub(crate) use grant::Grant;
 pub(crate) use rights::{AccessRights, GranularAccess};
 pub(crate) use strip::StripAuth;
-pub(crate) use token::Token;

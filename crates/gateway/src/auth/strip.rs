@@ -1,64 +1,73 @@
 //! Takes the credential off before the backend sees the request (`strip_auth_data`, contract 4.4 row 18).
 
-use apidef::TokenSources;
+use apidef::{Guarded, SecurityScheme, Sources};
 use http::Uri;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::exchange::Exchange;
 use crate::query;
 use crate::respond::Refusal;
 
-/// Removes the places in which a key may have come.
+/// Removes what stands in the places in which credentials may have come.
 #[derive(Debug)]
 pub(crate) struct StripAuth {
-    header: Option<HeaderName>,
-    query: Option<Box<str>>,
-    cookie: Option<Box<str>>,
+    headers: Box<[HeaderName]>,
+    queries: Box<[Box<str>]>,
+    cookies: Box<[Box<str>]>,
 }
 
 impl StripAuth {
-    pub(crate) fn new(sources: &TokenSources) -> Self {
+    pub(crate) fn new(guarded: &Guarded) -> Self {
+        let sources = || guarded.schemes().filter_map(SecurityScheme::sources);
+        let header = |sources: &Sources| HeaderName::try_from(&**sources.header.as_ref()?).ok();
         Self {
-            header: sources.header.as_ref().and_then(|name| HeaderName::try_from(&**name).ok()),
-            query: sources.query.clone(),
-            cookie: sources.cookie.clone(),
+            headers: sources().filter_map(header).collect(),
+            queries: sources().filter_map(|sources| sources.query.clone()).collect(),
+            cookies: sources().filter_map(|sources| sources.cookie.clone()).collect(),
         }
     }
 
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
-        let headers = &mut exchange.head.headers;
-        if let Some(name) = &self.header {
-            headers.remove(name);
+        for name in &self.headers {
+            exchange.head.headers.remove(name);
         }
-        if let Some(name) = &self.cookie
-            && headers.contains_key(header::COOKIE)
-        {
-            // One field or several (RFC 9113 section 8.2.3): what is no text cannot be looked through, and goes.
-            let cookies: Vec<&str> =
-                headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok()).collect();
-            let kept = without(&cookies.join("; "), "; ", name);
-            match HeaderValue::try_from(kept) {
-                Ok(kept) if !kept.is_empty() => {
-                    headers.insert(header::COOKIE, kept);
-                }
-                _ => {
-                    headers.remove(header::COOKIE);
-                }
-            }
+        for name in &self.cookies {
+            strip_cookie(&mut exchange.head.headers, name);
         }
-        if let Some(name) = &self.query
-            && let Some(query) = exchange.head.uri.query()
-        {
-            let kept = without(query, "&", name);
-            let path = exchange.head.uri.path();
-            let target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{kept}") };
-            let mut parts = exchange.head.uri.clone().into_parts();
-            parts.path_and_query = target.parse().ok();
-            if let Ok(uri) = Uri::from_parts(parts) {
-                exchange.head.uri = uri;
-            }
+        for name in &self.queries {
+            strip_query(&mut exchange.head.uri, name);
         }
         Ok(())
+    }
+}
+
+fn strip_cookie(headers: &mut HeaderMap, name: &str) {
+    if !headers.contains_key(header::COOKIE) {
+        return;
+    }
+    // One field or several (RFC 9113 section 8.2.3): what is no text cannot be looked through, and goes.
+    let cookies: Vec<&str> =
+        headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok()).collect();
+    let kept = without(&cookies.join("; "), "; ", name);
+    match HeaderValue::try_from(kept) {
+        Ok(kept) if !kept.is_empty() => {
+            headers.insert(header::COOKIE, kept);
+        }
+        _ => {
+            headers.remove(header::COOKIE);
+        }
+    }
+}
+
+fn strip_query(uri: &mut Uri, name: &str) {
+    let Some(query) = uri.query() else { return };
+    let kept = without(query, "&", name);
+    let path = uri.path();
+    let target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{kept}") };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    if let Ok(stripped) = Uri::from_parts(parts) {
+        *uri = stripped;
     }
 }
 

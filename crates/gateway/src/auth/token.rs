@@ -1,68 +1,39 @@
 //! Auth token: a key in a header, query parameter or cookie (contract 5.2).
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
-use apidef::TokenSources;
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName};
 
+use super::callers::Caller;
+use super::places::Places;
 use crate::exchange::Exchange;
-use crate::query;
 use crate::respond::Refusal;
 
 /// Finds the caller by the key that the request carries.
 #[derive(Debug)]
 pub(crate) struct Token {
-    header: Option<HeaderName>,
-    query: Option<Box<str>>,
-    cookie: Option<Box<str>>,
+    places: Places,
     org_id: Box<str>,
 }
 
 impl Token {
-    pub(crate) fn new(sources: &TokenSources, org_id: &str) -> Result<Self, String> {
-        let header = match &sources.header {
-            None => None,
-            Some(name) => Some(
-                HeaderName::try_from(&**name)
-                    .map_err(|_| format!("`{name}` is no valid header name for keys"))?,
-            ),
-        };
-        Ok(Self {
-            header,
-            query: sources.query.clone(),
-            cookie: sources.cookie.clone(),
-            org_id: org_id.into(),
-        })
+    pub(crate) fn new(token: &apidef::Token, org_id: &str) -> Result<Self, String> {
+        Ok(Self { places: Places::new(&token.sources)?, org_id: org_id.into() })
     }
 
-    pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(crate) async fn caller(&self, exchange: &Exchange) -> Result<Arc<Caller>, Refusal> {
         let gate = &exchange.gate;
-        let Some(token) = self.find(exchange) else {
+        let Some(token) = self.places.find(&exchange.head) else {
             return Err(Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing"));
         };
+        let token = without_bearer(&token);
         // The usual case first: a caller we know, without an await.
-        let known = gate.callers.known(&self.org_id, &token);
+        let known = gate.callers.known(&self.org_id, token);
         let caller = match known {
             Some(caller) => Some(caller),
-            None => gate.callers.look_up(gate, &self.org_id, &token).await?,
+            None => gate.callers.look_up(gate, &self.org_id, token).await?,
         };
-        exchange.caller = Some(caller.ok_or_else(disallowed)?);
-        Ok(())
-    }
-
-    /// The key; a later source overrides an earlier one.
-    fn find<'a>(&self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
-        let headers = &exchange.head.headers;
-        let from_header =
-            || without_bearer(headers.get(self.header.as_ref()?)?.to_str().ok()?).map(Cow::Borrowed);
-        let from_query = || query::value(exchange.head.uri.query()?, self.query.as_ref()?);
-        let from_cookie = || cookie_value(headers, self.cookie.as_ref()?).map(Cow::Borrowed);
-        let filled = |token: &Cow<'_, str>| !token.is_empty();
-        from_cookie()
-            .filter(filled)
-            .or_else(|| from_query().filter(filled))
-            .or_else(|| from_header().filter(filled))
+        caller.ok_or_else(disallowed)
     }
 }
 
@@ -71,23 +42,12 @@ pub(super) fn disallowed() -> Refusal {
     Refusal::client(StatusCode::FORBIDDEN, "AKI", "Access to this API has been disallowed")
 }
 
-fn without_bearer(value: &str) -> Option<&str> {
+/// A credential without the scheme that may stand before it.
+pub(super) fn without_bearer(value: &str) -> &str {
     match value.get(..7) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => Some(value[7..].trim()),
-        _ => Some(value.trim()),
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => value[7..].trim(),
+        _ => value.trim(),
     }
-}
-
-fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|cookies| cookies.to_str().ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .find_map(|cookie| {
-            let (key, value) = cookie.trim().split_once('=')?;
-            (key == name).then_some(value)
-        })
 }
 
 #[cfg(test)]
@@ -99,15 +59,7 @@ mod tests {
         for (value, token) in
             [("abc", "abc"), ("Bearer abc", "abc"), ("bEARER  abc", "abc"), ("Bearer", "Bearer")]
         {
-            assert_eq!(without_bearer(value), Some(token));
+            assert_eq!(without_bearer(value), token);
         }
-    }
-
-    #[test]
-    fn values_are_found_by_name() {
-        let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, "a=1; key=abc".parse().unwrap());
-        assert_eq!(cookie_value(&headers, "key"), Some("abc"));
-        assert_eq!(cookie_value(&headers, "ke"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use apidef::{Api, Auth};
 
-use crate::auth::{AccessRights, Expiry, GranularAccess, StripAuth, Token};
+use crate::auth::{AccessRights, Authenticate, Expiry, GranularAccess, StripAuth};
 use crate::exchange::Exchange;
 use crate::limits::{ApiRate, KeyLimits, Windows};
 use crate::respond::Refusal;
@@ -10,7 +10,7 @@ use crate::respond::Refusal;
 /// One step of a chain: may pass, change or refuse an exchange.
 #[derive(Debug)]
 enum Guard {
-    Token(Token),
+    Authenticate(Authenticate),
     StripAuth(StripAuth),
     Expiry(Expiry),
     AccessRights(AccessRights),
@@ -29,10 +29,10 @@ impl Chain {
     /// Compiles the guards that the definition asks for, and no others.
     pub fn compile(api: &Api, windows: &Windows) -> Result<Self, String> {
         let mut guards = Vec::new();
-        if let Auth::Token(sources) = &api.auth {
-            guards.push(Guard::Token(Token::new(sources, &api.org_id)?));
+        if let Auth::Guarded(guarded) = &api.auth {
+            guards.push(Guard::Authenticate(Authenticate::new(guarded, api)?));
             if api.strip_auth_data {
-                guards.push(Guard::StripAuth(StripAuth::new(sources)));
+                guards.push(Guard::StripAuth(StripAuth::new(guarded)));
             }
             guards.push(Guard::Expiry(Expiry));
             guards.push(Guard::AccessRights(AccessRights));
@@ -54,7 +54,7 @@ impl Chain {
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         for guard in &self.guards {
             match guard {
-                Guard::Token(guard) => guard.pass(exchange).await?,
+                Guard::Authenticate(guard) => guard.pass(exchange).await?,
                 Guard::StripAuth(guard) => guard.pass(exchange)?,
                 Guard::Expiry(guard) => guard.pass(exchange)?,
                 Guard::AccessRights(guard) => guard.pass(exchange)?,

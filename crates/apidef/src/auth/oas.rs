@@ -1,11 +1,23 @@
 //! `server.authentication` with `components.securitySchemes` -> who may call (contract 3.3).
 
-use super::table;
-use crate::fields::{LEFT_OPEN, check};
+use super::classic::base_identity;
+use super::{Auth, Guarded, SecurityScheme, Token};
+use crate::fields::{Field, LEFT_OPEN, acts, check, guards, section};
 use crate::section::Section;
-use crate::{Auth, TokenSources};
 use document::{Fault, nearest, pointer_join};
 use serde_json::Value;
+
+const SOURCE: &[Field] = &[acts("enabled"), acts("name")];
+
+/// `server.authentication.securitySchemes.<name>` of a scheme that OpenAPI calls `apiKey`.
+pub(crate) const TOKEN: &[Field] = &[
+    acts("enabled"),
+    section("header", SOURCE),
+    section("query", SOURCE),
+    section("cookie", SOURCE),
+    guards("enableClientCertificate", "client certificates are"),
+    guards("signatureValidation", "signatures of keys are"),
+];
 
 pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
     let components = root.section("components", faults).section("securitySchemes", faults);
@@ -22,7 +34,7 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
         return Auth::Keyless;
     }
 
-    let mut found: Option<(&str, TokenSources)> = None;
+    let mut named: Vec<(&str, SecurityScheme)> = Vec::new();
     for name in schemes.object.into_iter().flat_map(|object| object.keys()) {
         let scheme = schemes.section(name, faults);
         if !scheme.flag("enabled", faults) {
@@ -33,71 +45,54 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
             faults.push(missing(&components, schemes.at(name), name));
             continue;
         }
-        let kind = component.text("type", faults);
-        if kind != "apiKey" {
-            let what = match (kind, component.text("scheme", faults).to_ascii_lowercase().as_str()) {
-                ("http", "basic") => "basic authentication is",
-                ("http", "bearer") => "JWT authentication is",
-                ("oauth2", _) => "OAuth 2 is",
-                ("openIdConnect", _) => "OpenID Connect is",
-                _ => "this security scheme is",
-            };
-            faults.push(Fault::error(schemes.at(name), format!("{what} {LEFT_OPEN}")).on_key());
-            continue;
-        }
-        if let Some(object) = scheme.object {
-            check(table::TOKEN, object, &scheme.pointer, faults);
-        }
-        let sources = sources(&scheme, &component, faults);
-        match &found {
-            None => found = Some((name, sources)),
-            Some((first, _)) => {
-                let message = format!("a second key beside `{first}` is {LEFT_OPEN}");
-                faults.push(Fault::error(schemes.at(name), message).on_key());
-            }
+        if let Some(read) = read_scheme(&schemes, name, &scheme, &component, faults) {
+            named.push((name, read));
         }
     }
-    match found {
-        Some((_, sources)) => Auth::Token(sources),
-        None => {
-            // Contract 2.2: the auth token is what guards when nothing else is enabled.
-            faults.push(
-                Fault::warning(
-                    authentication.at("securitySchemes"),
-                    "no security scheme is enabled; a key is expected in the Authorization header",
-                )
-                .hint("enable one of `components.securitySchemes` here"),
-            );
-            Auth::Token(TokenSources { header: Some("authorization".into()), query: None, cookie: None })
-        }
+    if named.is_empty() {
+        // Contract 2.2: the auth token is what guards when nothing else is enabled.
+        faults.push(
+            Fault::warning(
+                authentication.at("securitySchemes"),
+                "no security scheme is enabled; a key is expected in the Authorization header",
+            )
+            .hint("enable one of `components.securitySchemes` here"),
+        );
+        named.push(("", SecurityScheme::Token(Token::default())));
     }
+    let base = base_identity(authentication, "baseIdentityProvider", faults);
+    Auth::Guarded(Guarded::all_of(named.into_iter().map(|(_, scheme)| scheme).collect(), base))
 }
 
-/// Where OpenAPI says the key is, and where the extension adds to it.
-fn sources(scheme: &Section<'_>, component: &Section<'_>, faults: &mut Vec<Fault>) -> TokenSources {
-    let place = component.text("in", faults);
-    let name = component.text("name", faults);
-    if !matches!(place, "header" | "query" | "cookie") {
-        faults.push(Fault::error(component.at("in"), "an apiKey is `in` a header, query or cookie"));
-    }
-    if name.is_empty() {
-        faults.push(Fault::error(component.at("name"), "an apiKey needs a `name`"));
-    }
-    let mut source = |key: &str| -> Option<Box<str>> {
-        let extra = scheme.section(key, faults);
-        let (enabled, extra_name) = (extra.flag("enabled", faults), extra.text("name", faults));
-        if place == key {
-            Some(name.into())
-        } else if enabled && extra_name.is_empty() {
-            let message = format!("a key in a {key} needs the {key}'s `name`");
-            faults.push(Fault::error(extra.at("name"), message));
-            None
-        } else {
-            enabled.then(|| extra_name.into())
+/// A scheme by what OpenAPI calls it.
+fn read_scheme(
+    schemes: &Section<'_>,
+    name: &str,
+    scheme: &Section<'_>,
+    component: &Section<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<SecurityScheme> {
+    let kind = component.text("type", faults);
+    let refused = match (kind, component.text("scheme", faults).to_ascii_lowercase().as_str()) {
+        ("apiKey", _) => {
+            known(TOKEN, scheme, faults);
+            return Some(SecurityScheme::Token(Token::oas(scheme, component, faults)));
         }
+        ("http", "basic") => "basic authentication is",
+        ("http", "bearer") => "JWT authentication is",
+        ("oauth2", _) => "OAuth 2 is",
+        ("openIdConnect", _) => "OpenID Connect is",
+        _ => "this security scheme is",
     };
-    let (header, query, cookie) = (source("header"), source("query"), source("cookie"));
-    TokenSources { header: header.map(|name| name.to_ascii_lowercase().into()), query, cookie }
+    faults.push(Fault::error(schemes.at(name), format!("{refused} {LEFT_OPEN}")).on_key());
+    None
+}
+
+/// Tells the keys of a scheme that are unknown.
+fn known(fields: &[Field], scheme: &Section<'_>, faults: &mut Vec<Fault>) {
+    if let Some(object) = scheme.object {
+        check(fields, object, &scheme.pointer, faults);
+    }
 }
 
 /// `security` must name schemes that exist (contract 3.1).

@@ -1,0 +1,108 @@
+//! Who may call an API: the security schemes of a definition, one a file: its model, and how both formats write it.
+
+mod classic;
+mod oas;
+mod sources;
+mod token;
+
+pub use sources::Sources;
+pub use token::Token;
+
+pub(crate) use classic::{read as read_classic, write as write_classic};
+pub(crate) use oas::{TOKEN as OAS_TOKEN, read as read_oas};
+
+/// How callers identify themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Auth {
+    /// Open.
+    Keyless,
+    /// Guarded.
+    Guarded(Guarded),
+}
+
+/// Which schemes have to be satisfied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guarded {
+    /// One of these groups must be satisfied, and of it every scheme; each in the order of contract 4.4 row 16. Never
+    /// empty, and none of the groups is.
+    pub groups: Vec<Vec<SecurityScheme>>,
+    /// Whose session counts where a group has several schemes; `None`: that of the last one (contract 5.10).
+    pub base_identity: Option<SchemeKind>,
+}
+
+/// One way to authenticate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SecurityScheme {
+    /// A key.
+    Token(Token),
+}
+
+/// The sorts of schemes, in the order in which they are tried (contract 4.4 row 16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SchemeKind {
+    /// The OAuth 2.0 server of the gate.
+    OAuth,
+    /// OAuth 2.0 tokens of others.
+    ExternalOAuth,
+    /// User name and password.
+    Basic,
+    /// HTTP signatures.
+    Signature,
+    /// JSON Web Tokens.
+    Jwt,
+    /// OpenID Connect.
+    OpenId,
+    /// Plugins.
+    Custom,
+    /// Keys.
+    Token,
+}
+
+/// What `base_identity_provided_by` calls the sorts of schemes (contract 2.2).
+const BASE_IDENTITIES: &[(&str, SchemeKind)] = &[
+    ("auth_token", SchemeKind::Token),
+    ("basic_auth_user", SchemeKind::Basic),
+    ("oauth_key", SchemeKind::OAuth),
+    ("hmac_key", SchemeKind::Signature),
+    ("jwt_claim", SchemeKind::Jwt),
+    ("oidc_user", SchemeKind::OpenId),
+    ("custom_auth", SchemeKind::Custom),
+];
+
+impl Auth {
+    /// A key, and nothing else.
+    pub fn token(sources: Sources) -> Self {
+        let token = Token { sources };
+        Self::Guarded(Guarded::all_of(vec![SecurityScheme::Token(token)], None))
+    }
+}
+
+impl Guarded {
+    /// All of these schemes, whatever order they are in.
+    pub(crate) fn all_of(mut schemes: Vec<SecurityScheme>, base_identity: Option<SchemeKind>) -> Self {
+        schemes.sort_by_key(SecurityScheme::kind);
+        let base_identity = base_identity.filter(|_| schemes.len() > 1);
+        Self { groups: vec![schemes], base_identity }
+    }
+
+    /// Every scheme once for each group that asks for it.
+    pub fn schemes(&self) -> impl Iterator<Item = &SecurityScheme> {
+        self.groups.iter().flatten()
+    }
+}
+
+impl SecurityScheme {
+    /// Its sort.
+    pub fn kind(&self) -> SchemeKind {
+        match self {
+            Self::Token(_) => SchemeKind::Token,
+        }
+    }
+
+    /// Where its credential is looked for, if it is one that can be taken off.
+    pub fn sources(&self) -> Option<&Sources> {
+        match self {
+            Self::Token(token) => Some(&token.sources),
+        }
+    }
+}

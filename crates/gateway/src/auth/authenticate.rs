@@ -1,0 +1,95 @@
+//! Who is calling: the security schemes of the API, alone or several together (contract 4.4 row 16, 5.10).
+
+use std::sync::Arc;
+
+use apidef::{Api, Guarded, SchemeKind, SecurityScheme};
+
+use super::callers::Caller;
+use super::token::{Token, disallowed};
+use crate::exchange::Exchange;
+use crate::respond::{Blame, Refusal};
+
+/// Finds the caller by the credentials that the request carries.
+#[derive(Debug)]
+pub(crate) struct Authenticate {
+    /// One of them is enough.
+    groups: Box<[Group]>,
+    base_identity: Option<SchemeKind>,
+}
+
+/// Schemes that all have to be satisfied.
+#[derive(Debug)]
+struct Group(Box<[Method]>);
+
+/// A security scheme, ready to look at requests.
+#[derive(Debug)]
+enum Method {
+    Token(Token),
+}
+
+impl Authenticate {
+    pub(crate) fn new(guarded: &Guarded, api: &Api) -> Result<Self, String> {
+        let group = |schemes: &Vec<SecurityScheme>| -> Result<Group, String> {
+            Ok(Group(schemes.iter().map(|scheme| Method::new(scheme, api)).collect::<Result<_, _>>()?))
+        };
+        let groups = guarded.groups.iter().map(group).collect::<Result<_, _>>()?;
+        Ok(Self { groups, base_identity: guarded.base_identity })
+    }
+
+    pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let mut refusal = None;
+        for group in &self.groups {
+            match group.caller(exchange, self.base_identity).await {
+                Ok(caller) => {
+                    exchange.caller = Some(caller);
+                    return Ok(());
+                }
+                Err(refused) => refusal = Some(worse(refusal, refused)),
+            }
+        }
+        Err(refusal.unwrap_or_else(disallowed))
+    }
+}
+
+/// The last refusal is told, unless one before it was not the client's doing: then it is not known who is calling.
+fn worse(before: Option<Refusal>, refused: Refusal) -> Refusal {
+    before.filter(|before| before.blame != Blame::Client).unwrap_or(refused)
+}
+
+impl Group {
+    /// The caller whose session counts, once every scheme is satisfied.
+    async fn caller(
+        &self,
+        exchange: &mut Exchange,
+        base_identity: Option<SchemeKind>,
+    ) -> Result<Arc<Caller>, Refusal> {
+        let mut counts = None;
+        for method in &self.0 {
+            let caller = method.caller(exchange).await?;
+            if counts.is_none() || base_identity.is_none_or(|base| base == method.kind()) {
+                counts = Some(caller);
+            }
+        }
+        counts.ok_or_else(disallowed)
+    }
+}
+
+impl Method {
+    fn new(scheme: &SecurityScheme, api: &Api) -> Result<Self, String> {
+        Ok(match scheme {
+            SecurityScheme::Token(token) => Self::Token(Token::new(token, &api.org_id)?),
+        })
+    }
+
+    fn kind(&self) -> SchemeKind {
+        match self {
+            Self::Token(_) => SchemeKind::Token,
+        }
+    }
+
+    async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
+        match self {
+            Self::Token(token) => token.caller(exchange).await,
+        }
+    }
+}
