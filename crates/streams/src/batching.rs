@@ -24,7 +24,7 @@ pub struct Policy {
     period: Option<Duration>,
     jitter: f64,
     check: Option<Mapping>,
-    stages: Vec<Stage>,
+    stages: Arc<[Stage]>,
     stall: Arc<Stall>,
 }
 
@@ -37,7 +37,7 @@ impl Policy {
             period: node.duration("period")?,
             jitter: node.float("jitter")?,
             check: node.mapping("check", context)?,
-            stages: context.stages(&node.get("processors"))?,
+            stages: context.stages(&node.get("processors"))?.into(),
             stall: context.watch.stall.clone(),
         };
         let bounded = policy.count > 0 || policy.bytes > 0 || policy.period.is_some();
@@ -147,17 +147,25 @@ impl Gather {
 
     /// What was gathered, after the policy's processors: nothing, one batch or several. It is counted at `probe`.
     pub(crate) async fn flush(&mut self, probe: &Probe) -> Vec<Transaction> {
+        match self.take(probe) {
+            Some((transaction, stages)) => process(&stages, transaction).await,
+            None => Vec::new(),
+        }
+    }
+
+    /// What was gathered, and the policy's processors, which are still to be run.
+    pub(crate) fn take(&mut self, probe: &Probe) -> Option<(Transaction, Arc<[Stage]>)> {
         let due = self.deadline.take().is_some_and(|deadline| Instant::now() >= deadline);
         let enough = self.enough.take().unwrap_or(if due { Mechanism::Period } else { Mechanism::End });
         self.bytes = 0;
         if self.batch.is_empty() {
-            return Vec::new();
+            return None;
         }
         probe.batch_created(enough);
         let batch = std::mem::take(&mut self.batch);
         let sources = std::mem::take(&mut self.sources);
         let ack = Ack::new(move |outcome| resolve(sources, &outcome));
-        process(&self.policy.stages, Transaction { batch, ack }).await
+        Some((Transaction { batch, ack }, self.policy.stages.clone()))
     }
 }
 
@@ -208,7 +216,7 @@ mod tests {
             period: (period > 0).then(|| Duration::from_secs(period)),
             jitter: 0.0,
             check: check.map(|text| bloblangs::mapping(&Environment::default(), text, "").unwrap()),
-            stages: Vec::new(),
+            stages: Arc::default(),
             stall: Arc::default(),
         }
     }

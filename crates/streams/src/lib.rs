@@ -35,6 +35,7 @@ mod fetch;
 pub mod fields;
 mod file;
 pub mod files;
+
 mod http;
 mod ingest;
 pub mod inputs;
@@ -49,6 +50,7 @@ mod node;
 pub mod outputs;
 mod panics;
 mod pipeline;
+mod places;
 pub mod processors;
 mod rate_limit;
 pub mod rate_limits;

@@ -179,6 +179,112 @@ async fn the_cache_output_stores_messages() {
     assert_eq!(messages, ["b"], "the others are stored");
 }
 
+/// What processors have made of one message shares its place in the batch that its source knows.
+#[tokio::test(start_paused = true)]
+async fn of_what_was_made_of_one_message_only_what_failed_is_written_again() {
+    let many = json!([
+        { "select_parts": { "parts": [0, 0, 0] } },
+        { "insert_part": { "content": "m" } },
+        { "mapping": "root = content().string() + batch_index().string()" },
+    ]);
+    for (output, inner) in [
+        (json!({ "retry": { "output": { "inproc": "one" } } }), json!([])),
+        (
+            json!({ "fallback": [{ "reject": "no" }, { "retry": { "output": { "inproc": "one" } } }] }),
+            json!([]),
+        ),
+        (
+            json!({ "broker": { "pattern": "fan_out", "outputs": [{ "inproc": "one" }, { "drop": {} }] } }),
+            json!([]),
+        ),
+        (
+            json!({ "broker": { "pattern": "fan_out_sequential", "outputs": [{ "inproc": "one" }, { "drop": {} }] } }),
+            json!([]),
+        ),
+        (json!({ "retry": { "output": { "inproc": "one" } }, "processors": many }), many.clone()),
+    ] {
+        let bench = Bench::default();
+        let one = bench.topic("one");
+        let stages = if inner == json!([]) { many.clone() } else { json!([]) };
+        let _stream = start(&bench, output.clone(), stages);
+        let told = given(&bench, &["a"]).await;
+        assert_eq!(taken(&one, &["a1", "m3"]).await, ["a0", "a1", "a2", "m3"], "{output}");
+        assert_eq!(taken(&one, &["m3"]).await, ["a1", "m3"], "{output}");
+        assert_eq!(taken(&one, &[]).await, ["m3"], "{output}");
+        assert_eq!(told.await.unwrap(), Ok(()), "{output}");
+    }
+    // What is given up is told to the source by its own message.
+    let bench = Bench::default();
+    let one = bench.topic("one");
+    let each = json!([
+        { "select_parts": { "parts": [0, 0, 1, 1] } },
+        { "mapping": "root = content().string() + batch_index().string()" },
+    ]);
+    let _stream = start(&bench, json!({ "inproc": "one" }), each);
+    let told = given(&bench, &["a", "b"]).await;
+    assert_eq!(taken(&one, &["b3"]).await, ["a0", "a1", "b2", "b3"]);
+    assert_eq!(told.await.unwrap(), failed("x", &["b"]));
+}
+
+/// Takes a second for each write.
+struct Slow(usize);
+
+#[async_trait]
+impl Output for Slow {
+    async fn connect(&self) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    async fn write(&self, _: &[Message]) -> Result<(), WriteError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    fn max_in_flight(&self) -> usize {
+        self.0
+    }
+
+    async fn close(&self) {}
+}
+
+static SLOW: crate::registry::OutputSpec = crate::registry::OutputSpec {
+    name: "slow",
+    summary: "",
+    config: Kind::Object(&[
+        Field::new("max_in_flight", Kind::Int, crate::registry::Default::Int(4), ""),
+        crate::fields::BATCHING_FIELD,
+    ]),
+    build: |node, context| {
+        context.with_batching(node)?;
+        Ok(Box::new(Slow(node.count("max_in_flight")?)))
+    },
+};
+
+#[tokio::test(start_paused = true)]
+async fn writes_go_on_while_processors_run() {
+    let sleep = json!([{ "sleep": { "duration": "${! content() }" } }]);
+    for output in [
+        json!({ "slow": {}, "processors": sleep }),
+        json!({ "slow": { "max_in_flight": 1 }, "processors": sleep }),
+        json!({ "slow": { "batching": { "count": 1, "processors": sleep } } }),
+    ] {
+        let bench = Bench::default();
+        let mut registry = Registry::standard();
+        registry.add_output(&SLOW);
+        let settings = Settings { registry: Arc::new(registry), ..bench.settings() };
+        let config = json!({ "input": { "inproc": "in" }, "output": output });
+        let _stream = build("test", &config, "", &settings).unwrap().start();
+        let input = bench.topic("in");
+        let started = tokio::time::Instant::now();
+        for text in ["1ms", "1m", "2ms"] {
+            input.write(bench.transaction(&[text])).await;
+        }
+        bench.until(1).await;
+        assert!(started.elapsed() < Duration::from_secs(2), "{output}: {:?}", started.elapsed());
+        assert_eq!(bench.until(3).await, [("1ms", true), ("1m", true), ("2ms", true)], "{output}");
+    }
+}
+
 #[test]
 fn what_cannot_work_is_refused() {
     for (output, expected) in [
