@@ -14,6 +14,7 @@ use crate::component::{Input, Output, Processor};
 use crate::endpoint::Endpoint;
 use crate::exporter::Exporter;
 use crate::feed::Feed;
+use crate::flight::Flight;
 use crate::ingest::Ingest;
 use crate::metered::Metered;
 use crate::metrics::{ComponentKind, Probe};
@@ -45,6 +46,8 @@ pub struct InputNode {
     pub(crate) spans: Option<Spans>,
     /// Whether something asks for the ids of flows.
     pub(crate) flow_ids: bool,
+    /// The batches of its stream that are under way.
+    pub(crate) flight: Arc<Flight>,
 }
 
 /// An output with the processors and the batching before it.
@@ -214,7 +217,8 @@ impl<'a> BuildContext<'a> {
         let mut stages = std::mem::take(&mut self.batch_stages);
         stages.extend(self.stages(&node.get("processors"))?);
         let spans = self.spans(&probe, &config)?;
-        Ok(InputNode { input, stages, batching, probe, spans, flow_ids: self.watch.flow_ids })
+        let (flow_ids, flight) = (self.watch.flow_ids, self.watch.flight.clone());
+        Ok(InputNode { input, stages, batching, probe, spans, flow_ids, flight })
     }
 
     /// Builds an output component.

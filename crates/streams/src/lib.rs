@@ -35,7 +35,7 @@ mod fetch;
 pub mod fields;
 mod file;
 pub mod files;
-
+mod flight;
 mod http;
 mod ingest;
 pub mod inputs;

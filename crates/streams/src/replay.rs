@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::ack::{Ack, NackReason, Outcome};
+use crate::ack::{Ack, NackKind, NackReason, Outcome};
 use crate::backoff::{Backoff, REPLAY};
 use crate::component::{ConnectError, Input, ReadError};
 use crate::message::{Batch, number};
@@ -32,6 +33,8 @@ struct Shared {
     // Where the number of failed batches is shown.
     gauge: Option<Arc<Probe>>,
     backoff: Backoff,
+    // Whether the stream is being stopped, where what others refuse because of that is not to come again.
+    stops: Option<Arc<AtomicBool>>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -66,7 +69,15 @@ impl<I: Input> Replay<I> {
         gauge: Option<Arc<Probe>>,
         stall: Arc<Stall>,
     ) -> Replay<I> {
-        let shared = Shared { gauge, backoff, state: Mutex::default(), changed: Notify::new() };
+        Replay::with_rules(input, Shared { gauge, ..Shared::new(backoff) }, stall)
+    }
+
+    /// As [`Replay::new`]; what is refused because the stream is being stopped does not come again.
+    pub(crate) fn until_stopped(input: I, backoff: Backoff, stops: Arc<AtomicBool>) -> Replay<I> {
+        Replay::with_rules(input, Shared { stops: Some(stops), ..Shared::new(backoff) }, Arc::default())
+    }
+
+    fn with_rules(input: I, shared: Shared, stall: Arc<Stall>) -> Replay<I> {
         Replay { input, shared: Arc::new(shared), ended: false, stall }
     }
 
@@ -101,6 +112,15 @@ impl<I: Input> Replay<I> {
 }
 
 impl Shared {
+    fn new(backoff: Backoff) -> Shared {
+        Shared { gauge: None, backoff, stops: None, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Whether this is the end of a batch, although it has failed.
+    fn gives_up(&self, reason: &NackReason) -> bool {
+        reason.kind() == NackKind::Stopping && self.stops.as_ref().is_some_and(|stops| stops.load(Relaxed))
+    }
+
     fn show(&self, state: &State) {
         if let Some(probe) = &self.gauge {
             probe.queued.set(state.failed.len() as u64);
@@ -112,7 +132,9 @@ impl Shared {
         let failed = {
             let mut state = self.state.lock();
             state.stopping = true;
-            std::mem::take(&mut state.failed)
+            let failed = std::mem::take(&mut state.failed);
+            self.show(&state);
+            failed
         };
         for failed in failed {
             failed.ack.done(Err(NackReason::stopping()));
@@ -123,7 +145,7 @@ impl Shared {
         let mut state = shared.state.lock();
         state.under_way -= 1;
         match outcome {
-            Err(reason) if !state.stopping => {
+            Err(reason) if !state.stopping && !shared.gives_up(&reason) => {
                 batch.retain(|message| reason.concerns(message.place()));
                 let due = match failures {
                     0 => Instant::now(),

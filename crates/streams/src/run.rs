@@ -28,7 +28,7 @@ use crate::settings::Settings;
 use crate::source::Phase;
 use crate::stream_fields::stream_fields;
 use crate::task::Task;
-use crate::tracer::Tracer;
+use crate::watch::Watch;
 use crate::{error_handling, sink, source, store};
 
 /// Checks a stream's configuration and makes its components; connects and starts nothing. Endpoints are offered to
@@ -71,7 +71,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
                 gathered: context.gathered,
                 samples: Arc::new(samples),
                 exporter,
-                tracer: context.watch.tracer,
+                watch: context.watch,
             })
         }
         Err(fault) => {
@@ -145,7 +145,7 @@ pub struct Built {
     gathered: Gathered,
     samples: Arc<StreamSamples>,
     exporter: Option<Arc<dyn Exporter>>,
-    tracer: Option<Arc<dyn Tracer>>,
+    watch: Watch,
 }
 
 impl std::fmt::Debug for Built {
@@ -162,7 +162,7 @@ impl Built {
 
     /// Starts it. Must be called within a tokio runtime; returns at once, connecting goes on behind.
     pub fn start(self) -> RunningStream {
-        let Built { name, parts, gathered, samples, exporter, tracer, .. } = self;
+        let Built { name, parts, gathered, samples, exporter, watch, .. } = self;
         // From now on: what producers hand in waits in the queue until the input reads it.
         gathered.ingests.iter().for_each(|ingest| ingest.set_open(true));
         let shared = Arc::new(Shared {
@@ -172,7 +172,7 @@ impl Built {
             ingests: gathered.ingests,
             samples,
             exporter,
-            tracer,
+            watch,
             ended: watch::Sender::new(false),
             broken: AtomicBool::new(false),
         });
@@ -184,12 +184,12 @@ impl Built {
 
 struct Shared {
     name: String,
+    watch: Watch,
     probes: Vec<Arc<Probe>>,
     feeds: Vec<Arc<Feed>>,
     ingests: Vec<Arc<Ingest>>,
     samples: Arc<StreamSamples>,
     exporter: Option<Arc<dyn Exporter>>,
-    tracer: Option<Arc<dyn Tracer>>,
     ended: watch::Sender<bool>,
     // Something broke down: its end is no proof that everything was delivered.
     broken: AtomicBool,
@@ -368,7 +368,7 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
         let samples = shared.samples.clone();
         Task::spawn(async move { exporter.push(samples).await })
     });
-    let sending = shared.tracer.clone().map(|tracer| Task::spawn(async move { tracer.run().await }));
+    let sending = shared.watch.tracer.clone().map(|tracer| Task::spawn(async move { tracer.run().await }));
     let (phase, phases) = watch::channel(Phase::Running);
     // Every hand-off holds one batch: the bound of what is under way is threads plus what outputs have in flight.
     let (to_pipeline, from_input) = mpsc::channel(1);
@@ -403,14 +403,22 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
         Some(Some(Stop { deadline, reason })) => {
             shared.feeds.iter().for_each(|feed| feed.ends_with(reason));
             let grace = deadline.mul_f64(0.75);
-            tokio::time::sleep(parts.delay.min(grace)).await;
+            // At least half of the time is for delivering what is under way.
+            let delay = parts.delay.min(grace / 2);
+            if delay < parts.delay {
+                tracing::warn!(stream = %shared.name, ?delay, "shutdown_delay is cut short, to deliver what is under way before the deadline");
+            }
+            tokio::time::sleep(delay).await;
+            shared.watch.stops.store(true, Relaxed);
             phase.send_replace(Phase::Stopping);
-            if tokio::time::timeout(grace.saturating_sub(parts.delay), &mut outcome).await.is_err() {
+            if tokio::time::timeout(grace - delay, drained(&shared, &mut outcome)).await.is_err() {
                 tracing::warn!(stream = %shared.name, "stream did not drain in time, the rest comes again");
                 drop((buffer.take(), cut));
-                // Its end is the proof that what it held is nacked.
                 let _ = outcome.await;
                 shared.feeds.iter().for_each(|feed| feed.cut(reason));
+                // What runs below other components is stopped behind them: inputs leave their sources only when
+                // what all of it held is nacked. Other streams may hold some of it for longer.
+                let _ = tokio::time::timeout(deadline / 8, shared.watch.flight.over()).await;
             }
         }
     }
@@ -427,6 +435,17 @@ async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver
     drop(over);
 }
 
+/// How long a stream that stops waits for subscribers that are not here.
+const ABSENT: Duration = Duration::from_secs(1);
+
+/// Waits until a stream that stops has delivered what it can.
+async fn drained(shared: &Shared, outcome: &mut oneshot::Receiver<()>) {
+    if tokio::time::timeout(ABSENT, &mut *outcome).await.is_err() {
+        shared.feeds.iter().for_each(|feed| feed.hurry());
+        let _ = outcome.await;
+    }
+}
+
 /// What exporter and tracer still have to tell.
 async fn last_words(shared: &Shared, patience: Duration) {
     let metrics = async {
@@ -435,7 +454,7 @@ async fn last_words(shared: &Shared, patience: Duration) {
         }
     };
     let spans = async {
-        if let Some(tracer) = &shared.tracer {
+        if let Some(tracer) = &shared.watch.tracer {
             tracer.finish().await;
         }
     };

@@ -13,6 +13,7 @@ use crate::component::{ConnectError, ReadError};
 use crate::message::{Batch, Message, number};
 use crate::panics::guarded;
 use crate::pipeline::process;
+use crate::places::apart;
 use crate::way::{Way, flow_id};
 
 /// How far stopping has come.
@@ -150,9 +151,11 @@ impl Source {
             name_flows(&mut batch);
         }
         let started = Instant::now();
+        let under_way = self.node.flight.begin();
         let ack = Ack::new(move |outcome| {
             probe.latency.since(started);
             ack.done(outcome);
+            drop(under_way);
         });
         let ack = match &self.node.spans {
             Some(spans) => spans.begin(&mut batch, ack),
@@ -177,7 +180,7 @@ impl Source {
 
     async fn hand_on(&mut self, transaction: Transaction) -> bool {
         for transaction in process(&self.node.stages, transaction).await {
-            if self.to.send(transaction).await.is_err() {
+            if self.to.send(apart(transaction)).await.is_err() {
                 return false;
             }
         }

@@ -32,7 +32,7 @@ const fn fields(alone: bool) -> [Field; 17] {
             "shutdown_delay",
             Kind::Duration,
             Default::Text("0s"),
-            "Pause before inputs stop, when the stream is stopped.",
+            "Pause before inputs stop, when the stream is stopped. It is cut short where less than half of the time until the deadline would be left to deliver what is under way.",
         ),
         Field::new(
             "shutdown_timeout",

@@ -1,8 +1,10 @@
 //! What watches a stream beside the counters of its components.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::customs::Customs;
+use crate::flight::Flight;
 use crate::stall::Stall;
 use crate::tracer::Tracer;
 
@@ -17,4 +19,8 @@ pub(crate) struct Watch {
     pub(crate) flow_ids: bool,
     /// Who waits for acks before anything more can come.
     pub(crate) stall: Arc<Stall>,
+    /// The batches that are under way.
+    pub(crate) flight: Arc<Flight>,
+    /// Whether the stream is being stopped.
+    pub(crate) stops: Arc<AtomicBool>,
 }

@@ -98,6 +98,8 @@ struct State {
     stale: usize,
     // What `close` will tell, where it is not the end of the input.
     ending: Option<CloseReason>,
+    // Who is not here when the stream ends is waited for no longer.
+    hurried: bool,
     finished: Option<CloseReason>,
     cut: bool,
 }
@@ -220,6 +222,10 @@ impl Feed {
                         entry.resolve(Err(NackReason::stopping()));
                     }
                     return;
+                }
+                let nobody = state.hurried && state.members.is_empty() && !self.broadcasts();
+                if nobody {
+                    refused.extend(entries.drain(..));
                 }
                 let before = entries.len();
                 while let Some(entry) = entries.pop_front() {
@@ -352,7 +358,7 @@ impl Feed {
                     .chain(rest)
                     .filter(|entry| entry.release_one())
                     .collect();
-            } else if state.cut || (state.finished.is_some() && state.members.is_empty()) {
+            } else if state.cut || ((state.finished.is_some() || state.hurried) && state.members.is_empty()) {
                 refused = held;
                 refused.extend(state.entries.drain(..));
             } else {
@@ -399,6 +405,24 @@ impl Feed {
     pub(crate) fn ends_with(&self, reason: CloseReason) {
         self.state.lock().ending = Some(reason);
         // A publisher that waits for subscribers which will not come gives up.
+        self.room.notify_one();
+    }
+
+    /// The stream ends: what waits for subscribers that are not here is nacked, as is all that comes later while nobody
+    /// is. An output below another one is closed only when its acks have come back.
+    pub(crate) fn hurry(&self) {
+        let mut refused = Vec::new();
+        {
+            let mut state = self.state.lock();
+            state.hurried = true;
+            if !self.broadcasts() && state.members.is_empty() {
+                refused.extend(state.entries.drain(..));
+                state.bytes = 0;
+            }
+        }
+        for entry in refused {
+            self.settle(&entry, Err(NackReason::stopping()));
+        }
         self.room.notify_one();
     }
 

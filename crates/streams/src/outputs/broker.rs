@@ -1,6 +1,7 @@
 //! Several outputs as one (streams contract 2.12).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use document::Fault;
@@ -8,7 +9,7 @@ use futures_util::future::select_all;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ack::{Ack, NackReason, Outcome, Transaction};
+use crate::ack::{Ack, NackKind, NackReason, Outcome, Transaction};
 use crate::backoff::FAN_OUT;
 use crate::build::{BuildContext, OutputNode};
 use crate::component::{ConnectError, Input, Output, ReadError, WriteError};
@@ -80,6 +81,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Outp
         pattern,
         limit,
         turn: AtomicUsize::new(0),
+        stops: context.watch.stops.clone(),
         running: Mutex::new(Running::new(children)),
     }))
 }
@@ -88,6 +90,8 @@ struct Broker {
     pattern: Pattern,
     limit: usize,
     turn: AtomicUsize,
+    /// Whether the stream is being stopped.
+    stops: Arc<AtomicBool>,
     running: Mutex<Running>,
 }
 
@@ -124,7 +128,8 @@ impl Broker {
             let mut attempt = 0;
             let mut left = batch.clone();
             while let Err(reason) = write_one(&sender, left.clone()).await {
-                if !retry || sender.is_closed() {
+                let stopped = reason.kind() == NackKind::Stopping && self.stops.load(Ordering::Relaxed);
+                if !retry || stopped || sender.is_closed() {
                     return ack.done(Err(reason));
                 }
                 left.retain(|message| reason.concerns(message.place()));
@@ -166,7 +171,7 @@ impl Output for Broker {
             running.senders.push(sender);
             if self.pattern == (Pattern::FanOut { retry: true }) {
                 let (to_child, from_replay) = mpsc::channel(1);
-                running.tasks.spawn(probe.clone(), retry(receiver, to_child));
+                running.tasks.spawn(probe.clone(), retry(receiver, to_child, self.stops.clone()));
                 running.tasks.spawn(probe, sink::run(child, from_replay));
             } else {
                 running.tasks.spawn(probe, sink::run(child, receiver));
@@ -211,8 +216,12 @@ impl Output for Broker {
 }
 
 /// Hands batches to a child until it has delivered them: its failures never reach its siblings.
-async fn retry(receiver: mpsc::Receiver<Transaction>, to_child: mpsc::Sender<Transaction>) {
-    let mut replay = Replay::with_backoff(Handed { receiver }, FAN_OUT, None, std::sync::Arc::default());
+async fn retry(
+    receiver: mpsc::Receiver<Transaction>,
+    to_child: mpsc::Sender<Transaction>,
+    stops: Arc<AtomicBool>,
+) {
+    let mut replay = Replay::until_stopped(Handed { receiver }, FAN_OUT, stops);
     while let Ok((batch, ack)) = replay.read().await {
         if to_child.send(Transaction { batch, ack }).await.is_err() {
             return;

@@ -83,7 +83,8 @@ impl Input for Hollow {
 async fn a_connection_that_gives_nothing_is_made_again_with_pauses() {
     let probe = Arc::new(Probe::new(ComponentKind::Input, "hollow", "root.input".into(), None));
     let input = Box::new(Hollow { losses: 0 });
-    let node = InputNode { input, stages: Vec::new(), batching: None, probe, spans: None, flow_ids: false };
+    let (stages, flight) = (Vec::new(), Arc::default());
+    let node = InputNode { input, stages, batching: None, probe, spans: None, flow_ids: false, flight };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let (_phase, phase) = tokio::sync::watch::channel(crate::source::Phase::Running);
     let started = tokio::time::Instant::now();

@@ -14,6 +14,7 @@ mod processors;
 mod random;
 mod replay;
 mod resources;
+mod stopping;
 mod tracing;
 
 use std::default::Default;
