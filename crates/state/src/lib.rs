@@ -23,5 +23,5 @@ pub use embedded::OpenError;
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use secret::Secret;
 pub use signal::Signal;
-pub use state::State;
+pub use state::{Sort, State};
 pub use values::{Health, QuotaCount, RateCount, Unavailable};

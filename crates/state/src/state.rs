@@ -17,6 +17,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct State(Kind);
 
+/// What a collection is in a shared store; others read them too (contract 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// A list without doubles, in the order of insertion.
+    List,
+    /// A set.
+    Set,
+    /// A set sorted by score.
+    Scored,
+}
+
 #[derive(Clone, Debug)]
 enum Kind {
     Embedded(Arc<Embedded>),
@@ -97,6 +108,67 @@ impl State {
     /// Names of sessions that begin with `prefix`, sorted. Walks over all of them: for the admin API only.
     pub async fn session_names(&self, prefix: &str) -> Result<Vec<String>, Unavailable> {
         either!(self, store => store.session_names(prefix).await)
+    }
+
+    /// The record under this key. Records are what is neither session nor counter: clients and tokens of the OAuth
+    /// server, certificates. Their keys are those of the store, whole (contract 5.1).
+    pub async fn record(&self, key: &str) -> Result<Option<Arc<[u8]>>, Unavailable> {
+        either!(self, store => store.record(key).await)
+    }
+
+    /// Stores a record; durable when it returns.
+    pub async fn put_record(
+        &self,
+        key: &str,
+        value: &[u8],
+        ttl: Option<Duration>,
+    ) -> Result<(), Unavailable> {
+        either!(self, store => store.put_record(key, value, ttl).await)
+    }
+
+    /// Deletes a record; tells whether there was one.
+    pub async fn delete_record(&self, key: &str) -> Result<bool, Unavailable> {
+        either!(self, store => store.delete_record(key).await)
+    }
+
+    /// Takes a record away: of several who ask for it at once, one gets it.
+    pub async fn take_record(&self, key: &str) -> Result<Option<Arc<[u8]>>, Unavailable> {
+        either!(self, store => store.take_record(key).await)
+    }
+
+    /// Keys of records that begin with `prefix`, sorted. Walks over all keys: for the admin API only.
+    pub async fn record_keys(&self, prefix: &str) -> Result<Vec<String>, Unavailable> {
+        either!(self, store => store.record_keys(prefix).await)
+    }
+
+    /// Puts a member into a collection, or gives it another score. Collections have no lifetime.
+    pub async fn add_member(
+        &self,
+        key: &str,
+        sort: Sort,
+        member: &str,
+        score: f64,
+    ) -> Result<(), Unavailable> {
+        match &self.0 {
+            Kind::Embedded(store) => store.add_member(key, member, score).await,
+            Kind::Redis(store) => store.add_member(key, sort, member, score).await,
+        }
+    }
+
+    /// Takes a member out of a collection; tells whether it was in it.
+    pub async fn remove_member(&self, key: &str, sort: Sort, member: &str) -> Result<bool, Unavailable> {
+        match &self.0 {
+            Kind::Embedded(store) => store.remove_member(key, member).await,
+            Kind::Redis(store) => store.remove_member(key, sort, member).await,
+        }
+    }
+
+    /// Members of a collection with their scores (0 where the sort has none).
+    pub async fn members(&self, key: &str, sort: Sort) -> Result<Vec<(String, f64)>, Unavailable> {
+        match &self.0 {
+            Kind::Embedded(store) => store.members(key).await,
+            Kind::Redis(store) => store.members(key, sort).await,
+        }
     }
 
     /// Counts one request against a quota. The window starts at the first request and lasts `renewal` (zero: for ever);

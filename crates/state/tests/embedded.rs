@@ -16,7 +16,7 @@ use std::{
 };
 
 use common::{Folder, session};
-use state::{OpenError, Signal, State};
+use state::{OpenError, Signal, Sort, State};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -46,6 +46,22 @@ async fn sessions_come_and_go_in_memory_and_on_disk() {
         assert_eq!(state.delete_session("ab").await, Ok(false));
         assert!(state.health().connected);
     }
+}
+
+#[tokio::test]
+async fn records_and_collections_are_kept() {
+    let folder = Folder::new();
+    common::records_and_collections(&State::embedded(None).unwrap()).await;
+    let open = || State::embedded(Some(folder.path().to_owned())).unwrap();
+    let state = open();
+    common::records_and_collections(&state).await;
+    state.put_record("cert-raw-1", b"pem", Some(MINUTE)).await.unwrap();
+    state.put_record("ended", b"x", Some(Duration::ZERO)).await.unwrap();
+    drop(state);
+    let state = open();
+    assert_eq!(state.record("cert-raw-1").await.unwrap().as_deref(), Some(&b"pem"[..]));
+    assert_eq!(state.record_keys("").await.unwrap(), ["cert-raw-1"]);
+    assert_eq!(state.members("scored", Sort::Scored).await.unwrap(), [("y".to_owned(), 2.0)]);
 }
 
 #[tokio::test]

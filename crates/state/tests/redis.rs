@@ -436,6 +436,7 @@ async fn a_cluster() {
     assert_eq!(state.count_rate("a", 5.0, MINUTE).await.unwrap().used, 1);
     state.reset_quota("a").await.unwrap();
     assert_eq!(state.peek_quota("a").await, Ok(None));
+    common::records_and_collections(&state).await;
     until("a signal goes round", async || {
         state.publish(Signal::Reload).await.unwrap();
         signals.try_recv() == Ok(Signal::Reload)

@@ -8,13 +8,17 @@ use std::{
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 
-use super::{Held, Memory};
+use super::{Held, Memory, records::Record, writer::Edit};
 use crate::values::{unix_millis, unix_now};
 
 /// name -> expiry in Unix milliseconds (8 bytes, little endian), session JSON.
 pub(super) const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
 /// name -> used, renewal in Unix seconds.
 pub(super) const QUOTAS: TableDefinition<'_, &str, (i64, i64)> = TableDefinition::new("quotas");
+/// key -> expiry in Unix milliseconds (8 bytes, little endian), value.
+pub(super) const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+/// key, member -> score.
+pub(super) const COLLECTIONS: TableDefinition<'_, (&str, &str), f64> = TableDefinition::new("collections");
 
 /// Bytes of the file kept in memory by the storage engine: sessions are read from it only at start.
 const CACHE: usize = 16 << 20;
@@ -92,6 +96,8 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
     let now = unix_millis();
     let write = database.begin_write()?;
     write.open_table(SESSIONS)?.retain(|_, row| expiry(row).is_none_or(|expires_at| now < expires_at))?;
+    write.open_table(RECORDS)?.retain(|_, row| expiry(row).is_none_or(|expires_at| now < expires_at))?;
+    write.open_table(COLLECTIONS)?;
     write.open_table(QUOTAS)?.retain(|_, (_, renews_at)| unix_now() < renews_at)?;
     write.commit()?;
 
@@ -109,6 +115,18 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
         let (used, renews_at) = value.value();
         memory.quotas.restore(name.value(), used, renews_at);
     }
+    for row in read.open_table(RECORDS)?.iter()? {
+        let (key, value) = row?;
+        if let Some((record, key)) = read_record(value.value()).zip(Some(key.value().into())) {
+            memory.records.apply(Edit::Put { key, record });
+        }
+    }
+    for row in read.open_table(COLLECTIONS)?.iter()? {
+        let (name, score) = row?;
+        let (key, member) = name.value();
+        let edit = Edit::AddMember { key: key.into(), member: member.into(), score: score.value() };
+        memory.records.apply(edit);
+    }
     Ok(())
 }
 
@@ -121,6 +139,14 @@ pub(super) fn encode(held: &Held) -> Result<Vec<u8>, serde_json::Error> {
 fn decode(row: &[u8]) -> Option<Held> {
     let (_, json) = row.split_at_checked(8)?;
     Some(Held { session: Arc::new(serde_json::from_slice(json).ok()?), expires_at: expiry(row)? })
+}
+
+pub(super) fn record_row(record: &Record) -> Vec<u8> {
+    [&record.expires_at.to_le_bytes()[..], &record.value].concat()
+}
+
+fn read_record(row: &[u8]) -> Option<Record> {
+    Some(Record { value: row.get(8..)?.into(), expires_at: expiry(row)? })
 }
 
 /// The expiry of a row, without reading the session.

@@ -3,6 +3,7 @@
 mod file;
 mod quotas;
 mod rates;
+mod records;
 mod writer;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use crate::{
 };
 use quotas::Quotas;
 use rates::Rates;
+use records::Records;
 use writer::Writer;
 
 /// Signals kept for a receiver that is slow; older ones are dropped (it sees that it lagged).
@@ -38,6 +40,7 @@ pub(super) struct Memory {
     sessions: papaya::HashMap<Box<str>, Held>,
     quotas: Quotas,
     rates: Rates,
+    records: Records,
     health: watch::Sender<Health>,
 }
 
@@ -51,16 +54,25 @@ pub(super) struct Held {
 
 impl Held {
     fn new(session: Session, ttl: Option<Duration>) -> Held {
-        let lifetime = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        Held {
-            session: Arc::new(session),
-            expires_at: lifetime.map_or(u64::MAX, |lifetime| unix_millis().saturating_add(lifetime)),
-        }
+        Held { session: Arc::new(session), expires_at: expires_at(ttl) }
     }
 
     fn alive(&self, now_millis: u64) -> bool {
         now_millis < self.expires_at
     }
+}
+
+/// When something with this lifetime ends, in Unix milliseconds.
+fn expires_at(ttl: Option<Duration>) -> u64 {
+    let lifetime = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    lifetime.map_or(u64::MAX, |lifetime| unix_millis().saturating_add(lifetime))
+}
+
+/// Sessions and records that have ended.
+#[derive(Debug, Default)]
+struct Ended {
+    sessions: Vec<Box<str>>,
+    records: Vec<Box<str>>,
 }
 
 impl Memory {
@@ -69,23 +81,31 @@ impl Memory {
             sessions: papaya::HashMap::new(),
             quotas: Quotas::default(),
             rates: Rates::default(),
+            records: Records::default(),
             health: watch::Sender::new(Health::up()),
         }
     }
 
-    /// Forgets what has ended; returns the names of sessions that have.
-    fn sweep(&self) -> Vec<Box<str>> {
+    /// Forgets counters that have ended; returns what else has.
+    fn sweep(&self) -> Ended {
         self.quotas.sweep(unix_now());
         self.rates.sweep();
         let now = unix_millis();
         let sessions = self.sessions.pin();
-        sessions.iter().filter(|(_, held)| !held.alive(now)).map(|(name, _)| name.clone()).collect()
+        let sessions = sessions.iter().filter(|(_, held)| !held.alive(now)).map(|(name, _)| name.clone());
+        Ended { sessions: sessions.collect(), records: self.records.ended() }
     }
 
-    /// Forgets a session unless it was renewed since it was found ended.
-    fn forget_ended(&self, name: &str) {
+    /// Forgets these unless they were renewed since they were found ended.
+    fn forget(&self, ended: &Ended) {
         let now = unix_millis();
-        self.sessions.pin().remove_if(name, |_, held| !held.alive(now)).ok();
+        let sessions = self.sessions.pin();
+        for name in &ended.sessions {
+            sessions.remove_if(name, |_, held| !held.alive(now)).ok();
+        }
+        for key in &ended.records {
+            self.records.forget_ended(key);
+        }
     }
 }
 
@@ -102,9 +122,7 @@ impl Embedded {
         if self.writer.is_some() {
             return;
         }
-        for name in self.memory.sweep() {
-            self.memory.forget_ended(&name);
-        }
+        self.memory.forget(&self.memory.sweep());
         // Nobody writes down what changed.
         self.memory.quotas.take_changed();
     }

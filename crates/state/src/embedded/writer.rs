@@ -7,9 +7,10 @@ use redb::{Database, ReadableTable};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Held, Memory, OpenError,
-    file::{self, QUOTAS, SESSIONS},
+    Ended, Held, Memory, OpenError,
+    file::{self, COLLECTIONS, QUOTAS, RECORDS, SESSIONS},
     quotas::Saved,
+    records::Record,
 };
 use crate::{Health, Unavailable, values::unix_millis};
 
@@ -30,7 +31,17 @@ type Answer = oneshot::Sender<Result<bool, Unavailable>>;
 enum Job {
     Put { name: Box<str>, held: Held, row: Vec<u8>, only_existing: bool, answer: Answer },
     Delete { name: Box<str>, answer: Answer },
+    Edit { edit: Edit, answer: Answer },
     Flush { answer: Answer },
+}
+
+/// A change of records or collections.
+#[derive(Debug, Clone)]
+pub(super) enum Edit {
+    Put { key: Box<str>, record: Record },
+    Delete { key: Box<str> },
+    AddMember { key: Box<str>, member: Box<str>, score: f64 },
+    RemoveMember { key: Box<str>, member: Box<str> },
 }
 
 /// The way to the thread. Dropping it ends the thread after a last write, and waits for that: the file is free then.
@@ -64,6 +75,10 @@ impl Writer {
 
     pub(super) async fn delete(&self, name: &str) -> Result<bool, Unavailable> {
         self.ask(|answer| Job::Delete { name: name.into(), answer }).await
+    }
+
+    pub(super) async fn edit(&self, edit: Edit) -> Result<bool, Unavailable> {
+        self.ask(|answer| Job::Edit { edit, answer }).await
     }
 
     pub(super) async fn flush(&self) -> Result<(), Unavailable> {
@@ -114,12 +129,12 @@ async fn run(database: Database, memory: Arc<Memory>, mut queue: mpsc::Receiver<
             }
             _ = tick.tick() => {
                 ticks = ticks.wrapping_add(1);
-                let ended = if ticks.is_multiple_of(SWEEP_EVERY) { memory.sweep() } else { Vec::new() };
+                let ended = if ticks.is_multiple_of(SWEEP_EVERY) { memory.sweep() } else { Ended::default() };
                 report(&memory, save(&database, &memory, &ended));
             }
         }
     }
-    report(&memory, save(&database, &memory, &[]));
+    report(&memory, save(&database, &memory, &Ended::default()));
 }
 
 /// Commits a batch, then lets memory follow, then answers. In this order a session that was acknowledged is on disk, and
@@ -142,8 +157,12 @@ fn perform(database: &Database, memory: &Memory, batch: &mut Vec<Job>) {
                         memory.sessions.pin().remove(&*name);
                         answer
                     }
+                    Job::Edit { edit, answer } => {
+                        memory.records.apply(edit);
+                        answer
+                    }
                     Job::Flush { answer } => {
-                        let result = flushed.get_or_insert_with(|| save(database, memory, &[]));
+                        let result = flushed.get_or_insert_with(|| save(database, memory, &Ended::default()));
                         answer.send(result.clone().map(|()| true).map_err(Unavailable)).ok();
                         continue;
                     }
@@ -155,7 +174,10 @@ fn perform(database: &Database, memory: &Memory, batch: &mut Vec<Job>) {
         Err(error) => {
             let error = Unavailable(redb_text(&error));
             for job in batch.drain(..) {
-                let (Job::Put { answer, .. } | Job::Delete { answer, .. } | Job::Flush { answer }) = job;
+                let (Job::Put { answer, .. }
+                | Job::Delete { answer, .. }
+                | Job::Edit { answer, .. }
+                | Job::Flush { answer }) = job;
                 answer.send(Err(error.clone())).ok();
             }
         }
@@ -173,6 +195,8 @@ fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, redb::Error> 
     let mut outcomes = Vec::with_capacity(batch.len());
     {
         let mut sessions = write.open_table(SESSIONS)?;
+        let mut records = write.open_table(RECORDS)?;
+        let mut collections = write.open_table(COLLECTIONS)?;
         for job in batch {
             outcomes.push(match job {
                 Job::Put { name, row, only_existing, .. } => {
@@ -184,6 +208,18 @@ fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, redb::Error> 
                     wanted
                 }
                 Job::Delete { name, .. } => sessions.remove(&**name)?.is_some_and(|old| alive(old.value())),
+                Job::Edit { edit, .. } => match edit {
+                    Edit::Put { key, record } => {
+                        records.insert(&**key, file::record_row(record).as_slice())?;
+                        true
+                    }
+                    Edit::Delete { key } => records.remove(&**key)?.is_some_and(|old| alive(old.value())),
+                    Edit::AddMember { key, member, score } => {
+                        collections.insert((&**key, &**member), score)?;
+                        true
+                    }
+                    Edit::RemoveMember { key, member } => collections.remove((&**key, &**member))?.is_some(),
+                },
                 Job::Flush { .. } => true,
             });
         }
@@ -192,21 +228,21 @@ fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, redb::Error> 
     Ok(outcomes)
 }
 
-/// Writes changed counters and removes `ended` sessions.
-fn save(database: &Database, memory: &Memory, ended: &[Box<str>]) -> Result<(), String> {
+/// Writes changed counters and removes what has ended.
+fn save(database: &Database, memory: &Memory, ended: &Ended) -> Result<(), String> {
     let changed = memory.quotas.take_changed();
-    if changed.is_empty() && ended.is_empty() {
+    if changed.is_empty() && ended.sessions.is_empty() && ended.records.is_empty() {
         return Ok(());
     }
     let result = save_rows(database, &changed, ended).map_err(|error| redb_text(&error));
     match &result {
-        Ok(()) => ended.iter().for_each(|name| memory.forget_ended(name)),
+        Ok(()) => memory.forget(ended),
         Err(_) => memory.quotas.put_back(changed.into_iter().map(|(name, _)| name)),
     }
     result
 }
 
-fn save_rows(database: &Database, changed: &[Saved], ended: &[Box<str>]) -> Result<(), redb::Error> {
+fn save_rows(database: &Database, changed: &[Saved], ended: &Ended) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
     {
         let mut quotas = write.open_table(QUOTAS)?;
@@ -217,8 +253,12 @@ fn save_rows(database: &Database, changed: &[Saved], ended: &[Box<str>]) -> Resu
             }
         }
         let mut sessions = write.open_table(SESSIONS)?;
-        for name in ended {
+        for name in &ended.sessions {
             sessions.remove(&**name)?;
+        }
+        let mut records = write.open_table(RECORDS)?;
+        for key in &ended.records {
+            records.remove(&**key)?;
         }
     }
     write.commit()?;

@@ -1,6 +1,7 @@
 //! The store that nodes share: Redis, in the key layout of contract 5.1.
 
 mod link;
+mod records;
 mod scripts;
 pub(crate) mod settings;
 mod subscription;
@@ -153,27 +154,32 @@ impl Redis {
     }
 
     pub(crate) async fn session_names(&self, prefix: &str) -> Result<Vec<String>, Unavailable> {
-        let pattern = format!("{SESSION}{}*", escape_glob(prefix));
-        let mut names = Vec::new();
+        let keys = self.scan(&format!("{SESSION}{}*", escape_glob(prefix))).await?;
+        Ok(keys.iter().filter_map(|key| key.strip_prefix(SESSION)).map(str::to_owned).collect())
+    }
+
+    /// All keys of a pattern, sorted.
+    async fn scan(&self, pattern: &str) -> Result<Vec<String>, Unavailable> {
+        let mut found = Vec::new();
         for node in self.nodes().await? {
             let mut cursor: u64 = 0;
             loop {
                 let mut scan = cmd("SCAN");
-                scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_STEP);
+                scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_STEP);
                 let node = node.clone();
                 let step =
                     self.link.run(|connection| async move { at(connection, node, scan).await }).await?;
                 let (next, keys): (u64, Vec<String>) = step;
-                names.extend(keys.iter().filter_map(|key| key.strip_prefix(SESSION)).map(str::to_owned));
+                found.extend(keys);
                 cursor = next;
                 if cursor == 0 {
                     break;
                 }
             }
         }
-        names.sort_unstable();
-        names.dedup();
-        Ok(names)
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     /// The nodes that hold keys: the masters of a cluster, or just the one connection there is.

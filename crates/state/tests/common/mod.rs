@@ -10,6 +10,7 @@ use std::{
 };
 
 use apidef::Session;
+use state::{Sort, State};
 
 /// A folder that goes with the test.
 pub(crate) struct Folder(PathBuf);
@@ -128,4 +129,43 @@ pub(crate) fn session(alias: &str) -> Session {
         "access_rights": {"api": {"api_id": "api", "versions": ["Default"]}}, "x_unknown": {"kept": true},
     }))
     .unwrap()
+}
+
+/// What holds for records and collections of any store.
+pub(crate) async fn records_and_collections(state: &State) {
+    let text = async |key: &str| {
+        let value = state.record(key).await.unwrap();
+        value.map(|value| String::from_utf8(value.to_vec()).unwrap())
+    };
+    assert_eq!(text("oauth-data.a").await, None);
+    state.put_record("oauth-data.a", b"one", None).await.unwrap();
+    state.put_record("oauth-data.a", b"two", Some(Duration::from_secs(60))).await.unwrap();
+    state.put_record("oauth-data.b*", b"\xff\x00", None).await.unwrap();
+    state.put_record("oauth-data.short", b"", Some(Duration::from_millis(30))).await.unwrap();
+    assert_eq!(text("oauth-data.a").await.as_deref(), Some("two"));
+    until("a record ends", async || state.record("oauth-data.short").await.unwrap().is_none()).await;
+    assert_eq!(state.record_keys("oauth-data.").await.unwrap(), ["oauth-data.a", "oauth-data.b*"]);
+    assert_eq!(state.record_keys("oauth-data.b*").await.unwrap(), ["oauth-data.b*"]);
+    // A code that several present at once is good for one of them.
+    let (first, second) = tokio::join!(state.take_record("oauth-data.a"), state.take_record("oauth-data.a"));
+    let taken = [first.unwrap(), second.unwrap()];
+    assert_eq!(taken.iter().flatten().count(), 1, "{taken:?}");
+    assert_eq!(state.delete_record("oauth-data.b*").await, Ok(true));
+    assert_eq!(state.delete_record("oauth-data.b*").await, Ok(false));
+
+    for (sort, key) in [(Sort::List, "list"), (Sort::Set, "set"), (Sort::Scored, "scored")] {
+        for (member, score) in [("x", 1.0), ("y", 2.0), ("x", 3.0)] {
+            state.add_member(key, sort, member, score).await.unwrap();
+        }
+        let mut members = state.members(key, sort).await.unwrap();
+        members.sort_by(|a, b| a.0.cmp(&b.0));
+        let names: Vec<&str> = members.iter().map(|(member, _)| member.as_str()).collect();
+        assert_eq!(names, ["x", "y"], "{sort:?}");
+        if sort == Sort::Scored {
+            assert_eq!(members[0].1, 3.0);
+        }
+        assert_eq!(state.remove_member(key, sort, "x").await, Ok(true));
+        assert_eq!(state.remove_member(key, sort, "x").await, Ok(false));
+        assert_eq!(state.members("none", sort).await, Ok(Vec::new()));
+    }
 }
