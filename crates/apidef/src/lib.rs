@@ -21,6 +21,7 @@ pub use definition::{Definition, Source, with_id};
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern};
 pub use session::{
-    AccessDefinition, AllowedUrl, BasicAuthData, Endpoint, EndpointMethod, JwtData, Limit, Monitor,
-    Partitions, Policy, RateLimit, Secret, Session, Smoothing,
+    AccessDefinition, AllowedUrl, BasicAuthData, Concurrency, Endpoint, EndpointMethod, FieldAccess,
+    FieldLimits, JwtData, Limit, Monitor, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
+    Subscriptions, TypeFields,
 };

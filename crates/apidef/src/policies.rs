@@ -1,6 +1,8 @@
 //! Merging policies into a session (contract 6.4). Runs in memory, whenever a session is loaded.
 
-use crate::{AccessDefinition, AllowedUrl, Endpoint, Limit, Partitions, Policy, Session};
+use crate::{
+    AccessDefinition, AllowedUrl, Endpoint, FieldAccess, Limit, Partitions, Policy, Session, TypeFields,
+};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -83,7 +85,11 @@ pub fn apply(
     for (policy, parts) in &applied {
         rights.add(policy, *parts);
         merge_tags(&mut merged.tags, &policy.tags);
-        merge_map(&mut merged.meta_data, &policy.meta_data, false);
+        merge_map(&mut merged.meta_data, &policy.meta_data);
+        if merged.post_expiry_action.is_empty() {
+            merged.post_expiry_action.clone_from(&policy.post_expiry_action);
+            merged.post_expiry_grace_period = policy.post_expiry_grace_period;
+        }
         merged.hmac_enabled |= policy.hmac_enabled;
         merged.enable_http_signature_validation |= policy.enable_http_signature_validation;
     }
@@ -96,7 +102,8 @@ fn policies_of(
     session: &Session,
     lookup: &dyn Fn(&str) -> Option<Arc<Policy>>,
 ) -> Result<Vec<Arc<Policy>>, PolicyError> {
-    if let Some(embedded) = session.meta_data.get("policies").filter(|value| !value.is_null()) {
+    let none = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    if let Some(embedded) = session.meta_data.get("policies").filter(|value| !none(value)) {
         let policies: Vec<Policy> = serde::Deserialize::deserialize(embedded)
             .map_err(|error: serde_json::Error| PolicyError::Embedded(error.to_string()))?;
         return Ok(policies.into_iter().map(Arc::new).collect());
@@ -151,6 +158,8 @@ fn clear(session: &mut Session, parts: Parts) {
         session.throttle_interval = 0.0;
         session.throttle_retry_limit = 0;
         session.smoothing = Default::default();
+        session.concurrency = Default::default();
+        session.subscriptions = Default::default();
     }
     if parts.complexity {
         session.max_query_depth = 0;
@@ -227,6 +236,8 @@ impl Rights {
             session.smoothing = limit.smoothing.clone();
             session.throttle_interval = limit.throttle_interval;
             session.throttle_retry_limit = limit.throttle_retry_limit;
+            session.concurrency = limit.concurrency.clone();
+            session.subscriptions = limit.subscriptions.clone();
             session.max_query_depth = limit.max_query_depth;
             session.quota_max = limit.quota_max;
             session.quota_renewal_rate = limit.quota_renewal_rate;
@@ -255,6 +266,7 @@ impl Right {
             }
             limit.throttle_interval = limit.throttle_interval.max(offer.throttle_interval);
             limit.throttle_retry_limit = limit.throttle_retry_limit.max(offer.throttle_retry_limit);
+            loosen(limit, offer);
             self.rate = true;
         }
         if parts.complexity {
@@ -282,7 +294,53 @@ fn own_limit(policy: &Policy) -> Limit {
         max_query_depth: policy.max_query_depth,
         quota_max: policy.quota_max,
         quota_renewal_rate: policy.quota_renewal_rate,
+        concurrency: policy.concurrency.clone(),
+        subscriptions: policy.subscriptions.clone(),
         ..Limit::default()
+    }
+}
+
+/// Of the limits that policies set beyond the contract each takes what is better for the caller: the highest, and -1
+/// before all; 0 says nothing. Where the caller notices the end of an allowance, the later policy says how.
+fn loosen(held: &mut Limit, offer: &Limit) {
+    let (at_once, offered) = (&mut held.concurrency, &offer.concurrency);
+    for (held, offer) in
+        [(&mut at_once.requests, offered.requests), (&mut at_once.subscribers, offered.subscribers)]
+    {
+        if more(offer, *held) && offer != 0 {
+            *held = offer;
+        }
+    }
+    let (held, offer) = (&mut held.subscriptions, &offer.subscriptions);
+    let per = |seconds: f64| if seconds > 0.0 { seconds } else { 1.0 };
+    let faster = |offered: f64, kept: f64| {
+        kept >= 0.0
+            && offered != 0.0
+            && (offered < 0.0 || kept == 0.0 || offered / per(offer.per) > kept / per(held.per))
+    };
+    // Both rates share one length of window, so they are compared by the second and told in the length of the winner.
+    let (messages, bytes) = (faster(offer.messages, held.messages), faster(offer.bytes, held.bytes));
+    let scale = per(offer.per) / per(held.per);
+    if messages || bytes {
+        let kept = |won: bool, offered: f64, kept: f64| match (won, kept > 0.0) {
+            (true, _) => offered,
+            (false, true) => kept * scale,
+            (false, false) => kept,
+        };
+        held.messages = kept(messages, offer.messages, held.messages);
+        held.bytes = kept(bytes, offer.bytes, held.bytes);
+        held.per = offer.per;
+    }
+    for (held, offer) in
+        [(&mut held.quota_messages, offer.quota_messages), (&mut held.quota_bytes, offer.quota_bytes)]
+    {
+        if more(offer, *held) && offer != 0 {
+            *held = offer;
+        }
+    }
+    held.quota_renewal_rate = held.quota_renewal_rate.max(offer.quota_renewal_rate);
+    if !offer.at_limit.is_empty() {
+        held.at_limit.clone_from(&offer.at_limit);
     }
 }
 
@@ -311,8 +369,25 @@ fn unite(held: &mut AccessDefinition, granted: &AccessDefinition) {
             None => held.allowed_urls.push(AllowedUrl::clone(url)),
         }
     }
+    merge_types(&mut held.restricted_types, &granted.restricted_types);
+    merge_types(&mut held.allowed_types, &granted.allowed_types);
+    for field in &granted.field_access_rights {
+        let same = |known: &&mut FieldAccess| {
+            known.type_name == field.type_name && known.field_name == field.field_name
+        };
+        match held.field_access_rights.iter_mut().find(same) {
+            None => held.field_access_rights.push(field.clone()),
+            Some(known) => {
+                let (held, offer) = (&mut known.limits.max_query_depth, field.limits.max_query_depth);
+                if more(offer, *held) {
+                    *held = offer;
+                }
+            }
+        }
+    }
     held.disable_introspection |= granted.disable_introspection;
-    merge_map(&mut held.other, &granted.other, true);
+    // Rules of protocols that nothing here acts on yet, such as those of MCP: lists of allowed and blocked names.
+    unite_maps(&mut held.other, &granted.other);
 }
 
 fn merge_endpoints(held: &mut Vec<Endpoint>, granted: &[Endpoint]) {
@@ -345,17 +420,35 @@ fn merge_tags(held: &mut Vec<String>, added: &[String]) {
     }
 }
 
-/// Later values win; with `append`, lists are joined.
-fn merge_map(held: &mut Map<String, Value>, added: &Map<String, Value>, append: bool) {
+fn merge_types(held: &mut Vec<TypeFields>, granted: &[TypeFields]) {
+    for types in granted {
+        match held.iter_mut().find(|known| known.name == types.name) {
+            Some(known) => merge_tags(&mut known.fields, &types.fields),
+            None => held.push(types.clone()),
+        }
+    }
+}
+
+/// Later values win.
+fn merge_map(held: &mut Map<String, Value>, added: &Map<String, Value>) {
+    for (key, value) in added {
+        held.insert(key.clone(), value.clone());
+    }
+}
+
+/// Lists are joined, objects united member by member; of all else later values win.
+fn unite_maps(held: &mut Map<String, Value>, added: &Map<String, Value>) {
     for (key, value) in added {
         match (held.get_mut(key), value) {
-            (Some(Value::Array(known)), Value::Array(items)) if append => {
+            (Some(Value::Array(known)), Value::Array(items)) => {
                 for item in items {
                     if !known.contains(item) {
                         known.push(item.clone());
                     }
                 }
             }
+            // No deeper than the text it was read from, whose depth is limited.
+            (Some(Value::Object(known)), Value::Object(members)) => unite_maps(known, members),
             _ => drop(held.insert(key.clone(), value.clone())),
         }
     }

@@ -131,6 +131,10 @@ Session {
     post_expiry_grace_period: i64,
     /// How the rate changes under load.
     smoothing: Smoothing,
+    /// Requests and subscribers at once (ours).
+    concurrency: Concurrency,
+    /// What subscribers of streams may receive (ours).
+    subscriptions: Subscriptions,
 }}
 
 record! {
@@ -182,6 +186,12 @@ AccessDefinition {
     versions: Vec<String>,
     /// When not empty, only these.
     allowed_urls: Vec<AllowedUrl>,
+    /// GraphQL: types and fields that may not be asked for.
+    restricted_types: Vec<TypeFields>,
+    /// GraphQL: when not empty, only these types and fields.
+    allowed_types: Vec<TypeFields>,
+    /// GraphQL: limits of single fields.
+    field_access_rights: Vec<FieldAccess>,
     /// GraphQL: no introspection.
     disable_introspection: bool,
     /// Limits of this API instead of the session's.
@@ -190,6 +200,33 @@ AccessDefinition {
     allowance_scope: String,
     /// Limits per path and method.
     endpoints: Vec<Endpoint>,
+}}
+
+record! {
+/// A GraphQL type and fields of it.
+TypeFields {
+    /// Of the type.
+    name: String,
+    /// Names; `*` = all.
+    fields: Vec<String>,
+}}
+
+record! {
+/// The limits of one GraphQL field.
+FieldAccess {
+    /// Of the type.
+    type_name: String,
+    /// Of the field.
+    field_name: String,
+    /// What it may cost.
+    limits: FieldLimits,
+}}
+
+record! {
+/// What one GraphQL field may cost.
+FieldLimits {
+    /// Depth below it; -1 = unlimited.
+    max_query_depth: i64,
 }}
 
 record! {
@@ -224,6 +261,38 @@ Limit {
     quota_remaining: i64,
     /// Seconds.
     quota_renewal_rate: i64,
+    /// Requests and subscribers at once (ours).
+    concurrency: Concurrency,
+    /// What subscribers of streams may receive (ours).
+    subscriptions: Subscriptions,
+}}
+
+record! {
+/// How much may be under way at once. 0 says nothing, -1 is without limit; neither limits anything.
+Concurrency {
+    /// Requests that are being answered.
+    requests: i64,
+    /// Subscribers that are connected.
+    subscribers: i64,
+}}
+
+record! {
+/// What the subscribers of one key may receive, all together. 0 says nothing, -1 is without limit.
+Subscriptions {
+    /// Messages in each `per`.
+    messages: f64,
+    /// Bytes of messages in each `per`.
+    bytes: f64,
+    /// Seconds; 0 = 1.
+    per: f64,
+    /// Messages in a quota window.
+    quota_messages: i64,
+    /// Bytes of messages in a quota window.
+    quota_bytes: i64,
+    /// Seconds; 0 or less = never renews.
+    quota_renewal_rate: i64,
+    /// What happens at a limit: `delay` (the default), `drop` or `close`.
+    at_limit: String,
 }}
 
 record! {
@@ -306,6 +375,10 @@ Policy {
     meta_data: Map<String, Value>,
     /// As in [`Session`].
     smoothing: Smoothing,
+    /// As in [`Session`].
+    concurrency: Concurrency,
+    /// As in [`Session`].
+    subscriptions: Subscriptions,
 }}
 
 record! {
@@ -344,6 +417,8 @@ impl Session {
             quota_renews: self.quota_renews,
             quota_remaining: self.quota_remaining,
             quota_renewal_rate: self.quota_renewal_rate,
+            concurrency: self.concurrency.clone(),
+            subscriptions: self.subscriptions.clone(),
             other: Map::new(),
         }
     }

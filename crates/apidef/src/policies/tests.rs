@@ -128,6 +128,323 @@ fn endpoint_limits_take_the_fastest() {
     }
 }
 
+/// One row of contract 6.4 each: session, policies `p`, `q`, `r` in that order, and what stands at a pointer.
+#[test]
+fn rules() {
+    let all = |first: Value, second: Value| vec![first, second];
+    let rate = |rate: i64, per: i64| json!({"rate": rate, "per": per, "access_rights": {"a": {}}});
+    let depth = |depth: i64| json!({"max_query_depth": depth, "access_rights": {"a": {}}});
+    let quota = |max: i64, renewal: i64| json!({"quota_max": max, "quota_renewal_rate": renewal, "access_rights": {"a": {}}});
+    let right = |access: Value| json!({"access_rights": {"a": access}});
+    let own = |limits: Value| {
+        let mut policy = json!({"access_rights": {"a": {}}});
+        policy.as_object_mut().expect("object").extend(limits.as_object().expect("object").clone());
+        policy
+    };
+    let limit = "/access_rights/a/limit";
+    let cases: Vec<(&str, Value, Vec<Value>, String, Value)> = vec![
+        (
+            "list: embedded before ids",
+            json!({"meta_data": {"policies": [{"access_rights": {"z": {}}}]}}),
+            all(rate(1, 1), rate(2, 1)),
+            "/access_rights".into(),
+            json!({"z": {}}),
+        ),
+        (
+            "list: an empty embedded list is none",
+            json!({"meta_data": {"policies": []}}),
+            vec![right(json!({}))],
+            "/access_rights".into(),
+            json!({"a": {}}),
+        ),
+        ("rate: fastest wins", json!({}), all(rate(10, 60), rate(1, 2)), format!("{limit}/rate"), json!(1.0)),
+        (
+            "rate: an empty one is ignored",
+            json!({}),
+            all(rate(10, 60), rate(0, 0)),
+            format!("{limit}/rate"),
+            json!(10.0),
+        ),
+        (
+            "rate: a negative one is ignored",
+            json!({}),
+            all(rate(10, 60), rate(-1, 60)),
+            format!("{limit}/rate"),
+            json!(10.0),
+        ),
+        (
+            "rate: the session's own is cleared",
+            json!({"rate": 99, "per": 1}),
+            all(rate(1, 60), rate(1, 90)),
+            "/rate".into(),
+            json!(1.0),
+        ),
+        (
+            "smoothing follows the winner",
+            json!({}),
+            all(
+                own(json!({"rate": 1, "per": 1, "smoothing": {"enabled": true, "step": 1}})),
+                own(json!({"rate": 5, "per": 1, "smoothing": {"enabled": true, "step": 7}})),
+            ),
+            format!("{limit}/smoothing/step"),
+            json!(7),
+        ),
+        (
+            "throttle: highest",
+            json!({"throttle_interval": 9, "throttle_retry_limit": 9}),
+            all(
+                own(json!({"throttle_interval": 1, "throttle_retry_limit": 4})),
+                own(json!({"throttle_interval": 3, "throttle_retry_limit": 2})),
+            ),
+            limit.into(),
+            json!({"throttle_interval": 3.0, "throttle_retry_limit": 4}),
+        ),
+        (
+            "depth: highest",
+            json!({"max_query_depth": 50}),
+            all(depth(3), depth(5)),
+            "/max_query_depth".into(),
+            json!(5),
+        ),
+        ("depth: -1 wins", json!({}), all(depth(-1), depth(5)), "/max_query_depth".into(), json!(-1)),
+        (
+            "quota: highest",
+            json!({"quota_max": 100}),
+            all(quota(7, 60), quota(5, 90)),
+            limit.into(),
+            json!({"quota_max": 7, "quota_renewal_rate": 90}),
+        ),
+        (
+            "quota: -1 wins",
+            json!({}),
+            all(quota(7, 60), quota(-1, 10)),
+            limit.into(),
+            json!({"quota_max": -1, "quota_renewal_rate": 60}),
+        ),
+        (
+            "acl: versions",
+            json!({}),
+            all(right(json!({"versions": ["1", "2"]})), right(json!({"versions": ["2", "3"]}))),
+            "/access_rights/a/versions".into(),
+            json!(["1", "2", "3"]),
+        ),
+        (
+            "acl: urls keep their order",
+            json!({}),
+            all(
+                right(
+                    json!({"allowed_urls": [{"url": "/b", "methods": ["GET"]}, {"url": "/a", "methods": ["GET"]}]}),
+                ),
+                right(
+                    json!({"allowed_urls": [{"url": "/a", "methods": ["PUT", "GET"]}, {"url": "/c", "methods": []}]}),
+                ),
+            ),
+            "/access_rights/a/allowed_urls".into(),
+            json!([{"url": "/b", "methods": ["GET"]}, {"url": "/a", "methods": ["GET", "PUT"]}, {"url": "/c"}]),
+        ),
+        (
+            "acl: restricted types",
+            json!({}),
+            all(
+                right(json!({"restricted_types": [{"name": "T", "fields": ["x"]}]})),
+                right(
+                    json!({"restricted_types": [{"name": "T", "fields": ["y", "x"]}, {"name": "U", "fields": ["z"]}]}),
+                ),
+            ),
+            "/access_rights/a/restricted_types".into(),
+            json!([{"name": "T", "fields": ["x", "y"]}, {"name": "U", "fields": ["z"]}]),
+        ),
+        (
+            "acl: allowed types",
+            json!({}),
+            all(
+                right(json!({"allowed_types": [{"name": "T", "fields": ["x"]}]})),
+                right(json!({"allowed_types": [{"name": "T", "fields": ["y"]}]})),
+            ),
+            "/access_rights/a/allowed_types".into(),
+            json!([{"name": "T", "fields": ["x", "y"]}]),
+        ),
+        (
+            "acl: field limits, highest",
+            json!({}),
+            all(
+                right(
+                    json!({"field_access_rights": [{"type_name": "T", "field_name": "f", "limits": {"max_query_depth": 2}}]}),
+                ),
+                right(
+                    json!({"field_access_rights": [{"type_name": "T", "field_name": "f", "limits": {"max_query_depth": 4}}, {"type_name": "T", "field_name": "g", "limits": {"max_query_depth": 1}}]}),
+                ),
+            ),
+            "/access_rights/a/field_access_rights".into(),
+            json!([{"type_name": "T", "field_name": "f", "limits": {"max_query_depth": 4}}, {"type_name": "T", "field_name": "g", "limits": {"max_query_depth": 1}}]),
+        ),
+        (
+            "acl: field limits, -1 wins",
+            json!({}),
+            all(
+                right(
+                    json!({"field_access_rights": [{"type_name": "T", "field_name": "f", "limits": {"max_query_depth": -1}}]}),
+                ),
+                right(
+                    json!({"field_access_rights": [{"type_name": "T", "field_name": "f", "limits": {"max_query_depth": 4}}]}),
+                ),
+            ),
+            "/access_rights/a/field_access_rights/0/limits/max_query_depth".into(),
+            json!(-1),
+        ),
+        (
+            "acl: introspection",
+            json!({}),
+            all(right(json!({})), right(json!({"disable_introspection": true}))),
+            "/access_rights/a/disable_introspection".into(),
+            json!(true),
+        ),
+        (
+            "acl: rules of MCP",
+            json!({}),
+            all(
+                right(json!({"mcp_access_rights": {"tools": {"allowed": ["x"]}}, "json_rpc_methods": ["m"]})),
+                right(
+                    json!({"mcp_access_rights": {"tools": {"allowed": ["y"], "blocked": ["z"]}}, "json_rpc_methods": ["n"]}),
+                ),
+            ),
+            "/access_rights/a".into(),
+            json!({"mcp_access_rights": {"tools": {"allowed": ["x", "y"], "blocked": ["z"]}}, "json_rpc_methods": ["m", "n"]}),
+        ),
+        (
+            "acl: an API that only a rate policy names is not given",
+            json!({}),
+            all(
+                json!({"partitions": {"acl": true}, "access_rights": {"a": {}}}),
+                json!({"partitions": {"rate_limit": true}, "rate": 1, "per": 1, "access_rights": {"b": {}}}),
+            ),
+            "/access_rights".into(),
+            json!({"a": {}}),
+        ),
+        (
+            "partitions: what none covers stays the session's",
+            json!({"quota_max": 3, "rate": 4, "per": 1, "max_query_depth": 2}),
+            all(
+                json!({"partitions": {"acl": true}, "access_rights": {"a": {}}, "quota_max": 9, "rate": 9, "per": 1}),
+                json!({"partitions": {"complexity": true}, "max_query_depth": 8, "access_rights": {"a": {}}}),
+            ),
+            limit.into(),
+            json!({"quota_max": 3, "rate": 4.0, "per": 1.0, "max_query_depth": 8}),
+        ),
+        (
+            "per_api: two policies, one API",
+            json!({}),
+            all(
+                json!({"partitions": {"per_api": true}, "access_rights": {"a": {"limit": {"rate": 5, "per": 1}}}}),
+                json!({"partitions": {"per_api": true}, "access_rights": {"a": {"limit": {"rate": 9, "per": 1}}}}),
+            ),
+            "/access_rights/a".into(),
+            json!({"allowance_scope": "a", "limit": {"rate": 9.0, "per": 1.0}}),
+        ),
+        (
+            "several owners: separate counters",
+            json!({}),
+            all(right(json!({})), json!({"access_rights": {"b": {}}})),
+            "/access_rights".into(),
+            json!({"a": {"allowance_scope": "p"}, "b": {"allowance_scope": "q"}}),
+        ),
+        (
+            "one owner of several APIs: one counter, empty root",
+            json!({}),
+            vec![json!({"rate": 2, "per": 1, "access_rights": {"a": {}, "b": {}}})],
+            "".into(),
+            json!({"apply_policies": ["p"], "access_rights": {"a": {"limit": {"rate": 2.0, "per": 1.0}}, "b": {"limit": {"rate": 2.0, "per": 1.0}}}}),
+        ),
+        (
+            "tags",
+            json!({"tags": ["own"]}),
+            all(own(json!({"tags": ["x", "own"]})), own(json!({"tags": ["y"]}))),
+            "/tags".into(),
+            json!(["own", "x", "y"]),
+        ),
+        (
+            "metadata: later policies win over earlier ones and the key",
+            json!({"meta_data": {"k": 0, "own": 1}}),
+            all(own(json!({"meta_data": {"k": 1, "l": 1}})), own(json!({"meta_data": {"k": 2}}))),
+            "/meta_data".into(),
+            json!({"k": 2, "l": 1, "own": 1}),
+        ),
+        (
+            "inactive: any",
+            json!({}),
+            all(own(json!({"is_inactive": true})), own(json!({}))),
+            "/is_inactive".into(),
+            json!(true),
+        ),
+        (
+            "inactive: not the key's own",
+            json!({"is_inactive": true}),
+            all(own(json!({"active": false})), own(json!({}))),
+            "/is_inactive".into(),
+            Value::Null,
+        ),
+        (
+            "inactive: the key's own without policies",
+            json!({"is_inactive": true}),
+            vec![],
+            "/is_inactive".into(),
+            json!(true),
+        ),
+        (
+            "expiry of the policy where the key says nothing",
+            json!({}),
+            vec![own(json!({"post_expiry_action": "retain", "post_expiry_grace_period": 5}))],
+            "/post_expiry_grace_period".into(),
+            json!(5),
+        ),
+        (
+            "key_expires_in is not applied here",
+            json!({}),
+            vec![own(json!({"key_expires_in": 5}))],
+            "/expires".into(),
+            Value::Null,
+        ),
+        (
+            "at once: highest",
+            json!({"concurrency": {"requests": 99}}),
+            all(
+                own(json!({"concurrency": {"requests": 2, "subscribers": 9}})),
+                own(json!({"concurrency": {"requests": 3}})),
+            ),
+            format!("{limit}/concurrency"),
+            json!({"requests": 3, "subscribers": 9}),
+        ),
+        (
+            "at once: -1 wins",
+            json!({}),
+            all(own(json!({"concurrency": {"requests": -1}})), own(json!({"concurrency": {"requests": 3}}))),
+            format!("{limit}/concurrency"),
+            json!({"requests": -1}),
+        ),
+        (
+            "subscriptions: fastest by the second, later rule",
+            json!({}),
+            all(
+                own(
+                    json!({"subscriptions": {"messages": 10, "per": 10, "bytes": 1000, "at_limit": "drop", "quota_bytes": 7}}),
+                ),
+                own(json!({"subscriptions": {"messages": 2, "at_limit": "close", "quota_messages": 3}})),
+            ),
+            format!("{limit}/subscriptions"),
+            json!({"messages": 2.0, "bytes": 100.0, "at_limit": "close", "quota_messages": 3, "quota_bytes": 7}),
+        ),
+    ];
+    for (rule, mut session, policies, pointer, expected) in cases {
+        let names = ["p", "q", "r"];
+        let known: Vec<(&str, Value)> = names.into_iter().zip(policies).collect();
+        if !known.is_empty() {
+            session["apply_policies"] = known.iter().map(|(name, _)| *name).collect();
+        }
+        let merged = merge(session, &known).unwrap_or_else(|error| panic!("{rule}: {error}"));
+        assert_eq!(merged.pointer(&pointer).unwrap_or(&Value::Null), &expected, "{rule}: {merged}");
+    }
+}
+
 #[test]
 fn refusals() {
     let open = json!({"access_rights": {"a": {}}});
