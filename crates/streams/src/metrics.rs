@@ -20,6 +20,11 @@ impl Count {
         self.0.fetch_add(amount, Relaxed);
     }
 
+    /// Takes away, from a gauge.
+    pub fn sub(&self, amount: u64) {
+        self.0.fetch_sub(amount, Relaxed);
+    }
+
     /// Sets a gauge.
     pub fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
@@ -100,9 +105,12 @@ pub struct Probe {
     pub(crate) sockets: Count,
     /// Batches that a full buffer refused.
     pub spilled: Count,
+    /// Messages that came too late for any window.
+    pub(crate) late: Count,
     /// What was asked of a cache and how it ended, by [`Operation`].
     operations: Option<Box<[Asked; 5]>>,
     connected: AtomicBool,
+    resting: AtomicBool,
     last_error: Mutex<Option<Arc<str>>>,
 }
 
@@ -128,8 +136,10 @@ impl Probe {
             queue_limit: Count::default(),
             sockets: Count::default(),
             spilled: Count::default(),
+            late: Count::default(),
             operations: (kind == ComponentKind::Cache).then(Box::default),
             connected: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
             last_error: Mutex::new(None),
         }
     }
@@ -147,6 +157,15 @@ impl Probe {
     /// Whether it reaches its other side. Components without one always do while they run.
     pub fn connected(&self) -> bool {
         self.connected.load(Relaxed)
+    }
+
+    /// Whether it has nothing to connect to now: an input whose turn has not come yet, or that has ended.
+    pub fn rests(&self) -> bool {
+        self.resting.load(Relaxed)
+    }
+
+    pub(crate) fn rest(&self, rests: bool) {
+        self.resting.store(rests, Relaxed);
     }
 
     /// The last thing that went wrong.
@@ -224,6 +243,9 @@ impl Probe {
                 counter("buffer_sent", &self.sent);
                 counter("buffer_batch_sent", &self.batches_sent);
                 counter("buffer_spillover", &self.spilled);
+                if self.type_name == "system_window" {
+                    counter("buffer_late", &self.late);
+                }
                 all.extend(self.created());
                 all.push(Series::new("buffer_active", SampleValue::Gauge(self.queued.get() as f64)));
             }

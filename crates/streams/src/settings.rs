@@ -9,6 +9,7 @@ use bloblang::Environment;
 use document::Fault;
 use serde_json::Value as Json;
 
+use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::endpoint::{EndpointPort, NoEndpoints};
 use crate::registry::Registry;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub lines: Arc<dyn Lines>,
     /// Where HTTP and WebSocket clients may connect to.
     pub egress: Arc<Egress>,
+    /// What time of day it is.
+    pub clock: Clock,
     /// Which environment variables a configuration may read.
     pub variables: Variables,
     /// The stream is all that its process does: no gate stands around it. It brings its own settings for what a gate
@@ -63,6 +66,7 @@ impl Settings {
             topics: Topics::default(),
             lines: Arc::new(NoLines),
             egress: Arc::default(),
+            clock: Clock::default(),
             variables: Variables::default(),
             alone: false,
             templates: Arc::default(),

@@ -9,6 +9,7 @@ use crate::ack::{Ack, Transaction};
 use crate::backoff::REPLAY;
 use crate::component::{ConnectError, Input, ReadError};
 use crate::message::Batch;
+use crate::metrics::Probe;
 use crate::replay::Replay;
 use crate::stall::Stall;
 
@@ -18,13 +19,29 @@ pub(super) struct Room {
     limit: u32,
     free: Arc<Semaphore>,
     stall: Arc<Stall>,
+    // Shows how much is taken.
+    probe: Arc<Probe>,
+}
+
+/// Room that is taken, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    bytes: u32,
+    probe: Arc<Probe>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.probe.queued.sub(u64::from(self.bytes));
+    }
 }
 
 impl Room {
-    pub(super) fn new(limit: u64, stall: Arc<Stall>) -> Room {
+    pub(super) fn new(limit: u64, stall: Arc<Stall>, probe: Arc<Probe>) -> Room {
         // Semaphores count to this; more than 4 GiB in memory is for a buffer on disk.
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        Room { limit, free: Arc::new(Semaphore::new(limit as usize)), stall }
+        Room { limit, free: Arc::new(Semaphore::new(limit as usize)), stall, probe }
     }
 
     /// How much room a batch needs; at least one byte a message, so that empty ones are bounded, too.
@@ -34,23 +51,24 @@ impl Room {
     }
 
     /// Waits for room; `None` when the batch is larger than all of it.
-    pub(super) async fn wait(&self, batch: &Batch) -> Option<OwnedSemaphorePermit> {
-        let need = self.need(batch)?;
-        if let Ok(room) = self.free.clone().try_acquire_many_owned(need) {
-            return Some(room);
+    pub(super) async fn wait(&self, batch: &Batch) -> Option<Taken> {
+        if let Some(taken) = self.take(batch) {
+            return Some(taken);
         }
+        let need = self.need(batch)?;
         let _waiting = self.stall.wait();
-        self.free.clone().acquire_many_owned(need).await.ok()
+        self.free.clone().acquire_many_owned(need).await.ok().map(|room| self.taken(room, need))
     }
 
     /// Takes room if there is some now.
-    pub(super) fn take(&self, batch: &Batch) -> Option<OwnedSemaphorePermit> {
-        self.free.clone().try_acquire_many_owned(self.need(batch)?).ok()
+    pub(super) fn take(&self, batch: &Batch) -> Option<Taken> {
+        let need = self.need(batch)?;
+        self.free.clone().try_acquire_many_owned(need).ok().map(|room| self.taken(room, need))
     }
 
-    /// Bytes held now.
-    pub(super) fn used(&self) -> u64 {
-        u64::from(self.limit).saturating_sub(self.free.available_permits() as u64)
+    fn taken(&self, room: OwnedSemaphorePermit, bytes: u32) -> Taken {
+        self.probe.queued.add(u64::from(bytes));
+        Taken { bytes, probe: self.probe.clone(), _room: room }
     }
 }
 

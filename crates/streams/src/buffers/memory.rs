@@ -57,7 +57,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Box<d
         context.batching = Policy::build(&policy, context)?;
     }
     Ok(Some(Box::new(Memory {
-        room: Room::new(limit, context.watch.stall.clone()),
+        room: Room::new(limit, context.watch.stall.clone(), context.probe.clone()),
         spillover: node.boolean("spillover")?,
         queue: Queue::new(context.watch.stall.clone()),
         probe: context.probe.clone(),
@@ -78,7 +78,6 @@ impl Buffer for Memory {
         match room {
             Some(room) => {
                 self.queue.push(batch, ack, room);
-                self.probe.queued.set(self.room.used());
                 Ok(())
             }
             None => {
@@ -95,9 +94,7 @@ impl Buffer for Memory {
     }
 
     async fn read(&self) -> Option<Transaction> {
-        let read = self.queue.read().await;
-        self.probe.queued.set(self.room.used());
-        read
+        self.queue.read().await
     }
 
     fn end_of_input(&self) {

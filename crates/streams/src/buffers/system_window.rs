@@ -1,31 +1,35 @@
 //! Windows of time (streams contract 3.11).
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bloblang::{Mapping, Value};
 use document::Fault;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio::time::Instant;
+use tokio::sync::Notify;
 
-use super::held::{Queue, Room};
+use super::held::{Queue, Room, Taken};
 use crate::ack::{Ack, NackReason, Transaction};
 use crate::buffer::Buffer;
 use crate::build::BuildContext;
+use crate::clock::Clock;
 use crate::component::WriteError;
 use crate::message::{Batch, Message, View};
+use crate::metrics::Probe;
 use crate::node::Node;
 use crate::registry::{BufferSpec, Default as Unwritten, Field, Kind};
+
+/// How often the clock is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Most payload bytes of open windows; then the input waits for one to close.
 const LIMIT: u64 = 524_288_000;
 
 pub(super) static SPEC: BufferSpec = BufferSpec {
     name: "system_window",
-    summary: "Gathers messages to one batch per window of the clock, aligned to the Unix epoch, each message with the metadata `window_end_timestamp`. A message is acknowledged when all windows it is in are delivered; a window that fails comes again from the buffer. What belongs to windows that are already closed is acknowledged and dropped. Holds up to 500 MB, then the input waits.",
+    summary: "Gathers messages to one batch per window of the clock, aligned to the Unix epoch, each message with the metadata `window_end_timestamp`. A message is acknowledged when all windows it is in are delivered; a window that fails comes again from the buffer. What belongs only to windows that are already closed is acknowledged and dropped, which is logged and counted (`buffer_late`); raise `allowed_lateness` where that happens. When the clock is set back, windows of the new time are open again. Holds up to 500 MB, then the input waits.",
     config: Kind::Object(&[
         Field::new(
             "timestamp_mapping",
@@ -77,36 +81,20 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Box<d
         return Err(node.field_fault("timestamp_mapping", "`timestamp_mapping` must not be empty"));
     };
     let nanos = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
-    let clock = Clock::now();
+    let clock = context.settings.clock.clone();
     let windows = Windows { size: nanos(size), slide: nanos(slide), offset: nanos(offset) };
-    let end = windows.first_end(clock.read());
+    let end = windows.first_end(clock.nanoseconds());
     Ok(Some(Box::new(SystemWindow {
         timestamp,
         windows,
         lateness: nanos(lateness),
         clock,
-        room: Room::new(LIMIT, context.watch.stall.clone()),
-        state: Mutex::new(State { held: Vec::new(), end, ended: false }),
+        room: Room::new(LIMIT, context.watch.stall.clone(), context.probe.clone()),
+        state: Mutex::new(State { held: Vec::new(), end, untold: None, ended: false }),
         changed: Notify::new(),
         ready: Queue::new(context.watch.stall.clone()),
+        probe: context.probe.clone(),
     })))
-}
-
-/// Wall time that goes on with the runtime's clock, so that tests can move it.
-struct Clock {
-    began: Instant,
-    at: i128,
-}
-
-impl Clock {
-    fn now() -> Clock {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-        Clock { began: Instant::now(), at: i128::try_from(at).unwrap_or(0) }
-    }
-
-    fn read(&self) -> i128 {
-        self.at + i128::try_from(self.began.elapsed().as_nanos()).unwrap_or(0)
-    }
 }
 
 /// Where windows end, in nanoseconds since the Unix epoch. A window holds what is after its beginning up to and with
@@ -138,12 +126,15 @@ struct SystemWindow {
     changed: Notify,
     // Closed windows.
     ready: Queue,
+    probe: Arc<Probe>,
 }
 
 struct State {
     held: Vec<Held>,
     /// The end of the oldest window that is not closed.
     end: i128,
+    /// Messages that came too late and were not told, if any came since the last window was closed.
+    untold: Option<u64>,
     ended: bool,
 }
 
@@ -152,7 +143,7 @@ struct Held {
     at: i128,
     message: Message,
     ack: Ack,
-    room: Arc<OwnedSemaphorePermit>,
+    room: Arc<Taken>,
 }
 
 impl SystemWindow {
@@ -166,12 +157,51 @@ impl SystemWindow {
             .collect()
     }
 
+    /// How long the oldest open window is still open.
+    fn left(&self) -> Duration {
+        let mut state = self.state.lock();
+        let now = self.now(&mut state);
+        let left = state.end + self.lateness - now;
+        Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+    }
+
+    /// What time it is. When the clock was set back, windows that were closed before are open again: what comes with
+    /// the new time is not late.
+    fn now(&self, state: &mut State) -> i128 {
+        let now = self.clock.nanoseconds();
+        let end = self.windows.first_end(now);
+        if state.end > end {
+            tracing::warn!(path = %self.probe.path, "the clock was set back, windows begin again");
+            state.end = end;
+        }
+        now
+    }
+
+    /// Counts messages that came too late. The first ones are told at once, others when the next window is closed.
+    fn came_late(&self, state: &mut State, messages: u64) {
+        self.probe.late.add(messages);
+        match &mut state.untold {
+            Some(untold) => *untold += messages,
+            None => {
+                state.untold = Some(0);
+                self.tell_late(messages);
+            }
+        }
+    }
+
+    fn tell_late(&self, messages: u64) {
+        if messages > 0 {
+            let (path, label) = (&self.probe.path, self.probe.label());
+            tracing::warn!(%path, label, messages, "messages came after their windows were closed, they are dropped");
+        }
+    }
+
     /// Closes the oldest open window: what is in it goes to `ready`.
     fn close_window(&self) {
         let mut state = self.state.lock();
+        let now = self.now(&mut state);
         let (end, begin) = (state.end, state.end - self.windows.size);
         let next_begin = begin + self.windows.slide;
-        state.end = end + self.windows.slide;
         let mut batch = Batch::new();
         let mut parts = Vec::new();
         let mut kept = Vec::new();
@@ -192,7 +222,13 @@ impl SystemWindow {
                 kept.push(Held { at: held.at, message: held.message, ack, room: held.room });
             }
         }
+        // Windows that are over, too, and hold nothing are passed over: a clock may leap.
+        let oldest = kept.iter().map(|held| held.at).min();
+        let open = self.windows.first_end(now - self.lateness);
+        let next = oldest.map_or(open, |at| open.min(self.windows.first_end(at - 1)));
+        state.end = next.max(end + self.windows.slide);
         state.held = kept;
+        self.tell_late(state.untold.take().unwrap_or(0));
         drop(state);
         if batch.is_empty() {
             return;
@@ -252,6 +288,7 @@ impl Buffer for SystemWindow {
         let mut late = Vec::new();
         {
             let mut state = self.state.lock();
+            self.now(&mut state);
             let begin = state.end - self.windows.size;
             for ((message, ack), at) in batch.into_iter().zip(acks).zip(times) {
                 if at <= begin {
@@ -260,6 +297,9 @@ impl Buffer for SystemWindow {
                     state.held.push(Held { at, message, ack, room: room.clone() });
                 }
             }
+            if !late.is_empty() {
+                self.came_late(&mut state, late.len() as u64);
+            }
         }
         late.into_iter().for_each(|ack| ack.done(Ok(())));
         Ok(())
@@ -267,20 +307,20 @@ impl Buffer for SystemWindow {
 
     async fn read(&self) -> Option<Transaction> {
         loop {
-            let (end, ended) = {
-                let state = self.state.lock();
-                (state.end, state.ended)
-            };
-            if ended {
+            if self.state.lock().ended {
                 return self.ready.read().await;
             }
-            let left = end + self.lateness - self.clock.read();
-            let left = Duration::from_nanos(u64::try_from(left).unwrap_or(0));
+            let left = self.left();
             tokio::select! {
                 biased;
                 () = self.changed.notified() => {}
                 ready = self.ready.read() => return ready,
-                () = tokio::time::sleep(left) => self.close_window(),
+                // The clock may be set meanwhile.
+                () = tokio::time::sleep(left.min(LOOK)) => {
+                    if left <= LOOK && self.left().is_zero() {
+                        self.close_window();
+                    }
+                }
             }
         }
     }
@@ -289,6 +329,7 @@ impl Buffer for SystemWindow {
         let held = {
             let mut state = self.state.lock();
             state.ended = true;
+            self.tell_late(state.untold.take().unwrap_or(0));
             std::mem::take(&mut state.held)
         };
         // Windows that are not over are not given out half: their messages come again.

@@ -8,6 +8,12 @@ fn buffered(buffer: Json) -> Json {
     config
 }
 
+fn of_buffer(stream: &RunningStream, name: &str) -> SampleValue {
+    let status = stream.status();
+    let probe = status.components.iter().find(|probe| probe.kind == ComponentKind::Buffer).unwrap();
+    probe.series().into_iter().find(|series| series.name == name).unwrap().value
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_buffer_takes_what_the_output_does_not_take_yet_and_acks_what_is_delivered() {
     let bench = Bench::default();
@@ -55,7 +61,7 @@ async fn what_fails_behind_a_buffer_comes_again_from_it() {
 async fn a_full_buffer_waits_or_refuses() {
     for (spillover, expected) in [(false, None), (true, Some(("fourth", false)))] {
         let bench = Bench::default();
-        let (input, _output) = (bench.topic("in"), bench.topic("out"));
+        let (input, output) = (bench.topic("in"), bench.topic("out"));
         let stream = bench.start(&buffered(json!({ "memory": { "limit": 16, "spillover": spillover } })));
         for name in ["first", "second", "third"] {
             input.write(bench.transaction(&[name])).await;
@@ -64,11 +70,12 @@ async fn a_full_buffer_waits_or_refuses() {
         input.write(bench.transaction(&["fourth"])).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
         assert_eq!(bench.results().first().copied(), expected, "spillover {spillover}");
-        let status = stream.status();
-        let probe = status.components.iter().find(|probe| probe.kind == ComponentKind::Buffer).unwrap();
-        let value = |name| probe.series().into_iter().find(|series| series.name == name).unwrap().value;
-        assert_eq!(value("buffer_active"), SampleValue::Gauge(16.0));
-        assert_eq!(value("buffer_spillover"), SampleValue::Counter(u64::from(spillover)));
+        assert_eq!(of_buffer(&stream, "buffer_active"), SampleValue::Gauge(16.0));
+        assert_eq!(of_buffer(&stream, "buffer_spillover"), SampleValue::Counter(u64::from(spillover)));
+        for _ in 0..4 - usize::from(spillover) {
+            take(&output).await.1.ack.done(Ok(()));
+        }
+        assert_eq!(of_buffer(&stream, "buffer_active"), SampleValue::Gauge(0.0), "nothing is held any more");
     }
     let bench = Bench::default();
     let (input, _output) = (bench.topic("in"), bench.topic("out"));
@@ -121,7 +128,7 @@ async fn windows_hold_what_is_of_their_time() {
     let (input, output) = (bench.topic("in"), bench.topic("out"));
     // Windows so long that the test's own time cannot leave one.
     let size = 100_000.0;
-    let _stream = bench.start(&window(json!({ "size": "100000s", "allowed_lateness": "10s" })));
+    let stream = bench.start(&window(json!({ "size": "100000s", "allowed_lateness": "10s" })));
     let begin = (now() / size).floor() * size;
     let write = async |name: &'static str, at: f64| {
         let mut transaction = bench.transaction(&[name]);
@@ -130,6 +137,7 @@ async fn windows_hold_what_is_of_their_time() {
     };
     write("too old", begin - 1.0).await;
     assert_eq!(bench.until(1).await, [("too old", true)]);
+    assert_eq!(of_buffer(&stream, "buffer_late"), SampleValue::Counter(1), "what is dropped is counted");
     write("begin", begin + 0.5).await;
     write("next", begin + size + 1.0).await;
     write("end", begin + size).await;
@@ -151,6 +159,7 @@ async fn windows_hold_what_is_of_their_time() {
     let mut results = bench.until(4).await;
     results.sort_unstable();
     assert_eq!(results, [("begin", true), ("end", true), ("next", true), ("too old", true)]);
+    assert_eq!(of_buffer(&stream, "buffer_active"), SampleValue::Gauge(0.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,4 +193,39 @@ async fn sliding_windows_share_their_messages_and_open_ones_are_nacked_at_the_en
     let _stream = bench.start(&window(json!({ "size": "1h" })));
     input.write(bad).await;
     assert_eq!(bench.until(3).await[2], ("bad", false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn windows_follow_the_clock_wherever_it_is_set() {
+    let bench = Bench::default();
+    let (input, output) = (bench.topic("in"), bench.topic("out"));
+    // Built some time before it starts.
+    let spec = json!({ "timestamp_mapping": "root = metadata(\"at\")", "size": "10s" });
+    let config = buffered(json!({ "system_window": spec }));
+    let built = build("test", &config, "", &bench.settings()).unwrap();
+    let clock = bench.clock();
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    let stream = built.start();
+    let mut written = 0;
+    for (name, set) in
+        [("a", 0), ("forwards", 86_400), ("back", -86_400), ("a little back", -86_403), ("far", 864_000_000)]
+    {
+        *bench.set.lock() = set;
+        let now = i64::try_from(clock.nanoseconds() / 1_000_000_000).unwrap();
+        let mut transaction = bench.transaction(&[name]);
+        transaction.batch[0].set_meta("at", now);
+        input.write(transaction).await;
+        written += 1;
+        let started = tokio::time::Instant::now();
+        let taken = tokio::time::timeout(Duration::from_secs(30), take(&output)).await;
+        let (batch, transaction) = taken.unwrap_or_else(|_| panic!("{name}: no window is closed"));
+        assert_eq!(batch, [name]);
+        assert!(started.elapsed() < Duration::from_secs(12), "{name}: {:?}", started.elapsed());
+        let stamp = transaction.batch[0].meta("window_end_timestamp").unwrap().to_text();
+        let stamp: jiff::Timestamp = stamp.parse().unwrap();
+        assert!((now..=now + 10).contains(&stamp.as_second()), "{name}: {stamp}");
+        transaction.ack.done(Ok(()));
+        bench.until(written).await;
+    }
+    assert_eq!(of_buffer(&stream, "buffer_late"), SampleValue::Counter(0));
 }

@@ -40,6 +40,8 @@ struct Bench {
     topics: Topics,
     lines: Arc<Mutex<Vec<u8>>>,
     outcomes: Outcomes,
+    /// By how many seconds the clock was set.
+    set: Arc<Mutex<i64>>,
 }
 
 impl EndpointPort for Bench {
@@ -62,8 +64,21 @@ impl Bench {
             port: Arc::new(self.clone()),
             topics: self.topics.clone(),
             lines: Arc::new(self.clone()),
+            clock: self.clock(),
             ..Settings::new(Registry::standard())
         }
+    }
+
+    /// Time of day that goes on with the test's own time.
+    fn clock(&self) -> Clock {
+        let (day, began) = (std::time::SystemTime::now(), tokio::time::Instant::now());
+        let set = self.set.clone();
+        Clock::new(move || {
+            let now = day + began.elapsed();
+            let by = *set.lock();
+            let seconds = Duration::from_secs(by.unsigned_abs());
+            if by < 0 { now - seconds } else { now + seconds }
+        })
     }
 
     fn start(&self, config: &Json) -> RunningStream {
