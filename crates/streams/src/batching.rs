@@ -40,13 +40,8 @@ impl Policy {
             stages: context.stages(&node.get("processors"))?.into(),
             stall: context.watch.stall.clone(),
         };
-        let bounded = policy.count > 0 || policy.bytes > 0 || policy.period.is_some();
-        if policy.check.is_some() && !bounded {
-            return Err(node
-                .field_fault("check", "a batch that only `check` can end may grow without bound")
-                .hint("add `count`, `byte_size` or `period`"));
-        }
-        if !bounded {
+        // What only a period or a check can end is bounded by `MOST` and `MOST_BYTES`.
+        if policy.count == 0 && policy.bytes == 0 && policy.period.is_none() && policy.check.is_none() {
             // Nothing is gathered, but its processors run on every batch.
             policy.count = 1;
         }
@@ -68,7 +63,7 @@ pub(crate) struct Gather {
     enough: Option<Mechanism>,
 }
 
-/// Most messages gathered whatever the policy says: a bound for policies that only have a period.
+/// Most messages gathered whatever the policy says: a bound for policies that only have a period or a check.
 const MOST: usize = 100_000;
 /// How long nothing may have come before it counts as stalled: what is on its way still joins its batch.
 const STALLED: Duration = Duration::from_millis(100);
@@ -228,6 +223,8 @@ mod tests {
             (policy(2, 0, 0, None), &["a", "b"][..], 0, "count"),
             (policy(9, 4, 0, None), &["ab", "cd"], 0, "size"),
             (policy(9, 0, 0, check), &["a", "now"], 0, "check"),
+            (policy(0, 0, 0, check), &["a", "b", "now"], 0, "check"),
+            (policy(0, 0, 0, check), &["a", "b"], 0, "end"),
             (policy(9, 0, 2, None), &["a"], 2, "period"),
             (policy(9, 0, 2, check), &["a"], 1, "end"),
             (policy(9, 0, 0, None), &["a"], 0, "end"),

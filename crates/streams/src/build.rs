@@ -113,6 +113,17 @@ pub struct BuildContext<'a> {
     pub(crate) replays: Cell<bool>,
     /// Counters of components that are made again.
     pub(crate) counted: Vec<Arc<Probe>>,
+    /// Components that are being built several times from one text, from outside to inside.
+    pub(crate) copied: Vec<Copied>,
+}
+
+/// A component that is one of several made from one text: its counters are those of a place of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Copied {
+    /// Where it is written.
+    pointer: String,
+    /// Where it would be written if all were.
+    place: String,
 }
 
 impl std::fmt::Debug for BuildContext<'_> {
@@ -139,6 +150,7 @@ impl<'a> BuildContext<'a> {
             watch: Watch::default(),
             replays: Cell::new(false),
             counted: Vec::new(),
+            copied: Vec::new(),
         }
     }
 
@@ -368,6 +380,40 @@ impl<'a> BuildContext<'a> {
         node.fault(format!("there is no {} `{name}`", sort.as_str()))
     }
 
+    /// Builds the members of a list so many times, as if the list had all of them.
+    pub(crate) fn copies<T>(
+        &mut self,
+        list: &[Node<'_>],
+        copies: usize,
+        build: impl Fn(&mut BuildContext<'a>, &Node<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut built = Vec::new();
+        for number in 0..copies * list.len() {
+            let node = &list[number % list.len()];
+            let own = self.place_of(node.pointer());
+            let above = own.rsplit_once('/').map_or("", |(above, _)| above);
+            self.copied
+                .push(Copied { pointer: node.pointer().to_owned(), place: format!("{above}/{number}") });
+            let made = build(self, node);
+            self.copied.pop();
+            built.push(made?);
+        }
+        Ok(built)
+    }
+
+    /// Where what is written at this pointer would be written if every copy was.
+    fn place_of(&self, pointer: &str) -> String {
+        let inside = |copied: &&Copied| {
+            pointer
+                .strip_prefix(&*copied.pointer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match self.copied.iter().rev().find(inside) {
+            Some(copied) => format!("{}{}", copied.place, &pointer[copied.pointer.len()..]),
+            None => pointer.to_owned(),
+        }
+    }
+
     /// Runs `build` with the counters of the component at `node` in place.
     fn within<T>(
         &mut self,
@@ -377,7 +423,8 @@ impl<'a> BuildContext<'a> {
         label: Option<String>,
         build: impl FnOnce(&mut BuildContext<'a>) -> Result<T, Fault>,
     ) -> Result<(T, Arc<Probe>, Option<Policy>), Fault> {
-        let path = node.pointer().strip_prefix(self.base).unwrap_or(node.pointer()).replace('/', ".");
+        let place = self.place_of(node.pointer());
+        let path = place.strip_prefix(self.base).unwrap_or(&place).replace('/', ".");
         let path = format!("root{path}");
         let known = self.counted.iter().find(|known| known.path == path).cloned();
         let probe = known.unwrap_or_else(|| Arc::new(Probe::new(kind, type_name, path, label)));

@@ -35,22 +35,31 @@ pub(crate) const ERROR_HANDLING: &[Field] = &[
 /// Outputs that handle failed messages themselves: they would get none if those were rejected before.
 const HANDLERS: [&str; 3] = ["fallback", "reject_errored", "switch"];
 
-/// Puts before the output of a stream what its `error_handling` asks for.
+/// Puts before the output of a stream, which was built with these parts, what its `error_handling` asks for. One that
+/// handles failed messages may stand below others, such as behind a `retry` or as a resource.
 pub(crate) fn guard(
     node: &Node<'_>,
     output: OutputNode,
+    parts: &[Arc<Probe>],
     context: &BuildContext<'_>,
 ) -> Result<OutputNode, Fault> {
-    match &*node.text("strategy")? {
-        "retry" => Err(node
+    let handler =
+        (parts.iter()).find(|part| part.kind == ComponentKind::Output && HANDLERS.contains(&part.type_name));
+    match (&*node.text("strategy")?, handler) {
+        ("retry", _) => Err(node
             .field_fault("strategy", "`retry` is not offered here")
             .hint("put the processors into a `retry` processor, which says how often")),
-        "reject" if HANDLERS.contains(&output.probe.type_name) => {
-            let (stream, kind) = (&*context.stream, output.probe.type_name);
-            tracing::warn!(stream, kind, "failed messages are not rejected: the output handles them itself");
+        ("reject", Some(handler)) => {
+            let (stream, path, kind) = (&*context.stream, &*handler.path, handler.type_name);
+            tracing::warn!(
+                stream,
+                path,
+                kind,
+                "failed messages are not rejected: the output handles them itself"
+            );
             Ok(output)
         }
-        "reject" => {
+        ("reject", None) => {
             let probe = probe(ComponentKind::Output);
             Ok(OutputNode {
                 output: refusing(output),

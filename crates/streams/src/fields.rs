@@ -27,7 +27,7 @@ pub const BATCHING: &[Field] = &[
         "check",
         Kind::Bloblang,
         Default::Text(""),
-        "Flush when this query is true for the message just added.",
+        "Flush when this query is true for the message just added; whatever the policy says, a batch has at most 100000 messages and 256 MiB.",
     ),
     Field::optional("processors", Kind::List(&Kind::Processor), "Run on every batch that the policy makes."),
 ];

@@ -157,10 +157,6 @@ fn faults_say_what_and_where() {
         ),
         (output(json!({ "http_server": { "ring": 0 } })), "`ring` must be from 1"),
         (output(json!({ "broker": { "outputs": [] } })), "must name at least one output"),
-        (
-            output(json!({ "broker": { "outputs": [{ "drop": {} }], "batching": { "check": "true" } } })),
-            "/base/output/broker/batching/check: a batch that only `check` can end may grow without bound",
-        ),
         // Bloblang
         (
             processors(json!([{ "noop": {} }, { "mapping": "root = this\nroot.a = (" }])),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use document::Fault;
 use serde_json::Value as Json;
 
-use crate::build::{BuildContext, InputNode};
+use crate::build::{BuildContext, Copied, InputNode};
 use crate::metrics::Probe;
 use crate::node::Node;
 use crate::registry::Kind;
@@ -23,6 +23,9 @@ pub(crate) struct Blueprint {
     config: Json,
     pointer: String,
     resources: BTreeMap<(Sort, String), Resource>,
+    /// Processor resources as they are written: by label, with their pointers.
+    processors: Vec<(String, Json, String)>,
+    copied: Vec<Copied>,
     probes: Vec<Arc<Probe>>,
     watch: Watch,
 }
@@ -37,6 +40,8 @@ impl Blueprint {
             config: node.value().clone(),
             pointer: node.pointer().to_owned(),
             resources: context.resources.built(),
+            processors: context.resources.written_processors(),
+            copied: context.copied.clone(),
             probes: context.gathered.probes.clone(),
             watch: context.watch.clone(),
         }
@@ -45,7 +50,8 @@ impl Blueprint {
     /// Makes it again.
     pub(crate) fn build(&self) -> Result<InputNode, Fault> {
         let mut context = BuildContext::new(&self.settings, &self.stream, &self.base);
-        context.resources = Resources::of_built(&self.resources);
+        context.resources = Resources::of_built(&self.resources, &self.processors);
+        context.copied = self.copied.clone();
         context.watch = self.watch.clone();
         context.counted = self.probes.clone();
         context.input(&Node::new(&self.config, Kind::Input, self.pointer.clone()))

@@ -115,13 +115,15 @@ fn parts(root: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Parts, Fault
     let buffer = context.buffer(&root.get("buffer"))?;
     let mut stages = context.stages(&pipeline.get("processors"))?;
     error_handling::log(&handling, &mut stages, context)?;
+    let before = context.gathered.probes.len();
     let output = context.output(&root.get("output"))?;
+    let parts_of_output = context.gathered.probes.get(before..).unwrap_or_default();
     Ok(Parts {
         input,
         buffer,
         threads,
         stages,
-        output: error_handling::guard(&handling, output, context)?,
+        output: error_handling::guard(&handling, output, parts_of_output, context)?,
         delay: root.duration("shutdown_delay")?.unwrap_or_default(),
     })
 }
@@ -246,15 +248,15 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether every input and output reaches its other side.
+    /// Whether every input and output that runs reaches its other side.
     pub fn connected(&self) -> bool {
         self.unconnected().next().is_none()
     }
 
-    /// The inputs and outputs that do not reach their other side.
+    /// The inputs and outputs that do not reach their other side, without those that rest ([`Probe::rests`]).
     pub fn unconnected(&self) -> impl Iterator<Item = &Arc<Probe>> {
         let ends = |probe: &&Arc<Probe>| matches!(probe.kind, ComponentKind::Input | ComponentKind::Output);
-        self.components.iter().filter(ends).filter(|probe| !probe.connected())
+        self.components.iter().filter(ends).filter(|probe| !probe.connected() && !probe.rests())
     }
 }
 

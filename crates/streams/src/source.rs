@@ -31,7 +31,9 @@ pub(crate) enum Phase {
 pub(crate) async fn run(node: InputNode, to: mpsc::Sender<Transaction>, mut phase: watch::Receiver<Phase>) {
     let mut source = Source { gather: None, to, node };
     source.gather = source.node.batching.take().map(Gather::new);
+    source.node.probe.rest(false);
     source.read_all(&mut phase).await;
+    source.node.probe.rest(true);
     source.flush().await;
     let Source { mut node, to, .. } = source;
     drop(to);

@@ -29,7 +29,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     if context.batching.is_none() {
         return Err(node
             .field_fault("policy", "the policy gathers nothing")
-            .hint("add `count`, `byte_size` or `period`"));
+            .hint("add `count`, `byte_size`, `period` or `check`"));
     }
     Ok(Box::new(Batched { child: Child::new(child) }))
 }

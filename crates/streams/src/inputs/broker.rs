@@ -18,7 +18,12 @@ pub(super) static SPEC: InputSpec = InputSpec {
     name: "broker",
     summary: "Merges several inputs, read in parallel, without order between them. Ends when all have ended.",
     config: Kind::Object(&[
-        Field::new("copies", Kind::Int, Default::Int(1), "Makes every input this many times."),
+        Field::new(
+            "copies",
+            Kind::Int,
+            Default::Int(1),
+            "Makes every input this many times. The metrics of copies have the paths that they would have if the list was written so many times.",
+        ),
         Field::required("inputs", Kind::List(&Kind::Input), "The inputs."),
         BATCHING_FIELD,
     ]),
@@ -30,12 +35,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     if !(1..=1024).contains(&copies) {
         return Err(node.field_fault("copies", "`copies` must be from 1 to 1024"));
     }
-    let mut children = Vec::new();
-    for _ in 0..copies {
-        for child in node.items("inputs") {
-            children.push(context.input(&child)?);
-        }
-    }
+    let children = context.copies(&node.items("inputs"), copies, |context, child| context.input(child))?;
     if children.is_empty() {
         return Err(node.field_fault("inputs", "`inputs` must name at least one input"));
     }

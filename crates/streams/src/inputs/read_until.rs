@@ -69,6 +69,12 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     let pauses = node.get("restart_backoff");
     let pause = |name| pauses.duration(name).map(Option::unwrap_or_default);
     let backoff = Backoff { first: pause("initial_interval")?, most: pause("max_interval")?, factor: 1.5 };
+    if backoff.first.is_zero() {
+        return Err(pauses.field_fault("initial_interval", "`initial_interval` must be above 0"));
+    }
+    if backoff.most < backoff.first {
+        return Err(pauses.field_fault("max_interval", "`max_interval` must not be below `initial_interval`"));
+    }
     let child = node.get("input");
     let before = context.replays.replace(false);
     let built = context.input(&child)?;

@@ -43,7 +43,7 @@ impl Drop for Resource {
 #[async_trait]
 impl Input for Resource {
     async fn connect(&mut self) -> Result<(), ConnectError> {
-        self.shared.start().await;
+        self.shared.start();
         Ok(())
     }
 

@@ -34,7 +34,13 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
     let mut children = Vec::new();
     let mut blueprints = Vec::new();
     for child in node.items("inputs") {
-        children.push(Child::new(context.input(&child)?));
+        let before = context.gathered.probes.len();
+        let built = context.input(&child)?;
+        if !children.is_empty() {
+            // Until it is their turn they have nothing to connect to.
+            context.gathered.probes.iter().skip(before).for_each(|probe| probe.rest(true));
+        }
+        children.push(Child::new(built));
         if join.as_ref().is_some_and(|join| join.iterations > 1) {
             blueprints.push(Blueprint::of(&child, context));
         }

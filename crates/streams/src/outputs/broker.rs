@@ -25,7 +25,12 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
     name: "broker",
     summary: "Passes batches to several outputs by a pattern.",
     config: Kind::Object(&[
-        Field::new("copies", Kind::Int, Default::Int(1), "Makes every output this many times."),
+        Field::new(
+            "copies",
+            Kind::Int,
+            Default::Int(1),
+            "Makes every output this many times. The metrics of copies have the paths that they would have if the list was written so many times.",
+        ),
         Field::new(
             "pattern",
             Kind::Choice(&[
@@ -66,12 +71,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Outp
     if !(1..=1024).contains(&copies) {
         return Err(node.field_fault("copies", "`copies` must be from 1 to 1024"));
     }
-    let mut children = Vec::new();
-    for _ in 0..copies {
-        for child in node.items("outputs") {
-            children.push(context.output(&child)?);
-        }
-    }
+    let children = context.copies(&node.items("outputs"), copies, |context, child| context.output(child))?;
     if children.is_empty() {
         return Err(node.field_fault("outputs", "`outputs` must name at least one output"));
     }

@@ -16,8 +16,8 @@ pub(crate) struct SharedInput {
 }
 
 struct State {
-    // Until it is started.
-    node: Option<InputNode>,
+    // Until it is started, with where its batches go.
+    node: Option<(InputNode, mpsc::Sender<Transaction>)>,
     // Ends the input when it is dropped.
     task: Tasks,
     readers: usize,
@@ -26,8 +26,10 @@ struct State {
 impl SharedInput {
     pub(crate) fn new(node: InputNode) -> SharedInput {
         let (phase, _) = watch::channel(Phase::Running);
-        let state = State { node: Some(node), task: Tasks::default(), readers: 0 };
-        SharedInput { state: Mutex::new(state), phase, merged: tokio::sync::Mutex::new(None) }
+        // One batch waits here; then the input does.
+        let (sender, receiver) = mpsc::channel(1);
+        let state = State { node: Some((node, sender)), task: Tasks::default(), readers: 0 };
+        SharedInput { state: Mutex::new(state), phase, merged: tokio::sync::Mutex::new(Some(receiver)) }
     }
 
     /// One more reader will come.
@@ -35,14 +37,12 @@ impl SharedInput {
         self.state.lock().readers += 1;
     }
 
-    pub(crate) async fn start(&self) {
-        let mut merged = self.merged.lock().await;
+    /// Starts it, if nobody has before. It does not wait for who reads now.
+    pub(crate) fn start(&self) {
         let mut state = self.state.lock();
-        if let Some(node) = state.node.take() {
-            // One batch waits here; then the input does.
-            let (sender, receiver) = mpsc::channel(1);
-            state.task.spawn(node.probe.clone(), source::run(node, sender, self.phase.subscribe()));
-            *merged = Some(receiver);
+        if let Some((node, sender)) = state.node.take() {
+            let probe = node.probe.clone();
+            state.task.spawn(probe, source::run(node, sender, self.phase.subscribe()));
         }
     }
 

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use document::{Fault, nearest};
+use serde_json::Value as Json;
 
 use crate::build::{BuildContext, Stage};
 use crate::cache::Cache;
 use crate::node::{Node, scalar_text};
 use crate::rate_limit::RateLimit;
+use crate::registry::Kind;
 use crate::sort::Sort;
 
 pub(crate) use input::SharedInput;
@@ -77,11 +79,26 @@ impl<'a> Resources<'a> {
         self.entries.iter().filter_map(|(key, entry)| Some((key.clone(), built(entry)?))).collect()
     }
 
-    /// Those that were built before.
-    pub(crate) fn of_built(built: &BTreeMap<(Sort, String), Resource>) -> Resources<'a> {
+    /// The processors as they are written: each user of some makes its own.
+    pub(crate) fn written_processors(&self) -> Vec<(String, Json, String)> {
+        (self.processors.iter())
+            .map(|(label, node)| (label.clone(), node.value().clone(), node.pointer().to_owned()))
+            .collect()
+    }
+
+    /// Those that were built before, and the processors as they are written.
+    pub(crate) fn of_built(
+        built: &BTreeMap<(Sort, String), Resource>,
+        processors: &'a [(String, Json, String)],
+    ) -> Resources<'a> {
         let entries =
             built.iter().map(|(key, resource)| (key.clone(), Entry::Built(resource.clone()))).collect();
-        Resources { entries, processors: BTreeMap::new() }
+        let processors = (processors.iter())
+            .map(|(label, value, pointer)| {
+                (label.clone(), Node::new(value, Kind::Processor, pointer.clone()))
+            })
+            .collect();
+        Resources { entries, processors }
     }
 }
 

@@ -275,3 +275,38 @@ fn endings_are_checked() {
         assert!(told.starts_with(expected), "{input}: {told}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_begins_again_has_its_branches() {
+    let bench = Bench::default();
+    let output = bench.topic("out");
+    let workflow = json!({ "branch_resources": ["mark"], "meta_path": "" });
+    let input = json!({ "generate": { "mapping": "root.n = 1", "interval": "", "count": 1 }, "processors": [{ "workflow": workflow }] });
+    let _stream = bench.start(&json!({
+        "input": { "read_until": { "input": input, "check": "false", "restart_input": true } },
+        "output": { "inproc": "out" },
+        "processor_resources": [
+            { "label": "mark", "branch": { "processors": [{ "resource": "inner" }], "result_map": "root.mark = this.n" } },
+            { "label": "inner", "mapping": "root.n = this.n + 1" },
+        ],
+    }));
+    for _ in 0..3 {
+        let taken = tokio::time::timeout(Duration::from_secs(5), take(&output)).await;
+        let (batch, transaction) = taken.unwrap();
+        assert_eq!(batch, [r#"{"mark":2,"n":1}"#]);
+        transaction.ack.done(Ok(()));
+    }
+}
+
+#[test]
+fn an_input_does_not_begin_again_without_pauses() {
+    for (backoff, expected) in [
+        (json!({ "initial_interval": "0s" }), "`initial_interval` must be above 0"),
+        (json!({ "max_interval": "0s" }), "`max_interval` must not be below `initial_interval`"),
+    ] {
+        let spec = json!({ "input": numbers(1, 1), "check": "false", "restart_input": true, "restart_backoff": backoff });
+        let config = json!({ "input": { "read_until": spec }, "output": { "drop": {} } });
+        let faults = build("test", &config, "", &Bench::default().settings()).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.message.contains(expected)), "{faults:?}");
+    }
+}

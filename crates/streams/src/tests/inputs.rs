@@ -107,3 +107,63 @@ async fn generate_gives_what_it_made_before_its_mapping_failed() {
         transaction.ack.done(Ok(()));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_or_has_ended_needs_no_connection() {
+    let bench = Bench::default();
+    let first = json!({ "generate": { "mapping": "root = 1", "interval": "", "count": 1 } });
+    let later = json!({ "broker": { "inputs": [{ "inproc": "later" }] } });
+    let stream = bench.start(&json!({
+        "input": { "sequence": { "inputs": [first, later] } },
+        "output": { "inproc": "out" },
+    }));
+    assert!(!stream.status().connected(), "nothing runs yet");
+    let transaction = take(&bench.topic("out")).await.1;
+    let rests =
+        |path: &str| stream.status().components.iter().find(|probe| probe.path == path).unwrap().rests();
+    assert!(rests("root.input.sequence.inputs.1") && rests("root.input.sequence.inputs.1.broker.inputs.0"));
+    assert!(stream.status().connected());
+    transaction.ack.done(Ok(()));
+    bench.topic("later").write(bench.transaction(&["a"])).await;
+    take(&bench.topic("out")).await.1.ack.done(Ok(()));
+    assert!(rests("root.input.sequence.inputs.0") && !rests("root.input.sequence.inputs.1.broker.inputs.0"));
+    assert!(stream.status().connected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_are_counted_each_on_its_own() {
+    let bench = Bench::default();
+    let inner = json!({ "broker": { "copies": 2, "inputs": [{ "inproc": "in" }] } });
+    let stream = bench.start(&json!({
+        "input": { "broker": { "copies": 2, "inputs": [inner, { "inproc": "other", "processors": [{ "noop": {} }] }] } },
+        "output": { "broker": { "pattern": "round_robin", "copies": 2, "outputs": [{ "drop": {} }] } },
+    }));
+    for name in ["a", "b"] {
+        bench.topic("in").write(bench.transaction(&[name])).await;
+    }
+    bench.until(2).await;
+    let status = stream.status();
+    let mut paths: Vec<&str> = status.components.iter().map(|probe| &*probe.path).collect();
+    paths.sort_unstable();
+    assert_eq!(
+        paths,
+        [
+            "root.input",
+            "root.input.broker.inputs.0",
+            "root.input.broker.inputs.0.broker.inputs.0",
+            "root.input.broker.inputs.0.broker.inputs.1",
+            "root.input.broker.inputs.1",
+            "root.input.broker.inputs.1.processors.0",
+            "root.input.broker.inputs.2",
+            "root.input.broker.inputs.2.broker.inputs.0",
+            "root.input.broker.inputs.2.broker.inputs.1",
+            "root.input.broker.inputs.3",
+            "root.input.broker.inputs.3.processors.0",
+            "root.output",
+            "root.output.broker.outputs.0",
+            "root.output.broker.outputs.1",
+        ]
+    );
+    let sent = |path: &str| status.components.iter().find(|probe| probe.path == path).unwrap().sent.get();
+    assert_eq!((sent("root.output.broker.outputs.0"), sent("root.output.broker.outputs.1")), (1, 1));
+}

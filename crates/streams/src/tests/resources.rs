@@ -174,6 +174,23 @@ async fn shared_components_run_once_for_all_that_name_them() {
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_reader_of_a_shared_input_connects_although_nothing_comes() {
+    let bench = Bench::default();
+    let stream = bench.start(&json!({
+        "input": { "broker": { "inputs": [{ "resource": "source" }, { "resource": "source" }] } },
+        "output": { "drop": {} },
+        "input_resources": [{ "label": "source", "inproc": "in" }],
+    }));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let status = stream.status();
+    // What is there to write connects with the first batch.
+    let away: Vec<&str> = status.unconnected().map(|probe| &*probe.path).collect();
+    assert!(away.is_empty(), "{away:?}");
+    bench.topic("in").write(bench.transaction(&["a"])).await;
+    assert_eq!(bench.until(1).await, [("a", true)]);
+}
+
 #[test]
 fn faults_of_resources_say_what_and_where() {
     let faults_of = |more: Json| {
