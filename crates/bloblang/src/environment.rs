@@ -160,10 +160,10 @@ impl Environment {
     }
 
     /// The same environment with other limits for one run of a mapping: how many queries and maps it may start, and how
-    /// many bytes it may build (50 million and 1 GiB when nothing is said).
+    /// many bytes it may build (50 million and 1 GiB when nothing is said). A run of ten seconds ends in any case.
     #[must_use]
     pub fn limited(mut self, steps: u64, bytes: u64) -> Environment {
-        self.limits = Limits { steps, bytes };
+        self.limits = Limits { steps, bytes, ..self.limits };
         self
     }
 

@@ -1,7 +1,7 @@
 //! Go's `fmt` verbs, for the `format` method.
 
 use crate::Value;
-use crate::value::float_text;
+use crate::value::{MAX_SIZE, float_text};
 
 /// A verb's flags, width and precision.
 #[derive(Default)]
@@ -16,7 +16,7 @@ struct Verb {
 }
 
 /// Fills the verbs of a pattern. What does not fit is told within the text, as Go does: `%!d(string=x)`, `%!s(MISSING)`.
-pub(crate) fn sprintf(pattern: &str, values: &[Value]) -> String {
+pub(crate) fn sprintf(pattern: &str, values: &[Value]) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut values = values.iter();
     let mut rest = pattern;
@@ -38,9 +38,12 @@ pub(crate) fn sprintf(pattern: &str, values: &[Value]) -> String {
             None => format!("%!{kind}(MISSING)"),
         };
         pad(&text, &verb, &mut out);
+        if out.len() as u64 > MAX_SIZE {
+            return Err(format!("the result would be larger than {} MiB", MAX_SIZE >> 20));
+        }
     }
     out.push_str(rest);
-    out
+    Ok(out)
 }
 
 fn flags(rest: &mut &str) -> Verb {
@@ -213,7 +216,7 @@ mod tests {
             ("%.2s|%3s|%-3s|", r#"["abc","ä","b"]"#, "ab|  ä|b  |"),
         ] {
             let values = Value::parse_json(values.as_bytes()).unwrap().settled();
-            assert_eq!(sprintf(pattern, values.as_array().unwrap()), expected, "{pattern}");
+            assert_eq!(sprintf(pattern, values.as_array().unwrap()).unwrap(), expected, "{pattern}");
         }
     }
 }

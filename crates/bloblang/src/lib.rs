@@ -11,8 +11,8 @@
 //! What must hold here:
 //! - No I/O. What a mapping may learn from outside (environment variables, the host's name) is a [`Capability`]; files
 //!   come through [`Files`].
-//! - Parsing is total: text size and nesting are limited, and running is limited in steps, in recursion and in the depth
-//!   of the values it builds, so that no mapping and no message can run for ever or overflow the stack.
+//! - Parsing is total: text size and nesting are limited, and running is limited in steps (see `run/budget.rs`), in bytes,
+//!   in time, in recursion and in the depth of the values it builds, so that no mapping and no message can run for ever or overflow the stack.
 //! - A JSON document stays text: it is checked whole in one pass, and only what a mapping looks into becomes values.
 //! - Functions and methods are described once, in `table`: checking, documentation and example tests come from there.
 
@@ -39,6 +39,8 @@ mod template;
 #[cfg(test)]
 mod testing;
 mod time;
+#[cfg(test)]
+mod totality_tests;
 mod value;
 
 pub use catalogue::{Entry, catalogue};

@@ -67,16 +67,13 @@ impl Mapping {
     pub(crate) fn query_value(&self, value: Value, outer: &mut Context<'_>) -> Result<Value, MapError> {
         let mut context = Context::new(&self.program, None, 0, This::Value(value));
         context.calls = outer.calls + MAX_CALLS / 50;
-        context.limits = outer.limits;
-        context.steps = outer.steps;
-        context.bytes = outer.bytes;
+        context.budget = outer.budget;
         if context.calls > MAX_CALLS {
             let message = "mappings run each other too deeply".to_owned();
             return Err(MapError { line: 1, column: 1, message });
         }
         let result = run_steps(&self.program, &mut context);
-        outer.steps = context.steps;
-        outer.bytes = context.bytes;
+        outer.budget = context.budget;
         result.map(|()| context.frame.root)
     }
 

@@ -8,7 +8,7 @@ use crate::{Object, Text, Value};
 /// # Errors
 /// What is wrong with it, or that something follows it.
 pub fn parse(document: &[u8]) -> Result<Value, String> {
-    let mut reader = Reader { rest: document };
+    let mut reader = Reader { rest: document, left: MOST_VALUES };
     let value = reader.value(0)?;
     if reader.rest.is_empty() { Ok(value) } else { Err("there is something after the document".to_owned()) }
 }
@@ -23,8 +23,13 @@ pub fn format(value: &Value) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
+/// Most values in a document: one takes a byte of it, and forty of memory.
+pub(super) const MOST_VALUES: usize = 10_000_000;
+
 struct Reader<'b> {
     rest: &'b [u8],
+    /// How many values may still come.
+    left: usize,
 }
 
 impl<'b> Reader<'b> {
@@ -54,8 +59,8 @@ impl<'b> Reader<'b> {
     }
 
     fn array(&mut self, length: usize, depth: u16) -> Result<Value, String> {
-        // Each element takes a byte at least: a length that promises more is found out before memory is taken.
-        let mut items = Vec::with_capacity(length.min(self.rest.len()));
+        // A length promises what need not come.
+        let mut items = Vec::with_capacity(length.min(1024));
         for _ in 0..length {
             items.push(self.value(depth + 1)?);
         }
@@ -83,6 +88,8 @@ impl<'b> Reader<'b> {
         if depth > MAX_DEPTH / 2 {
             return Err("it is nested too deeply".to_owned());
         }
+        self.left =
+            self.left.checked_sub(1).ok_or_else(|| format!("it has more than {MOST_VALUES} values"))?;
         let kind = *self.take(1)?.first().ok_or("it ends too early")?;
         match kind {
             0x00..=0x7f => Ok(Value::Int(i64::from(kind))),
@@ -221,7 +228,7 @@ mod tests {
             ] {
                 let mut out = Vec::new();
                 write(&value, &mut out).unwrap();
-                let mut reader = Reader { rest: &out };
+                let mut reader = Reader { rest: &out, left: MOST_VALUES };
                 assert_eq!(reader.value(0).unwrap(), value);
                 assert!(reader.rest.is_empty());
             }
@@ -240,7 +247,7 @@ mod tests {
             &[0x81, 0x90, 1],
             &deep,
         ] {
-            assert!(Reader { rest: bytes }.value(0).is_err(), "{bytes:?}");
+            assert!(Reader { rest: bytes, left: MOST_VALUES }.value(0).is_err(), "{bytes:?}");
         }
     }
 }

@@ -8,9 +8,15 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use regex::Regex;
 
+use super::failure::short;
 use super::path::{self, Path};
 use super::{Context, Evaluated, Failure, Node};
 use crate::{Text, Value};
+
+/// How many patterns that come from messages a call keeps.
+const MOST_REGEXES: usize = 16;
+/// How many steps compiling a pattern is worth; it may take some milliseconds.
+const COMPILING: u64 = 2000;
 
 /// One argument.
 #[derive(Debug)]
@@ -45,6 +51,8 @@ pub(crate) struct Arguments {
 pub(crate) struct Memory {
     pub(crate) counter: Mutex<Option<i64>>,
     pub(crate) random: Mutex<Option<StdRng>>,
+    /// Patterns that came while the mapping ran, the last one last.
+    pub(crate) regexes: Mutex<Vec<Regex>>,
     /// What was prepared from arguments that were known when the mapping was compiled.
     pub(crate) prepared: OnceLock<Prepared>,
     /// The file in which the call stands.
@@ -84,13 +92,23 @@ impl Arguments {
     /// The argument; null when it was left out.
     pub(crate) fn value(&self, context: &mut Context<'_>, index: usize) -> Evaluated {
         let value = self.written(context, index)?;
-        Ok(if self.keeps_digits { value } else { value.settled() })
+        if self.keeps_digits || !value.has_digits() {
+            return Ok(value);
+        }
+        context.budget.make(value.size())?;
+        Ok(value.settled())
     }
 
     fn written(&self, context: &mut Context<'_>, index: usize) -> Evaluated {
         match self.items.get(index) {
             Some(Argument::Fixed(value)) => Ok(value.clone()),
-            Some(Argument::Dynamic(node) | Argument::Query(node)) => node.evaluate(context),
+            Some(Argument::Dynamic(node) | Argument::Query(node)) => {
+                let value = node.evaluate(context)?;
+                if !matches!(value, Value::Array(_) | Value::Object(_)) {
+                    context.budget.reads(&value)?;
+                }
+                Ok(value)
+            }
             Some(Argument::Regex(regex)) => Ok(Value::from(regex.as_str())),
             Some(Argument::Path(path)) => Ok(Value::from(path::join(path))),
             Some(Argument::Map(_) | Argument::Missing) | None => Ok(Value::Null),
@@ -145,8 +163,26 @@ impl Arguments {
     pub(crate) fn regex<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, Regex>> {
         match self.items.get(index) {
             Some(Argument::Regex(regex)) => Ok(Cow::Borrowed(regex)),
-            _ => compile_regex(&self.text(context, index)?).map(Cow::Owned).map_err(Failure::new),
+            _ => self.compiled(context, index),
         }
+    }
+
+    /// A pattern that comes while the mapping runs. The last ones are kept: as a rule they come again.
+    fn compiled<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, Regex>> {
+        let pattern = self.text(context, index)?;
+        let mut known = self.memory.regexes.lock();
+        if let Some(at) = known.iter().position(|regex| regex.as_str() == pattern) {
+            let regex = known.remove(at);
+            known.push(regex.clone());
+            return Ok(Cow::Owned(regex));
+        }
+        context.budget.step(COMPILING + pattern.len() as u64)?;
+        let regex = compile_regex(&pattern).map_err(Failure::new)?;
+        if known.len() >= MOST_REGEXES {
+            known.remove(0);
+        }
+        known.push(regex.clone());
+        Ok(Cow::Owned(regex))
     }
 
     /// Runs a query argument with `this` being `value`.
@@ -183,7 +219,7 @@ pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
     regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|error| {
         let why = error.to_string();
         let why = why.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
-        format!("failed to compile regular expression `{pattern}`: {why}")
+        format!("failed to compile regular expression `{}`: {why}", short(pattern))
     })
 }
 

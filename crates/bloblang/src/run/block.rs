@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use smallvec::smallvec;
 
+use super::budget::limit;
 use super::path::{self, Path};
 use super::{Context, Evaluated, Failure, Frame, Limits, Node, This};
-use crate::value::{MAX_DEPTH, MAX_SIZE};
 use crate::{MapError, MetadataEdit, Value};
 
 /// How deeply maps may apply each other.
@@ -137,17 +137,6 @@ fn assign(kind: &StepKind, context: &mut Context<'_>) -> Evaluated<()> {
         }
         StepKind::If { .. } => Ok(()),
     }
-}
-
-/// Fails when a value nests too deeply for the code that walks it, or is too large to be rendered.
-pub(crate) fn limit(value: &Value) -> Evaluated<()> {
-    if value.depth() > MAX_DEPTH {
-        return Err(Failure::new(format!("the value nests deeper than {MAX_DEPTH} levels")));
-    }
-    if value.size() > MAX_SIZE {
-        return Err(Failure::new(format!("the value is larger than {} MiB", MAX_SIZE >> 20)));
-    }
-    Ok(())
 }
 
 /// Runs a map on a value, in a frame of its own.

@@ -2,28 +2,10 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::block::limit;
+use super::budget::{Budget, limit};
 use super::{Evaluated, Failure, Program};
+use crate::table::Makes;
 use crate::{BatchView, MessageView, MetadataEdit, Object, Value};
-
-/// What one run may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// How many queries and maps it may start, over all elements that it goes through. It keeps a mapping whose maps apply
-    /// each other in ever more branches from running for ever.
-    pub(crate) steps: u64,
-    /// How many bytes it may build, whether they are kept or not.
-    pub(crate) bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { steps: 50_000_000, bytes: 1 << 30 }
-    }
-}
-
-/// A method that reads this many bytes of text counts as one more step.
-const BYTES_A_STEP: u64 = 4096;
 
 /// What `this` is.
 #[derive(Debug, Clone)]
@@ -61,11 +43,8 @@ pub(crate) struct Context<'r> {
     pub(crate) edits: Vec<MetadataEdit>,
     /// How many maps are running inside each other.
     pub(crate) calls: usize,
-    pub(crate) limits: Limits,
-    /// How many queries and maps were started.
-    pub(crate) steps: u64,
-    /// How many bytes were built.
-    pub(crate) bytes: u64,
+    /// What the run took.
+    pub(crate) budget: Budget,
 }
 
 impl<'r> Context<'r> {
@@ -88,9 +67,7 @@ impl<'r> Context<'r> {
             frame,
             edits: Vec::new(),
             calls: 0,
-            limits: program.limits,
-            steps: 0,
-            bytes: 0,
+            budget: Budget::new(program.limits),
         }
     }
 
@@ -105,36 +82,15 @@ impl<'r> Context<'r> {
 
     /// Counts one started query or map; fails when there were too many.
     pub(crate) fn count_step(&mut self) -> Evaluated<()> {
-        self.take_steps(1)
-    }
-
-    fn take_steps(&mut self, steps: u64) -> Evaluated<()> {
-        self.steps = self.steps.saturating_add(steps);
-        if self.steps <= self.limits.steps {
-            return Ok(());
-        }
-        Err(Failure::new(format!("the mapping takes more than {} steps", self.limits.steps)))
-    }
-
-    /// Counts what a method has to read of its receiver.
-    pub(crate) fn reads(&mut self, value: &Value) -> Evaluated<()> {
-        match value {
-            Value::String(text) if text.len() as u64 >= BYTES_A_STEP => {
-                self.take_steps(text.len() as u64 / BYTES_A_STEP)
-            }
-            Value::Bytes(bytes) if bytes.len() as u64 >= BYTES_A_STEP => {
-                self.take_steps(bytes.len() as u64 / BYTES_A_STEP)
-            }
-            _ => Ok(()),
-        }
+        self.budget.step(1)
     }
 
     /// Counts a value that was made; fails when it is too deep or too large, or all together took too much.
-    pub(crate) fn built(&mut self, value: &Value) -> Evaluated<()> {
-        self.bytes = self.bytes.saturating_add(value.cost());
-        if self.bytes > self.limits.bytes {
-            let text = format!("the mapping builds more than {} bytes", self.limits.bytes);
-            return Err(Failure::new(text));
+    pub(crate) fn built(&mut self, value: &Value, makes: Makes) -> Evaluated<()> {
+        match makes {
+            Makes::All => self.budget.make(value.size())?,
+            Makes::Shell => self.budget.make(value.cost())?,
+            Makes::Nothing => {}
         }
         limit(value)
     }
@@ -186,7 +142,8 @@ impl<'r> Context<'r> {
     }
 
     /// A metadata value of the message as it will be when the mapping ends now.
-    pub(crate) fn output_metadata(&self, key: &str) -> Evaluated<Option<Value>> {
+    pub(crate) fn output_metadata(&mut self, key: &str) -> Evaluated<Option<Value>> {
+        self.budget.step(self.edits.len() as u64 / 16)?;
         for edit in self.edits.iter().rev() {
             match edit {
                 MetadataEdit::Set(name, value) if name == key => return Ok(Some(value.clone())),
@@ -199,7 +156,8 @@ impl<'r> Context<'r> {
     }
 
     /// All metadata of the message as it will be when the mapping ends now.
-    pub(crate) fn output_metadata_all(&self) -> Evaluated<Object> {
+    pub(crate) fn output_metadata_all(&mut self) -> Evaluated<Object> {
+        self.budget.step(self.edits.len() as u64)?;
         let mut object = self.input_metadata_all()?;
         for edit in &self.edits {
             match edit {
@@ -218,21 +176,5 @@ impl<'r> Context<'r> {
         let mut object = Object::new();
         self.message()?.metadata_all(&mut |key, value| object.insert(key, value.clone()));
         Ok(object)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Batch, message};
-
-    #[test]
-    fn steps_run_out() {
-        let program = Program::default();
-        let batch = Batch(vec![message("{}")]);
-        let mut context = Context::new(&program, Some(&batch), 0, This::Message);
-        context.steps = context.limits.steps - 1;
-        assert!(context.count_step().is_ok());
-        assert!(context.count_step().is_err());
     }
 }

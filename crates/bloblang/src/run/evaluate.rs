@@ -2,7 +2,7 @@
 
 use super::{Case, Context, Evaluated, Failure, Node, arithmetic, path, slice};
 use crate::syntax::tree::Operator;
-use crate::table::Run;
+use crate::table::{Makes, Run};
 use crate::{Object, Value};
 
 impl Node {
@@ -11,12 +11,11 @@ impl Node {
         match self {
             Node::Literal(value) => Ok(value.clone()),
             Node::Field { of, path } => {
-                if let Some(base) = of.borrowed(context) {
-                    let base = base.map_err(|failure| self.cannot_read(&failure))?;
-                    return Ok(path::read(base, path));
-                }
-                let base = of.evaluate(context)?;
-                Ok(path::read(&base, path))
+                let found = match of.borrowed(context) {
+                    Some(base) => path::search(base.map_err(|failure| self.cannot_read(&failure))?, path),
+                    None => path::search(&of.evaluate(context)?, path),
+                };
+                Ok(context.budget.finds(found)?.unwrap_or(Value::Null))
             }
             Node::This | Node::Root | Node::Slot { .. } => match self.borrowed(context) {
                 Some(value) => value.cloned().map_err(|failure| self.cannot_read(&failure)),
@@ -29,7 +28,7 @@ impl Node {
             Node::Function { spec, arguments } => match spec.run {
                 Run::Function(run) => {
                     let result = run(context, arguments)?;
-                    context.built(&result)?;
+                    context.built(&result, spec.makes)?;
                     Ok(result)
                 }
                 Run::Method(_) | Run::Lazy(_) => Err(Failure::new("a method was used as a function")),
@@ -37,15 +36,20 @@ impl Node {
             Node::Method { of, spec, arguments } => {
                 let result = match spec.run {
                     Run::Method(run) => {
-                        let value = of.evaluate(context)?;
-                        let value = if arguments.keeps_digits { value } else { value.settled() };
-                        context.reads(&value)?;
+                        let mut value = of.evaluate(context)?;
+                        if !arguments.keeps_digits && value.has_digits() {
+                            context.budget.make(value.size())?;
+                            value = value.settled();
+                        }
+                        if spec.makes != Makes::Nothing {
+                            context.budget.reads(&value)?;
+                        }
                         run(context, value, arguments).map_err(|failure| failure.blame(of))
                     }
                     Run::Lazy(run) => run(context, of, arguments),
                     Run::Function(_) => Err(Failure::new("a function was used as a method")),
                 }?;
-                context.built(&result)?;
+                context.built(&result, spec.makes)?;
                 Ok(result)
             }
             Node::Nested { of, query } => {
@@ -55,6 +59,7 @@ impl Node {
             Node::Index { of, index } => {
                 let value = of.evaluate(context)?;
                 let index = index.evaluate(context)?.settled();
+                context.budget.opens(&value)?;
                 slice::element(&value, &index).map_err(|failure| failure.blame(of))
             }
             Node::Slice { of, low, high, step } => {
@@ -67,7 +72,10 @@ impl Node {
                     },
                 };
                 let (low, high, step) = (bound(low)?, bound(high)?, bound(step)?);
-                slice::slice(&value, low, high, step).map_err(|failure| failure.blame(of))
+                context.budget.reads(&value)?;
+                let part = slice::slice(&value, low, high, step).map_err(|failure| failure.blame(of))?;
+                context.built(&part, Makes::Shell)?;
+                Ok(part)
             }
             Node::Not(of) => {
                 let value = of.evaluate(context)?;
@@ -143,7 +151,7 @@ fn array(items: &[Node], context: &mut Context<'_>) -> Evaluated {
         }
     }
     let array = Value::array(values);
-    context.built(&array)?;
+    context.built(&array, Makes::Shell)?;
     Ok(array)
 }
 
@@ -161,7 +169,7 @@ fn object(fields: &[(Node, Node)], context: &mut Context<'_>) -> Evaluated {
         }
     }
     let object = Value::object(object);
-    context.built(&object)?;
+    context.built(&object, Makes::Shell)?;
     Ok(object)
 }
 
@@ -180,9 +188,14 @@ fn binary(operator: Operator, left: &Node, right: &Node, context: &mut Context<'
         return arithmetic::truth(&second).map(Value::Bool).map_err(|failure| failure.blame(right));
     }
     let second = right.evaluate(context)?;
+    if operator == Operator::Add {
+        context.budget.scan(first.size().saturating_add(second.size()))?;
+    } else {
+        context.budget.compares(&first, &second)?;
+    }
     let result = arithmetic::operate(operator, &first, &second, (left, right))?;
     if operator == Operator::Add {
-        context.built(&result)?;
+        context.built(&result, Makes::All)?;
     }
     Ok(result)
 }
@@ -201,7 +214,11 @@ fn match_cases(cases: &[(Case, Node)], context: &mut Context<'_>) -> Evaluated {
     for (number, (case, value)) in cases.iter().enumerate() {
         let applies = match case {
             Case::Any => true,
-            Case::Equal(literal) => context.this()? == literal,
+            Case::Equal(literal) => {
+                let size = literal.size().min(context.this()?.size());
+                context.budget.scan(size)?;
+                context.this()? == literal
+            }
             Case::Test(query) => match query.evaluate(context) {
                 Ok(result) => result.as_bool() == Some(true),
                 Err(failure) => {

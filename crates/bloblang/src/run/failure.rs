@@ -1,5 +1,6 @@
 //! Why a query failed.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::Node;
@@ -24,9 +25,29 @@ enum Reason {
     },
 }
 
+/// Longest text of a failure, in bytes: texts of messages stand in it, and it goes to logs and into messages.
+const LONGEST: usize = 2000;
+/// As much of a value is shown.
+const SHOWN: usize = 100;
+
+/// A text as it is shown within that of a failure: the beginning, when it is long.
+pub(crate) fn short(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}...", &text[..text.floor_char_boundary(SHOWN)]))
+}
+
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Failure {
-        Failure(Box::new(Reason::Text(text.into())))
+        let mut text = text.into();
+        if text.len() > LONGEST {
+            // The first words say what was done, the last ones as a rule what was wrong.
+            let (head, tail) =
+                (text.floor_char_boundary(LONGEST / 2), text.ceil_char_boundary(text.len() - LONGEST / 2));
+            text.replace_range(head..tail, " ... ");
+        }
+        Failure(Box::new(Reason::Text(text)))
     }
 
     pub(crate) fn expected(expected: &'static str, found: &Value) -> Failure {

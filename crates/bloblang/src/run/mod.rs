@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 mod arithmetic;
 mod block;
+mod budget;
 pub(crate) mod context;
 mod evaluate;
 pub(crate) mod failure;
@@ -13,7 +14,8 @@ mod slice;
 pub(crate) use arguments::{Argument, Arguments, Prepared, keeps_digits};
 pub(crate) use arithmetic::not;
 pub(crate) use block::{MAX_CALLS, Map, Program, Step, StepKind, apply_map, run_steps, with_stack};
-pub(crate) use context::{Context, Frame, Limits, This};
+pub(crate) use budget::{Budget, Limits, limit};
+pub(crate) use context::{Context, Frame, This};
 pub(crate) use failure::{Evaluated, Failure};
 pub(crate) use node::{Case, Node};
-pub(crate) use slice::element;
+pub(crate) use slice::{element, indexes};

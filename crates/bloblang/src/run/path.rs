@@ -6,6 +6,9 @@ use super::{Evaluated, Failure};
 use crate::syntax::MAX_PATH;
 use crate::{Array, Object, Text, Value};
 
+/// Bytes of what is called large.
+const LARGE: u64 = 4096;
+
 /// A path that was split once.
 pub(crate) type Path = Box<[Text]>;
 
@@ -29,25 +32,41 @@ pub(crate) fn join(path: &[Text]) -> String {
 
 /// The value at a path; none when something on the way is missing. `*` goes through every element of an array.
 pub(crate) fn find(value: &Value, path: &[Text]) -> Option<Value> {
+    search(value, path).map(|(found, _)| found)
+}
+
+/// As [`find`], and whether the value was made for it: of a document, or by `*`.
+pub(crate) fn search(value: &Value, path: &[Text]) -> Option<(Value, bool)> {
     let mut value = value;
     for (at, segment) in path.iter().enumerate() {
         value = match value {
-            Value::Object(object) => match object.searchable() {
-                Some(source) => return source.find(&path[at..]),
-                None => object.get(segment)?,
+            // What is large becomes a value once, and is shared from then on.
+            Value::Object(object) => match object.searchable().map(|source| source.find(&path[at..])) {
+                Some(found) if !found.as_ref().is_some_and(is_large) => {
+                    return found.map(|found| (found, true));
+                }
+                _ => object.get(segment)?,
             },
             Value::Array(items) if segment == "*" => {
                 let rest = &path[at + 1..];
-                return Some(Value::array(items.iter().filter_map(|item| find(item, rest)).collect()));
+                let found = items.iter().filter_map(|item| find(item, rest)).collect();
+                return Some((Value::array(found), true));
             }
-            Value::Array(items) if items.searchable().is_some() => {
-                return items.searchable()?.find(&path[at..]);
-            }
-            Value::Array(items) => items.get(segment.parse::<usize>().ok()?)?,
+            Value::Array(items) => match items.searchable().map(|source| source.find(&path[at..])) {
+                Some(found) if !found.as_ref().is_some_and(is_large) => {
+                    return found.map(|found| (found, true));
+                }
+                _ => items.get(segment.parse::<usize>().ok()?)?,
+            },
             _ => return None,
         };
     }
-    Some(value.clone())
+    Some((value.clone(), false))
+}
+
+/// Whether a value of a document is too large to be made of it again and again.
+fn is_large(value: &Value) -> bool {
+    value.size() > LARGE
 }
 
 /// The value at a path, null when something on the way is missing.

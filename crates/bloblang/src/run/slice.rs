@@ -49,8 +49,16 @@ pub(crate) fn slice(value: &Value, low: Option<i64>, high: Option<i64>, step: Op
             Value::array(kept.collect())
         }
         Value::String(text) => {
+            let count = text.chars().count();
+            if step.unwrap_or(1) == 1 {
+                // Without a list of the characters, which is four times as large.
+                let mut kept = indexes(count, low, high, step);
+                let first = kept.next().unwrap_or(count);
+                let length = usize::from(first < count) + kept.count();
+                return Ok(Value::from(text.chars().skip(first).take(length).collect::<String>()));
+            }
             let characters: Vec<char> = text.chars().collect();
-            let kept = indexes(characters.len(), low, high, step).filter_map(|at| characters.get(at));
+            let kept = indexes(count, low, high, step).filter_map(|at| characters.get(at));
             Value::from(kept.collect::<String>())
         }
         Value::Bytes(bytes) => {
@@ -62,7 +70,7 @@ pub(crate) fn slice(value: &Value, low: Option<i64>, high: Option<i64>, step: Op
 }
 
 /// The indexes that Python would visit.
-fn indexes(
+pub(crate) fn indexes(
     length: usize,
     low: Option<i64>,
     high: Option<i64>,

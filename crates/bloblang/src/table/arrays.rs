@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::receive::{array, object};
-use super::{Example, Kind, Parameter, Spec};
-use crate::run::{Arguments, Context, Evaluated, Failure, element};
-use crate::{Object, Text, Value};
+use super::receive::{add, array, fits, gather, object, put};
+use super::{Example, Kind, Makes, Parameter, Spec};
+use crate::run::{Arguments, Context, Evaluated, Failure, element, limit};
+use crate::{Array, Object, Text, Value};
 
 const CHAPTER: &str = "Arrays";
 const TEST: &[Parameter] =
@@ -47,11 +47,12 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let mut items = array(value)?;
             for value in arguments.rest(context, 0)? {
-                Arc::make_mut(&mut items).push(value);
+                add(Arc::make_mut(&mut items), value)?;
             }
             Ok(Value::Array(items))
         },
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::many("values", Kind::Any, "The new elements.")])
     .examples(&[Example("root = this.append(2, [3])", "[1]", "[1,2,[3]]")]),
     Spec::method(
@@ -61,13 +62,15 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let mut items = array(value)?;
             for other in arguments.rest(context, 0)? {
+                context.budget.reads(&other)?;
                 for item in array(other)?.iter() {
-                    Arc::make_mut(&mut items).push(item.clone());
+                    add(Arc::make_mut(&mut items), item.clone())?;
                 }
             }
             Ok(Value::Array(items))
         },
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::many("arrays", Kind::Any, "The other arrays.")])
     .examples(&[Example("root = this.concat([2], [3, 4])", "[1]", "[1,2,3,4]")]),
     Spec::method(
@@ -76,14 +79,15 @@ pub(crate) static TABLE: &[Spec] = &[
         "The elements as objects with `index` and `value`.",
         |_, value, _| {
             let items = array(value)?;
-            let numbered = items.iter().zip(0_i64..).map(|(item, index)| {
-                Value::object([("index", Value::Int(index)), ("value", item.clone())].into_iter().collect())
-            });
-            Ok(Value::array(numbered.collect()))
+            gather(items.iter().zip(0_i64..).map(|(item, index)| {
+                let pair = [("index", Value::Int(index)), ("value", item.clone())];
+                Ok(Value::object(pair.into_iter().collect()))
+            }))
         },
     )
     .examples(&[Example("root = this.enumerated()", r#"["a"]"#, r#"[{"index":0,"value":"a"}]"#)]),
     Spec::method(CHAPTER, "filter", "The elements, or the fields, for which a test gives true.", filter)
+        .makes(Makes::Shell)
         .parameters(&[Parameter::required(
             "test",
             Kind::Query,
@@ -164,12 +168,14 @@ pub(crate) static TABLE: &[Spec] = &[
             Ok(Value::array(flat))
         },
     )
+    .makes(Makes::Shell)
     .examples(&[Example("root = this.flatten()", "[1,[2,[3]]]", "[1,2,[3]]")]),
     Spec::method(
         CHAPTER,
         "fold",
         "One value from all elements: the query sees `tally` (so far) and `value`, and gives the next tally.",
         |context, value, arguments| {
+            context.budget.reads(&value)?;
             let mut tally = arguments.value(context, 0)?;
             for item in array(value)?.iter() {
                 let pair = [("tally", std::mem::replace(&mut tally, Value::Null)), ("value", item.clone())];
@@ -178,6 +184,7 @@ pub(crate) static TABLE: &[Spec] = &[
             Ok(tally)
         },
     )
+    .makes(Makes::Nothing)
     .parameters(&[
         Parameter::required("initial", Kind::Any, "The first tally."),
         Parameter::required("query", Kind::Query, "The query."),
@@ -189,9 +196,11 @@ pub(crate) static TABLE: &[Spec] = &[
         "One element of an array, or one of bytes; negative indexes count from the end.",
         |context, value, arguments| {
             let index = arguments.value(context, 0)?;
+            context.budget.opens(&value)?;
             element(&value, &index)
         },
     )
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required("index", Kind::Integer, "The index, from 0.")])
     .examples(&[
         Example("root = this.index(-1)", "[1,2]", "2"),
@@ -203,6 +212,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "Each element, or each field's value, replaced by what a query gives; `deleted()` removes it.",
         map_each,
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::required(
         "query",
         Kind::Query,
@@ -223,6 +233,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "The elements in order: numbers or texts, or by a comparison of `left` and `right`.",
         sort,
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::optional("compare", Kind::Query, "Whether `left` comes before `right`.")])
     .examples(&[
         Example("root = this.sort()", "[3,1.5,2]", "[1.5,2,3]"),
@@ -239,13 +250,21 @@ pub(crate) static TABLE: &[Spec] = &[
         "The elements in the order of what a query gives for each.",
         |context, value, arguments| {
             let mut keyed = Vec::new();
+            let mut size = 0;
             for item in array(value)?.iter() {
-                keyed.push((arguments.query(context, 0, item.clone())?, item.clone()));
+                let key = arguments.query(context, 0, item.clone())?;
+                size += key.size();
+                fits(usize::try_from(size).unwrap_or(usize::MAX))?;
+                keyed.push((key, item.clone()));
             }
-            let sorted = merge_sort(keyed, &mut |left, right| before(&left.0, &right.0))?;
+            let sorted = merge_sort(keyed, &mut |left, right| {
+                context.budget.compares(&left.0, &right.0)?;
+                before(&left.0, &right.0)
+            })?;
             Ok(Value::array(sorted.into_iter().map(|(_, item)| item).collect()))
         },
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::required("query", Kind::Query, "Gives a number or a text for an element.")])
     .examples(&[Example(
         "root = this.sort_by(v -> v.n)",
@@ -256,6 +275,7 @@ pub(crate) static TABLE: &[Spec] = &[
         let mut all = Value::object(Object::new());
         for item in array(value)?.iter() {
             all = super::objects::merged(all, &Value::Object(object(item.clone())?));
+            limit(&all)?;
         }
         Ok(all)
     })
@@ -265,6 +285,7 @@ pub(crate) static TABLE: &[Spec] = &[
         r#"{"a":1,"b":{"c":2}}"#,
     )]),
     Spec::method(CHAPTER, "unique", "The elements without later repetitions: numbers and texts.", unique)
+        .makes(Makes::Shell)
         .parameters(&[Parameter::optional(
             "emit",
             Kind::Query,
@@ -280,6 +301,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "The first elements of this and other arrays together, then the second ones, and so on.",
         zip,
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::many("arrays", Kind::Any, "Arrays of the same length.")])
     .examples(&[Example("root = this.zip([3, 4])", "[1,2]", "[[1,3],[2,4]]")]),
 ];
@@ -316,18 +338,18 @@ fn filter(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eva
 fn map_each(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
     match value {
         Value::Array(items) => {
-            let mut mapped = Vec::with_capacity(items.len());
+            let mut mapped = Array::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
                 let result = arguments.query(context, 0, item.clone());
                 match result
                     .map_err(|why| Failure::new(format!("failed to process element {index}: {why}")))?
                 {
                     Value::Delete => {}
-                    Value::Nothing => mapped.push(item.clone()),
-                    value => mapped.push(value),
+                    Value::Nothing => add(&mut mapped, item.clone())?,
+                    value => add(&mut mapped, value)?,
                 }
             }
-            Ok(Value::array(mapped))
+            Ok(Value::Array(Arc::new(mapped)))
         }
         Value::Object(fields) => {
             let mut mapped = Object::with_capacity(fields.len());
@@ -335,8 +357,8 @@ fn map_each(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
                 let result = arguments.query(context, 0, pair(key, value));
                 match result.map_err(|why| Failure::new(format!("failed to process element {key}: {why}")))? {
                     Value::Delete => {}
-                    Value::Nothing => mapped.insert(key.clone(), value.clone()),
-                    value => mapped.insert(key.clone(), value),
+                    Value::Nothing => put(&mut mapped, key.clone(), value.clone())?,
+                    value => put(&mut mapped, key.clone(), value)?,
                 }
             }
             Ok(Value::object(mapped))
@@ -353,7 +375,10 @@ fn sort(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalu
             arguments.test(context, 0, Value::object(pair.into_iter().collect()))
         })?
     } else {
-        merge_sort(items, &mut before)?
+        merge_sort(items, &mut |left, right| {
+            context.budget.compares(left, right)?;
+            before(left, right)
+        })?
     };
     Ok(Value::array(sorted))
 }
@@ -391,6 +416,7 @@ fn merge_sort<T>(mut items: Vec<T>, before: &mut dyn FnMut(&T, &T) -> Evaluated<
 fn unique(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
     let mut seen = HashSet::new();
     let mut left = Vec::new();
+    let mut size = 0;
     for item in array(value)?.iter() {
         let key =
             if arguments.is_given(0) { arguments.query(context, 0, item.clone())? } else { item.clone() };
@@ -399,6 +425,8 @@ fn unique(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eva
             Value::String(_) | Value::Bytes(_) => 's',
             other => return Err(Failure::expected("string or number", &other)),
         };
+        size += key.size();
+        fits(usize::try_from(size).unwrap_or(usize::MAX))?;
         if seen.insert((kind, key.to_text_bytes())) {
             left.push(item.clone());
         }
@@ -409,6 +437,7 @@ fn unique(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eva
 fn zip(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
     let mut arrays = vec![array(value)?];
     for other in arguments.rest(context, 0)? {
+        context.budget.reads(&other)?;
         arrays.push(array(other)?);
     }
     let length = arrays[0].len();
@@ -417,5 +446,5 @@ fn zip(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalua
     }
     let row =
         |index: usize| Value::array(arrays.iter().filter_map(|array| array.get(index).cloned()).collect());
-    Ok(Value::array((0..length).map(row).collect()))
+    gather((0..length).map(|index| Ok(row(index))))
 }

@@ -1,9 +1,11 @@
 //! What differs between two values, and how to apply it.
 
-use super::receive::{array, text};
+use std::sync::Arc;
+
+use super::receive::{add, array, text};
 use super::{Example, Kind, Parameter, Spec};
-use crate::run::{Evaluated, Failure};
-use crate::{Object, Value};
+use crate::run::{Budget, Context, Evaluated, Failure, limit};
+use crate::{Array, Object, Value};
 
 pub(crate) static TABLE: &[Spec] = &[
     Spec::method("Objects", "diff", "The changes that make another value of this one: objects with `Type` (create, update, delete), `Path`, `From` and `To`. Elements of arrays that are in both, wherever, are no change.", |context, value, arguments| {
@@ -11,9 +13,9 @@ pub(crate) static TABLE: &[Spec] = &[
         if matches!(value, Value::Null) {
             return Ok(Value::Null);
         }
-        let mut changes = Changes::default();
+        let mut changes = Changes { budget: &mut context.budget, path: Vec::new(), found: Array::default() };
         changes.compare(&value, &other)?;
-        Ok(Value::array(changes.found))
+        Ok(Value::Array(Arc::new(changes.found)))
     })
     .parameters(&[Parameter::required("other", Kind::Any, "The other value.")])
     .examples(&[
@@ -29,7 +31,7 @@ pub(crate) static TABLE: &[Spec] = &[
         if matches!(value, Value::Null) {
             return Ok(Value::Null);
         }
-        apply(value, &changes)
+        apply(context, value, &changes)
     })
     .parameters(&[Parameter::required("changelog", Kind::Any, "The changes.")])
     .examples(&[
@@ -38,25 +40,25 @@ pub(crate) static TABLE: &[Spec] = &[
     ]),
 ];
 
-#[derive(Default)]
-struct Changes {
+struct Changes<'c> {
+    budget: &'c mut Budget,
     path: Vec<String>,
-    found: Vec<Value>,
+    found: Array,
 }
 
-impl Changes {
-    fn add(&mut self, kind: &str, from: Value, to: Value) {
+impl Changes<'_> {
+    fn add(&mut self, kind: &str, from: Value, to: Value) -> Evaluated<()> {
         let path = self.path.iter().map(|part| Value::from(part.as_str())).collect();
         let change = [("Type", Value::from(kind)), ("Path", Value::array(path)), ("From", from), ("To", to)];
-        self.found.push(Value::object(change.into_iter().collect()));
+        add(&mut self.found, Value::object(change.into_iter().collect()))
     }
 
     fn below(&mut self, part: String, from: Option<&Value>, to: Option<&Value>) -> Evaluated<()> {
         self.path.push(part);
         match (from, to) {
             (Some(from), Some(to)) => self.compare(from, to)?,
-            (Some(from), None) => self.add("delete", from.clone(), Value::Null),
-            (None, Some(to)) => self.add("create", Value::Null, to.clone()),
+            (Some(from), None) => self.add("delete", from.clone(), Value::Null)?,
+            (None, Some(to)) => self.add("create", Value::Null, to.clone())?,
             (None, None) => {}
         }
         self.path.pop();
@@ -64,9 +66,11 @@ impl Changes {
     }
 
     fn compare(&mut self, from: &Value, to: &Value) -> Evaluated<()> {
+        // On each level, since elements of arrays are compared whole.
+        self.budget.step(from.size().saturating_add(to.size()) / 64)?;
         match (from, to) {
             (Value::Null, Value::Null) => {}
-            (Value::Null, _) | (_, Value::Null) => self.add("update", from.clone(), to.clone()),
+            (Value::Null, _) | (_, Value::Null) => self.add("update", from.clone(), to.clone())?,
             (Value::Object(left), Value::Object(right)) => {
                 let mut names: Vec<_> = left.iter().chain(right.iter()).map(|(name, _)| name).collect();
                 names.sort_unstable();
@@ -91,7 +95,7 @@ impl Changes {
                     to.type_name()
                 )));
             }
-            (from, to) if from != to => self.add("update", from.clone(), to.clone()),
+            (from, to) if from != to => self.add("update", from.clone(), to.clone())?,
             _ => {}
         }
         Ok(())
@@ -135,9 +139,12 @@ fn read(change: &Value) -> Evaluated<Change> {
     }
 }
 
-fn apply(value: Value, changes: &[Value]) -> Evaluated {
+fn apply(context: &mut Context<'_>, value: Value, changes: &[Value]) -> Evaluated {
     let mut value = value;
     for (index, change) in changes.iter().enumerate() {
+        // What is changed is copied on each level.
+        context.budget.step(1 + value.size() / 1024)?;
+        limit(&value)?;
         let change = read(change).map_err(|failure| Failure::new(format!("change {index}: {failure}")))?;
         value = changed(value, &change.path, change.to.as_ref()).map_err(|why| {
             Failure::new(format!("cannot apply change {index} at {}: {why}", change.path.join(".")))

@@ -1,7 +1,7 @@
 //! Methods that turn one type into another, or insist on one.
 
 use super::receive::text;
-use super::{Example, Kind, Parameter, Spec};
+use super::{Example, Kind, Makes, Parameter, Spec};
 use crate::Value;
 use crate::run::{Arguments, Context, Evaluated, Failure};
 
@@ -52,11 +52,13 @@ pub(crate) static TABLE: &[Spec] = &[
         "The value itself if it is an array, otherwise an array of the value.",
         |_, value, _| Ok(if matches!(value, Value::Array(_)) { value } else { Value::array(vec![value]) }),
     )
+    .makes(Makes::Nothing)
     .examples(&[Example("root = this.a.array()", r#"{"a":1}"#, "[1]")]),
     Spec::method(CHAPTER, "not_null", "The value; fails when it is null.", |_, value, _| match value {
         Value::Null => Err(Failure::new("value is null")),
         value => Ok(value),
     })
+    .makes(Makes::Nothing)
     .examples(&[Example("root = this.a.not_null()", "{}", "error: value is null")]),
     Spec::method(
         CHAPTER,
@@ -64,6 +66,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "The value; fails when it is an empty text, array or object.",
         not_empty,
     )
+    .makes(Makes::Nothing)
     .examples(&[
         Example("root = this.a.not_empty()", r#"{"a":[]}"#, "error: array value is empty"),
         Example("root = this.a.not_empty()", r#"{"a":[1]}"#, "[1]"),

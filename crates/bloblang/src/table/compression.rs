@@ -11,7 +11,11 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::method("Encoding", "compress", "Text or bytes compressed, as bytes. `flate` is raw deflate, `snappy` its block format, `lz4` its frame format; `pgzip` is `gzip`.", |context, value, arguments| {
         let algorithm = arguments.text(context, 0)?;
         let level = arguments.integer(context, 1)?;
-        let compressed = compress(&algorithm, level, &bytes(&value)?);
+        let data = bytes(&value)?;
+        // The hard tries take a microsecond for each byte and more.
+        let effort = if algorithm == "zstd" { level.saturating_sub(9).max(0) } else { level.saturating_sub(6).max(0) };
+        context.budget.step((data.len() as u64).saturating_mul(1 + effort.unsigned_abs()) / 16)?;
+        let compressed = compress(&algorithm, level, &data);
         compressed.map(|bytes| Value::Bytes(bytes.into())).map_err(|why| Failure::new(format!("failed to compress value: {why}")))
     })
     .parameters(&[

@@ -1,6 +1,6 @@
 //! CSV (RFC 4180).
 
-use super::receive::text;
+use super::receive::{gather, text};
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::Value;
 use crate::formats::csv::{self, Rules};
@@ -58,10 +58,9 @@ fn parse_csv(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> 
         Some(names) => csv::object(names, record),
         None => csv::array(record),
     };
-    let rows: Vec<Value> =
-        records.map(|record| record.map(row)).collect::<Result<_, _>>().map_err(Failure::new)?;
-    if rows.is_empty() && names.is_none() {
-        return Err(Failure::new("zero records were parsed"));
+    let rows = gather(records.map(|record| record.map(row).map_err(Failure::new)))?;
+    match rows.as_array() {
+        Some([]) if names.is_none() => Err(Failure::new("zero records were parsed")),
+        _ => Ok(rows),
     }
-    Ok(Value::array(rows))
 }

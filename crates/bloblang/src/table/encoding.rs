@@ -280,7 +280,7 @@ fn format_json(context: &mut Context<'_>, value: Value, arguments: &Arguments) -
     let indent = arguments.text(context, 0)?;
     let indent = if arguments.boolean(context, 1)? { None } else { Some(&*indent) };
     let escape = arguments.boolean(context, 2)?;
-    Ok(Value::Bytes(value.to_formatted_json(indent, escape).into()))
+    value.to_formatted_json(indent, escape).map(|text| Value::Bytes(text.into())).map_err(Failure::new)
 }
 
 fn unescape_url_query(_: &mut Context<'_>, value: Value, _: &Arguments) -> Evaluated {

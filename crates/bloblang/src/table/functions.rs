@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::receive::{array, number};
-use super::{Example, Fixed, Kind, Parameter, Spec};
+use super::{Example, Fixed, Kind, Makes, Parameter, Spec};
 use crate::run::{Arguments, Context, Evaluated, Failure, path};
 use crate::{Capability, Value};
 
@@ -22,6 +22,7 @@ pub(crate) static TABLE: &[Spec] = &[
     })
     .examples(&[Example("root.text = content().string()", "hello", r#"{"text":"hello"}"#)]),
     Spec::function("json", "A field of the payload by dot path, whatever `this` is here; the whole document by default.", json)
+    .makes(Makes::Shell)
         .parameters(&[Parameter::with_default("path", Kind::Path, Fixed::Text(""), "A dot path.")])
         .examples(&[Example(r#"root = this.a.(this.b + json("c.d"))"#, r#"{"a":{"b":1},"c":{"d":2}}"#, "3")]),
     Spec::function("metadata", "A metadata value of the message as it came in, or all of them as an object; null when there is none.", metadata)
@@ -61,6 +62,7 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::function("throw", "Fails with a text.", |context, arguments| {
         Err(Failure::new(arguments.text(context, 0)?.to_string()))
     })
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required("why", Kind::Text, "The text of the error.")])
     .examples(&[Example(r#"root = this.a | throw("no a")"#, "{}", "error: no a")]),
     Spec::function("range", "Whole numbers from `start` up to, but without, `stop`; at most a million.", range)
@@ -144,6 +146,7 @@ pub(crate) static TABLE: &[Spec] = &[
         let name = arguments.text(context, 0)?;
         Err(Failure::new(format!("variable '{name}' undefined")))
     })
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required("name", Kind::Text, "The name of the variable.")])
     .examples(&[
         Example("let x = 5\nroot = var(\"x\")", "{}", "5"),
@@ -160,7 +163,8 @@ static HOSTNAME: LazyLock<Option<String>> = LazyLock::new(|| {
 
 fn json(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
     let path = arguments.path(context, 0)?;
-    Ok(path::read(context.structured()?, &path))
+    let found = path::search(context.structured()?, &path);
+    Ok(context.budget.finds(found)?.unwrap_or(Value::Null))
 }
 
 fn metadata(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
@@ -277,6 +281,7 @@ fn cosine_similarity(context: &mut Context<'_>, arguments: &Arguments) -> Evalua
     if a.is_empty() || a.len() != b.len() {
         return Err(Failure::new("the vectors must not be empty, and of the same length"));
     }
+    context.budget.step(a.len() as u64 / 16)?;
     let (mut dot, mut left, mut right) = (0.0, 0.0, 0.0);
     for (a, b) in a.iter().zip(b.iter()) {
         let (a, b) = (number(a)?, number(b)?);

@@ -1,6 +1,8 @@
 //! Methods for any value: fallbacks, paths, nested queries.
 
-use super::{Example, Kind, Parameter, Spec};
+use super::receive::gather;
+use super::{Example, Kind, Makes, Parameter, Spec};
+use crate::run::failure::short;
 use crate::run::{Argument, Arguments, Context, Evaluated, Failure, Node, apply_map, not, path};
 use crate::{Environment, Mapping, Value};
 
@@ -8,6 +10,7 @@ const CHAPTER: &str = "General";
 
 pub(crate) static TABLE: &[Spec] = &[
     Spec::method(CHAPTER, "apply", "Runs a named map on the value.", apply)
+        .makes(Makes::Nothing)
         .parameters(&[Parameter::required("mapping", Kind::Map, "The name of the map.")])
         .examples(&[Example(
             "map shout {\n  root = this.uppercase() + \"!\"\n}\nroot.text = this.text.apply(\"shout\")",
@@ -32,6 +35,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "Gives the fallback when the query fails. A query as fallback sees the error as `this`.",
         catch,
     )
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required("fallback", Kind::Query, "The value or query to fall back to.")])
     .examples(&[
         Example(r#"root.n = this.n.number().catch(0)"#, r#"{"n":"many"}"#, r#"{"n":0}"#),
@@ -42,12 +46,15 @@ pub(crate) static TABLE: &[Spec] = &[
         ),
     ]),
     Spec::lazy(CHAPTER, "or", "Gives the fallback when the query fails or gives null.", or)
+        .makes(Makes::Nothing)
         .parameters(&[Parameter::required("fallback", Kind::Query, "The value or query to fall back to.")])
         .examples(&[Example(r#"root = this.name.or("nobody")"#, "{}", r#""nobody""#)]),
     Spec::lazy(CHAPTER, "from", "Evaluates the query on another message of the batch.", from)
+        .makes(Makes::Nothing)
         .parameters(&[Parameter::required("index", Kind::Integer, "The index of the message.")])
         .examples(&[Example(r#"root = this.a.from(0)"#, r#"{"a":1}"#, "1")]),
     Spec::lazy(CHAPTER, "from_all", "Evaluates the query on every message of the batch.", from_all)
+        .makes(Makes::Shell)
         .examples(&[Example(r#"root = this.a.from_all()"#, r#"{"a":1}"#, "[1]")]),
     Spec::method(
         CHAPTER,
@@ -55,6 +62,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "Reads a field by a path that may be computed; null when it is missing.",
         get,
     )
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required(
         "path",
         Kind::Path,
@@ -66,6 +74,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "[1]",
     )]),
     Spec::method(CHAPTER, "set", "A copy of the value with one field set.", set)
+        .makes(Makes::Shell)
         .parameters(&[
             Parameter::required("path", Kind::Path, "A dot path."),
             Parameter::required("value", Kind::Any, "The new value; `deleted()` removes the field."),
@@ -77,14 +86,14 @@ pub(crate) static TABLE: &[Spec] = &[
         "Evaluates a query with the value as `this`; `value.(query)` is the same.",
         map,
     )
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required("query", Kind::Query, "The query.")])
     .examples(&[Example(r#"root = this.a.map(this.b + 1)"#, r#"{"a":{"b":1}}"#, "2")]),
-    Spec::method(CHAPTER, "not", "The opposite of a bool.", |_, value, _| not(&value)).examples(&[Example(
-        "root = this.ok.not()",
-        r#"{"ok":true}"#,
-        "false",
-    )]),
+    Spec::method(CHAPTER, "not", "The opposite of a bool.", |_, value, _| not(&value))
+        .makes(Makes::Nothing)
+        .examples(&[Example("root = this.ok.not()", r#"{"ok":true}"#, "false")]),
     Spec::method(CHAPTER, "exists", "Whether there is a field at a path, also when it is null.", exists)
+        .makes(Makes::Nothing)
         .parameters(&[Parameter::required("path", Kind::Path, "A dot path.")])
         .examples(&[Example(
             r#"root = [this.exists("a.b"), this.exists("a.c")]"#,
@@ -94,6 +103,7 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::lazy(CHAPTER, "type", "The name of the value's type.", |context, of, _| {
         Ok(Value::from(of.evaluate(context)?.type_name()))
     })
+    .makes(Makes::Nothing)
     .examples(&[Example(
         "root = this.map_each(v -> v.type())",
         r#"[1,"a",null,true,[],{}]"#,
@@ -107,7 +117,7 @@ fn apply(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eval
         _ => {
             let name = arguments.text(context, 0)?;
             let found = context.program.map_names.get(&*name);
-            *found.ok_or_else(|| Failure::new(format!("map {name} was not found")))?
+            *found.ok_or_else(|| Failure::new(format!("map {} was not found", short(&name))))?
         }
     };
     apply_map(context, index, value)
@@ -115,6 +125,9 @@ fn apply(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eval
 
 fn bloblang(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
     let text = arguments.text(context, 0)?;
+    // Parsing and checking a text takes longer than running it.
+    context.budget.step(100 + text.len() as u64)?;
+    context.budget.make(text.len() as u64 * 16)?;
     let mapping = Mapping::parse(&Environment::pure(), &text)
         .map_err(|faults| Failure::new(faults.first().map(ToString::to_string).unwrap_or_default()))?;
     mapping.query_value(value, context).map_err(|error| Failure::new(error.to_string()))
@@ -149,13 +162,15 @@ fn from(context: &mut Context<'_>, of: &Node, arguments: &Arguments) -> Evaluate
 
 fn from_all(context: &mut Context<'_>, of: &Node, _: &Arguments) -> Evaluated {
     let size = context.batch.map_or(0, |batch| batch.len());
-    let values: Evaluated<Vec<Value>> =
-        (0..size).map(|index| context.at_message(index, |context| of.evaluate(context))).collect();
-    values.map(Value::array)
+    gather((0..size).map(|index| {
+        context.count_step()?;
+        context.at_message(index, |context| of.evaluate(context))
+    }))
 }
 
 fn get(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
-    Ok(path::read(&value, &arguments.path(context, 0)?))
+    let path = arguments.path(context, 0)?;
+    Ok(context.budget.finds(path::search(&value, &path))?.unwrap_or(Value::Null))
 }
 
 fn set(context: &mut Context<'_>, mut value: Value, arguments: &Arguments) -> Evaluated {
@@ -169,5 +184,6 @@ fn map(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalua
 }
 
 fn exists(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
-    Ok(Value::Bool(path::find(&value, &arguments.path(context, 0)?).is_some()))
+    let path = arguments.path(context, 0)?;
+    Ok(Value::Bool(context.budget.finds(path::search(&value, &path))?.is_some()))
 }

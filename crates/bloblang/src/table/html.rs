@@ -54,7 +54,9 @@ fn strip(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Eval
             preserved.push(text(name)?.to_lowercase());
         }
     }
-    Ok(like(&value, stripped(&text(&value)?, &preserved)))
+    let text = text(&value)?;
+    context.budget.step((text.len() as u64).saturating_mul(preserved.len() as u64) / 100)?;
+    Ok(like(&value, stripped(&text, &preserved)))
 }
 
 /// The text without tags. It goes over the text once.

@@ -16,6 +16,7 @@ mod functions;
 mod general;
 mod html;
 mod identifiers;
+mod json_path;
 mod jwt;
 mod msgpack;
 mod names;
@@ -55,7 +56,20 @@ pub(crate) struct Spec {
     pub(crate) needs: Option<Capability>,
     /// Looks at the arguments when a mapping is compiled; what it finds wrong is a fault of the text.
     pub(crate) prepare: Option<Prepare>,
+    /// What of its result is new.
+    pub(crate) makes: Makes,
     pub(crate) run: Run,
+}
+
+/// What of a result is new memory, and whether its maker reads all of the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Makes {
+    /// All of it, down to the last text: what is said of none.
+    All,
+    /// An array or object around what was there before, or what queries gave that count for themselves.
+    Shell,
+    /// Nothing: it hands on what is there, and does not look through it.
+    Nothing,
 }
 
 /// See [`Spec::prepare`].
@@ -182,6 +196,7 @@ impl Spec {
             examples: &[],
             needs: None,
             prepare: None,
+            makes: Makes::All,
             run,
         }
     }
@@ -203,6 +218,11 @@ impl Spec {
 
     pub(crate) const fn prepare(mut self, prepare: Prepare) -> Spec {
         self.prepare = Some(prepare);
+        self
+    }
+
+    pub(crate) const fn makes(mut self, makes: Makes) -> Spec {
+        self.makes = makes;
         self
     }
 
@@ -256,6 +276,7 @@ pub(crate) fn all_methods() -> impl Iterator<Item = &'static Spec> {
         arrays::TABLE,
         objects::TABLE,
         changes::TABLE,
+        json_path::TABLE,
         query_json::TABLE,
     ]
     .into_iter()

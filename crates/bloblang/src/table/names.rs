@@ -1,9 +1,10 @@
 //! Methods for names: of files, and for URLs.
 
-use super::receive::{array, like, text};
+use super::receive::{array, gather, like, text};
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::Value;
 use crate::run::{Arguments, Context, Evaluated, Failure};
+use crate::value::MAX_SIZE;
 
 const CHAPTER: &str = "Text";
 
@@ -42,7 +43,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "Text as a part of a URL: small letters and digits of ASCII between hyphens.",
         |context, value, arguments| {
             let language = arguments.text(context, 0)?;
-            Ok(like(&value, slug(&text(&value)?, &language)))
+            Ok(like(&value, slug(&text(&value)?, &language).map_err(Failure::new)?))
         },
     )
     .parameters(&[Parameter::with_default(
@@ -119,12 +120,15 @@ fn signs(language: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn slug(text: &str, language: &str) -> String {
+fn slug(text: &str, language: &str) -> Result<String, String> {
     let language = language.to_lowercase();
     let (and, at) = signs(&language);
     let german = matches!(&*language, "de" | "ger");
     let mut plain = String::with_capacity(text.len() + 16);
     for c in text.trim().chars() {
+        if plain.len() as u64 > MAX_SIZE {
+            return Err(format!("the result would be larger than {} MiB", MAX_SIZE >> 20));
+        }
         match c {
             '&' => plain.push_str(and),
             '@' => plain.push_str(at),
@@ -145,7 +149,7 @@ fn slug(text: &str, language: &str) -> String {
             _ => slug.push('-'),
         }
     }
-    slug.trim_matches(['-', '_']).to_owned()
+    Ok(slug.trim_matches(['-', '_']).to_owned())
 }
 
 fn split_by(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
@@ -159,7 +163,7 @@ fn split_by(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
                     piece.push(c);
                 }
             }
-            Ok(Value::array(pieces.into_iter().map(Value::from).collect()))
+            gather(pieces.into_iter().map(|piece| Ok(Value::from(piece))))
         }
         Value::Bytes(bytes) => {
             let mut pieces = vec![Vec::new()];
@@ -170,7 +174,7 @@ fn split_by(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
                     piece.push(*byte);
                 }
             }
-            Ok(Value::array(pieces.into_iter().map(|piece| Value::Bytes(piece.into())).collect()))
+            gather(pieces.into_iter().map(|piece| Ok(Value::Bytes(piece.into()))))
         }
         Value::Array(items) => {
             let mut pieces = vec![Vec::new()];
@@ -214,7 +218,7 @@ mod tests {
             ("", "en", ""),
             ("Ünï", "tr", "uni"),
         ] {
-            assert_eq!(slug(text, language), expected, "{text}");
+            assert_eq!(slug(text, language).unwrap(), expected, "{text}");
         }
     }
 }

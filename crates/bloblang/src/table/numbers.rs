@@ -118,6 +118,7 @@ fn parse_big_decimal(context: &mut Context<'_>, value: Value, arguments: &Argume
     if number.len() > MAX_BIG {
         return Err(Failure::new(format!("the number has more than {MAX_BIG} bytes")));
     }
+    context.budget.step((number.len() * number.len()) as u64 / 256)?;
     let negative = number.first().is_some_and(|first| first & 0x80 != 0);
     if negative {
         let mut carry = true;

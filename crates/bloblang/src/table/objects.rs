@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::receive::object;
-use super::{Example, Fixed, Kind, Parameter, Spec};
+use super::receive::{gather, object, put};
+use super::{Example, Fixed, Kind, Makes, Parameter, Spec};
 use crate::run::{Arguments, Context, Evaluated, Failure, path};
-use crate::{Object, Text, Value};
+use crate::{Array, Object, Text, Value};
 
 const CHAPTER: &str = "Objects";
 
@@ -18,6 +18,7 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::method(CHAPTER, "values", "The values of the fields, in no particular order.", |_, value, _| {
         Ok(Value::array(object(value)?.iter().map(|(_, value)| value.clone()).collect()))
     })
+    .makes(Makes::Shell)
     .examples(&[Example("root = this.values().sort()", r#"{"b":2,"a":1}"#, "[1,2]")]),
     Spec::method(
         CHAPTER,
@@ -25,12 +26,10 @@ pub(crate) static TABLE: &[Spec] = &[
         "The fields as objects with `key` and `value`, in no particular order.",
         |_, value, _| {
             let fields = object(value)?;
-            let pairs = fields.iter().map(|(key, value)| {
-                Value::object(
-                    [("key", Value::String(key.clone())), ("value", value.clone())].into_iter().collect(),
-                )
-            });
-            Ok(Value::array(pairs.collect()))
+            gather(fields.iter().map(|(key, value)| {
+                let pair = [("key", Value::String(key.clone())), ("value", value.clone())];
+                Ok(Value::object(pair.into_iter().collect()))
+            }))
         },
     )
     .examples(&[Example("root = this.key_values()", r#"{"a":1}"#, r#"[{"key":"a","value":1}]"#)]),
@@ -40,6 +39,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "Each field's name replaced by what a query gives for it.",
         map_each_key,
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::required(
         "query",
         Kind::Query,
@@ -53,9 +53,11 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let other = arguments.value(context, 0)?;
             check(&value)?;
+            context.budget.reads(&other)?;
             Ok(merged(value, &other))
         },
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::required("with", Kind::Any, "The other value.")])
     .examples(&[
         Example(
@@ -72,9 +74,11 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let other = arguments.value(context, 0)?;
             check(&value)?;
+            context.budget.reads(&other)?;
             Ok(assigned(value, &other))
         },
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::required("with", Kind::Any, "The other value.")])
     .examples(&[Example(
         r#"root = this.a.assign(this.b)"#,
@@ -88,9 +92,11 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let paths = paths(context, arguments)?;
             check(&value)?;
+            context.budget.step((value.size() / 512).saturating_mul(paths.len() as u64))?;
             Ok(without(&value, &paths.iter().map(|path| &path[..]).collect::<Vec<_>>()))
         },
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::many("paths", Kind::Path, "The fields to leave out.")])
     .examples(&[Example(
         r#"root = this.without("a", "b.c")"#,
@@ -104,9 +110,11 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let paths = paths(context, arguments)?;
             check(&value)?;
+            context.budget.step((value.size() / 512).saturating_mul(paths.len() as u64))?;
             Ok(with(&value, &paths.iter().map(|path| &path[..]).collect::<Vec<_>>()))
         },
     )
+    .makes(Makes::Shell)
     .parameters(&[Parameter::many("paths", Kind::Path, "The fields to keep.")])
     .examples(&[Example(
         r#"root = this.with("a", "b.c")"#,
@@ -120,7 +128,7 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let include_empty = arguments.boolean(context, 0)?;
             let mut flat = Object::new();
-            collapse(&value, "", include_empty, &mut flat);
+            collapse(&value, "", include_empty, &mut flat)?;
             Ok(Value::object(flat))
         },
     )
@@ -173,9 +181,9 @@ fn map_each_key(context: &mut Context<'_>, value: Value, arguments: &Arguments) 
     let mut mapped = Object::with_capacity(fields.len());
     for (key, value) in fields.iter() {
         match arguments.query(context, 0, Value::String(key.clone()))? {
-            Value::String(name) => mapped.insert(name, value.clone()),
+            Value::String(name) => put(&mut mapped, name, value.clone())?,
             Value::Delete => {}
-            Value::Nothing => mapped.insert(key.clone(), value.clone()),
+            Value::Nothing => put(&mut mapped, key.clone(), value.clone())?,
             other => return Err(arguments.blame(0, Failure::expected("string", &other))),
         }
     }
@@ -187,13 +195,17 @@ pub(super) fn merged(left: Value, right: &Value) -> Value {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => join_fields(left, right, merged),
         (left, right) => {
-            let items = |value: &Value| match value {
-                Value::Array(items) => items.to_vec(),
-                other => vec![other.clone()],
+            // An array that only this merge holds grows in place: merging many values takes no quadratic time.
+            let mut all = match left {
+                Value::Array(items) => items,
+                other => Arc::new(Array::from(vec![other])),
             };
-            let mut all = items(&left);
-            all.extend(items(right));
-            Value::array(all)
+            let grown = Arc::make_mut(&mut all);
+            match right {
+                Value::Array(items) => items.iter().for_each(|item| grown.push(item.clone())),
+                other => grown.push(other.clone()),
+            }
+            Value::Array(all)
         }
     }
 }
@@ -268,22 +280,23 @@ fn with(value: &Value, paths: &[&[Text]]) -> Value {
     }
 }
 
-fn collapse(value: &Value, at: &str, include_empty: bool, flat: &mut Object) {
+fn collapse(value: &Value, at: &str, include_empty: bool, flat: &mut Object) -> Evaluated<()> {
     let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
     match value {
         Value::Object(object) if !object.is_empty() => {
             for (key, value) in object.iter() {
-                collapse(value, &below(&path::join(&[(**key).into()])), include_empty, flat);
+                collapse(value, &below(&path::join(&[(**key).into()])), include_empty, flat)?;
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for (index, item) in items.iter().enumerate() {
-                collapse(item, &below(&index.to_string()), include_empty, flat);
+                collapse(item, &below(&index.to_string()), include_empty, flat)?;
             }
         }
         Value::Object(_) | Value::Array(_) if !include_empty => {}
-        other => flat.insert(at, other.clone()),
+        other => put(flat, at, other.clone())?,
     }
+    Ok(())
 }
 
 fn explode(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
@@ -294,11 +307,11 @@ fn explode(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Ev
         path::write(&mut copy, &path, inner.clone()).map(|()| copy)
     };
     match path::read(&document, &path) {
-        Value::Array(items) => items.iter().map(copy).collect::<Evaluated<Vec<_>>>().map(Value::array),
+        Value::Array(items) => gather(items.iter().map(copy)),
         Value::Object(fields) => {
             let mut all = Object::new();
             for (key, inner) in fields.iter() {
-                all.insert(key.clone(), copy(inner)?);
+                put(&mut all, key.clone(), copy(inner)?)?;
             }
             Ok(Value::object(all))
         }

@@ -57,6 +57,39 @@ pub(super) fn object(value: Value) -> Evaluated<Arc<Object>> {
     }
 }
 
+/// An array of what comes, which may come with a failure; it ends when that becomes larger than any value may be.
+pub(super) fn gather(items: impl IntoIterator<Item = Evaluated>) -> Evaluated {
+    let items = items.into_iter();
+    let mut array = Array::with_capacity(items.size_hint().0.min(1 << 16));
+    for item in items {
+        array.push(item?);
+        grown(array.size())?;
+    }
+    Ok(Value::Array(Arc::new(array)))
+}
+
+/// Sets a field of an object that grows while it is made.
+///
+/// # Errors
+/// When it becomes larger than any value may be.
+pub(super) fn put(object: &mut Object, name: impl Into<crate::Text>, value: Value) -> Evaluated<()> {
+    object.insert(name, value);
+    grown(object.size())
+}
+
+/// Adds an element to an array that grows while it is made.
+///
+/// # Errors
+/// When it becomes larger than any value may be.
+pub(super) fn add(array: &mut Array, value: Value) -> Evaluated<()> {
+    array.push(value);
+    grown(array.size())
+}
+
+fn grown(size: u64) -> Evaluated<()> {
+    fits(usize::try_from(size).unwrap_or(usize::MAX))
+}
+
 /// A number as a whole number when it is one that fits.
 pub(super) fn whole(number: f64) -> Value {
     if (-9.2e18..9.2e18).contains(&number) { Value::Int(number as i64) } else { Value::Float(number) }

@@ -2,9 +2,8 @@
 
 use regex::{Captures, Regex};
 
-use super::receive::{fits, like, text};
+use super::receive::{fits, gather, like, text};
 use super::{Example, Kind, Parameter, Spec};
-use crate::run::Evaluated;
 use crate::{Object, Value};
 
 const CHAPTER: &str = "Regular expressions";
@@ -29,9 +28,10 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let regex = arguments.regex(context, 0)?;
             let text = text(&value)?;
-            Ok(Value::array(
-                regex.find_iter(&text).map(|found| like(&value, found.as_str().to_owned())).collect(),
-            ))
+            gather(regex.find_iter(&text).map(|found| {
+                context.budget.step(1)?;
+                Ok(like(&value, found.as_str().to_owned()))
+            }))
         },
     )
     .parameters(PATTERN)
@@ -43,12 +43,11 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let regex = arguments.regex(context, 0)?;
             let text = text(&value)?;
-            let matches = regex.captures_iter(&text).map(|found| {
-                Value::array(
-                    found.iter().map(|group| Value::from(group.map_or("", |group| group.as_str()))).collect(),
-                )
-            });
-            Ok(Value::array(matches.collect()))
+            gather(regex.captures_iter(&text).map(|found| {
+                context.budget.step(1 + found.len() as u64)?;
+                let groups = found.iter().map(|group| Value::from(group.map_or("", |group| group.as_str())));
+                Ok(Value::array(groups.collect()))
+            }))
         },
     )
     .parameters(PATTERN)
@@ -81,9 +80,10 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let regex = arguments.regex(context, 0)?;
             let text = text(&value)?;
-            let found: Evaluated<Vec<Value>> =
-                regex.captures_iter(&text).map(|found| Ok(groups(&regex, &found))).collect();
-            found.map(Value::array)
+            gather(regex.captures_iter(&text).map(|found| {
+                context.budget.step(1 + found.len() as u64)?;
+                Ok(groups(&regex, &found))
+            }))
         },
     )
     .parameters(PATTERN)
@@ -103,6 +103,7 @@ pub(crate) static TABLE: &[Spec] = &[
             let (mut out, mut from) = (String::with_capacity(text.len()), 0);
             for captures in regex.captures_iter(&text) {
                 let Some(found) = captures.get(0) else { continue };
+                context.budget.step(1)?;
                 out.push_str(&text[from..found.start()]);
                 captures.expand(&replacement, &mut out);
                 // Before it grows further: the process ends where memory does.

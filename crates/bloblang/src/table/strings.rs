@@ -1,7 +1,7 @@
 //! Methods for text. Most take bytes as well, and then give bytes.
 
-use super::receive::{array, bytes, fits, like, text};
-use super::{Example, Fixed, Kind, Parameter, Spec};
+use super::receive::{array, bytes, fits, gather, like, text};
+use super::{Example, Fixed, Kind, Makes, Parameter, Spec};
 use crate::Value;
 use crate::format::sprintf;
 use crate::run::{Arguments, Context, Evaluated, Failure};
@@ -36,12 +36,14 @@ pub(crate) static TABLE: &[Spec] = &[
         let prefix = arguments.text(context, 0)?;
         Ok(Value::Bool(bytes(&value)?.starts_with(prefix.as_bytes())))
     })
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required("value", Kind::Text, "The beginning.")])
     .examples(&[Example(r#"root = this.has_prefix("he")"#, r#""hello""#, "true")]),
     Spec::method(CHAPTER, "has_suffix", "Whether text ends with another.", |context, value, arguments| {
         let suffix = arguments.text(context, 0)?;
         Ok(Value::Bool(bytes(&value)?.ends_with(suffix.as_bytes())))
     })
+    .makes(Makes::Nothing)
     .parameters(&[Parameter::required("value", Kind::Text, "The end.")])
     .examples(&[Example(r#"root = this.has_suffix("he")"#, r#""hello""#, "false")]),
     Spec::method(
@@ -62,6 +64,7 @@ pub(crate) static TABLE: &[Spec] = &[
         "The length of text or bytes in bytes, of an array or object in elements.",
         length,
     )
+    .makes(Makes::Nothing)
     .examples(&[Example("root = this.map_each(v -> v.length())", r#"["hä",[1,2],{"a":1}]"#, "[3,2,1]")]),
     Spec::method(
         CHAPTER,
@@ -197,7 +200,9 @@ pub(crate) static TABLE: &[Spec] = &[
         "The text as a pattern whose verbs (`%v`, `%s`, `%d`, `%5.2f`, `%q` ...) are filled in, as Go does.",
         |context, value, arguments| {
             let values = arguments.rest(context, 0)?;
-            Ok(like(&value, sprintf(&text(&value)?, &values)))
+            values.iter().try_for_each(|value| context.budget.reads(value))?;
+            let text = sprintf(&text(&value)?, &values).map_err(Failure::new)?;
+            Ok(like(&value, text))
         },
     )
     .parameters(&[Parameter::many("values", Kind::Any, "The values for the verbs.")])
@@ -247,14 +252,11 @@ fn contains(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> E
         return Ok(Value::Bool(fields.iter().any(|(_, value)| *value == wanted)));
     }
     let (haystack, needle) = (bytes(&value)?, bytes(&wanted)?);
-    let found = match (std::str::from_utf8(&haystack), std::str::from_utf8(&needle)) {
-        (Ok(haystack), Ok(needle)) => haystack.contains(needle),
-        _ => needle.is_empty() || haystack.windows(needle.len()).any(|part| part == &needle[..]),
-    };
-    Ok(Value::Bool(found))
+    Ok(Value::Bool(memchr::memmem::find(&haystack, &needle).is_some()))
 }
 
-fn length(_: &mut Context<'_>, value: Value, _: &Arguments) -> Evaluated {
+fn length(context: &mut Context<'_>, value: Value, _: &Arguments) -> Evaluated {
+    context.budget.step(value.unmade() as u64 / 16)?;
     let length = match &value {
         Value::String(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
@@ -282,6 +284,8 @@ fn replace_all_many(context: &mut Context<'_>, value: Value, arguments: &Argumen
     let texts: Evaluated<Vec<_>> = pairs.iter().map(text).collect();
     let texts = texts?;
     let text = text(&value)?;
+    // Each character is compared with each pair.
+    context.budget.step((text.len() as u64).saturating_mul(pairs.len() as u64) / 40)?;
     let mut out = String::with_capacity(text.len());
     let mut rest = &*text;
     'text: while let Some(c) = rest.chars().next() {
@@ -302,15 +306,15 @@ fn replace_all_many(context: &mut Context<'_>, value: Value, arguments: &Argumen
 fn split(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
     let delimiter = arguments.value(context, 0)?;
     if let Value::Array(items) = &value {
-        let parts = items.split(|item| *item == delimiter).map(|part| Value::array(part.to_vec()));
-        return Ok(Value::array(parts.collect()));
+        let parts = items.split(|item| *item == delimiter).map(|part| Ok(Value::array(part.to_vec())));
+        return gather(parts);
     }
     let (text, delimiter) = (text(&value)?, text(&delimiter)?);
     let piece = |piece: &str| like(&value, piece.to_owned());
     if delimiter.is_empty() {
-        return Ok(Value::array(text.chars().map(|c| piece(c.encode_utf8(&mut [0; 4]))).collect()));
+        return gather(text.chars().map(|c| Ok(piece(c.encode_utf8(&mut [0; 4])))));
     }
-    Ok(Value::array(text.split(&*delimiter).map(piece).collect()))
+    gather(text.split(&*delimiter).map(|part| Ok(piece(part))))
 }
 
 fn slice(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
@@ -347,6 +351,7 @@ fn trim(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalu
         return Ok(like(&value, text.trim().to_owned()));
     }
     let cutset = arguments.text(context, 0)?;
+    context.budget.step((text.len() as u64).saturating_mul(cutset.len() as u64) / 100)?;
     Ok(like(&value, text.trim_matches(|c| cutset.contains(c)).to_owned()))
 }
 

@@ -6,6 +6,7 @@ use super::encoding::from_hex;
 use super::receive::text;
 use super::{Example, Spec};
 use crate::run::Failure;
+use crate::run::failure::short;
 use crate::{Object, Text, Value};
 
 const CHAPTER: &str = "Parsing";
@@ -13,7 +14,7 @@ const CHAPTER: &str = "Parsing";
 pub(crate) static TABLE: &[Spec] = &[
     Spec::method(CHAPTER, "parse_url", "The parts of a URL as an object; `user` only when there is one.", |_, value, _| {
         let text = text(&value)?;
-        parse(&text).map_err(|why| Failure::new(format!("parse {}: {why}", crate::format::quoted(&text))))
+        parse(&text).map_err(|why| Failure::new(format!("parse {}: {why}", crate::format::quoted(&short(&text)))))
     })
     .examples(&[
         Example(

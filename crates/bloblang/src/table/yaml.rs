@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::receive::text;
+use super::receive::{fits, text};
 use super::{Example, Spec};
 use crate::Value;
-use crate::run::Failure;
+use crate::run::{Evaluated, Failure};
 
 pub(crate) static TABLE: &[Spec] = &[
     Spec::method("Parsing", "parse_yaml", "The value of a YAML document.", |_, value, _| {
@@ -25,7 +25,7 @@ pub(crate) static TABLE: &[Spec] = &[
     ]),
     Spec::method("Parsing", "format_yaml", "The value as a YAML document, in bytes.", |_, value, _| {
         let mut out = String::new();
-        block(&value, 0, false, &mut out);
+        block(&value, 0, false, &mut out)?;
         Ok(Value::Bytes(out.trim_start_matches('\n').to_owned().into()))
     })
     .examples(&[
@@ -43,20 +43,22 @@ pub(crate) static TABLE: &[Spec] = &[
 ];
 
 /// Writes a value from a column on; within a list its first field stands on the line of the `-`.
-fn block(value: &Value, column: usize, in_list: bool, out: &mut String) {
+fn block(value: &Value, column: usize, in_list: bool, out: &mut String) -> Evaluated<()> {
+    // Columns multiply.
+    fits(out.len())?;
     match value {
         Value::Array(items) if !items.is_empty() => {
             for (index, item) in items.iter().enumerate() {
                 begin(column, in_list && index == 0, out);
                 out.push_str("- ");
-                nested(item, column, true, out);
+                nested(item, column, true, out)?;
             }
         }
         Value::Object(object) if !object.is_empty() => {
             for (index, (name, value)) in object.sorted().into_iter().enumerate() {
                 begin(column, in_list && index == 0, out);
                 let _ = write!(out, "{}:", scalar(&Value::String(name.clone()), column));
-                nested(value, column, false, out);
+                nested(value, column, false, out)?;
             }
         }
         other => {
@@ -65,9 +67,11 @@ fn block(value: &Value, column: usize, in_list: bool, out: &mut String) {
             out.push('\n');
         }
     }
+    Ok(())
 }
 
-fn nested(value: &Value, column: usize, in_list: bool, out: &mut String) {
+fn nested(value: &Value, column: usize, in_list: bool, out: &mut String) -> Evaluated<()> {
+    fits(out.len())?;
     let below = column + if in_list { 2 } else { 4 };
     let is_block = match value {
         Value::Array(items) => !items.is_empty(),
@@ -78,14 +82,14 @@ fn nested(value: &Value, column: usize, in_list: bool, out: &mut String) {
         if !in_list {
             out.push('\n');
         }
-        block(value, below, in_list, out);
-        return;
+        return block(value, below, in_list, out);
     }
     if !in_list {
         out.push(' ');
     }
     out.push_str(&scalar(value, below));
     out.push('\n');
+    Ok(())
 }
 
 fn begin(column: usize, same_line: bool, out: &mut String) {
@@ -190,7 +194,7 @@ mod tests {
         ] {
             let value = Value::parse_json(json.as_bytes()).unwrap().settled();
             let mut out = String::new();
-            block(&value, 0, false, &mut out);
+            block(&value, 0, false, &mut out).unwrap();
             let back = document::Document::parse(&*out, document::Format::Yaml);
             let back = Value::from(back.unwrap_or_else(|fault| panic!("{fault:?}\n{out}")).into_value());
             assert_eq!(back, value, "\n{out}");

@@ -285,6 +285,11 @@ impl Source {
         self.document.elements(self.at).count()
     }
 
+    /// Number of fields of an object.
+    pub(super) fn count_fields(&self) -> usize {
+        self.document.names(self.at).count()
+    }
+
     pub(super) fn items(&self) -> Vec<Value> {
         self.document.elements(self.at).map(|at| self.value_at(at)).collect()
     }

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::document::Source;
 use super::number::write_float;
 use super::scan::plain_end;
-use super::{Array, Object, Text, Value};
+use super::{Array, MAX_SIZE, Object, Text, Value};
 
 impl Value {
     /// Parses a copy of a JSON document; see [`Value::from_json`].
@@ -45,21 +45,29 @@ impl Value {
 
     /// JSON over several lines, for people: two spaces for each level.
     pub fn to_pretty_json(&self) -> String {
-        self.to_formatted_json(Some("  "), false)
+        self.to_formatted_json(Some("  "), false).unwrap_or_else(|_| self.to_json())
     }
 
     /// JSON over several lines (`indent` for each level) or in one, as Go writes it; `escape` also escapes `<`, `>`,
     /// `&` and the line separators of JavaScript.
-    pub(crate) fn to_formatted_json(&self, indent: Option<&str>, escape: bool) -> String {
+    ///
+    /// # Errors
+    /// When the text would be larger than any value may be: indents multiply.
+    pub(crate) fn to_formatted_json(&self, indent: Option<&str>, escape: bool) -> Result<String, String> {
         let compact = self.to_json();
         let mut out = String::with_capacity(compact.len() * 2);
         let (mut level, mut quoted, mut escaped) = (0_usize, false, false);
         let mut previous = ' ';
         for c in compact.chars() {
+            if out.len() as u64 > MAX_SIZE {
+                return Err(format!("the result would be larger than {} MiB", MAX_SIZE >> 20));
+            }
             let line = |out: &mut String, level: usize| {
                 if let Some(indent) = indent {
                     out.push('\n');
-                    out.extend(std::iter::repeat_n(indent, level));
+                    // One that is too large itself is found out after the first bytes of it.
+                    let most = (MAX_SIZE as usize) / indent.len().max(1) + 1;
+                    out.extend(std::iter::repeat_n(indent, level.min(most)));
                 }
             };
             if quoted {
@@ -92,7 +100,7 @@ impl Value {
             }
             previous = c;
         }
-        out
+        Ok(out)
     }
 
     /// The value as a message payload: strings and bytes raw, everything else as JSON.

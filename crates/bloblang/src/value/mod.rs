@@ -12,6 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Zoned;
 
+use self::document::Source;
+
 pub use collection::{Array, Object};
 pub(crate) use json::{render_text, write_json_text};
 pub(crate) use number::float_text;
@@ -139,11 +141,20 @@ impl Value {
     /// About how many bytes its JSON has, or it has in memory. Known without a walk.
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Value::String(text) | Value::Digits(text) => text.len() as u64 + 3,
-            Value::Bytes(bytes) => bytes.len() as u64 / 3 * 4 + 6,
+            Value::String(text) | Value::Digits(text) => (text.len() as u64 + 3).max(32),
+            Value::Bytes(bytes) => (bytes.len() as u64 / 3 * 4 + 6).max(32),
             Value::Array(array) => array.size(),
             Value::Object(object) => object.size(),
             _ => 32,
+        }
+    }
+
+    /// How many elements or fields become values when it is looked into.
+    pub(crate) fn unmade(&self) -> usize {
+        match self {
+            Value::Array(array) => array.searchable().map_or(0, Source::count),
+            Value::Object(object) => object.unmade(),
+            _ => 0,
         }
     }
 

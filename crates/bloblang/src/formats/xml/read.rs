@@ -9,6 +9,9 @@ use quick_xml::events::{BytesStart, Event};
 use crate::formats::DEEPEST;
 use crate::{Object, Text, Value};
 
+/// Most tags and texts of a document: a tag takes four bytes of it, and some hundred of memory.
+const MOST_PARTS: usize = 5_000_000;
+
 /// Reads one document. Comments, instructions and document types are left out; entities other than XML's own five are
 /// faults. With `cast`, texts that are numbers or truth values become them.
 ///
@@ -19,7 +22,12 @@ pub fn parse(document: &[u8], cast: bool) -> Result<Value, String> {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut open: Vec<Element> = Vec::new();
     let mut root: Option<(Text, Value)> = None;
+    let mut seen = 0_usize;
     loop {
+        seen += 1;
+        if seen > MOST_PARTS {
+            return Err(format!("it has more than {MOST_PARTS} elements and texts"));
+        }
         let event = reader.read_event();
         match event.map_err(|fault| format!("at byte {}: {fault}", reader.error_position()))? {
             Event::Start(tag) => {

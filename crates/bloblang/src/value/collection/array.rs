@@ -17,6 +17,10 @@ pub struct Array {
 }
 
 impl Array {
+    pub(crate) fn with_capacity(capacity: usize) -> Array {
+        Array { items: Vec::with_capacity(capacity), ..Array::default() }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.searchable().map_or_else(|| self[..].len(), Source::count)

@@ -51,6 +51,14 @@ impl Object {
         Some(source).filter(|source| made.get().is_none() && !source.is_large())
     }
 
+    /// How many fields become values when the object is changed or gone through.
+    pub(crate) fn unmade(&self) -> usize {
+        match &self.lazy {
+            Some((source, made)) if made.get().is_none() => source.count_fields(),
+            _ => 0,
+        }
+    }
+
     /// Number of fields.
     pub fn len(&self) -> usize {
         self.fields().len()
@@ -75,7 +83,7 @@ impl Object {
     pub fn insert(&mut self, name: impl Into<Text>, value: Value) {
         self.traits.see(&value);
         let name = name.into();
-        self.traits.size = self.traits.size.saturating_add(name.len() as u64 + 4);
+        self.traits.size = self.traits.size.saturating_add((name.len() as u64 + 4).max(16));
         if let Some(old) = self.own().insert(name, value) {
             self.traits.forget(old.size());
         }
@@ -139,7 +147,7 @@ impl Object {
                 let mut value = Value::Null;
                 let result = change(&mut value);
                 traits.see(&value);
-                traits.size = traits.size.saturating_add(name.len() as u64 + 4);
+                traits.size = traits.size.saturating_add((name.len() as u64 + 4).max(16));
                 fields.push(name.clone(), value);
                 result
             }
