@@ -17,6 +17,7 @@ use super::exchange::{Exchange, Request, whole};
 use super::plan::{Content, Plan};
 use super::reply::Reply;
 use super::retry::{Retry, Verdict};
+use crate::addresses::shown;
 use crate::auth::Auth;
 use crate::auth::digest::Digest;
 use crate::auth::oauth2::OAuth2;
@@ -237,7 +238,7 @@ fn excerpt(body: &[u8]) -> String {
 
 fn described(request: &Request) -> String {
     let Request { method, url, headers, body } = request;
-    format!("{method} {url} {:?}\n{}", hidden(headers), String::from_utf8_lossy(body))
+    format!("{method} {} {:?}\n{}", shown(url.as_str()), hidden(headers), String::from_utf8_lossy(body))
 }
 
 /// Headers for logs.

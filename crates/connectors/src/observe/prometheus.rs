@@ -227,7 +227,7 @@ impl Push {
         let outcome =
             timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
         if let Err(fault) = outcome {
-            tracing::warn!(stream, url = %request.url, fault, "metrics were not pushed");
+            tracing::warn!(stream, url = shown(request.url.as_str()), fault, "metrics were not pushed");
         }
     }
 }

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::timeout;
 
 use super::portal::Subscription;
+use crate::addresses::shown;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 /// Longest answer that is read, so that the connection can be used again; nothing is made of it.
@@ -87,8 +88,7 @@ impl Courier {
             };
             let asked = match again {
                 Some(asked) if attempt < self.retries => asked,
-                // Not the whole address: its query may hold what only its owner knows.
-                _ => return Err(format!("{}: {text}", &to.url[..url::Position::AfterPath])),
+                _ => return Err(format!("{}: {text}", shown(to.url.as_str()))),
             };
             tracing::debug!(id = %event.id, %text, ?pause, "a webhook took no event; it is sent again");
             tokio::time::sleep(asked.unwrap_or(pause).min(self.longest)).await;

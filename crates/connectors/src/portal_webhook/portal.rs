@@ -18,6 +18,7 @@ use streams::Node;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::addresses::shown;
 use crate::http_client::exchange::{Exchange, Request, whole};
 
 /// Apps on one page.
@@ -113,7 +114,7 @@ impl Portal {
         let answer = timeout(self.timeout, asking)
             .await
             .unwrap_or_else(|_| Err(format!("gave no answer within {:?}", self.timeout)));
-        answer.map_err(|fault| format!("the portal at {}: {fault}", request.url))
+        answer.map_err(|fault| format!("the portal at {}: {fault}", shown(request.url.as_str())))
     }
 }
 

@@ -15,6 +15,7 @@ use streams::{BuildContext, Node};
 use tokio::time::{sleep, timeout};
 use url::Url;
 
+use crate::addresses::shown;
 use crate::auth::{Auth, basic};
 use crate::fields::tls_always;
 use crate::http_client::exchange::{Exchange, Request, whole};
@@ -154,7 +155,7 @@ impl Client {
                 Ok(Err(failed)) => failed,
                 Err(_) => Failed { text: format!("no answer within {PATIENCE:?}"), passes: true },
             };
-            last = format!("{url}: {}", failed.text);
+            last = format!("{}: {}", shown(url.as_str()), failed.text);
             if !failed.passes {
                 break;
             }

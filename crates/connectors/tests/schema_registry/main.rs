@@ -166,6 +166,13 @@ async fn who_asks_is_said_and_the_egress_policy_holds() {
     assert!(made[0].error().is_some());
     assert_eq!(registry.asked().len(), asked);
     stream.stop().await;
+    // Nobody there: the address is told, what is secret about it is not.
+    let url = "http://u:hidden@127.0.0.1:1/a?key=hidden";
+    let mut stream = Stream::through(json!([{"schema_registry_decode": {"url": url}}]));
+    drop(stream.send(messages(["\0\0\0\0\x01\x0a"])));
+    let fault = stream.batch().await[0].error().map(|text| text.to_string()).unwrap_or_default();
+    assert!(fault.contains("/a/schemas/ids/1") && !fault.contains("hidden"), "{fault}");
+    stream.stop().await;
 }
 
 #[tokio::test]
