@@ -9,6 +9,8 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
 
+use super::key_values::key_values;
+
 fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
@@ -25,7 +27,7 @@ pub(super) struct Times {
 /// The times in an address of PostgreSQL that [`postgres`] has taken.
 pub(super) fn postgres_times(dsn: &str) -> Result<Times, String> {
     let mut times = Times::default();
-    for (key, value) in postgres_url(dsn)?.query_pairs() {
+    for (key, value) in postgres_pairs(dsn)? {
         if key == "connect_timeout" {
             let seconds: u32 =
                 value.trim().parse().map_err(|_| "`connect_timeout` is a number of seconds")?;
@@ -35,13 +37,28 @@ pub(super) fn postgres_times(dsn: &str) -> Result<Times, String> {
     Ok(times)
 }
 
-fn postgres_url(dsn: &str) -> Result<Url, String> {
-    match dsn.contains("://") {
-        true => {
-            Url::parse(dsn).map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))
-        }
-        false => key_values(dsn),
+/// What an address of PostgreSQL says, in either of its forms. What an address does not name is not among it.
+fn postgres_pairs(dsn: &str) -> Result<Vec<(String, String)>, String> {
+    let shape = "an address of PostgreSQL is written as `postgres://user:password@host:5432/name`, or as `host=... user=... password=... dbname=...`";
+    if !dsn.contains("://") {
+        return Ok(key_values(dsn).ok_or(shape)?);
     }
+    let url =
+        Url::parse(dsn).map_err(|fault| format!("not an address such as `postgres://host/name`: {fault}"))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err("an address of PostgreSQL begins with `postgres://`".to_owned());
+    }
+    let mut pairs = Vec::new();
+    let mut add = |key: &str, value: Option<String>| {
+        pairs.extend(value.filter(|value| !value.is_empty()).map(|value| (key.to_owned(), value)));
+    };
+    add("host", url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
+    add("port", url.port().map(|port| port.to_string()));
+    add("user", Some(decoded(url.username())));
+    add("password", url.password().map(decoded));
+    add("dbname", Some(decoded(url.path().trim_start_matches('/'))));
+    pairs.extend(url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())));
+    Ok(pairs)
 }
 
 /// What the client would take from the gate's environment, and what replaces it in an address. Everything else that it
@@ -60,101 +77,58 @@ pub(super) fn postgres(dsn: &str) -> Result<PgConnectOptions, String> {
 }
 
 fn postgres_with(dsn: &str, is_set: impl Fn(&str) -> bool) -> Result<PgConnectOptions, String> {
-    let url = postgres_url(dsn)?;
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        return Err("an address of PostgreSQL begins with `postgres://`".to_owned());
-    }
-    let written = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+    let pairs = postgres_pairs(dsn)?;
+    let written = |name: &str| pairs.iter().any(|(key, _)| key == name);
     if let Some((variable, _)) = OF_THE_GATE.iter().find(|(name, own)| is_set(name) && !written(own)) {
         // The client has no way to leave it out.
         return Err(format!(
             "`{variable}` of the gate's environment would be used; whoever runs the gate can unset it"
         ));
     }
-    let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
-    let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
-    let database = decoded(url.path().trim_start_matches('/'));
+    let last = |name: &str| {
+        let found = pairs.iter().rev().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    };
+    let user = last("user").unwrap_or("postgres");
     let mut options = PgConnectOptions::new_without_pgpass()
-        .host(host.trim_matches(['[', ']']))
-        .port(url.port().unwrap_or(5432))
-        .username(user.as_deref().unwrap_or("postgres"))
-        .password(&decoded(url.password().unwrap_or("")))
+        .host("localhost")
+        .port(5432)
+        .username(user)
+        .password("")
+        .database(last("dbname").unwrap_or(user))
         // As the original's driver: encrypted, unless it is written otherwise.
         .ssl_mode(PgSslMode::Require)
         .application_name("sluicegate");
-    let name = if database.is_empty() { user.unwrap_or_else(|| "postgres".to_owned()) } else { database };
-    options = options.database(&name);
-    for (key, value) in url.query_pairs() {
-        options = match &*key {
-            "sslmode" => options.ssl_mode(PgSslMode::from_str(&value).map_err(|_| {
+    for (key, value) in &pairs {
+        options = match key.as_str() {
+            "user" | "dbname" => options,
+            "host" if value.is_empty() => options,
+            "host" if value.starts_with('/') => {
+                return Err("PostgreSQL is reached over TCP here, not over a socket's path".to_owned());
+            }
+            "host" if value.contains(',') => {
+                return Err("one `host` of PostgreSQL can be named here, not several".to_owned());
+            }
+            "host" => options.host(value),
+            "port" => options.port(value.trim().parse().map_err(|_| "`port` is a number up to 65535")?),
+            "password" => options.password(value),
+            "sslmode" => options.ssl_mode(PgSslMode::from_str(value).map_err(|_| {
                 "`sslmode` is one of disable, allow, prefer, require, verify-ca, verify-full".to_owned()
             })?),
-            "sslrootcert" => options.ssl_root_cert(&*value),
-            "sslcert" => options.ssl_client_cert(&*value),
-            "sslkey" => options.ssl_client_key(&*value),
-            "application_name" | "fallback_application_name" => options.application_name(&value),
+            "sslrootcert" => options.ssl_root_cert(value),
+            "sslcert" => options.ssl_client_cert(value),
+            "sslkey" => options.ssl_client_key(value),
+            "application_name" | "fallback_application_name" => options.application_name(value),
             // Its time is read by `postgres_times`.
             "connect_timeout" | "binary_parameters" => options,
             "options" => {
                 return Err("`options` is not supported here; set them in `init_statement`".to_owned());
             }
             // Any other is a setting of the session, as with the original's driver.
-            name => options.options([(name, &*value)]),
+            name => options.options([(name, value)]),
         };
     }
     Ok(options)
-}
-
-/// `host=db port=5432 user=me password='it\'s' dbname=shop sslmode=disable` as the address that says the same. Values with
-/// spaces stand in quotes; a backslash takes the next letter as it is (PostgreSQL's documentation, 34.1.1.1).
-fn key_values(text: &str) -> Result<Url, String> {
-    let shape = "an address of PostgreSQL is written as `postgres://user:password@host:5432/name`, or as `host=... user=... password=... dbname=...`";
-    let mut url = Url::parse("postgres://localhost").map_err(|fault| fault.to_string())?;
-    let mut rest = text.trim_start();
-    if rest.is_empty() {
-        return Err(shape.to_owned());
-    }
-    while !rest.is_empty() {
-        let (key, after) = rest.split_once('=').ok_or(shape)?;
-        let key = key.trim();
-        if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
-            return Err(shape.to_owned());
-        }
-        let (value, after) = quoted_value(after.trim_start()).ok_or(shape)?;
-        rest = after.trim_start();
-        match key {
-            "host" if value.starts_with('/') => {
-                return Err("PostgreSQL is reached over TCP here, not over a socket's path".to_owned());
-            }
-            "host" if value.contains(':') => url.set_host(Some(&format!("[{value}]"))).map_err(|_| shape)?,
-            "host" => url.set_host(Some(&value)).map_err(|_| shape)?,
-            "port" => url.set_port(Some(value.parse().map_err(|_| shape)?)).map_err(|()| shape)?,
-            "user" => url.set_username(&value).map_err(|()| shape)?,
-            "password" => url.set_password(Some(&value)).map_err(|()| shape)?,
-            "dbname" => url.set_path(
-                &percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC)
-                    .to_string(),
-            ),
-            _ => drop(url.query_pairs_mut().append_pair(key, &value)),
-        }
-    }
-    Ok(url)
-}
-
-/// A value, quoted or not, and what follows it; nothing when a quote or an escape does not end.
-fn quoted_value(text: &str) -> Option<(String, &str)> {
-    let quoted = text.starts_with('\'');
-    let mut value = String::new();
-    let mut letters = text.char_indices().skip(usize::from(quoted));
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            '\\' => value.push(letters.next()?.1),
-            '\'' if quoted => return Some((value, text.get(at + 1..)?)),
-            letter if !quoted && letter.is_whitespace() => return Some((value, text.get(at..)?)),
-            letter => value.push(letter),
-        }
-    }
-    (!quoted).then_some((value, ""))
 }
 
 /// An address of MySQL, and whether dates are read as times.
@@ -308,11 +282,15 @@ mod tests {
         assert_eq!((pg.get_host(), pg.get_port(), pg.get_username()), ("db", 5433, "me"));
         assert_eq!((pg.get_database(), pg.get_options()), (Some("my shop"), Some("-c search_path=a")));
         assert!(matches!(pg.get_ssl_mode(), PgSslMode::Disable));
-        let read = key_values(r"host=::1 password='p@ s\'s:/'").unwrap();
-        assert_eq!(
-            (read.host_str(), read.password().map(decoded).as_deref()),
-            (Some("[::1]"), Some("p@ s's:/"))
-        );
+        // Every letter of a value stays as it is, whatever it would mean in the other form.
+        let pg = postgres(r"host=::1 user=a%40b password='p@ s\'s:/' dbname=.. sslmode=disable").unwrap();
+        assert_eq!((pg.get_host(), pg.get_username(), pg.get_database()), ("::1", "a%40b", Some("..")));
+        let pg = postgres("postgres://[::1]/?user=me&dbname=shop&port=7").unwrap();
+        assert_eq!((pg.get_host(), pg.get_port(), pg.get_username()), ("::1", 7, "me"));
+        assert_eq!((pg.get_database(), pg.get_options()), (Some("shop"), None));
+        let pairs = key_values(r"password = 'p@ s\'s:/' a=\ b c=").unwrap();
+        let expected = [("password", "p@ s's:/"), ("a", " b"), ("c", "")];
+        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
 
         for (variable, address, taken) in [
             ("PGSSLKEY", "postgres://db", false),
@@ -359,6 +337,8 @@ mod tests {
             r"host=a\",
             "host=/tmp",
             "port=x",
+            "host=a,b",
+            "postgres://a?port=x",
             "host=a sslmode=maybe",
             "ho st=a",
         ] {

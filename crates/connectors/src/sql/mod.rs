@@ -9,6 +9,7 @@ mod client;
 mod dsn;
 mod fields;
 mod input;
+mod key_values;
 mod mysql;
 mod output;
 mod postgres;
