@@ -7,9 +7,10 @@ use serde_json::Value as Json;
 use sqlx::pool::PoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Database, Executor as _, MySqlPool, PgPool, SqlitePool};
 use streams::{BuildContext, Node};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, mpsc};
 
 use super::args::Arg;
+use super::rows::{Row, Rows};
 use super::{dsn, mysql, postgres, sqlite};
 
 /// How long a statement waits for a connection.
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STATEMENT: Duration = Duration::from_secs(15 * 60);
 /// How long closing waits for statements under way.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long MySQL waits for who reads rows, in seconds: a day.
+const SLOW_READER: &str = "SET SESSION net_write_timeout = 86400";
 
 /// Works with a connection for as long as a statement may take. What does not end in time ends with its connection.
 macro_rules! within {
@@ -27,16 +30,12 @@ macro_rules! within {
             let $connection = &mut *held;
             tokio::time::timeout($client.limits.statement, async { $work }).await
         };
-        match done {
-            Ok(done) => done,
-            Err(_) => {
-                // Taken out of the pool, which would wait for the answer; dropped, it is closed.
-                drop(held.detach());
-                let limit = $client.limits.statement;
-                let text = format!("the database did not answer within {limit:?}; the connection was closed");
-                Err(SqlError { text, lost: true })
-            }
+        let done = done.unwrap_or_else(|_| Err(SqlError::silent($client.limits.statement)));
+        if done.as_ref().is_err_and(|fault| matches!(fault.cause, Cause::Unread | Cause::Lost)) {
+            // Taken out of the pool, which would wait for all of the answer; dropped, it is closed.
+            drop(held.detach());
         }
+        done
     }};
 }
 
@@ -65,33 +64,65 @@ enum Pool {
 #[derive(Debug, Clone)]
 pub(super) struct SqlError {
     pub(super) text: String,
-    /// The connection, and not the statement.
-    pub(super) lost: bool,
+    pub(super) cause: Cause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The statement; the connection can be used for another one.
+    Statement,
+    /// What was prepared no longer fits, or a pooler forgot it ("cached plan must not change result type"): nothing
+    /// was executed.
+    Stale,
+    /// Rows were left unread: the connection would have to read them before the next statement.
+    Unread,
+    /// The connection.
+    Lost,
+}
+
+impl SqlError {
+    pub(super) fn unread(text: String) -> SqlError {
+        SqlError { text, cause: Cause::Unread }
+    }
+
+    pub(super) fn silent(limit: Duration) -> SqlError {
+        let text = format!("the database did not answer within {limit:?}; the connection was closed");
+        SqlError { text, cause: Cause::Lost }
+    }
+
+    /// The connection failed, and not the statement.
+    pub(super) fn lost(&self) -> bool {
+        self.cause == Cause::Lost
+    }
 }
 
 impl From<sqlx::Error> for SqlError {
     fn from(fault: sqlx::Error) -> SqlError {
-        let lost = match &fault {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-            // PostgreSQL: connection exceptions, a server that stops or starts. MySQL: the same.
-            sqlx::Error::Database(fault) => fault
-                .code()
-                .is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "1053"),
-            _ => false,
+        let cause = match &fault {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Cause::Lost,
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Cause::Lost,
+            sqlx::Error::Database(fault) => match fault.code().as_deref() {
+                // PostgreSQL: connection exceptions, a server that stops or starts. MySQL: the same.
+                Some(code) if code.starts_with("08") || code.starts_with("57P") || code == "1053" => {
+                    Cause::Lost
+                }
+                Some("0A000" | "26000") => Cause::Stale,
+                _ => Cause::Statement,
+            },
+            _ => Cause::Statement,
         };
         let text = match fault {
             sqlx::Error::Database(fault) => fault.message().to_owned(),
             sqlx::Error::PoolTimedOut => "no connection could be had in time".to_owned(),
             other => other.to_string(),
         };
-        SqlError { text, lost }
+        SqlError { text, cause }
     }
 }
 
 impl From<String> for SqlError {
     fn from(text: String) -> SqlError {
-        SqlError { text, lost: false }
+        SqlError { text, cause: Cause::Statement }
     }
 }
 
@@ -218,31 +249,70 @@ impl Client {
         reached.await.map_err(|fault| fault.text)
     }
 
-    /// Executes a statement; its rows, each as an object.
-    pub(super) async fn query(&self, sql: &str, args: &[Arg]) -> Result<Vec<Json>, SqlError> {
+    /// Executes a statement; its rows, each as an object, as far as one message may hold them.
+    pub(super) async fn list(&self, sql: &str, args: &[Arg]) -> Result<Vec<Json>, SqlError> {
+        let mut rows = Rows::list();
+        self.query(sql, args, &mut rows).await?;
+        Ok(match rows {
+            Rows::List { rows, .. } => rows,
+            _ => Vec::new(),
+        })
+    }
+
+    /// Executes a statement for what it does.
+    pub(super) async fn execute(&self, sql: &str, args: &[Arg]) -> Result<(), SqlError> {
+        self.query(sql, args, &mut Rows::Unread).await
+    }
+
+    async fn query(&self, sql: &str, args: &[Arg], rows: &mut Rows) -> Result<(), SqlError> {
         match self.pool().await? {
             Pool::Postgres(pool) => {
-                within!(self, pool, |connection| postgres::query(connection, sql, args).await)
+                within!(self, pool, |connection| postgres::query(connection, sql, args, rows).await)
             }
             Pool::MySql(pool, times) => {
-                within!(self, pool, |connection| mysql::query(connection, sql, args, *times).await)
+                within!(self, pool, |connection| mysql::query(connection, sql, args, *times, rows).await)
             }
             // A file does not fall silent.
-            Pool::Sqlite(pool) => sqlite::query(&mut *pool.acquire().await?, sql, args).await,
+            Pool::Sqlite(pool) => sqlite::query(&mut *pool.acquire().await?, sql, args, rows).await,
+        }
+    }
+
+    /// Executes a statement, each row of which goes to a reader, as slowly as that one reads.
+    pub(super) async fn read_out(
+        &self,
+        sql: &str,
+        args: &[Arg],
+        reader: mpsc::Sender<Row>,
+    ) -> Result<(), SqlError> {
+        let rows = &mut Rows::Reader(reader, self.limits.statement);
+        // Each on a connection that is not given back: whoever stops reading closes it, instead of reading on.
+        match self.pool().await? {
+            Pool::Postgres(pool) => {
+                postgres::query(&mut pool.acquire().await?.detach(), sql, args, rows).await
+            }
+            Pool::MySql(pool, times) => {
+                let mut connection = pool.acquire().await?.detach();
+                // By itself the server ends a connection that takes nothing for a minute. A proxy may refuse it.
+                if let Err(fault) = rows.patiently(connection.execute(SLOW_READER)).await? {
+                    tracing::debug!(%fault, "the database will not wait for slow readers");
+                }
+                mysql::query(&mut connection, sql, args, *times, rows).await
+            }
+            Pool::Sqlite(pool) => sqlite::query(&mut pool.acquire().await?.detach(), sql, args, rows).await,
         }
     }
 
     /// Executes statements, all of them or none.
     pub(super) async fn all(&self, steps: &Steps) -> Result<(), SqlError> {
         if let [(sql, args)] = &**steps {
-            return self.query(sql, args).await.map(drop);
+            return self.execute(sql, args).await;
         }
         match self.pool().await? {
             Pool::Postgres(pool) => {
                 within!(self, pool, |connection| {
                     let mut transaction = connection.begin().await?;
                     for (sql, args) in steps {
-                        postgres::query(&mut transaction, sql, args).await?;
+                        postgres::query(&mut transaction, sql, args, &mut Rows::Unread).await?;
                     }
                     Ok::<_, SqlError>(transaction.commit().await?)
                 })?;
@@ -251,7 +321,7 @@ impl Client {
                 within!(self, pool, |connection| {
                     let mut transaction = connection.begin().await?;
                     for (sql, args) in steps {
-                        mysql::query(&mut transaction, sql, args, *times).await?;
+                        mysql::query(&mut transaction, sql, args, *times, &mut Rows::Unread).await?;
                     }
                     Ok::<_, SqlError>(transaction.commit().await?)
                 })?;
@@ -259,7 +329,7 @@ impl Client {
             Pool::Sqlite(pool) => {
                 let mut transaction = pool.begin().await?;
                 for (sql, args) in steps {
-                    sqlite::query(&mut transaction, sql, args).await?;
+                    sqlite::query(&mut transaction, sql, args, &mut Rows::Unread).await?;
                 }
                 transaction.commit().await?;
             }

@@ -1,13 +1,14 @@
 //! Values of MySQL and MariaDB, in the binary form of prepared statements.
 
 use jiff::civil::DateTime;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column as _, Decode, MySql, Row as _, TypeInfo as _, Value as _, ValueRef as _};
 
 use super::args::Arg;
 use super::client::SqlError;
 use super::postgres::{float, text};
+use super::rows::{Row, Rows};
 
 /// Executes a statement; `times`: dates are times, as with `parseTime=true`.
 pub(super) async fn query(
@@ -15,7 +16,8 @@ pub(super) async fn query(
     sql: &str,
     args: &[Arg],
     times: bool,
-) -> Result<Vec<Json>, SqlError> {
+    rows: &mut Rows,
+) -> Result<(), SqlError> {
     let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
     for arg in args {
         query = match arg {
@@ -27,8 +29,7 @@ pub(super) async fn query(
             Arg::Bytes(bytes) => query.bind(bytes.to_vec()),
         };
     }
-    let rows = query.fetch_all(connection).await?;
-    Ok(rows.iter().map(|found| row(found, times)).collect::<Result<_, _>>()?)
+    rows.gather(query.fetch(connection), |found| row(found, times)).await
 }
 
 /// Times of mappings are RFC 3339 in UTC; columns want them without `T` and zone.
@@ -41,14 +42,12 @@ fn time(text: &str) -> Option<String> {
     Some(jiff::tz::Offset::UTC.to_datetime(time).strftime("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }
 
-fn row(row: &MySqlRow, times: bool) -> Result<Json, String> {
-    let mut object = Map::new();
+fn row(row: &MySqlRow, times: bool) -> Row {
+    let mut read = Row::default();
     for column in row.columns() {
-        let name = column.name();
-        let value = value(row, column.ordinal(), times).map_err(|text| format!("column `{name}`: {text}"))?;
-        object.insert(name.to_owned(), value);
+        read.add(column.name(), value(row, column.ordinal(), times));
     }
-    Ok(Json::Object(object))
+    read
 }
 
 fn value(row: &MySqlRow, index: usize, times: bool) -> Result<Json, String> {
@@ -82,22 +81,32 @@ fn value(row: &MySqlRow, index: usize, times: bool) -> Result<Json, String> {
     })
 }
 
-/// Length, year, month, day, and perhaps a time of day with microseconds.
+/// Length, year, month, day, and perhaps a time of day with microseconds; nothing at all is the zero of these types.
 fn moment(bytes: &[u8], date_only: bool, times: bool) -> Option<Json> {
     let (length, rest) = bytes.split_first()?;
     let rest = rest.get(..usize::from(*length))?;
-    let year = i16::try_from(u16::from_le_bytes([*rest.first()?, *rest.get(1)?])).ok()?;
     let part = |at: usize| rest.get(at).map_or(0, |byte| *byte as i8);
+    let year = rest.get(..2).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]));
     let micros = rest.get(7..11).map_or(0, |four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
-    let nanos = i32::try_from(micros.checked_mul(1000)?).ok()?;
-    let time = DateTime::new(year, part(2), part(3), part(4), part(5), part(6), nanos).ok()?;
-    Some(Json::String(if times {
-        format!("{time}Z")
-    } else if date_only {
-        time.date().to_string()
-    } else {
-        time.strftime("%Y-%m-%d %H:%M:%S%.f").to_string()
-    }))
+    let [month, day, hour, minute, second] = [2, 3, 4, 5, 6].map(part);
+    if times {
+        if rest.iter().all(|byte| *byte == 0) {
+            return Some("0001-01-01T00:00:00Z".into());
+        }
+        let nanos = i32::try_from(micros.checked_mul(1000)?).ok()?;
+        let year = i16::try_from(year).ok()?;
+        let time = DateTime::new(year, month, day, hour, minute, second, nanos).ok()?;
+        return Some(format!("{time}Z").into());
+    }
+    // Days that are none, such as `2026-00-00`, may stand in a table.
+    let mut text = format!("{year:04}-{month:02}-{day:02}");
+    if !date_only {
+        text += &format!(" {hour:02}:{minute:02}:{second:02}");
+        if micros > 0 {
+            text += format!(".{micros:06}").trim_end_matches('0');
+        }
+    }
+    Some(text.into())
 }
 
 /// Length, sign, days, hours, minutes, seconds, microseconds.
@@ -115,4 +124,32 @@ fn span(bytes: &[u8]) -> Option<Json> {
         text += &format!(".{:06}", u32::from_le_bytes(micros.try_into().ok()?));
     }
     Some(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_also_where_they_are_none() {
+        const NOON: &[u8] = &[11, 0xea, 7, 2, 28, 12, 0, 1, 0x90, 0xd0, 3, 0];
+        // As sent; a date, `parseTime`; as shown.
+        for (bytes, date_only, times, expected) in [
+            (NOON, false, false, Some("2026-02-28 12:00:01.25")),
+            (NOON, false, true, Some("2026-02-28T12:00:01.25Z")),
+            (&[4, 0xea, 7, 2, 28], true, false, Some("2026-02-28")),
+            (&[4, 0xea, 7, 2, 28], false, false, Some("2026-02-28 00:00:00")),
+            (&[4, 0xea, 7, 2, 28], true, true, Some("2026-02-28T00:00:00Z")),
+            (&[0], true, false, Some("0000-00-00")),
+            (&[0], false, false, Some("0000-00-00 00:00:00")),
+            (&[0], false, true, Some("0001-01-01T00:00:00Z")),
+            (&[4, 0xea, 7, 0, 0], true, false, Some("2026-00-00")),
+            (&[4, 0xea, 7, 0, 0], true, true, None),
+            (&[7, 0xea, 7], false, false, None),
+            (&[], false, false, None),
+        ] {
+            let shown = moment(bytes, date_only, times);
+            assert_eq!(shown.as_ref().and_then(Json::as_str), expected, "{bytes:?} {date_only} {times}");
+        }
+    }
 }

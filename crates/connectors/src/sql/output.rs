@@ -114,7 +114,7 @@ struct InsertOutput {
 }
 
 fn refused(fault: SqlError) -> WriteError {
-    if fault.lost { WriteError::NotConnected } else { WriteError::Failed(fault.text) }
+    if fault.lost() { WriteError::NotConnected } else { WriteError::Failed(fault.text) }
 }
 
 #[async_trait]
@@ -158,11 +158,11 @@ impl Output for RawOutput {
             let done = async {
                 let args = args(self.args.as_ref(), &owned, index)?;
                 let statement = self.statement.of(&owned, index)?;
-                self.client.query(&statement, &args).await
+                self.client.execute(&statement, &args).await
             };
             match done.await {
                 Ok(_) => {}
-                Err(fault) if fault.lost => {
+                Err(fault) if fault.lost() => {
                     if index == 0 {
                         return Err(WriteError::NotConnected);
                     }

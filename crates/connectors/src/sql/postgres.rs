@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{
@@ -16,7 +16,8 @@ use sqlx::{
 };
 
 use super::args::Arg;
-use super::client::SqlError;
+use super::client::{Cause, SqlError};
+use super::rows::{Row, Rows};
 
 /// Most elements of an array that is read, and its deepest nesting.
 const DEPTH: i32 = 6;
@@ -26,30 +27,14 @@ pub(super) async fn query(
     connection: &mut PgConnection,
     sql: &str,
     args: &[Arg],
-) -> Result<Vec<Json>, SqlError> {
-    match attempt(connection, sql, args).await {
-        // "cached plan must not change result type", and statements that a pooler forgot: nothing was executed.
-        Err(Failed::Sql(sqlx::Error::Database(fault)))
-            if matches!(fault.code().as_deref(), Some("0A000" | "26000")) && connection.is_idle() =>
-        {
+    rows: &mut Rows,
+) -> Result<(), SqlError> {
+    match attempt(connection, sql, args, rows).await {
+        Err(fault) if fault.cause == Cause::Stale && connection.is_idle() => {
             connection.clear_cached_statements().await?;
-            attempt(connection, sql, args).await.map_err(SqlError::from)
+            attempt(connection, sql, args, rows).await
         }
-        done => done.map_err(SqlError::from),
-    }
-}
-
-enum Failed {
-    Sql(sqlx::Error),
-    Value(String),
-}
-
-impl From<Failed> for SqlError {
-    fn from(failed: Failed) -> SqlError {
-        match failed {
-            Failed::Sql(fault) => fault.into(),
-            Failed::Value(text) => text.into(),
-        }
+        done => done,
     }
 }
 
@@ -64,29 +49,32 @@ impl Idle for PgConnection {
     }
 }
 
-async fn attempt(connection: &mut PgConnection, sql: &str, args: &[Arg]) -> Result<Vec<Json>, Failed> {
+async fn attempt(
+    connection: &mut PgConnection,
+    sql: &str,
+    args: &[Arg],
+    rows: &mut Rows,
+) -> Result<(), SqlError> {
     let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
-    let statement = connection.prepare(sql).await.map_err(Failed::Sql)?;
+    let statement = rows.patiently(connection.prepare(sql)).await??;
     let types = match statement.parameters() {
         Some(Either::Left(types)) => types,
         _ => &[],
     };
     if types.len() != args.len() {
-        let text = format!(
+        return Err(SqlError::from(format!(
             "the statement has {} placeholders, args_mapping gave {} values",
             types.len(),
             args.len()
-        );
-        return Err(Failed::Value(text));
+        )));
     }
     let mut bound = PgArguments::default();
     for (index, (arg, info)) in args.iter().zip(types).enumerate() {
-        let place = |text: String| Failed::Value(format!("value {}: {text}", index + 1));
+        let place = |text: String| SqlError::from(format!("value {}: {text}", index + 1));
         let bytes = encode(arg, info).map_err(place)?;
         bound.add(Raw { bytes, info: info.clone() }).map_err(|fault| place(fault.to_string()))?;
     }
-    let rows = statement.query_with(bound).fetch_all(&mut *connection).await.map_err(Failed::Sql)?;
-    rows.iter().map(row).collect::<Result<_, _>>().map_err(Failed::Value)
+    rows.gather(statement.query_with(bound).fetch(&mut *connection), row).await
 }
 
 /// A value in its binary form.
@@ -214,15 +202,13 @@ fn date_time(text: &str) -> Option<DateTime> {
     Some(zoned.date().to_datetime(zoned.time().unwrap_or_default()))
 }
 
-fn row(row: &PgRow) -> Result<Json, String> {
-    let mut object = Map::new();
+fn row(row: &PgRow) -> Row {
+    let mut read = Row::default();
     for column in row.columns() {
-        let name = column.name();
-        let value = row.try_get_raw(column.ordinal()).map_err(|fault| fault.to_string())?;
-        let value = value_of(&value).map_err(|text| format!("column `{name}`: {text}"))?;
-        object.insert(name.to_owned(), value);
+        let value = row.try_get_raw(column.ordinal()).map_err(|fault| fault.to_string());
+        read.add(column.name(), value.and_then(|value| value_of(&value)));
     }
-    Ok(Json::Object(object))
+    read
 }
 
 fn value_of(value: &PgValueRef<'_>) -> Result<Json, String> {

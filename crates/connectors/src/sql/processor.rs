@@ -14,7 +14,7 @@ use super::statement::select;
 /// The processor `sql_raw`.
 pub static RAW: ProcessorSpec = ProcessorSpec {
     name: "sql_raw",
-    summary: "Executes a statement for each message, which becomes an array of the rows, each an object. Decimals and JSON columns are text, as in the original; bytes that are no text are base64. A failing statement flags its message only.",
+    summary: "Executes a statement for each message, which becomes an array of the rows, each an object. Decimals and JSON columns are text, as in the original; bytes that are no text are base64. Rows that take more than 64 MiB of memory are given up, which is a failure. A failing statement flags its message only.",
     config: f::with_connection!(f::TEMPLATE, f::DYNAMIC, f::ARGS, f::EXEC_ONLY),
     build: |node, context| {
         Ok(Box::new(Query {
@@ -83,11 +83,16 @@ impl Processor for Query {
             let done = async {
                 let args = args(self.args.as_ref(), &came, index)?;
                 let statement = self.statement.of(&came, index)?;
-                self.client.query(&statement, &args).await.map_err(|fault| fault.text)
+                let rows = if self.silent {
+                    self.client.execute(&statement, &args).await.map(|()| None)
+                } else {
+                    self.client.list(&statement, &args).await.map(Some)
+                };
+                rows.map_err(|fault| fault.text)
             };
             match done.await {
-                Ok(_) if self.silent => {}
-                Ok(rows) => message.set_value(serde_json::Value::Array(rows).into()),
+                Ok(None) => {}
+                Ok(Some(rows)) => message.set_value(serde_json::Value::Array(rows).into()),
                 Err(text) => message.set_error(text),
             }
         }

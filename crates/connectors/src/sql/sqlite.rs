@@ -1,18 +1,20 @@
 //! Values of SQLite: each is what it was stored as; columns declared as times or truth values are read so.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::args::Arg;
 use super::client::SqlError;
 use super::postgres::{float, text};
+use super::rows::{Row, Rows};
 
 pub(super) async fn query(
     connection: &mut SqliteConnection,
     sql: &str,
     args: &[Arg],
-) -> Result<Vec<Json>, SqlError> {
+    rows: &mut Rows,
+) -> Result<(), SqlError> {
     let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
     for arg in args {
         query = match arg {
@@ -24,18 +26,17 @@ pub(super) async fn query(
             Arg::Bytes(bytes) => query.bind(bytes.to_vec()),
         };
     }
-    let rows = query.fetch_all(connection).await?;
-    Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
+    rows.gather(query.fetch(connection), row).await
 }
 
-fn row(row: &SqliteRow) -> Result<Json, String> {
-    let mut object = Map::new();
+fn row(row: &SqliteRow) -> Row {
+    let mut read = Row::default();
     for column in row.columns() {
         let declared = column.type_info().name();
-        let value = value(row, column.ordinal(), declared);
-        object.insert(column.name().to_owned(), value.map_err(|fault| fault.to_string())?);
+        let value = value(row, column.ordinal(), declared).map_err(|fault| fault.to_string());
+        read.add(column.name(), value);
     }
-    Ok(Json::Object(object))
+    read
 }
 
 fn value(row: &SqliteRow, index: usize, declared: &str) -> sqlx::Result<Json> {
