@@ -289,6 +289,12 @@ async fn what_is_at_fault_changes_nothing_and_is_told_with_its_place() {
         let first = lints["lint_errors"][0].as_str().unwrap_or_default().to_owned();
         assert!(status == 400 && first.contains(told), "{verb} {path}: {told:?} is not in {text}");
     }
+    // Who wants them to run anyway says so; what cannot be built is refused all the same.
+    let odd = prefixing("b ").replacen('{', "{\"unheard_of\": 1, ", 1);
+    assert_eq!(process.send("POST", "/streams/b", &odd).await.0, 400);
+    assert_eq!(process.send("POST", "/streams/b?chilled=true", &odd).await.0, 200);
+    assert_eq!(process.send("POST", "/b/post", "x").await, (200, "b x".to_owned()));
+    assert_eq!(process.send("POST", "/streams/c?chilled=true", faulty).await.0, 400);
     for id in ["ready", "a%20b", "..%2Fx"] {
         let (status, text) = process.send("POST", &format!("/streams/{id}"), &prefixing("")).await;
         assert!(status == 400 && text.contains("is no id"), "{id}: {status} {text}");

@@ -210,6 +210,45 @@ fn faults_are_told_in_the_file_and_line_that_somebody_wrote() {
     }
 }
 
+#[test]
+fn lint_is_as_strict_as_is_asked_and_a_stream_can_run_in_spite_of_it() {
+    let odd = "\
+input: { generate: { count: 1, interval: 0s, mapping: root = \"tea\", cuont: 1 } }
+output: { stdout: {} }
+http: { enabled: false }
+cache_resources: [{ label: Odd, ttlru: { ttl: 1s } }]
+";
+    let folder = Gate::setup()
+        .file("odd.yaml", odd)
+        .file(
+            "unset.yaml",
+            &odd.replace(", cuont: 1", "").replace("tea", "tea${NOT_SET_ANYWHERE}").replace("Odd", "odd"),
+        )
+        .file("broken.yaml", &odd.replace("root = \"tea\"", "root ="))
+        .prepare();
+    for (arguments, code, out, err) in [
+        (&["run", "odd.yaml"][..], 1, "", "odd.yaml:1:69: error: unknown field `cuont`"),
+        (&["run", "--chilled", "odd.yaml"], 0, "tea\n", "odd.yaml:1:69: warning: unknown field `cuont`"),
+        (&["run", "unset.yaml"], 1, "", "error: the variable `NOT_SET_ANYWHERE` is not set"),
+        (
+            &["run", "--chilled", "unset.yaml"],
+            0,
+            "tea\n",
+            "warning: the variable `NOT_SET_ANYWHERE` is not set",
+        ),
+        (&["run", "--chilled", "broken.yaml"], 1, "", "error: "),
+        (&["lint", "unset.yaml", "-s", "input.generate.mapping=root = 1"], 1, "1 error,", ""),
+        (&["lint", "odd.yaml", "--deprecated"], 1, "error: `ttl` of `ttlru` is deprecated", ""),
+        (&["lint", "odd.yaml", "--labels"], 1, "error: the output `stdout` has no label", ""),
+    ] {
+        let done = stream(folder.dir(), arguments);
+        assert_eq!(done.code, Some(code), "{arguments:?}\n{}{}", done.out, done.err);
+        assert!(done.out.contains(out) && done.err.contains(err), "{arguments:?}\n{}{}", done.out, done.err);
+    }
+    let plain = stream(folder.dir(), &["lint", "odd.yaml"]);
+    assert!(!plain.out.contains("deprecated") && !plain.out.contains("has no label"), "{}", plain.out);
+}
+
 const TESTED: &str = "\
 input: { generate: { mapping: root = 1 } }
 pipeline:
@@ -351,6 +390,17 @@ tests:
     assert_eq!(done.code, Some(1));
     assert!(done.out.contains("wrong.yaml:4:15: error: unknown field `mrak` in `loud`"), "{}", done.out);
     assert!(done.out.contains("did you mean `mark`?"), "{}", done.out);
+
+    let created = stream(folder.dir(), &[&["create", "generate/loud/drop"], &with[..]].concat());
+    assert!(created.out.contains("- loud:\n        mark: "), "{}{}", created.out, created.err);
+    let listed =
+        stream(folder.dir(), &[&["list", "processors", "--format", "json-full"], &with[..]].concat());
+    let listed: Value = serde_json::from_str(&listed.out).expect("JSON");
+    let names = listed["processors"].as_array().expect("a list").iter().map(|listed| &listed["name"]);
+    assert!(
+        names.clone().any(|name| name == "loud") && names.clone().any(|name| name == "mapping"),
+        "{listed}"
+    );
 
     assert_eq!(stream(folder.dir(), &["lint", "parts/loud.yaml"]).code, Some(0));
     let done = stream(folder.dir(), &["lint", "parts/wrong.yml"]);

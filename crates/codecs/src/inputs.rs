@@ -27,13 +27,15 @@ pub(crate) static CSV: InputSpec = InputSpec {
             Kind::Bool,
             Default::Bool(false),
             "Whether a file is deleted when all of its rows are delivered.",
-        ),
+        )
+        .advanced(),
         Field::new(
             "batch_count",
             Kind::Int,
             Default::Int(1),
             "Most rows of a file that travel as one batch.",
-        ),
+        )
+        .advanced(),
         AUTO_REPLAY_NACKS,
         Field::optional(
             "expected_headers",

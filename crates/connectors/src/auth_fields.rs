@@ -20,7 +20,7 @@ const OAUTH_FIELDS: &[Field] = &[
 
 /// OAuth 1.0a.
 pub(crate) const OAUTH: Field =
-    Field::object("oauth", OAUTH_FIELDS, "OAuth 1.0a, signed with HMAC-SHA1 (RFC 5849).");
+    Field::object("oauth", OAUTH_FIELDS, "OAuth 1.0a, signed with HMAC-SHA1 (RFC 5849).").advanced();
 
 const BASIC_FIELDS: &[Field] = &[
     enabled("Whether name and password are sent."),
@@ -30,7 +30,7 @@ const BASIC_FIELDS: &[Field] = &[
 
 /// Basic authentication.
 pub(crate) const BASIC_AUTH: Field =
-    Field::object("basic_auth", BASIC_FIELDS, "Basic authentication (RFC 7617).");
+    Field::object("basic_auth", BASIC_FIELDS, "Basic authentication (RFC 7617).").advanced();
 
 const JWT_FIELDS: &[Field] = &[
     enabled("Whether a signed token is sent as bearer."),
@@ -47,4 +47,4 @@ const JWT_FIELDS: &[Field] = &[
 
 /// Signed tokens.
 pub(crate) const JWT: Field =
-    Field::object("jwt", JWT_FIELDS, "A token that the client signs itself (RFC 7519).");
+    Field::object("jwt", JWT_FIELDS, "A token that the client signs itself (RFC 7519).").advanced();

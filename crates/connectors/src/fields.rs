@@ -46,7 +46,7 @@ const TLS_FIELDS: &[Field] = &[
 ];
 
 /// `TLS` of the streams contract's notation (section 0).
-pub(crate) const TLS: Field = Field::object("tls", TLS_FIELDS, "TLS towards the other side.");
+pub(crate) const TLS: Field = Field::object("tls", TLS_FIELDS, "TLS towards the other side.").advanced();
 
 /// The same without `enabled`: for clients whose address says whether it is used.
 #[cfg(feature = "schema_registry")]
@@ -54,7 +54,8 @@ pub(crate) const TLS_ALWAYS: Field = Field::object(
     "tls",
     TLS_FIELDS.split_at(1).1,
     "TLS towards the other side, for addresses `https://...`.",
-);
+)
+.advanced();
 
 /// What the field [`TLS`] says.
 #[derive(Default)]

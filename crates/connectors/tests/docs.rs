@@ -65,7 +65,9 @@ fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
             Kind::Refused(why) => format!("Not offered: {why}."),
             _ => field.doc.to_owned(),
         };
-        writeln!(page, "| `{name}` | {} | {} | {doc} |", kind(&field.kind), default(field)).expect("text");
+        let holds = kind(&field.kind);
+        let mark = if field.advanced { ", advanced" } else { "" };
+        writeln!(page, "| `{name}` | {holds}{mark} | {} | {doc} |", default(field)).expect("text");
         match &field.kind {
             Kind::Object(fields) => rows(page, &format!("{name}."), fields),
             Kind::List(Kind::Object(fields)) => rows(page, &format!("{name}[]."), fields),

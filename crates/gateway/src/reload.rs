@@ -241,7 +241,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         let kept = running.filter(|running| running.definition.digest == definition.digest);
         let api = match kept {
             Some(running) => Arc::clone(running),
-            None => match compile(gate, &definition, running) {
+            None => match compile(gate, &definition, running, &gate.streams) {
                 Ok(api) => {
                     if !definition.warnings.is_empty() {
                         faults.push((path.clone(), definition.warnings.clone()));
@@ -311,6 +311,7 @@ pub(crate) fn compile(
     gate: &Gate,
     definition: &Arc<Definition>,
     before: Option<&Arc<RunningApi>>,
+    streams: &streams::Settings,
 ) -> Result<Arc<RunningApi>, Vec<Fault>> {
     let model = Arc::clone(&definition.api);
     let chain = Chain::compile(&model, &gate.windows).map_err(|text| vec![Fault::error("", text)])?;
@@ -319,9 +320,9 @@ pub(crate) fn compile(
             Upstream::new(upstream, &gate.upstream, &gate.pools)
                 .map_err(|text| vec![Fault::error("", text)])?,
         ),
-        apidef::Backend::Streams(streams) => {
-            let mut backend = StreamBackend::build(streams, &gate.settings, &gate.streams)?;
-            backend.name_api(&model.id);
+        apidef::Backend::Streams(model) => {
+            let mut backend = StreamBackend::build(model, &gate.settings, streams)?;
+            backend.name_api(&definition.api.id);
             Backend::Stream(backend)
         }
     };

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn the_schema_page_is_current() {
-        let current = format!("{:#}\n", streams::schema(&super::registry()));
+        let current = format!("{:#}\n", streams::schema(&super::registry(), &streams::Templates::default()));
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(PAGE, current).unwrap();
             return;

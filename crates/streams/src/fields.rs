@@ -29,7 +29,8 @@ pub const BATCHING: &[Field] = &[
         Default::Text(""),
         "Flush when this query is true for the message just added; whatever the policy says, a batch has at most 100000 messages and 256 MiB.",
     ),
-    Field::optional("processors", Kind::List(&Kind::Processor), "Run on every batch that the policy makes."),
+    Field::optional("processors", Kind::List(&Kind::Processor), "Run on every batch that the policy makes.")
+        .advanced(),
 ];
 
 /// The field that puts a batching policy before an output or behind an input.
@@ -53,7 +54,7 @@ pub const EXTRACT_TRACING_MAP: Field = Field::optional(
     "extract_tracing_map",
     Kind::Bloblang,
     "A mapping that gives an object with `traceparent`, and perhaps `tracestate`, of the message: the trace that its spans continue. Such as `root = @`. Without a `tracer` it has no effect.",
-);
+).advanced();
 
 /// The field beside [`EXTRACT_TRACING_MAP`].
 pub const NEW_ROOT_SPAN_WITH_LINK: Field = Field::new(
@@ -61,7 +62,8 @@ pub const NEW_ROOT_SPAN_WITH_LINK: Field = Field::new(
     Kind::Bool,
     Default::Bool(false),
     "Begin a trace of one's own with a link to the one that was extracted, instead of continuing it.",
-);
+)
+.advanced();
 
 /// The field of outputs that says where messages carry their trace to who reads them. What it says is acted on by the
 /// stream, for every output that has it.
@@ -69,7 +71,7 @@ pub const INJECT_TRACING_MAP: Field = Field::optional(
     "inject_tracing_map",
     Kind::Bloblang,
     "A mapping that writes the trace into the message: `this` is an object with `traceparent`, and perhaps `tracestate`; `root` and metadata are those of the message. Such as `meta = @.assign(this)`. Without a `tracer` it has no effect.",
-);
+).advanced();
 
 /// How many batches an output writes at once.
 pub const fn max_in_flight(default: i64) -> Field {
@@ -96,13 +98,15 @@ pub(crate) const NO_LISTENER: [Field; 3] = [
         Kind::Refused("TLS belongs to the gate's listener"),
         Default::Text(""),
         "Certificate of an own listener.",
-    ),
+    )
+    .advanced(),
     Field::new(
         "key_file",
         Kind::Refused("TLS belongs to the gate's listener"),
         Default::Text(""),
         "Key of an own listener.",
-    ),
+    )
+    .advanced(),
 ];
 
 const CORS: &[Field] = &[
@@ -123,7 +127,8 @@ const CORS: &[Field] = &[
 ];
 
 /// Cross-origin rules of an `http_server`.
-pub(crate) const CORS_FIELD: Field = Field::object("cors", CORS, "Cross-origin rules of these endpoints.");
+pub(crate) const CORS_FIELD: Field =
+    Field::object("cors", CORS, "Cross-origin rules of these endpoints.").advanced();
 
 /// Reads [`CORS_FIELD`].
 fn cors(node: &Node<'_>) -> Result<Cors, Fault> {

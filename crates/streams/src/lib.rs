@@ -129,7 +129,7 @@ pub use sample::{SampleSize, sample};
 pub use scanner::{Scan, ScanError, Scanned, Scanner};
 pub use schema::schema;
 pub use selection::{SELECTION, Selection};
-pub use settings::{Lines, Settings};
+pub use settings::{Lines, Settings, Strictness};
 pub use sort::Sort;
 pub use templates::{Template, Templates};
 pub use topics::Topics;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bloblang::Environment;
-use document::{Document, Fault, nearest, pointer_join};
+use document::{Document, Fault, Severity, nearest, pointer_join};
 use serde_json::Value as Json;
 
 use crate::barred::barred;
@@ -83,7 +83,7 @@ pub(crate) fn lint_section(
 ) -> Vec<Fault> {
     let mut linter = Linter::new(settings, Some(document));
     linter.fields(fields, document.value(), "", what);
-    let mut faults = linter.faults;
+    let mut faults = linter.found();
     document.locate(&mut faults);
     faults
 }
@@ -96,6 +96,8 @@ struct Linter<'a> {
     resources: HashMap<Sort, Vec<&'a str>>,
     paths: HashMap<String, String>,
     depth: usize,
+    /// Somewhere it is too deep to be built.
+    too_deep: bool,
     /// Where secrets are written.
     secrets: Vec<String>,
 }
@@ -104,11 +106,19 @@ impl<'a> Linter<'a> {
     fn new(settings: &'a Settings, document: Option<&'a Document>) -> Linter<'a> {
         let (faults, labels, resources) = (Vec::new(), HashMap::new(), HashMap::new());
         let (paths, secrets) = (HashMap::new(), Vec::new());
-        Linter { settings, document, faults, labels, resources, paths, depth: 0, secrets }
+        Linter { settings, document, faults, labels, resources, paths, depth: 0, too_deep: false, secrets }
     }
 
     fn run(mut self, value: &'a Json, pointer: &str) -> Vec<Fault> {
         self.walk(value, pointer);
+        self.found()
+    }
+
+    /// What was found. Where lint refuses nothing, all of it are warnings, but for what building has no bound against.
+    fn found(mut self) -> Vec<Fault> {
+        if self.settings.lenient && !self.too_deep {
+            self.faults.iter_mut().for_each(|fault| fault.severity = Severity::Warning);
+        }
         self.faults
     }
 
@@ -145,6 +155,7 @@ impl<'a> Linter<'a> {
                     if field.secret && member.as_str().is_some_and(|text| !text.is_empty()) {
                         self.secrets.push(at.clone());
                     }
+                    self.deprecated(field, &at, what);
                     self.value(field.kind, member, &at, field.name);
                 }
                 None => {
@@ -156,6 +167,13 @@ impl<'a> Linter<'a> {
             }
         }
         self.missing(fields, pointer, what, |name| members.contains_key(name));
+    }
+
+    fn deprecated(&mut self, field: &Field, pointer: &str, what: &str) {
+        let Some(instead) = field.deprecated.filter(|_| self.settings.strictness.deprecated) else { return };
+        let fault = self.error(pointer, format!("`{}` of `{what}` is deprecated", field.name));
+        fault.at_key = true;
+        fault.hint = Some(instead.to_owned());
     }
 
     fn missing(&mut self, fields: &[Field], pointer: &str, what: &str, written: impl Fn(&str) -> bool) {
@@ -247,7 +265,8 @@ impl<'a> Linter<'a> {
         for (index, item) in items.iter().enumerate() {
             let at = pointer_join(pointer, &index.to_string());
             let label = item.get("label").and_then(Json::as_str).unwrap_or_default();
-            if item.is_object() && label.is_empty() {
+            // Where every component needs one, that is told below.
+            if item.is_object() && label.is_empty() && !self.settings.strictness.labels {
                 self.error(&at, format!("a {} resource needs a `label`", sort.as_str())).hint =
                     Some("others refer to it by its label".to_owned());
             }
@@ -309,6 +328,7 @@ impl<'a> Linter<'a> {
     fn component(&mut self, sort: Sort, value: &'a Json, pointer: &str) {
         if self.depth >= DEPTH {
             self.error(pointer, format!("components are nested deeper than {DEPTH}"));
+            self.too_deep = true;
             return;
         }
         self.depth += 1;
@@ -330,6 +350,10 @@ impl<'a> Linter<'a> {
         let at = pointer_join(pointer, name);
         let Some(members) = value.as_object() else { return };
         self.reserved(sort, name, members, pointer);
+        if self.settings.strictness.labels && sort.has_labels() && !is_labelled(members) {
+            self.error(pointer, format!("the {} `{name}` has no label", sort.as_str())).hint =
+                Some(format!("write `label` beside `{name}`"));
+        }
         let config = self.settings.registry.config(sort, name);
         if let Some(barred) = barred(sort, name, self.settings) {
             self.faults.push(Fault { pointer: at, at_key: members.contains_key(name), ..barred });
@@ -420,6 +444,10 @@ impl<'a> Linter<'a> {
             }
         }
     }
+}
+
+fn is_labelled(members: &serde_json::Map<String, Json>) -> bool {
+    members.get("label").and_then(scalar_text).is_some_and(|label| !label.is_empty())
 }
 
 fn is_empty(value: &Json) -> bool {

@@ -243,3 +243,70 @@ fn faults_inside_of_mappings_are_placed_in_the_file() {
     assert!(crate::check_text("test", "input: [", Format::Yaml, &settings()).is_err());
     assert!(Document::parse("{}", Format::Json).is_ok());
 }
+
+#[test]
+fn strict_lint_tells_what_is_deprecated_and_what_has_no_label() {
+    use crate::settings::Strictness;
+
+    let config = json!({
+        "input": {"broker": {"inputs": [{"label": "in", "inproc": "a"}]}, "processors": [{"noop": {}}]},
+        "pipeline": {"processors": [{"label": "", "try": [{"label": "inner", "noop": {}}]}]},
+        "output": {"label": "out", "drop": {}},
+        "buffer": {"memory": {}},
+        "cache_resources": [{"label": "c", "ttlru": {"ttl": "1s"}}, {"memory": {}}],
+    });
+    let strict = |deprecated, labels| {
+        let settings = Settings { strictness: Strictness { deprecated, labels }, ..settings() };
+        let faults = lint(&config, "", &settings);
+        faults.into_iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect::<Vec<_>>()
+    };
+    let unlabelled = "/cache_resources/1: a cache resource needs a `label`";
+    assert_eq!(strict(false, false), [unlabelled]);
+    let deprecated = "/cache_resources/0/ttlru/ttl: `ttl` of `ttlru` is deprecated";
+    assert_eq!(strict(true, false), [deprecated, unlabelled]);
+    assert_eq!(
+        strict(false, true),
+        [
+            "/input/processors/0: the processor `noop` has no label",
+            "/input: the input `broker` has no label",
+            "/pipeline/processors/0: the processor `try` has no label",
+            "/cache_resources/1: the cache `memory` has no label",
+        ]
+    );
+}
+
+#[test]
+fn a_lenient_build_goes_on_with_what_can_be_built() {
+    let lenient = Settings { lenient: true, ..settings() };
+    let with = |key: &str, value: Json| {
+        let mut config = input(json!({"generate": {"mapping": "root = 1"}}));
+        config[key] = value;
+        config
+    };
+    for (config, warned) in [
+        (with("unheard_of", json!(1)), "unknown field `unheard_of`"),
+        (input(json!({"generate": {"mapping": "root = 1", "cuont": 1}})), "unknown field `cuont`"),
+        (output(json!({"label": "Not One", "drop": {}})), "cannot be a label"),
+    ] {
+        assert!(build("test", &config, "", &settings()).is_err(), "{config}");
+        let built = build("test", &config, "", &lenient).unwrap();
+        let told = built.warnings.iter().any(|fault| !fault.is_error() && fault.message.contains(warned));
+        assert!(told, "{config}: {:?}", built.warnings);
+    }
+    for (config, refused) in [
+        (input(json!({"generate": {"mapping": "root ="}})), "bloblang"),
+        (input(json!({"generate": {}})), "mapping"),
+        (input(json!({"generat": {"mapping": "root = 1"}})), "there is no input `generat`"),
+        (input(json!({"file": {"paths": ["/etc/hostname"]}})), "is not allowed"),
+        (processors(json!([{"resource": "nobody"}])), "nobody"),
+    ] {
+        let faults = build("test", &config, "", &lenient).unwrap_err();
+        let told = faults.iter().any(|fault| fault.is_error() && fault.message.contains(refused));
+        assert!(told, "{config}: {faults:?}");
+    }
+    let mut deep = json!({"noop": {}});
+    for _ in 0..DEPTH {
+        deep = json!({"try": [deep]});
+    }
+    assert!(build("test", &processors(json!([deep])), "", &lenient).is_err());
+}

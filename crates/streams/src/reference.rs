@@ -54,10 +54,15 @@ fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
             Kind::Refused(instead) => format!("{} Refused unless empty: {instead}.", field.doc),
             _ => field.doc.to_owned(),
         };
+        let doc = match field.deprecated {
+            Some(instead) => format!("{doc} Deprecated: {instead}."),
+            None => doc,
+        };
+        let mark = if field.advanced { ", advanced" } else { "" };
         let cell = |text: &str| text.replace('|', "\\|");
         let _ = writeln!(
             page,
-            "| `{name}` | {} | {} | {} |",
+            "| `{name}` | {}{mark} | {} | {} |",
             cell(&type_text(field.kind)),
             default_text(field.default),
             cell(&doc)

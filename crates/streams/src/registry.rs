@@ -106,12 +106,16 @@ pub struct Field {
     pub doc: &'static str,
     /// Never shown back.
     pub secret: bool,
+    /// Seldom needed: small samples leave it out, with all that is in it.
+    pub advanced: bool,
+    /// Not to be written any more, and what to write instead; strict lint tells it.
+    pub deprecated: Option<&'static str>,
 }
 
 impl Field {
     /// A field with a default.
     pub const fn new(name: &'static str, kind: Kind, default: Default, doc: &'static str) -> Field {
-        Field { name, kind, default, doc, secret: false }
+        Field { name, kind, default, doc, secret: false, advanced: false, deprecated: None }
     }
 
     /// A field that must be written.
@@ -132,6 +136,18 @@ impl Field {
     /// The same field, never shown back.
     pub const fn secret(mut self) -> Field {
         self.secret = true;
+        self
+    }
+
+    /// The same field, marked as seldom needed.
+    pub const fn advanced(mut self) -> Field {
+        self.advanced = true;
+        self
+    }
+
+    /// The same field, not to be written any more; `instead` says what to write.
+    pub const fn deprecated(mut self, instead: &'static str) -> Field {
+        self.deprecated = Some(instead);
         self
     }
 }

@@ -7,13 +7,14 @@ use serde_json::Value as Json;
 
 use crate::registry::{Default, Field, Kind, Registry};
 use crate::sort::Sort;
+use crate::templates::{Template, Templates};
 
 /// How much of a component is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleSize {
     /// Every field.
     Full,
-    /// What must be written, and the fields that hold plain values.
+    /// Without the fields that are seldom needed.
     Small,
 }
 
@@ -22,7 +23,12 @@ pub enum SampleSize {
 ///
 /// # Errors
 /// When the expression names what there is not.
-pub fn sample(registry: &Registry, expression: &str, size: SampleSize) -> Result<String, String> {
+pub fn sample(
+    registry: &Registry,
+    templates: &Templates,
+    expression: &str,
+    size: SampleSize,
+) -> Result<String, String> {
     let parts: Vec<Vec<&str>> = (expression.split('/'))
         .map(|part| part.split(',').map(str::trim).filter(|name| !name.is_empty()).collect())
         .collect();
@@ -30,13 +36,11 @@ pub fn sample(registry: &Registry, expression: &str, size: SampleSize) -> Result
         return Err(format!("`{expression}` has more than three parts: write INPUTS/PROCESSORS/OUTPUTS"));
     }
     let part = |index: usize| parts.get(index).map_or(&[][..], Vec::as_slice);
-    let mut page = Page { registry, size, text: String::new() };
+    let mut page = Page { registry, templates, size, text: String::new() };
     page.end("input", Sort::Input, part(0), "inputs", "stdin", "generate")?;
     if !part(1).is_empty() {
         page.line(0, "\npipeline:");
-        if size == SampleSize::Full {
-            page.line(1, "threads: -1");
-        }
+        page.line(1, "threads: -1");
         page.line(1, "processors:");
         page.list(1, Sort::Processor, part(1))?;
     }
@@ -47,6 +51,7 @@ pub fn sample(registry: &Registry, expression: &str, size: SampleSize) -> Result
 
 struct Page<'r> {
     registry: &'r Registry,
+    templates: &'r Templates,
     size: SampleSize,
     text: String,
 }
@@ -88,7 +93,12 @@ impl Page<'_> {
     /// A component at this depth; `lead` stands before its type key, in place of the last indentation.
     fn component(&mut self, depth: usize, lead: &str, sort: Sort, name: &str) -> Result<(), String> {
         let Some(config) = self.registry.config(sort, name) else {
-            let near = nearest(name, self.registry.names(sort).into_iter());
+            if let Some(template) = self.templates.get(sort, name) {
+                self.template(depth, lead, name, template);
+                return Ok(());
+            }
+            let templates = self.templates.list(sort).into_iter().map(|(name, _)| name);
+            let near = nearest(name, self.registry.names(sort).into_iter().chain(templates));
             let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             return Err(format!("there is no {} `{name}`{near}", sort.as_str()));
         };
@@ -110,9 +120,22 @@ impl Page<'_> {
         Ok(())
     }
 
+    fn template(&mut self, depth: usize, lead: &str, name: &str, template: &Template) {
+        let at = if lead.is_empty() { depth } else { depth - 1 };
+        let fields = template.sample(self.size == SampleSize::Small);
+        if fields.is_empty() {
+            return self.line(at, &format!("{lead}{name}: {{}}"));
+        }
+        self.line(at, &format!("{lead}{name}:"));
+        for (field, value) in fields {
+            self.line(depth + 1, &format!("{field}: {value}"));
+        }
+    }
+
     /// The lines of an object's fields; none when there is nothing to write.
     fn fields(&self, depth: usize, fields: &[Field]) -> Option<String> {
-        let mut page = Page { registry: self.registry, size: self.size, text: String::new() };
+        let mut page =
+            Page { registry: self.registry, templates: self.templates, size: self.size, text: String::new() };
         let mut written = false;
         for field in fields {
             written |= page.field(depth, field);
@@ -122,16 +145,17 @@ impl Page<'_> {
 
     /// One field; false when it is only a comment, or nothing.
     fn field(&mut self, depth: usize, field: &Field) -> bool {
-        let small = self.size == SampleSize::Small;
+        // What must be written is, however seldom it is needed.
+        let left_out = self.size == SampleSize::Small && field.advanced && field.default != Default::Required;
+        if left_out || field.deprecated.is_some() {
+            return false;
+        }
         let name = field.name;
         match (field.kind, field.default) {
             (Kind::Ignored(_) | Kind::Refused(_), _) => false,
             (Kind::Object(fields), Default::Absent) => {
                 // Where a part of it must be written, it is a choice to write it at all.
                 let optional = !needs(fields);
-                if small && optional {
-                    return false;
-                }
                 match self.fields(depth + 1, fields).filter(|_| optional) {
                     Some(lines) => {
                         self.line(depth, &format!("{name}:"));
@@ -148,7 +172,6 @@ impl Page<'_> {
                 self.line(depth, &format!("{name}: {} # required", blank(kind)));
                 true
             }
-            (_, Default::Absent) if small => false,
             (_, Default::Absent) => {
                 self.line(depth, &format!("# {name}:"));
                 false
@@ -222,7 +245,7 @@ mod tests {
         expressions.extend(["generate,inproc/noop,log/drop,inproc".into(), String::new(), "//".into()]);
         for expression in expressions {
             for size in [SampleSize::Full, SampleSize::Small] {
-                let text = sample(&registry, &expression, size).unwrap();
+                let text = sample(&registry, &Templates::default(), &expression, size).unwrap();
                 let document = Document::parse(text.as_str(), Format::Yaml)
                     .unwrap_or_else(|fault| panic!("{expression}: {fault:?}\n{text}"));
                 let unfit = |fault: &Fault| {
@@ -236,6 +259,43 @@ mod tests {
     }
 
     #[test]
+    fn small_samples_leave_out_what_is_seldom_needed_and_all_samples_what_is_deprecated() {
+        let registry = Registry::standard();
+        for (expression, usual, seldom) in [
+            ("http_server//drop", "path: \"/post\"", "ws_welcome_message:"),
+            ("generate//http_server", "stream_path:", "pong_wait:"),
+            ("generate/cache/drop", "operator:", "# ttl:"),
+        ] {
+            let full = sample(&registry, &Templates::default(), expression, SampleSize::Full).unwrap();
+            let small = sample(&registry, &Templates::default(), expression, SampleSize::Small).unwrap();
+            assert!(full.contains(usual) && full.contains(seldom), "{full}");
+            assert!(small.contains(usual) && !small.contains(seldom), "{small}");
+        }
+    }
+
+    #[test]
+    fn templates_have_samples_like_other_components() {
+        let (registry, mut templates) = (Registry::standard(), Templates::default());
+        let settings = Settings::new(registry.clone());
+        for text in [
+            "{name: shout, type: processor, mapping: 'root.noop = {}', fields: [\
+                {name: mark, type: string, default: '!'}, {name: times, type: int}, {name: all, type: string, kind: list},\
+                {name: more, type: bool, default: false, advanced: true}]}",
+            "{name: plain, type: output, mapping: 'root.drop = {}'}",
+        ] {
+            templates.add(crate::templates::Template::parse(text, &settings).unwrap()).unwrap();
+        }
+        let of = |size| sample(&registry, &templates, "generate/shout/plain", size).unwrap();
+        let lines =
+            "    - shout:\n        mark: \"!\"\n        times: 0 # required\n        all: [] # required\n";
+        let (small, full) = (of(SampleSize::Small), of(SampleSize::Full));
+        assert!(small.contains(&format!("{lines}\n")) && small.contains("  plain: {}\n"), "{small}");
+        assert!(full.contains(&format!("{lines}        more: false\n")), "{full}");
+        let fault = sample(&registry, &templates, "/shuot/", SampleSize::Small).unwrap_err();
+        assert_eq!(fault, "there is no processor `shuot`; did you mean `shout`?");
+    }
+
+    #[test]
     fn what_there_is_not_is_named() {
         let registry = Registry::standard();
         for (expression, fault) in [
@@ -244,7 +304,9 @@ mod tests {
             ("/maping/", "there is no processor `maping`; did you mean `mapping`?"),
         ] {
             assert!(
-                sample(&registry, expression, SampleSize::Small).unwrap_err().contains(fault),
+                sample(&registry, &Templates::default(), expression, SampleSize::Small)
+                    .unwrap_err()
+                    .contains(fault),
                 "{expression}"
             );
         }

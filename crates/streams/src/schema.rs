@@ -8,17 +8,27 @@ use serde_json::{Map, Value as Json, json};
 use crate::registry::{Default, Field, Kind, Registry};
 use crate::sort::Sort;
 use crate::stream_fields::stream_fields;
+use crate::templates::Templates;
 
 /// What a variable that is expanded later looks like; it may stand for anything.
 const VARIABLE: &str = r"\$\{[A-Za-z0-9_.]+(:|\})";
 
-/// The schema (draft 7) of a stream's configuration made of the components of a registry.
-pub fn schema(registry: &Registry) -> Json {
+/// The schema (draft 7) of a stream's configuration made of the components of a registry and of templates.
+pub fn schema(registry: &Registry, templates: &Templates) -> Json {
     let mut definitions = Map::new();
     for sort in Sort::ALL {
-        let names = registry.names(sort);
-        definitions.insert(key(sort).to_owned(), component(registry, sort, &names));
-        for name in names {
+        let own = registry.names(sort);
+        let mut members: Vec<(&str, &str)> =
+            own.iter().map(|name| (*name, registry.summary(sort, name).unwrap_or_default())).collect();
+        members.extend(templates.list(sort));
+        definitions.insert(key(sort).to_owned(), component(sort, &members));
+        for template in templates.of(sort) {
+            let mut member = template.schema();
+            describe(&mut member, template.summary());
+            let name = format!("{}_{}", key(sort), template.name());
+            definitions.insert(name, Json::Object(member));
+        }
+        for name in own {
             let config = registry.config(sort, name).unwrap_or(Kind::Any);
             let mut member = kind(config);
             describe(&mut member, registry.summary(sort, name).unwrap_or_default());
@@ -51,7 +61,9 @@ fn key(sort: Sort) -> &'static str {
     }
 }
 
-fn component(registry: &Registry, sort: Sort, names: &[&str]) -> Json {
+/// Any component of a sort, of these names and summaries.
+fn component(sort: Sort, members: &[(&str, &str)]) -> Json {
+    let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
     let mut properties = Map::new();
     properties.insert("label".to_owned(), json!({"type": ["string", "null"], "pattern": "^([a-z0-9][a-z0-9_]*)?$", "description": "A name for metrics and for others to refer to; unique in the configuration."}));
     properties.insert(
@@ -65,12 +77,12 @@ fn component(registry: &Registry, sort: Sort, names: &[&str]) -> Json {
             json!({"type": ["array", "null"], "items": reference(Sort::Processor), "description": words}),
         );
     }
-    for name in names {
+    for (name, summary) in members {
         let mut member = Map::new();
         let at = pointer_join("#/definitions", &format!("{}_{name}", key(sort)));
         member.insert("$ref".to_owned(), json!(at));
         // Draft 7 looks at nothing beside a reference; editors show it.
-        describe(&mut member, registry.summary(sort, name).unwrap_or_default());
+        describe(&mut member, summary);
         properties.insert((*name).to_owned(), Json::Object(member));
     }
     let one: Vec<Json> = names.iter().map(|name| json!({"required": [name]})).collect();
@@ -89,6 +101,16 @@ fn reference(sort: Sort) -> Json {
 fn describe(schema: &mut Map<String, Json>, text: &str) {
     if !text.is_empty() {
         schema.insert("description".to_owned(), json!(text));
+    }
+}
+
+/// What editors may show in another way. Validators look at none of it.
+fn mark(schema: &mut Map<String, Json>, field: &Field) {
+    if field.advanced {
+        schema.insert("x-advanced".to_owned(), json!(true));
+    }
+    if field.deprecated.is_some() {
+        schema.insert("deprecated".to_owned(), json!(true));
     }
 }
 
@@ -120,6 +142,7 @@ fn object(fields: &[Field]) -> Map<String, Json> {
         let mut member = nullable(member, !is_required);
         if let Some(member) = member.as_object_mut() {
             describe(member, &text);
+            mark(member, field);
         }
         properties.insert(field.name.to_owned(), member);
     }
@@ -208,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_to_a_definition() {
-        let schema = schema(&Registry::standard());
+        let schema = schema(&Registry::standard(), &Templates::default());
         fn walk(schema: &Json, value: &Json) {
             match value {
                 Json::Object(members) => {

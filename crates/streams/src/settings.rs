@@ -26,6 +26,15 @@ pub trait Lines: Send + Sync {
     fn write_all(&self, bytes: &[u8]) -> io::Result<()>;
 }
 
+/// What lint tells beside what is wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Strictness {
+    /// Fields that should not be written any more are faults.
+    pub deprecated: bool,
+    /// Components without a label are faults, where they can have one.
+    pub labels: bool,
+}
+
 /// Everything outside of a stream's own configuration.
 #[derive(Clone)]
 pub struct Settings {
@@ -53,6 +62,11 @@ pub struct Settings {
     pub alone: bool,
     /// Components that are made of others.
     pub templates: Arc<Templates>,
+    /// What else is a fault.
+    pub strictness: Strictness,
+    /// Faults that lint finds are told as warnings, and the stream is built in spite of them. What cannot be built is
+    /// refused all the same, and so is what is not allowed.
+    pub lenient: bool,
 }
 
 impl Settings {
@@ -70,6 +84,8 @@ impl Settings {
             variables: Variables::default(),
             alone: false,
             templates: Arc::default(),
+            strictness: Strictness::default(),
+            lenient: false,
         }
     }
 

@@ -52,6 +52,11 @@ impl Sort {
         }
     }
 
+    /// Whether components of this sort are told apart by labels: those that can be shared.
+    pub fn has_labels(self) -> bool {
+        self.resources().is_some()
+    }
+
     /// The field of a stream that lists its resources of this sort, where there can be any.
     pub fn resources(self) -> Option<&'static str> {
         match self {

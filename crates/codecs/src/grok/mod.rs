@@ -37,19 +37,19 @@ pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
             Kind::Bool,
             Default::Bool(true),
             "Whether only patterns with a field give values. When false, the others give theirs by the pattern's name.",
-        ),
+        ).advanced(),
         Field::new(
             "use_default_patterns",
             Kind::Bool,
             Default::Bool(true),
             "Whether the patterns of docs/codecs.md are known.",
-        ),
+        ).advanced(),
         Field::new(
             "remove_empty_values",
             Kind::Bool,
             Default::Bool(true),
             "Whether fields without a text are left out.",
-        ),
+        ).advanced(),
     ]),
     build,
 };

@@ -25,13 +25,13 @@ pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
             Kind::Bool,
             Default::Bool(false),
             "Whether the program gets the payload as a text instead of parsed JSON.",
-        ),
+        ).advanced(),
         Field::new(
             "output_raw",
             Kind::Bool,
             Default::Bool(false),
             "Whether results that are texts are written as they are, one after the other, instead of as JSON.",
-        ),
+        ).advanced(),
     ]),
     build,
 };

@@ -14,7 +14,8 @@ pub(super) static SPEC: ScannerSpec = ScannerSpec {
         Kind::Bool,
         Default::Bool(false),
         "Write values of unions as they are, not as `{\"type\": value}`.",
-    )]),
+    )
+    .advanced()]),
     build,
 };
 

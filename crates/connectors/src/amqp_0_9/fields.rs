@@ -26,21 +26,21 @@ const BINDING: &[Field] = &[
 pub(super) const INPUT: &[Field] = &[
     URLS,
     Field::required("queue", Kind::Text, "The queue to consume."),
-    Field::object("queue_declare", QUEUE_DECLARE, "Declares the queue before it is consumed."),
-    Field::optional("bindings_declare", Kind::List(&Kind::Object(BINDING)), "Binds the queue to exchanges."),
+    Field::object("queue_declare", QUEUE_DECLARE, "Declares the queue before it is consumed.").advanced(),
+    Field::optional("bindings_declare", Kind::List(&Kind::Object(BINDING)), "Binds the queue to exchanges.").advanced(),
     Field::new("consumer_tag", Kind::Text, Default::Text(""), "How the consumer names itself."),
     Field::new(
         "auto_ack",
         Kind::Bool,
         Default::Bool(false),
         "The broker forgets a message when it has sent it: what is on its way when something ends is lost.",
-    ),
+    ).advanced(),
     Field::new(
         "nack_reject_patterns",
         Kind::List(&Kind::Text),
         Default::Texts(&[]),
         "A message that failed with an error in which one of these regular expressions (RE2) is found is rejected, which drops it or sends it to the queue's dead letters. Others go back to the queue.",
-    ),
+    ).advanced(),
     Field::new(
         "prefetch_count",
         Kind::Int,
@@ -52,7 +52,7 @@ pub(super) const INPUT: &[Field] = &[
         Kind::Int,
         Default::Int(0),
         "Must be 0: no broker in use bounds what it sends ahead by bytes.",
-    ),
+    ).advanced(),
     EXTRACT_TRACING_MAP,
     NEW_ROOT_SPAN_WITH_LINK,
     TLS,
@@ -89,7 +89,7 @@ const fn property(name: &'static str, doc: &'static str) -> Field {
 pub(super) const OUTPUT: &[Field] = &[
     URLS,
     Field::required("exchange", Kind::Template, "The exchange of each message."),
-    Field::object("exchange_declare", EXCHANGE_DECLARE, "Declares exchanges."),
+    Field::object("exchange_declare", EXCHANGE_DECLARE, "Declares exchanges.").advanced(),
     property("key", "The routing key of each message."),
     property("type", "The property `type`."),
     Field::new(
@@ -97,36 +97,41 @@ pub(super) const OUTPUT: &[Field] = &[
         Kind::Template,
         Default::Text("application/octet-stream"),
         "The property `content_type`.",
-    ),
-    property("content_encoding", "The property `content_encoding`."),
-    property("correlation_id", "The property `correlation_id`."),
-    property("reply_to", "The property `reply_to`."),
-    property("expiration", "How many milliseconds the broker keeps the message."),
-    property("message_id", "The property `message_id`."),
-    property("user_id", "The property `user_id`; a broker refuses another than the connection's."),
-    property("app_id", "The property `app_id`."),
+    )
+    .advanced(),
+    property("content_encoding", "The property `content_encoding`.").advanced(),
+    property("correlation_id", "The property `correlation_id`.").advanced(),
+    property("reply_to", "The property `reply_to`.").advanced(),
+    property("expiration", "How many milliseconds the broker keeps the message.").advanced(),
+    property("message_id", "The property `message_id`.").advanced(),
+    property("user_id", "The property `user_id`; a broker refuses another than the connection's.").advanced(),
+    property("app_id", "The property `app_id`.").advanced(),
     Field::object("metadata", METADATA, "Which metadata is sent as headers: all but what is named here."),
-    property("priority", "The priority, 0 to 9."),
+    property("priority", "The priority, 0 to 9.").advanced(),
     max_in_flight(64),
     Field::new(
         "persistent",
         Kind::Bool,
         Default::Bool(false),
         "Messages in durable queues survive the broker.",
-    ),
-    Field::new("mandatory", Kind::Bool, Default::Bool(false), "A message for which there is no queue fails."),
+    )
+    .advanced(),
+    Field::new("mandatory", Kind::Bool, Default::Bool(false), "A message for which there is no queue fails.")
+        .advanced(),
     Field::new(
         "immediate",
         Kind::Bool,
         Default::Bool(false),
         "A message for which no consumer is ready fails. RabbitMQ does not offer it.",
-    ),
+    )
+    .advanced(),
     Field::new(
         "timeout",
         Kind::Duration,
         Default::Text(""),
         "How long the broker's confirmation may take; empty: as long as the connection lasts.",
-    ),
+    )
+    .advanced(),
     INJECT_TRACING_MAP,
     TLS,
 ];

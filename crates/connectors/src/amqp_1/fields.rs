@@ -22,7 +22,7 @@ const SASL_FIELDS: &[Field] = &[
     Field::new("password", Kind::Text, Default::Text(""), "For PLAIN.").secret(),
 ];
 
-const SASL: Field = Field::object("sasl", SASL_FIELDS, "Authentication.");
+const SASL: Field = Field::object("sasl", SASL_FIELDS, "Authentication.").advanced();
 
 /// Input `amqp_1`.
 pub(super) const INPUT: &[Field] = &[
@@ -37,14 +37,17 @@ pub(super) const INPUT: &[Field] = &[
         Kind::Bool,
         Default::Bool(false),
         "Must be false: locks of Azure Service Bus are not renewed here.",
-    ),
-    Field::new("read_header", Kind::Bool, Default::Bool(false), "Sets metadata from the header, too."),
+    )
+    .advanced(),
+    Field::new("read_header", Kind::Bool, Default::Bool(false), "Sets metadata from the header, too.")
+        .advanced(),
     Field::new(
         "credit",
         Kind::Int,
         Default::Int(64),
         "How many messages the server may send ahead; it gets new credit when half of them are settled.",
-    ),
+    )
+    .advanced(),
     TLS,
     SASL,
 ];
@@ -66,7 +69,7 @@ pub(super) const OUTPUT: &[Field] = &[
         "application_properties_map",
         Kind::Bloblang,
         "A query that gives an object of texts, numbers and booleans: the application properties of each message.",
-    ),
+    ).advanced(),
     SASL,
     Field::object(
         "metadata",
@@ -78,5 +81,5 @@ pub(super) const OUTPUT: &[Field] = &[
         Kind::Choice(&["opaque_binary", "string"]),
         Default::Text("opaque_binary"),
         "Whether the payload is sent as bytes or as a text value.",
-    ),
+    ).advanced(),
 ];

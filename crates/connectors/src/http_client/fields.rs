@@ -97,7 +97,7 @@ const TRANSPORT_FIELDS: &[Field] = &[
 
 /// `TRANSPORT` of the streams contract's notation (section 0).
 pub(crate) const TRANSPORT: Field =
-    Field::object("transport", TRANSPORT_FIELDS, "Connections and their times.");
+    Field::object("transport", TRANSPORT_FIELDS, "Connections and their times.").advanced();
 
 const URL: Field = Field::required("url", Kind::Template, "The address, `http://...` or `https://...`.");
 
@@ -111,29 +111,29 @@ const BASE: [Field; 23] = [
         Kind::Map(&Kind::Template),
         "Headers of the requests. `Host` replaces the name in the address. `Content-Type` is `application/octet-stream` when there is a body and it is not written.",
     ),
-    Field::object("metadata", SELECTION, "Which metadata travels as request headers."),
+    Field::object("metadata", SELECTION, "Which metadata travels as request headers.").advanced(),
     Field::new(
         "dump_request_log_level",
         Kind::Choice(&["", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]),
         Default::Text(""),
         "Logs requests and answers whole, at this level. Credentials are left out.",
-    ),
+    ).advanced(),
     OAUTH,
     Field::object(
         "oauth2",
         OAUTH2_FIELDS,
         "OAuth 2 with client credentials. Tokens are kept until they expire.",
-    ),
+    ).advanced(),
     BASIC_AUTH,
     JWT,
-    Field::object("digest_auth", DIGEST_FIELDS, "Digest authentication (RFC 7616)."),
-    Field::object("negotiate", NEGOTIATE_FIELDS, "Kerberos (SPNEGO), which is not offered."),
+    Field::object("digest_auth", DIGEST_FIELDS, "Digest authentication (RFC 7616).").advanced(),
+    Field::object("negotiate", NEGOTIATE_FIELDS, "Kerberos (SPNEGO), which is not offered.").advanced(),
     TLS,
     Field::object(
         "extract_headers",
         SELECTION,
         "Which headers of answers become metadata, with names in lower case.",
-    ),
+    ).advanced(),
     Field::new(
         "rate_limit",
         Kind::RateLimit,
@@ -146,39 +146,39 @@ const BASE: [Field; 23] = [
         Default::Text("5s"),
         "How long one attempt may take, reading the answer included (but for an endless one).",
     ),
-    Field::new("retry_period", Kind::Duration, Default::Text("1s"), "The wait before another attempt."),
+    Field::new("retry_period", Kind::Duration, Default::Text("1s"), "The wait before another attempt.").advanced(),
     Field::new(
         "max_retry_backoff",
         Kind::Duration,
         Default::Text("300s"),
         "The longest wait when waits grow, or when the server says how long (`Retry-After`).",
-    ),
-    Field::new("retries", Kind::Int, Default::Int(3), "Most further attempts after the first."),
+    ).advanced(),
+    Field::new("retries", Kind::Int, Default::Int(3), "Most further attempts after the first.").advanced(),
     Field::new(
         "follow_redirects",
         Kind::Bool,
         Default::Bool(true),
         "Whether redirects are followed, up to ten. Credentials are not sent to another host.",
-    ),
+    ).advanced(),
     Field::optional(
         "backoff_on",
         Kind::List(&Kind::Int),
         "Status codes after which the waits between attempts grow; `[429]` when not written.",
-    ),
-    Field::optional("drop_on", Kind::List(&Kind::Int), "Status codes after which there is no other attempt."),
-    Field::optional("successful_on", Kind::List(&Kind::Int), "Status codes that are success, beside 2xx."),
+    ).advanced(),
+    Field::optional("drop_on", Kind::List(&Kind::Int), "Status codes after which there is no other attempt.").advanced(),
+    Field::optional("successful_on", Kind::List(&Kind::Int), "Status codes that are success, beside 2xx.").advanced(),
     Field::optional(
         "proxy_url",
         Kind::Text,
         "A proxy to go through: `http://`, `https://` or `socks5://`, with credentials inside if it wants them. Only what is written here is used, not the environment.",
-    ),
+    ).advanced(),
     TRANSPORT,
     Field::new(
         "max_response_bytes",
         Kind::Size,
         Default::Text("256MiB"),
         "Longer answers are refused, so that one cannot fill the memory.",
-    ),
+    ).advanced(),
 ];
 
 const PAYLOAD: Field = Field::optional("payload", Kind::Template, "The body of the requests.");
@@ -188,7 +188,7 @@ const BATCH_AS_MULTIPART: Field = Field::new(
     Kind::Bool,
     Default::Bool(false),
     "Sends a batch of several messages as one `multipart/form-data` request. Otherwise one request a message.",
-);
+).advanced();
 
 const PART: &[Field] = &[
     Field::new("content_type", Kind::Template, Default::Text(""), "`Content-Type` of the part."),
@@ -254,7 +254,8 @@ pub(super) static INPUT: [Field; 29] = join(
             Kind::Bool,
             Default::Bool(true),
             "Whether answers without a body are passed over. They count as no previous answer.",
-        ),
+        )
+        .advanced(),
         Field::object("stream", STREAM, "Reads one endless answer instead of asking again and again."),
         AUTO_REPLAY_NACKS,
     ],
@@ -264,21 +265,21 @@ pub(super) static INPUT: [Field; 29] = join(
 pub(super) static OUTPUT: [Field; 31] = join(
     join::<2, 23, 25>([URL, verb("POST")], BASE),
     [
-        PAYLOAD,
+        PAYLOAD.advanced(),
         BATCH_AS_MULTIPART,
         Field::new(
             "propagate_response",
             Kind::Bool,
             Default::Bool(false),
             "Whether the answer goes back to who sent the message into the stream, as a synchronous response.",
-        ),
+        ).advanced(),
         max_in_flight(64),
         BATCHING_FIELD,
         Field::optional(
             "multipart",
             Kind::List(&Kind::Object(PART)),
             "Builds the body as `multipart/form-data` of these parts instead of the message.",
-        ),
+        ).advanced(),
     ],
 );
 
@@ -286,7 +287,7 @@ pub(super) static OUTPUT: [Field; 31] = join(
 pub(super) static PROCESSOR: [Field; 28] = join(
     join::<2, 23, 25>([URL, verb("POST")], BASE),
     [
-        PAYLOAD,
+        PAYLOAD.advanced(),
         BATCH_AS_MULTIPART,
         Field::new(
             "parallel",

@@ -21,13 +21,14 @@ pub(super) const CLIENT_ID: Field = Field::new(
     Kind::Text,
     Default::Text("bento"),
     "How the client names itself to the brokers.",
-);
+)
+.advanced();
 pub(super) const TIMESTAMP: Field = Field::new(
     "timestamp_ms",
     Kind::Template,
     Default::Text(""),
     "The time of each message, in milliseconds since 1970; empty: the time of sending. An addition to the original.",
-);
+).advanced();
 /// Client credentials. Fields as of HTTP clients, and the extensions that only Kafka knows.
 pub(super) const OAUTH2: Field = Field::object(
     "oauth2",
@@ -72,7 +73,7 @@ const SASL_FIELDS: &[Field] = &[
     OAUTH2,
     Field::optional("aws", Kind::Refused(NO_AWS), "Known from the original."),
 ];
-const SASL: Field = Field::object("sasl", SASL_FIELDS, "Authentication towards the brokers.");
+const SASL: Field = Field::object("sasl", SASL_FIELDS, "Authentication towards the brokers.").advanced();
 
 /// The client library takes these names; `sticky` of the original is not among them.
 pub(super) const BALANCERS: Kind =
@@ -110,18 +111,21 @@ pub(super) const READ_RACK: Field = Field::new(
     Kind::Text,
     Default::Text(""),
     "Read from the nearest replica, when the brokers are set up for it.",
-);
+)
+.advanced();
 pub(super) const WRITE_RACK: Field = Field::optional(
     "rack_id",
     Kind::Ignored("writing always goes to a partition's leader"),
     "Known from the original.",
-);
+)
+.advanced();
 pub(super) const START_FROM_OLDEST: Field = Field::new(
     "start_from_oldest",
     Kind::Bool,
     Default::Bool(true),
     "Where to begin when the group has no stored offset: at the oldest message, or at the newest.",
-);
+)
+.advanced();
 pub(super) const CHECKPOINT_LIMIT: Field = Field::new(
     "checkpoint_limit",
     Kind::Int,
@@ -133,13 +137,14 @@ pub(super) const ISOLATION: Field = Field::new(
     Kind::Choice(&["read_uncommitted", "read_committed"]),
     Default::Text("read_uncommitted"),
     "Whether messages of open and aborted transactions are read.",
-);
+)
+.advanced();
 pub(super) const MULTI_HEADER: Field = Field::new(
     "multi_header",
     Kind::Bool,
     Default::Bool(false),
     "Header values become lists, so that a header that comes several times is kept whole. Otherwise its last value stays.",
-);
+).advanced();
 
 /// Input `kafka`.
 pub(super) const INPUT: &[Field] = &[
@@ -163,24 +168,27 @@ pub(super) const INPUT: &[Field] = &[
     START_FROM_OLDEST,
     CHECKPOINT_LIMIT,
     AUTO_REPLAY_NACKS,
-    Field::new("commit_period", Kind::Duration, Default::Text("1s"), "How often offsets are committed."),
+    Field::new("commit_period", Kind::Duration, Default::Text("1s"), "How often offsets are committed.")
+        .advanced(),
     ISOLATION,
     Field::optional(
         "max_processing_period",
         Kind::Ignored("a slow batch does not endanger the session here: heartbeats do not wait for it"),
         "Known from the original.",
-    ),
+    )
+    .advanced(),
     EXTRACT_TRACING_MAP,
     NEW_ROOT_SPAN_WITH_LINK,
-    Field::object("group", GROUP, "How the group finds out who lives."),
+    Field::object("group", GROUP, "How the group finds out who lives.").advanced(),
     Field::optional(
         "fetch_buffer_cap",
         Kind::Ignored("what is fetched ahead is bounded by bytes, not by messages"),
         "Known from the original.",
-    ),
+    )
+    .advanced(),
     MULTI_HEADER,
-    Field::new("debug", Kind::Bool, Default::Bool(false), "Logs what the client library does."),
-    BATCHING_FIELD,
+    Field::new("debug", Kind::Bool, Default::Bool(false), "Logs what the client library does.").advanced(),
+    BATCHING_FIELD.advanced(),
 ];
 
 const TOPIC_CREATION: &[Field] = &[
@@ -248,9 +256,9 @@ pub(super) const OUTPUT: &[Field] = &[
         Kind::Template,
         Default::Text(""),
         "The partition's number, with `partitioner: manual`.",
-    ),
+    ).advanced(),
     TIMESTAMP,
-    Field::object("custom_topic_creation", TOPIC_CREATION, "Creates topics that do not exist."),
+    Field::object("custom_topic_creation", TOPIC_CREATION, "Creates topics that do not exist.").advanced(),
     Field::new(
         "compression",
         Kind::Choice(&["none", "snappy", "lz4", "gzip", "zstd"]),
@@ -266,37 +274,37 @@ pub(super) const OUTPUT: &[Field] = &[
         Kind::Bool,
         Default::Bool(false),
         "The broker drops what a retry sent twice. The client needs the right to it; acknowledgement by all in-sync replicas is then implied.",
-    ),
+    ).advanced(),
     Field::new(
         "ack_replicas",
         Kind::Bool,
         Default::Bool(false),
         "Whether all in-sync replicas must have a message before it counts as delivered, or the leader alone.",
-    ),
+    ).advanced(),
     Field::new(
         "max_msg_bytes",
         Kind::Size,
         Default::Int(1_000_000),
         "A larger message is refused without being sent.",
-    ),
+    ).advanced(),
     Field::new(
         "timeout",
         Kind::Duration,
         Default::Text("5s"),
         "How long one attempt to deliver a message may take, waiting for an unreachable broker included.",
-    ),
+    ).advanced(),
     Field::new(
         "retry_as_batch",
         Kind::Bool,
         Default::Bool(false),
         "When some messages of a batch fail, all of it is sent again, which keeps their order.",
-    ),
+    ).advanced(),
     BATCHING_FIELD,
     Field::new(
         "max_retries",
         Kind::Int,
         Default::Int(0),
         "Most new attempts for a batch; 0: only `backoff` limits them.",
-    ),
-    Field::object("backoff", BACKOFF, "The waits between attempts."),
+    ).advanced(),
+    Field::object("backoff", BACKOFF, "The waits between attempts.").advanced(),
 ];

@@ -34,14 +34,16 @@ const SASL: Field = Field::optional(
     "sasl",
     Kind::List(&Kind::Object(SASL_FIELDS)),
     "Authentication towards the brokers; one mechanism.",
-);
+)
+.advanced();
 
 const METADATA_MAX_AGE: Field = Field::new(
     "metadata_max_age",
     Kind::Duration,
     Default::Text("5m"),
     "How old what is known of topics and brokers may get. The client looks more often by itself.",
-);
+)
+.advanced();
 
 /// Input `kafka_franz`.
 pub(super) const INPUT: &[Field] = &[
@@ -65,62 +67,62 @@ pub(super) const INPUT: &[Field] = &[
     ),
     CLIENT_ID,
     READ_RACK,
-    CHECKPOINT_LIMIT,
+    CHECKPOINT_LIMIT.advanced(),
     AUTO_REPLAY_NACKS,
-    Field::new("commit_period", Kind::Duration, Default::Text("5s"), "How often offsets are committed."),
+    Field::new("commit_period", Kind::Duration, Default::Text("5s"), "How often offsets are committed.").advanced(),
     START_FROM_OLDEST,
     Field::new(
         "reconnect_on_unknown_topic_or_partition",
         Kind::Bool,
         Default::Bool(false),
         "Whether a topic or partition that the brokers do not know makes a new consumer. The client waits for it otherwise.",
-    ),
+    ).advanced(),
     Field::optional(
         "auto_offset_reset",
         Kind::Choice(&["earliest", "latest", "none"]),
         "Where to begin when there is no stored offset, or none that the brokers still have; `none`: not at all. Wins over `start_from_oldest`.",
-    ),
+    ).advanced(),
     Field::new(
         "group_balancers",
         BALANCERS,
         Default::Texts(&["cooperative_sticky"]),
         "How the group shares partitions; all its members must have one in common. `cooperative_sticky` cannot stand beside others, and `sticky` is refused: the client library does not have it.",
-    ),
+    ).advanced(),
     METADATA_MAX_AGE,
     Field::new(
         "fetch_max_bytes",
         Kind::Size,
         Default::Text("50MiB"),
         "Most that one answer of a broker holds.",
-    ),
+    ).advanced(),
     Field::new(
         "fetch_max_partition_bytes",
         Kind::Size,
         Default::Text("1MiB"),
         "Most of one partition that one answer of a broker holds.",
-    ),
+    ).advanced(),
     Field::new(
         "fetch_max_wait",
         Kind::Duration,
         Default::Text("5s"),
         "How long a broker waits for messages before it answers that there are none.",
-    ),
+    ).advanced(),
     Field::optional(
         "preferring_lag",
         Kind::Ignored("the client library takes turns among partitions, so that none is left behind"),
         "Known from the original.",
-    ),
+    ).advanced(),
     ISOLATION,
     TLS,
     SASL,
     MULTI_HEADER,
-    BATCHING_FIELD,
+    BATCHING_FIELD.advanced(),
     Field::new(
         "rate_limit",
         Kind::RateLimit,
         Default::Text(""),
         "A rate limit resource that every message asks before it is read.",
-    ),
+    ).advanced(),
     EXTRACT_TRACING_MAP,
     NEW_ROOT_SPAN_WITH_LINK,
 ];
@@ -155,8 +157,8 @@ pub(super) const OUTPUT: &[Field] = &[
         "partitioner",
         Kind::Choice(&["least_backup", "manual", "murmur2_hash", "round_robin", "uniform_bytes"]),
         "How a message's partition is chosen: by the fewest messages under way, by `partition`, by the key, in turn, or by bytes. Without it: by the key, and messages without one stay together.",
-    ),
-    Field::object("uniform_bytes_options", UNIFORM_BYTES, "For `partitioner: uniform_bytes`."),
+    ).advanced(),
+    Field::object("uniform_bytes_options", UNIFORM_BYTES, "For `partitioner: uniform_bytes`.").advanced(),
     Field::new(
         "partition",
         Kind::Template,
@@ -171,7 +173,7 @@ pub(super) const OUTPUT: &[Field] = &[
         Kind::Bool,
         Default::Bool(true),
         "The broker drops what a retry sent twice. The client needs the right to it. Messages count as delivered when all in-sync replicas have them, with or without it.",
-    ),
+    ).advanced(),
     Field::object("metadata", SELECTION, "Which metadata is sent as headers: none, unless it is named here."),
     max_in_flight(10),
     Field::new(
@@ -179,38 +181,38 @@ pub(super) const OUTPUT: &[Field] = &[
         Kind::Duration,
         Default::Text("10s"),
         "How long delivering a message may take, the client's own attempts included.",
-    ),
+    ).advanced(),
     BATCHING_FIELD,
     Field::new(
         "max_message_bytes",
         Kind::Size,
         Default::Text("1MB"),
         "A larger message is refused without being sent.",
-    ),
+    ).advanced(),
     Field::new(
         "broker_write_max_bytes",
         Kind::Size,
         Default::Text("100MiB"),
         "Most that one request to a broker holds. An addition of later versions of the original.",
-    ),
+    ).advanced(),
     Field::new(
         "max_buffered_records",
         Kind::Int,
         Default::Int(10_000),
         "Most messages that the client holds which are not delivered yet; more wait.",
-    ),
+    ).advanced(),
     METADATA_MAX_AGE,
     Field::new(
         "allow_auto_topic_creation",
         Kind::Bool,
         Default::Bool(true),
         "Whether brokers may make a missing topic when it is asked for. An addition of later versions of the original.",
-    ),
+    ).advanced(),
     Field::optional(
         "compression",
         Kind::Choice(&["lz4", "snappy", "gzip", "none", "zstd"]),
         "How batches are compressed on their way; without it: snappy.",
-    ),
+    ).advanced(),
     TLS,
     SASL,
     INJECT_TRACING_MAP,

@@ -20,7 +20,7 @@ const SUFFIX: Field = Field::optional(
     "dynamic_client_id_suffix",
     Kind::Choice(&["nanoid", ""]),
     "`nanoid` appends random characters to `client_id`, so that several instances can run from one configuration. They stay the same while the stream runs.",
-);
+).advanced();
 const CONNECT_TIMEOUT: Field = Field::new(
     "connect_timeout",
     Kind::Duration,
@@ -43,22 +43,25 @@ const WILL: Field = Field::object(
     "will",
     WILL_FIELDS,
     "What the broker publishes when this client vanishes without taking leave.",
-);
-const USER: Field = Field::new("user", Kind::Text, Default::Text(""), "The user's name.");
+)
+.advanced();
+const USER: Field = Field::new("user", Kind::Text, Default::Text(""), "The user's name.").advanced();
 const PASSWORD: Field =
-    Field::new("password", Kind::Text, Default::Text(""), "The user's password.").secret();
+    Field::new("password", Kind::Text, Default::Text(""), "The user's password.").advanced().secret();
 const KEEPALIVE: Field = Field::new(
     "keepalive",
     Kind::Int,
     Default::Int(30),
     "Seconds between signs of life on a quiet connection.",
-);
+)
+.advanced();
 const PROTOCOL: Field = Field::new(
     "protocol_version",
     Kind::Choice(&["3.1.1", "5"]),
     Default::Text("3.1.1"),
     "The version of MQTT that is spoken. (Not in the original, which speaks 3.1.1.)",
-);
+)
+.advanced();
 
 /// Input `mqtt`.
 pub(super) const INPUT: &[Field] = &[
@@ -78,13 +81,14 @@ pub(super) const INPUT: &[Field] = &[
         Kind::Int,
         Default::Int(1),
         "Quality of service of the subscriptions. 1 and 2: a message is acknowledged to the broker only when it was delivered. 0: what is on its way when the gate or the connection ends is gone, and so is what arrives while 1024 messages wait for a stream that stands still; the log says how many.",
-    ),
+    )
+    .advanced(),
     Field::new(
         "clean_session",
         Kind::Bool,
         Default::Bool(true),
         "false: the broker keeps the subscriptions and what was not acknowledged while this client is away; it needs a `client_id` that stays the same.",
-    ),
+    ).advanced(),
     AUTO_REPLAY_NACKS,
 ];
 
@@ -123,6 +127,7 @@ pub(super) const OUTPUT: &[Field] = &[
         "retained_interpolated",
         Kind::Template,
         "Decides it for each message, instead of `retained`: true or false.",
-    ),
+    )
+    .advanced(),
     max_in_flight(64),
 ];

@@ -13,14 +13,16 @@ const URLS: Field = Field::required(
 );
 
 const NAME: Field =
-    Field::new("name", Kind::Text, Default::Text(""), "How the client names itself; empty: by its stream.");
+    Field::new("name", Kind::Text, Default::Text(""), "How the client names itself; empty: by its stream.")
+        .advanced();
 
 const TLS_FIRST: Field = Field::new(
     "tls_handshake_first",
     Kind::Bool,
     Default::Bool(false),
     "TLS begins before the server's greeting, as servers with `handshake_first` want it.",
-);
+)
+.advanced();
 
 const AUTH_FIELDS: &[Field] = &[
     Field::optional("nkey_file", Kind::Text, "A file with an nkey seed."),
@@ -41,7 +43,7 @@ const AUTH: Field = Field::object(
     "auth",
     AUTH_FIELDS,
     "Who the client is: an nkey, a JWT with its nkey, a user or a token. Files are read for every connection.",
-);
+).advanced();
 
 const EXTRACT_TRACING: Field = streams::fields::EXTRACT_TRACING_MAP;
 const NEW_ROOT_SPAN: Field = streams::fields::NEW_ROOT_SPAN_WITH_LINK;
@@ -65,19 +67,19 @@ pub(super) const INPUT: &[Field] = &[
         "nak_delay",
         Kind::Duration,
         "How long JetStream waits until it sends a refused message again.",
-    ),
+    ).advanced(),
     Field::new(
         "prefetch_count",
         Kind::Int,
         Default::Int(500_000),
         "Most messages that wait here for the stream. NATS does not slow down for a subscriber: more are lost, which the log tells.",
-    ),
+    ).advanced(),
     Field::new(
         "send_ack",
         Kind::Bool,
         Default::Bool(true),
         "Answers a message that names a reply subject: `+ACK` when it was delivered, `-NAK` when it was not. A `sync_response` is sent in place of `+ACK`.",
-    ),
+    ).advanced(),
     TLS,
     TLS_FIRST,
     AUTH,
@@ -108,7 +110,8 @@ pub(super) const REQUEST_REPLY: &[Field] = &[
         "inbox_prefix",
         Kind::Text,
         "What the subjects for replies begin with, for users who may not subscribe to `_INBOX`.",
-    ),
+    )
+    .advanced(),
     HEADERS,
     METADATA,
     Field::new(
@@ -158,13 +161,13 @@ pub(super) const JETSTREAM_INPUT: &[Field] = &[
         Kind::Duration,
         Default::Text("30s"),
         "How long the server waits for an acknowledgement, or for word that work goes on, which is sent in time.",
-    ),
+    ).advanced(),
     Field::new(
         "max_ack_pending",
         Kind::Int,
         Default::Int(1024),
         "Most messages that are sent ahead of their acknowledgement.",
-    ),
+    ).advanced(),
     TLS,
     TLS_FIRST,
     AUTH,
@@ -195,14 +198,16 @@ pub(super) const KV_INPUT: &[Field] = &[
     BUCKET,
     Field::new("key", Kind::Text, Default::Text(">"), "The keys to watch; `*` and `>` are wildcards."),
     AUTO_REPLAY_NACKS,
-    Field::new("ignore_deletes", Kind::Bool, Default::Bool(false), "Passes over keys that are deleted."),
+    Field::new("ignore_deletes", Kind::Bool, Default::Bool(false), "Passes over keys that are deleted.")
+        .advanced(),
     Field::new(
         "include_history",
         Kind::Bool,
         Default::Bool(false),
         "Begins with all that the bucket still holds of each key, not only with the last.",
-    ),
-    Field::new("meta_only", Kind::Bool, Default::Bool(false), "Without the values."),
+    )
+    .advanced(),
+    Field::new("meta_only", Kind::Bool, Default::Bool(false), "Without the values.").advanced(),
     TLS,
     TLS_FIRST,
     AUTH,
@@ -249,13 +254,15 @@ pub(super) const KV_PROCESSOR: &[Field] = &[
         "revision",
         Kind::Template,
         "For `get_revision` the revision to read, for `update` the one that the key must be at.",
-    ),
+    )
+    .advanced(),
     Field::new(
         "timeout",
         Kind::Duration,
         Default::Text("5s"),
         "How long it may take; a message without answer is flagged.",
-    ),
+    )
+    .advanced(),
     TLS,
     TLS_FIRST,
     AUTH,

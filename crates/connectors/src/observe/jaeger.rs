@@ -45,12 +45,12 @@ pub(super) const FIELDS: &[Field] = &[
         Kind::Float,
         Default::Float(1.0),
         "With `const`, 1 records all traces, 0 none. As in the original, what lies between is a part of them.",
-    ),
+    ).advanced(),
     Field::optional(
         "tags",
         Kind::Map(&Kind::Text),
         "Tags of all spans. `service.name` is how the service is called.",
-    ),
+    ).advanced(),
     Field::optional(
         "flush_interval",
         Kind::Duration,

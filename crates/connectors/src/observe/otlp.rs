@@ -65,7 +65,7 @@ pub(super) const FIELDS: &[Field] = &[
         Default::Text(SERVICE),
         "How the service is called, unless `tags` have `service.name`.",
     ),
-    Field::optional("tags", Kind::Map(&Kind::Text), "Attributes of all spans."),
+    Field::optional("tags", Kind::Map(&Kind::Text), "Attributes of all spans.").advanced(),
     Field::object("sampling", SAMPLING, "How many traces are recorded."),
 ];
 

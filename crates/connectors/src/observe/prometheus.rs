@@ -44,47 +44,47 @@ pub(super) const FIELDS: &[Field] = &[
         Kind::Bool,
         Default::Bool(false),
         "Tell timings as histograms in seconds, not as summaries in nanoseconds.",
-    ),
+    ).advanced(),
     Field::optional(
         "histogram_buckets",
         Kind::List(&Kind::Float),
         "Bounds of the histograms in seconds, growing; empty: from 0.005 to 10. Durations are counted in finer buckets of our own; one that a bound cuts counts as above it.",
-    ),
+    ).advanced(),
     Field::optional(
         "summary_quantiles_objectives",
         Kind::List(&Kind::Object(OBJECTIVES)),
         "Quantiles of the summaries, over the last five to ten minutes; without them 0.5, 0.9 and 0.99.",
-    ),
+    ).advanced(),
     Field::new(
         "add_process_metrics",
         Kind::Bool,
         Default::Bool(false),
         "Add what the process uses: processor time, memory, files.",
-    ),
+    ).advanced(),
     Field::optional(
         "add_go_metrics",
         Kind::Ignored("there is no Go runtime in the process"),
         "Known from the original.",
-    ),
-    Field::optional("push_url", Kind::Text, "A push gateway to send everything to."),
+    ).advanced(),
+    Field::optional("push_url", Kind::Text, "A push gateway to send everything to.").advanced(),
     Field::optional(
         "push_interval",
         Kind::Duration,
         "How often; without it once, when the stream ends. The end is sent in any case.",
-    ),
-    Field::new("push_job_name", Kind::Text, Default::Text("bento_push"), "The name of the job there."),
-    Field::object("push_basic_auth", BASIC, "Who pushes, if the push gateway asks."),
+    ).advanced(),
+    Field::new("push_job_name", Kind::Text, Default::Text("bento_push"), "The name of the job there.").advanced(),
+    Field::object("push_basic_auth", BASIC, "Who pushes, if the push gateway asks.").advanced(),
     Field::new(
         "file_output_path",
         Kind::Text,
         Default::Text(""),
         "A file to write everything to when the stream ends. Refused inside of the gate unless `streaming.allow_unsafe` names `file`.",
-    ),
+    ).advanced(),
     Field::optional(
         "use_default_registry",
         Kind::Ignored("there is one registry for each stream"),
         "Known from the original.",
-    ),
+    ).advanced(),
 ];
 
 /// Bounds of histograms in seconds where none are written; those of the original's library.

@@ -16,27 +16,32 @@ const KIND: Field = Field::new(
     Kind::Choice(&["simple", "cluster", "failover"]),
     Default::Text("simple"),
     "One server, a cluster, or servers that sentinels watch.",
-);
+)
+.advanced();
 const MASTER: Field = Field::new(
     "master",
     Kind::Text,
     Default::Text(""),
     "With `failover`: the name under which the sentinels know the master.",
-);
+)
+.advanced();
 const CLIENT_NAME: Field = Field::new(
     "client_name",
     Kind::Text,
     Default::Text(""),
     "How connections name themselves to Redis (`CLIENT SETNAME`).",
-);
+)
+.advanced();
 const RETRIES: Field = Field::new(
     "retries",
     Kind::Int,
     Default::Int(3),
     "Further attempts after a failure, before the message is flagged.",
-);
+)
+.advanced();
 const RETRY_PERIOD: Field =
-    Field::new("retry_period", Kind::Duration, Default::Text("500ms"), "Pause before each of them.");
+    Field::new("retry_period", Kind::Duration, Default::Text("500ms"), "Pause before each of them.")
+        .advanced();
 const SENT_METADATA: Field = Field::object(
     "metadata",
     &[Field::new(
@@ -76,20 +81,24 @@ pub(super) const STREAMS_INPUT: &[Field] = &[
         Kind::Bool,
         Default::Bool(true),
         "Whether streams that are not there are made.",
-    ),
+    )
+    .advanced(),
     Field::new(
         "start_from_oldest",
         Kind::Bool,
         Default::Bool(true),
         "Whether a group that is made here begins with the oldest entry, instead of the next new one.",
-    ),
+    )
+    .advanced(),
     Field::new(
         "commit_period",
         Kind::Duration,
         Default::Text("1s"),
         "How often Redis is told what was delivered.",
-    ),
-    Field::new("timeout", Kind::Duration, Default::Text("1s"), "How long one request waits for new entries."),
+    )
+    .advanced(),
+    Field::new("timeout", Kind::Duration, Default::Text("1s"), "How long one request waits for new entries.")
+        .advanced(),
 ];
 
 pub(super) const LIST_INPUT: &[Field] = &[
@@ -105,14 +114,17 @@ pub(super) const LIST_INPUT: &[Field] = &[
         Kind::Int,
         Default::Int(0),
         "Most elements that are taken and not resolved yet; 0: as many as the stream takes.",
-    ),
-    Field::new("timeout", Kind::Duration, Default::Text("5s"), "How long one request waits for an element."),
+    )
+    .advanced(),
+    Field::new("timeout", Kind::Duration, Default::Text("5s"), "How long one request waits for an element.")
+        .advanced(),
     Field::new(
         "command",
         Kind::Choice(&["blpop", "brpop"]),
         Default::Text("blpop"),
         "From which end elements are taken: the left one (`blpop`), or the right one.",
-    ),
+    )
+    .advanced(),
     Field::new(
         "crash_safe",
         Kind::Bool,
@@ -180,7 +192,8 @@ pub(super) const LIST_OUTPUT: &[Field] = &[
         Kind::Choice(&["rpush", "lpush"]),
         Default::Text("rpush"),
         "At which end messages are added: the right one (`rpush`), or the left one.",
-    ),
+    )
+    .advanced(),
 ];
 
 pub(super) const PUBSUB_OUTPUT: &[Field] = &[
@@ -229,7 +242,8 @@ pub(super) const CACHE: &[Field] = &[
         Kind::Duration,
         Default::Text(""),
         "How long a value is kept when its writer does not say; empty: for ever.",
-    ),
+    )
+    .advanced(),
     Field::object(
         "retries",
         &[
@@ -243,7 +257,8 @@ pub(super) const CACHE: &[Field] = &[
             Field::new("max_elapsed_time", Kind::Duration, Default::Text("5s"), "Gives up after this long."),
         ],
         "The pauses between attempts while Redis does not answer.",
-    ),
+    )
+    .advanced(),
 ];
 
 pub(super) const RATE_LIMIT: &[Field] = &[
@@ -274,8 +289,10 @@ pub(super) const COMMAND: &[Field] = &[
         "operator",
         Kind::Refused("write `command` with `args_mapping`"),
         "The older form of `command`.",
-    ),
-    Field::optional("key", Kind::Refused("write `args_mapping`"), "The older form of `args_mapping`."),
+    )
+    .advanced(),
+    Field::optional("key", Kind::Refused("write `args_mapping`"), "The older form of `args_mapping`.")
+        .advanced(),
     RETRIES,
     RETRY_PERIOD,
 ];

@@ -16,7 +16,8 @@ const NESTED: Field = Field::optional(
     "avro_nested_schemas",
     Kind::Ignored("what a schema refers to is always found, nested or not"),
     "Known from the original.",
-);
+)
+.advanced();
 
 const RAW_JSON: &str = "Whether unions of Avro are written as they are in JSON, `5` or `\"a\"`. Otherwise they are as in Avro's own JSON encoding, `{\"int\": 5}`.";
 
@@ -41,7 +42,7 @@ const AVRO: &[Field] = &[
 
 pub(super) const DECODE: &[Field] = &[
     URL,
-    Field::new("avro_raw_json", Kind::Bool, Default::Bool(false), RAW_JSON),
+    Field::new("avro_raw_json", Kind::Bool, Default::Bool(false), RAW_JSON).advanced(),
     NESTED,
     Field::object("avro", AVRO, "How Avro is read."),
     Field::new(
@@ -49,7 +50,7 @@ pub(super) const DECODE: &[Field] = &[
         Kind::Bool,
         Default::Bool(false),
         "Whether what cannot stand in names of Avro, such as `-`, is taken as `_` in the namespaces of schemas.",
-    ),
+    ).advanced(),
     OAUTH,
     BASIC_AUTH,
     JWT,
@@ -66,7 +67,7 @@ pub(super) const ENCODE: &[Field] = &[
         Default::Text("10m"),
         "After this time the registry is asked whether a subject has a newer schema. Messages do not wait for it.",
     ),
-    Field::new("avro_raw_json", Kind::Bool, Default::Bool(false), RAW_JSON),
+    Field::new("avro_raw_json", Kind::Bool, Default::Bool(false), RAW_JSON).advanced(),
     NESTED,
     OAUTH,
     BASIC_AUTH,

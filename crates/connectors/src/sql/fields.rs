@@ -45,9 +45,11 @@ pub(super) const NEEDED_ARGS: Field = Field::required(
     Kind::Bloblang,
     "Gives an array with the value of each column. Values are bound, never made part of the text.",
 );
-pub(super) const PREFIX: Field = Field::optional("prefix", Kind::Text, "Stands before the statement.");
+pub(super) const PREFIX: Field =
+    Field::optional("prefix", Kind::Text, "Stands before the statement.").advanced();
 pub(super) const SUFFIX: Field =
-    Field::optional("suffix", Kind::Text, "Stands behind the statement, such as `ON CONFLICT DO NOTHING`.");
+    Field::optional("suffix", Kind::Text, "Stands behind the statement, such as `ON CONFLICT DO NOTHING`.")
+        .advanced();
 pub(super) const QUERY: Field = Field::required(
     "query",
     Kind::Text,
@@ -63,7 +65,7 @@ pub(super) const DYNAMIC: Field = Field::new(
     Kind::Bool,
     Default::Bool(false),
     "Interpolates `query` for each message. Whatever a message says becomes part of the statement: prefer `args_mapping`.",
-);
+).advanced();
 pub(super) const EXEC_ONLY: Field = Field::new(
     "exec_only",
     Kind::Bool,
@@ -77,41 +79,48 @@ pub(super) const INIT_STATEMENT: Field = Field::optional(
     "init_statement",
     Kind::Text,
     "Executed once, before anything else; several statements may stand in it. Write it so that it can be executed again.",
-);
+).advanced();
 pub(super) const INIT_FILES: Field = Field::optional(
     "init_files",
     Kind::Refused("write the statements in `init_statement`"),
     "Files with statements.",
-);
+)
+.advanced();
 pub(super) const VERIFY: Field = Field::optional(
     "init_verify_conn",
     Kind::Ignored("a connection is verified in any case, before it is used"),
     "Verify the connection.",
-);
+)
+.advanced();
 pub(super) const IDLE_TIME: Field = Field::optional(
     "conn_max_idle_time",
     Kind::Duration,
     "Closes connections that nobody used for this long.",
-);
+)
+.advanced();
 pub(super) const LIFE_TIME: Field =
-    Field::optional("conn_max_life_time", Kind::Duration, "Closes connections that are this old.");
+    Field::optional("conn_max_life_time", Kind::Duration, "Closes connections that are this old.").advanced();
 pub(super) const MAX_IDLE: Field = Field::optional(
     "conn_max_idle",
     Kind::Ignored("idle connections are kept for `conn_max_idle_time`, up to `conn_max_open`"),
     "Most idle connections.",
-);
+)
+.advanced();
 pub(super) const MAX_OPEN: Field = Field::new(
     "conn_max_open",
     Kind::Int,
     Default::Int(64),
     "Most connections at the same time; others wait.",
-);
-pub(super) const SECRET_NAME: Field = Field::optional("secret_name", NO_CLOUD, "A secret of AWS.");
-pub(super) const IAM: Field = Field::new("iam_enabled", NO_CLOUD, Default::Bool(false), "Tokens of AWS.");
-pub(super) const AZURE: Field = Field::optional("azure", NO_CLOUD, "Tokens of Azure.");
-pub(super) const REGION: Field = Field::optional("region", NO_CLOUD, "A region of AWS.");
-pub(super) const ENDPOINT: Field = Field::optional("endpoint", NO_CLOUD, "An endpoint of AWS.");
-pub(super) const CREDENTIALS: Field = Field::optional("credentials", NO_CLOUD, "Credentials of AWS.");
+)
+.advanced();
+pub(super) const SECRET_NAME: Field = Field::optional("secret_name", NO_CLOUD, "A secret of AWS.").advanced();
+pub(super) const IAM: Field =
+    Field::new("iam_enabled", NO_CLOUD, Default::Bool(false), "Tokens of AWS.").advanced();
+pub(super) const AZURE: Field = Field::optional("azure", NO_CLOUD, "Tokens of Azure.").advanced();
+pub(super) const REGION: Field = Field::optional("region", NO_CLOUD, "A region of AWS.").advanced();
+pub(super) const ENDPOINT: Field = Field::optional("endpoint", NO_CLOUD, "An endpoint of AWS.").advanced();
+pub(super) const CREDENTIALS: Field =
+    Field::optional("credentials", NO_CLOUD, "Credentials of AWS.").advanced();
 
 /// The fields of this component, then those of every connection.
 macro_rules! with_connection {

@@ -122,8 +122,10 @@ async fn write(gate: &Arc<Gate>, call: &Call, source: Source, id: Option<&str>) 
     // A dry build finds what parsing cannot: streams, mappings, patterns. Nothing is written before all of it fits.
     let definition = Arc::new(definition);
     let (worker, candidate) = (Arc::clone(gate), Arc::clone(&definition));
-    let compiled =
-        tokio::task::spawn_blocking(move || reload::compile(&worker, &candidate, None).map(|_| ())).await;
+    let compiled = tokio::task::spawn_blocking(move || {
+        reload::compile(&worker, &candidate, None, &worker.streams).map(|_| ())
+    })
+    .await;
     match compiled {
         Ok(Ok(())) => {}
         Ok(Err(found)) => return malformed(source, &reload::located(text, found)),

@@ -32,5 +32,5 @@ pub(super) fn answer(gate: &Gate) -> Response<Body> {
 
 /// The JSON Schema of what this gate runs.
 pub(super) fn schema(gate: &Gate) -> Response<Body> {
-    respond::json(StatusCode::OK, &::streams::schema(&gate.streams.registry))
+    respond::json(StatusCode::OK, &::streams::schema(&gate.streams.registry, &gate.streams.templates))
 }

@@ -36,6 +36,8 @@ pub(super) struct Kept {
 #[derive(Debug)]
 struct Stream {
     config: Json,
+    /// It was made with `chilled`.
+    lenient: bool,
     since: Instant,
     watcher: Watcher,
 }
@@ -47,10 +49,16 @@ enum Refused {
 }
 
 /// Adds a stream that was read when the process started.
-pub(super) async fn add(gate: &Arc<Gate>, kept: &Kept, id: &str, config: Json) -> Result<(), Vec<Fault>> {
+pub(super) async fn add(
+    gate: &Arc<Gate>,
+    kept: &Kept,
+    id: &str,
+    config: Json,
+    lenient: bool,
+) -> Result<(), Vec<Fault>> {
     check_id(id).map_err(|text| vec![Fault::error("", text)])?;
     let _changing = kept.changing.lock().await;
-    put(gate, kept, id, config).await
+    put(gate, kept, id, config, lenient).await
 }
 
 /// Keeps a resource that was read when the process started.
@@ -90,16 +98,20 @@ pub(super) async fn answer(
         .map(|segment| crate::query::decode_path(segment).into_owned())
         .collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let query = crate::query::pairs(head.uri.query().unwrap_or_default());
+    let lenient = query.into_iter().any(|(name, value)| name == "chilled" && value == "true");
     let done = match (&head.method, path.as_slice()) {
         (&Method::GET, ["streams"]) => Ok(list(kept)),
-        (&Method::POST, ["streams"]) => replace_all(gate, kept, &body).await,
+        (&Method::POST, ["streams"]) => replace_all(gate, kept, &body, lenient).await,
         (&Method::GET, ["streams", id]) => show(gate, kept, id),
-        (&Method::POST, ["streams", id]) => create(gate, kept, id, &body).await,
-        (&Method::PUT, ["streams", id]) => update(gate, kept, id, &body, false).await,
-        (&Method::PATCH, ["streams", id]) => update(gate, kept, id, &body, true).await,
+        (&Method::POST, ["streams", id]) => create(gate, kept, id, &body, lenient).await,
+        (&Method::PUT, ["streams", id]) => replace(gate, kept, id, &body, lenient).await,
+        (&Method::PATCH, ["streams", id]) => patch(gate, kept, id, &body, lenient).await,
         (&Method::DELETE, ["streams", id]) => delete(gate, kept, id).await,
         (&Method::GET, ["streams", id, "stats"]) => stats(kept, id),
-        (&Method::POST, ["resources", sort, label]) => set_resource(gate, kept, sort, label, &body).await,
+        (&Method::POST, ["resources", sort, label]) => {
+            set_resource(gate, kept, (sort, label), &body, lenient).await
+        }
         (_, ["streams" | "resources", ..]) if path.len() <= 3 => {
             Err(Refused::Text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed".to_owned()))
         }
@@ -181,26 +193,45 @@ fn stats(kept: &Kept, id: &str) -> Result<Json, Refused> {
     Ok(Json::Object(stats))
 }
 
-async fn create(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8]) -> Result<Json, Refused> {
+async fn create(
+    gate: &Arc<Gate>,
+    kept: &Kept,
+    id: &str,
+    body: &[u8],
+    lenient: bool,
+) -> Result<Json, Refused> {
     check_id(id).map_err(|text| Refused::Text(StatusCode::BAD_REQUEST, text))?;
     let document = read(body)?;
     let _changing = kept.changing.lock().await;
     if kept.streams.lock().contains_key(id) {
         return Err(Refused::Text(StatusCode::BAD_REQUEST, "Stream already exists".to_owned()));
     }
-    put_read(gate, kept, id, &document).await
+    put_read(gate, kept, id, &document, lenient).await
 }
 
-async fn update(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8], merge: bool) -> Result<Json, Refused> {
+async fn replace(
+    gate: &Arc<Gate>,
+    kept: &Kept,
+    id: &str,
+    body: &[u8],
+    lenient: bool,
+) -> Result<Json, Refused> {
+    let document = read(body)?;
+    let _changing = kept.changing.lock().await;
+    if !kept.streams.lock().contains_key(id) {
+        return Err(unknown());
+    }
+    put_read(gate, kept, id, &document, lenient).await
+}
+
+async fn patch(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8], lenient: bool) -> Result<Json, Refused> {
     let document = read(body)?;
     let _changing = kept.changing.lock().await;
     let known = kept.streams.lock().get(id).map(|stream| stream.config.clone());
     let mut config = known.ok_or_else(unknown)?;
-    if !merge {
-        return put_read(gate, kept, id, &document).await;
-    }
     merge_into(&mut config, document.value());
-    put(gate, kept, id, config).await.map_err(|faults| Refused::Faults(vec![(id.to_owned(), faults)]))?;
+    let put = put(gate, kept, id, config, lenient).await;
+    put.map_err(|faults| Refused::Faults(vec![(id.to_owned(), faults)]))?;
     Ok(json!({}))
 }
 
@@ -214,7 +245,7 @@ async fn delete(gate: &Arc<Gate>, kept: &Kept, id: &str) -> Result<Json, Refused
 }
 
 /// Makes the streams be those of the body and no others. Nothing is changed when one of them is at fault.
-async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8]) -> Result<Json, Refused> {
+async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8], lenient: bool) -> Result<Json, Refused> {
     let document = read(body)?;
     let Some(wanted) = document.value().as_object() else {
         return Err(Refused::Text(
@@ -229,7 +260,7 @@ async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8]) -> Result<Json,
             faults.push((id.clone(), vec![Fault::error("", text)]));
             continue;
         }
-        let mut found = check(gate, kept, config);
+        let mut found = check(gate, kept, config, lenient);
         for fault in &mut found {
             fault.pointer.insert_str(0, &document::pointer_join("", id));
         }
@@ -250,7 +281,7 @@ async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8]) -> Result<Json,
     for (id, config) in wanted {
         let same = kept.streams.lock().get(id).is_some_and(|stream| stream.config == *config);
         if !same {
-            let put = put(gate, kept, id, config.clone()).await;
+            let put = put(gate, kept, id, config.clone(), lenient).await;
             put.map_err(|faults| Refused::Faults(vec![(id.clone(), faults)]))?;
         }
     }
@@ -260,9 +291,9 @@ async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8]) -> Result<Json,
 async fn set_resource(
     gate: &Arc<Gate>,
     kept: &Kept,
-    sort: &str,
-    label: &str,
+    (sort, label): (&str, &str),
     body: &[u8],
+    lenient: bool,
 ) -> Result<Json, Refused> {
     let sorts = [Sort::Cache, Sort::Input, Sort::Output, Sort::Processor, Sort::RateLimit];
     let field = sorts
@@ -282,7 +313,7 @@ async fn set_resource(
     let mut faults = ::streams::lint(
         &json!({"input": {"generate": {"mapping": ""}}, "output": {"drop": {}}, field: [config.clone()]}),
         "",
-        &gate.streams,
+        &settings(gate, lenient),
     );
     let base = format!("/{field}/0");
     for fault in &mut faults {
@@ -295,15 +326,16 @@ async fn set_resource(
     let _changing = kept.changing.lock().await;
     kept.resources.lock().insert((field, label.to_owned()), config);
     // Whoever uses it is built anew, before the old one is stopped.
-    let users: Vec<(String, Json)> = kept
+    let users: Vec<(String, Json, bool)> = kept
         .streams
         .lock()
         .iter()
         .filter(|(_, stream)| mentions(&stream.config, label))
-        .map(|(id, stream)| (id.clone(), stream.config.clone()))
+        .map(|(id, stream)| (id.clone(), stream.config.clone(), stream.lenient))
         .collect();
-    for (id, config) in users {
-        put(gate, kept, &id, config).await.map_err(|faults| Refused::Faults(vec![(id, faults)]))?;
+    for (id, config, was_lenient) in users {
+        let put = put(gate, kept, &id, config, lenient || was_lenient).await;
+        put.map_err(|faults| Refused::Faults(vec![(id, faults)]))?;
     }
     Ok(json!({}))
 }
@@ -326,11 +358,17 @@ fn read(body: &[u8]) -> Result<Document, Refused> {
 }
 
 /// Starts a stream of a text that was read; its faults are told with their places in it.
-async fn put_read(gate: &Arc<Gate>, kept: &Kept, id: &str, document: &Document) -> Result<Json, Refused> {
+async fn put_read(
+    gate: &Arc<Gate>,
+    kept: &Kept,
+    id: &str,
+    document: &Document,
+    lenient: bool,
+) -> Result<Json, Refused> {
     let mut faults = document.repeated_keys();
     faults.retain(Fault::is_error);
     if faults.is_empty() {
-        match put(gate, kept, id, document.value().clone()).await {
+        match put(gate, kept, id, document.value().clone(), lenient).await {
             Ok(()) => return Ok(json!({})),
             Err(found) => faults = found,
         }
@@ -339,20 +377,26 @@ async fn put_read(gate: &Arc<Gate>, kept: &Kept, id: &str, document: &Document) 
     Err(Refused::Faults(vec![(id.to_owned(), faults)]))
 }
 
-async fn put(gate: &Arc<Gate>, kept: &Kept, id: &str, config: Json) -> Result<(), Vec<Fault>> {
-    let faults = check(gate, kept, &config);
+async fn put(gate: &Arc<Gate>, kept: &Kept, id: &str, config: Json, lenient: bool) -> Result<(), Vec<Fault>> {
+    let faults = check(gate, kept, &config, lenient);
     if faults.iter().any(Fault::is_error) {
         return Err(faults);
     }
     let path = format!("/{id}/");
-    let watcher = gate.host(Place { id, path: &path }, with_resources(kept, config.clone())).await?;
-    kept.streams.lock().insert(id.to_owned(), Stream { config, since: Instant::now(), watcher });
+    let place = Place { id, path: &path, lenient };
+    let watcher = gate.host(place, with_resources(kept, config.clone())).await?;
+    let stream = Stream { config, lenient, since: Instant::now(), watcher };
+    kept.streams.lock().insert(id.to_owned(), stream);
     Ok(())
 }
 
 /// The faults of a configuration, as lint tells them: building tells the others.
-fn check(gate: &Gate, kept: &Kept, config: &Json) -> Vec<Fault> {
-    ::streams::lint(&with_resources(kept, config.clone()), "", &gate.streams)
+fn check(gate: &Gate, kept: &Kept, config: &Json, lenient: bool) -> Vec<Fault> {
+    ::streams::lint(&with_resources(kept, config.clone()), "", &settings(gate, lenient))
+}
+
+fn settings(gate: &Gate, lenient: bool) -> ::streams::Settings {
+    ::streams::Settings { lenient, ..gate.streams.clone() }
 }
 
 /// The configuration with the shared resources behind its own; its own win.

@@ -104,13 +104,18 @@ async fn answer(
 }
 
 impl Gate {
-    /// Starts a stream of streams mode.
+    /// Starts a stream of streams mode, in spite of faults that lint finds where it is `lenient`.
     ///
     /// # Errors
     /// Every fault, with its pointer in the configuration.
-    pub async fn add_stream(self: &Arc<Self>, id: &str, config: Json) -> Result<(), Vec<Fault>> {
+    pub async fn add_stream(
+        self: &Arc<Self>,
+        id: &str,
+        config: Json,
+        lenient: bool,
+    ) -> Result<(), Vec<Fault>> {
         match self.settings.service.as_ref().and_then(|service| service.kept.as_ref()) {
-            Some(kept) => api::add(self, kept, id, config).await,
+            Some(kept) => api::add(self, kept, id, config, lenient).await,
             None => Err(vec![Fault::error("", "streams come and go in streams mode only")]),
         }
     }

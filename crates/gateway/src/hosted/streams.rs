@@ -25,6 +25,8 @@ pub struct Place<'a> {
     pub id: &'a str,
     /// The path below which its endpoints are: `/` or `/orders/`.
     pub path: &'a str,
+    /// Whether it runs in spite of faults that lint finds.
+    pub lenient: bool,
 }
 
 impl Gate {
@@ -36,9 +38,11 @@ impl Gate {
         let _alone = self.hosting.lock().await;
         let (id, path) = (place.id.to_owned(), place.path.to_owned());
         let gate = Arc::clone(self);
+        let settings = streams::Settings { lenient: place.lenient, ..self.streams.clone() };
         let compiled = tokio::task::spawn_blocking(move || {
             let definition = Arc::new(definition(&id, &path, config)?);
-            compile(&gate, &definition, gate.snapshot().apis.get(&*id)).map_err(|faults| inside(&id, faults))
+            compile(&gate, &definition, gate.snapshot().apis.get(&*id), &settings)
+                .map_err(|faults| inside(&id, faults))
         });
         let api = compiled.await.unwrap_or_else(|error| Err(vec![Fault::error("", error.to_string())]))?;
         let Backend::Stream(stream) = &api.backend else {

@@ -17,6 +17,9 @@ pub(crate) enum Stream {
         file: PathBuf,
         #[command(flatten)]
         with: With,
+        /// Run in spite of faults that lint finds, and tell them as warnings
+        #[arg(long)]
+        chilled: bool,
     },
     /// Run any number of streams beside each other, which come and go over HTTP
     #[command(after_help = STREAMS_HELP)]
@@ -29,6 +32,9 @@ pub(crate) enum Stream {
         config: Option<PathBuf>,
         #[command(flatten)]
         with: With,
+        /// Run in spite of faults that lint finds, and tell them as warnings
+        #[arg(long)]
+        chilled: bool,
     },
     /// Run the tests of stream configurations
     #[command(after_help = TEST_HELP)]
@@ -50,6 +56,12 @@ pub(crate) enum Stream {
         /// How to tell what was found
         #[arg(long, value_enum, default_value_t = Form::Human)]
         format: Form,
+        /// Fields that should not be written any more are faults
+        #[arg(long)]
+        deprecated: bool,
+        /// Components without a label are faults
+        #[arg(long)]
+        labels: bool,
     },
     /// Print a configuration with the components that are named, to begin with
     #[command(after_help = CREATE_HELP)]
@@ -60,6 +72,8 @@ pub(crate) enum Stream {
         /// Without the fields that are seldom needed
         #[arg(short, long)]
         small: bool,
+        #[command(flatten)]
+        with: WithTemplates,
     },
     /// List the components that there are
     #[command(after_help = LIST_HELP)]
@@ -70,6 +84,8 @@ pub(crate) enum Stream {
         /// How to list them
         #[arg(long, value_enum, default_value_t = ListForm::Text)]
         format: ListForm,
+        #[command(flatten)]
+        with: WithTemplates,
     },
 }
 
@@ -79,15 +95,22 @@ pub(crate) struct With {
     /// A file of resources, or a pattern such as 'resources/*.yaml'; may be given again
     #[arg(short, long, value_name = "PATTERN")]
     pub(crate) resources: Vec<String>,
-    /// A file of a template, or a pattern such as 'templates/*.yaml'; may be given again
-    #[arg(short, long, value_name = "PATTERN")]
-    pub(crate) templates: Vec<String>,
+    #[command(flatten)]
+    pub(crate) templates: WithTemplates,
     /// Set a field of the configuration, such as -s input.generate.count=5; may be given again
     #[arg(short, long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
     /// A file of variables for ${NAME} in configurations, NAME=VALUE a line; may be given again; they win over the variables of the process
     #[arg(short, long, value_name = "FILE")]
     pub(crate) env_file: Vec<PathBuf>,
+}
+
+/// Components that are made of others.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WithTemplates {
+    /// A file of a template, or a pattern such as 'templates/*.yaml'; may be given again
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) templates: Vec<String>,
 }
 
 /// What can be listed.
@@ -138,6 +161,9 @@ at once.
 Examples:
   sluicegate stream run orders.yaml
   sluicegate stream run -r 'resources/*.yaml' -s input.generate.count=5 orders.yaml
+  sluicegate stream run --chilled old.yaml
+
+With --chilled what cannot be built still does not run: a mapping with faults, a component that there is not.
 
 Exit codes: 0 ended or stopped as asked, 1 the configuration is wrong or something broke down, 2 a file cannot be read.";
 
@@ -171,6 +197,7 @@ Checks what `sluicegate stream run` would run: unsafe components are allowed, an
 Examples:
   sluicegate stream lint orders.yaml
   sluicegate stream lint -r 'resources/*.yaml' streams/
+  sluicegate stream lint --deprecated --labels orders.yaml
 
 Exit codes: 0 no fault (there may be warnings), 1 faults found, 2 wrong usage or a file that cannot be read.";
 
@@ -178,6 +205,7 @@ const CREATE_HELP: &str = "\
 Examples:
   sluicegate stream create kafka/mapping/http_client > orders.yaml
   sluicegate stream create --small generate,http_server//stdout
+  sluicegate stream create -t 'templates/*.yaml' generate/loud/stdout
 
 Exit codes: 0 done, 1 there is no such component.";
 

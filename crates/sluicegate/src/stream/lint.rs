@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use document::Fault;
+use document::{Fault, Severity};
 use serde_json::Value as Json;
+use streams::Strictness;
 
 use super::cli::With;
 use super::environment::{self, Given};
@@ -15,13 +16,13 @@ use crate::cli::Form;
 use crate::lint::{Report, files, tell};
 
 /// Checks the files and tells what was found.
-pub(super) fn lint(paths: &[PathBuf], with: &With, form: Form) -> ExitCode {
+pub(super) fn lint(paths: &[PathBuf], with: &With, strictness: Strictness, form: Form) -> ExitCode {
     let given = match environment::read(&with.env_file) {
         Ok(given) => given,
         Err(error) => return fail(UNREADABLE, &error),
     };
     let settings = match settings_with(with, &given) {
-        Ok(settings) => settings,
+        Ok(settings) => streams::Settings { strictness, ..settings },
         Err(code) => return code,
     };
     let (mut reports, mut unreadable) = (Vec::new(), Vec::new());
@@ -85,7 +86,15 @@ pub(super) fn check(
         return Ok((Merged::of(source), vec![report]));
     }
     let merged = Merged::read(source, with, given)?;
-    let reports = merged.reports(faults(&merged.value, settings));
+    let mut reports = merged.reports(faults(&merged.value, settings));
+    if settings.lenient {
+        // Variables that are not set are no more than faults that lint finds: they are empty.
+        for (report, source) in reports.iter_mut().zip(&merged.sources) {
+            let missing = source.missing();
+            let unset = |fault: &&mut Fault| missing.iter().any(|unset| unset.message == fault.message);
+            report.faults.iter_mut().filter(unset).for_each(|fault| fault.severity = Severity::Warning);
+        }
+    }
     Ok((merged, reports))
 }
 

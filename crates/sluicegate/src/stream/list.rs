@@ -3,10 +3,9 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value as Json, json};
-use streams::Sort;
+use streams::{Settings, Sort};
 
 use super::cli::{ListForm, Listed};
-use crate::components;
 
 const ALL: [(Listed, &str); 11] = [
     (Listed::Inputs, "inputs"),
@@ -22,16 +21,15 @@ const ALL: [(Listed, &str); 11] = [
     (Listed::BloblangMethods, "bloblang-methods"),
 ];
 
-/// The list of these sorts, of all when there are none.
-pub(super) fn list(kinds: &[Listed], form: ListForm) -> String {
-    let registry = components::registry();
+/// The list of these sorts, of all when there are none, templates among them.
+pub(super) fn list(kinds: &[Listed], form: ListForm, settings: &Settings) -> String {
     if form == ListForm::Jsonschema {
-        return format!("{:#}\n", streams::schema(&registry));
+        return format!("{:#}\n", streams::schema(&settings.registry, &settings.templates));
     }
     let mut text = String::new();
     let mut object = Map::new();
     for (kind, title) in ALL.iter().filter(|(kind, _)| kinds.is_empty() || kinds.contains(kind)) {
-        let members = members(*kind, &registry);
+        let members = members(*kind, settings);
         match form {
             ListForm::Json => {
                 let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
@@ -61,7 +59,7 @@ pub(super) fn list(kinds: &[Listed], form: ListForm) -> String {
 }
 
 /// Names and summaries.
-fn members(kind: Listed, registry: &streams::Registry) -> Vec<(String, String)> {
+fn members(kind: Listed, settings: &Settings) -> Vec<(String, String)> {
     let sort = match kind {
         Listed::Inputs => Sort::Input,
         Listed::Processors => Sort::Processor,
@@ -75,8 +73,12 @@ fn members(kind: Listed, registry: &streams::Registry) -> Vec<(String, String)> 
         Listed::BloblangFunctions => return entries(false),
         Listed::BloblangMethods => return entries(true),
     };
-    let summary = |name| registry.summary(sort, name).unwrap_or_default().to_owned();
-    registry.names(sort).into_iter().map(|name| (name.to_owned(), summary(name))).collect()
+    let registry = &settings.registry;
+    let own = registry.names(sort).into_iter();
+    let own = own.map(|name| (name, registry.summary(sort, name).unwrap_or_default()));
+    let mut all: Vec<(&str, &str)> = own.chain(settings.templates.list(sort)).collect();
+    all.sort_unstable();
+    all.into_iter().map(|(name, summary)| (name.to_owned(), summary.to_owned())).collect()
 }
 
 fn entries(methods: bool) -> Vec<(String, String)> {

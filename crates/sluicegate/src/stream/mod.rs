@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use streams::{Registry, SampleSize, Variables};
+use streams::{Registry, SampleSize, Strictness, Variables};
 
 pub(crate) use cli::Stream;
 
@@ -36,18 +36,30 @@ pub(crate) fn stream(asked: &Stream) -> ExitCode {
         tracing::debug!("the TLS provider was there already");
     }
     match asked {
-        Stream::Run { file, with } => run::run(file, with),
-        Stream::Streams { files, config, with } => mode::streams(files, config.as_deref(), with),
+        Stream::Run { file, with, chilled } => run::run(file, with, *chilled),
+        Stream::Streams { files, config, with, chilled } => {
+            mode::streams(files, config.as_deref(), with, *chilled)
+        }
         Stream::Test { files, with } => test::test(files, with),
-        Stream::Lint { files, with, format } => lint::lint(files, with, *format),
-        Stream::Create { expression, small } => create(expression, *small),
-        Stream::List { kinds, format } => tell(&list::list(kinds, *format)),
+        Stream::Lint { files, with, format, deprecated, labels } => {
+            let strictness = Strictness { deprecated: *deprecated, labels: *labels };
+            lint::lint(files, with, strictness, *format)
+        }
+        Stream::Create { expression, small, with } => create(expression, *small, with),
+        Stream::List { kinds, format, with } => match templates_of(with) {
+            Ok(settings) => tell(&list::list(kinds, *format, &settings)),
+            Err(code) => code,
+        },
     }
 }
 
-fn create(expression: &str, small: bool) -> ExitCode {
+fn create(expression: &str, small: bool, with: &cli::WithTemplates) -> ExitCode {
     let size = if small { SampleSize::Small } else { SampleSize::Full };
-    match streams::sample(&components::registry(), expression, size) {
+    let settings = match templates_of(with) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    match streams::sample(&settings.registry, &settings.templates, expression, size) {
         Ok(text) => tell(&text),
         Err(fault) => fail(FAILED, &fault),
     }
@@ -59,7 +71,27 @@ fn create(expression: &str, small: bool) -> ExitCode {
 /// What is wrong with the templates, once it is told.
 fn settings_with(with: &cli::With, given: &environment::Given) -> Result<streams::Settings, ExitCode> {
     let mut settings = settings(components::registry(), given);
-    let read = templates::read(&with.templates, given, &mut settings);
+    read_templates(&with.templates, given, &mut settings)?;
+    Ok(settings)
+}
+
+/// The components there are, with those of templates.
+///
+/// # Errors
+/// What is wrong with the templates, once it is told.
+fn templates_of(with: &cli::WithTemplates) -> Result<streams::Settings, ExitCode> {
+    let given = environment::Given::new();
+    let mut settings = settings(components::registry(), &given);
+    read_templates(with, &given, &mut settings)?;
+    Ok(settings)
+}
+
+fn read_templates(
+    with: &cli::WithTemplates,
+    given: &environment::Given,
+    settings: &mut streams::Settings,
+) -> Result<(), ExitCode> {
+    let read = templates::read(&with.templates, given, settings);
     let wrong = read.reports.iter().any(|report| !report.faults.is_empty()) || !read.unreadable.is_empty();
     if wrong {
         let told = crate::lint::tell(&read.reports, &read.unreadable, Form::Human, &mut io::stderr().lock());
@@ -67,7 +99,7 @@ fn settings_with(with: &cli::With, given: &environment::Given) -> Result<streams
             return Err(told);
         }
     }
-    Ok(settings)
+    Ok(())
 }
 
 /// The same without templates.

@@ -37,10 +37,12 @@ struct Read {
     resources: Vec<(&'static str, String, Json)>,
     reports: Vec<Report>,
     unreadable: Vec<(String, String)>,
+    /// Whether the streams run in spite of faults that lint finds.
+    lenient: bool,
 }
 
 /// Runs streams until the process is told to stop.
-pub(super) fn streams(paths: &[PathBuf], config: Option<&Path>, with: &With) -> ExitCode {
+pub(super) fn streams(paths: &[PathBuf], config: Option<&Path>, with: &With, chilled: bool) -> ExitCode {
     let given = match environment::read(&with.env_file) {
         Ok(given) => given,
         Err(error) => return fail(UNREADABLE, &error),
@@ -50,7 +52,8 @@ pub(super) fn streams(paths: &[PathBuf], config: Option<&Path>, with: &With) -> 
         Err(code) => return code,
     };
     settings.lines = Arc::new(components::StandardOutput);
-    let read = read(paths, config, with, &given, &settings);
+    let lenient = streams::Settings { lenient: chilled, ..settings.clone() };
+    let read = read(paths, config, with, &given, &lenient);
     if read.reports.iter().any(|report| !report.faults.is_empty()) || !read.unreadable.is_empty() {
         tell(&read.reports, &read.unreadable, Form::Human, &mut std::io::stderr().lock());
     }
@@ -73,7 +76,7 @@ fn read(
     given: &Given,
     settings: &streams::Settings,
 ) -> Read {
-    let mut read = Read::default();
+    let mut read = Read { lenient: settings.lenient, ..Read::default() };
     if let Some(path) = config {
         match Source::read(path, given) {
             Ok(source) => {
@@ -172,7 +175,7 @@ async fn until_stopped(
         service.gate.add_resource(field, &label, resource);
     }
     for First { id, merged } in read.firsts {
-        if let Err(faults) = service.gate.add_stream(&id, merged.value.clone()).await {
+        if let Err(faults) = service.gate.add_stream(&id, merged.value.clone(), read.lenient).await {
             tell(&merged.reports(faults), &[], Form::Human, &mut std::io::stderr().lock());
             return Err(format!("stream `{id}` was not started"));
         }

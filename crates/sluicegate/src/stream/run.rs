@@ -21,7 +21,7 @@ use crate::components;
 use crate::lint::{Report, tell};
 
 /// Runs the stream until it ends or is told to stop.
-pub(super) fn run(file: &Path, with: &With) -> ExitCode {
+pub(super) fn run(file: &Path, with: &With, chilled: bool) -> ExitCode {
     let given = match environment::read(&with.env_file) {
         Ok(given) => given,
         Err(error) => return fail(UNREADABLE, &error),
@@ -31,6 +31,7 @@ pub(super) fn run(file: &Path, with: &With) -> ExitCode {
         Err(code) => return code,
     };
     settings.lines = Arc::new(components::StandardOutput);
+    settings.lenient = chilled;
     let (mut merged, reports) = match check(file, with, &given, &settings) {
         Ok(checked) => checked,
         Err(unread) => {
@@ -101,8 +102,10 @@ async fn until_stopped(
     patience: Duration,
 ) -> Result<(), Failure> {
     let mut signals = service::Signals::listen()?;
+    let lenient = settings.lenient;
     let service = Service::open(http, settings, false, !names(config, "http_server"), None).await?;
-    let stream = service.gate.host(Place { id: name, path: "/" }, config.clone()).await;
+    let place = Place { id: name, path: "/", lenient };
+    let stream = service.gate.host(place, config.clone()).await;
     let stream = stream.map_err(Failure::Faults)?;
     let serving = service.serve();
     tracing::info!("running");

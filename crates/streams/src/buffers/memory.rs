@@ -41,7 +41,8 @@ pub(super) static SPEC: BufferSpec = BufferSpec {
             Kind::Bool,
             Default::Bool(false),
             "When full, refuse batches to their source instead of making it wait.",
-        ),
+        )
+        .advanced(),
         Field::object("batch_policy", BATCH_POLICY, "Batches behind the buffer."),
     ]),
     build,

@@ -25,25 +25,29 @@ pub(super) static SPEC: CacheSpec = CacheSpec {
             Kind::Choice(&["arc", "standard", "two_queues"]),
             Default::Text("standard"),
             "Which value goes: the one used longest ago (`standard`), or one chosen by how often, too.",
-        ),
+        )
+        .advanced(),
         Field::new(
             "two_queues_recent_ratio",
             Kind::Float,
             Default::Float(0.25),
             "`two_queues`: the part of `cap` for values that were used once.",
-        ),
+        )
+        .advanced(),
         Field::new(
             "two_queues_ghost_ratio",
             Kind::Float,
             Default::Float(0.5),
             "`two_queues`: how many keys of values that are gone are remembered, as a part of `cap`.",
-        ),
+        )
+        .advanced(),
         Field::new(
             "optimistic",
             Kind::Ignored("`add` is one step in any case"),
             Default::Bool(false),
             "Go without the lock that makes `add` one step.",
-        ),
+        )
+        .advanced(),
     ]),
     build,
 };

@@ -32,7 +32,8 @@ pub(super) static SPEC: CacheSpec = CacheSpec {
             "How often expired values are removed. They are never given out, whenever they are removed. Empty: only when their key is used again.",
         ),
         Field::optional("init_values", Kind::Map(&Kind::Text), "Values from the start, which never expire."),
-        Field::new("shards", Kind::Int, Default::Int(1), "Parts with a lock each, from 1 to 1024."),
+        Field::new("shards", Kind::Int, Default::Int(1), "Parts with a lock each, from 1 to 1024.")
+            .advanced(),
     ]),
     build,
 };

@@ -25,14 +25,17 @@ pub(super) static SPEC: CacheSpec = CacheSpec {
             Default::Text("5m0s"),
             "How long a value is kept after its last use, when its writer does not say.",
         ),
-        Field::optional("ttl", Kind::Duration, "The older name of `default_ttl`."),
+        Field::optional("ttl", Kind::Duration, "The older name of `default_ttl`.")
+            .advanced()
+            .deprecated("write `default_ttl`"),
         Field::optional("init_values", Kind::Map(&Kind::Text), "Values from the start."),
         Field::new(
             "optimistic",
             Kind::Ignored("`add` is one step in any case"),
             Default::Bool(false),
             "Go without the lock that makes `add` one step.",
-        ),
+        )
+        .advanced(),
     ]),
     build,
 };

@@ -23,7 +23,8 @@ pub(super) static SPEC: InputSpec = InputSpec {
             Kind::Int,
             Default::Int(1),
             "Makes every input this many times. The metrics of copies have the paths that they would have if the list was written so many times.",
-        ),
+        )
+        .advanced(),
         Field::required("inputs", Kind::List(&Kind::Input), "The inputs."),
         BATCHING_FIELD,
     ]),

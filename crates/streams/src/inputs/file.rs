@@ -31,7 +31,8 @@ pub(super) static SPEC: InputSpec = InputSpec {
             Kind::Bool,
             Default::Bool(false),
             "Whether a file is deleted when all of its messages are delivered.",
-        ),
+        )
+        .advanced(),
         AUTO_REPLAY_NACKS,
     ]),
     build,

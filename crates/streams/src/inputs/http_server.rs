@@ -51,13 +51,13 @@ pub(super) static SPEC: InputSpec = InputSpec {
             Kind::Text,
             Default::Text(""),
             "Sent once when a WebSocket connects.",
-        ),
+        ).advanced(),
         Field::new(
             "ws_rate_limit_message",
             Kind::Text,
             Default::Text(""),
             "Sent to a WebSocket instead of taking a frame that exceeds `rate_limit`; the frame is gone, and it is for the client to send it again. Empty: the frame waits until the limit lets it through.",
-        ),
+        ).advanced(),
         Field::new("allowed_verbs", Kind::List(&Kind::Text), Default::Texts(&["POST"]), "Others get 405."),
         Field::new(
             "timeout",
@@ -78,7 +78,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
             "sync_response",
             SYNC_RESPONSE,
             "The answer when the stream stores one with `sync_response`.",
-        ),
+        ).advanced(),
     ]),
     build,
 };

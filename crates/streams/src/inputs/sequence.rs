@@ -23,7 +23,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
             "sharded_join",
             join::FIELDS,
             "Joins the documents of the inputs by an id, in memory: a message is acknowledged to its input when it was taken in, and what was not handed on when the gate ends is read again by inputs that begin anew.",
-        ),
+        ).advanced(),
         Field::required("inputs", Kind::List(&Kind::Input), "The inputs, in this order."),
     ]),
     build,

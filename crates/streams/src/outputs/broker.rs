@@ -30,7 +30,8 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             Kind::Int,
             Default::Int(1),
             "Makes every output this many times. The metrics of copies have the paths that they would have if the list was written so many times.",
-        ),
+        )
+        .advanced(),
         Field::new(
             "pattern",
             Kind::Choice(&[

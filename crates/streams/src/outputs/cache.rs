@@ -31,7 +31,8 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             "ttl",
             Kind::Template,
             "How long it is kept, as a duration; without it as long as the cache says.",
-        ),
+        )
+        .advanced(),
         max_in_flight(64),
     ]),
     build,

@@ -35,8 +35,9 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             Kind::Int,
             Default::Int(0),
             "Gives a batch up after this many attempts more than the first; 0: never.",
-        ),
-        Field::object("backoff", BACKOFF, "The pauses between attempts."),
+        )
+        .advanced(),
+        Field::object("backoff", BACKOFF, "The pauses between attempts.").advanced(),
         Field::required("output", Kind::Output, "The output."),
     ]),
     build,

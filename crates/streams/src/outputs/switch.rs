@@ -44,7 +44,8 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             Kind::Bool,
             Default::Bool(false),
             "Messages that no case takes are not dropped, but fail.",
-        ),
+        )
+        .advanced(),
         Field::required(
             "cases",
             Kind::List(&Kind::Object(CASE)),

@@ -31,7 +31,8 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
             "ttl",
             Kind::Template,
             "How long it is kept, as a duration; without it as long as the cache says.",
-        ),
+        )
+        .advanced(),
     ]),
     build,
 };
@@ -70,7 +71,8 @@ pub(super) static DEDUPE: ProcessorSpec = ProcessorSpec {
             Kind::Choice(&["FIFO", "LIFO"]),
             Default::Text("FIFO"),
             "Which message of a batch stays where several have one key: the first, or the last.",
-        ),
+        )
+        .advanced(),
     ]),
     build: build_dedupe,
 };

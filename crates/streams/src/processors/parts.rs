@@ -55,8 +55,8 @@ pub(super) static BOUNDS: ProcessorSpec = ProcessorSpec {
     config: Kind::Object(&[
         Field::new("max_part_size", Kind::Size, Default::Int(1 << 30), "Most bytes of a message."),
         Field::new("min_part_size", Kind::Size, Default::Int(1), "Fewest bytes of a message."),
-        Field::new("max_parts", Kind::Int, Default::Int(100), "Most messages of a batch."),
-        Field::new("min_parts", Kind::Int, Default::Int(1), "Fewest messages of a batch."),
+        Field::new("max_parts", Kind::Int, Default::Int(100), "Most messages of a batch.").advanced(),
+        Field::new("min_parts", Kind::Int, Default::Int(1), "Fewest messages of a batch.").advanced(),
     ]),
     build: bounds,
 };

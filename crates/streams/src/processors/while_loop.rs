@@ -21,7 +21,7 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
             Default::Bool(false),
             "Whether they run once before the check is looked at.",
         ),
-        Field::new("max_loops", Kind::Int, Default::Int(0), "Most rounds; 0: no limit."),
+        Field::new("max_loops", Kind::Int, Default::Int(0), "Most rounds; 0: no limit.").advanced(),
         Field::new(
             "check",
             Kind::Bloblang,

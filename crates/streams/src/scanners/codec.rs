@@ -15,7 +15,9 @@ pub const CODEC: Field = Field::optional(
     "codec",
     Kind::Text,
     "Older form of `scanner`: `all-bytes`, `lines`, `delim:x`, `csv`, `csv:x`, `csv-safe`, `chunker:x`, `regex:x`, `tar`, `avro-ocf:marshaler=json`, and before one of these `gzip/`, `pgzip/` or `skipbom/`.",
-);
+)
+.advanced()
+.deprecated("write `scanner`");
 
 /// The field that belongs to [`CODEC`].
 pub const MAX_BUFFER: Field = Field::new(
@@ -23,7 +25,9 @@ pub const MAX_BUFFER: Field = Field::new(
     Kind::Size,
     Default::Int(1_000_000),
     "Belongs to `codec`: the longest message of `lines`, `delim` and `regex`, in bytes.",
-);
+)
+.advanced()
+.deprecated("write `scanner`, which has a bound of its own");
 
 /// Builds what the fields `scanner`, `codec` and `max_buffer` of this object say; `lines` when none is written.
 ///

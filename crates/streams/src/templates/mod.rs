@@ -23,6 +23,7 @@ pub struct Templates(Vec<Template>);
 pub struct Template {
     name: String,
     sort: Sort,
+    summary: String,
     fields: Vec<TemplateField>,
     mapping: Mapping,
 }
@@ -33,6 +34,7 @@ struct TemplateField {
     of: Of,
     shape: Shape,
     default: Option<Json>,
+    advanced: bool,
 }
 
 /// What a field holds.
@@ -67,11 +69,21 @@ impl Templates {
         Ok(())
     }
 
+    /// Names and summaries of those that make components of this sort.
+    pub fn list(&self, sort: Sort) -> Vec<(&str, &str)> {
+        self.of(sort).map(|template| (template.name.as_str(), template.summary.as_str())).collect()
+    }
+
+    /// Those that make components of this sort.
+    pub(crate) fn of(&self, sort: Sort) -> impl Iterator<Item = &Template> {
+        self.0.iter().filter(move |template| template.sort == sort)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn get(&self, sort: Sort, name: &str) -> Option<&Template> {
+    pub(crate) fn get(&self, sort: Sort, name: &str) -> Option<&Template> {
         self.0.iter().find(|template| template.sort == sort && template.name == name)
     }
 }
@@ -132,7 +144,75 @@ impl Template {
     }
 }
 
+impl Template {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// The JSON Schema of what can be written under its type key.
+    pub(crate) fn schema(&self) -> Map<String, Json> {
+        let mut properties = Map::new();
+        for field in &self.fields {
+            let of = match field.of {
+                Of::Text => json!({"type": ["string", "number", "boolean"]}),
+                Of::Int => json!({"type": "integer"}),
+                Of::Float => json!({"type": "number"}),
+                Of::Bool => json!({"type": "boolean"}),
+                Of::Unknown => json!({}),
+            };
+            let mut member = match field.shape {
+                Shape::Scalar => of,
+                Shape::Map => json!({"type": "object", "additionalProperties": of}),
+                Shape::List => json!({"type": "array", "items": of}),
+            };
+            if let Some(default) = &field.default {
+                member["default"] = default.clone();
+            }
+            if field.advanced {
+                member["x-advanced"] = true.into();
+            }
+            properties.insert(field.name.clone(), member);
+        }
+        let needed = self.fields.iter().filter(|field| field.default.is_none());
+        let needed: Vec<&str> = needed.map(|field| field.name.as_str()).collect();
+        let mut schema = Map::new();
+        schema.insert("type".to_owned(), "object".into());
+        schema.insert("properties".to_owned(), properties.into());
+        schema.insert("additionalProperties".to_owned(), false.into());
+        if !needed.is_empty() {
+            schema.insert("required".to_owned(), needed.into());
+        }
+        schema
+    }
+
+    /// What can be written under its type key, each with what may stand behind it; without what is seldom needed,
+    /// when it is `small`.
+    pub(crate) fn sample(&self, small: bool) -> Vec<(&str, String)> {
+        let fields = self.fields.iter().filter(|field| !(small && field.advanced));
+        fields.map(|field| (field.name.as_str(), field.sample())).collect()
+    }
+}
+
 impl TemplateField {
+    /// Its default, or a value of its kind, to be written over.
+    fn sample(&self) -> String {
+        if let Some(default) = &self.default {
+            return default.to_string();
+        }
+        let blank = match (self.shape, self.of) {
+            (Shape::Map, _) => "{}",
+            (Shape::List, _) => "[]",
+            (_, Of::Int | Of::Float) => "0",
+            (_, Of::Bool) => "false",
+            _ => "\"\"",
+        };
+        format!("{blank} # required")
+    }
+
     fn holds(&self, value: &Json) -> bool {
         match (self.shape, value) {
             (Shape::Scalar, value) => self.of.holds(value),

@@ -113,7 +113,8 @@ fn of(value: &Json, environment: &Environment) -> Result<Template, Fault> {
     let mapping =
         bloblangs::mapping(environment, &node.text("mapping")?, "/mapping").map_err(bloblangs::first)?;
     let fields = node.get("fields").members().iter().map(field).collect::<Result<_, _>>()?;
-    Ok(Template { name, sort, fields, mapping })
+    let summary = node.text("summary")?.into_owned();
+    Ok(Template { name, sort, summary, fields, mapping })
 }
 
 fn field(node: &Node<'_>) -> Result<TemplateField, Fault> {
@@ -132,6 +133,7 @@ fn field(node: &Node<'_>) -> Result<TemplateField, Fault> {
             _ => Shape::Scalar,
         },
         default: node.value().get("default").cloned(),
+        advanced: node.boolean("advanced")?,
     };
     match &field.default {
         Some(default) if !field.holds(default) => {

@@ -37,7 +37,8 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
             "branch_resources",
             Kind::List(&Kind::Label(Sort::Processor)),
             "Labels of `branch` processors in `processor_resources` that take part.",
-        ),
+        )
+        .advanced(),
         Field::optional("branches", Kind::Map(&Kind::Object(BRANCH)), "The branches by their names."),
     ]),
     build,
