@@ -2,14 +2,16 @@
 
 use apidef::{Api, Auth};
 
-use crate::auth::{AccessRights, Authenticate, Expiry, GranularAccess, StripAuth};
+use crate::auth::{AccessRights, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth};
 use crate::exchange::Exchange;
 use crate::limits::{ApiRate, KeyLimits, Windows};
 use crate::respond::Refusal;
+use crate::settings::Settings;
 
 /// One step of a chain: may pass, change or refuse an exchange.
 #[derive(Debug)]
 enum Guard {
+    ClientCertificates(ClientCertificates),
     Authenticate(Authenticate),
     StripAuth(StripAuth),
     Expiry(Expiry),
@@ -27,8 +29,12 @@ pub struct Chain {
 
 impl Chain {
     /// Compiles the guards that the definition asks for, and no others.
-    pub fn compile(api: &Api, windows: &Windows) -> Result<Self, String> {
+    pub fn compile(api: &Api, windows: &Windows, settings: &Settings) -> Result<Self, String> {
         let mut guards = Vec::new();
+        if let Some(own) = &api.client_certificates {
+            let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
+            guards.push(Guard::ClientCertificates(ClientCertificates::new(allowed)));
+        }
         if let Auth::Guarded(guarded) = &api.auth {
             guards.push(Guard::Authenticate(Authenticate::new(guarded, api)?));
             if api.strip_auth_data {
@@ -54,6 +60,7 @@ impl Chain {
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         for guard in &self.guards {
             match guard {
+                Guard::ClientCertificates(guard) => guard.pass(exchange).await?,
                 Guard::Authenticate(guard) => guard.pass(exchange).await?,
                 Guard::StripAuth(guard) => guard.pass(exchange)?,
                 Guard::Expiry(guard) => guard.pass(exchange)?,
