@@ -11,6 +11,7 @@
 //! - A file of the [`Catalog`] that cannot be read hides no other file.
 
 mod catalog;
+mod draw;
 mod embedded;
 mod remote;
 mod secret;
@@ -19,9 +20,10 @@ mod state;
 mod values;
 
 pub use catalog::{Catalog, CatalogError, Change, Loaded, Parsed, PolicySource};
+pub use draw::{Draw, Drawn, Meter, Tally};
 pub use embedded::OpenError;
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use secret::Secret;
 pub use signal::Signal;
 pub use state::{Sort, State};
-pub use values::{Health, QuotaCount, RateCount, Unavailable};
+pub use values::{Health, QuotaCount, Unavailable};

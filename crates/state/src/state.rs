@@ -6,7 +6,7 @@ use apidef::Session;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    Health, OpenError, QuotaCount, RateCount, RedisSettings, SettingsError, Signal, Unavailable,
+    Draw, Health, OpenError, QuotaCount, RedisSettings, SettingsError, Signal, Tally, Unavailable,
     embedded::Embedded, remote::Redis,
 };
 
@@ -171,19 +171,16 @@ impl State {
         }
     }
 
-    /// Counts one request against a quota. The window starts at the first request and lasts `renewal` (zero: for ever);
-    /// `max` of zero or less limits nothing and counts nothing. `now` is in Unix seconds. Contract 6.6.
-    pub async fn count_quota(
-        &self,
-        name: &str,
-        max: i64,
-        renewal: Duration,
-        now: i64,
-    ) -> Result<QuotaCount, Unavailable> {
-        if max <= 0 {
-            return Ok(QuotaCount::UNLIMITED);
+    /// Draws from every counter in order, or from none: the first that refuses ends it. One round trip. `now` is in
+    /// Unix seconds.
+    ///
+    /// In a Redis cluster the counters lie on different nodes: what was drawn before a refusal is given back then, in a
+    /// second round trip, and until that has arrived others may be refused for it.
+    pub async fn draw(&self, draws: &[Draw<'_>], now: i64) -> Result<Tally, Unavailable> {
+        if draws.is_empty() {
+            return Ok(Tally::default());
         }
-        either!(self, store => store.count_quota(name, max, renewal, now).await)
+        either!(self, store => store.draw(draws, now).await)
     }
 
     /// Starts a quota's window anew, as an admin's update of a key does (contract 6.6, reset).
@@ -191,18 +188,9 @@ impl State {
         either!(self, store => store.reset_quota(name).await)
     }
 
-    /// The running window of a quota without counting; `None` when none runs. `exceeded` is not judged here.
+    /// The running window of a quota without counting; `None` when none runs.
     pub async fn peek_quota(&self, name: &str) -> Result<Option<QuotaCount>, Unavailable> {
         either!(self, store => store.peek_quota(name).await)
-    }
-
-    /// Counts one request in a rolling window: over the limit when more than `limit` requests, this one included, fell
-    /// into the last `per`. A `limit` of zero or less limits nothing. Contract 6.5.
-    pub async fn count_rate(&self, name: &str, limit: f64, per: Duration) -> Result<RateCount, Unavailable> {
-        if limit <= 0.0 || limit.is_nan() || per.is_zero() {
-            return Ok(RateCount { used: 0, resets_in: Duration::ZERO, exceeded: false });
-        }
-        either!(self, store => store.count_rate(name, limit, per).await)
     }
 
     /// Whether the store answers, as last seen. Never waits.

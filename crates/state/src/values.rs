@@ -8,36 +8,20 @@ use std::time::{Duration, SystemTime};
 #[error("state store unavailable: {0}")]
 pub struct Unavailable(pub String);
 
-/// A quota window after one more request was counted (contract 6.6). Refused requests count too.
+/// A quota window (contract 6.6). Refused requests count too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaCount {
-    /// Requests counted in this window, this one included.
+    /// Requests counted in this window.
     pub used: i64,
-    /// When the window ends, in Unix seconds; 0 when it never does (or when nothing is limited).
+    /// When the window ends, in Unix seconds; 0 when it never does.
     pub renews_at: i64,
-    /// Whether this request is over the limit.
-    pub exceeded: bool,
 }
 
 impl QuotaCount {
-    /// What is counted where nothing is limited.
-    pub(crate) const UNLIMITED: QuotaCount = QuotaCount { used: 0, renews_at: 0, exceeded: false };
-
     /// What the limit leaves, for the `X-RateLimit-Remaining` header.
     pub fn remaining(&self, max: i64) -> i64 {
         (max - self.used).max(0)
     }
-}
-
-/// A rate window after one more request was counted (contract 6.5, rolling window). Refused requests count too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateCount {
-    /// Requests in the window that ends now, this one included; no higher than the limit plus one.
-    pub used: u64,
-    /// How long until the window has room again, or is emptier by one.
-    pub resets_in: Duration,
-    /// Whether this request is over the limit.
-    pub exceeded: bool,
 }
 
 /// What the background probe last saw. Reading it costs nothing and never waits.

@@ -115,7 +115,7 @@ async fn quota_counts_are_exact_among_nodes() {
     let calls: Vec<_> = (0..1000)
         .map(|index| {
             let node = nodes[index % 2].clone();
-            tokio::spawn(async move { node.count_quota("q", 300, MINUTE, NOW).await.unwrap() })
+            tokio::spawn(async move { common::quota(&node, "q", 300, MINUTE, NOW).await.unwrap() })
         })
         .collect();
     let mut seen = HashSet::new();
@@ -136,22 +136,20 @@ async fn quota_windows() {
     let state = connected(settings(&server)).await;
     // A counter that another gateway began.
     other.set_ex("quota-k", 4, 30).await.unwrap();
-    let count = state.count_quota("k", 5, MINUTE, NOW).await.unwrap();
+    let count = common::quota(&state, "k", 5, MINUTE, NOW).await.unwrap();
     assert_eq!((count.used, count.renews_at, count.exceeded), (5, NOW + 30, false));
-    assert!(state.count_quota("k", 5, MINUTE, NOW).await.unwrap().exceeded);
+    assert!(common::quota(&state, "k", 5, MINUTE, NOW).await.unwrap().exceeded);
     assert_eq!(other.get_int("quota-k").await.unwrap(), Some(6), "refused requests count");
     // One that lost its expiry.
     other.set("quota-stuck", 99).await.unwrap();
-    assert_eq!(state.count_quota("stuck", 5, MINUTE, NOW).await.unwrap().renews_at, NOW + 60);
+    assert_eq!(common::quota(&state, "stuck", 5, MINUTE, NOW).await.unwrap().renews_at, NOW + 60);
     assert_eq!(other.ttl("quota-stuck").await.unwrap().raw(), 60);
     // One that never ends, one that ends at once, one that limits nothing.
-    assert_eq!(state.count_quota("ever", 5, Duration::ZERO, NOW).await.unwrap().renews_at, 0);
+    assert_eq!(common::quota(&state, "ever", 5, Duration::ZERO, NOW).await.unwrap().renews_at, 0);
     assert_eq!(other.ttl("quota-ever").await.unwrap().raw(), -1);
-    state.count_quota("short", 1, Duration::from_millis(1), NOW).await.unwrap();
+    common::quota(&state, "short", 1, Duration::from_millis(1), NOW).await.unwrap();
     until("a window ends", async || state.peek_quota("short").await == Ok(None)).await;
-    assert!(!state.count_quota("short", 1, MINUTE, NOW).await.unwrap().exceeded);
-    assert!(!state.count_quota("free", -1, MINUTE, NOW).await.unwrap().exceeded);
-    assert!(!other.exists("quota-free").await.unwrap());
+    assert!(!common::quota(&state, "short", 1, MINUTE, NOW).await.unwrap().exceeded);
 
     assert_eq!(state.peek_quota("k").await.unwrap().unwrap().used, 6);
     other.set("quota-k-lock", "1").await.unwrap();
@@ -163,7 +161,7 @@ async fn quota_windows() {
     assert_eq!(state.peek_quota("k").await, Ok(None));
     // A value of another type is refused, and is no reason to let the connection go.
     other.lpush("quota-list", 1).await.unwrap();
-    assert!(state.count_quota("list", 1, MINUTE, NOW).await.is_err());
+    assert!(common::quota(&state, "list", 1, MINUTE, NOW).await.is_err());
     assert!(state.health().connected);
 }
 
@@ -173,8 +171,8 @@ async fn rate_windows_roll() {
     let mut other = server.connection().await;
     let state = connected(settings(&server)).await;
     for used in 1..=8 {
-        let count = state.count_rate("k", 3.0, MINUTE).await.unwrap();
-        assert_eq!((count.used, count.exceeded), (used.min(4), used > 3), "{count:?}");
+        let count = common::rate(&state, "k", 3.0, MINUTE).await.unwrap();
+        assert_eq!((count.used, count.exceeded), (used.min(3), used > 3), "{count:?}");
         assert!(count.resets_in <= MINUTE && count.resets_in > MINUTE / 2);
     }
     assert_eq!(other.zcard("rate-limit-k").await.unwrap(), 3, "no more than the limit needs");
@@ -185,16 +183,22 @@ async fn rate_windows_roll() {
         let time = now - age * 1_000_000_000;
         other.zadd("rate-limit-shared", time, time).await.unwrap();
     }
-    let count = state.count_rate("shared", 2.0, MINUTE).await.unwrap();
+    let count = common::rate(&state, "shared", 2.0, MINUTE).await.unwrap();
     assert_eq!((count.used, count.exceeded), (2, false));
     assert!(count.resets_in <= Duration::from_secs(51), "{count:?}");
-    assert!(state.count_rate("shared", 2.0, MINUTE).await.unwrap().exceeded);
+    assert!(common::rate(&state, "shared", 2.0, MINUTE).await.unwrap().exceeded);
     // Less than one in a window never passes.
-    assert!(state.count_rate("half", 0.5, MINUTE).await.unwrap().exceeded);
+    assert!(common::rate(&state, "half", 0.5, MINUTE).await.unwrap().exceeded);
     let short = Duration::from_millis(1);
-    state.count_rate("short", 1.0, short).await.unwrap();
+    common::rate(&state, "short", 1.0, short).await.unwrap();
     until("a window ends", async || !other.clone().exists("rate-limit-short").await.unwrap()).await;
-    assert!(!state.count_rate("short", 1.0, short).await.unwrap().exceeded);
+    assert!(!common::rate(&state, "short", 1.0, short).await.unwrap().exceeded);
+}
+
+#[tokio::test]
+async fn draws_take_all_or_nothing() {
+    let server = Server::start(&[]).await;
+    common::draws(&connected(settings(&server)).await, "d").await;
 }
 
 #[tokio::test]
@@ -214,7 +218,7 @@ async fn away_is_told_fast_and_mended_without_a_restart() {
             let began = Instant::now();
             let error = state.session("k").await.unwrap_err();
             assert!(began.elapsed() < Duration::from_secs(1), "{error} after {:?}", began.elapsed());
-            assert!(state.count_quota("k", 1, MINUTE, NOW).await.is_err());
+            assert!(common::quota(&state, "k", 1, MINUTE, NOW).await.is_err());
             assert!(state.put_session("k", &session("x"), None).await.is_err());
             assert!(state.publish(Signal::Reload).await.is_err());
         }
@@ -230,7 +234,7 @@ async fn away_is_told_fast_and_mended_without_a_restart() {
     state.put_session("k", &session("back"), None).await.unwrap();
     assert_eq!(state.session("k").await.unwrap().unwrap().alias, "back");
     // Scripts are gone with the old server.
-    assert_eq!(state.count_quota("k", 1, MINUTE, NOW).await.unwrap().used, 1);
+    assert_eq!(common::quota(&state, "k", 1, MINUTE, NOW).await.unwrap().used, 1);
     until("signals that may be missing are told", async || matches!(signals.try_recv(), Ok(Signal::Missed)))
         .await;
 
@@ -431,11 +435,12 @@ async fn a_cluster() {
     }
     assert_eq!(state.first_session(&["x", "c", "a"]).await.unwrap().unwrap().0, 1);
     assert_eq!(state.session_names("").await.unwrap(), ["a", "b", "c"]);
-    assert_eq!(state.count_quota("a", 5, MINUTE, NOW).await.unwrap().used, 1);
+    assert_eq!(common::quota(&state, "a", 5, MINUTE, NOW).await.unwrap().used, 1);
     assert_eq!(state.peek_quota("a").await.unwrap().unwrap().used, 1);
-    assert_eq!(state.count_rate("a", 5.0, MINUTE).await.unwrap().used, 1);
+    assert_eq!(common::rate(&state, "a", 5.0, MINUTE).await.unwrap().used, 1);
     state.reset_quota("a").await.unwrap();
     assert_eq!(state.peek_quota("a").await, Ok(None));
+    common::draws(&state, "d").await;
     common::records_and_collections(&state).await;
     until("a signal goes round", async || {
         state.publish(Signal::Reload).await.unwrap();

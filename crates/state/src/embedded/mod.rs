@@ -1,6 +1,8 @@
 //! The store of one node: memory that answers, one file that remembers.
 
+mod draws;
 mod file;
+mod fixed;
 mod quotas;
 mod rates;
 mod records;
@@ -14,9 +16,10 @@ use tokio::sync::{broadcast, watch};
 pub use file::OpenError;
 
 use crate::{
-    Health, QuotaCount, RateCount, Signal, Unavailable,
+    Draw, Health, QuotaCount, Signal, Tally, Unavailable,
     values::{unix_millis, unix_now},
 };
+use fixed::Fixed;
 use quotas::Quotas;
 use rates::Rates;
 use records::Records;
@@ -40,6 +43,7 @@ pub(super) struct Memory {
     sessions: papaya::HashMap<Box<str>, Held>,
     quotas: Quotas,
     rates: Rates,
+    fixed: Fixed,
     records: Records,
     health: watch::Sender<Health>,
 }
@@ -81,6 +85,7 @@ impl Memory {
             sessions: papaya::HashMap::new(),
             quotas: Quotas::default(),
             rates: Rates::default(),
+            fixed: Fixed::default(),
             records: Records::default(),
             health: watch::Sender::new(Health::up()),
         }
@@ -90,6 +95,7 @@ impl Memory {
     fn sweep(&self) -> Ended {
         self.quotas.sweep(unix_now());
         self.rates.sweep();
+        self.fixed.sweep();
         let now = unix_millis();
         let sessions = self.sessions.pin();
         let sessions = sessions.iter().filter(|(_, held)| !held.alive(now)).map(|(name, _)| name.clone());
@@ -187,14 +193,8 @@ impl Embedded {
         Ok(names)
     }
 
-    pub(crate) async fn count_quota(
-        &self,
-        name: &str,
-        max: i64,
-        renewal: Duration,
-        now: i64,
-    ) -> Result<QuotaCount, Unavailable> {
-        Ok(self.memory.quotas.count(name, max, renewal, now))
+    pub(crate) async fn draw(&self, draws: &[Draw<'_>], now: i64) -> Result<Tally, Unavailable> {
+        Ok(self.memory.draw(draws, now))
     }
 
     pub(crate) async fn reset_quota(&self, name: &str) -> Result<(), Unavailable> {
@@ -204,15 +204,6 @@ impl Embedded {
 
     pub(crate) async fn peek_quota(&self, name: &str) -> Result<Option<QuotaCount>, Unavailable> {
         Ok(self.memory.quotas.peek(name, unix_now()))
-    }
-
-    pub(crate) async fn count_rate(
-        &self,
-        name: &str,
-        limit: f64,
-        per: Duration,
-    ) -> Result<RateCount, Unavailable> {
-        Ok(self.memory.rates.count(name, limit, per))
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -251,7 +242,16 @@ mod tests {
         let ended = Some(Duration::from_millis(1));
         store.put_session("ends", &Session::default(), ended, false).await.unwrap();
         store.put_session("stays", &Session::default(), None, false).await.unwrap();
-        store.count_quota("window", 1, Duration::from_secs(60), 0).await.unwrap();
+        let per = Duration::from_secs(60);
+        let draw = Draw {
+            meter: crate::Meter::Quota,
+            name: "window",
+            limit: 1.0,
+            per,
+            cost: 1,
+            counts_refused: true,
+        };
+        store.draw(&[draw], 0).await.unwrap();
         while store.find("ends").is_some() {
             tokio::task::yield_now().await;
         }

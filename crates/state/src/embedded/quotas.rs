@@ -8,7 +8,7 @@ use std::{
 use papaya::Operation;
 use parking_lot::Mutex;
 
-use crate::{QuotaCount, values::seconds_up};
+use crate::{Draw, Drawn, QuotaCount, values::seconds_up};
 
 /// The end of a window that never ends.
 const NEVER: i64 = i64::MAX;
@@ -41,34 +41,60 @@ impl Window {
         now < self.renews_at
     }
 
-    fn count(&self, used: i64, exceeded: bool) -> QuotaCount {
-        QuotaCount { used, renews_at: if self.renews_at == NEVER { 0 } else { self.renews_at }, exceeded }
+    fn renews_at(&self) -> i64 {
+        if self.renews_at == NEVER { 0 } else { self.renews_at }
     }
 }
 
 impl Quotas {
-    pub(super) fn count(&self, name: &str, max: i64, renewal: Duration, now: i64) -> QuotaCount {
+    pub(super) fn draw(&self, draw: &Draw<'_>, now: i64) -> Drawn {
         let windows = self.windows.pin();
+        let cost = i64::try_from(draw.cost).unwrap_or(i64::MAX);
         loop {
-            if let Some(window) = windows.get(name).filter(|window| window.runs(now)) {
-                let used = window.used.fetch_add(1, Ordering::AcqRel) + 1;
-                if !window.listed.load(Ordering::Relaxed) && !window.listed.swap(true, Ordering::AcqRel) {
-                    self.changed.lock().push(name.into());
+            if let Some(window) = windows.get(draw.name).filter(|window| window.runs(now)) {
+                let before = window.used.fetch_add(cost, Ordering::AcqRel);
+                let exceeded = !draw.fits(u64::try_from(before).unwrap_or(0));
+                let mut used = before.saturating_add(cost);
+                if exceeded && !draw.counts_refused {
+                    window.used.fetch_sub(cost, Ordering::AcqRel);
+                    used = before;
                 }
-                return window.count(used, used > max);
+                self.list(draw.name, window);
+                let left = if window.renews_at == NEVER { 0 } else { window.renews_at - now };
+                return Drawn {
+                    used: u64::try_from(used).unwrap_or(0),
+                    resets_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
+                    renews_at: window.renews_at(),
+                    exceeded,
+                };
             }
-            let renews_at = if renewal.is_zero() { NEVER } else { now.saturating_add(seconds_up(renewal)) };
-            windows.compute(name.into(), |current| match current {
+            let renews_at = if draw.per.is_zero() { NEVER } else { now.saturating_add(seconds_up(draw.per)) };
+            windows.compute(draw.name.into(), |current| match current {
                 Some((_, window)) if window.runs(now) => Operation::Abort(()),
                 _ => Operation::Insert(Window::new(0, renews_at)),
             });
         }
     }
 
+    /// Takes a draw back, unless its window has ended meanwhile.
+    pub(super) fn give_back(&self, name: &str, cost: u64, now: i64) {
+        let windows = self.windows.pin();
+        if let Some(window) = windows.get(name).filter(|window| window.runs(now)) {
+            window.used.fetch_sub(i64::try_from(cost).unwrap_or(i64::MAX), Ordering::AcqRel);
+            self.list(name, window);
+        }
+    }
+
+    fn list(&self, name: &str, window: &Window) {
+        if !window.listed.load(Ordering::Relaxed) && !window.listed.swap(true, Ordering::AcqRel) {
+            self.changed.lock().push(name.into());
+        }
+    }
+
     pub(super) fn peek(&self, name: &str, now: i64) -> Option<QuotaCount> {
         let windows = self.windows.pin();
         let window = windows.get(name).filter(|window| window.runs(now))?;
-        Some(window.count(window.used.load(Ordering::Acquire), false))
+        Some(QuotaCount { used: window.used.load(Ordering::Acquire), renews_at: window.renews_at() })
     }
 
     pub(super) fn reset(&self, name: &str) {
@@ -123,7 +149,14 @@ impl Quotas {
 mod tests {
     use super::*;
 
+    use crate::Meter;
+
     const MINUTE: Duration = Duration::from_secs(60);
+
+    fn count(quotas: &Quotas, name: &str, max: i64, per: Duration, now: i64) -> Drawn {
+        let limit = max as f64;
+        quotas.draw(&Draw { meter: Meter::Quota, name, limit, per, cost: 1, counts_refused: true }, now)
+    }
 
     #[test]
     fn a_window_starts_at_the_first_request_and_renews() {
@@ -141,8 +174,12 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            let count = quotas.count("k", max, renewal, now);
-            assert_eq!(count, QuotaCount { used, renews_at, exceeded }, "step {step}");
+            let count = count(&quotas, "k", max, renewal, now);
+            assert_eq!(
+                (count.used, count.renews_at, count.exceeded),
+                (used, renews_at, exceeded),
+                "step {step}"
+            );
         }
         quotas.reset("k");
         assert_eq!(quotas.peek("k", 9_000_000), None);
@@ -156,7 +193,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..10_000 {
-                        let count = quotas.count("k", 12_345, MINUTE, 1000);
+                        let count = count(&quotas, "k", 12_345, MINUTE, 1000);
                         passed.fetch_add(i64::from(!count.exceeded), Ordering::Relaxed);
                     }
                 });
@@ -169,11 +206,11 @@ mod tests {
     #[test]
     fn what_changed_is_listed_once_and_again_after_it_was_taken() {
         let quotas = Quotas::default();
-        quotas.count("a", 9, MINUTE, 1000);
-        quotas.count("a", 9, MINUTE, 1001);
+        count(&quotas, "a", 9, MINUTE, 1000);
+        count(&quotas, "a", 9, MINUTE, 1001);
         assert_eq!(quotas.take_changed(), [("a".into(), Some((2, 1060)))]);
         assert_eq!(quotas.take_changed(), []);
-        quotas.count("a", 9, MINUTE, 1002);
+        count(&quotas, "a", 9, MINUTE, 1002);
         assert_eq!(quotas.take_changed(), [("a".into(), Some((3, 1060)))]);
         quotas.sweep(1060);
         assert_eq!(quotas.take_changed(), [("a".into(), None)]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::RateCount;
+use crate::{Draw, Drawn};
 
 const SLICES: usize = 32;
 
@@ -53,26 +53,57 @@ impl Window {
         self.newest = self.newest.max(current);
     }
 
-    fn count(&mut self, limit: f64, now: u64) -> RateCount {
+    fn draw(&mut self, draw: &Draw<'_>, now: u64) -> Drawn {
         self.advance(now);
         let before: u64 = self.counts.iter().map(|count| u64::from(*count)).sum();
-        let newest = (self.newest % self.counts.len() as u64) as usize;
-        self.counts[newest] = self.counts[newest].saturating_add(1);
-        let used = before + 1;
-        RateCount {
-            used: used.min((limit as u64).saturating_add(1)),
-            resets_in: Duration::from_nanos(self.frees_at().saturating_sub(now)),
-            exceeded: used as f64 > limit,
+        let exceeded = !draw.fits(before);
+        let counted = !exceeded || draw.counts_refused;
+        if counted {
+            let newest = (self.newest % self.counts.len() as u64) as usize;
+            self.counts[newest] = self.counts[newest].saturating_add(1);
         }
+        let most = (draw.limit as u64).max(1);
+        if counted && before >= most {
+            // No more is kept than the limit needs: the newest.
+            self.forget_oldest();
+        }
+        let resets_in = if before == 0 && !counted {
+            draw.per
+        } else {
+            Duration::from_nanos(self.frees_at().saturating_sub(now))
+        };
+        Drawn { used: (before + u64::from(counted)).min(most.max(before)), resets_in, renews_at: 0, exceeded }
+    }
+
+    fn give_back(&mut self) {
+        // The slice that was counted last; where others have counted meanwhile, theirs is as good.
+        let slots = self.counts.len() as u64;
+        let held = (self.newest.saturating_sub(slots - 1)..=self.newest)
+            .rev()
+            .find(|slice| self.counts[(slice % slots) as usize] > 0);
+        if let Some(slice) = held {
+            self.counts[(slice % slots) as usize] -= 1;
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let slots = self.counts.len() as u64;
+        let oldest = self.oldest();
+        let held = &mut self.counts[(oldest % slots) as usize];
+        *held = held.saturating_sub(1);
+    }
+
+    /// The oldest slice that holds something, or the newest.
+    fn oldest(&self) -> u64 {
+        let slots = self.counts.len() as u64;
+        (self.newest.saturating_sub(slots - 1)..=self.newest)
+            .find(|slice| self.counts[(slice % slots) as usize] > 0)
+            .unwrap_or(self.newest)
     }
 
     /// When the oldest slice that holds something leaves the window.
     fn frees_at(&self) -> u64 {
-        let slots = self.counts.len() as u64;
-        let oldest = (self.newest.saturating_sub(slots - 1)..=self.newest)
-            .find(|slice| self.counts[(slice % slots) as usize] > 0)
-            .unwrap_or(self.newest);
-        oldest.saturating_add(slots).saturating_mul(self.slice_nanos())
+        self.oldest().saturating_add(self.counts.len() as u64).saturating_mul(self.slice_nanos())
     }
 }
 
@@ -81,22 +112,28 @@ impl Rates {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    pub(super) fn count(&self, name: &str, limit: f64, per: Duration) -> RateCount {
-        self.count_at(name, limit, per, self.now())
+    pub(super) fn draw(&self, draw: &Draw<'_>) -> Drawn {
+        self.draw_at(draw, self.now())
     }
 
-    fn count_at(&self, name: &str, limit: f64, per: Duration, now: u64) -> RateCount {
-        let per_nanos = u64::try_from(per.as_nanos()).unwrap_or(u64::MAX);
+    fn draw_at(&self, draw: &Draw<'_>, now: u64) -> Drawn {
+        let per_nanos = u64::try_from(draw.per.as_nanos()).unwrap_or(u64::MAX);
         let windows = self.windows.pin();
-        let window = match windows.get(name) {
+        let window = match windows.get(draw.name) {
             Some(window) => window,
-            None => windows.get_or_insert_with(name.into(), || Mutex::new(Window::new(per_nanos))),
+            None => windows.get_or_insert_with(draw.name.into(), || Mutex::new(Window::new(per_nanos))),
         };
         let mut window = window.lock();
         if window.per_nanos != per_nanos {
             *window = Window::new(per_nanos);
         }
-        window.count(limit, now)
+        window.draw(draw, now)
+    }
+
+    pub(super) fn give_back(&self, name: &str) {
+        if let Some(window) = self.windows.pin().get(name) {
+            window.lock().give_back();
+        }
     }
 
     /// Forgets windows in which nothing is counted any more.
@@ -113,11 +150,16 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Meter;
 
     const SECOND: u64 = 1_000_000_000;
 
+    fn draw(name: &str, limit: f64, per: Duration) -> Draw<'_> {
+        Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: false }
+    }
+
     #[test]
-    fn the_limit_holds_in_every_window() {
+    fn the_limit_holds_in_every_window_and_refused_draws_keep_nobody_out() {
         let per = Duration::from_secs(1);
         // Steps between requests in nanoseconds, over 10 s; limit 10 a second.
         for step in [1_000_000, 7_654_321, 33_000_000, 99_000_000, 100_000_000, 250_000_000] {
@@ -125,15 +167,16 @@ mod tests {
             let mut times: Vec<u64> = Vec::new();
             for index in 0..10 * SECOND / step {
                 let now = index * step;
-                // Refused requests count too, so ask only when the window (exactly computed) might have room.
-                let inside = times.iter().filter(|time| **time + SECOND > now).count();
-                if inside < 11 && !rates.count_at("k", 10.0, per, now).exceeded {
+                if !rates.draw_at(&draw("k", 10.0, per), now).exceeded {
                     times.push(now);
                 }
                 let inside = times.iter().filter(|time| **time + SECOND > now).count();
                 assert!(inside <= 10, "{inside} in one window at {now}, step {step}");
             }
-            assert!(times.len() >= 10);
+            // A place is freed late by one slice of 32 at most, and found with the next request.
+            let longest = per.as_nanos() as u64 * 33 / 32 + step;
+            let least = (10 * SECOND / step).min(10 * (10 * SECOND / longest));
+            assert!(times.len() as u64 >= least, "{} < {least}, step {step}", times.len());
         }
     }
 
@@ -141,24 +184,40 @@ mod tests {
     fn a_burst_then_room_again() {
         let rates = Rates::default();
         let per = Duration::from_secs(1);
-        for used in 1..=4 {
-            let count = rates.count_at("k", 3.0, per, 0);
-            assert_eq!((count.used, count.exceeded), (used, used > 3));
+        for asked in 1..=5 {
+            let count = rates.draw_at(&draw("k", 3.0, per), 0);
+            assert_eq!((count.used, count.exceeded), (asked.min(3), asked > 3));
             assert!(count.resets_in >= per && count.resets_in < per * 34 / 32, "{count:?}");
         }
-        assert!(rates.count_at("k", 3.0, per, SECOND - 1).exceeded);
-        // The window that began with the refused request at SECOND - 1.
-        assert!(!rates.count_at("k", 3.0, per, 2 * SECOND).exceeded);
+        assert!(rates.draw_at(&draw("k", 3.0, per), SECOND - 1).exceeded);
+        assert!(
+            !rates.draw_at(&draw("k", 3.0, per), SECOND * 33 / 32).exceeded,
+            "refused draws do not count"
+        );
         // Another period starts anew.
-        assert_eq!(rates.count_at("k", 3.0, per * 2, 2 * SECOND).used, 1);
+        assert_eq!(rates.draw_at(&draw("k", 3.0, per * 2), 2 * SECOND).used, 1);
+        rates.give_back("k");
+        assert_eq!(rates.draw_at(&draw("k", 3.0, per * 2), 2 * SECOND).used, 1);
+    }
+
+    #[test]
+    fn refused_draws_count_where_that_is_asked_for() {
+        let rates = Rates::default();
+        let counting = Draw { counts_refused: true, ..draw("k", 2.0, Duration::from_secs(1)) };
+        for index in 0..50 {
+            // Faster than the window empties: once over the limit, for ever.
+            let count = rates.draw_at(&counting, index * SECOND / 10);
+            assert_eq!(count.exceeded, index >= 2, "{index}");
+        }
     }
 
     #[test]
     fn fractional_and_huge_limits() {
         let rates = Rates::default();
-        assert!(!rates.count_at("a", 1.5, Duration::from_secs(1), 0).exceeded);
-        assert!(rates.count_at("a", 1.5, Duration::from_secs(1), 0).exceeded);
-        assert!(rates.count_at("b", 0.5, Duration::from_secs(1), 0).exceeded);
-        assert!(!rates.count_at("c", f64::INFINITY, Duration::from_nanos(1), u64::MAX).exceeded);
+        let second = Duration::from_secs(1);
+        assert!(!rates.draw_at(&draw("a", 1.5, second), 0).exceeded);
+        assert!(rates.draw_at(&draw("a", 1.5, second), 0).exceeded);
+        assert!(rates.draw_at(&draw("b", 0.5, second), 0).exceeded);
+        assert!(!rates.draw_at(&draw("c", f64::INFINITY, Duration::from_nanos(1)), u64::MAX).exceeded);
     }
 }

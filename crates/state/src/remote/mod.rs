@@ -1,5 +1,6 @@
 //! The store that nodes share: Redis, in the key layout of contract 5.1.
 
+mod draws;
 mod link;
 mod records;
 mod scripts;
@@ -9,10 +10,7 @@ mod subscription;
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -28,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    Health, QuotaCount, RateCount, RedisSettings, Secret, SettingsError, Signal, Unavailable,
+    Health, QuotaCount, RedisSettings, Secret, SettingsError, Signal, Unavailable,
     signal::CHANNEL,
     values::{seconds_up, unix_now},
 };
@@ -195,20 +193,6 @@ impl Redis {
             .await
     }
 
-    pub(crate) async fn count_quota(
-        &self,
-        name: &str,
-        max: i64,
-        renewal: Duration,
-        now: i64,
-    ) -> Result<QuotaCount, Unavailable> {
-        let mut call = self.scripts.quota.key(format!("{QUOTA}{name}"));
-        call.arg(if renewal.is_zero() { 0 } else { millis(renewal) });
-        let (used, left): (i64, i64) =
-            self.link.run(|mut connection| async move { call.invoke_async(&mut connection).await }).await?;
-        Ok(QuotaCount { used, renews_at: renews_at(left, now), exceeded: used > max })
-    }
-
     pub(crate) async fn reset_quota(&self, name: &str) -> Result<(), Unavailable> {
         let keys = [format!("{QUOTA}{name}"), format!("{QUOTA}{name}-lock"), format!("{RATE}{name}.BLOCKED")];
         self.link
@@ -222,27 +206,7 @@ impl Redis {
         both.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
         let (used, left): (Option<i64>, i64) =
             self.link.run(|mut connection| async move { both.query_async(&mut connection).await }).await?;
-        Ok(used.map(|used| QuotaCount { used, renews_at: renews_at(left, unix_now()), exceeded: false }))
-    }
-
-    pub(crate) async fn count_rate(
-        &self,
-        name: &str,
-        limit: f64,
-        per: Duration,
-    ) -> Result<RateCount, Unavailable> {
-        // The request is refused when as many as fit into the limit came before it.
-        let most = limit.max(1.0) as u64;
-        let member = format!("{:x}-{:x}", self.node, self.requests.fetch_add(1, Ordering::Relaxed));
-        let mut call = self.scripts.rate.key(format!("{RATE}{name}"));
-        call.arg(u64::try_from(per.as_nanos()).unwrap_or(u64::MAX)).arg(most).arg(member);
-        let (before, left): (u64, u64) =
-            self.link.run(|mut connection| async move { call.invoke_async(&mut connection).await }).await?;
-        Ok(RateCount {
-            used: before.min(most) + 1,
-            resets_in: Duration::from_millis(left),
-            exceeded: before as f64 > limit - 1.0,
-        })
+        Ok(used.map(|used| QuotaCount { used, renews_at: renews_at(left, unix_now()) }))
     }
 
     pub(crate) fn health(&self) -> Health {

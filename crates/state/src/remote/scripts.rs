@@ -1,49 +1,93 @@
-//! The Lua scripts. Each works on one key, so that a cluster can place it.
+//! The Lua scripts.
 
 use redis::Script;
 
-/// Counts one request in a quota window. `ARGV[1]`: length of the window in ms, 0 for one that never ends.
-/// Answers count and ms until the window ends (-1: never). A counter that lost its expiry gets one again, so that no key
-/// stays exhausted for ever.
-const QUOTA: &str = r"
-local used = redis.call('INCR', KEYS[1])
-local left = redis.call('PTTL', KEYS[1])
-local window = tonumber(ARGV[1])
-if left < 0 and window > 0 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-  left = window
-end
-return {used, left}
-";
-
-/// Counts one request in a rolling window, on the clock of the server, so that clocks of nodes need not agree. Scores are
-/// Unix nanoseconds, as other gateways write them. `ARGV`: window in ns, largest count that matters, unique member.
-/// Refused requests count, but no more entries are kept than the limit needs. Answers count before this request, and ms
-/// until the oldest entry leaves.
-const RATE: &str = r"
+/// Draws from counters in order, all or none. `ARGV[1]` is a member unique among all nodes; then for each key: meter
+/// (`r` rolling, else a counter), limit, window in ms (0: never ends), cost, `1` when a refused draw counts. The clock
+/// is that of the server, so that clocks of nodes need not agree. Scores of rolling windows are Unix nanoseconds, as
+/// other gateways write them; where refused draws count, no more entries are kept than the limit needs. A counter that
+/// lost its expiry gets one again, so that nothing stays exhausted for ever.
+///
+/// Answers the number of the key that refused (0: none), and for each key that was looked at what is used and the ms
+/// until the window ends or is emptier by one (-1: never).
+const DRAW: &str = r"
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1e9 + tonumber(time[2]) * 1e3
-local window = tonumber(ARGV[1])
-local most = tonumber(ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window))
-local before = redis.call('ZCARD', KEYS[1])
-redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[3])
-if before >= most then
-  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, before - most)
+local answer = {0}
+local uses = {}
+local function take(i)
+  local at = 1 + (i - 1) * 5
+  local limit, per, cost = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  if ARGV[at + 1] == 'r' then
+    redis.call('ZADD', KEYS[i], string.format('%.0f', now), ARGV[1])
+    local most = math.max(1, math.floor(limit))
+    if uses[i] >= most then
+      redis.call('ZREMRANGEBYRANK', KEYS[i], 0, uses[i] - most)
+    end
+    redis.call('PEXPIRE', KEYS[i], per)
+    answer[i * 2] = math.min(uses[i] + 1, most)
+  else
+    answer[i * 2] = redis.call('INCRBY', KEYS[i], cost)
+    if per > 0 and redis.call('PTTL', KEYS[i]) < 0 then
+      redis.call('PEXPIRE', KEYS[i], per)
+    end
+  end
 end
-redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1e6))
-local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-return {before, math.max(0, math.ceil((tonumber(oldest[2]) + window - now) / 1e6))}
+for i = 1, #KEYS do
+  local at = 1 + (i - 1) * 5
+  local limit, per = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local used, left
+  if ARGV[at + 1] == 'r' then
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', string.format('%.0f', now - per * 1e6))
+    used = redis.call('ZCARD', KEYS[i])
+    left = per
+    local oldest = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')
+    if oldest[2] then
+      left = math.max(0, math.ceil(tonumber(oldest[2]) / 1e6 + per - now / 1e6))
+    end
+  else
+    used = tonumber(redis.call('GET', KEYS[i]) or '0') or 0
+    left = redis.call('PTTL', KEYS[i])
+    if left < 0 then
+      left = per > 0 and per or -1
+    end
+  end
+  uses[i] = used
+  answer[i * 2] = used
+  answer[i * 2 + 1] = left
+  if used + 1 > limit then
+    if ARGV[at + 5] == '1' then
+      take(i)
+    end
+    answer[1] = i
+    return answer
+  end
+end
+for i = 1, #KEYS do
+  take(i)
+end
+return answer
+";
+
+/// Takes back one draw from one key; `ARGV`: the member of the draw, meter, cost.
+const GIVE_BACK: &str = r"
+if ARGV[2] == 'r' then
+  return redis.call('ZREM', KEYS[1], ARGV[1])
+end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  return redis.call('DECRBY', KEYS[1], ARGV[3])
+end
+return 0
 ";
 
 /// Both, with their digests: they are sent by digest, and whole only when the server does not know them.
 pub(super) struct Scripts {
-    pub(super) quota: Script,
-    pub(super) rate: Script,
+    pub(super) draw: Script,
+    pub(super) give_back: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
-        Scripts { quota: Script::new(QUOTA), rate: Script::new(RATE) }
+        Scripts { draw: Script::new(DRAW), give_back: Script::new(GIVE_BACK) }
     }
 }

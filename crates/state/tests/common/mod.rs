@@ -10,7 +10,7 @@ use std::{
 };
 
 use apidef::Session;
-use state::{Sort, State};
+use state::{Draw, Drawn, Meter, Sort, State, Unavailable};
 
 /// A folder that goes with the test.
 pub(crate) struct Folder(PathBuf);
@@ -168,4 +168,71 @@ pub(crate) async fn records_and_collections(state: &State) {
         assert_eq!(state.remove_member(key, sort, "x").await, Ok(false));
         assert_eq!(state.members("none", sort).await, Ok(Vec::new()));
     }
+}
+
+/// Counts one request against a quota, as the gate does.
+pub(crate) async fn quota(
+    state: &State,
+    name: &str,
+    max: i64,
+    per: Duration,
+    now: i64,
+) -> Result<Drawn, Unavailable> {
+    let draw = Draw { meter: Meter::Quota, name, limit: max as f64, per, cost: 1, counts_refused: true };
+    state.draw(&[draw], now).await.map(|tally| tally.0[0])
+}
+
+/// Counts one request in a rolling window, refused ones too.
+pub(crate) async fn rate(state: &State, name: &str, limit: f64, per: Duration) -> Result<Drawn, Unavailable> {
+    let draw = Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: true };
+    state.draw(&[draw], 1000).await.map(|tally| tally.0[0])
+}
+
+/// Draws take from all counters or from none, whatever keeps them.
+pub(crate) async fn draws(state: &State, unique: &str) {
+    let per = Duration::from_secs(60);
+    let names = ["rolling", "fixed", "quota"].map(|name| format!("{unique}-{name}"));
+    let meters = [Meter::Rolling, Meter::Fixed, Meter::Quota];
+    // Limits, which of the three counts refused draws -> what is used of each that was looked at.
+    let steps: &[([f64; 3], usize, &[u64])] = &[
+        ([2.0, 9.0, 9.0], 9, &[1, 1, 1]),
+        ([9.0, 1.0, 9.0], 9, &[1, 1]),
+        ([9.0, 9.0, 1.0], 9, &[1, 2, 1]),
+        ([9.0, 9.0, 1.0], 2, &[1, 2, 2]),
+        ([2.0, 9.0, 9.0], 9, &[2, 2, 3]),
+        ([2.0, 9.0, 9.0], 9, &[2]),
+        ([2.0, 9.0, 9.0], 0, &[2]),
+        ([9.0, 9.0, 9.0], 9, &[3, 3, 4]),
+    ];
+    for (step, (limits, counting, expected)) in steps.iter().enumerate() {
+        let draws: Vec<Draw<'_>> = (0..3)
+            .map(|index| Draw {
+                meter: meters[index],
+                name: &names[index],
+                limit: limits[index],
+                per,
+                cost: 1,
+                counts_refused: *counting == index,
+            })
+            .collect();
+        let tally = state.draw(&draws, 1000).await.unwrap();
+        let mut used: Vec<u64> = tally.0.iter().map(|drawn| drawn.used).collect();
+        let refused = (expected.len() < 3 || [2, 3].contains(&step)).then_some(expected.len() - 1);
+        assert_eq!(tally.refused(), refused, "step {step}: {tally:?}");
+        // What stands before a refusal may be told with or without the draw that was given back.
+        let mut expected = expected.to_vec();
+        if let Some(refused) = refused {
+            used.drain(..refused);
+            expected.drain(..refused);
+        }
+        assert_eq!(used, expected, "step {step}: {tally:?}");
+    }
+    // The last draw may take more than is left; the next is refused.
+    for (cost, exceeded) in [(4, false), (100, false), (1, true)] {
+        let name = format!("{unique}-large");
+        let draw = Draw { meter: Meter::Quota, name: &name, limit: 5.0, per, cost, counts_refused: false };
+        let tally = state.draw(&[draw], 1000).await.unwrap();
+        assert_eq!((tally.0[0].exceeded, tally.0[0].renews_at), (exceeded, 1060), "{tally:?}");
+    }
+    assert_eq!(state.draw(&[], 1000).await.unwrap().0, []);
 }

@@ -1,0 +1,62 @@
+//! What is drawn from counters: one call draws from several at once, and all of them or none.
+
+use std::time::Duration;
+
+/// How a counter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meter {
+    /// What was admitted within the last `per`, at any moment. Draws of more than one count as one.
+    Rolling,
+    /// What was admitted since the window began; a window begins with the first draw after the last one ended.
+    Fixed,
+    /// As [`Meter::Fixed`], under the names of quotas (contract 6.6) and kept over restarts.
+    Quota,
+}
+
+/// One draw from one counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    /// How it counts.
+    pub meter: Meter,
+    /// What stands behind the store's prefix.
+    pub name: &'a str,
+    /// Most that a window admits. A draw is refused when less than one is left, so the last one may go beyond.
+    pub limit: f64,
+    /// Length of a window; zero is one that never ends ([`Meter::Quota`] only).
+    pub per: Duration,
+    /// How much is drawn; at least 1.
+    pub cost: u64,
+    /// Count the draw also when this counter refuses it. Quotas of requests do (contract 6.6).
+    pub counts_refused: bool,
+}
+
+impl Draw<'_> {
+    /// Whether so much, used before, leaves room.
+    pub(crate) fn fits(&self, used: u64) -> bool {
+        used as f64 + 1.0 <= self.limit
+    }
+}
+
+/// What one counter says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// Used in the window, this draw included where it was counted.
+    pub used: u64,
+    /// Until the window ends, or (rolling) is emptier by one; zero when it never does.
+    pub resets_in: Duration,
+    /// The same in Unix seconds, rounded up; 0 when it never does.
+    pub renews_at: i64,
+    /// Whether this counter refused.
+    pub exceeded: bool,
+}
+
+/// What all counters of a call say, up to the first that refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(pub Vec<Drawn>);
+
+impl Tally {
+    /// The first counter that refused; nothing was drawn from the others then.
+    pub fn refused(&self) -> Option<usize> {
+        self.0.iter().position(|drawn| drawn.exceeded)
+    }
+}

@@ -1,0 +1,96 @@
+//! Fixed windows of one node: a window begins with the first draw after the last one ended.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::{Draw, Drawn};
+
+/// All windows.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    started: Instant,
+    windows: papaya::HashMap<Box<str>, Mutex<Window>>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// Nanoseconds since `Fixed::started`.
+    ends: u64,
+    used: u64,
+}
+
+impl Default for Fixed {
+    fn default() -> Fixed {
+        Fixed { started: Instant::now(), windows: papaya::HashMap::new() }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Fixed {
+    pub(super) fn draw(&self, draw: &Draw<'_>) -> Drawn {
+        self.draw_at(draw, nanos(self.started.elapsed()))
+    }
+
+    fn draw_at(&self, draw: &Draw<'_>, now: u64) -> Drawn {
+        let windows = self.windows.pin();
+        let window = match windows.get(draw.name) {
+            Some(window) => window,
+            None => windows.get_or_insert_with(draw.name.into(), Mutex::default),
+        };
+        let mut window = window.lock();
+        if now >= window.ends {
+            *window = Window { ends: now.saturating_add(nanos(draw.per)), used: 0 };
+        }
+        let exceeded = !draw.fits(window.used);
+        if !exceeded || draw.counts_refused {
+            window.used = window.used.saturating_add(draw.cost);
+        }
+        let resets_in = Duration::from_nanos(window.ends - now);
+        Drawn { used: window.used, resets_in, renews_at: 0, exceeded }
+    }
+
+    pub(super) fn give_back(&self, name: &str, cost: u64) {
+        if let Some(window) = self.windows.pin().get(name) {
+            let mut window = window.lock();
+            window.used = window.used.saturating_sub(cost);
+        }
+    }
+
+    /// Forgets windows that have ended.
+    pub(super) fn sweep(&self) {
+        let now = nanos(self.started.elapsed());
+        self.windows.pin().retain(|_, window| now < window.lock().ends);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Meter;
+
+    #[test]
+    fn a_window_ends_and_begins_with_the_next_draw() {
+        let fixed = Fixed::default();
+        // now, cost -> used, exceeded; limit 10 in 100 ns
+        for (now, cost, used, exceeded) in [
+            (5, 4, 4, false),
+            (6, 5, 9, false),
+            (7, 50, 59, false), // one was left
+            (8, 1, 59, true),
+            (104, 1, 59, true),
+            (105, 1, 1, false),
+            (900, 2, 2, false),
+        ] {
+            let per = Duration::from_nanos(100);
+            let draw = Draw { meter: Meter::Fixed, name: "k", limit: 10.0, per, cost, counts_refused: false };
+            let drawn = fixed.draw_at(&draw, now);
+            assert_eq!((drawn.used, drawn.exceeded), (used, exceeded), "at {now}");
+        }
+        fixed.give_back("k", 1);
+        assert_eq!(fixed.windows.pin().get("k").map(|window| window.lock().used), Some(1));
+    }
+}
