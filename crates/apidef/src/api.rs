@@ -1,6 +1,7 @@
 //! The internal model of an API: what every room above works with. No Tyk field name lives here.
 
 use crate::auth::Auth;
+use crate::limits::{AtOnce, EndpointRate};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -22,10 +23,6 @@ pub struct Api {
     pub listen_path: Box<str>,
     /// Take the listen path off before the request goes on.
     pub strip_listen_path: bool,
-    /// Certificates that TLS clients of the domain are shown: ids, or PEM files.
-    pub certificates: Box<[Box<str>]>,
-    /// Client certificates that may call, where TLS clients have to show one: ids, or PEM files.
-    pub client_certificates: Option<Box<[Box<str>]>>,
     /// Who may call.
     pub auth: Auth,
     /// Remove the credential before the request goes upstream.
@@ -55,6 +52,10 @@ pub struct ApiLimits {
     pub quota_disabled: bool,
     /// One limit over all callers together.
     pub global: Option<Rate>,
+    /// Limits of single paths over all callers together, in the order written; the first that fits counts.
+    pub endpoints: Box<[EndpointRate]>,
+    /// How much may be under way at once.
+    pub at_once: AtOnce,
 }
 
 /// So many requests in so long.

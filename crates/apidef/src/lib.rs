@@ -6,6 +6,7 @@ mod classic;
 mod definition;
 mod fields;
 pub mod keys;
+mod limits;
 mod oas;
 mod place;
 pub mod policies;
@@ -18,6 +19,7 @@ mod validate;
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
 pub use auth::{Auth, Guarded, SchemeKind, SecurityScheme, Sources, Token};
 pub use definition::{Definition, Source, with_id};
+pub use limits::{AtOnce, EndpointRate};
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern};
 pub use session::{

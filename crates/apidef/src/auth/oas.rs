@@ -15,7 +15,7 @@ pub(crate) const TOKEN: &[Field] = &[
     section("header", SOURCE),
     section("query", SOURCE),
     section("cookie", SOURCE),
-    acts("enableClientCertificate"),
+    guards("enableClientCertificate", "client certificates are"),
     guards("signatureValidation", "signatures of keys are"),
 ];
 

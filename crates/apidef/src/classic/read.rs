@@ -3,6 +3,7 @@
 use super::table;
 use crate::auth::read_classic as read_auth;
 use crate::fields::{LEFT_OPEN, check, in_use};
+use crate::limits::{EndpointRate, at_once, classic_endpoints};
 use crate::place;
 use crate::section::Section;
 use crate::validate;
@@ -18,7 +19,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 
     let id = identity(&root, "api_id", faults);
     let proxy = root.section("proxy", faults);
-    let timeout = version(&root, faults);
+    let (timeout, endpoints) = version(&root, faults);
     providers(&root, faults);
     protocol(&root, faults);
     validate_rest(&root, &proxy, faults);
@@ -54,25 +55,18 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         internal: root.flag("internal", faults),
         active: root.flag("active", faults),
         domain: if domain_off { None } else { domain(&root, "domain", faults) },
-        certificates: root.texts("certificates", faults),
-        client_certificates: client_certificates(&root, faults),
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
         auth: read_auth(&root, faults),
         strip_auth_data: root.flag("strip_auth_data", faults),
         backend: Backend::Upstream(upstream),
-        limits: limits(&root, faults),
+        limits: limits(&root, endpoints, faults),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
         do_not_track: root.flag("do_not_track", faults),
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
     })
-}
-
-fn client_certificates(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<[Box<str>]>> {
-    let listed = root.texts("client_certificates", faults);
-    root.flag("use_mutual_tls_auth", faults).then_some(listed)
 }
 
 /// The API's id: required, and safe as the name of a file (contract 2.1).
@@ -117,7 +111,7 @@ pub(crate) fn domain(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -
     place::domain(written).map_err(|why| faults.push(Fault::error(holder.at(key), why))).ok()
 }
 
-fn limits(root: &Section<'_>, faults: &mut Vec<Fault>) -> ApiLimits {
+fn limits(root: &Section<'_>, endpoints: Vec<EndpointRate>, faults: &mut Vec<Fault>) -> ApiLimits {
     let global = root.section("global_rate_limit", faults);
     let disabled = global.flag("disabled", faults);
     let requests = global.number("rate", faults);
@@ -126,6 +120,8 @@ fn limits(root: &Section<'_>, faults: &mut Vec<Fault>) -> ApiLimits {
         rate_limit_disabled: root.flag("disable_rate_limit", faults),
         quota_disabled: root.flag("disable_quota", faults),
         global: rate(!disabled, requests, per, &global, faults),
+        endpoints: endpoints.into(),
+        at_once: at_once(root, faults),
     }
 }
 
@@ -152,12 +148,13 @@ pub(crate) fn rate(
     }
 }
 
-/// What the one version of an API that has no versions says; returns its timeout.
-fn version(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Duration> {
+/// What the one version of an API that has no versions says: its timeout, and rates of its paths.
+fn version(root: &Section<'_>, faults: &mut Vec<Fault>) -> (Option<Duration>, Vec<EndpointRate>) {
     let data = root.section("version_data", faults);
     let not_versioned = data.flag("not_versioned", faults);
     let versions = data.section("versions", faults);
-    let entries = versions.object?;
+    let mut endpoints = Vec::new();
+    let Some(entries) = versions.object else { return (None, endpoints) };
     if !not_versioned && !entries.is_empty() {
         faults.push(
             Fault::error(data.at("not_versioned"), format!("API versions are {LEFT_OPEN}"))
@@ -176,6 +173,10 @@ fn version(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Duration> {
                 faults.push(Fault::error(at, "invalid timeout value"));
             }
         }
+        if version.flag("use_extended_paths", faults) {
+            let ignore_case = version.flag("ignore_endpoint_case", faults);
+            classic_endpoints(&extended, ignore_case, &mut endpoints, faults);
+        }
         let text = version.text("global_enforce_timeout", faults);
         if text.starts_with('-') {
             // Contract 2.8.
@@ -186,7 +187,7 @@ fn version(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Duration> {
             timeout.get_or_insert(limit);
         }
     }
-    timeout
+    (timeout, endpoints)
 }
 
 fn providers(root: &Section<'_>, faults: &mut Vec<Fault>) {

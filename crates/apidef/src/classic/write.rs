@@ -21,6 +21,16 @@ pub(crate) fn write(api: &Api) -> Value {
             version["global_enforce_timeout"] = format!("{}ms", timeout.as_millis()).into();
         }
     }
+    if !api.limits.endpoints.is_empty() {
+        let entry = |endpoint: &crate::EndpointRate| {
+            let rate = endpoint.rate;
+            json!({"path": endpoint.path, "method": endpoint.method, "disabled": false,
+                "rate": rate.requests, "per": rate.per.as_secs_f64()})
+        };
+        version["extended_paths"]["rate_limit"] = api.limits.endpoints.iter().map(entry).collect();
+        version["ignore_endpoint_case"] =
+            api.limits.endpoints.iter().any(|endpoint| endpoint.ignore_case).into();
+    }
     let limit = api.limits.global;
     let mut definition = json!({
         "api_id": api.id,
@@ -29,9 +39,6 @@ pub(crate) fn write(api: &Api) -> Value {
         "active": api.active,
         "internal": api.internal,
         "is_oas": true,
-        "certificates": api.certificates,
-        "use_mutual_tls_auth": api.client_certificates.is_some(),
-        "client_certificates": api.client_certificates.as_deref().unwrap_or_default(),
         "strip_auth_data": api.strip_auth_data,
         "proxy": proxy,
         "domain": api.domain.as_deref().unwrap_or_default(),

@@ -4,6 +4,7 @@ use super::{EXTENSION, STREAMING, table};
 use crate::auth::read_oas as read_auth;
 use crate::classic::{domain, identity, rate, target};
 use crate::fields::{check, in_use};
+use crate::limits::{at_once, oas_endpoints};
 use crate::place;
 use crate::section::Section;
 use crate::validate;
@@ -30,7 +31,9 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let server = required(&extension, "server", faults);
     let id = if info.exists() { identity(&info, "id", faults) } else { Box::default() };
     let state = info.section("state", faults);
-    let global = extension.section("middleware", faults).section("global", faults);
+    let middleware = extension.section("middleware", faults);
+    let global = middleware.section("global", faults);
+    let endpoints = oas_endpoints(&root, &middleware, faults);
     let authentication = server.section("authentication", faults);
     let (lifetime, respects_expiry) = lifetime(&authentication, faults);
     let listen = server.section("listenPath", faults);
@@ -65,8 +68,6 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         internal: state.flag("internal", faults),
         active: state.flag("active", faults),
         domain: custom_domain(&server, faults),
-        certificates: server.section("customDomain", faults).texts("certificates", faults),
-        client_certificates: client_certificates(&server, faults),
         listen_path: listen_path(&server, &listen, faults),
         strip_listen_path: listen.flag("strip", faults),
         auth: read_auth(&root, &authentication, faults),
@@ -76,6 +77,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
             rate_limit_disabled: global.flag("skipRateLimit", faults),
             quota_disabled: global.flag("skipQuota", faults),
             global: global_rate,
+            endpoints,
+            at_once: at_once(&root, faults),
         },
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
@@ -156,12 +159,6 @@ fn listen_path(server: &Section<'_>, listen: &Section<'_>, faults: &mut Vec<Faul
 fn custom_domain(server: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<str>> {
     let custom = server.section("customDomain", faults);
     if custom.flag("enabled", faults) { domain(&custom, "name", faults) } else { None }
-}
-
-fn client_certificates(server: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<[Box<str>]>> {
-    let mutual = server.section("clientCertificates", faults);
-    let listed = mutual.texts("allowlist", faults);
-    mutual.flag("enabled", faults).then_some(listed)
 }
 
 fn global_rate(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<crate::Rate> {

@@ -7,7 +7,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("openapi"),
     kept("info"),
     kept("servers"),
-    kept("paths"),
+    acts("paths"),
     kept("webhooks"),
     acts("components"),
     acts("security"),
@@ -17,6 +17,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("x-tyk-streaming"),
     routes("x-tyk-mcp-server", "MCP is"),
     section("x-tyk-api-gateway", EXTENSION),
+    section(crate::limits::OWN, crate::limits::OWN_FIELDS),
 ];
 
 const ENABLED: &[Field] = &[acts("enabled")];
@@ -77,11 +78,14 @@ const UPSTREAM: &[Field] = &[
 const SERVER: &[Field] = &[
     section("listenPath", &[acts("value"), acts("strip")]),
     section("authentication", AUTHENTICATION),
-    section("customDomain", &[acts("enabled"), acts("name"), acts("certificates")]),
+    section(
+        "customDomain",
+        &[acts("enabled"), acts("name"), later("certificates", "certificates of a domain are")],
+    ),
     section("gatewayTags", &[acts("enabled"), acts("tags")]),
     acts("protocol"),
     routes("port", "a port of its own is"),
-    section("clientCertificates", &[acts("enabled"), acts("allowlist")]),
+    guards("clientCertificates", "client certificates are"),
     guards("ipAccessControl", "IP access control is"),
     later("detailedActivityLogs", "recording of whole requests is"),
     later("detailedTracing", "detailed tracing is"),
@@ -132,7 +136,7 @@ const GLOBAL: &[Field] = &[
     later("transformRequestHeaders", "header transforms are"),
     later("transformResponseHeaders", "header transforms are"),
     later("contextVariables", "context variables are"),
-    kept("ignoreCase"),
+    section("ignoreCase", ENABLED),
 ];
 
 const OPERATION: &[Field] = &[
@@ -141,7 +145,7 @@ const OPERATION: &[Field] = &[
     guards("internal", "internal paths are"),
     guards("validateRequest", "validation of requests is"),
     guards("requestSizeLimit", "request size limits are"),
-    guards("rateLimit", "rate limits of paths are"),
+    section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     guards("scopeCheck", "scope checks are"),
     guards("postPlugins", "plugins are"),
     later("exchange", "token exchange is"),

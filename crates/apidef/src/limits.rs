@@ -1,0 +1,198 @@
+//! Limits that an API declares for its paths, and for what may be under way at once.
+
+use crate::fields::{Field, LEFT_OPEN, acts, in_use, section};
+use crate::section::Section;
+use crate::{Rate, classic::rate};
+use document::{Fault, pointer_join};
+use serde_json::Value;
+
+/// The extension of our own, in definitions of both formats.
+pub(crate) const OWN: &str = "x-sluicegate";
+
+/// What it holds.
+pub(crate) const OWN_FIELDS: &[Field] = &[section(
+    "concurrency",
+    &[
+        acts("requests"),
+        acts("requests_per_key"),
+        acts("requests_per_ip"),
+        acts("subscribers"),
+        acts("subscribers_per_key"),
+        acts("subscribers_per_ip"),
+    ],
+)];
+
+/// The rate of one path and method, over all callers together. It counts instead of the API's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointRate {
+    /// Method, upper case.
+    pub method: Box<str>,
+    /// Pattern of the path below the listen path (contract 4.3).
+    pub path: Box<str>,
+    /// Upper and lower case of the path are the same.
+    pub ignore_case: bool,
+    /// The limit.
+    pub rate: Rate,
+}
+
+/// How much of an API may be under way at once on one node; 0 = any number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AtOnce {
+    /// Requests that are being answered.
+    pub requests: u32,
+    /// The same, of one key.
+    pub requests_per_key: u32,
+    /// The same, from one address.
+    pub requests_per_ip: u32,
+    /// Subscribers that are connected.
+    pub subscribers: u32,
+    /// The same, with one key.
+    pub subscribers_per_key: u32,
+    /// The same, from one address.
+    pub subscribers_per_ip: u32,
+}
+
+pub(crate) fn at_once(root: &Section<'_>, faults: &mut Vec<Fault>) -> AtOnce {
+    let at = root.section(OWN, faults).section("concurrency", faults);
+    let mut number = |key: &str| {
+        let number = at.number(key, faults);
+        if number < 0.0 || number > f64::from(u32::MAX) || number.fract() != 0.0 {
+            let message = format!("`{key}` must be a whole number, 0 for any number");
+            faults.push(Fault::error(at.at(key), message));
+            return 0;
+        }
+        number as u32
+    };
+    AtOnce {
+        requests: number("requests"),
+        requests_per_key: number("requests_per_key"),
+        requests_per_ip: number("requests_per_ip"),
+        subscribers: number("subscribers"),
+        subscribers_per_key: number("subscribers_per_key"),
+        subscribers_per_ip: number("subscribers_per_ip"),
+    }
+}
+
+/// `extended_paths.rate_limit` of a classic version.
+pub(crate) fn classic_endpoints(
+    extended: &Section<'_>,
+    ignore_case: bool,
+    endpoints: &mut Vec<EndpointRate>,
+    faults: &mut Vec<Fault>,
+) {
+    let entries = extended.get("rate_limit").and_then(Value::as_array);
+    for (index, entry) in entries.into_iter().flatten().enumerate() {
+        let pointer = pointer_join(&extended.at("rate_limit"), &index.to_string());
+        let entry = Section { object: entry.as_object(), pointer };
+        let on = !entry.flag("disabled", faults);
+        let (requests, per) = (entry.number("rate", faults), entry.seconds("per", faults));
+        let (method, path) = (entry.text("method", faults), entry.text("path", faults));
+        if let Some(rate) = rate(on, requests, per, &entry, faults) {
+            let method = method.to_uppercase().into();
+            endpoints.push(EndpointRate { method, path: path.into(), ignore_case, rate });
+        }
+    }
+}
+
+/// `middleware.operations.*.rateLimit` of an OpenAPI definition; path and method are those of the operation.
+pub(crate) fn oas_endpoints(
+    root: &Section<'_>,
+    middleware: &Section<'_>,
+    faults: &mut Vec<Fault>,
+) -> Box<[EndpointRate]> {
+    let ignore_case = middleware.section("global", faults).section("ignoreCase", faults);
+    let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
+    let operations = middleware.section("operations", faults);
+    let mut endpoints = Vec::new();
+    for id in operations.object.into_iter().flat_map(serde_json::Map::keys) {
+        let limit = operations.section(id, faults).section("rateLimit", faults);
+        let enabled = limit.flag("enabled", faults);
+        let (requests, per) = (limit.number("rate", faults), limit.duration("per", faults));
+        let Some(rate) = rate(enabled, requests, per, &limit, faults) else { continue };
+        match operation(root, id) {
+            Some((path, method)) => {
+                let (path, method) = (path.into(), method.to_uppercase().into());
+                endpoints.push(EndpointRate { method, path, ignore_case, rate });
+            }
+            None => {
+                let message =
+                    format!("no operation in `paths` has the id `{id}`; its rate limit is {LEFT_OPEN}");
+                faults.push(Fault::error(operations.at(id), message).on_key());
+            }
+        }
+    }
+    endpoints.into()
+}
+
+/// Path and method of an operation of the document.
+fn operation<'v>(root: &Section<'v>, id: &str) -> Option<(&'v str, &'v str)> {
+    root.get("paths")?.as_object()?.iter().find_map(|(path, item)| {
+        let named = |operation: &Value| operation.get("operationId").and_then(Value::as_str) == Some(id);
+        let (method, _) = item.as_object()?.iter().find(|(_, operation)| named(operation))?;
+        Some((path.as_str(), method.as_str()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn endpoint(method: &str, path: &str, requests: f64, seconds: u64) -> EndpointRate {
+        let rate = Rate { requests, per: Duration::from_secs(seconds) };
+        EndpointRate { method: method.into(), path: path.into(), ignore_case: false, rate }
+    }
+
+    #[test]
+    fn classic() {
+        let value = json!({"rate_limit": [
+            {"path": "/a", "method": "get", "rate": 3, "per": 60},
+            {"path": "/b", "method": "POST", "rate": 1, "per": 1, "disabled": true},
+            {"path": "/c", "method": "POST", "rate": 5},
+            {"path": "/d", "method": "PUT", "rate": 0.5, "per": 2},
+        ]});
+        let (mut endpoints, mut faults) = (Vec::new(), Vec::new());
+        let extended = Section::root(&value, &mut faults);
+        classic_endpoints(&extended, false, &mut endpoints, &mut faults);
+        assert_eq!(endpoints, [endpoint("GET", "/a", 3.0, 60), endpoint("PUT", "/d", 0.5, 2)]);
+        let places: Vec<&str> = faults.iter().map(|fault| &*fault.pointer).collect();
+        assert_eq!(places, ["/rate_limit/2"]);
+    }
+
+    #[test]
+    fn oas() {
+        let value = json!({
+            "paths": {"/users/{id}": {"parameters": [], "get": {"operationId": "user"}, "put": {"operationId": "change"}}},
+            "middleware": {"operations": {
+                "change": {"rateLimit": {"enabled": true, "rate": 2, "per": "1m"}},
+                "user": {"rateLimit": {"enabled": false, "rate": 2, "per": "1m"}},
+                "gone": {"rateLimit": {"enabled": true, "rate": 2, "per": "1m"}},
+                "other": {},
+            }},
+        });
+        let mut faults = Vec::new();
+        let root = Section::root(&value, &mut faults);
+        let middleware = root.section("middleware", &mut faults);
+        let endpoints = oas_endpoints(&root, &middleware, &mut faults);
+        assert_eq!(*endpoints, [endpoint("PUT", "/users/{id}", 2.0, 60)]);
+        let places: Vec<&str> = faults.iter().map(|fault| &*fault.pointer).collect();
+        assert_eq!(places, ["/middleware/operations/gone"]);
+    }
+
+    #[test]
+    fn numbers_at_once() {
+        for (value, requests, fault) in [
+            (json!({}), 0, false),
+            (json!({"x-sluicegate": {"concurrency": {"requests": 7}}}), 7, false),
+            (json!({"x-sluicegate": {"concurrency": {"requests": -1}}}), 0, true),
+            (json!({"x-sluicegate": {"concurrency": {"requests": 1.5}}}), 0, true),
+            (json!({"x-sluicegate": {"concurrency": {"requests": "1"}}}), 0, true),
+        ] {
+            let mut faults = Vec::new();
+            let root = Section::root(&value, &mut faults);
+            assert_eq!(at_once(&root, &mut faults).requests, requests, "{value}");
+            assert_eq!(!faults.is_empty(), fault, "{value}");
+        }
+    }
+}
