@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::backend::upstream::UpstreamBody;
+use crate::limits::Held;
 use crate::listen::{Busy, ClientBody};
 use crate::record::Tail;
 
@@ -29,6 +30,8 @@ pub(crate) struct Body {
     tail: Option<Box<Tail>>,
     /// Dropped with the body, when the HTTP engine is done with it.
     busy: Option<Busy>,
+    /// Places among what is under way at once, given back with the body.
+    held: Vec<Held>,
 }
 
 enum Content {
@@ -91,6 +94,11 @@ impl Body {
         self.tail = Some(tail);
     }
 
+    /// Keeps the places of the exchange for as long as the body lives.
+    pub(crate) fn keep(&mut self, held: Vec<Held>) {
+        self.held = held;
+    }
+
     /// Keeps the connection from being taken for an idle one for as long as the body lives.
     pub(crate) fn hold(&mut self, busy: Busy) {
         self.busy = Some(busy);
@@ -99,7 +107,7 @@ impl Body {
 
 impl From<Content> for Body {
     fn from(content: Content) -> Self {
-        Self { content, tail: None, busy: None }
+        Self { content, tail: None, busy: None, held: Vec::new() }
     }
 }
 

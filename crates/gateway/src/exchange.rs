@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::auth::{Caller, Grant};
 use crate::body::RequestBody;
 use crate::gate::Gate;
-use crate::limits::Budget;
+use crate::limits::{Budget, Held};
 use crate::listen::{Agreed, ClientStream, Takeover};
 use crate::record;
 use crate::snapshot::RunningApi;
@@ -95,6 +95,8 @@ pub(crate) struct Exchange {
     pub grant: Option<Arc<Grant>>,
     /// What the limits leave, for the `X-RateLimit-*` headers.
     pub budget: Budget,
+    /// Places among what is under way at once.
+    pub(crate) held: Vec<Held>,
     /// How long things took.
     pub timings: Timings,
     /// Whether its record has begun.
@@ -156,8 +158,10 @@ impl Exchange {
         F: Future<Output = Carried> + Send + 'static,
     {
         let tail = record::finish(self, status, "");
+        let held = std::mem::take(&mut self.held);
         takeover.offer(move |io, read| -> Pin<Box<dyn Future<Output = ()> + Send>> {
             Box::pin(async move {
+                let _held = held;
                 let carried = go_on(io, read).await;
                 if let Some(mut tail) = tail {
                     tail.carried(carried);

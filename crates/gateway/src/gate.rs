@@ -7,17 +7,21 @@ use std::time::Duration;
 use analytics::{Recorder, Store};
 use arc_swap::{ArcSwap, Guard};
 use state::{Catalog, State};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Callers;
 use crate::backend::upstream::{Pools, UpstreamSettings};
-use crate::certificates::CertificateStore;
-use crate::limits::Windows;
-use crate::listen::tls::Certificates;
+use crate::limits::{AtOnce, Organisations, Windows};
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::reload::Reloads;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+
+/// Most counts under way that no request waits for.
+const COUNTS: usize = 4096;
+/// Most requests that wait out their rate.
+const WAITING: usize = 10_000;
 
 /// What a gate is made of; see [`Gate::new`].
 pub struct Parts {
@@ -31,8 +35,6 @@ pub struct Parts {
     pub upstream: UpstreamSettings,
     /// What streams are built with.
     pub streams: streams::Settings,
-    /// What the listeners offer, so that APIs may add certificates for their domains.
-    pub offered: Option<Arc<Certificates>>,
     /// Where records go; `None` keeps none.
     pub records: Option<(Store, Recorder)>,
 }
@@ -65,11 +67,15 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Client connections.
     pub connections: Connections,
-    pub(crate) certificates: CertificateStore,
-    /// What the listeners offer; `None` where there is no TLS.
-    pub(crate) offered: Option<Arc<Certificates>>,
     pub(crate) windows: Arc<Windows>,
     pub(crate) callers: Callers,
+    pub(crate) organisations: Organisations,
+    pub(crate) at_once: Arc<AtOnce>,
+    pub(crate) nodes: Nodes,
+    /// Permits for counts that are made aside; without one a request waits for its count.
+    pub(crate) counts: Arc<Semaphore>,
+    /// Permits for requests that wait out their rate; without one a request is refused at once.
+    pub(crate) waiting: Semaphore,
     pub(crate) reloads: Reloads,
     /// Held while streams without a catalog come or go.
     pub(crate) hosting: tokio::sync::Mutex<()>,
@@ -97,11 +103,11 @@ impl Gate {
         let gate = Self {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
             callers: Callers::new(believed),
-            certificates: CertificateStore::new(
-                parts.state.clone(),
-                parts.settings.certificates.passphrase.clone(),
-            ),
-            offered: parts.offered,
+            organisations: Organisations::new(believed),
+            at_once: Arc::default(),
+            nodes: Nodes::new(),
+            counts: Arc::new(Semaphore::new(COUNTS)),
+            waiting: Semaphore::new(WAITING),
             settings: parts.settings,
             state: parts.state,
             catalog: Arc::new(parts.catalog),

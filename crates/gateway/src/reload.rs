@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use apidef::Definition;
 use document::{Document, Fault, Format, Severity};
-use rustls::sign::CertifiedKey;
 use state::{Change, Loaded, Signal};
 use streams::CloseReason;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -21,7 +20,7 @@ use crate::backend::stream::StreamBackend;
 use crate::backend::upstream::Upstream;
 use crate::chain::Chain;
 use crate::gate::Gate;
-use crate::listen::AskedByName;
+use crate::nodes::ANNOUNCEMENT;
 use crate::route::{Place, Table};
 use crate::snapshot::{Identity, RunningApi, Snapshot};
 
@@ -115,27 +114,37 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
 /// Follows what asks for reloads by itself: files, and signals of other nodes.
 pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_to_nodes: bool) {
     let mut signals = gate.state.signals();
+    let shared = gate.state.kind() != "embedded";
+    let every = gate.settings.limits.announce_every.max(Duration::from_millis(100));
+    let mut announce = tokio::time::interval(every);
+    announce.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = announce.tick(), if shared => {
+                let payload = gate.nodes.announce(every, gate.state.health().connected);
+                let signal = Signal::Other { command: ANNOUNCEMENT.to_owned(), payload };
+                if let Err(away) = gate.state.publish(signal).await {
+                    tracing::debug!(%away, "the other nodes are not told of this one");
+                }
+            }
             change = files.recv() => match change {
                 Some(_) => gate.reload_soon(),
                 None => std::future::pending().await,
             },
             signal = signals.recv() => match signal {
                 Ok(Signal::Reload) if listen_to_nodes => gate.reload_soon(),
-                Ok(Signal::KeysChanged(names)) => gate.callers.forget(&names),
-                Ok(Signal::CertificateChanged(id)) => {
-                    gate.certificates.forget(&id);
-                    gate.offer_domains().await;
+                Ok(Signal::KeysChanged(names)) => {
+                    gate.callers.forget(&names);
+                    gate.organisations.clear();
                 }
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
-                    gate.certificates.clear();
-                    gate.offer_domains().await;
+                    gate.organisations.clear();
                     if listen_to_nodes {
                         gate.reload_soon();
                     }
                 }
+                Ok(Signal::Other { command, payload }) if command == ANNOUNCEMENT => gate.nodes.heard(&payload),
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             },
@@ -183,7 +192,6 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     if new_policies {
         gate.callers.forget_older(generation);
     }
-    gate.offer_domains().await;
     retire(gate, &old);
     tracing::info!(
         generation,
@@ -193,43 +201,6 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         "configuration applied"
     );
     report
-}
-
-impl Gate {
-    /// Offers the certificates that APIs name for their domains, as they are now.
-    pub(crate) async fn offer_domains(&self) {
-        if let Some(offered) = &self.offered {
-            offered.swap_domains(domains(self).await);
-        }
-    }
-}
-
-async fn domains(gate: &Gate) -> Vec<(String, CertifiedKey)> {
-    let apis: Vec<_> = gate.snapshot().apis.values().cloned().collect();
-    let mut domains = Vec::new();
-    for api in apis.iter().filter(|_| gate.settings.custom_domains) {
-        let Some(domain) = &api.model.domain else { continue };
-        for reference in &api.model.certificates {
-            let api_id = &*api.model.id;
-            match gate.certificates.get(reference).await {
-                Ok(Some(certificate)) => match certificate.certified_key() {
-                    Some(key) => domains.push((domain.to_string(), key)),
-                    None => tracing::error!(
-                        api_id,
-                        certificate = &**reference,
-                        "the certificate of a domain has no private key; it is not offered"
-                    ),
-                },
-                Ok(None) => tracing::error!(
-                    api_id,
-                    certificate = &**reference,
-                    "the certificate of a domain does not exist; add it over the admin API"
-                ),
-                Err(away) => tracing::error!(api_id, %away, "the certificate of a domain cannot be read"),
-            }
-        }
-    }
-    domains
 }
 
 /// Stops the streams of APIs that run no more. Nobody waits for it: the new ones serve already.
@@ -345,7 +316,6 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
     let snapshot = Snapshot {
         generation,
         policy_generation: if same_policies && !first_load { current.policy_generation } else { generation },
-        asked: AskedByName::by(apis.values().map(|api| &*api.model), &gate.settings),
         apis,
         routes,
         policies: if same_policies { Arc::clone(&current.policies) } else { Arc::new(policies) },
@@ -361,8 +331,8 @@ pub(crate) fn compile(
     streams: &streams::Settings,
 ) -> Result<Arc<RunningApi>, Vec<Fault>> {
     let model = Arc::clone(&definition.api);
-    let chain =
-        Chain::compile(&model, &gate.windows, &gate.settings).map_err(|text| vec![Fault::error("", text)])?;
+    let chain = Chain::compile(&model, &crate::limits::Context::of(gate), gate.settings.limits.organisations)
+        .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(upstream) => Backend::Upstream(
             Upstream::new(upstream, &gate.upstream, &gate.pools)

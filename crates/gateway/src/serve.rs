@@ -40,7 +40,7 @@ pub(crate) async fn serve_apis(
     let started = Instant::now();
 
     if admin::is_addressed(gate, peer, &request) {
-        return Box::pin(admin::answer(gate, peer, request)).await;
+        return Box::pin(admin::answer(gate, request)).await;
     }
     if let Some(response) = turned_away(gate, &request) {
         return response;
@@ -66,6 +66,7 @@ pub(crate) async fn serve_apis(
         caller: None,
         grant: None,
         budget: Budget::default(),
+        held: Vec::new(),
         timings: Timings::begin(started),
         recorded: false,
     };
@@ -103,6 +104,9 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     };
     if settings.close_connections {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if !exchange.held.is_empty() {
+        response.body_mut().keep(std::mem::take(&mut exchange.held));
     }
     if let Some(tail) = record::finish(exchange, response.status(), flag) {
         response.body_mut().attach(tail);

@@ -45,12 +45,10 @@ pub struct Settings {
     pub path_matching: PathMatching,
     /// Keys.
     pub keys: KeySettings,
-    /// Certificates.
-    pub certificates: CertificateSettings,
     /// What `X-RateLimit-*` tell.
     pub limit_headers: LimitHeaders,
-    /// Count rates in the state store, shared by all nodes, instead of in this process.
-    pub shared_rates: bool,
+    /// How limits count.
+    pub limits: LimitSettings,
     /// Whether streams are served.
     pub streaming: bool,
     /// Stream components that are allowed although they reach outside (`streaming.allow_unsafe`).
@@ -97,19 +95,53 @@ pub struct KeySettings {
     pub forced_lifetime: Option<Option<Duration>>,
 }
 
-/// How certificates are stored and which of them are trusted everywhere (contract 12).
-#[derive(Debug, Clone, Default)]
-pub struct CertificateSettings {
-    /// Encrypts private keys in the store.
-    pub passphrase: Secret,
-    /// Client certificates that every API with client certificates admits (`security.certificates.apis`).
-    pub of_all_apis: Vec<Box<str>>,
-    /// Client certificates that the admin API admits (`security.certificates.control_api`).
-    pub of_control: Vec<Box<str>>,
-    /// A key that is bound to a certificate is good without it (`security.allow_unsafe_dynamic_mtls_token`).
-    pub token_alone_is_enough: bool,
-    /// The admin API needs one of them (`security.control_api_use_mutual_tls`).
-    pub control_needs_one: bool,
+/// How limits count (contract 6.5).
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// Where and how rates count.
+    pub limiter: Limiter,
+    /// [`Limiter::PerNode`]: limits that are too small to be shared out count as [`Limiter::Sentinel`] does.
+    pub sentinel_for_few: bool,
+    /// [`Limiter::PerNode`]: limits with fewer requests a second for each node are too small to be shared out.
+    pub threshold: f64,
+    /// How often this node tells the others of its load.
+    pub announce_every: Duration,
+    /// Allowances move in steps, where keys or policies say how.
+    pub smoothing: bool,
+    /// Rolling windows count refused requests, too.
+    pub counts_refused: bool,
+    /// Organisations have limits.
+    pub organisations: bool,
+    /// Send `RateLimit` and `RateLimit-Policy`, and `Retry-After` with refusals.
+    pub standard_headers: bool,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            limiter: Limiter::PerNode,
+            sentinel_for_few: false,
+            threshold: 5.0,
+            announce_every: Duration::from_secs(2),
+            smoothing: false,
+            counts_refused: false,
+            organisations: false,
+            standard_headers: false,
+        }
+    }
+}
+
+/// Where and how rates count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limiter {
+    /// On each node, shared out among those alive.
+    PerNode,
+    /// In the state store, over the last window at any moment.
+    Rolling,
+    /// In the state store, from the first request on.
+    FixedWindow,
+    /// In the state store, while the request passes.
+    Sentinel,
 }
 
 /// What the `X-RateLimit-*` headers carry (contract 6.7).
@@ -149,9 +181,8 @@ impl Default for Settings {
                 cache_for: Duration::from_secs(10),
                 forced_lifetime: None,
             },
-            certificates: CertificateSettings::default(),
             limit_headers: LimitHeaders::Quotas,
-            shared_rates: false,
+            limits: LimitSettings::default(),
             streaming: true,
             allow_unsafe: Vec::new(),
             access_log: false,

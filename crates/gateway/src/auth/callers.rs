@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use apidef::{PathMatching, Session, keys, policies};
+use apidef::{Session, keys, policies};
 use parking_lot::RwLock;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use super::grant::Grant;
 use super::token::disallowed;
 use crate::gate::Gate;
+use crate::limits::Context;
 use crate::respond::Refusal;
 use crate::settings::KeySettings;
 
@@ -29,17 +30,10 @@ pub(crate) struct Caller {
     pub(crate) hash: Arc<str>,
     /// What it may do with each API, compiled when an API is first called.
     grants: RwLock<Vec<(Box<str>, Arc<Grant>)>>,
-    gate: GrantSettings,
+    limits: Context,
     /// Policies as they were when the session was merged.
     generation: u64,
     read_at: Instant,
-}
-
-/// What compiling a grant needs; copied so that a caller does not hold the gate.
-#[derive(Debug, Clone)]
-pub(super) struct GrantSettings {
-    pub(super) windows: Arc<crate::limits::Windows>,
-    pub(super) matching: PathMatching,
 }
 
 impl Caller {
@@ -48,7 +42,7 @@ impl Caller {
         if let Some((_, grant)) = self.grants.read().iter().find(|(id, _)| **id == *api) {
             return Arc::clone(grant);
         }
-        let grant = Arc::new(Grant::compile(&self.session, &self.name, api, &self.gate));
+        let grant = Arc::new(Grant::compile(&self.session, &self.name, api, &self.limits));
         self.grants.write().push((api.into(), Arc::clone(&grant)));
         grant
     }
@@ -153,7 +147,7 @@ fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> 
         name,
         hash,
         grants: RwLock::default(),
-        gate: GrantSettings { windows: Arc::clone(&gate.windows), matching: gate.settings.path_matching },
+        limits: Context::of(gate),
         generation: snapshot.policy_generation,
         read_at: Instant::now(),
     })

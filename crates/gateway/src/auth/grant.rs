@@ -1,12 +1,13 @@
 //! What one session may do with one API, compiled from its access rights.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use apidef::{Session, UrlRules};
+use apidef::{PathMatching, Session, UrlRules, keys, path_pattern};
+use regex::Regex;
 
-use super::callers::GrantSettings;
-use crate::limits::{Taken, Window};
+use crate::exchange::Exchange;
+use crate::limits::{Context, Counter, Pattern};
+use crate::query;
 
 /// Rights and limits of a session for one API.
 #[derive(Debug)]
@@ -16,8 +17,16 @@ pub(crate) struct Grant {
     /// Paths and methods that may be called.
     pub(crate) urls: Urls,
     /// `None` = unlimited.
-    pub(crate) rate: Option<RateGrant>,
+    rate: Option<Counter>,
+    endpoints: Box<[Endpoint]>,
+    /// Which part of a counter's name is that of the session.
+    name: Box<str>,
     pub(crate) quota: QuotaGrant,
+    /// How long to wait between tries, and how many, where the rate is used up.
+    pub(crate) throttle: Option<(Duration, u32)>,
+    /// Gives the name of the counters for each request.
+    pub(crate) pattern: Option<Pattern>,
+    pub(crate) at_once: OwnAtOnce,
 }
 
 /// Which paths and methods a grant covers.
@@ -29,20 +38,20 @@ pub(crate) enum Urls {
     None,
 }
 
+/// The limit of one path and method, instead of the API's.
 #[derive(Debug)]
-pub(crate) struct RateGrant {
-    /// Name of the counter, without the store's prefix.
-    pub(crate) name: String,
-    pub(crate) requests: f64,
-    pub(crate) per: Duration,
-    pub(crate) window: Arc<Window>,
+struct Endpoint {
+    method: Box<str>,
+    path: Regex,
+    /// `None` = unlimited.
+    rate: Option<Counter>,
 }
 
-impl RateGrant {
-    /// Counts one request in the window of this node.
-    pub(crate) fn take_here(&self) -> Taken {
-        self.window.take(self.requests as u64, self.per, Instant::now())
-    }
+/// How much may be under way at once; 0 = any number.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OwnAtOnce {
+    pub(crate) requests: u32,
+    pub(crate) subscribers: u32,
 }
 
 #[derive(Debug)]
@@ -64,15 +73,18 @@ impl Grant {
         }
     }
 
-    pub(super) fn compile(session: &Session, name: &str, api: &str, settings: &GrantSettings) -> Self {
+    pub(super) fn compile(session: &Session, name: &str, api: &str, context: &Context) -> Self {
         let access = session.access_rights.get(api);
         // A key without any access rights is a master key (contract 4.4 row 20).
         let allowed = session.access_rights.is_empty() || access.is_some();
         let counter = Self::counter(session, name, api);
         let limit = session.limit_of(api);
+        let at_most = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
+        let tries = at_most(limit.throttle_retry_limit);
+        let interval = Duration::try_from_secs_f64(limit.throttle_interval).unwrap_or_default();
         Self {
             allowed,
-            urls: access.map_or(Urls::All, |access| match UrlRules::compile(&access.allowed_urls, settings.matching) {
+            urls: access.map_or(Urls::All, |access| match UrlRules::compile(&access.allowed_urls, context.matching) {
                 Ok(rules) if rules.is_empty() => Urls::All,
                 Ok(rules) => Urls::Only(rules),
                 Err(fault) => {
@@ -80,30 +92,86 @@ impl Grant {
                     Urls::None
                 }
             }),
-            rate: (limit.rate > 0.0 && limit.per > 0.0).then(|| RateGrant {
-                window: settings.windows.get(&counter),
-                requests: limit.rate,
-                per: Duration::try_from_secs_f64(limit.per).unwrap_or(Duration::MAX),
-                name: counter.clone(),
-            }),
+            rate: Counter::new(&context.windows, counter.as_str(), (limit.rate, limit.per), &limit.smoothing),
+            endpoints: access.map(|access| endpoints(&access.endpoints, &counter, context)).unwrap_or_default(),
+            name: counter.as_str().into(),
             quota: QuotaGrant {
                 name: counter,
                 max: limit.quota_max,
                 renewal: Duration::from_secs(u64::try_from(limit.quota_renewal_rate).unwrap_or(0)),
             },
+            throttle: (tries > 0 && !interval.is_zero()).then_some((interval, tries)),
+            pattern: Pattern::of(session),
+            at_once: OwnAtOnce {
+                requests: at_most(limit.concurrency.requests),
+                subscribers: at_most(limit.concurrency.subscribers),
+            },
         }
     }
+
+    /// The rate that limits this exchange: of its path and method, else of the API or the session (contract 6.5).
+    pub(crate) fn rate_for(&self, exchange: &Exchange) -> Option<&Counter> {
+        if self.endpoints.is_empty() {
+            return self.rate.as_ref();
+        }
+        let method = exchange.head.method.as_str();
+        let (within, whole) =
+            (query::decode_path(exchange.path_in_api()), query::decode_path(exchange.head.uri.path()));
+        self.rate_of(method, &[&within, &whole])
+    }
+
+    fn rate_of(&self, method: &str, paths: &[&str]) -> Option<&Counter> {
+        let fits = |endpoint: &&Endpoint| {
+            *endpoint.method == *method && paths.iter().any(|path| endpoint.path.is_match(path))
+        };
+        match self.endpoints.iter().find(fits) {
+            Some(endpoint) => endpoint.rate.as_ref(),
+            None => self.rate.as_ref(),
+        }
+    }
+
+    /// What tells one of the session's counters from its others.
+    pub(crate) fn suffix_of<'a>(&self, counter: &'a Counter) -> &'a str {
+        counter.name.strip_prefix(&*self.name).unwrap_or_default()
+    }
+}
+
+/// Endpoints that limit something: an empty limit says nothing.
+fn endpoints(written: &[apidef::Endpoint], name: &str, context: &Context) -> Box<[Endpoint]> {
+    let mut endpoints = Vec::new();
+    for endpoint in written {
+        let matching = PathMatching { ..context.matching };
+        let path = match path_pattern(&endpoint.path, matching) {
+            Ok(path) => path,
+            Err(error) => {
+                tracing::warn!(path = endpoint.path, %error, "a rate limit of a path in a key cannot be used");
+                continue;
+            }
+        };
+        for method in endpoint.methods.iter().filter(|method| method.limit != apidef::RateLimit::default()) {
+            let limit = &method.limit;
+            let of = keys::hash(&format!("{}:{}", method.name, endpoint.path), None);
+            let rate = Counter::new(
+                &context.windows,
+                format!("{name}-{of}"),
+                (limit.rate, limit.per),
+                &limit.smoothing,
+            );
+            endpoints.push(Endpoint { method: method.name.to_uppercase().into(), path: path.clone(), rate });
+        }
+    }
+    endpoints.into()
 }
 
 #[cfg(test)]
 mod tests {
-    use apidef::PathMatching;
+    use std::sync::Arc;
 
     use super::*;
     use crate::limits::Windows;
 
-    fn settings() -> GrantSettings {
-        GrantSettings { windows: Arc::new(Windows::default()), matching: PathMatching::default() }
+    fn context() -> Context {
+        Context { windows: Arc::new(Windows::default()), matching: PathMatching::default(), hashed: true }
     }
 
     #[test]
@@ -116,12 +184,38 @@ mod tests {
             }
         }))
         .unwrap();
-        let grant = |api: &str| Grant::compile(&session, "hash", api, &settings());
+        let grant = |api: &str| Grant::compile(&session, "hash", api, &context());
         let (a, b, c) = (grant("a"), grant("b"), grant("c"));
         assert_eq!((a.allowed, a.quota.max, a.quota.name.as_str()), (true, 100, "hash"));
         assert_eq!(a.rate.map(|rate| rate.requests), Some(5.0));
         assert_eq!((b.quota.max, b.quota.name.as_str(), b.quota.renewal.as_secs()), (7, "b-hash", 9));
         assert_eq!(b.rate.map(|rate| rate.requests), Some(2.0));
         assert!(!c.allowed);
+    }
+
+    #[test]
+    fn limits_of_paths_come_before_those_of_the_api() {
+        let session: Session = serde_json::from_value(serde_json::json!({
+            "rate": 5, "per": 10, "access_rights": {"a": {"endpoints": [
+                {"path": "/x/{id}", "methods": [
+                    {"name": "GET", "limit": {"rate": 2, "per": 1}}, {"name": "PUT", "limit": {}},
+                    {"name": "POST", "limit": {"rate": -1, "per": 1}}]},
+                {"path": "/x/*", "methods": [{"name": "GET", "limit": {"rate": 9, "per": 1}}]},
+                {"path": "/(", "methods": [{"name": "GET", "limit": {"rate": 9, "per": 1}}]}]}}
+        }))
+        .unwrap();
+        let grant = Grant::compile(&session, "hash", "a", &context());
+        for (method, path, rate, named) in [
+            ("GET", "/x/7", Some(2.0), true),
+            ("GET", "/x/", Some(9.0), true),
+            ("PUT", "/x/7", Some(5.0), false),
+            ("POST", "/x/7", None, false),
+            ("GET", "/y", Some(5.0), false),
+        ] {
+            let counter = grant.rate_of(method, &[path, "/whole"]);
+            assert_eq!(counter.map(|counter| counter.requests), rate, "{method} {path}");
+            let suffix = counter.map_or("", |counter| grant.suffix_of(counter));
+            assert_eq!(suffix.len(), if named { 9 } else { 0 }, "{suffix}");
+        }
     }
 }

@@ -2,23 +2,23 @@
 
 use apidef::{Api, Auth};
 
-use crate::auth::{AccessRights, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth};
+use crate::auth::{AccessRights, Authenticate, Expiry, GranularAccess, StripAuth};
 use crate::exchange::Exchange;
-use crate::limits::{ApiRate, KeyLimits, Windows};
+use crate::limits::at_once::{self, Kind};
+use crate::limits::{Context, Limits, Organisation};
 use crate::respond::Refusal;
-use crate::settings::Settings;
 
 /// One step of a chain: may pass, change or refuse an exchange.
 #[derive(Debug)]
 enum Guard {
-    ClientCertificates(ClientCertificates),
     Authenticate(Authenticate),
     StripAuth(StripAuth),
     Expiry(Expiry),
     AccessRights(AccessRights),
     GranularAccess(GranularAccess),
-    KeyLimits(KeyLimits),
-    ApiRate(ApiRate),
+    Organisation(Organisation),
+    AtOnce,
+    Limits(Limits),
 }
 
 /// The guards of one API. The first refusal wins.
@@ -29,12 +29,12 @@ pub struct Chain {
 
 impl Chain {
     /// Compiles the guards that the definition asks for, and no others.
-    pub fn compile(api: &Api, windows: &Windows, settings: &Settings) -> Result<Self, String> {
+    pub(crate) fn compile(api: &Api, limits: &Context, organisations: bool) -> Result<Self, String> {
         let mut guards = Vec::new();
-        if let Some(own) = &api.client_certificates {
-            let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
-            guards.push(Guard::ClientCertificates(ClientCertificates::new(allowed)));
+        if organisations {
+            guards.push(Guard::Organisation(Organisation));
         }
+        let keyed = matches!(api.auth, Auth::Guarded(_));
         if let Auth::Guarded(guarded) = &api.auth {
             guards.push(Guard::Authenticate(Authenticate::new(guarded, api)?));
             if api.strip_auth_data {
@@ -43,15 +43,13 @@ impl Chain {
             guards.push(Guard::Expiry(Expiry));
             guards.push(Guard::AccessRights(AccessRights));
             guards.push(Guard::GranularAccess(GranularAccess));
-            let limits =
-                KeyLimits { rate: !api.limits.rate_limit_disabled, quota: !api.limits.quota_disabled };
-            if limits.rate || limits.quota {
-                guards.push(Guard::KeyLimits(limits));
-            }
         }
-        if let Some(rate) = api.limits.global {
-            let window = windows.get(&format!("apilimiter-{}{}", api.org_id, api.id));
-            guards.push(Guard::ApiRate(ApiRate::new(rate, window)));
+        // Keys may limit what is under way, so theirs is looked at in any case.
+        if keyed || api.limits.at_once != apidef::AtOnce::default() {
+            guards.push(Guard::AtOnce);
+        }
+        if let Some(limits) = Limits::compile(api, keyed, limits)? {
+            guards.push(Guard::Limits(limits));
         }
         Ok(Self { guards: guards.into() })
     }
@@ -60,14 +58,14 @@ impl Chain {
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         for guard in &self.guards {
             match guard {
-                Guard::ClientCertificates(guard) => guard.pass(exchange).await?,
                 Guard::Authenticate(guard) => guard.pass(exchange).await?,
                 Guard::StripAuth(guard) => guard.pass(exchange)?,
                 Guard::Expiry(guard) => guard.pass(exchange)?,
                 Guard::AccessRights(guard) => guard.pass(exchange)?,
                 Guard::GranularAccess(guard) => guard.pass(exchange)?,
-                Guard::KeyLimits(guard) => guard.pass(exchange).await?,
-                Guard::ApiRate(guard) => guard.pass(exchange)?,
+                Guard::Organisation(guard) => guard.pass(exchange).await?,
+                Guard::AtOnce => exchange.held = at_once::enter(exchange, Kind::Requests)?,
+                Guard::Limits(guard) => guard.pass(exchange).await?,
             }
         }
         Ok(())

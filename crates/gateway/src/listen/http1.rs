@@ -102,6 +102,7 @@ enum End {
 }
 
 /// What became of a request.
+#[expect(clippy::large_enum_variant, reason = "it is usually the large one, and moved once")]
 enum Served {
     Answered(Response<Body>),
     TakenOver(Continuation),

@@ -1,7 +1,6 @@
 //! Listening: sockets are bound, clients accepted, protocols told apart, connections drained at the end.
 
 mod agreed;
-mod asks;
 mod connection;
 mod http1;
 mod http2;
@@ -16,15 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::TlsAcceptor;
 
-pub(crate) use agreed::{Agreed, ClientCertificate};
-pub(crate) use asks::AskedByName;
-pub use asks::Asks;
+pub(crate) use agreed::Agreed;
 pub(crate) use http2::Busy;
 pub(crate) use link::ClientBody;
 pub use takeover::Takeover;
-pub use tls::ServerTls;
 
 use crate::gate::Gate;
 use crate::socket::Socket;
@@ -39,13 +35,17 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    tls: Option<Arc<ServerTls>>,
+    tls: Option<Arc<rustls::ServerConfig>>,
     control: bool,
 }
 
 impl Listener {
     /// Binds an address. `control` listeners serve the admin API and nothing else.
-    pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerTls>>, control: bool) -> io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        control: bool,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
@@ -91,7 +91,7 @@ impl Listener {
             }
             Some(tls) => {
                 tokio::spawn(async move {
-                    let handshake = shake_hands(&gate, &tls, tcp, control);
+                    let handshake = TlsAcceptor::from(tls).accept(tcp);
                     let handshake = tokio::select! {
                         biased;
                         handshake = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => handshake,
@@ -109,20 +109,4 @@ impl Listener {
             }
         }
     }
-}
-
-/// The handshake: the client says which name it wants, and is asked for a certificate if that is needed there.
-async fn shake_hands(
-    gate: &Gate,
-    tls: &ServerTls,
-    tcp: TcpStream,
-    control: bool,
-) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
-    let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await?;
-    let asks = match control {
-        true if gate.settings.certificates.control_needs_one => Asks::Always,
-        true => Asks::Nothing,
-        false => gate.snapshot().asked.of(begun.client_hello().server_name()),
-    };
-    begun.into_stream(tls.config(asks)).await
 }

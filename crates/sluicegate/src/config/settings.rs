@@ -45,6 +45,15 @@ pub(crate) struct Config {
     pub(crate) force_global_session_lifetime: bool,
     pub(crate) global_session_lifetime: i64,
     pub(crate) enable_redis_rolling_limiter: bool,
+    pub(crate) enable_fixed_window_rate_limiter: bool,
+    pub(crate) enable_sentinel_rate_limiter: bool,
+    pub(crate) drl_enable_sentinel_rate_limiter: bool,
+    pub(crate) enable_rate_limit_smoothing: bool,
+    pub(crate) drl_threshold: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) drl_notification_frequency: Duration,
+    pub(crate) enforce_org_quotas: bool,
+    pub(crate) limits: Limits,
     pub(crate) rate_limit_response_headers: RateLimitHeaders,
     #[serde(deserialize_with = "seconds")]
     pub(crate) proxy_default_timeout: Duration,
@@ -60,24 +69,6 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
     pub(crate) streaming: Streaming,
-    pub(crate) security: Security,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Security {
-    #[serde(deserialize_with = "secret")]
-    pub(crate) private_certificate_encoding_secret: Secret,
-    pub(crate) control_api_use_mutual_tls: bool,
-    pub(crate) allow_unsafe_dynamic_mtls_token: bool,
-    pub(crate) certificates: TrustedCertificates,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TrustedCertificates {
-    pub(crate) apis: Vec<String>,
-    pub(crate) control_api: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -179,6 +170,13 @@ pub(crate) struct LocalSessionCache {
 pub(crate) enum RateLimitHeaders {
     Quotas,
     RateLimits,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) count_refused: bool,
+    pub(crate) standard_headers: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -86,7 +86,6 @@ impl Service {
             catalog: Catalog::files("", PolicySource::None),
             upstream: no_upstream()?,
             streams,
-            offered: None,
             records: None,
         };
         // Nothing is ever reloaded: streams come by hand.
@@ -147,7 +146,7 @@ async fn bind(http: &Http) -> Result<Option<Listener>, String> {
             let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
             let certificates = CertificateSet { defaults: vec![files], ..CertificateSet::default() };
             let options = ServerTlsSettings { certificates, http2: true, min_version: 0, max_version: 0 };
-            Some(Arc::new(server_tls(&options).map_err(|error| format!("http: {error}"))?))
+            Some(server_tls(&options).map_err(|error| format!("http: {error}"))?.config)
         }
     };
     let encrypted = tls.is_some();

@@ -21,6 +21,7 @@ use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics, Watcher};
 use self::routes::{Miss, Port, Routes};
 use crate::body::Body;
 use crate::exchange::Exchange;
+use crate::limits::at_once::{self, Kind};
 use crate::respond::{self, Refusal};
 use crate::settings::Settings;
 
@@ -171,6 +172,10 @@ impl StreamBackend {
                 "UPG",
                 "WebSockets may not be opened from this origin",
             ));
+        }
+        if matches!(found.endpoint.role, Role::Next(_) | Role::Stream(_) | Role::Socket(_)) {
+            // From here on it is no request but a subscriber.
+            exchange.held = at_once::enter(exchange, Kind::Subscribers)?;
         }
         let shared = cors::headers(rules, exchange);
         let role = found.endpoint.role.clone();

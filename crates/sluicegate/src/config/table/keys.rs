@@ -1,6 +1,6 @@
 //! Keys, limits and sessions.
 
-use super::{COUNT, Key, Kind, Kind::*, acted, idle, pending};
+use super::{COUNT, Key, Kind, Kind::*, acted, idle, ours, pending};
 
 const ALGORITHMS: &[&str] = &["", "murmur32", "murmur64", "murmur128", "sha256"];
 const SIGNED: Kind = Kind::Integer { min: i64::MIN, max: i64::MAX };
@@ -62,22 +62,64 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Session of the organisation switches detailed records.",
     ),
-    pending("enforce_org_quotas", Bool, "", "Quota of the organisation."),
+    acted(
+        "enforce_org_quotas",
+        Bool,
+        "",
+        "Organisations have limits of their own: rate, quota and being inactive, as their session says (`orgkey.<org>`).",
+    ),
     idle("experimental_process_org_off_thread", Bool, "Nothing waits here."),
     idle("suppress_default_org_store", Bool, "Obsolete."),
     idle("legacy_enable_allowance_countdown", Bool, "Obsolete."),
-    pending("enable_fixed_window_rate_limiter", Bool, "", "Fixed windows for the rate limit."),
-    pending("enable_sentinel_rate_limiter", Bool, "", "Sentinel keys for the rate limit."),
-    pending("drl_enable_sentinel_rate_limiter", Bool, "", "Sentinel keys for the distributed rate limit."),
-    pending("enable_rate_limit_smoothing", Bool, "", "Move the limit in steps."),
-    pending(
-        "enable_non_transactional_rate_limiter",
+    acted(
+        "enable_fixed_window_rate_limiter",
         Bool,
         "",
-        "Pipelined calls for the rate limit; ours is one script in any case.",
+        "Count the rate limit in Redis in windows that begin with their first request. Comes before the other limiters.",
     ),
-    pending("drl_threshold", COUNT, "5", "Rate below which the limit moves to Redis."),
-    pending("drl_notification_frequency", COUNT, "2", "Seconds between two announcements of a node's load."),
+    acted(
+        "enable_sentinel_rate_limiter",
+        Bool,
+        "",
+        "Count the rate limit in Redis while requests pass, and refuse once it says so: no request waits, bursts may go over.",
+    ),
+    acted(
+        "drl_enable_sentinel_rate_limiter",
+        Bool,
+        "",
+        "Limits that are too small to be shared out among nodes count as with `enable_sentinel_rate_limiter`, not in rolling windows.",
+    ),
+    acted(
+        "enable_rate_limit_smoothing",
+        Bool,
+        "",
+        "Allowances of rolling windows move in steps between a threshold and the limit, where keys or policies say how (`smoothing`).",
+    ),
+    idle("enable_non_transactional_rate_limiter", Bool, "One script counts everything, in any case."),
+    acted(
+        "drl_threshold",
+        Number,
+        "5",
+        "Limits with fewer requests a second for each node are counted in Redis instead of being shared out among the nodes.",
+    ),
+    acted(
+        "drl_notification_frequency",
+        Seconds,
+        "2",
+        "Time between two announcements of a node's load to the others.",
+    ),
+    ours(
+        "limits.count_refused",
+        Bool,
+        "",
+        "Rolling windows count refused requests, too: a client that does not slow down stays refused. The limiters of older gateways do so.",
+    ),
+    ours(
+        "limits.standard_headers",
+        Bool,
+        "",
+        "Send the fields `RateLimit` and `RateLimit-Policy` of the IETF, and `Retry-After` with refused rates.",
+    ),
     pending("monitor", Tree, "", "Webhooks for quotas that run out."),
     pending("oauth_refresh_token_expire", COUNT, "1209600", "Lifetime of refresh tokens, in seconds."),
     pending("oauth_token_expire", COUNT, "3600", "Lifetime of access tokens, in seconds."),

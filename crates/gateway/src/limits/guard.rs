@@ -1,0 +1,226 @@
+//! Rate and quota of the calling key, and the rate of the API or of its path (contract 4.4 rows 22 and 25, 6.5, 6.6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apidef::{Api, PathMatching, keys, path_pattern};
+use http::StatusCode;
+use regex::Regex;
+
+use super::Budget;
+use super::counter::Counter;
+use super::draws::{Plan, QuotaLeft, Told, Which};
+use super::window::{Taken, Windows};
+use crate::auth::Grant;
+use crate::clock::unix_after;
+use crate::exchange::Exchange;
+use crate::gate::Gate;
+use crate::query;
+use crate::respond::Refusal;
+use crate::settings::LimitHeaders;
+
+/// Counts the exchange against everything that limits it.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    /// Rates of keys count.
+    key_rate: bool,
+    /// Quotas of keys count.
+    key_quota: bool,
+    global: Option<Counter>,
+    endpoints: Box<[Endpoint]>,
+}
+
+#[derive(Debug)]
+struct Endpoint {
+    method: Box<str>,
+    path: Regex,
+    counter: Counter,
+}
+
+/// What compiling limits needs of the gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) windows: Arc<Windows>,
+    pub(crate) matching: PathMatching,
+    /// Names of counters are hashed, as those of keys are.
+    pub(crate) hashed: bool,
+}
+
+impl Context {
+    pub(crate) fn of(gate: &Gate) -> Self {
+        Self {
+            windows: Arc::clone(&gate.windows),
+            matching: gate.settings.path_matching,
+            hashed: gate.settings.keys.hashed,
+        }
+    }
+}
+
+impl Limits {
+    /// `None` where nothing limits the API.
+    pub(crate) fn compile(api: &Api, keyed: bool, context: &Context) -> Result<Option<Self>, String> {
+        let counter = |suffix: &str, rate: apidef::Rate| {
+            let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
+            let name = if context.hashed { keys::hash(&name, None) } else { name };
+            let numbers = (rate.requests, rate.per.as_secs_f64());
+            Counter::new(&context.windows, name, numbers, &apidef::Smoothing::default())
+        };
+        let mut endpoints = Vec::with_capacity(api.limits.endpoints.len());
+        for endpoint in &api.limits.endpoints {
+            let ignore_case = context.matching.ignore_case || endpoint.ignore_case;
+            let path = path_pattern(&endpoint.path, PathMatching { ignore_case, ..context.matching })
+                .map_err(|error| {
+                    format!("the path `{}` of a rate limit cannot be used: {error}", endpoint.path)
+                })?;
+            let of = keys::hash(&format!("{}:{}", endpoint.method, endpoint.path), None);
+            if let Some(counter) = counter(&format!("-{of}"), endpoint.rate) {
+                endpoints.push(Endpoint { method: endpoint.method.clone(), path, counter });
+            }
+        }
+        let limits = Self {
+            key_rate: keyed && !api.limits.rate_limit_disabled,
+            key_quota: keyed && !api.limits.quota_disabled,
+            global: api.limits.global.and_then(|rate| counter("", rate)),
+            endpoints: endpoints.into(),
+        };
+        let any =
+            limits.key_rate || limits.key_quota || limits.global.is_some() || !limits.endpoints.is_empty();
+        Ok(any.then_some(limits))
+    }
+
+    pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let gate = Arc::clone(&exchange.gate);
+        gate.nodes.count();
+        let grant = exchange.grant.clone();
+        let grant = grant.as_deref();
+        let custom =
+            grant.and_then(|grant| grant.pattern.as_ref()).and_then(|pattern| pattern.name(exchange));
+        let key = grant.filter(|_| self.key_rate).and_then(|grant| grant.rate_for(exchange));
+        let renamed = match (&custom, key) {
+            (Some(custom), Some(key)) => {
+                let suffix = grant.map_or("", |grant| grant.suffix_of(key));
+                Some(key.renamed(&gate.windows, format!("{custom}{suffix}")))
+            }
+            _ => None,
+        };
+        let quota = grant.filter(|grant| self.key_quota && grant.quota.max > 0).map(|grant| {
+            let name = custom.as_deref().unwrap_or(&grant.quota.name);
+            (&grant.quota, name)
+        });
+        let plan = Plan { key: renamed.as_ref().or(key), quota, api: self.of_api(exchange) };
+        let told = wait_out(&gate, &plan, grant.and_then(|grant| grant.throttle)).await;
+        exchange.budget = budget(&gate, &plan, &told, grant.filter(|_| self.key_quota));
+        match told.refused {
+            None => Ok(()),
+            Some(which) => Err(refusal(&gate, which, &told)),
+        }
+    }
+
+    /// The limit over all callers: of the path, else of the API.
+    fn of_api(&self, exchange: &Exchange) -> Option<&Counter> {
+        if self.endpoints.is_empty() {
+            return self.global.as_ref();
+        }
+        let method = exchange.head.method.as_str();
+        let (within, whole) =
+            (query::decode_path(exchange.path_in_api()), query::decode_path(exchange.head.uri.path()));
+        let fits = |endpoint: &&Endpoint| {
+            *endpoint.method == *method && (endpoint.path.is_match(&within) || endpoint.path.is_match(&whole))
+        };
+        self.endpoints.iter().find(fits).map(|endpoint| &endpoint.counter).or(self.global.as_ref())
+    }
+}
+
+/// Draws; where the key's rate refuses and the key may wait, tries again for as long as it may (contract 6.5,
+/// throttling). Beyond the bound of those who wait, nobody waits.
+async fn wait_out(gate: &Gate, plan: &Plan<'_>, throttle: Option<(Duration, u32)>) -> Told {
+    let counts_refused = gate.settings.limits.counts_refused;
+    let mut told = plan.draw(gate, counts_refused).await;
+    let Some((interval, tries)) = throttle else { return told };
+    if told.refused != Some(Which::Key) {
+        return told;
+    }
+    let Ok(_place) = gate.waiting.try_acquire() else { return told };
+    for _ in 0..tries {
+        tokio::time::sleep(interval).await;
+        told = plan.draw(gate, false).await;
+        if told.refused != Some(Which::Key) {
+            break;
+        }
+    }
+    told
+}
+
+fn refusal(gate: &Gate, which: Which, told: &Told) -> Refusal {
+    let refusal = match which {
+        Which::Key => Refusal::client(StatusCode::TOO_MANY_REQUESTS, "RLT", "Rate Limit Exceeded"),
+        Which::Quota => Refusal::client(StatusCode::FORBIDDEN, "QEX", "Quota exceeded"),
+        Which::Api => Refusal::client(StatusCode::TOO_MANY_REQUESTS, "RLT", "API Rate Limit Exceeded"),
+    };
+    let wait = match which {
+        Which::Key => told.key,
+        Which::Api => told.api,
+        Which::Quota => None,
+    };
+    match wait {
+        // The original does not say; those who ask for the newer fields are told.
+        Some(taken) if gate.settings.limits.standard_headers => {
+            refusal.retry_after(seconds_up(taken.resets_in))
+        }
+        _ => refusal,
+    }
+}
+
+fn seconds_up(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
+fn budget(gate: &Gate, plan: &Plan<'_>, told: &Told, quota_of: Option<&Grant>) -> Budget {
+    let mut budget = Budget::default();
+    // What the key's limit says comes before what the API's says.
+    let rate = plan.key.zip(told.key).or(plan.api.zip(told.api));
+    match gate.settings.limit_headers {
+        LimitHeaders::RateLimits => {
+            if let Some((counter, taken)) = rate {
+                budget.limit = counter.requests as i64;
+                budget.remaining = i64::try_from(taken.remaining).unwrap_or(i64::MAX);
+                budget.reset = unix_after(taken.resets_in);
+                budget.on_refusals = true;
+            }
+        }
+        LimitHeaders::Quotas => {
+            if let Some(grant) = quota_of {
+                let unlimited = QuotaLeft { remaining: grant.quota.max.min(0), renews_at: 0 };
+                let left = told.quota.unwrap_or(unlimited);
+                budget.limit = grant.quota.max;
+                budget.remaining = left.remaining;
+                budget.reset = left.renews_at;
+            }
+        }
+    }
+    if gate.settings.limits.standard_headers {
+        let mut add = |name, counter: Option<&Counter>, taken: Option<Taken>| {
+            if let (Some(counter), Some(taken)) = (counter, taken) {
+                budget.standard.push(super::headers::Line {
+                    name,
+                    limit: counter.requests as u64,
+                    window: counter.per.as_secs(),
+                    remaining: taken.remaining,
+                    reset: u64::from(seconds_up(taken.resets_in)),
+                });
+            }
+        };
+        add("key", plan.key, told.key);
+        add("api", plan.api, told.api);
+        if let (Some((quota, _)), Some(left)) = (plan.quota, told.quota) {
+            budget.standard.push(super::headers::Line {
+                name: "quota",
+                limit: quota.max.unsigned_abs(),
+                window: quota.renewal.as_secs(),
+                remaining: left.remaining.unsigned_abs(),
+                reset: u64::try_from(left.renews_at - crate::clock::unix_now()).unwrap_or(0),
+            });
+        }
+    }
+    budget
+}

@@ -1,0 +1,130 @@
+//! What an organisation may do as a whole (contract 4.4 row 10), where `enforce_org_quotas` asks for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apidef::Session;
+use http::StatusCode;
+use quick_cache::sync::Cache;
+
+use super::counter::Counter;
+use super::draws::{Plan, Which};
+use super::guard::Context;
+use crate::auth::{QuotaGrant, store_name};
+use crate::exchange::Exchange;
+use crate::gate::Gate;
+use crate::respond::Refusal;
+
+/// Organisations that are remembered.
+const KEPT: usize = 10_000;
+/// Where sessions of organisations lie in the store; never hashed (contract 5.1).
+const RECORD: &str = "orgkey.";
+
+/// What is known of organisations.
+#[derive(Debug)]
+pub(crate) struct Organisations {
+    known: Cache<Box<str>, Arc<Known>>,
+    believed: Duration,
+}
+
+#[derive(Debug)]
+struct Known {
+    read_at: Instant,
+    limits: Option<Bounds>,
+}
+
+/// The limits of one organisation.
+#[derive(Debug)]
+struct Bounds {
+    is_inactive: bool,
+    rate: Option<Counter>,
+    quota: QuotaGrant,
+}
+
+impl Organisations {
+    pub(crate) fn new(believed: Duration) -> Self {
+        Self { known: Cache::new(KEPT), believed }
+    }
+
+    /// Forgets everything: somebody changed an organisation.
+    pub(crate) fn clear(&self) {
+        self.known.clear();
+    }
+
+    async fn of(&self, gate: &Gate, id: &str) -> Arc<Known> {
+        let known = self.known.get(id);
+        if let Some(known) = known.as_ref().filter(|known| known.read_at.elapsed() < self.believed) {
+            return Arc::clone(known);
+        }
+        match gate.state.record(&format!("{RECORD}{id}")).await {
+            Ok(record) => {
+                let limits = record.and_then(|record| read(gate, id, &record));
+                let fresh = Arc::new(Known { read_at: Instant::now(), limits });
+                self.known.insert(id.into(), Arc::clone(&fresh));
+                fresh
+            }
+            // What was known goes on; of who was never seen nothing is known, and its keys have limits of their own.
+            Err(away) => {
+                tracing::debug!(%away, "an organisation cannot be looked up");
+                known.unwrap_or_else(|| Arc::new(Known { read_at: Instant::now(), limits: None }))
+            }
+        }
+    }
+}
+
+fn read(gate: &Gate, id: &str, record: &[u8]) -> Option<Bounds> {
+    let session: Session = match serde_json::from_slice(record) {
+        Ok(session) => session,
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            tracing::warn!(org_id = id, line, column, "the session of an organisation cannot be read");
+            return None;
+        }
+    };
+    let name = store_name(&gate.settings.keys, id);
+    let context = Context::of(gate);
+    Some(Bounds {
+        is_inactive: session.is_inactive,
+        rate: Counter::new(&context.windows, name.clone(), (session.rate, session.per), &session.smoothing),
+        quota: QuotaGrant {
+            name,
+            max: session.quota_max,
+            renewal: Duration::from_secs(u64::try_from(session.quota_renewal_rate).unwrap_or(0)),
+        },
+    })
+}
+
+/// Refuses what the organisation of the API may not do.
+#[derive(Debug)]
+pub(crate) struct Organisation;
+
+impl Organisation {
+    pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let gate = &exchange.gate;
+        let known = gate.organisations.of(gate, &exchange.api.model.org_id).await;
+        let Some(bounds) = &known.limits else { return Ok(()) };
+        if bounds.is_inactive {
+            return Err(refused(
+                "TKI",
+                "this organisation access has been disabled, please contact your API administrator",
+            ));
+        }
+        let quota = Some(&bounds.quota).filter(|quota| quota.max > 0).map(|quota| (quota, &*quota.name));
+        let plan = Plan { key: bounds.rate.as_ref(), quota, api: None };
+        match plan.draw(gate, gate.settings.limits.counts_refused).await.refused {
+            None => Ok(()),
+            Some(Which::Quota) => Err(refused(
+                "QEX",
+                "This organisation quota has been exceeded, please contact your API administrator",
+            )),
+            Some(_) => Err(refused(
+                "RLT",
+                "This organisation rate limit has been exceeded, please contact your API administrator",
+            )),
+        }
+    }
+}
+
+fn refused(flag: &'static str, text: &'static str) -> Refusal {
+    Refusal::client(StatusCode::FORBIDDEN, flag, text)
+}
