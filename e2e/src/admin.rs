@@ -21,7 +21,7 @@ impl Admin {
     pub async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Reply {
         let secret = format!("x-tyk-authorization: {}", self.secret);
         let url = format!("{}/tyk{path}", self.base);
-        let mut arguments = vec!["-X", method, "-H", &secret];
+        let mut arguments = vec!["-k", "-X", method, "-H", &secret];
         if let Some(body) = body {
             arguments.extend(["-H", "content-type: application/json", "--data-binary", body]);
         }

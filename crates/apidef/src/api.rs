@@ -23,6 +23,10 @@ pub struct Api {
     pub listen_path: Box<str>,
     /// Take the listen path off before the request goes on.
     pub strip_listen_path: bool,
+    /// Certificates that TLS clients of the domain are shown: ids, or PEM files.
+    pub certificates: Box<[Box<str>]>,
+    /// Client certificates that may call, where TLS clients have to show one: ids, or PEM files.
+    pub client_certificates: Option<Box<[Box<str>]>>,
     /// Who may call.
     pub auth: Auth,
     /// Remove the credential before the request goes upstream.

@@ -11,7 +11,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Callers;
 use crate::backend::upstream::{Pools, UpstreamSettings};
+use crate::certificates::CertificateStore;
 use crate::limits::{AtOnce, Organisations, Windows};
+use crate::listen::tls::Certificates;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::reload::Reloads;
@@ -35,6 +37,8 @@ pub struct Parts {
     pub upstream: UpstreamSettings,
     /// What streams are built with.
     pub streams: streams::Settings,
+    /// What the listeners offer, so that APIs may add certificates for their domains.
+    pub offered: Option<Arc<Certificates>>,
     /// Where records go; `None` keeps none.
     pub records: Option<(Store, Recorder)>,
 }
@@ -67,6 +71,9 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Client connections.
     pub connections: Connections,
+    pub(crate) certificates: CertificateStore,
+    /// What the listeners offer; `None` where there is no TLS.
+    pub(crate) offered: Option<Arc<Certificates>>,
     pub(crate) windows: Arc<Windows>,
     pub(crate) callers: Callers,
     pub(crate) organisations: Organisations,
@@ -108,6 +115,11 @@ impl Gate {
             nodes: Nodes::new(),
             counts: Arc::new(Semaphore::new(COUNTS)),
             waiting: Semaphore::new(WAITING),
+            certificates: CertificateStore::new(
+                parts.state.clone(),
+                parts.settings.certificates.passphrase.clone(),
+            ),
+            offered: parts.offered,
             settings: parts.settings,
             state: parts.state,
             catalog: Arc::new(parts.catalog),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use apidef::Definition;
 use document::{Document, Fault, Format, Severity};
+use rustls::sign::CertifiedKey;
 use state::{Change, Loaded, Signal};
 use streams::CloseReason;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -20,6 +21,7 @@ use crate::backend::stream::StreamBackend;
 use crate::backend::upstream::Upstream;
 use crate::chain::Chain;
 use crate::gate::Gate;
+use crate::listen::AskedByName;
 use crate::nodes::ANNOUNCEMENT;
 use crate::route::{Place, Table};
 use crate::snapshot::{Identity, RunningApi, Snapshot};
@@ -137,9 +139,15 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
                     gate.callers.forget(&names);
                     gate.organisations.clear();
                 }
+                Ok(Signal::CertificateChanged(id)) => {
+                    gate.certificates.forget(&id);
+                    gate.offer_domains().await;
+                }
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
                     gate.organisations.clear();
+                    gate.certificates.clear();
+                    gate.offer_domains().await;
                     if listen_to_nodes {
                         gate.reload_soon();
                     }
@@ -192,6 +200,7 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     if new_policies {
         gate.callers.forget_older(generation);
     }
+    gate.offer_domains().await;
     retire(gate, &old);
     tracing::info!(
         generation,
@@ -201,6 +210,43 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         "configuration applied"
     );
     report
+}
+
+impl Gate {
+    /// Offers the certificates that APIs name for their domains, as they are now.
+    pub(crate) async fn offer_domains(&self) {
+        if let Some(offered) = &self.offered {
+            offered.swap_domains(domains(self).await);
+        }
+    }
+}
+
+async fn domains(gate: &Gate) -> Vec<(String, CertifiedKey)> {
+    let apis: Vec<_> = gate.snapshot().apis.values().cloned().collect();
+    let mut domains = Vec::new();
+    for api in apis.iter().filter(|_| gate.settings.custom_domains) {
+        let Some(domain) = &api.model.domain else { continue };
+        for reference in &api.model.certificates {
+            let api_id = &*api.model.id;
+            match gate.certificates.get(reference).await {
+                Ok(Some(certificate)) => match certificate.certified_key() {
+                    Some(key) => domains.push((domain.to_string(), key)),
+                    None => tracing::error!(
+                        api_id,
+                        certificate = &**reference,
+                        "the certificate of a domain has no private key; it is not offered"
+                    ),
+                },
+                Ok(None) => tracing::error!(
+                    api_id,
+                    certificate = &**reference,
+                    "the certificate of a domain does not exist; add it over the admin API"
+                ),
+                Err(away) => tracing::error!(api_id, %away, "the certificate of a domain cannot be read"),
+            }
+        }
+    }
+    domains
 }
 
 /// Stops the streams of APIs that run no more. Nobody waits for it: the new ones serve already.
@@ -316,6 +362,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
     let snapshot = Snapshot {
         generation,
         policy_generation: if same_policies && !first_load { current.policy_generation } else { generation },
+        asked: AskedByName::by(apis.values().map(|api| &*api.model), &gate.settings),
         apis,
         routes,
         policies: if same_policies { Arc::clone(&current.policies) } else { Arc::new(policies) },
@@ -331,7 +378,7 @@ pub(crate) fn compile(
     streams: &streams::Settings,
 ) -> Result<Arc<RunningApi>, Vec<Fault>> {
     let model = Arc::clone(&definition.api);
-    let chain = Chain::compile(&model, &crate::limits::Context::of(gate), gate.settings.limits.organisations)
+    let chain = Chain::compile(&model, &crate::limits::Context::of(gate), &gate.settings)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(upstream) => Backend::Upstream(

@@ -40,7 +40,7 @@ pub(crate) async fn serve_apis(
     let started = Instant::now();
 
     if admin::is_addressed(gate, peer, &request) {
-        return Box::pin(admin::answer(gate, request)).await;
+        return Box::pin(admin::answer(gate, peer, request)).await;
     }
     if let Some(response) = turned_away(gate, &request) {
         return response;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub path_matching: PathMatching,
     /// Keys.
     pub keys: KeySettings,
+    /// Certificates.
+    pub certificates: CertificateSettings,
     /// What `X-RateLimit-*` tell.
     pub limit_headers: LimitHeaders,
     /// How limits count.
@@ -144,6 +146,21 @@ pub enum Limiter {
     Sentinel,
 }
 
+/// How certificates are stored and which of them are trusted everywhere (contract 12).
+#[derive(Debug, Clone, Default)]
+pub struct CertificateSettings {
+    /// Encrypts private keys in the store.
+    pub passphrase: Secret,
+    /// Client certificates that every API with client certificates admits (`security.certificates.apis`).
+    pub of_all_apis: Vec<Box<str>>,
+    /// Client certificates that the admin API admits (`security.certificates.control_api`).
+    pub of_control: Vec<Box<str>>,
+    /// A key that is bound to a certificate is good without it (`security.allow_unsafe_dynamic_mtls_token`).
+    pub token_alone_is_enough: bool,
+    /// The admin API needs one of them (`security.control_api_use_mutual_tls`).
+    pub control_needs_one: bool,
+}
+
 /// What the `X-RateLimit-*` headers carry (contract 6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitHeaders {
@@ -181,6 +198,7 @@ impl Default for Settings {
                 cache_for: Duration::from_secs(10),
                 forced_lifetime: None,
             },
+            certificates: CertificateSettings::default(),
             limit_headers: LimitHeaders::Quotas,
             limits: LimitSettings::default(),
             streaming: true,

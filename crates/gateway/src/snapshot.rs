@@ -7,6 +7,7 @@ use apidef::{Api, Definition, Policy};
 
 use crate::backend::Backend;
 use crate::chain::Chain;
+use crate::listen::AskedByName;
 use crate::metrics::ApiMetrics;
 use crate::route::Table;
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub apis: HashMap<Arc<str>, Arc<RunningApi>>,
     /// By host and listen path.
     pub routes: Table<Arc<RunningApi>>,
+    /// What TLS clients are asked for, by name.
+    pub(crate) asked: AskedByName,
     /// By policy id.
     pub policies: Arc<HashMap<String, Arc<Policy>>>,
 }
@@ -33,6 +36,7 @@ impl Snapshot {
             policy_generation: 0,
             apis: HashMap::new(),
             routes: Table::new(strict),
+            asked: AskedByName::default(),
             policies: Arc::default(),
         }
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use apidef::PathMatching;
 use apidef::keys::Algorithm;
-use gateway::listen::Listener;
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
+use gateway::listen::{Listener, ServerTls};
 use gateway::{
-    ClientTls, Gate, KeepAlive, KeySettings, LimitHeaders, LimitSettings, Limiter, Parts, Settings,
-    UpstreamSettings, reload,
+    CertificateSettings, ClientTls, Gate, KeepAlive, KeySettings, LimitHeaders, LimitSettings, Limiter,
+    Parts, Settings, UpstreamSettings, reload,
 };
-use state::{Catalog, PolicySource, RedisSettings, RedisTls, State};
+use state::{Catalog, PolicySource, RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::components;
@@ -50,17 +50,19 @@ async fn serve(config: Config) -> Result<(), String> {
     if !config.streaming.environment.is_empty() {
         streams.variables = streams::Variables::Named(config.streaming.environment.clone());
     }
+    let tls = tls(&config)?;
     let parts = Parts {
         settings: settings(&config)?,
         state: state.clone(),
         catalog,
         upstream: upstream(&config)?,
         streams,
+        offered: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
         records,
     };
     let (gate, requests) = Gate::new(parts);
     let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
-    let listeners = bind(&config).await?;
+    let listeners = bind(&config, tls).await?;
 
     // Watching begins before the first load, so that no change falls between them.
     let follow_nodes = !config.suppress_redis_signal_reload;
@@ -153,27 +155,30 @@ async fn sweep(gate: Arc<Gate>) {
     }
 }
 
-async fn bind(config: &Config) -> Result<Vec<Listener>, String> {
+/// What TLS clients are offered, where there is TLS.
+fn tls(config: &Config) -> Result<Option<Arc<ServerTls>>, String> {
+    let options = &config.http_server_options;
+    if !options.use_ssl {
+        return Ok(None);
+    }
+    let tls = server_tls(&ServerTlsSettings {
+        certificates: certificates(config),
+        http2: options.enable_http2,
+        min_version: options.min_version,
+        max_version: options.max_version,
+    })
+    .map_err(|error| error.to_string())?;
+    for warning in &tls.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Some(Arc::new(tls)))
+}
+
+async fn bind(config: &Config, tls: Option<Arc<ServerTls>>) -> Result<Vec<Listener>, String> {
     let address: IpAddr = match config.listen_address.as_str() {
         "" => Ipv4Addr::UNSPECIFIED.into(),
         "localhost" => Ipv4Addr::LOCALHOST.into(),
         text => text.parse().map_err(|_| format!("`listen_address`: `{text}` is no IP address"))?,
-    };
-    let options = &config.http_server_options;
-    let tls = if options.use_ssl {
-        let tls = server_tls(&ServerTlsSettings {
-            certificates: certificates(config),
-            http2: options.enable_http2,
-            min_version: options.min_version,
-            max_version: options.max_version,
-        })
-        .map_err(|error| error.to_string())?;
-        for warning in &tls.warnings {
-            tracing::warn!("{warning}");
-        }
-        Some(tls.config)
-    } else {
-        None
     };
     let mut ports = vec![(config.listen_port, false)];
     if config.control_api_port != 0 && config.control_api_port != config.listen_port {
@@ -238,6 +243,13 @@ fn settings(config: &Config) -> Result<Settings, String> {
             ..PathMatching::default()
         },
         keys: keys(config)?,
+        certificates: CertificateSettings {
+            passphrase: encoding_secret(config),
+            of_all_apis: boxed(&config.security.certificates.apis),
+            of_control: boxed(&config.security.certificates.control_api),
+            token_alone_is_enough: config.security.allow_unsafe_dynamic_mtls_token,
+            control_needs_one: config.security.control_api_use_mutual_tls,
+        },
         limit_headers: match config.rate_limit_response_headers {
             RateLimitHeaders::Quotas => LimitHeaders::Quotas,
             RateLimitHeaders::RateLimits => LimitHeaders::RateLimits,
@@ -273,6 +285,16 @@ fn limits(config: &Config) -> LimitSettings {
         organisations: config.enforce_org_quotas,
         standard_headers: config.limits.standard_headers,
     }
+}
+
+/// What private keys are encrypted with in the store (contract 12).
+fn encoding_secret(config: &Config) -> Secret {
+    let own = &config.security.private_certificate_encoding_secret;
+    if own.is_empty() { config.secret.clone() } else { own.clone() }
+}
+
+fn boxed(texts: &[String]) -> Vec<Box<str>> {
+    texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 fn keys(config: &Config) -> Result<KeySettings, String> {

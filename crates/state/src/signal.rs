@@ -21,6 +21,8 @@ pub enum Signal {
     KeysChanged(Vec<String>),
     /// The cached responses of this API are to be dropped.
     CacheDropped(String),
+    /// The certificate of this id was added or removed: forget what was read of it.
+    CertificateChanged(String),
     /// The connection to the others was lost for a while, so that signals may be missing: forget every cached session
     /// and look at the catalog. Never sent over the wire.
     Missed,
@@ -50,6 +52,7 @@ impl Signal {
             Signal::Reload => ("GroupReload", String::new()),
             Signal::KeysChanged(names) => ("KeySpaceUpdateNotification", names.join(",")),
             Signal::CacheDropped(api) => ("DeleteAPICache", api.clone()),
+            Signal::CertificateChanged(id) => ("CertificateAdded", id.clone()),
             Signal::Other { command, payload } => (command, payload.clone()),
             Signal::Missed => return None,
         })
@@ -59,6 +62,7 @@ impl Signal {
         match command.as_str() {
             "ApiUpdated" | "ApiRemoved" | "ApiAdded" | "PolicyChanged" | "GroupReload" => Signal::Reload,
             "KeySpaceUpdateNotification" => Signal::KeysChanged(key_names(&payload)),
+            "CertificateAdded" | "CertificateRemoved" => Signal::CertificateChanged(payload),
             "DeleteAPICache" => Signal::CacheDropped(payload),
             _ => Signal::Other { command, payload },
         }
@@ -138,6 +142,7 @@ mod tests {
             Signal::Reload,
             Signal::KeysChanged(vec!["a".into(), "b".into()]),
             Signal::CacheDropped("api".into()),
+            Signal::CertificateChanged("org1".into()),
             Signal::Other { command: "UserKeyReset".into(), payload: "old.new:x".into() },
         ];
         for signal in signals {

@@ -70,9 +70,19 @@ const BASE_IDENTITIES: &[(&str, SchemeKind)] = &[
 ];
 
 impl Auth {
+    /// Whether a certificate of a TLS client may say who is calling.
+    pub fn may_use_certificates(&self) -> bool {
+        match self {
+            Self::Keyless => false,
+            Self::Guarded(guarded) => guarded.schemes().any(|scheme| match scheme {
+                SecurityScheme::Token(token) => token.certificate,
+            }),
+        }
+    }
+
     /// A key, and nothing else.
     pub fn token(sources: Sources) -> Self {
-        let token = Token { sources };
+        let token = Token { sources, ..Token::default() };
         Self::Guarded(Guarded::all_of(vec![SecurityScheme::Token(token)], None))
     }
 }

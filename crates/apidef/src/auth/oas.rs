@@ -15,7 +15,7 @@ pub(crate) const TOKEN: &[Field] = &[
     section("header", SOURCE),
     section("query", SOURCE),
     section("cookie", SOURCE),
-    guards("enableClientCertificate", "client certificates are"),
+    acts("enableClientCertificate"),
     guards("signatureValidation", "signatures of keys are"),
 ];
 

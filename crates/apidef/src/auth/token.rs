@@ -10,6 +10,9 @@ use serde_json::Value;
 pub struct Token {
     /// Where it is looked for.
     pub sources: Sources,
+    /// The certificate of a TLS client stands for the key that is bound to it, and a key that is bound to a certificate
+    /// needs it (dynamic mutual TLS).
+    pub certificate: bool,
 }
 
 impl Token {
@@ -18,7 +21,10 @@ impl Token {
         if !config.exists() {
             config = root.section("auth", faults);
         }
-        Self { sources: Sources::classic(&config, "authToken", faults) }
+        Self {
+            certificate: config.flag("use_certificate", faults),
+            sources: Sources::classic(&config, "authToken", faults),
+        }
     }
 
     /// OpenAPI says where the key is, and the extension may add to it.
@@ -31,11 +37,15 @@ impl Token {
         if name.is_empty() {
             faults.push(Fault::error(component.at("name"), "an apiKey needs a `name`"));
         }
-        Self { sources: Sources::oas(scheme, (place, name), faults) }
+        Self {
+            certificate: scheme.flag("enableClientCertificate", faults),
+            sources: Sources::oas(scheme, (place, name), faults),
+        }
     }
 
     pub(super) fn write_classic(&self, definition: &mut Value) {
         definition["use_standard_auth"] = true.into();
         definition["auth_configs"]["authToken"] = self.sources.write_classic();
+        definition["auth_configs"]["authToken"]["use_certificate"] = self.certificate.into();
     }
 }

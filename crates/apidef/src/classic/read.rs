@@ -55,6 +55,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         internal: root.flag("internal", faults),
         active: root.flag("active", faults),
         domain: if domain_off { None } else { domain(&root, "domain", faults) },
+        certificates: root.texts("certificates", faults),
+        client_certificates: client_certificates(&root, faults),
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
         auth: read_auth(&root, faults),
@@ -67,6 +69,11 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
     })
+}
+
+fn client_certificates(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<[Box<str>]>> {
+    let listed = root.texts("client_certificates", faults);
+    root.flag("use_mutual_tls_auth", faults).then_some(listed)
 }
 
 /// The API's id: required, and safe as the name of a file (contract 2.1).

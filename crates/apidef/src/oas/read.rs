@@ -68,6 +68,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         internal: state.flag("internal", faults),
         active: state.flag("active", faults),
         domain: custom_domain(&server, faults),
+        certificates: server.section("customDomain", faults).texts("certificates", faults),
+        client_certificates: client_certificates(&server, faults),
         listen_path: listen_path(&server, &listen, faults),
         strip_listen_path: listen.flag("strip", faults),
         auth: read_auth(&root, &authentication, faults),
@@ -159,6 +161,12 @@ fn listen_path(server: &Section<'_>, listen: &Section<'_>, faults: &mut Vec<Faul
 fn custom_domain(server: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<str>> {
     let custom = server.section("customDomain", faults);
     if custom.flag("enabled", faults) { domain(&custom, "name", faults) } else { None }
+}
+
+fn client_certificates(server: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<[Box<str>]>> {
+    let mutual = server.section("clientCertificates", faults);
+    let listed = mutual.texts("allowlist", faults);
+    mutual.flag("enabled", faults).then_some(listed)
 }
 
 fn global_rate(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<crate::Rate> {

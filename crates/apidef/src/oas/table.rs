@@ -78,14 +78,11 @@ const UPSTREAM: &[Field] = &[
 const SERVER: &[Field] = &[
     section("listenPath", &[acts("value"), acts("strip")]),
     section("authentication", AUTHENTICATION),
-    section(
-        "customDomain",
-        &[acts("enabled"), acts("name"), later("certificates", "certificates of a domain are")],
-    ),
+    section("customDomain", &[acts("enabled"), acts("name"), acts("certificates")]),
     section("gatewayTags", &[acts("enabled"), acts("tags")]),
     acts("protocol"),
     routes("port", "a port of its own is"),
-    guards("clientCertificates", "client certificates are"),
+    section("clientCertificates", &[acts("enabled"), acts("allowlist")]),
     guards("ipAccessControl", "IP access control is"),
     later("detailedActivityLogs", "recording of whole requests is"),
     later("detailedTracing", "detailed tracing is"),

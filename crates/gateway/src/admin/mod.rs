@@ -3,6 +3,7 @@
 //! Wire shapes of the original live here and nowhere else.
 
 mod apis;
+mod certs;
 mod health;
 mod keys;
 mod policies;
@@ -18,6 +19,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use self::reply::{error, ok};
+use crate::auth::ClientCertificates;
 use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
 use crate::gate::Gate;
@@ -69,7 +71,7 @@ impl Call {
 }
 
 /// Answers a request to the gate itself.
-pub(crate) async fn answer(gate: &Arc<Gate>, request: Request<RequestBody>) -> Response<Body> {
+pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<RequestBody>) -> Response<Body> {
     let path = request.uri().path().trim_end_matches('/');
     let name = path.strip_prefix('/').unwrap_or(path);
     if *name == *gate.settings.health_name {
@@ -84,6 +86,12 @@ pub(crate) async fn answer(gate: &Arc<Gate>, request: Request<RequestBody>) -> R
     let Some(below) = name.strip_prefix("tyk/") else {
         return respond::text(StatusCode::NOT_FOUND, "404 page not found");
     };
+    if gate.settings.certificates.control_needs_one {
+        let allowed = ClientCertificates::new(gate.settings.certificates.of_control.iter().cloned());
+        if let Err(refusal) = allowed.admit(&gate.certificates, peer).await {
+            return error(refusal.status, &refusal.message);
+        }
+    }
     if !authorised(gate, request.headers()) {
         return error(StatusCode::FORBIDDEN, "Attempted administrative access with invalid or missing key!");
     }
@@ -113,6 +121,7 @@ async fn dispatch(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
 
         (_, ["apis", rest @ ..]) => apis::answer(gate, call, rest).await,
         (_, ["keys", rest @ ..]) => keys::answer(gate, call, rest).await,
+        (_, ["certs", rest @ ..]) => certs::answer(gate, call, rest).await,
         (_, ["policies", rest @ ..]) => policies::answer(gate, call, rest).await,
         (&Method::GET, ["streams"]) => streams::answer(gate),
         (&Method::GET, ["streams", "schema.json"]) => streams::schema(gate),

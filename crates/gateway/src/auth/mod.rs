@@ -2,7 +2,9 @@
 //! and merged with its policies, and what the session allows is checked.
 
 mod authenticate;
+mod bound;
 mod callers;
+mod client_certificate;
 mod expiry;
 mod grant;
 mod places;
@@ -13,6 +15,7 @@ mod token;
 pub(crate) use authenticate::Authenticate;
 pub(crate) use callers::Callers;
 pub(crate) use callers::{Caller, store_name};
+pub(crate) use client_certificate::ClientCertificates;
 pub(crate) use expiry::Expiry;
 pub(crate) use grant::{Grant, QuotaGrant};
 pub(crate) use rights::{AccessRights, GranularAccess};

@@ -1,9 +1,11 @@
 //! Auth token: a key in a header, query parameter or cookie (contract 5.2).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::bound;
 use super::callers::Caller;
 use super::places::Places;
 use crate::exchange::Exchange;
@@ -14,26 +16,40 @@ use crate::respond::Refusal;
 pub(crate) struct Token {
     places: Places,
     org_id: Box<str>,
+    certificate: bool,
 }
 
 impl Token {
     pub(crate) fn new(token: &apidef::Token, org_id: &str) -> Result<Self, String> {
-        Ok(Self { places: Places::new(&token.sources)?, org_id: org_id.into() })
+        Ok(Self {
+            places: Places::new(&token.sources)?,
+            org_id: org_id.into(),
+            certificate: token.certificate,
+        })
     }
 
     pub(crate) async fn caller(&self, exchange: &Exchange) -> Result<Arc<Caller>, Refusal> {
         let gate = &exchange.gate;
-        let Some(token) = self.places.find(&exchange.head) else {
-            return Err(Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing"));
+        let found = self.places.find(&exchange.head);
+        let token = match &found {
+            Some(token) => Cow::Borrowed(without_bearer(token)),
+            None if self.certificate => bound::key_of_certificate(exchange, &self.org_id)?.into(),
+            None => {
+                return Err(Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing"));
+            }
         };
-        let token = without_bearer(&token);
         // The usual case first: a caller we know, without an await.
-        let known = gate.callers.known(&self.org_id, token);
+        let known = gate.callers.known(&self.org_id, &token);
         let caller = match known {
             Some(caller) => Some(caller),
-            None => gate.callers.look_up(gate, &self.org_id, token).await?,
+            None => gate.callers.look_up(gate, &self.org_id, &token).await?,
         };
-        caller.ok_or_else(disallowed)
+        let caller = caller.ok_or_else(disallowed)?;
+        if self.certificate {
+            bound::check_certificate(exchange, &caller.session, &self.org_id)?;
+        }
+        bound::check_bindings(exchange, &caller.session)?;
+        Ok(caller)
     }
 }
 

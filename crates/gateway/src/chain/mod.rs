@@ -2,15 +2,17 @@
 
 use apidef::{Api, Auth};
 
-use crate::auth::{AccessRights, Authenticate, Expiry, GranularAccess, StripAuth};
+use crate::auth::{AccessRights, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth};
 use crate::exchange::Exchange;
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation};
 use crate::respond::Refusal;
+use crate::settings::Settings;
 
 /// One step of a chain: may pass, change or refuse an exchange.
 #[derive(Debug)]
 enum Guard {
+    ClientCertificates(ClientCertificates),
     Authenticate(Authenticate),
     StripAuth(StripAuth),
     Expiry(Expiry),
@@ -29,9 +31,13 @@ pub struct Chain {
 
 impl Chain {
     /// Compiles the guards that the definition asks for, and no others.
-    pub(crate) fn compile(api: &Api, limits: &Context, organisations: bool) -> Result<Self, String> {
+    pub(crate) fn compile(api: &Api, limits: &Context, settings: &Settings) -> Result<Self, String> {
         let mut guards = Vec::new();
-        if organisations {
+        if let Some(own) = &api.client_certificates {
+            let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
+            guards.push(Guard::ClientCertificates(ClientCertificates::new(allowed)));
+        }
+        if settings.limits.organisations {
             guards.push(Guard::Organisation(Organisation));
         }
         let keyed = matches!(api.auth, Auth::Guarded(_));
@@ -58,6 +64,7 @@ impl Chain {
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         for guard in &self.guards {
             match guard {
+                Guard::ClientCertificates(guard) => guard.pass(exchange).await?,
                 Guard::Authenticate(guard) => guard.pass(exchange).await?,
                 Guard::StripAuth(guard) => guard.pass(exchange)?,
                 Guard::Expiry(guard) => guard.pass(exchange)?,

@@ -11,6 +11,7 @@ use streams::{CloseReason, Watcher};
 
 use crate::backend::Backend;
 use crate::gate::Gate;
+use crate::listen::AskedByName;
 use crate::reload::compile;
 use crate::route;
 use crate::snapshot::{RunningApi, Snapshot};
@@ -98,7 +99,8 @@ impl Gate {
         let generation = current.generation + 1;
         let policies = Arc::clone(&current.policies);
         let policy_generation = current.policy_generation;
-        self.swap(Snapshot { generation, policy_generation, apis, routes, policies });
+        let asked = AskedByName::default();
+        self.swap(Snapshot { generation, policy_generation, apis, routes, asked, policies });
     }
 }
 

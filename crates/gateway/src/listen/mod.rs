@@ -1,6 +1,7 @@
 //! Listening: sockets are bound, clients accepted, protocols told apart, connections drained at the end.
 
 mod agreed;
+mod asks;
 mod connection;
 mod http1;
 mod http2;
@@ -15,12 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 
-pub(crate) use agreed::Agreed;
+pub(crate) use agreed::{Agreed, ClientCertificate};
+pub(crate) use asks::AskedByName;
+pub use asks::Asks;
 pub(crate) use http2::Busy;
 pub(crate) use link::ClientBody;
 pub use takeover::Takeover;
+pub use tls::ServerTls;
 
 use crate::gate::Gate;
 use crate::socket::Socket;
@@ -35,17 +39,13 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Arc<ServerTls>>,
     control: bool,
 }
 
 impl Listener {
     /// Binds an address. `control` listeners serve the admin API and nothing else.
-    pub async fn bind(
-        address: SocketAddr,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        control: bool,
-    ) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerTls>>, control: bool) -> io::Result<Self> {
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
@@ -91,7 +91,7 @@ impl Listener {
             }
             Some(tls) => {
                 tokio::spawn(async move {
-                    let handshake = TlsAcceptor::from(tls).accept(tcp);
+                    let handshake = shake_hands(&gate, &tls, tcp, control);
                     let handshake = tokio::select! {
                         biased;
                         handshake = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => handshake,
@@ -109,4 +109,20 @@ impl Listener {
             }
         }
     }
+}
+
+/// The handshake: the client says which name it wants, and is asked for a certificate if that is needed there.
+async fn shake_hands(
+    gate: &Gate,
+    tls: &ServerTls,
+    tcp: TcpStream,
+    control: bool,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await?;
+    let asks = match control {
+        true if gate.settings.certificates.control_needs_one => Asks::Always,
+        true => Asks::Nothing,
+        false => gate.snapshot().asked.of(begun.client_hello().server_name()),
+    };
+    begun.into_stream(tls.config(asks)).await
 }

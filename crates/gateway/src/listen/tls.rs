@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+
+use super::asks::{AnyClient, Asks};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -69,15 +71,27 @@ pub struct ServerTlsSettings {
     pub max_version: u16,
 }
 
-/// A TLS listener's configuration.
+/// A TLS listener's configuration: one for each way of asking clients for a certificate.
 #[derive(Debug)]
 pub struct ServerTls {
-    /// For the acceptor.
-    pub config: Arc<ServerConfig>,
+    silent: Arc<ServerConfig>,
+    asking: Arc<ServerConfig>,
+    demanding: Arc<ServerConfig>,
     /// For changing certificates later.
     pub certificates: Arc<Certificates>,
     /// What was asked for and is not done, for the log.
     pub warnings: Vec<String>,
+}
+
+impl ServerTls {
+    /// For the acceptor.
+    pub fn config(&self, asks: Asks) -> Arc<ServerConfig> {
+        Arc::clone(match asks {
+            Asks::Nothing => &self.silent,
+            Asks::IfThereIsOne => &self.asking,
+            Asks::Always => &self.demanding,
+        })
+    }
 }
 
 /// Builds the configuration of a TLS listener. Blocking: reads files.
@@ -88,20 +102,42 @@ pub fn server_tls(settings: &ServerTlsSettings) -> Result<ServerTls, TlsError> {
     let mut warnings = Vec::new();
     let versions = versions(settings.min_version, settings.max_version, &mut warnings)?;
     let certificates = Arc::new(Certificates::load(&settings.certificates)?);
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&versions)
-        .map_err(|error| TlsError(format!("cannot set up tls: {error}")))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
-    config.alpn_protocols =
-        if settings.http2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
-    // Tickets let a returning client resume without state here.
-    config.ticketer =
-        aws_lc_rs::Ticketer::new().map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
-    Ok(ServerTls { config: Arc::new(config), certificates, warnings })
+    let config = |asks| config(settings, &versions, &certificates, asks);
+    Ok(ServerTls {
+        silent: config(Asks::Nothing)?,
+        asking: config(Asks::IfThereIsOne)?,
+        demanding: config(Asks::Always)?,
+        certificates,
+        warnings,
+    })
 }
 
-fn provider() -> Arc<CryptoProvider> {
+fn config(
+    settings: &ServerTlsSettings,
+    versions: &[&'static SupportedProtocolVersion],
+    certificates: &Arc<Certificates>,
+    asks: Asks,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
+    let builder = match asks {
+        Asks::Nothing => builder.with_no_client_auth(),
+        _ => {
+            let verifier = AnyClient::new(provider(), asks == Asks::Always);
+            builder.with_client_cert_verifier(Arc::new(verifier))
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
+    config.alpn_protocols =
+        if settings.http2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
+    // Tickets let a returning client resume without state here; their keys are renewed every few hours.
+    config.ticketer =
+        aws_lc_rs::Ticketer::new().map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
+    Ok(Arc::new(config))
+}
+
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
 }
 
@@ -139,14 +175,37 @@ fn versions(
 
 /// The certificates of a listener: chosen per handshake, swapped as a whole.
 #[derive(Debug)]
-pub struct Certificates(ArcSwap<Chosen>);
+pub struct Certificates {
+    configured: ArcSwap<Chosen>,
+    /// Those of APIs with a domain of their own; they come first.
+    of_apis: ArcSwap<ByName>,
+}
+
+/// Certificates by lower-case name; wildcards by what follows their `*`, with its dot.
+#[derive(Debug, Default)]
+struct ByName {
+    exact: HashMap<String, Arc<CertifiedKey>>,
+    wildcard: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn insert(&mut self, domain: &str, key: Arc<CertifiedKey>) {
+        let domain = domain.to_ascii_lowercase();
+        match domain.strip_prefix('*') {
+            Some(rest) => self.wildcard.insert(rest.to_owned(), key),
+            None => self.exact.insert(domain, key),
+        };
+    }
+
+    fn get(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        self.exact.get(name).or_else(|| self.wildcard.get(&name[name.find('.')?..]))
+    }
+}
 
 #[derive(Debug, Default)]
 struct Chosen {
     defaults: Vec<Arc<CertifiedKey>>,
-    /// By lower-case name; wildcards by what follows their `*`, with its dot.
-    exact: HashMap<String, Arc<CertifiedKey>>,
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
+    by_name: ByName,
     /// For clients that name no host, or one that is not known.
     fallback: Option<Arc<CertifiedKey>>,
 }
@@ -157,7 +216,7 @@ impl Certificates {
     /// # Errors
     /// See [`server_tls`].
     pub fn load(set: &CertificateSet) -> Result<Self, TlsError> {
-        Ok(Self(ArcSwap::from_pointee(Chosen::load(set)?)))
+        Ok(Self { configured: ArcSwap::from_pointee(Chosen::load(set)?), of_apis: ArcSwap::default() })
     }
 
     /// Offers another set from the next handshake on; open connections stay as they are. Blocking: reads files.
@@ -165,14 +224,26 @@ impl Certificates {
     /// # Errors
     /// See [`server_tls`]; what was offered before stays then.
     pub fn swap(&self, set: &CertificateSet) -> Result<(), TlsError> {
-        self.0.store(Arc::new(Chosen::load(set)?));
+        self.configured.store(Arc::new(Chosen::load(set)?));
         Ok(())
+    }
+
+    /// Offers these certificates for the domains of APIs from the next handshake on, and no longer those before.
+    pub(crate) fn swap_domains(&self, domains: Vec<(String, CertifiedKey)>) {
+        let mut by_name = ByName::default();
+        for (domain, key) in domains {
+            by_name.insert(&domain, Arc::new(key));
+        }
+        self.of_apis.store(Arc::new(by_name));
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load().choose(hello.server_name())
+        let of_api = hello
+            .server_name()
+            .and_then(|name| self.of_apis.load().get(&name.to_ascii_lowercase()).map(Arc::clone));
+        of_api.or_else(|| self.configured.load().choose(hello.server_name()))
     }
 }
 
@@ -185,12 +256,8 @@ impl Chosen {
         chosen.fallback = chosen.defaults.first().cloned();
         for (domain, files) in &set.domains {
             let key = certified_key(files)?;
-            let domain = domain.to_ascii_lowercase();
             chosen.fallback.get_or_insert_with(|| Arc::clone(&key));
-            match domain.strip_prefix('*') {
-                Some(rest) => chosen.wildcard.insert(rest.to_owned(), key),
-                None => chosen.exact.insert(domain, key),
-            };
+            chosen.by_name.insert(domain, key);
         }
         if chosen.fallback.is_none() {
             return Err(TlsError(
@@ -203,8 +270,7 @@ impl Chosen {
     fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         if let Some(name) = name {
             let name = name.to_ascii_lowercase();
-            let by_wildcard = || self.wildcard.get(&name[name.find('.')?..]);
-            if let Some(key) = self.exact.get(&name).or_else(by_wildcard) {
+            if let Some(key) = self.by_name.get(&name) {
                 return Some(Arc::clone(key));
             }
             if let Some(key) = self.defaults.iter().find(|key| is_valid_for(key, &name)) {

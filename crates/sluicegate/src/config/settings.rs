@@ -69,6 +69,24 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
     pub(crate) streaming: Streaming,
+    pub(crate) security: Security,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Security {
+    #[serde(deserialize_with = "secret")]
+    pub(crate) private_certificate_encoding_secret: Secret,
+    pub(crate) control_api_use_mutual_tls: bool,
+    pub(crate) allow_unsafe_dynamic_mtls_token: bool,
+    pub(crate) certificates: TrustedCertificates,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrustedCertificates {
+    pub(crate) apis: Vec<String>,
+    pub(crate) control_api: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -86,6 +86,7 @@ impl Service {
             catalog: Catalog::files("", PolicySource::None),
             upstream: no_upstream()?,
             streams,
+            offered: None,
             records: None,
         };
         // Nothing is ever reloaded: streams come by hand.
@@ -146,7 +147,7 @@ async fn bind(http: &Http) -> Result<Option<Listener>, String> {
             let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
             let certificates = CertificateSet { defaults: vec![files], ..CertificateSet::default() };
             let options = ServerTlsSettings { certificates, http2: true, min_version: 0, max_version: 0 };
-            Some(server_tls(&options).map_err(|error| format!("http: {error}"))?.config)
+            Some(Arc::new(server_tls(&options).map_err(|error| format!("http: {error}"))?))
         }
     };
     let encrypted = tls.is_some();

@@ -22,7 +22,7 @@ impl Metadata {
         if let Some(address) = exchange.client_address() {
             pairs.push(("http_server_remote_ip".to_owned(), address.to_string()));
         }
-        if let Some(agreed) = exchange.peer.tls {
+        if let Some(agreed) = &exchange.peer.tls {
             pairs.push(("http_server_tls_version".to_owned(), agreed.version().to_owned()));
             pairs.extend(agreed.suite().map(|suite| ("http_server_tls_cipher_suite".to_owned(), suite)));
         }

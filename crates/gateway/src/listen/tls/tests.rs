@@ -35,7 +35,7 @@ async fn shake(
     name: &str,
 ) -> std::io::Result<(CertificateDer<'static>, ProtocolVersion, Option<Vec<u8>>)> {
     let (near, far) = tokio::io::duplex(16 * 1024);
-    let acceptor = TlsAcceptor::from(Arc::clone(&server.config));
+    let acceptor = TlsAcceptor::from(server.config(Asks::Nothing));
     let accepting = tokio::spawn(async move { acceptor.accept(far).await.map(drop) });
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let stream = TlsConnector::from(Arc::new(client)).connect(name, near).await?;

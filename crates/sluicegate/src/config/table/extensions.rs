@@ -1,6 +1,6 @@
 //! Streams, plugins, key-value stores, certificates.
 
-use super::{COUNT, Key, Kind::*, Standing, acted, idle, key, pending};
+use super::{COUNT, Key, Kind::*, acted, idle, pending};
 
 pub(super) static KEYS: &[Key] = &[
     acted(
@@ -67,21 +67,39 @@ pub(super) static KEYS: &[Key] = &[
     pending("skip_verify_existing_plugin_bundle", Bool, "", "Do not verify bundles that are there already."),
     pending("coprocess_options", Tree, r#"{"grpc_authority": "localhost"}"#, "Plugins in other processes."),
     pending("kv", Tree, r#"{"vault": {"kv_version": 2}}"#, "Stores for references: Consul, Vault, files."),
-    pending("security.private_certificate_encoding_secret", Secret, "", "Encrypts stored private keys."),
-    key(
+    acted(
+        "security.private_certificate_encoding_secret",
+        Secret,
+        "",
+        "Encrypts private keys in the certificate store; without it, `secret` does.",
+    ),
+    acted(
         "security.control_api_use_mutual_tls",
         Bool,
         "",
-        Standing::Refused,
-        "Client certificates for the admin API. Not supported yet, and refused so that the admin API is not left open.",
+        "The admin API answers only clients with a certificate of `security.certificates.control_api`.",
     ),
+    acted(
+        "security.certificates.apis",
+        Texts,
+        "",
+        "Client certificates (ids or PEM files) that every API with client certificates admits.",
+    ),
+    acted(
+        "security.certificates.control_api",
+        Texts,
+        "",
+        "Client certificates (ids or PEM files) that the admin API admits.",
+    ),
+    pending("security.certificates.upstream", Tree, "", "Client certificates by upstream host."),
+    idle("security.certificates.dashboard_api", Texts, "There is no dashboard to log in at."),
+    idle("security.certificates.mdcb_api", Texts, "There is no control plane to log in at."),
     pending("security.pinned_public_keys", Tree, "", "Public keys that upstreams must have."),
-    pending("security.certificates", Tree, "", "Certificates by use."),
-    pending(
+    acted(
         "security.allow_unsafe_dynamic_mtls_token",
         Bool,
         "",
-        "Tokens bound to a certificate without the certificate.",
+        "A key that is bound to a certificate is good without the certificate, too.",
     ),
     pending(
         "security.certificate_expiry_monitor",

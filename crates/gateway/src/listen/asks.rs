@@ -1,0 +1,180 @@
+//! How clients are asked for a certificate of theirs, by the name that they ask for.
+//!
+//! The handshake proves that a client holds the key of the certificate that it shows. Whether that certificate may do
+//! anything is for the chain of the API to say, which then can tell why not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use apidef::Api;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+
+use crate::settings::Settings;
+
+/// What a client is asked for in the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asks {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A certificate; without one it goes on.
+    IfThereIsOne,
+    /// A certificate; without one the handshake fails.
+    Always,
+}
+
+/// What clients are asked for, by the name that they ask for (contract 12, "Client auth level per domain").
+#[derive(Debug, Default)]
+pub(crate) struct AskedByName {
+    /// Lower case.
+    names: HashMap<Box<str>, Asks>,
+    others: Asks,
+}
+
+impl AskedByName {
+    /// What these APIs need.
+    pub(crate) fn by<'a>(apis: impl Iterator<Item = &'a Api>, settings: &Settings) -> Self {
+        let mut anywhere: Vec<Asks> = Vec::new();
+        let mut by_domain: HashMap<Box<str>, Vec<Asks>> = HashMap::new();
+        for api in apis {
+            match api.domain.as_deref().filter(|_| settings.custom_domains) {
+                Some(domain) => by_domain.entry(domain.into()).or_default().push(wanted(api)),
+                None => anywhere.push(wanted(api)),
+            }
+        }
+        if !settings.control_apart && settings.control_hostname.is_none() {
+            // The admin API answers there as well, and the endpoints that tell how the gate is.
+            let needs_one = settings.certificates.control_needs_one;
+            anywhere.push(if needs_one { Asks::IfThereIsOne } else { Asks::Nothing });
+        }
+        let names = by_domain.into_iter().map(|(name, mut asked)| {
+            asked.extend(&anywhere);
+            (name, together(&asked))
+        });
+        Self { names: names.collect(), others: together(&anywhere) }
+    }
+
+    /// What a client is asked for that wants this name.
+    pub(crate) fn of(&self, name: Option<&str>) -> Asks {
+        let Some(name) = name.map(str::to_ascii_lowercase) else { return self.others };
+        self.names.get(&*name).copied().unwrap_or(self.others)
+    }
+}
+
+fn wanted(api: &Api) -> Asks {
+    if api.client_certificates.is_some() {
+        Asks::Always
+    } else if api.auth.may_use_certificates() {
+        Asks::IfThereIsOne
+    } else {
+        Asks::Nothing
+    }
+}
+
+fn together(asked: &[Asks]) -> Asks {
+    if asked.iter().all(|asks| *asks == Asks::Nothing) {
+        Asks::Nothing
+    } else if asked.iter().all(|asks| *asks == Asks::Always) {
+        Asks::Always
+    } else {
+        Asks::IfThereIsOne
+    }
+}
+
+/// Takes any certificate of a client that holds its key.
+#[derive(Debug)]
+pub(super) struct AnyClient {
+    provider: Arc<CryptoProvider>,
+    mandatory: bool,
+}
+
+impl AnyClient {
+    pub(super) fn new(provider: Arc<CryptoProvider>, mandatory: bool) -> Self {
+        Self { provider, mandatory }
+    }
+}
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Asks::{Always, IfThereIsOne, Nothing};
+    use super::*;
+
+    fn api(domain: &str, mutual: bool) -> Api {
+        let text = serde_json::json!({
+            "api_id": "a", "domain": domain, "use_keyless": true, "use_mutual_tls_auth": mutual,
+            "client_certificates": ["x"], "active": true, "name": "a", "version_data": {"not_versioned": true},
+            "proxy": {"listen_path": "/", "target_url": "http://localhost"}
+        });
+        let definition = apidef::Definition::parse(&text.to_string());
+        (*definition.expect("a definition").api).clone()
+    }
+
+    #[test]
+    fn clients_are_asked_by_what_the_apis_of_a_name_need() {
+        // APIs, whether the admin API is elsewhere, name asked for, what is asked.
+        let cases: [(&[(&str, bool)], _, _, _); 10] = [
+            (&[], true, None, Nothing),
+            (&[("", false)], true, Some("a.example"), Nothing),
+            (&[("", true)], true, Some("a.example"), Always),
+            (&[("", true)], true, None, Always),
+            (&[("", true)], false, None, IfThereIsOne),
+            (&[("", true), ("", false)], true, None, IfThereIsOne),
+            (&[("a.example", true)], true, Some("A.Example"), Always),
+            (&[("a.example", true)], true, Some("b.example"), Nothing),
+            (&[("a.example", true), ("a.example", false)], true, Some("a.example"), IfThereIsOne),
+            (&[("a.example", true), ("", false)], true, Some("a.example"), IfThereIsOne),
+        ];
+        for (apis, apart, name, asks) in cases {
+            let apis: Vec<Api> = apis.iter().map(|(domain, mutual)| api(domain, *mutual)).collect();
+            let settings = Settings { control_apart: apart, ..Settings::default() };
+            assert_eq!(AskedByName::by(apis.iter(), &settings).of(name), asks, "{apis:?} {name:?}");
+        }
+    }
+}
