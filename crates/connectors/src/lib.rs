@@ -27,6 +27,15 @@ pub mod nats;
 mod net;
 #[cfg(feature = "metrics")]
 pub mod observe;
+#[cfg(any(
+    feature = "amqp_0_9",
+    feature = "amqp_1",
+    feature = "kafka",
+    feature = "nats",
+    feature = "redis",
+    feature = "sql"
+))]
+mod permits;
 #[cfg(feature = "http")]
 pub mod portal_webhook;
 #[cfg(feature = "redis")]

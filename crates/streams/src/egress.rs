@@ -1,4 +1,4 @@
-//! Which places outside the streams of this gate may talk to over HTTP and WebSocket.
+//! Which places outside the streams of this gate may talk to.
 //!
 //! The policy is asked at connect time, with the address that the name was resolved to, for every connection: a name
 //! that resolves to another address later, and a redirect to another place, meet it again.
@@ -36,6 +36,11 @@ enum Place {
 }
 
 impl Egress {
+    /// Whether it refuses nothing.
+    pub fn allows_all(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty() && !self.deny_private
+    }
+
     /// Whether a connection to `host:port` may be made at this address.
     ///
     /// # Errors

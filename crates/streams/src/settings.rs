@@ -50,7 +50,7 @@ pub struct Settings {
     pub topics: Topics,
     /// Where the `stdout` output writes.
     pub lines: Arc<dyn Lines>,
-    /// Where HTTP and WebSocket clients may connect to.
+    /// Where components may connect to.
     pub egress: Arc<Egress>,
     /// What time of day it is.
     pub clock: Clock,

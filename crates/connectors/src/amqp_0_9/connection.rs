@@ -1,15 +1,17 @@
 //! Connections to a broker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use document::Fault;
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
-use streams::Node;
+use streams::{BuildContext, Egress, Node};
 
 use crate::fields::{Tls, comma_list, tls};
 use crate::net::tls::plain_identity;
+use crate::permits::permitted;
 
 /// How long one broker may take until a connection stands, and again until what is asked for on it is ready. The client
 /// library waits for ever.
@@ -20,11 +22,13 @@ pub(super) struct Settings {
     brokers: Vec<AMQPUri>,
     tls: Tls,
     name: String,
+    egress: Arc<Egress>,
 }
 
 impl Settings {
     /// Reads `urls` and `tls`.
-    pub(super) fn read(node: &Node<'_>, stream: &str) -> Result<Settings, Fault> {
+    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Settings, Fault> {
+        let stream = &context.stream;
         let own_tls = tls(node)?;
         let mut brokers = Vec::new();
         for url in comma_list(node, "urls")? {
@@ -51,13 +55,19 @@ impl Settings {
                 "the client for AMQP 0.9.1 always checks certificates; name the authority in `root_cas`",
             ));
         }
-        Ok(Settings { brokers, tls, name: format!("sluicegate {stream}") })
+        let name = format!("sluicegate {stream}");
+        Ok(Settings { brokers, tls, name, egress: context.settings.egress.clone() })
     }
 
     /// Connects to the first broker that answers.
     pub(super) async fn connect(&self) -> Result<Connection, String> {
         let mut faults = Vec::new();
         for uri in &self.brokers {
+            let (host, port) = (&uri.authority.host, uri.authority.port);
+            if let Err(refusal) = permitted(&self.egress, host, port).await {
+                faults.push(refusal);
+                continue;
+            }
             let properties = ConnectionProperties::default().with_connection_name(self.name.clone().into());
             let config = self.tls_config()?;
             let runtime = lapin::runtime::default_runtime().map_err(|fault| fault.to_string())?;

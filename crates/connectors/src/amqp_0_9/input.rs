@@ -53,7 +53,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         }),
     };
     Ok(Box::new(AmqpInput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         queue: text(node, "queue")?,
         declare,
         bindings,

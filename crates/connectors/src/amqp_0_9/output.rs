@@ -57,7 +57,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         }
     };
     Ok(Box::new(AmqpOutput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         exchange: node.template("exchange", context)?,
         declare,
         key: node.template("key", context)?,

@@ -1,5 +1,6 @@
 //! Connections to a server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use document::Fault;
@@ -9,13 +10,14 @@ use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::{Connection, Session};
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
-use streams::Node;
+use streams::{BuildContext, Egress, Node};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
 use crate::fields::{comma_list, filled, tls};
 use crate::net::tls::TlsClient;
+use crate::permits::addresses;
 
 /// How long taking leave may take: the last acknowledgements go out before it.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
@@ -29,6 +31,7 @@ pub(super) struct Settings {
     servers: Vec<Server>,
     tls: TlsClient,
     name: String,
+    egress: Arc<Egress>,
 }
 
 struct Server {
@@ -46,7 +49,8 @@ pub(super) struct Opened {
 
 impl Settings {
     /// Reads `urls`, `tls` and `sasl`.
-    pub(super) fn read(node: &Node<'_>, stream: &str) -> Result<Settings, Fault> {
+    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Settings, Fault> {
+        let stream = &context.stream;
         let own_tls = tls(node)?;
         let sasl = node.get("sasl");
         let (user, password) = (filled(&sasl, "user")?, sasl.text("password")?.into_owned());
@@ -67,6 +71,7 @@ impl Settings {
             servers,
             tls: TlsClient::new(own_tls.unwrap_or_default(), &[]),
             name: format!("sluicegate-{stream}-{:x}", rand::random::<u64>()),
+            egress: context.settings.egress.clone(),
         })
     }
 
@@ -85,7 +90,8 @@ impl Settings {
 
     async fn open(&self, server: &Server) -> Result<Opened, String> {
         let host = server.host.as_str();
-        let stream = TcpStream::connect((host.trim_matches(['[', ']']), server.port)).await;
+        let addresses = addresses(&self.egress, host, server.port).await?;
+        let stream = TcpStream::connect(&*addresses).await;
         let stream = stream.map_err(|fault| fault.to_string())?;
         stream.set_nodelay(true).map_err(|fault| fault.to_string())?;
         let mut builder = Connection::builder()

@@ -26,7 +26,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
     }
     let credit = u32::try_from(node.integer("credit")?).ok().filter(|credit| (1..=65_536).contains(credit));
     Ok(Box::new(AmqpInput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         address: node.text("source_address")?.into_owned(),
         read_header: node.boolean("read_header")?,
         credit: credit.ok_or_else(|| node.field_fault("credit", "`credit` must be between 1 and 65536"))?,

@@ -23,7 +23,7 @@ const QUEUE: usize = 64;
 /// Builds the output.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     Ok(Box::new(AmqpOutput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         address: node.text("target_address")?.into_owned(),
         properties: node.mapping("application_properties_map", context)?,
         excluded: node.get("metadata").texts("exclude_prefixes")?,

@@ -10,13 +10,17 @@ use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
-use streams::Node;
+use streams::{Egress, Node};
 use tokio::sync::watch;
 
 use super::security::Credentials;
+use crate::permits::permitted;
 
 /// How long connecting waits for a broker's answer before it says that there is none.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
+
+/// Where a broker listens whose address names no port.
+const USUAL_PORT: u16 = 9092;
 
 /// Lets the client library check the names and values of its settings, without connecting.
 pub(super) fn check(config: &ClientConfig, node: &Node<'_>) -> Result<(), Fault> {
@@ -28,6 +32,21 @@ pub(super) fn check(config: &ClientConfig, node: &Node<'_>) -> Result<(), Fault>
         }
         Err(fault) => Err(node.fault(fault.to_string())),
     }
+}
+
+/// Whether the egress policy allows the brokers that the configuration names. Those that they name in turn are the client
+/// library's own business.
+pub(super) async fn permitted_brokers(egress: &Egress, config: &ClientConfig) -> Result<(), String> {
+    for broker in config.get("bootstrap.servers").unwrap_or_default().split(',') {
+        let place = broker.rsplit_once("://").map_or(broker, |(_, place)| place).trim();
+        let (host, port) = match place.rsplit_once(':') {
+            // The colons of a bare IPv6 address are no port's.
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(USUAL_PORT)),
+            _ => (place, USUAL_PORT),
+        };
+        permitted(egress, host, port).await?;
+    }
+    Ok(())
 }
 
 /// Whether the brokers are reached.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::assignment::Shared;
 use super::batching::{Gather, Gathered, Rules, Run};
-use super::connection::{Link, Monitor, reached};
+use super::connection::{Link, Monitor, permitted_brokers, reached};
 use super::consumer::{CHUNKS, Plan, Poller, Positions};
 use crate::refusals::Refusals;
 
@@ -148,6 +148,7 @@ impl Input for KafkaInput {
         }
         if self.running.is_none() {
             self.refusals.wait().await;
+            permitted_brokers(&self.plan.egress, &self.plan.config).await.map_err(ConnectError)?;
             self.running = Some(self.start()?);
         }
         let link = self.running.as_ref().map(|running| running.link.clone());

@@ -133,6 +133,7 @@ pub(super) fn output(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<
     Ok(Box::new(KafkaOutput::new(output::Plan {
         config,
         credentials,
+        egress: context.settings.egress.clone(),
         stream: context.stream.clone(),
         addressing,
         rule,

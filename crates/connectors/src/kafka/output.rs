@@ -10,11 +10,11 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::BaseRecord;
-use streams::{ConnectError, Message, Output, View, WriteError};
+use streams::{ConnectError, Egress, Message, Output, View, WriteError};
 use tokio::time::Instant;
 
 use super::addressing::{Address, Addressing};
-use super::connection::{Context, Monitor, Side};
+use super::connection::{Context, Monitor, Side, permitted_brokers};
 use super::message::HeaderRules;
 use super::partitioner::{Rule, sending};
 use super::producer::{Attempt, Failure, Producer, Ticket};
@@ -47,6 +47,7 @@ pub(super) fn ask_for_each(config: &mut ClientConfig, rule: Option<Rule>) {
 pub(super) struct Plan {
     pub(super) config: ClientConfig,
     pub(super) credentials: Credentials,
+    pub(super) egress: Arc<Egress>,
     pub(super) stream: Arc<str>,
     pub(super) addressing: Addressing,
     pub(super) rule: Option<Rule>,
@@ -244,6 +245,7 @@ impl Output for KafkaOutput {
         let producer = match existing {
             Some(producer) => producer,
             None => {
+                permitted_brokers(&self.plan.egress, &self.plan.config).await.map_err(ConnectError)?;
                 let monitor = Arc::new(Monitor::new(self.plan.credentials.clone(), self.plan.stream.clone()));
                 let producer =
                     Producer::start(&self.plan.config, monitor, self.plan.rule).map_err(ConnectError)?;

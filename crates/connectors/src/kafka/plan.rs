@@ -6,7 +6,7 @@ use std::time::Duration;
 use document::Fault;
 use rdkafka::config::ClientConfig;
 use rdkafka::topic_partition_list::Offset;
-use streams::{BuildContext, Input, Node, RateLimit};
+use streams::{BuildContext, Egress, Input, Node, RateLimit};
 
 use super::batching::Rules;
 use super::connection::check;
@@ -26,6 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Plan {
     pub(super) config: ClientConfig,
     pub(super) credentials: Credentials,
+    pub(super) egress: Arc<Egress>,
     pub(super) stream: Arc<str>,
     pub(super) topics: Topics,
     /// Whether offsets are read from the group and committed to it.
@@ -127,6 +128,7 @@ pub(super) fn build(
     let plan = Plan {
         config,
         credentials,
+        egress: context.settings.egress.clone(),
         stream: context.stream.clone(),
         topics,
         stored: group.is_some(),

@@ -59,7 +59,7 @@ pub(super) struct Settings {
     pub(super) addresses: Vec<Address>,
     pub(super) client_id: String,
     pub(super) connect_timeout: Duration,
-    /// For WebSockets, which the egress policy judges.
+    /// Asks the egress policy.
     pub(super) dialer: Dialer,
     pub(super) will: Option<Will>,
     pub(super) user: String,

@@ -36,13 +36,11 @@ pub(super) fn make(
         }
         (Transport::Tcp | Transport::Tls, _) => MqttOptions::new(id, (address.host.clone(), address.port)),
     };
-    if matches!(address.transport, Transport::Ws | Transport::Wss) {
-        let dialer = settings.dialer.clone();
-        options.set_socket_connector(move |place, _| {
-            let dialer = dialer.clone();
-            async move { dialer.connect_to(&place).await.map_err(std::io::Error::other) }
-        });
-    }
+    let dialer = settings.dialer.clone();
+    options.set_socket_connector(move |place, _| {
+        let dialer = dialer.clone();
+        async move { dialer.connect_to(&place).await.map_err(std::io::Error::other) }
+    });
     options.set_keep_alive(settings.keepalive).set_ack_mode(AckMode::Manual);
     options.try_set_clean_session(settings.clean).map_err(|fault| fault.to_string())?;
     options.set_max_packet_size(LARGEST, LARGEST);

@@ -8,13 +8,14 @@ use async_nats::{AuthError, Client, ConnectOptions, Event, ServerAddr};
 use document::Fault;
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
-use streams::Node;
+use streams::{BuildContext, Egress, Node};
 use tokio::sync::{OnceCell, watch};
 
 use super::auth::{Identity, UrlIdentity};
 use super::confirm::Denials;
 use crate::fields::{Tls, comma_list, tls};
 use crate::net::tls::TlsClient;
+use crate::permits::permitted;
 
 /// How long taking leave may take: the last acknowledgements go out before it.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     tls_first: bool,
     identity: Identity,
     stream: Arc<str>,
+    egress: Arc<Egress>,
     /// Most messages of one subscription that wait here.
     pub(super) capacity: usize,
     pub(super) inbox_prefix: Option<String>,
@@ -44,7 +46,8 @@ struct Server {
 
 impl Settings {
     /// Reads what all components of NATS share.
-    pub(super) fn read(node: &Node<'_>, stream: &Arc<str>) -> Result<Settings, Fault> {
+    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Settings, Fault> {
+        let stream = &context.stream;
         let mut servers = Vec::new();
         for url in comma_list(node, "urls")? {
             servers.push(server(&url).map_err(|fault| node.field_fault("urls", fault))?);
@@ -59,6 +62,7 @@ impl Settings {
             tls: TlsClient::new(own_tls.unwrap_or_else(Tls::default), &[]),
             identity: Identity::read(node)?,
             stream: stream.clone(),
+            egress: context.settings.egress.clone(),
             capacity: 64 * 1024,
             inbox_prefix: None,
         })
@@ -79,6 +83,7 @@ impl Settings {
     }
 
     async fn connect_to(&self, server: &Server) -> Result<Link, String> {
+        permitted(&self.egress, server.address.host(), server.address.port()).await?;
         let config = self.tls.config().await?;
         let credentials = self.identity.credentials(&server.identity).await?;
         // The library would connect again by itself and send what it still holds. It gives up when it is refused its

@@ -17,7 +17,7 @@ use super::headers::set_metadata;
 
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
-    let mut settings = Settings::read(node, &context.stream)?;
+    let mut settings = Settings::read(node, context)?;
     // No queue is longer than a semaphore can count.
     settings.capacity = node.count("prefetch_count")?.clamp(1, Semaphore::MAX_PERMITS);
     let input = NatsInput {

@@ -20,7 +20,7 @@ use super::progress::{Pending, Progress, Teller};
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     Ok(Box::new(JetStreamInput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         wanted: Wanted::read(node)?,
         stream: context.stream.clone(),
         position: Arc::default(),

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Builds the cache.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Cache>, Fault> {
     Ok(Box::new(KvCache {
-        lazy: Lazy::new(Settings::read(node, &context.stream)?),
+        lazy: Lazy::new(Settings::read(node, context)?),
         bucket: node.text("bucket")?.into_owned(),
     }))
 }

@@ -18,7 +18,7 @@ use crate::refusals::Refusals;
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     let input = KvInput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         bucket: node.text("bucket")?.into_owned(),
         key: node.text("key")?.into_owned(),
         ignore_deletes: node.boolean("ignore_deletes")?,

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 64;
 /// Builds the output.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     Ok(Box::new(KvOutput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         bucket: node.text("bucket")?.into_owned(),
         key: node.template("key", context)?,
         max_in_flight: node.count("max_in_flight")?.max(1),

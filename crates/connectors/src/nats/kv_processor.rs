@@ -47,7 +47,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         other => return Err(node.field_fault("operation", format!("there is no operation `{other}`"))),
     };
     Ok(Box::new(KvProcessor {
-        lazy: Lazy::new(Settings::read(node, &context.stream)?),
+        lazy: Lazy::new(Settings::read(node, context)?),
         bucket: node.text("bucket")?.into_owned(),
         key: node.template("key", context)?,
         action,

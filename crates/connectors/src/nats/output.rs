@@ -16,7 +16,7 @@ use super::headers::Headers;
 /// Builds the output.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     Ok(Box::new(NatsOutput {
-        settings: Settings::read(node, &context.stream)?,
+        settings: Settings::read(node, context)?,
         subject: node.template("subject", context)?,
         headers: Headers::read(node, context)?,
         max_in_flight: node.count("max_in_flight")?.max(1),

@@ -14,7 +14,7 @@ use super::headers::{Headers, set_metadata};
 
 /// Builds the processor.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
-    let mut settings = Settings::read(node, &context.stream)?;
+    let mut settings = Settings::read(node, context)?;
     let prefix = node.optional_text("inbox_prefix")?;
     settings.inbox_prefix = prefix.filter(|prefix| !prefix.is_empty()).map(Into::into);
     Ok(Box::new(RequestReply {

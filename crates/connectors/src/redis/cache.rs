@@ -10,10 +10,10 @@ use streams::{BuildContext, Cache, CacheError, Node};
 
 use super::link::{Link, Trouble};
 
-pub(super) fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn Cache>, Fault> {
+pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Cache>, Fault> {
     let retries = node.get("retries");
     Ok(Box::new(RedisCache {
-        link: Link::read(node)?,
+        link: Link::read(node, context)?,
         prefix: node.text("prefix")?.into_owned(),
         ttl: node.duration("default_ttl")?.filter(|ttl| !ttl.is_zero()),
         first: retries.duration("initial_interval")?.unwrap_or_default(),

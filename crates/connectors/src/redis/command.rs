@@ -53,7 +53,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         return Err(node.field_fault("command", "`command` must be written"));
     };
     Ok(Box::new(Command {
-        link: Link::read(node)?,
+        link: Link::read(node, context)?,
         command,
         arguments: node.mapping("args_mapping", context)?,
         retries: Retries::read(node)?,

@@ -12,7 +12,7 @@ use super::write::Writer;
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     let hash = HashOutput {
-        writer: Writer { link: Link::read(node)?, stream: context.stream.clone() },
+        writer: Writer { link: Link::read(node, context)?, stream: context.stream.clone() },
         key: node.template("key", context)?,
         metadata: node.boolean("walk_metadata")?,
         members: node.boolean("walk_json_object")?,

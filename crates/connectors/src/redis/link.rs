@@ -1,22 +1,26 @@
 //! How Redis is reached, and the connection there is.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use document::Fault;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
+use redis::io::AsyncDNSResolver;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
     FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, ServerErrorKind, TlsCertificates,
     TlsMode, Value,
 };
-use streams::Node;
+use streams::{BuildContext, Egress, Node};
 use tokio::sync::Mutex;
 
 use crate::fields::{Tls, filled, tls};
 use crate::net::tls::plain_identity;
+use crate::permits::{addresses, permitted};
 
 /// How long connecting, and the answer to a command that does not wait, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +30,7 @@ pub(super) struct Link {
     place: Place,
     client_name: String,
     tls: Option<Tls>,
+    resolver: Resolver,
     live: Mutex<Option<Connection>>,
 }
 
@@ -106,7 +111,7 @@ impl From<RedisError> for Trouble {
 
 impl Link {
     /// Reads the connection fields of a component.
-    pub(super) fn read(node: &Node<'_>) -> Result<Link, Fault> {
+    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Link, Fault> {
         let mut tls = tls(node)?;
         let text = node.text("url")?;
         let mut servers = Vec::new();
@@ -131,7 +136,8 @@ impl Link {
             _ => Place::Server(first),
         };
         let client_name = filled(node, "client_name")?.unwrap_or_default();
-        Ok(Link { place, client_name, tls, live: Mutex::new(None) })
+        let resolver = Resolver(context.settings.egress.clone());
+        Ok(Link { place, client_name, tls, resolver, live: Mutex::new(None) })
     }
 
     pub(super) fn is_cluster(&self) -> bool {
@@ -177,7 +183,7 @@ impl Link {
             Place::Cluster(nodes) => {
                 let mut fault = "a cluster without nodes".to_owned();
                 for node in nodes {
-                    match listening(&self.client(node.clone()).await?).await {
+                    match self.listening(&self.client(node.clone()).await?).await {
                         Ok(opened) => return Ok(opened),
                         Err(own) => fault = own,
                     }
@@ -186,7 +192,7 @@ impl Link {
             }
             Place::Sentinels(sentinels, master) => self.master(sentinels, master).await?,
         };
-        listening(&client).await
+        self.listening(&client).await
     }
 
     async fn open(&self, patience: Duration) -> Result<Connection, String> {
@@ -200,6 +206,7 @@ impl Link {
                     let mut builder = ClusterClientBuilder::new(nodes.clone())
                         .connection_timeout(PATIENCE)
                         .response_timeout(patience)
+                        .async_dns_resolver(self.resolver.clone())
                         .retries(1);
                     if let Some(tls) = &self.tls {
                         builder = builder.tls(mode(tls)).certs(certificates(tls).await?);
@@ -225,7 +232,8 @@ impl Link {
     async fn single(&self, client: &Client, patience: Duration) -> Result<Connection, String> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(patience));
+            .set_response_timeout(Some(patience))
+            .set_dns_resolver(self.resolver.clone());
         let connection = client.get_multiplexed_async_connection_with_config(&config).await;
         Ok(Connection::Server(connection.map_err(|error| format!("redis: {error}"))?))
     }
@@ -238,6 +246,22 @@ impl Link {
         client.map_err(|error| format!("redis: {error}"))
     }
 
+    /// For connections of the library that ask no resolver of ours.
+    async fn permitted(&self, address: &ConnectionAddr) -> Result<(), String> {
+        match address {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                permitted(&self.resolver.0, host, *port).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn listening(&self, client: &Client) -> Result<PubSub, String> {
+        self.permitted(client.get_connection_info().addr()).await?;
+        let opened = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await;
+        opened.map_err(|_| late(PATIENCE))?.map_err(|error| format!("redis: {error}"))
+    }
+
     async fn master(&self, sentinels: &[ConnectionInfo], master: &str) -> Result<Client, String> {
         let mut client = self.sentinel(sentinels, master).await?;
         client.async_get_client().await.map_err(|error| format!("redis sentinels: {error}"))
@@ -245,6 +269,9 @@ impl Link {
 
     async fn sentinel(&self, sentinels: &[ConnectionInfo], master: &str) -> Result<SentinelClient, String> {
         let wrong = |error: RedisError| format!("redis sentinels: {error}");
+        for sentinel in sentinels {
+            self.permitted(sentinel.addr()).await?;
+        }
         let addresses: Vec<ConnectionAddr> = sentinels.iter().map(|info| info.addr().clone()).collect();
         let mut builder =
             SentinelClientBuilder::new(addresses, master, SentinelServerType::Master).map_err(wrong)?;
@@ -296,9 +323,22 @@ fn server(node: &Node<'_>, url: &str, tls: &mut Option<Tls>) -> Result<Connectio
     Ok(info.set_addr(address))
 }
 
-async fn listening(client: &Client) -> Result<PubSub, String> {
-    let opened = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await;
-    opened.map_err(|_| late(PATIENCE))?.map_err(|error| format!("redis: {error}"))
+/// Gives the addresses that the egress policy allows: also of nodes that a cluster or a sentinel names.
+#[derive(Clone)]
+struct Resolver(Arc<Egress>);
+
+impl AsyncDNSResolver for Resolver {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        host: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found = addresses(&self.0, host, port).await;
+            let found = found.map_err(|text| RedisError::from(std::io::Error::other(text)))?;
+            Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>)
+        })
+    }
 }
 
 /// The part of a key that alone decides on its slot in a cluster, if there is one.

@@ -36,7 +36,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         limit => limit.min(Semaphore::MAX_PERMITS),
     };
     let wait = node.duration("timeout")?.unwrap_or(LONGEST);
-    let (link, key) = (Arc::new(Link::read(node)?), node.text("key")?.into_owned());
+    let (link, key) = (Arc::new(Link::read(node, context)?), node.text("key")?.into_owned());
     let holding = match node.boolean("crash_safe")? {
         true => Some(Arc::new(Holding::new(link.clone(), &key, end, context.stream.clone()))),
         false => None,

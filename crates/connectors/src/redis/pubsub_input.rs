@@ -10,7 +10,7 @@ use super::link::Link;
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     let input = PubSubInput {
-        link: Link::read(node)?,
+        link: Link::read(node, context)?,
         channels: crate::fields::comma_list(node, "channels")?,
         patterns: node.boolean("use_patterns")?,
         losses: Losses { stream: context.stream.clone(), probe: context.probe.clone() },

@@ -11,7 +11,7 @@ use super::write::Writer;
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     context.with_batching(node)?;
     Ok(Box::new(PubSubOutput {
-        writer: Writer { link: Link::read(node)?, stream: context.stream.clone() },
+        writer: Writer { link: Link::read(node, context)?, stream: context.stream.clone() },
         channel: node.template("channel", context)?,
         max_in_flight: node.count("max_in_flight")?.max(1),
     }))

@@ -23,7 +23,7 @@ if count > tonumber(ARGV[1]) then
 end
 return 0";
 
-pub(super) fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn RateLimit>, Fault> {
+pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn RateLimit>, Fault> {
     let count = node.count("count")?;
     if count == 0 {
         return Err(node.field_fault("count", "`count` must be above 0"));
@@ -35,7 +35,13 @@ pub(super) fn build(node: &Node<'_>, _: &mut BuildContext<'_>) -> Result<Box<dyn
     if key.is_empty() {
         return Err(node.field_fault("key", "`key` must not be empty"));
     }
-    Ok(Box::new(Shared { link: Link::read(node)?, script: Script::new(COUNT), count, interval, key }))
+    Ok(Box::new(Shared {
+        link: Link::read(node, context)?,
+        script: Script::new(COUNT),
+        count,
+        interval,
+        key,
+    }))
 }
 
 struct Shared {

@@ -21,7 +21,8 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
             .hint("name one node with `kind: simple`"));
     }
     let pattern = Some(node.text("match")?.into_owned()).filter(|pattern| !pattern.is_empty());
-    let input = ScanInput { link: Link::read(node)?, pattern, cursor: Some(0), keys: VecDeque::new() };
+    let input =
+        ScanInput { link: Link::read(node, context)?, pattern, cursor: Some(0), keys: VecDeque::new() };
     context.with_replay(node, input)
 }
 

@@ -19,7 +19,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         script: Script::new(&node.text("script")?),
         arguments: mapping("args_mapping")?,
         keys: mapping("keys_mapping")?,
-        link: Link::read(node)?,
+        link: Link::read(node, context)?,
         retries: Retries::read(node)?,
     }))
 }

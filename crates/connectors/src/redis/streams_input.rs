@@ -37,7 +37,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
     let streams = crate::fields::comma_list(node, "streams")?;
     let input = StreamsInput {
         group: Arc::new(Group {
-            link: Link::read(node)?,
+            link: Link::read(node, context)?,
             name: node.text("consumer_group")?.into_owned(),
             stream: context.stream.clone(),
             state: Mutex::default(),

@@ -11,7 +11,7 @@ use super::write::Writer;
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     context.with_batching(node)?;
     Ok(Box::new(StreamsOutput {
-        writer: Writer { link: Link::read(node)?, stream: context.stream.clone() },
+        writer: Writer { link: Link::read(node, context)?, stream: context.stream.clone() },
         name: node.template("stream", context)?,
         body_key: node.text("body_key")?.into_owned(),
         max_length: node.count("max_length")?,

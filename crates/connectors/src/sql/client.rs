@@ -1,17 +1,19 @@
 //! A pool of connections to one database, made when it is first needed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use document::Fault;
 use serde_json::Value as Json;
 use sqlx::pool::PoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Database, Executor as _, MySqlPool, PgPool, SqlitePool};
-use streams::{BuildContext, Node};
+use streams::{BuildContext, Egress, Node};
 use tokio::sync::{OnceCell, mpsc};
 
 use super::args::Arg;
 use super::rows::{Row, Rows};
 use super::{dsn, mysql, postgres, sqlite};
+use crate::permits::permitted;
 
 /// How long a statement waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -140,6 +142,7 @@ struct Limits {
 pub(super) struct Client {
     pub(super) driver: Driver,
     target: Target,
+    egress: Arc<Egress>,
     limits: Limits,
     init: String,
     pool: OnceCell<Pool>,
@@ -188,7 +191,8 @@ impl Client {
             statement: times.statement.unwrap_or(STATEMENT),
         };
         let init = node.text("init_statement")?.into_owned();
-        Ok(Client { driver, target, limits, init, pool: OnceCell::new() })
+        let egress = context.settings.egress.clone();
+        Ok(Client { driver, target, egress, limits, init, pool: OnceCell::new() })
     }
 
     fn options<DB: Database>(&self) -> PoolOptions<DB> {
@@ -202,6 +206,7 @@ impl Client {
     /// The pool; made, and the database initialised, by whoever comes first.
     async fn pool(&self) -> Result<&Pool, SqlError> {
         let make = || async {
+            self.permitted().await?;
             let init = || AssertSqlSafe(self.init.clone());
             Ok::<_, SqlError>(match &self.target {
                 Target::Postgres(options) => {
@@ -232,8 +237,23 @@ impl Client {
         self.pool.get_or_try_init(make).await
     }
 
+    /// Whether the egress policy allows the server. The pool makes further connections by itself.
+    async fn permitted(&self) -> Result<(), String> {
+        let (host, port) = match &self.target {
+            Target::Postgres(options) if options.get_socket().is_none() => {
+                (options.get_host(), options.get_port())
+            }
+            Target::MySql(target) if target.options.get_socket().is_none() => {
+                (target.options.get_host(), target.options.get_port())
+            }
+            _ => return Ok(()),
+        };
+        permitted(&self.egress, host, port).await
+    }
+
     /// Sees that the database answers.
     pub(super) async fn connect(&self) -> Result<(), String> {
+        self.permitted().await?;
         let reached = async {
             match self.pool().await? {
                 Pool::Postgres(pool) => {

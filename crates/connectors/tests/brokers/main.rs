@@ -9,6 +9,7 @@
 mod amqp_0_9;
 mod amqp_1;
 mod buckets;
+mod egress;
 #[path = "../ends/mod.rs"]
 mod ends;
 mod jetstream;

@@ -1,0 +1,56 @@
+//! Where the egress policy does not allow it, no broker and no database is connected to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use streams::Egress;
+
+use crate::ends::{Stream, settings, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_reached_whom_the_policy_denies() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let place = listener.local_addr().expect("its address");
+    let port = place.port();
+    let mut settings = settings();
+    settings.egress = Arc::new(Egress { deny_private: true, ..Egress::default() });
+    let redis = |name: &str, kind: &str| {
+        json!({ (name): {
+            "url": format!("redis://localhost:{port}"), "kind": kind, "master": "m",
+            "streams": ["s"], "channels": ["c"],
+        } })
+    };
+    let mut pubsub = redis("redis_pubsub", "simple");
+    pubsub["redis_pubsub"].as_object_mut().expect("an object").remove("streams");
+    let streams = |kind: &str| {
+        let mut streams = redis("redis_streams", kind);
+        streams["redis_streams"].as_object_mut().expect("an object").remove("channels");
+        streams
+    };
+    for input in [
+        json!({ "mqtt": { "urls": [format!("tcp://{place}")], "topics": ["t"] } }),
+        json!({ "mqtt": { "urls": [format!("ssl://localhost:{port}")], "topics": ["t"], "protocol_version": "5" } }),
+        json!({ "amqp_0_9": { "urls": [format!("amqp://localhost:{port}/")], "queue": "q" } }),
+        json!({ "amqp_1": { "urls": [format!("amqp://{place}/")], "source_address": "q" } }),
+        json!({ "nats": { "urls": [format!("nats://localhost:{port}")], "subject": "s" } }),
+        json!({ "kafka": { "addresses": [format!("localhost:{port}")], "topics": ["t"], "consumer_group": "g" } }),
+        json!({ "kafka_franz": { "seed_brokers": [format!("{place}")], "topics": ["t"], "consumer_group": "g" } }),
+        streams("simple"),
+        streams("cluster"),
+        streams("failover"),
+        pubsub,
+        json!({ "sql_select": {
+            "driver": "postgres", "dsn": format!("postgres://me@localhost:{port}/db"), "table": "t", "columns": ["*"],
+        } }),
+        json!({ "sql_select": {
+            "driver": "mysql", "dsn": format!("me@tcp({place})/db"), "table": "t", "columns": ["*"],
+        } }),
+    ] {
+        let stream = Stream::start(json!({ "input": input }), &settings);
+        until(|| stream.last_error().contains("egress policy")).await;
+        stream.stop().await;
+    }
+    let connected = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+    assert!(connected.is_err(), "{connected:?}");
+}
