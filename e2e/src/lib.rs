@@ -13,6 +13,7 @@ mod client;
 pub mod definition;
 mod endless;
 mod gate;
+pub mod issuer;
 mod kept;
 mod redis;
 mod sse;

@@ -17,7 +17,10 @@ mod session;
 mod validate;
 
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
-pub use auth::{Auth, Guarded, SchemeKind, SecurityScheme, Sources, Token};
+pub use auth::{
+    Auth, ClaimCheck, ClaimChecks, ClaimRule, Guarded, Jwt, KeySetAddress, SchemeKind, ScopePolicies,
+    SecretBytes, SecurityScheme, SigningMethod, Skews, Sources, Token, TokenKeys, TokenPolicies,
+};
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
 pub use reference::reference;

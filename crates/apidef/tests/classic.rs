@@ -86,8 +86,11 @@ fn every_fault_has_its_pointer_and_place() {
             &[("error", "/use_basic_auth", 2, 1, "basic authentication is not supported yet", "")],
         ),
         (
-            "\"enable_jwt\": true,\n\"use_mutual_tls_auth\": true,",
-            &[("error", "/enable_jwt", 2, 1, guard, ""), ("error", "/use_mutual_tls_auth", 3, 1, guard, "")],
+            "\"use_go_plugin_auth\": true,\n\"enable_coprocess_auth\": true,",
+            &[
+                ("error", "/use_go_plugin_auth", 2, 1, guard, ""),
+                ("error", "/enable_coprocess_auth", 3, 1, guard, ""),
+            ],
         ),
         (
             "\"Use_Basic_Auth\": true,",

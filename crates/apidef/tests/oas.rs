@@ -160,17 +160,6 @@ fn every_fault_has_its_pointer_and_line() {
             vec![(format!("{X}/server/authentication/hmac"), 14, "HMAC")],
         ),
         (
-            with(
-                "\"cookie\": {\"enabled\": false",
-                "\"enableClientCertificate\": true, \"cookie\": {\"enabled\": false",
-            ),
-            vec![(
-                format!("{X}/server/authentication/securitySchemes/key/enableClientCertificate"),
-                15,
-                "client certificates",
-            )],
-        ),
-        (
             with("\"x-other\": {\"free\": true}", "\"x-tyk-streaming\": {\"streams\": {}, \"stream\": 1}"),
             vec![("/x-tyk-streaming/streams".into(), 20, "there is no stream")],
         ),

@@ -12,6 +12,7 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request;
 use tokio::time::Instant;
 
+use crate::auth::jwt::Claims;
 use crate::auth::{Caller, Grant};
 use crate::body::RequestBody;
 use crate::gate::Gate;
@@ -91,6 +92,8 @@ pub(crate) struct Exchange {
     pub matched: usize,
     /// Who is calling; `None` for keyless APIs.
     pub caller: Option<Arc<Caller>>,
+    /// What the token says that the caller was identified by, if it was by one that says anything.
+    pub claims: Option<Arc<Claims>>,
     /// What the caller may do with this API, once its right to it has been checked.
     pub grant: Option<Arc<Grant>>,
     /// What the limits leave, for the `X-RateLimit-*` headers.

@@ -10,6 +10,8 @@ use state::{Catalog, State};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Callers;
+use crate::auth::jwks::KeySets;
+use crate::auth::jwt::VerifiedTokens;
 use crate::backend::upstream::{Pools, UpstreamSettings};
 use crate::certificates::CertificateStore;
 use crate::limits::{AtOnce, Organisations, Windows};
@@ -83,6 +85,10 @@ pub struct Gate {
     pub(crate) counts: Arc<Semaphore>,
     /// Permits for requests that wait out their rate; without one a request is refused at once.
     pub(crate) waiting: Semaphore,
+    /// Tokens whose signature has been checked.
+    pub(crate) tokens: VerifiedTokens,
+    /// Keys of tokens, as their issuers publish them.
+    pub(crate) key_sets: KeySets,
     pub(crate) reloads: Reloads,
     /// Held while streams without a catalog come or go.
     pub(crate) hosting: tokio::sync::Mutex<()>,
@@ -120,6 +126,8 @@ impl Gate {
                 parts.settings.certificates.passphrase.clone(),
             ),
             offered: parts.offered,
+            tokens: VerifiedTokens::default(),
+            key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),
             settings: parts.settings,
             state: parts.state,
             catalog: Arc::new(parts.catalog),

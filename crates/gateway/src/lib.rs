@@ -12,6 +12,7 @@ mod certificates;
 mod chain;
 mod clock;
 mod exchange;
+mod fetch;
 mod gate;
 mod hosted;
 mod http1;
@@ -33,5 +34,7 @@ mod socket;
 pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
-pub use settings::{CertificateSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, Settings};
+pub use settings::{
+    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, Settings,
+};
 pub use snapshot::{RunningApi, Snapshot};

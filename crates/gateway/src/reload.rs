@@ -153,6 +153,7 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
                     }
                 }
                 Ok(Signal::Other { command, payload }) if command == ANNOUNCEMENT => gate.nodes.heard(&payload),
+                Ok(Signal::Other { command, payload }) => gate.hear_of_keys(&command, &payload),
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             },
@@ -201,6 +202,9 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         gate.callers.forget_older(generation);
     }
     gate.offer_domains().await;
+    for published in prepared.fresh.iter().flat_map(|api| api.chain.published()) {
+        gate.key_sets.prefetch(gate, published);
+    }
     retire(gate, &old);
     tracing::info!(
         generation,
@@ -378,7 +382,8 @@ pub(crate) fn compile(
     streams: &streams::Settings,
 ) -> Result<Arc<RunningApi>, Vec<Fault>> {
     let model = Arc::clone(&definition.api);
-    let chain = Chain::compile(&model, &crate::limits::Context::of(gate), &gate.settings)
+    let limits = crate::limits::Context::of(gate);
+    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(upstream) => Backend::Upstream(

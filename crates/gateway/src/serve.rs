@@ -64,6 +64,7 @@ pub(crate) async fn serve_apis(
         stripped,
         matched,
         caller: None,
+        claims: None,
         grant: None,
         budget: Budget::default(),
         held: Vec::new(),

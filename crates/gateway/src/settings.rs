@@ -47,6 +47,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Certificates.
     pub certificates: CertificateSettings,
+    /// Published keys of tokens.
+    pub key_sets: KeySetSettings,
     /// What `X-RateLimit-*` tell.
     pub limit_headers: LimitHeaders,
     /// How limits count.
@@ -161,6 +163,21 @@ pub struct CertificateSettings {
     pub control_needs_one: bool,
 }
 
+/// How published keys of tokens are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySetSettings {
+    /// How long they are believed where a definition says nothing (`jwks.cache.timeout`).
+    pub keep: Duration,
+    /// Accept any certificate of their hosts (`jwt_ssl_insecure_skip_verify`).
+    pub insecure: bool,
+}
+
+impl Default for KeySetSettings {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(240), insecure: false }
+    }
+}
+
 /// What the `X-RateLimit-*` headers carry (contract 6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitHeaders {
@@ -199,6 +216,7 @@ impl Default for Settings {
                 forced_lifetime: None,
             },
             certificates: CertificateSettings::default(),
+            key_sets: KeySetSettings::default(),
             limit_headers: LimitHeaders::Quotas,
             limits: LimitSettings::default(),
             streaming: true,

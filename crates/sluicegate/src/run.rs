@@ -10,8 +10,8 @@ use apidef::keys::Algorithm;
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
 use gateway::listen::{Listener, ServerTls};
 use gateway::{
-    CertificateSettings, ClientTls, Gate, KeepAlive, KeySettings, LimitHeaders, LimitSettings, Limiter,
-    Parts, Settings, UpstreamSettings, reload,
+    CertificateSettings, ClientTls, Gate, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
+    LimitSettings, Limiter, Parts, Settings, UpstreamSettings, reload,
 };
 use state::{Catalog, PolicySource, RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -249,6 +249,13 @@ fn settings(config: &Config) -> Result<Settings, String> {
             of_control: boxed(&config.security.certificates.control_api),
             token_alone_is_enough: config.security.allow_unsafe_dynamic_mtls_token,
             control_needs_one: config.security.control_api_use_mutual_tls,
+        },
+        key_sets: KeySetSettings {
+            keep: match config.jwks.cache.timeout {
+                Duration::ZERO => KeySetSettings::default().keep,
+                keep => keep,
+            },
+            insecure: config.jwt_ssl_insecure_skip_verify,
         },
         limit_headers: match config.rate_limit_response_headers {
             RateLimitHeaders::Quotas => LimitHeaders::Quotas,

@@ -1,6 +1,6 @@
 //! Which schemes a classic definition asks for (contract 2.2).
 
-use super::{Auth, BASE_IDENTITIES, Guarded, SchemeKind, SecurityScheme, Token};
+use super::{Auth, BASE_IDENTITIES, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Value, json};
@@ -19,6 +19,9 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
     }
     let configs = root.section("auth_configs", faults);
     let mut schemes = Vec::new();
+    if root.flag("enable_jwt", faults) {
+        schemes.push(SecurityScheme::Jwt(Box::new(Jwt::classic(root, &configs, faults))));
+    }
     // The token is what guards when nothing else is switched on.
     if standard || schemes.is_empty() {
         schemes.push(SecurityScheme::Token(Token::classic(root, &configs, faults)));
@@ -54,6 +57,7 @@ pub(crate) fn write(auth: &Auth, definition: &mut Value) {
     }
     for scheme in guarded.schemes() {
         match scheme {
+            SecurityScheme::Jwt(jwt) => jwt.write_classic(definition),
             SecurityScheme::Token(token) => token.write_classic(definition),
         }
     }

@@ -1,14 +1,20 @@
 //! Who may call an API: the security schemes of a definition, one a file: its model, and how both formats write it.
 
 mod classic;
+mod jwt;
 mod oas;
 mod sources;
 mod token;
 
+pub use jwt::{
+    ClaimCheck, ClaimChecks, ClaimRule, Jwt, KeySetAddress, ScopePolicies, SecretBytes, SigningMethod, Skews,
+    TokenKeys, TokenPolicies,
+};
 pub use sources::Sources;
 pub use token::Token;
 
 pub(crate) use classic::{read as read_classic, write as write_classic};
+pub(crate) use jwt::OAS as OAS_JWT;
 pub(crate) use oas::{TOKEN as OAS_TOKEN, read as read_oas};
 
 /// How callers identify themselves.
@@ -33,6 +39,8 @@ pub struct Guarded {
 /// One way to authenticate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SecurityScheme {
+    /// Signed claims.
+    Jwt(Box<Jwt>),
     /// A key.
     Token(Token),
 }
@@ -75,6 +83,7 @@ impl Auth {
         match self {
             Self::Keyless => false,
             Self::Guarded(guarded) => guarded.schemes().any(|scheme| match scheme {
+                SecurityScheme::Jwt(_) => false,
                 SecurityScheme::Token(token) => token.certificate,
             }),
         }
@@ -105,6 +114,7 @@ impl SecurityScheme {
     /// Its sort.
     pub fn kind(&self) -> SchemeKind {
         match self {
+            Self::Jwt(_) => SchemeKind::Jwt,
             Self::Token(_) => SchemeKind::Token,
         }
     }
@@ -112,6 +122,7 @@ impl SecurityScheme {
     /// Where its credential is looked for, if it is one that can be taken off.
     pub fn sources(&self) -> Option<&Sources> {
         match self {
+            Self::Jwt(jwt) => Some(&jwt.sources),
             Self::Token(token) => Some(&token.sources),
         }
     }

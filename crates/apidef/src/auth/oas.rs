@@ -1,7 +1,8 @@
 //! `server.authentication` with `components.securitySchemes` -> who may call (contract 3.3).
 
 use super::classic::base_identity;
-use super::{Auth, Guarded, SecurityScheme, Token};
+use super::jwt;
+use super::{Auth, Guarded, Jwt, SecurityScheme, Token};
 use crate::fields::{Field, LEFT_OPEN, acts, check, guards, section};
 use crate::section::Section;
 use document::{Fault, nearest, pointer_join};
@@ -79,7 +80,10 @@ fn read_scheme(
             return Some(SecurityScheme::Token(Token::oas(scheme, component, faults)));
         }
         ("http", "basic") => "basic authentication is",
-        ("http", "bearer") => "JWT authentication is",
+        ("http", "bearer") => {
+            known(jwt::OAS, scheme, faults);
+            return Some(SecurityScheme::Jwt(Box::new(Jwt::oas(scheme, faults))));
+        }
         ("oauth2", _) => "OAuth 2 is",
         ("openIdConnect", _) => "OpenID Connect is",
         _ => "this security scheme is",

@@ -1,7 +1,7 @@
 //! Keys over the admin API (contract 7.3): create, read, update, delete, list.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use apidef::{Session, keys, policies};
 use http::{Method, Response, StatusCode};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::reply::{error, malformed, modified_key, record};
 use super::{Call, method_not_supported};
-use crate::auth::{Grant, store_name};
+use crate::auth::{Grant, lifetime, store_name};
 use crate::body::Body;
 use crate::clock::{rfc3339, unix_now};
 use crate::gate::Gate;
@@ -266,20 +266,4 @@ fn keeps_quota(gate: &Gate, session: &Session) -> bool {
         .keys()
         .filter_map(|id| snapshot.apis.get(id.as_str()))
         .any(|api| api.model.dont_set_quota_on_create)
-}
-
-/// How long the store keeps the key: the longest that any of its APIs asks for (contract 6.2).
-fn lifetime(gate: &Gate, effective: &Session, session: &Session) -> Option<Duration> {
-    if let Some(forced) = gate.settings.keys.forced_lifetime {
-        return forced;
-    }
-    let now = unix_now();
-    let snapshot = gate.snapshot();
-    effective
-        .access_rights
-        .keys()
-        .filter_map(|id| snapshot.apis.get(id.as_str()))
-        .map(|api| session.stored_for(api.model.session_lifetime, api.model.lifetime_respects_expiry, now))
-        .reduce(|one, other| Some(one?.max(other?)))
-        .unwrap_or_else(|| session.stored_for(None, false, now))
 }

@@ -5,6 +5,7 @@
 mod apis;
 mod certs;
 mod health;
+mod jwks;
 mod keys;
 mod policies;
 mod records;
@@ -123,6 +124,8 @@ async fn dispatch(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
         (_, ["keys", rest @ ..]) => keys::answer(gate, call, rest).await,
         (_, ["certs", rest @ ..]) => certs::answer(gate, call, rest).await,
         (_, ["policies", rest @ ..]) => policies::answer(gate, call, rest).await,
+        (&Method::DELETE, ["cache", "jwks"]) => jwks::forget(gate, None).await,
+        (&Method::DELETE, ["cache", "jwks", api]) => jwks::forget(gate, Some(api)).await,
         (&Method::GET, ["streams"]) => streams::answer(gate),
         (&Method::GET, ["streams", "schema.json"]) => streams::schema(gate),
         (&Method::GET, ["records"]) => records::answer(gate, call.parameter("limit")).await,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use apidef::{Api, Guarded, SchemeKind, SecurityScheme};
 
 use super::callers::Caller;
+use super::jwks::{KeySets, Published};
+use super::jwt::Jwt;
 use super::token::{Token, disallowed};
 use crate::exchange::Exchange;
 use crate::respond::{Blame, Refusal};
@@ -24,16 +26,22 @@ struct Group(Box<[Method]>);
 /// A security scheme, ready to look at requests.
 #[derive(Debug)]
 enum Method {
+    Jwt(Box<Jwt>),
     Token(Token),
 }
 
 impl Authenticate {
-    pub(crate) fn new(guarded: &Guarded, api: &Api) -> Result<Self, String> {
+    pub(crate) fn new(guarded: &Guarded, api: &Api, sets: &KeySets) -> Result<Self, String> {
         let group = |schemes: &Vec<SecurityScheme>| -> Result<Group, String> {
-            Ok(Group(schemes.iter().map(|scheme| Method::new(scheme, api)).collect::<Result<_, _>>()?))
+            Ok(Group(schemes.iter().map(|scheme| Method::new(scheme, api, sets)).collect::<Result<_, _>>()?))
         };
         let groups = guarded.groups.iter().map(group).collect::<Result<_, _>>()?;
         Ok(Self { groups, base_identity: guarded.base_identity })
+    }
+
+    /// Where keys of tokens are published that it uses.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &Published> {
+        self.groups.iter().flat_map(|group| &group.0).flat_map(Method::published)
     }
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
@@ -75,20 +83,30 @@ impl Group {
 }
 
 impl Method {
-    fn new(scheme: &SecurityScheme, api: &Api) -> Result<Self, String> {
+    fn new(scheme: &SecurityScheme, api: &Api, sets: &KeySets) -> Result<Self, String> {
         Ok(match scheme {
+            SecurityScheme::Jwt(jwt) => Self::Jwt(Box::new(Jwt::new(jwt, api, sets)?)),
             SecurityScheme::Token(token) => Self::Token(Token::new(token, &api.org_id)?),
         })
     }
 
     fn kind(&self) -> SchemeKind {
         match self {
+            Self::Jwt(_) => SchemeKind::Jwt,
             Self::Token(_) => SchemeKind::Token,
+        }
+    }
+
+    fn published(&self) -> &[Published] {
+        match self {
+            Self::Jwt(jwt) => jwt.published(),
+            Self::Token(_) => &[],
         }
     }
 
     async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         match self {
+            Self::Jwt(jwt) => jwt.caller(exchange).await,
             Self::Token(token) => token.caller(exchange).await,
         }
     }

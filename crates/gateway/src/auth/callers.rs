@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use apidef::{Session, keys, policies};
+use apidef::policies::{self, PolicyError};
+use apidef::{Session, keys};
 use parking_lot::RwLock;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
@@ -116,6 +117,38 @@ impl Callers {
         Ok(Some(caller))
     }
 
+    /// Where the purges stand; for [`Callers::adopt`].
+    pub(crate) fn mark(&self) -> u64 {
+        self.purges.load(Ordering::Acquire)
+    }
+
+    /// The session of a full key as it is stored, without its policies, and its name in the store.
+    pub(crate) async fn stored(
+        &self,
+        gate: &Gate,
+        key: &str,
+    ) -> Result<(String, Option<Arc<Session>>), Refusal> {
+        let name = store_name(&gate.settings.keys, key);
+        let session = gate.state.session(&name).await.map_err(Refusal::store_away)?;
+        Ok((name, session))
+    }
+
+    /// Merges a session with its policies and keeps it as that of a key. `mark`: as it was before the session was read.
+    pub(crate) fn adopt(
+        &self,
+        gate: &Gate,
+        (org, key, name): (&str, &str, &str),
+        session: &Session,
+        mark: u64,
+    ) -> Result<Arc<Caller>, PolicyError> {
+        let caller = Arc::new(compile(gate, name, session)?);
+        self.known.insert(CallerKey { org: org.into(), token: key.into() }, Arc::clone(&caller));
+        if self.mark() != mark {
+            self.known.remove(&Asked { org, token: key });
+        }
+        Ok(caller)
+    }
+
     /// Forgets sessions that have changed. `names` are keys or their hashes.
     pub(crate) fn forget(&self, names: &[String]) {
         self.purges.fetch_add(1, Ordering::AcqRel);
@@ -137,9 +170,12 @@ impl Callers {
 }
 
 fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> {
+    compile(gate, name, session).map_err(|error| disallowed().detail(error))
+}
+
+fn compile(gate: &Gate, name: &str, session: &Session) -> Result<Caller, PolicyError> {
     let snapshot = gate.snapshot();
-    let merged = policies::apply(session, &|id| snapshot.policies.get(id).cloned())
-        .map_err(|error| disallowed().detail(error))?;
+    let merged = policies::apply(session, &|id| snapshot.policies.get(id).cloned())?;
     let name: Arc<str> = name.into();
     let hash = if gate.settings.keys.hashed { Arc::clone(&name) } else { keys::hash(&name, None).into() };
     Ok(Caller {

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::bound;
 use super::callers::Caller;
+use super::jwt::is_of_a_token;
 use super::places::Places;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
@@ -44,7 +45,7 @@ impl Token {
             Some(caller) => Some(caller),
             None => gate.callers.look_up(gate, &self.org_id, &token).await?,
         };
-        let caller = caller.ok_or_else(disallowed)?;
+        let caller = caller.filter(|caller| !is_of_a_token(&caller.session)).ok_or_else(disallowed)?;
         if self.certificate {
             bound::check_certificate(exchange, &caller.session, &self.org_id)?;
         }

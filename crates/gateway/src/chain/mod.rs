@@ -2,6 +2,7 @@
 
 use apidef::{Api, Auth};
 
+use crate::auth::jwks::{KeySets, Published};
 use crate::auth::{AccessRights, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth};
 use crate::exchange::Exchange;
 use crate::limits::at_once::{self, Kind};
@@ -31,7 +32,12 @@ pub struct Chain {
 
 impl Chain {
     /// Compiles the guards that the definition asks for, and no others.
-    pub(crate) fn compile(api: &Api, limits: &Context, settings: &Settings) -> Result<Self, String> {
+    pub(crate) fn compile(
+        api: &Api,
+        limits: &Context,
+        sets: &KeySets,
+        settings: &Settings,
+    ) -> Result<Self, String> {
         let mut guards = Vec::new();
         if let Some(own) = &api.client_certificates {
             let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
@@ -42,7 +48,7 @@ impl Chain {
         }
         let keyed = matches!(api.auth, Auth::Guarded(_));
         if let Auth::Guarded(guarded) = &api.auth {
-            guards.push(Guard::Authenticate(Authenticate::new(guarded, api)?));
+            guards.push(Guard::Authenticate(Authenticate::new(guarded, api, sets)?));
             if api.strip_auth_data {
                 guards.push(Guard::StripAuth(StripAuth::new(guarded)));
             }
@@ -58,6 +64,15 @@ impl Chain {
             guards.push(Guard::Limits(limits));
         }
         Ok(Self { guards: guards.into() })
+    }
+
+    /// Where keys of tokens are published that it uses.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &Published> {
+        let authenticate = self.guards.iter().filter_map(|guard| match guard {
+            Guard::Authenticate(guard) => Some(guard),
+            _ => None,
+        });
+        authenticate.flat_map(Authenticate::published)
     }
 
     /// Runs the guards.

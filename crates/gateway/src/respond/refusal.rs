@@ -81,6 +81,13 @@ impl Refusal {
         self
     }
 
+    /// The keys of tokens cannot be had, so that nobody can tell whether a token is good.
+    pub(crate) fn keys_away(detail: impl std::fmt::Display) -> Self {
+        Self::gate(StatusCode::SERVICE_UNAVAILABLE, "UCF", "Service temporarily unavailable.")
+            .retry_after(1)
+            .detail(detail)
+    }
+
     /// The state store is away (design section 6): not the client's fault, and worth a retry.
     pub(crate) fn store_away(detail: impl std::fmt::Display) -> Self {
         Self::gate(StatusCode::SERVICE_UNAVAILABLE, "STA", "Service temporarily unavailable.")

@@ -58,6 +58,8 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "seconds")]
     pub(crate) proxy_default_timeout: Duration,
     pub(crate) proxy_ssl_insecure_skip_verify: bool,
+    pub(crate) jwt_ssl_insecure_skip_verify: bool,
+    pub(crate) jwks: Jwks,
     pub(crate) proxy_enable_http2: bool,
     pub(crate) proxy_close_connections: bool,
     pub(crate) max_idle_connections_per_host: usize,
@@ -201,6 +203,19 @@ pub(crate) struct Limits {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnalyticsConfig {
     pub(crate) records_buffer_size: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Jwks {
+    pub(crate) cache: JwksCache,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JwksCache {
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) timeout: Duration,
 }
 
 #[derive(Debug, Clone, Deserialize)]

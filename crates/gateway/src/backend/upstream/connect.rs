@@ -15,13 +15,13 @@ use crate::socket::Socket;
 
 /// What makes two upstreams share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Origin {
-    pub(super) scheme: Scheme,
+pub(crate) struct Origin {
+    pub(crate) scheme: Scheme,
     /// Host name or address, without brackets.
-    pub(super) host: Box<str>,
-    pub(super) port: u16,
+    pub(crate) host: Box<str>,
+    pub(crate) port: u16,
     /// Whether the upstream's certificate is not checked.
-    pub(super) insecure: bool,
+    pub(crate) insecure: bool,
 }
 
 impl Origin {
@@ -32,7 +32,7 @@ impl Origin {
 
 /// Opens connections to one origin.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     origin: Origin,
     tls: Option<Tls>,
     timeout: Duration,
@@ -47,7 +47,7 @@ struct Tls {
 
 /// What a connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Requests,
     /// Only HTTP/1.1 knows upgrades.
     Upgrade,
@@ -55,7 +55,7 @@ pub(super) enum Purpose {
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DialError {
+pub(crate) enum DialError {
     #[error("no address found for host `{host}`: {source}")]
     LookUp { host: Box<str>, source: io::Error },
     #[error("cannot connect to {host}:{port}: {source}")]
@@ -76,7 +76,7 @@ impl DialError {
 
 impl Connector {
     /// `timeout` bounds look-up, TCP and TLS together.
-    pub(super) fn new(origin: Origin, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, String> {
+    pub(crate) fn new(origin: Origin, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, String> {
         let tls = match tls {
             None => None,
             Some(config) => {
@@ -96,7 +96,7 @@ impl Connector {
         &self.origin
     }
 
-    pub(super) async fn dial(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
+    pub(crate) async fn dial(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
         tokio::time::timeout(self.timeout, self.dial_unbounded(purpose)).await.unwrap_or_else(|_| {
             Err(DialError::TimedOut {
                 host: self.origin.host.clone(),

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub(crate) use body::UpstreamBody;
 pub use pool::{KeepAlive, Pools};
 
-use self::connect::{Connector, DialError, Origin};
+pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
 use self::patience::Patience;
 use self::pool::{Line, Multiplexed, Pool};

@@ -31,6 +31,11 @@ pub(super) static KEYS: &[Key] = &[
         r#"{"config": {"failure_trigger_sample_size": 3, "time_wait": 10}}"#,
         "Probes of upstream hosts.",
     ),
-    pending("jwt_ssl_insecure_skip_verify", Bool, "", "Do not verify the certificate of a key set's host."),
-    pending("jwks.cache.timeout", COUNT, "240", "How long fetched key sets are kept, in seconds."),
+    acted("jwt_ssl_insecure_skip_verify", Bool, "", "Do not verify the certificate of a key set's host."),
+    acted(
+        "jwks.cache.timeout",
+        Seconds,
+        "240",
+        "How long fetched key sets are believed where a definition says nothing.",
+    ),
 ];

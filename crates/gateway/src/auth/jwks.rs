@@ -1,0 +1,238 @@
+//! Published keys, fetched and kept: by the address they are published at, so that APIs with the same issuer share them.
+//!
+//! One fetch at a time for each address, whoever asks; bounded in size and time. Keys are used while they are older than they
+//! should be, for an hour at most, so that an issuer that is slow or away for a while costs nobody anything. A token that
+//! names an unknown key asks for them anew, once in a while: not each time, since anybody can name keys that do not exist.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use apidef::{KeySetAddress, Target};
+use arc_swap::ArcSwapOption;
+use aws_lc_rs::digest::{SHA256, digest};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::jwt::jwk::JwkSet;
+use crate::fetch::{self, Ask};
+use crate::gate::Gate;
+
+/// Largest set that is read.
+const LARGEST: usize = 1 << 20;
+/// How long a fetch may take, with all that belongs to it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long keys are used after the time that they are believed for, while no newer ones can be had.
+const STALE: Duration = Duration::from_secs(60 * 60);
+/// How often a set is fetched because of keys that it does not have.
+const NEWER_EVERY: Duration = Duration::from_secs(5);
+/// The longest wait after failures in a row.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// All sets that are in use.
+#[derive(Debug)]
+pub(crate) struct KeySets {
+    sets: Mutex<HashMap<String, Weak<Entry>>>,
+    /// How long keys are believed where a definition says nothing.
+    keep: Duration,
+    /// Any certificate of their hosts is accepted.
+    insecure: bool,
+}
+
+/// A set that an API uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Published {
+    entry: Arc<Entry>,
+    keep: Duration,
+}
+
+/// What is known of a set.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) keys: Arc<JwkSet>,
+    /// Changes when the keys do; no two sets ever have the same.
+    pub(crate) version: u64,
+    digest: Box<[u8]>,
+    fetched: Instant,
+}
+
+#[derive(Debug)]
+struct Entry {
+    url: Target,
+    known: ArcSwapOption<Known>,
+    fetching: Mutex<Fetching>,
+}
+
+#[derive(Debug, Default)]
+struct Fetching {
+    /// Closed when the fetch is over.
+    running: Option<watch::Receiver<()>>,
+    /// Failures in a row, and when the last one was.
+    failures: u32,
+    failed: Option<Instant>,
+    failure: String,
+    /// When unknown keys were last asked for.
+    newer: Option<Instant>,
+    /// Counts how often the keys were forgotten: what a fetch brings that began before counts no more.
+    forgotten: u64,
+}
+
+impl KeySets {
+    pub(crate) fn new(keep: Duration, insecure: bool) -> Self {
+        Self { sets: Mutex::default(), keep, insecure }
+    }
+
+    /// The set at an address; nothing is fetched yet.
+    pub(crate) fn published(&self, address: &KeySetAddress) -> Published {
+        let name = address.url.to_string();
+        let mut sets = self.sets.lock();
+        let entry = sets.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
+            sets.retain(|_, entry| entry.strong_count() > 0);
+            let entry = Arc::new(Entry {
+                url: address.url.clone(),
+                known: ArcSwapOption::empty(),
+                fetching: Mutex::default(),
+            });
+            sets.insert(name, Arc::downgrade(&entry));
+            entry
+        });
+        Published { entry, keep: address.keep.unwrap_or(self.keep) }
+    }
+
+    /// The keys as far as they are known, without waiting. Fetches them in the background where it is time to.
+    pub(crate) fn known(&self, gate: &Arc<Gate>, published: &Published) -> Option<Arc<Known>> {
+        let known = published.entry.known.load_full()?;
+        let age = known.fetched.elapsed();
+        if age < published.keep {
+            return Some(known);
+        }
+        drop(self.fetch(gate, &published.entry, false));
+        (age < published.keep.saturating_add(STALE)).then_some(known)
+    }
+
+    /// The keys; fetched, if none are known. The error is for operators.
+    pub(crate) async fn get(&self, gate: &Arc<Gate>, published: &Published) -> Result<Arc<Known>, String> {
+        if let Some(known) = self.known(gate, published) {
+            return Ok(known);
+        }
+        if let Some(mut running) = self.fetch(gate, &published.entry, false) {
+            // An error is the end of the fetch.
+            let _ = running.changed().await;
+        }
+        self.known(gate, published).ok_or_else(|| {
+            format!("no keys from {}: {}", published.entry.url, published.entry.fetching.lock().failure)
+        })
+    }
+
+    /// The keys, fetched anew because one that is asked for is not among them; as they are, where that was done just now.
+    pub(crate) async fn newer(&self, gate: &Arc<Gate>, published: &Published) -> Result<Arc<Known>, String> {
+        if let Some(mut running) = self.fetch(gate, &published.entry, true) {
+            let _ = running.changed().await;
+        }
+        self.get(gate, published).await
+    }
+
+    /// Fetches a set before anybody asks for it.
+    pub(crate) fn prefetch(&self, gate: &Arc<Gate>, published: &Published) {
+        if published.entry.known.load().is_none() {
+            drop(self.fetch(gate, &published.entry, false));
+        }
+    }
+
+    /// Forgets the keys of all sets.
+    pub(crate) fn forget_all(&self) {
+        for entry in self.sets.lock().values().filter_map(Weak::upgrade) {
+            entry.forget();
+        }
+    }
+
+    /// Begins a fetch, or joins the one that runs; `None` while it is too early for another.
+    fn fetch(&self, gate: &Arc<Gate>, entry: &Arc<Entry>, newer: bool) -> Option<watch::Receiver<()>> {
+        let mut fetching = entry.fetching.lock();
+        if let Some(running) = fetching.running.as_ref().filter(|running| running.has_changed().is_ok()) {
+            return Some(running.clone());
+        }
+        let now = Instant::now();
+        let wait = Duration::from_secs(1 << fetching.failures.saturating_sub(1).min(8)).min(LONGEST_WAIT);
+        if fetching.failed.is_some_and(|failed| now.duration_since(failed) < wait) {
+            return None;
+        }
+        if newer {
+            if fetching.newer.is_some_and(|last| now.duration_since(last) < NEWER_EVERY) {
+                return None;
+            }
+            fetching.newer = Some(now);
+        }
+        let (done, running) = watch::channel(());
+        fetching.running = Some(running.clone());
+        let forgotten = fetching.forgotten;
+        drop(fetching);
+        let (gate, entry, insecure) = (Arc::clone(gate), Arc::clone(entry), self.insecure);
+        // A task of its own: whoever asked may go away.
+        tokio::spawn(async move {
+            let outcome = load(&gate, &entry.url, insecure).await;
+            entry.take(outcome, forgotten);
+            drop(done);
+        });
+        Some(running)
+    }
+}
+
+impl Published {
+    /// Forgets the keys; the next token fetches them.
+    pub(crate) fn forget(&self) {
+        self.entry.forget();
+    }
+}
+
+impl Entry {
+    fn forget(&self) {
+        let mut fetching = self.fetching.lock();
+        let forgotten = fetching.forgotten + 1;
+        *fetching = Fetching { forgotten, ..Fetching::default() };
+        self.known.store(None);
+    }
+
+    /// Takes what a fetch brought.
+    fn take(&self, outcome: Result<(JwkSet, Box<[u8]>), String>, forgotten: u64) {
+        static VERSIONS: AtomicU64 = AtomicU64::new(1);
+        let mut fetching = self.fetching.lock();
+        if fetching.forgotten != forgotten {
+            return;
+        }
+        match outcome {
+            Ok((keys, digest)) => {
+                (fetching.failures, fetching.failed) = (0, None);
+                let before = self.known.load_full().filter(|before| before.digest == digest);
+                let (keys, version) = match before {
+                    Some(before) => (Arc::clone(&before.keys), before.version),
+                    None => {
+                        let (usable, unusable) = (keys.len(), keys.unusable);
+                        tracing::info!(url = %self.url, usable, unusable, "keys of tokens fetched");
+                        (Arc::new(keys), VERSIONS.fetch_add(1, Ordering::Relaxed))
+                    }
+                };
+                let known = Known { keys, version, digest, fetched: Instant::now() };
+                self.known.store(Some(Arc::new(known)));
+            }
+            Err(failure) => {
+                tracing::warn!(url = %self.url, "keys of tokens cannot be fetched: {failure}");
+                fetching.failures = fetching.failures.saturating_add(1);
+                fetching.failed = Some(Instant::now());
+                fetching.failure = failure;
+            }
+        }
+    }
+}
+
+async fn load(gate: &Gate, url: &Target, insecure: bool) -> Result<(JwkSet, Box<[u8]>), String> {
+    let fetched = fetch::send(&gate.upstream, insecure, Ask::get(url.clone()).within(PATIENCE, LARGEST))
+        .await
+        .map_err(|error| error.to_string())?;
+    if fetched.status != http::StatusCode::OK {
+        return Err(format!("the answer is {}, not 200", fetched.status.as_u16()));
+    }
+    let keys = JwkSet::read(&fetched.body).map_err(|why| format!("the answer is no key set: {why}"))?;
+    Ok((keys, digest(&SHA256, &fetched.body).as_ref().into()))
+}

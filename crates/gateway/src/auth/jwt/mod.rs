@@ -1,0 +1,213 @@
+//! JSON Web Tokens (contract 5.5): a token is found, read, and its signature checked with a key that the API knows; its
+//! claims are checked, and its session is looked up, made or changed.
+//!
+//! The algorithm is chosen by the definition and by the kind of the key, never by the token.
+
+mod algorithm;
+pub(crate) mod claims;
+mod json;
+pub(crate) mod jwk;
+mod key;
+mod session;
+mod source;
+mod token;
+mod verified;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use apidef::{Api, SigningMethod};
+use arc_swap::ArcSwap;
+use http::StatusCode;
+
+use self::claims::{check, check_times, refused};
+use self::key::Key;
+use self::session::Sessions;
+use self::source::{Proof, Source};
+use self::token::{Malformed, Token};
+use self::verified::{Name, Verified};
+use super::bound;
+use super::callers::Caller;
+use super::jwks::KeySets;
+use super::places::Places;
+use super::token::without_bearer;
+use crate::clock::unix_now;
+use crate::exchange::Exchange;
+use crate::gate::Gate;
+use crate::respond::Refusal;
+
+pub(crate) use self::claims::Claims;
+pub(crate) use self::session::is_of_a_token;
+pub(crate) use self::verified::VerifiedTokens;
+
+/// Finds the caller by a signed token.
+#[derive(Debug)]
+pub(crate) struct Jwt {
+    model: apidef::Jwt,
+    places: Places,
+    source: Source,
+    sessions: Sessions,
+    org: Box<str>,
+    /// What the tokens that it has checked are kept under.
+    scheme: u64,
+}
+
+impl Jwt {
+    pub(crate) fn new(jwt: &apidef::Jwt, api: &Api, sets: &KeySets) -> Result<Self, String> {
+        Ok(Self {
+            places: Places::new(&jwt.sources)?,
+            source: Source::new(&jwt.keys, sets)?,
+            sessions: Sessions::new(api, &jwt.policies),
+            org: api.org_id.clone(),
+            scheme: Name::scheme(),
+            model: jwt.clone(),
+        })
+    }
+
+    /// Where its keys are published.
+    pub(crate) fn published(&self) -> &[super::jwks::Published] {
+        match &self.source {
+            Source::Published(sets) => sets,
+            Source::Fixed(_) | Source::OfSession => &[],
+        }
+    }
+
+    pub(crate) async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
+        let Some(found) = self.places.find(&exchange.head) else {
+            return Err(Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Authorization field missing"));
+        };
+        let text = without_bearer(&found);
+        let gate = &exchange.gate;
+        let name = Name::of(self.scheme, text);
+        let now = unix_now();
+        // The usual case first: a token and a session that we know, without an await.
+        let known = gate.tokens.get(&name).filter(|known| {
+            let holds = now < known.until && self.source.still(gate, known.proof);
+            if !holds {
+                gate.tokens.forget(&name);
+            }
+            holds
+        });
+        let verified = match known {
+            Some(known) => self.again(gate, known).await?,
+            None => None,
+        };
+        let verified = match verified {
+            Some(verified) => verified,
+            None => {
+                let verified = Arc::new(self.verify(gate, text, now).await?);
+                gate.tokens.keep(name, Arc::clone(&verified));
+                verified
+            }
+        };
+        let caller = verified.caller.load_full();
+        bound::check_bindings(exchange, &caller.session)?;
+        exchange.claims = Some(Arc::clone(&verified.claims));
+        Ok(caller)
+    }
+
+    /// A token that was checked before, with its session as it is now; `None` if it has to be checked anew.
+    async fn again(&self, gate: &Arc<Gate>, known: Arc<Verified>) -> Result<Option<Arc<Verified>>, Refusal> {
+        let same = |caller: &Arc<Caller>| Arc::ptr_eq(caller, &known.caller.load());
+        if gate.callers.known(&self.org, &known.session).as_ref().is_some_and(same) {
+            return Ok(Some(known));
+        }
+        if known.proof == Proof::OfSession {
+            // Its secret may be another one now.
+            return Ok(None);
+        }
+        let identity = self.identity(&known.claims)?;
+        let caller = self.sessions.caller(gate, &known.claims, identity, &known.session, known.until).await?;
+        known.caller.store(caller);
+        Ok(Some(known))
+    }
+
+    /// Everything that there is to check of a token.
+    async fn verify(&self, gate: &Arc<Gate>, text: &str, now: i64) -> Result<Verified, Refusal> {
+        let token = read(text, self.model.method)?;
+        if matches!(self.source, Source::OfSession) {
+            return self.verify_by_session(gate, token, text, now).await;
+        }
+        let proof = self.source.check(gate, &token).await?;
+        let claims = Claims { header: token.header, payload: token.claims };
+        let until = self.check_claims(&claims, now)?;
+        let identity = self.identity(&claims)?;
+        let session = self.sessions.key(gate, identity);
+        let caller = self.sessions.caller(gate, &claims, identity, &session, until).await?;
+        Ok(Verified {
+            claims: Arc::new(claims),
+            until,
+            proof,
+            session: session.into(),
+            caller: ArcSwap::new(caller),
+            length: text.len(),
+        })
+    }
+
+    /// The token names a key of the gate, which holds the secret and is the caller.
+    async fn verify_by_session(
+        &self,
+        gate: &Arc<Gate>,
+        token: Token<'_>,
+        text: &str,
+        now: i64,
+    ) -> Result<Verified, Refusal> {
+        let of_header = token.key_id().filter(|_| !self.model.skip_kid).map(str::to_owned);
+        let claims = Claims { header: token.header.clone(), payload: token.claims.clone() };
+        let session = match of_header {
+            Some(id) => id,
+            None => self.identity(&claims)?.to_owned(),
+        };
+        let caller = match gate.callers.known(&self.org, &session) {
+            Some(caller) => Some(caller),
+            None => gate.callers.look_up(gate, &self.org, &session).await?,
+        };
+        let caller = caller.ok_or_else(|| refused().detail("no key has the id that it names"))?;
+        let secret = caller.session.jwt_data.secret.0.as_bytes();
+        let key = Key::written(secret).map_err(|why| refused().detail(why))?;
+        source::check(&key, &token)?;
+        let until = self.check_claims(&claims, now)?;
+        Ok(Verified {
+            claims: Arc::new(claims),
+            until,
+            proof: Proof::OfSession,
+            session: session.into(),
+            caller: ArcSwap::new(caller),
+            length: text.len(),
+        })
+    }
+
+    fn check_claims(&self, claims: &Claims, now: i64) -> Result<i64, Refusal> {
+        let until = check_times(claims, &self.model.skews, now)?;
+        check(claims, &self.model.checks)?;
+        Ok(until)
+    }
+
+    /// Who it is: the first of the chosen claims that says so, else `sub`.
+    fn identity<'c>(&self, claims: &'c Claims) -> Result<&'c str, Refusal> {
+        let chosen = self.model.identity.iter().map(|path| &**path);
+        chosen
+            .chain(["sub"])
+            .find_map(|path| claims.text(path))
+            .filter(|identity| !identity.contains(char::is_control))
+            .ok_or_else(|| refused().detail("no claim says who it is"))
+    }
+}
+
+/// Reads a token that is signed as the definition chooses.
+fn read(text: &str, method: SigningMethod) -> Result<Token<'_>, Refusal> {
+    let token = Token::read(text).map_err(|malformed| match malformed {
+        Malformed::Form(why) => refused().detail(why),
+        Malformed::Algorithm => unexpected(),
+    })?;
+    if token.algorithm.method() == method { Ok(token) } else { Err(unexpected()) }
+}
+
+/// The token is signed in a way that the definition does not choose, or not at all.
+fn unexpected() -> Refusal {
+    Refusal { message: "Key not authorized: Unexpected signing method".into(), ..refused() }
+}

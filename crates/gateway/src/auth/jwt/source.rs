@@ -1,0 +1,125 @@
+//! What signatures are checked with (contract 5.5, "Secret"): a fixed key, published keys, or the secret of a session.
+
+use std::sync::Arc;
+
+use apidef::TokenKeys;
+
+use super::claims::refused;
+use super::key::Key;
+use super::token::Token;
+use crate::auth::jwks::{KeySets, Published};
+use crate::gate::Gate;
+use crate::respond::Refusal;
+
+/// Where the keys of an API come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Fixed(Key),
+    Published(Box<[Published]>),
+    /// The session that the token names holds the secret.
+    OfSession,
+}
+
+/// Which key has checked a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Fixed,
+    /// That of a session; it holds as long as the session stays as it was.
+    OfSession,
+    /// One of a published set, by its place in the list and its version.
+    Published {
+        set: usize,
+        version: u64,
+    },
+}
+
+impl Source {
+    pub(crate) fn new(keys: &TokenKeys, sets: &KeySets) -> Result<Self, String> {
+        Ok(match keys {
+            TokenKeys::OfSession => Self::OfSession,
+            TokenKeys::Fixed(secret) => Self::Fixed(
+                Key::written(secret.expose())
+                    .map_err(|why| format!("the key of tokens cannot be used: {why}"))?,
+            ),
+            TokenKeys::Sets(addresses) => {
+                Self::Published(addresses.iter().map(|address| sets.published(address)).collect())
+            }
+        })
+    }
+
+    /// Checks a signature with a key that is not a session's.
+    pub(crate) async fn check(&self, gate: &Arc<Gate>, token: &Token<'_>) -> Result<Proof, Refusal> {
+        match self {
+            Self::Fixed(key) => check(key, token).map(|()| Proof::Fixed),
+            Self::Published(sets) => {
+                let id = token.key_id().ok_or_else(|| refused().detail("it names no key"))?;
+                published(gate, sets, id, token).await
+            }
+            Self::OfSession => Err(refused()),
+        }
+    }
+
+    /// Whether a key that checked a token before would do so today. Asks for newer keys where it is time to.
+    pub(crate) fn still(&self, gate: &Arc<Gate>, proof: Proof) -> bool {
+        match (self, proof) {
+            (Self::Published(sets), Proof::Published { set, version }) => sets
+                .get(set)
+                .and_then(|published| gate.key_sets.known(gate, published))
+                .is_some_and(|known| known.version == version),
+            _ => true,
+        }
+    }
+}
+
+/// Checks a signature with a key, if it is one for such signatures.
+pub(crate) fn check(key: &Key, token: &Token<'_>) -> Result<(), Refusal> {
+    if key.verifies(token.algorithm, token.signed.as_bytes(), &token.signature) {
+        return Ok(());
+    }
+    Err(refused().detail(if key.is_for(token.algorithm) {
+        "its signature does not hold"
+    } else {
+        "the key is not for signatures of its kind"
+    }))
+}
+
+/// The key of this id in one of the sets. What none of them has may be new: they are fetched again, as seldom as they allow.
+async fn published(
+    gate: &Arc<Gate>,
+    sets: &[Published],
+    id: &str,
+    token: &Token<'_>,
+) -> Result<Proof, Refusal> {
+    let mut away = None;
+    for again in [false, true] {
+        for (set, published) in sets.iter().enumerate() {
+            let keys = if again {
+                gate.key_sets.newer(gate, published).await
+            } else {
+                gate.key_sets.get(gate, published).await
+            };
+            let keys = match keys {
+                Ok(keys) => keys,
+                Err(error) => {
+                    away = Some(error);
+                    continue;
+                }
+            };
+            let mut of_id = keys.keys.named(id).peekable();
+            if of_id.peek().is_none() {
+                continue;
+            }
+            let proof = Proof::Published { set, version: keys.version };
+            let mut refusal = refused().detail("the key of this id is not for signatures of its kind");
+            for key in of_id.filter(|key| key.is_for(token.algorithm)) {
+                match check(key, token) {
+                    Ok(()) => return Ok(proof),
+                    Err(refused) => refusal = refused,
+                }
+            }
+            return Err(refusal);
+        }
+    }
+    // Without the keys nobody can tell whether the token is good: that is not the client's doing.
+    Err(away.map_or_else(|| refused().detail("no key has the id that it names"), Refusal::keys_away))
+}

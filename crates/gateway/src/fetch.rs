@@ -1,0 +1,195 @@
+//! What the gate itself asks other servers: keys of tokens, what issuers say of themselves, whether a token is good.
+//! Few requests, each on a connection of its own, bounded in time and size.
+
+use std::time::Duration;
+
+use apidef::{Scheme, Target};
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+
+use crate::backend::upstream::{Connector, DialError, Origin, Purpose, UpstreamSettings};
+
+/// How often a GET follows a server that points elsewhere.
+const REDIRECTS: usize = 3;
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("Sluicegate/", env!("CARGO_PKG_VERSION")));
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    method: Method,
+    target: Target,
+    headers: HeaderMap,
+    body: Bytes,
+    time: Duration,
+    largest: usize,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("{0}")]
+    Address(String),
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the connection broke: {0}")]
+    Broken(#[from] hyper::Error),
+    #[error("the answer cannot be read, or is longer than {0} bytes")]
+    Body(usize),
+    #[error("it redirects {0}")]
+    Redirect(&'static str),
+}
+
+impl Ask {
+    pub(crate) fn get(target: Target) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+        Self {
+            method: Method::GET,
+            target,
+            headers,
+            body: Bytes::new(),
+            time: Duration::from_secs(5),
+            largest: 1 << 20,
+        }
+    }
+
+    /// How long it may take in all, and how large the answer may be.
+    pub(crate) fn within(mut self, time: Duration, largest: usize) -> Self {
+        (self.time, self.largest) = (time, largest);
+        self
+    }
+}
+
+/// Sends a request and reads the answer, whatever its status. `insecure`: any certificate is accepted.
+pub(crate) async fn send(
+    settings: &UpstreamSettings,
+    insecure: bool,
+    ask: Ask,
+) -> Result<Fetched, FetchError> {
+    let time = ask.time;
+    tokio::time::timeout(time, follow(settings, insecure, ask))
+        .await
+        .unwrap_or(Err(FetchError::TimedOut(time)))
+}
+
+async fn follow(settings: &UpstreamSettings, insecure: bool, mut ask: Ask) -> Result<Fetched, FetchError> {
+    for _ in 0..=REDIRECTS {
+        let (status, headers, body) = once(settings, insecure, &ask).await?;
+        let moved = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && ask.method == Method::GET;
+        let Some(location) = headers.get(LOCATION).filter(|_| moved) else {
+            return Ok(Fetched { status, body });
+        };
+        ask.target = location
+            .to_str()
+            .ok()
+            .and_then(|location| elsewhere(&ask.target, location))
+            .ok_or(FetchError::Redirect("to where it must not"))?;
+    }
+    Err(FetchError::Redirect("too often"))
+}
+
+/// Where a redirect leads; never from TLS to clear text.
+fn elsewhere(from: &Target, location: &str) -> Option<Target> {
+    let target = if location.starts_with('/') && !location.starts_with("//") {
+        format!("{}://{}{location}", from.scheme.as_str(), from.authority)
+    } else {
+        location.to_owned()
+    };
+    let target = Target::parse(&target).ok()?;
+    match (from.scheme, target.scheme) {
+        (_, Scheme::Https) | (Scheme::Http, Scheme::Http) => Some(target),
+        _ => None,
+    }
+}
+
+async fn once(
+    settings: &UpstreamSettings,
+    insecure: bool,
+    ask: &Ask,
+) -> Result<(StatusCode, HeaderMap, Bytes), FetchError> {
+    let target = &ask.target;
+    let tls = match target.scheme {
+        Scheme::Https if insecure => Some(&settings.insecure_tls),
+        Scheme::Https => Some(&settings.tls),
+        Scheme::Http | Scheme::H2c => None,
+    };
+    let origin = Origin { scheme: target.scheme, host: target.host.clone(), port: target.port, insecure };
+    let connector = Connector::new(origin, tls, ask.time).map_err(FetchError::Address)?;
+    let stream = connector.dial(Purpose::Upgrade).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // The connection is driven here and ends with the answer: nothing of it is left behind, whatever happens.
+    let answer = async {
+        let answer = sender.send_request(request(ask)?).await?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, ask.largest)
+            .collect()
+            .await
+            .map_err(|_| FetchError::Body(ask.largest))?
+            .to_bytes();
+        Ok((head.status, head.headers, body))
+    };
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        ended = connection => {
+            // What came before the end may still be read.
+            match ended {
+                Ok(()) => answer.await,
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, FetchError> {
+    let target = &ask.target;
+    let path = if target.path.is_empty() { "/" } else { &*target.path };
+    let uri = match &target.query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut request = Request::new(Full::new(ask.body.clone()));
+    *request.method_mut() = ask.method.clone();
+    *request.uri_mut() = uri.parse().map_err(|error| FetchError::Address(format!("`{uri}`: {error}")))?;
+    *request.headers_mut() = ask.headers.clone();
+    let host = HeaderValue::try_from(&*target.authority)
+        .map_err(|_| FetchError::Address(format!("`{}` is no host", target.authority)))?;
+    request.headers_mut().insert(HOST, host);
+    request.headers_mut().insert(USER_AGENT, AGENT);
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_never_leave_tls() {
+        for (from, location, to) in [
+            ("https://a/x", "/y?z", Some("https://a/y?z")),
+            ("https://a/x", "https://b/", Some("https://b/")),
+            ("https://a/x", "http://a/x", None),
+            ("http://a/x", "https://a/x", Some("https://a/x")),
+            ("http://a/x", "http://b/x", Some("http://b/x")),
+            ("http://a/x", "//b/x", None),
+            ("http://a/x", "file:///etc/passwd", None),
+            ("http://a/x", "", None),
+        ] {
+            let from = Target::parse(from).unwrap();
+            assert_eq!(elsewhere(&from, location).map(|to| to.to_string()).as_deref(), to, "{location}");
+        }
+    }
+}
