@@ -18,8 +18,9 @@ mod validate;
 
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
 pub use auth::{
-    Auth, ClaimCheck, ClaimChecks, ClaimRule, Guarded, Jwt, KeySetAddress, SchemeKind, ScopePolicies,
-    SecretBytes, SecurityScheme, SigningMethod, Skews, Sources, Token, TokenKeys, TokenPolicies,
+    Auth, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Guarded, Introspection, Jwt, KeySetAddress,
+    OpenId, OpenIdProvider, SchemeKind, ScopePolicies, SecretBytes, SecurityScheme, SigningMethod, Skews,
+    Sources, Token, TokenCheck, TokenKeys, TokenPolicies,
 };
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};

@@ -11,6 +11,10 @@ pub fn reference() -> String {
         ("OpenAPI definitions", oas::table::ROOT),
         ("OpenAPI: `server.authentication.securitySchemes.*` of an `apiKey`", auth::OAS_TOKEN),
         ("OpenAPI: `server.authentication.securitySchemes.*` of `http` with `bearer`", auth::OAS_JWT),
+        (
+            "OpenAPI: `server.authentication.securitySchemes.*` of `oauth2` with `providers`",
+            auth::OAS_EXTERNAL_OAUTH,
+        ),
     ];
     for (title, fields) in tables {
         out.push_str(&format!("### {title}\n\n| Key | What becomes of it |\n|---|---|\n"));

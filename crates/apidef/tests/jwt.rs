@@ -17,17 +17,30 @@ fn classic(more: Value) -> String {
 }
 
 fn oas(scheme: Value) -> String {
+    oas_of("http", scheme)
+}
+
+fn oas_of(kind: &str, scheme: Value) -> String {
+    let mut definition = with_components(json!({"enabled": true, "securitySchemes": {"jwt": scheme}}));
+    definition["components"] =
+        json!({"securitySchemes": {"jwt": {"type": kind, "scheme": "bearer", "bearerFormat": "JWT"}}});
+    definition["security"] = json!([{"jwt": []}]);
+    definition.to_string()
+}
+
+fn with_authentication(authentication: Value) -> String {
+    with_components(authentication).to_string()
+}
+
+fn with_components(authentication: Value) -> Value {
     json!({
         "openapi": "3.0.3", "info": {"title": "t", "version": "1"}, "paths": {},
-        "components": {"securitySchemes": {"jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}},
-        "security": [{"jwt": []}],
         "x-tyk-api-gateway": {
             "info": {"id": "a", "orgId": "o", "name": "a", "state": {"active": true}},
             "upstream": {"url": "http://h"},
-            "server": {"listenPath": {"value": "/a/"}, "authentication": {"enabled": true, "securitySchemes": {"jwt": scheme}}},
+            "server": {"listenPath": {"value": "/a/"}, "authentication": authentication},
         },
     })
-    .to_string()
 }
 
 fn read(text: &str) -> Jwt {
@@ -198,4 +211,87 @@ fn the_classic_projection_holds_what_classic_definitions_can() {
     let definition = Definition::parse(&text).unwrap();
     let back = Definition::parse_classic(&definition.classic().to_string()).unwrap();
     assert_eq!((&back.api.auth, back.warnings.as_slice()), (&definition.api.auth, [].as_slice()));
+}
+
+fn scheme(text: &str) -> SecurityScheme {
+    let definition = Definition::parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+    let Auth::Guarded(guarded) = &definition.api.auth else { panic!("open") };
+    let back = Definition::parse_classic(&definition.classic().to_string());
+    let back = back.unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+    assert_eq!(back.api.auth, definition.api.auth, "the classic projection is the same");
+    guarded.schemes().next().cloned().unwrap_or_else(|| panic!("no scheme"))
+}
+
+#[test]
+fn tokens_of_others_are_the_same_in_both_formats() {
+    let open_id = [
+        classic(json!({
+            "enable_jwt": false, "use_openid": true,
+            "openid_options": {"segregate_by_client": true, "providers": [{"issuer": "https://issuer/", "client_ids": {"d2Vi": "p"}}]},
+            "scopes": {"oidc": {"scope_claim_name": "scp", "scope_to_policy": {"read": "q"}}},
+        })),
+        with_authentication(json!({"enabled": true, "oidc": {
+            "enabled": true, "segregateByClientId": true,
+            "providers": [{"issuer": "https://issuer/", "clientToPolicyMapping": [{"clientId": "web", "policyId": "p"}]}],
+            "scopes": {"claims": ["scp"], "scopeToPolicyMapping": [{"scope": "read", "policyId": "q"}]},
+        }})),
+    ]
+    .map(|text| scheme(&text));
+    assert_eq!(open_id[0], open_id[1]);
+    let SecurityScheme::OpenId(open_id) = &open_id[0] else { panic!("{open_id:?}") };
+    assert_eq!(&*open_id.providers[0].issuer, "https://issuer/");
+    assert_eq!(open_id.providers[0].clients, [("web".into(), "p".into())].into());
+    assert!(open_id.per_client);
+
+    for (of_classic, of_oas) in [
+        (
+            json!({"jwt": {"enabled": true, "signing_method": "rsa", "source": ADDRESS, "identity_base_field": "id", "expires_at_validation_skew": 3}}),
+            json!({"jwt": {"enabled": true, "signingMethod": "rsa", "source": ADDRESS, "identityBaseField": "id", "expiresAtValidationSkew": 3}}),
+        ),
+        (
+            json!({"introspection": {"enabled": true, "url": "https://issuer/ask", "client_id": "c", "client_secret": "s", "cache": {"enabled": true, "timeout": 5}}}),
+            json!({"introspection": {"enabled": true, "url": "https://issuer/ask", "clientId": "c", "clientSecret": "s", "cache": {"enabled": true, "timeout": 5}}}),
+        ),
+        (json!({}), json!({})),
+    ] {
+        let one = scheme(&classic(
+            json!({"enable_jwt": false, "external_oauth": {"enabled": true, "providers": [of_classic]}}),
+        ));
+        let other = scheme(&oas_of("oauth2", json!({"enabled": true, "providers": [of_oas]})));
+        assert_eq!(one, other);
+        assert!(!format!("{one:?}").contains("\"s\""), "a secret shows: {one:?}");
+    }
+
+    for (text, at) in [
+        (
+            classic(
+                json!({"enable_jwt": false, "use_openid": true, "openid_options": {"providers": [{"issuer": "issuer"}]}}),
+            ),
+            "/issuer",
+        ),
+        (
+            classic(
+                json!({"enable_jwt": false, "use_openid": true, "openid_options": {"providers": [{"issuer": "http://i", "client_ids": {"?": "p"}}]}}),
+            ),
+            "/?",
+        ),
+        (
+            classic(
+                json!({"enable_jwt": false, "external_oauth": {"enabled": true, "providers": [{"jwt": {"enabled": true}}]}}),
+            ),
+            "/source",
+        ),
+        (
+            classic(
+                json!({"enable_jwt": false, "external_oauth": {"enabled": true, "providers": [{"introspection": {"enabled": true, "url": "ask"}}]}}),
+            ),
+            "/url",
+        ),
+    ] {
+        let faults = Definition::parse(&text).expect_err(&text);
+        assert!(
+            faults.iter().any(|fault| fault.is_error() && fault.pointer.ends_with(at)),
+            "{text}: {faults:?}"
+        );
+    }
 }

@@ -70,6 +70,15 @@ impl Ask {
         (self.time, self.largest) = (time, largest);
         self
     }
+
+    /// A form, sent by POST.
+    pub(crate) fn form(target: Target, body: impl Into<Bytes>) -> Self {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let mut ask = Self::get(target);
+        ask.headers.insert(http::header::CONTENT_TYPE, form);
+        (ask.method, ask.body) = (Method::POST, body.into());
+        ask
+    }
 }
 
 /// Sends a request and reads the answer, whatever its status. `insecure`: any certificate is accepted.

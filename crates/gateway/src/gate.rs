@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Callers;
 use crate::auth::jwks::KeySets;
-use crate::auth::jwt::VerifiedTokens;
+use crate::auth::jwt::{Checked, Tokens, Verified};
 use crate::backend::upstream::{Pools, UpstreamSettings};
 use crate::certificates::CertificateStore;
 use crate::limits::{AtOnce, Organisations, Windows};
@@ -86,7 +86,9 @@ pub struct Gate {
     /// Permits for requests that wait out their rate; without one a request is refused at once.
     pub(crate) waiting: Semaphore,
     /// Tokens whose signature has been checked.
-    pub(crate) tokens: VerifiedTokens,
+    pub(crate) tokens: Tokens<Verified>,
+    /// The same of tokens without a session of their own.
+    pub(crate) checked: Tokens<Checked>,
     /// Keys of tokens, as their issuers publish them.
     pub(crate) key_sets: KeySets,
     pub(crate) reloads: Reloads,
@@ -126,7 +128,8 @@ impl Gate {
                 parts.settings.certificates.passphrase.clone(),
             ),
             offered: parts.offered,
-            tokens: VerifiedTokens::default(),
+            tokens: Tokens::default(),
+            checked: Tokens::default(),
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),
             settings: parts.settings,
             state: parts.state,

@@ -15,6 +15,32 @@ pub(crate) fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     pairs(query).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
+/// Pairs as the body of a form.
+pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        escape(name, &mut text);
+        text.push('=');
+        escape(value, &mut text);
+    }
+    text
+}
+
+/// Escapes all but what is unreserved (RFC 3986 section 2.3).
+fn escape(text: &str, into: &mut String) {
+    use std::fmt::Write as _;
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            let _ = write!(into, "%{byte:02X}");
+        }
+    }
+}
+
 /// Percent escapes and `+` resolved; what is no valid escape or not UTF-8 stays as near to its text as possible.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if text.contains(['%', '+']) { unescape(text, true).into() } else { text.into() }
@@ -52,6 +78,15 @@ fn hex(digit: &u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_as_a_form_is_read_back() {
+        let fields = [("token", "a b+c&d=e%/é"), ("empty", ""), ("", "x")];
+        let text = form(&fields);
+        assert_eq!(text, "token=a%20b%2Bc%26d%3De%25%2F%C3%A9&empty=&=x");
+        let back: Vec<_> = pairs(&text).collect();
+        assert_eq!(back, fields.map(|(name, value)| (name.into(), value.into())));
+    }
 
     #[test]
     fn names_and_values_are_decoded() {

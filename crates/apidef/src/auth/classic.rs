@@ -1,6 +1,7 @@
 //! Which schemes a classic definition asks for (contract 2.2).
 
 use super::{Auth, BASE_IDENTITIES, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
+use super::{ExternalOAuth, OpenId};
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Value, json};
@@ -21,6 +22,13 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
     let mut schemes = Vec::new();
     if root.flag("enable_jwt", faults) {
         schemes.push(SecurityScheme::Jwt(Box::new(Jwt::classic(root, &configs, faults))));
+    }
+    if root.section("external_oauth", faults).flag("enabled", faults) {
+        let oauth = ExternalOAuth::classic(root, &configs, faults);
+        schemes.push(SecurityScheme::ExternalOAuth(Box::new(oauth)));
+    }
+    if root.flag("use_openid", faults) {
+        schemes.push(SecurityScheme::OpenId(Box::new(OpenId::classic(root, &configs, faults))));
     }
     // The token is what guards when nothing else is switched on.
     if standard || schemes.is_empty() {
@@ -57,7 +65,9 @@ pub(crate) fn write(auth: &Auth, definition: &mut Value) {
     }
     for scheme in guarded.schemes() {
         match scheme {
+            SecurityScheme::ExternalOAuth(oauth) => oauth.write_classic(definition),
             SecurityScheme::Jwt(jwt) => jwt.write_classic(definition),
+            SecurityScheme::OpenId(open_id) => open_id.write_classic(definition),
             SecurityScheme::Token(token) => token.write_classic(definition),
         }
     }

@@ -1,6 +1,6 @@
 //! JSON Web Tokens (contract 2.2, 3.3, 5.5): which keys sign them, what their claims must say, and whose session they are.
 
-use super::Sources;
+use super::{SOURCE, Sources};
 use crate::fields::{Field, acts, each, section};
 use crate::section::{Section, kind};
 use crate::{Scheme, Target};
@@ -167,7 +167,7 @@ impl SigningMethod {
     const NAMES: [(&'static str, Self); 4] =
         [("hmac", Self::Hmac), ("rsa", Self::Rsa), ("ecdsa", Self::Ecdsa), ("eddsa", Self::Eddsa)];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
     }
 
@@ -190,8 +190,6 @@ impl SigningMethod {
         Self::Hmac
     }
 }
-
-const SOURCE: &[Field] = &[acts("enabled"), acts("name")];
 
 /// `server.authentication.securitySchemes.<name>` of a scheme that OpenAPI calls `http` with `bearer`.
 pub(crate) const OAS: &[Field] = &[
@@ -237,11 +235,15 @@ impl Jwt {
             keys: keys(root, ("jwt_source", "jwt_jwks_uris", "cache_timeout"), method, faults),
             method,
             skip_kid: root.flag("jwt_skip_kid", faults),
-            skews: Skews {
-                issued_at: skew(root, "jwt_issued_at_validation_skew", faults),
-                not_before: skew(root, "jwt_not_before_validation_skew", faults),
-                expires_at: skew(root, "jwt_expires_at_validation_skew", faults),
-            },
+            skews: skews(
+                root,
+                [
+                    "jwt_issued_at_validation_skew",
+                    "jwt_not_before_validation_skew",
+                    "jwt_expires_at_validation_skew",
+                ],
+                faults,
+            ),
             checks: ClaimChecks::default(),
             identity: one(root.text("jwt_identity_base_field", faults)),
             policies: TokenPolicies {
@@ -270,15 +272,15 @@ impl Jwt {
         let identity = claims("subjectClaims", "identityBaseField", faults);
         let policy_claims = claims("basePolicyClaims", "policyFieldName", faults);
         Self {
-            sources: Sources::oas(scheme, ("header", "Authorization"), faults),
+            sources: Sources::oas_http(scheme, faults),
             keys: keys(scheme, ("source", "jwksURIs", "cacheTimeout"), method, faults),
             method,
             skip_kid: scheme.flag("skipKid", faults),
-            skews: Skews {
-                issued_at: skew(scheme, "issuedAtValidationSkew", faults),
-                not_before: skew(scheme, "notBeforeValidationSkew", faults),
-                expires_at: skew(scheme, "expiresAtValidationSkew", faults),
-            },
+            skews: skews(
+                scheme,
+                ["issuedAtValidationSkew", "notBeforeValidationSkew", "expiresAtValidationSkew"],
+                faults,
+            ),
             checks: ClaimChecks {
                 issuers: scheme.texts("allowedIssuers", faults),
                 audiences: scheme.texts("allowedAudiences", faults),
@@ -376,7 +378,7 @@ impl ScopePolicies {
 }
 
 /// Where keys come from: several published sets, one, a fixed secret, or the session's own.
-fn keys(
+pub(super) fn keys(
     holder: &Section<'_>,
     (source, sets, timeout): (&str, &str, &str),
     method: SigningMethod,
@@ -516,8 +518,10 @@ pub(super) fn named(map: &Section<'_>, faults: &mut Vec<Fault>) -> Box<[(Box<str
         .collect()
 }
 
-pub(super) fn skew(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Duration {
-    holder.seconds(key, faults).unwrap_or_default()
+/// The skews, by their keys in the order `iat`, `nbf`, `exp`.
+pub(super) fn skews(holder: &Section<'_>, keys: [&str; 3], faults: &mut Vec<Fault>) -> Skews {
+    let [issued_at, not_before, expires_at] = keys.map(|key| holder.seconds(key, faults).unwrap_or_default());
+    Skews { issued_at, not_before, expires_at }
 }
 
 pub(super) fn one(text: &str) -> Box<[Box<str>]> {

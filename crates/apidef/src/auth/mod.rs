@@ -1,21 +1,29 @@
 //! Who may call an API: the security schemes of a definition, one a file: its model, and how both formats write it.
 
 mod classic;
+mod external_oauth;
 mod jwt;
 mod oas;
+mod open_id;
 mod sources;
 mod token;
 
+pub use external_oauth::{ExternalOAuth, Introspection, TokenCheck};
 pub use jwt::{
     ClaimCheck, ClaimChecks, ClaimRule, Jwt, KeySetAddress, ScopePolicies, SecretBytes, SigningMethod, Skews,
     TokenKeys, TokenPolicies,
 };
+pub use open_id::{OpenId, OpenIdProvider};
 pub use sources::Sources;
 pub use token::Token;
 
 pub(crate) use classic::{read as read_classic, write as write_classic};
+use oas::SOURCE;
+
+pub(crate) use external_oauth::{CLASSIC as CLASSIC_EXTERNAL_OAUTH, OAS as OAS_EXTERNAL_OAUTH};
 pub(crate) use jwt::OAS as OAS_JWT;
 pub(crate) use oas::{TOKEN as OAS_TOKEN, read as read_oas};
+pub(crate) use open_id::{CLASSIC as CLASSIC_OPEN_ID, OAS as OAS_OPEN_ID};
 
 /// How callers identify themselves.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,8 +47,12 @@ pub struct Guarded {
 /// One way to authenticate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SecurityScheme {
+    /// OAuth 2.0 tokens of others.
+    ExternalOAuth(Box<ExternalOAuth>),
     /// Signed claims.
     Jwt(Box<Jwt>),
+    /// OpenID Connect.
+    OpenId(Box<OpenId>),
     /// A key.
     Token(Token),
 }
@@ -83,7 +95,9 @@ impl Auth {
         match self {
             Self::Keyless => false,
             Self::Guarded(guarded) => guarded.schemes().any(|scheme| match scheme {
-                SecurityScheme::Jwt(_) => false,
+                SecurityScheme::ExternalOAuth(_) | SecurityScheme::Jwt(_) | SecurityScheme::OpenId(_) => {
+                    false
+                }
                 SecurityScheme::Token(token) => token.certificate,
             }),
         }
@@ -114,7 +128,9 @@ impl SecurityScheme {
     /// Its sort.
     pub fn kind(&self) -> SchemeKind {
         match self {
+            Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
+            Self::OpenId(_) => SchemeKind::OpenId,
             Self::Token(_) => SchemeKind::Token,
         }
     }
@@ -122,7 +138,9 @@ impl SecurityScheme {
     /// Where its credential is looked for, if it is one that can be taken off.
     pub fn sources(&self) -> Option<&Sources> {
         match self {
+            Self::ExternalOAuth(oauth) => Some(&oauth.sources),
             Self::Jwt(jwt) => Some(&jwt.sources),
+            Self::OpenId(open_id) => Some(&open_id.sources),
             Self::Token(token) => Some(&token.sources),
         }
     }

@@ -1,14 +1,14 @@
 //! `server.authentication` with `components.securitySchemes` -> who may call (contract 3.3).
 
 use super::classic::base_identity;
-use super::jwt;
-use super::{Auth, Guarded, Jwt, SecurityScheme, Token};
+use super::{Auth, ExternalOAuth, Guarded, Jwt, OpenId, SecurityScheme, Token};
+use super::{external_oauth, jwt};
 use crate::fields::{Field, LEFT_OPEN, acts, check, guards, section};
 use crate::section::Section;
 use document::{Fault, nearest, pointer_join};
 use serde_json::Value;
 
-const SOURCE: &[Field] = &[acts("enabled"), acts("name")];
+pub(super) const SOURCE: &[Field] = &[acts("enabled"), acts("name")];
 
 /// `server.authentication.securitySchemes.<name>` of a scheme that OpenAPI calls `apiKey`.
 pub(crate) const TOKEN: &[Field] = &[
@@ -50,6 +50,10 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
             named.push((name, read));
         }
     }
+    let oidc = authentication.section("oidc", faults);
+    if oidc.flag("enabled", faults) {
+        named.push(("oidc", SecurityScheme::OpenId(Box::new(OpenId::oas(&oidc, faults)))));
+    }
     if named.is_empty() {
         // Contract 2.2: the auth token is what guards when nothing else is enabled.
         faults.push(
@@ -83,6 +87,10 @@ fn read_scheme(
         ("http", "bearer") => {
             known(jwt::OAS, scheme, faults);
             return Some(SecurityScheme::Jwt(Box::new(Jwt::oas(scheme, faults))));
+        }
+        ("oauth2", _) if scheme.get("providers").is_some() => {
+            known(external_oauth::OAS, scheme, faults);
+            return Some(SecurityScheme::ExternalOAuth(Box::new(ExternalOAuth::oas(scheme, faults))));
         }
         ("oauth2", _) => "OAuth 2 is",
         ("openIdConnect", _) => "OpenID Connect is",

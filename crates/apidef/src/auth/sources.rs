@@ -60,6 +60,19 @@ impl Sources {
         Self { header: header.map(|name| name.to_ascii_lowercase().into()), query, cookie }
     }
 
+    /// What `header`, `query` and `cookie` of the extension say for a scheme whose places OpenAPI does not name: without
+    /// a word it is the `Authorization` header.
+    pub(super) fn oas_http(scheme: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+        let header = scheme.section("header", faults);
+        let (enabled, name) = (header.flag("enabled", faults), header.text("name", faults));
+        let Self { query, cookie, .. } = Self::oas(scheme, ("header", ""), faults);
+        let wanted = enabled || !header.exists();
+        let name = if name.is_empty() { "authorization" } else { name };
+        let sources = Self { header: wanted.then(|| name.to_ascii_lowercase().into()), query, cookie };
+        sources.check(scheme, "this scheme", faults);
+        sources
+    }
+
     /// What `auth_configs.<kind>` is to say.
     pub(super) fn write_classic(&self) -> Value {
         json!({

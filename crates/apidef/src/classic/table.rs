@@ -1,5 +1,6 @@
 //! What becomes of each key of a classic definition (contract 2.1 to 2.7).
 
+use crate::auth::{CLASSIC_EXTERNAL_OAUTH, CLASSIC_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 
 pub(crate) const ROOT: &[Field] = &[
@@ -33,9 +34,9 @@ pub(crate) const ROOT: &[Field] = &[
     guards("use_oauth2", "the OAuth 2 server is"),
     kept("oauth_meta").when("use_oauth2"),
     kept("notifications").when("use_oauth2"),
-    guards("use_openid", "OpenID Connect is"),
-    kept("openid_options").when("use_openid"),
-    guards("external_oauth", "external OAuth is"),
+    acts("use_openid"),
+    section("openid_options", CLASSIC_OPEN_ID).when("use_openid"),
+    section("external_oauth", CLASSIC_EXTERNAL_OAUTH),
     acts("enable_jwt"),
     acts("jwt_signing_method").when("enable_jwt"),
     acts("jwt_source").when("enable_jwt"),

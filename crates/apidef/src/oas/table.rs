@@ -1,5 +1,6 @@
 //! What becomes of each key of `x-tyk-api-gateway` (contract 3.2, 3.3) and of the document around it.
 
+use crate::auth::OAS_OPEN_ID;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 
 /// The OpenAPI document. Keys that begin with `x-` are anyone's.
@@ -99,7 +100,7 @@ const AUTHENTICATION: &[Field] = &[
     acts("securityProcessingMode"),
     acts("security"),
     guards("hmac", "HMAC and RSA signatures are").when("enabled"),
-    guards("oidc", "OpenID Connect is").when("enabled"),
+    section("oidc", OAS_OPEN_ID).when("enabled"),
     guards("custom", "authentication by plugins is").when("enabled"),
     guards("certificateAuth", "client certificates are").when("enabled"),
     later("protectedResourceMetadata", "protected resource metadata is"),

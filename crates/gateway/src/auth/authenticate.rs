@@ -5,8 +5,10 @@ use std::sync::Arc;
 use apidef::{Api, Guarded, SchemeKind, SecurityScheme};
 
 use super::callers::Caller;
+use super::external_oauth::ExternalOAuth;
 use super::jwks::{KeySets, Published};
 use super::jwt::Jwt;
+use super::open_id::OpenId;
 use super::token::{Token, disallowed};
 use crate::exchange::Exchange;
 use crate::respond::{Blame, Refusal};
@@ -26,7 +28,9 @@ struct Group(Box<[Method]>);
 /// A security scheme, ready to look at requests.
 #[derive(Debug)]
 enum Method {
+    ExternalOAuth(Box<ExternalOAuth>),
     Jwt(Box<Jwt>),
+    OpenId(Box<OpenId>),
     Token(Token),
 }
 
@@ -85,6 +89,10 @@ impl Group {
 impl Method {
     fn new(scheme: &SecurityScheme, api: &Api, sets: &KeySets) -> Result<Self, String> {
         Ok(match scheme {
+            SecurityScheme::ExternalOAuth(oauth) => {
+                Self::ExternalOAuth(Box::new(ExternalOAuth::new(oauth, api, sets)?))
+            }
+            SecurityScheme::OpenId(open_id) => Self::OpenId(Box::new(OpenId::new(open_id, api, sets)?)),
             SecurityScheme::Jwt(jwt) => Self::Jwt(Box::new(Jwt::new(jwt, api, sets)?)),
             SecurityScheme::Token(token) => Self::Token(Token::new(token, &api.org_id)?),
         })
@@ -92,21 +100,27 @@ impl Method {
 
     fn kind(&self) -> SchemeKind {
         match self {
+            Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
+            Self::OpenId(_) => SchemeKind::OpenId,
             Self::Token(_) => SchemeKind::Token,
         }
     }
 
     fn published(&self) -> &[Published] {
         match self {
+            Self::ExternalOAuth(oauth) => oauth.published(),
             Self::Jwt(jwt) => jwt.published(),
+            Self::OpenId(open_id) => open_id.published(),
             Self::Token(_) => &[],
         }
     }
 
     async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         match self {
+            Self::ExternalOAuth(oauth) => Box::pin(oauth.caller(exchange)).await,
             Self::Jwt(jwt) => jwt.caller(exchange).await,
+            Self::OpenId(open_id) => Box::pin(open_id.caller(exchange)).await,
             Self::Token(token) => token.caller(exchange).await,
         }
     }

@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use apidef::{KeySetAddress, Target};
+use apidef::{KeySetAddress, OpenIdProvider, Scheme, Target};
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::watch;
 
+use super::jwt::json;
 use super::jwt::jwk::JwkSet;
 use crate::fetch::{self, Ask};
 use crate::gate::Gate;
@@ -59,9 +61,27 @@ pub(crate) struct Known {
 
 #[derive(Debug)]
 struct Entry {
-    url: Target,
+    place: Place,
     known: ArcSwapOption<Known>,
     fetching: Mutex<Fetching>,
+}
+
+/// Where a set is.
+#[derive(Debug, Clone, PartialEq)]
+enum Place {
+    /// There.
+    At(Target),
+    /// Where the issuer says that it is (OpenID Connect Discovery 1.0 section 4).
+    Of { issuer: Box<str>, address: Target },
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::At(url) => url.fmt(f),
+            Self::Of { issuer, .. } => write!(f, "issuer {issuer}"),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -85,19 +105,25 @@ impl KeySets {
 
     /// The set at an address; nothing is fetched yet.
     pub(crate) fn published(&self, address: &KeySetAddress) -> Published {
-        let name = address.url.to_string();
+        self.entry(Place::At(address.url.clone()), address.keep)
+    }
+
+    /// The set of an issuer, wherever that says it is.
+    pub(crate) fn of_issuer(&self, provider: &OpenIdProvider) -> Published {
+        let place = Place::Of { issuer: provider.issuer.clone(), address: provider.address.clone() };
+        self.entry(place, None)
+    }
+
+    fn entry(&self, place: Place, keep: Option<Duration>) -> Published {
+        let name = place.to_string();
         let mut sets = self.sets.lock();
         let entry = sets.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
             sets.retain(|_, entry| entry.strong_count() > 0);
-            let entry = Arc::new(Entry {
-                url: address.url.clone(),
-                known: ArcSwapOption::empty(),
-                fetching: Mutex::default(),
-            });
+            let entry = Arc::new(Entry { place, known: ArcSwapOption::empty(), fetching: Mutex::default() });
             sets.insert(name, Arc::downgrade(&entry));
             entry
         });
-        Published { entry, keep: address.keep.unwrap_or(self.keep) }
+        Published { entry, keep: keep.unwrap_or(self.keep) }
     }
 
     /// The keys as far as they are known, without waiting. Fetches them in the background where it is time to.
@@ -121,7 +147,7 @@ impl KeySets {
             let _ = running.changed().await;
         }
         self.known(gate, published).ok_or_else(|| {
-            format!("no keys from {}: {}", published.entry.url, published.entry.fetching.lock().failure)
+            format!("no keys from {}: {}", published.entry.place, published.entry.fetching.lock().failure)
         })
     }
 
@@ -171,7 +197,7 @@ impl KeySets {
         let (gate, entry, insecure) = (Arc::clone(gate), Arc::clone(entry), self.insecure);
         // A task of its own: whoever asked may go away.
         tokio::spawn(async move {
-            let outcome = load(&gate, &entry.url, insecure).await;
+            let outcome = load(&gate, &entry.place, insecure).await;
             entry.take(outcome, forgotten);
             drop(done);
         });
@@ -209,7 +235,7 @@ impl Entry {
                     Some(before) => (Arc::clone(&before.keys), before.version),
                     None => {
                         let (usable, unusable) = (keys.len(), keys.unusable);
-                        tracing::info!(url = %self.url, usable, unusable, "keys of tokens fetched");
+                        tracing::info!(from = %self.place, usable, unusable, "keys of tokens fetched");
                         (Arc::new(keys), VERSIONS.fetch_add(1, Ordering::Relaxed))
                     }
                 };
@@ -217,7 +243,7 @@ impl Entry {
                 self.known.store(Some(Arc::new(known)));
             }
             Err(failure) => {
-                tracing::warn!(url = %self.url, "keys of tokens cannot be fetched: {failure}");
+                tracing::warn!(from = %self.place, "keys of tokens cannot be fetched: {failure}");
                 fetching.failures = fetching.failures.saturating_add(1);
                 fetching.failed = Some(Instant::now());
                 fetching.failure = failure;
@@ -226,13 +252,39 @@ impl Entry {
     }
 }
 
-async fn load(gate: &Gate, url: &Target, insecure: bool) -> Result<(JwkSet, Box<[u8]>), String> {
-    let fetched = fetch::send(&gate.upstream, insecure, Ask::get(url.clone()).within(PATIENCE, LARGEST))
-        .await
-        .map_err(|error| error.to_string())?;
-    if fetched.status != http::StatusCode::OK {
-        return Err(format!("the answer is {}, not 200", fetched.status.as_u16()));
+async fn load(gate: &Gate, place: &Place, insecure: bool) -> Result<(JwkSet, Box<[u8]>), String> {
+    let url = match place {
+        Place::At(url) => url.clone(),
+        Place::Of { issuer, address } => discover(gate, issuer, address, insecure).await?,
+    };
+    let body = get(gate, url, insecure).await?;
+    let keys = JwkSet::read(&body).map_err(|why| format!("the answer is no key set: {why}"))?;
+    Ok((keys, digest(&SHA256, &body).as_ref().into()))
+}
+
+/// Where an issuer publishes its keys.
+async fn discover(gate: &Gate, issuer: &str, address: &Target, insecure: bool) -> Result<Target, String> {
+    let mut url = address.clone();
+    url.path = format!("{}/.well-known/openid-configuration", url.path.trim_end_matches('/')).into();
+    let body = get(gate, url, insecure).await?;
+    let metadata = json::object(&body).ok_or("what the issuer says of itself is no JSON object")?;
+    let said = metadata.get("issuer").and_then(Value::as_str).unwrap_or_default();
+    if said != issuer {
+        return Err(format!("the issuer calls itself `{said}`"));
     }
-    let keys = JwkSet::read(&fetched.body).map_err(|why| format!("the answer is no key set: {why}"))?;
-    Ok((keys, digest(&SHA256, &fetched.body).as_ref().into()))
+    let keys = metadata.get("jwks_uri").and_then(Value::as_str).ok_or("the issuer names no `jwks_uri`")?;
+    let keys = Target::parse(keys).map_err(|why| format!("the issuer's `jwks_uri` {why}"))?;
+    match (address.scheme, keys.scheme) {
+        (_, Scheme::Https) | (Scheme::Http, Scheme::Http) => Ok(keys),
+        _ => Err("the issuer's `jwks_uri` is less safe than the issuer".to_owned()),
+    }
+}
+
+async fn get(gate: &Gate, url: Target, insecure: bool) -> Result<bytes::Bytes, String> {
+    let ask = Ask::get(url).within(PATIENCE, LARGEST);
+    let fetched = fetch::send(&gate.upstream, insecure, ask).await.map_err(|error| error.to_string())?;
+    match fetched.status {
+        http::StatusCode::OK => Ok(fetched.body),
+        status => Err(format!("the answer is {}, not 200", status.as_u16())),
+    }
 }

@@ -27,6 +27,16 @@ impl Claims {
         self.get(path)?.as_str().filter(|text| !text.is_empty())
     }
 
+    /// Who it is: the first of these claims that says so, else `sub`.
+    pub(crate) fn identity(&self, chosen: &[Box<str>]) -> Option<&str> {
+        chosen
+            .iter()
+            .map(|path| &**path)
+            .chain(["sub"])
+            .find_map(|path| self.text(path))
+            .filter(|identity| !identity.contains(char::is_control))
+    }
+
     /// Unix seconds at which it ends; `Ok(None)` if it does not.
     pub(crate) fn expires(&self) -> Result<Option<i64>, Refusal> {
         time(&self.payload, "exp")

@@ -5,13 +5,14 @@
 
 mod algorithm;
 pub(crate) mod claims;
-mod json;
+pub(crate) mod json;
 pub(crate) mod jwk;
 mod key;
-mod session;
-mod source;
-mod token;
-mod verified;
+pub(crate) mod recall;
+pub(crate) mod session;
+pub(crate) mod source;
+pub(crate) mod token;
+pub(crate) mod verified;
 
 #[cfg(test)]
 mod hostile_tests;
@@ -26,10 +27,11 @@ use http::StatusCode;
 
 use self::claims::{check, check_times, refused};
 use self::key::Key;
-use self::session::Sessions;
+use self::recall::recall;
+use self::session::{Owner, Sessions};
 use self::source::{Proof, Source};
 use self::token::{Malformed, Token};
-use self::verified::{Name, Verified};
+use self::verified::Name;
 use super::bound;
 use super::callers::Caller;
 use super::jwks::KeySets;
@@ -42,7 +44,7 @@ use crate::respond::Refusal;
 
 pub(crate) use self::claims::Claims;
 pub(crate) use self::session::is_of_a_token;
-pub(crate) use self::verified::VerifiedTokens;
+pub(crate) use self::verified::{Checked, Tokens, Verified};
 
 /// Finds the caller by a signed token.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl Jwt {
         Ok(Self {
             places: Places::new(&jwt.sources)?,
             source: Source::new(&jwt.keys, sets)?,
-            sessions: Sessions::new(api, &jwt.policies),
+            sessions: Sessions::new(api, &jwt.policies, "key not authorized"),
             org: api.org_id.clone(),
             scheme: Name::scheme(),
             model: jwt.clone(),
@@ -84,19 +86,8 @@ impl Jwt {
         let gate = &exchange.gate;
         let name = Name::of(self.scheme, text);
         let now = unix_now();
-        // The usual case first: a token and a session that we know, without an await.
-        let known = gate.tokens.get(&name).filter(|known| {
-            let holds = now < known.until && self.source.still(gate, known.proof);
-            if !holds {
-                gate.tokens.forget(&name);
-            }
-            holds
-        });
-        let verified = match known {
-            Some(known) => self.again(gate, known).await?,
-            None => None,
-        };
-        let verified = match verified {
+        let still = |proof| self.source.still(gate, proof);
+        let verified = match recall(gate, (&self.org, &self.sessions), &name, now, still).await? {
             Some(verified) => verified,
             None => {
                 let verified = Arc::new(self.verify(gate, text, now).await?);
@@ -110,22 +101,6 @@ impl Jwt {
         Ok(caller)
     }
 
-    /// A token that was checked before, with its session as it is now; `None` if it has to be checked anew.
-    async fn again(&self, gate: &Arc<Gate>, known: Arc<Verified>) -> Result<Option<Arc<Verified>>, Refusal> {
-        let same = |caller: &Arc<Caller>| Arc::ptr_eq(caller, &known.caller.load());
-        if gate.callers.known(&self.org, &known.session).as_ref().is_some_and(same) {
-            return Ok(Some(known));
-        }
-        if known.proof == Proof::OfSession {
-            // Its secret may be another one now.
-            return Ok(None);
-        }
-        let identity = self.identity(&known.claims)?;
-        let caller = self.sessions.caller(gate, &known.claims, identity, &known.session, known.until).await?;
-        known.caller.store(caller);
-        Ok(Some(known))
-    }
-
     /// Everything that there is to check of a token.
     async fn verify(&self, gate: &Arc<Gate>, text: &str, now: i64) -> Result<Verified, Refusal> {
         let token = read(text, self.model.method)?;
@@ -136,9 +111,12 @@ impl Jwt {
         let claims = Claims { header: token.header, payload: token.claims };
         let until = self.check_claims(&claims, now)?;
         let identity = self.identity(&claims)?;
-        let session = self.sessions.key(gate, identity);
-        let caller = self.sessions.caller(gate, &claims, identity, &session, until).await?;
+        let session = self.sessions.key(gate, identity, "");
+        let owner = Owner { identity, key: &session, base: None };
+        let caller = self.sessions.caller(gate, &claims, owner, until).await?;
         Ok(Verified {
+            identity: identity.into(),
+            base: None,
             claims: Arc::new(claims),
             until,
             proof,
@@ -172,6 +150,8 @@ impl Jwt {
         source::check(&key, &token)?;
         let until = self.check_claims(&claims, now)?;
         Ok(Verified {
+            identity: Box::default(),
+            base: None,
             claims: Arc::new(claims),
             until,
             proof: Proof::OfSession,
@@ -187,14 +167,8 @@ impl Jwt {
         Ok(until)
     }
 
-    /// Who it is: the first of the chosen claims that says so, else `sub`.
     fn identity<'c>(&self, claims: &'c Claims) -> Result<&'c str, Refusal> {
-        let chosen = self.model.identity.iter().map(|path| &**path);
-        chosen
-            .chain(["sub"])
-            .find_map(|path| claims.text(path))
-            .filter(|identity| !identity.contains(char::is_control))
-            .ok_or_else(|| refused().detail("no claim says who it is"))
+        claims.identity(&self.model.identity).ok_or_else(|| refused().detail("no claim says who it is"))
     }
 }
 

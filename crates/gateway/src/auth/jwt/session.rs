@@ -33,6 +33,18 @@ pub(crate) fn is_of_a_token(session: &Session) -> bool {
 pub(crate) struct Sessions {
     org: Box<str>,
     policies: TokenPolicies,
+    /// How refusals begin that tell of policies.
+    told: &'static str,
+}
+
+/// Whose token it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    pub(crate) identity: &'a str,
+    /// The key of its session.
+    pub(crate) key: &'a str,
+    /// The policy that it has whatever its claims say.
+    pub(crate) base: Option<&'a str>,
 }
 
 /// What a token asks of its session.
@@ -44,13 +56,14 @@ struct Wanted {
 }
 
 impl Sessions {
-    pub(crate) fn new(api: &Api, policies: &TokenPolicies) -> Self {
-        Self { org: api.org_id.clone(), policies: policies.clone() }
+    pub(crate) fn new(api: &Api, policies: &TokenPolicies, told: &'static str) -> Self {
+        Self { org: api.org_id.clone(), policies: policies.clone(), told }
     }
 
-    /// The key of the session of an identity.
-    pub(crate) fn key(&self, gate: &Gate, identity: &str) -> String {
-        keys::generate(&self.org, Some(&hex(&Md5::digest(identity))), gate.settings.keys.algorithm)
+    /// The key of the session of an identity, with a client or with all.
+    pub(crate) fn key(&self, gate: &Gate, identity: &str, client: &str) -> String {
+        let id = format!("{client}{}", hex(&Md5::digest(identity)));
+        keys::generate(&self.org, Some(&id), gate.settings.keys.algorithm)
     }
 
     /// The session of a token, made or changed as the token says. `until`: when the token ends, in Unix seconds.
@@ -58,12 +71,12 @@ impl Sessions {
         &self,
         gate: &Arc<Gate>,
         claims: &Claims,
-        identity: &str,
-        key: &str,
+        owner: Owner<'_>,
         until: i64,
     ) -> Result<Arc<Caller>, Refusal> {
+        let Owner { identity, key, base } = owner;
         let wanted = Wanted {
-            policies: self.wanted(gate, claims).await?,
+            policies: self.wanted(gate, claims, base).await?,
             expires: Some(until).filter(|until| *until < LATEST),
             client: self.client(claims),
         };
@@ -99,9 +112,9 @@ impl Sessions {
                     format!("failed to create key: {why}"),
                 )
             } else if session.apply_policies.len() > 1 {
-                unmatched("could not apply several policies").detail(why)
+                self.unmatched("could not apply several policies").detail(why)
             } else {
-                unmatched("could not apply new policy").detail(why)
+                self.unmatched("could not apply new policy").detail(why)
             }
         })?;
         if store {
@@ -139,16 +152,24 @@ impl Sessions {
     }
 
     /// The policies that the token asks for; never none, since a session without any would be free to do everything.
-    async fn wanted(&self, gate: &Arc<Gate>, claims: &Claims) -> Result<Vec<String>, Refusal> {
+    async fn wanted(
+        &self,
+        gate: &Arc<Gate>,
+        claims: &Claims,
+        base: Option<&str>,
+    ) -> Result<Vec<String>, Refusal> {
         let rules = &self.policies;
         let mut wanted: Vec<String> = Vec::new();
-        let named = rules.claims.iter().find_map(|claim| named(claims, claim));
+        let named = match base {
+            Some(base) => Some(vec![base.to_owned()]),
+            None => rules.claims.iter().find_map(|claim| named(claims, claim)),
+        };
         if let Some(named) = named {
             wanted = self.known(gate, named);
             if wanted.is_empty() {
-                return Err(
-                    unmatched("no matching policy").detail("no policy has the id that its claim names")
-                );
+                return Err(self
+                    .unmatched("no matching policy")
+                    .detail("no policy has the id that is named"));
             }
         } else if let Some(client) = rules.client.as_deref().and_then(|claim| claims.text(claim)) {
             wanted = self.of_client(gate, client).await?;
@@ -173,7 +194,7 @@ impl Sessions {
                 }
                 wanted.extend(of_scopes.into_iter().map(str::to_owned));
             } else if wanted.is_empty() {
-                return Err(unmatched(match scopes {
+                return Err(self.unmatched(match scopes {
                     Some(_) => "no matching policy found in scope claim",
                     None => "no scope or policy in token",
                 }));
@@ -183,7 +204,7 @@ impl Sessions {
         wanted.retain(|id| seen.insert(id.clone()));
         let wanted = self.known(gate, wanted);
         if wanted.is_empty() {
-            return Err(unmatched("no matching policy"));
+            return Err(self.unmatched("no matching policy"));
         }
         Ok(wanted)
     }
@@ -193,6 +214,11 @@ impl Sessions {
         let snapshot = gate.snapshot();
         let ours = |id: &String| snapshot.policies.get(id).is_some_and(|policy| *policy.org_id == *self.org);
         ids.into_iter().filter(ours).collect()
+    }
+
+    /// No policy can be found or used.
+    fn unmatched(&self, why: &str) -> Refusal {
+        Refusal { message: format!("{}: {why}", self.told).into(), ..refused() }
     }
 
     /// The policy of the key that a client has with this gate.
@@ -251,11 +277,6 @@ fn expiry(gate: &Gate, wanted: &Wanted, session: Option<&Session>, now: i64) -> 
         (Some(session), None, Some(_)) => session.expires,
         (Some(_), None, None) => 0,
     }
-}
-
-/// No policy can be found or used.
-fn unmatched(why: &str) -> Refusal {
-    Refusal { message: format!("key not authorized: {why}").into(), ..refused() }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -33,6 +33,16 @@ pub(crate) enum Proof {
     },
 }
 
+impl Proof {
+    /// The same, of a set at another place in its list.
+    pub(crate) fn of(self, place: usize) -> Self {
+        match self {
+            Self::Published { version, .. } => Self::Published { set: place, version },
+            other => other,
+        }
+    }
+}
+
 impl Source {
     pub(crate) fn new(keys: &TokenKeys, sets: &KeySets) -> Result<Self, String> {
         Ok(match keys {
@@ -61,13 +71,21 @@ impl Source {
 
     /// Whether a key that checked a token before would do so today. Asks for newer keys where it is time to.
     pub(crate) fn still(&self, gate: &Arc<Gate>, proof: Proof) -> bool {
-        match (self, proof) {
-            (Self::Published(sets), Proof::Published { set, version }) => sets
-                .get(set)
-                .and_then(|published| gate.key_sets.known(gate, published))
-                .is_some_and(|known| known.version == version),
-            _ => true,
+        match self {
+            Self::Published(sets) => still(gate, sets, proof),
+            Self::Fixed(_) | Self::OfSession => true,
         }
+    }
+}
+
+/// Whether one of the sets still has the keys that a token was checked with.
+pub(crate) fn still(gate: &Arc<Gate>, sets: &[Published], proof: Proof) -> bool {
+    match proof {
+        Proof::Published { set, version } => sets
+            .get(set)
+            .and_then(|published| gate.key_sets.known(gate, published))
+            .is_some_and(|known| known.version == version),
+        Proof::Fixed | Proof::OfSession => true,
     }
 }
 
@@ -84,7 +102,7 @@ pub(crate) fn check(key: &Key, token: &Token<'_>) -> Result<(), Refusal> {
 }
 
 /// The key of this id in one of the sets. What none of them has may be new: they are fetched again, as seldom as they allow.
-async fn published(
+pub(crate) async fn published(
     gate: &Arc<Gate>,
     sets: &[Published],
     id: &str,

@@ -30,6 +30,10 @@ pub(crate) struct Verified {
     pub(crate) until: i64,
     /// Which key said so.
     pub(crate) proof: Proof,
+    /// Who it is.
+    pub(crate) identity: Box<str>,
+    /// Policies that are known without its claims.
+    pub(crate) base: Option<Box<str>>,
     /// The key of its session.
     pub(crate) session: Box<str>,
     /// Its session as it was found last.
@@ -38,9 +42,42 @@ pub(crate) struct Verified {
     pub(crate) length: usize,
 }
 
+/// A token that holds and has no session of its own in the store.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) claims: Arc<Claims>,
+    /// Unix seconds until which that is believed.
+    pub(crate) until: i64,
+    /// Unix seconds at which the token ends.
+    pub(crate) ends: i64,
+    /// Which key said so.
+    pub(crate) proof: Proof,
+    /// Who it is.
+    pub(crate) identity: Box<str>,
+    /// Bytes of the token.
+    pub(crate) length: usize,
+}
+
 /// The tokens that hold.
 #[derive(Debug)]
-pub(crate) struct VerifiedTokens(Cache<Name, Arc<Verified>, Weight>);
+pub(crate) struct Tokens<T>(Cache<Name, Arc<T>, Weight>);
+
+/// Something with the length of a token.
+pub(crate) trait OfToken {
+    fn length(&self) -> usize;
+}
+
+impl OfToken for Verified {
+    fn length(&self) -> usize {
+        self.length
+    }
+}
+
+impl OfToken for Checked {
+    fn length(&self) -> usize {
+        self.length
+    }
+}
 
 /// What a token is kept under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +102,10 @@ impl Name {
         Self { scheme, digest: bytes }
     }
 
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// A number for a scheme that no other has.
     pub(crate) fn scheme() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -75,25 +116,25 @@ impl Name {
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl Weighter<Name, Arc<Verified>> for Weight {
-    fn weight(&self, _: &Name, token: &Arc<Verified>) -> u64 {
+impl<T: OfToken> Weighter<Name, Arc<T>> for Weight {
+    fn weight(&self, _: &Name, token: &Arc<T>) -> u64 {
         // Claims as values take some times the bytes of their text.
-        1024 + 4 * token.length as u64
+        1024 + 4 * token.length() as u64
     }
 }
 
-impl Default for VerifiedTokens {
+impl<T: OfToken> Default for Tokens<T> {
     fn default() -> Self {
         Self(Cache::with_weighter(EXPECTED, WEIGHT, Weight))
     }
 }
 
-impl VerifiedTokens {
-    pub(crate) fn get(&self, name: &Name) -> Option<Arc<Verified>> {
+impl<T: OfToken> Tokens<T> {
+    pub(crate) fn get(&self, name: &Name) -> Option<Arc<T>> {
         self.0.get(name)
     }
 
-    pub(crate) fn keep(&self, name: Name, token: Arc<Verified>) {
+    pub(crate) fn keep(&self, name: Name, token: Arc<T>) {
         self.0.insert(name, token);
     }
 

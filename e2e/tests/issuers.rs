@@ -1,0 +1,215 @@
+//! Tokens of issuers that say themselves where their keys are (OpenID Connect), and tokens that only their issuers can tell
+//! about (introspection), over the wire (contract 5.7).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use e2e::definition::{keyless, oas, session};
+use e2e::issuer::{Issuer, Mood, shared};
+use e2e::{Gate, Reply, Upstream, until};
+use serde_json::{Value, json};
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A classic API without its own way to authenticate.
+fn api(id: &str, target: &str, more: Value) -> Value {
+    let mut api = keyless(id, target);
+    let object = api.as_object_mut().unwrap();
+    object.remove("use_keyless");
+    object.extend(more.as_object().unwrap().clone());
+    api
+}
+
+fn policy(id: &str, apis: &[&str]) -> Value {
+    let mut policy = session(apis);
+    policy["id"] = json!(id);
+    policy["active"] = json!(true);
+    policy
+}
+
+async fn with(gate: &Gate, path: &str, token: &str) -> Reply {
+    gate.get(path, &["-H", &format!("Authorization: Bearer {token}")]).await
+}
+
+fn assert_refused(reply: &Reply, status: u16, message: &str) {
+    assert_eq!(
+        (reply.status, reply.text()),
+        (status, format!("{{\n    \"error\": \"{message}\"\n}}").as_str()),
+        "{reply:?}"
+    );
+}
+
+#[tokio::test]
+async fn clients_of_an_issuer_have_their_policies() {
+    let upstream = Upstream::start().await;
+    let (issuer, stranger) = (Issuer::start().await, Issuer::start().await);
+    // Base64 of `web`, `phone` and `lost`.
+    let providers = json!([{"issuer": issuer.url(""), "client_ids": {"d2Vi": "web", "cGhvbmU=": "phone", "bG9zdA==": "unknown"}}]);
+    let mut open = oas("open", &upstream.url(""));
+    open["x-tyk-api-gateway"]["server"]["authentication"] = json!({"enabled": true, "oidc": {
+        "enabled": true, "segregateByClientId": true,
+        "providers": [{"issuer": issuer.url(""), "clientToPolicyMapping": [{"clientId": "web", "policyId": "web"}, {"clientId": "phone", "policyId": "phone"}]}],
+        "scopes": {"claimName": "scope", "scopeToPolicyMapping": [{"scope": "more", "policyId": "phone"}]},
+    }});
+    let gate = Gate::setup()
+        .conf(json!({"hash_keys": true, "enable_hashed_keys_listing": true}))
+        .api(api(
+            "a",
+            &upstream.url(""),
+            json!({"use_openid": true, "openid_options": {"providers": providers}}),
+        ))
+        .oas(open)
+        .policy(policy("web", &["a", "open"]))
+        .policy(policy("phone", &["open"]))
+        .start()
+        .await;
+    let claims = |more: Value| {
+        let mut claims = json!({"iss": issuer.url(""), "sub": "me", "aud": "web", "exp": now() + 600});
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        claims
+    };
+    let no = "Key not authorised";
+    for (path, token, status, message) in [
+        ("/a/x", issuer.token(&claims(json!({}))), 200, ""),
+        ("/a/x", issuer.token(&claims(json!({"aud": ["other", "web"]}))), 200, ""),
+        (
+            "/a/x",
+            issuer.token(&claims(json!({"aud": "phone"}))),
+            403,
+            "Access to this API has been disallowed",
+        ),
+        (
+            "/a/x",
+            issuer.token(&claims(json!({"aud": "lost"}))),
+            403,
+            "Key not authorized: no matching policy",
+        ),
+        ("/a/x", issuer.token(&claims(json!({"aud": "other"}))), 401, no),
+        ("/a/x", issuer.token(&claims(json!({"aud": null}))), 401, no),
+        ("/a/x", issuer.token(&claims(json!({"iss": stranger.url("")}))), 401, no),
+        ("/a/x", stranger.token(&claims(json!({}))), 401, no),
+        ("/a/x", issuer.token(&claims(json!({"exp": now() - 1}))), 401, no),
+        ("/a/x", issuer.token(&claims(json!({"exp": null}))), 401, no),
+        ("/a/x", issuer.token(&claims(json!({"sub": ""}))), 401, no),
+        ("/a/x", shared(b"secret", &json!({"kid": "first"}), &claims(json!({}))), 401, no),
+        ("/a/x", "nonsense".to_owned(), 401, no),
+        ("/open/x", issuer.token(&claims(json!({}))), 200, ""),
+        ("/open/x", issuer.token(&claims(json!({"aud": "phone", "scope": "more"}))), 200, ""),
+    ] {
+        for _ in 0..2 {
+            let reply = with(&gate, path, &token).await;
+            assert_eq!(reply.status, status, "{path} {token}: {reply:?}");
+            if status != 200 {
+                assert_refused(&reply, status, message);
+            }
+        }
+    }
+    assert_refused(&gate.get("/a/x", &[]).await, 401, no);
+    assert_eq!(issuer.hits("/.well-known/openid-configuration"), 1, "one fetch serves all");
+    // One session for the user of `a`, one for each client of `open`.
+    assert_eq!(gate.admin().get("/keys").await.json()["keys"].as_array().unwrap().len(), 3);
+    // A new key counts at once here, too.
+    issuer.rotate("second");
+    assert_eq!(with(&gate, "/a/x", &issuer.token(&claims(json!({})))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_of_others_opens_one_api() {
+    let upstream = Upstream::start().await;
+    let issuer = Issuer::start().await;
+    let introspection = |more: Value| {
+        let mut asked = json!({"enabled": true, "url": issuer.url("/introspect"), "client_id": "gate", "client_secret": "s3cret"});
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"external_oauth": {"enabled": true, "providers": [{"introspection": asked}]}})
+    };
+    let jwt = json!({"external_oauth": {"enabled": true, "providers": [{"jwt": {
+        "enabled": true, "signing_method": "ecdsa", "source": issuer.url("/keys"), "identity_base_field": "user",
+    }}]}});
+    let gate = Gate::setup()
+        .api(api("jwt", &upstream.url(""), jwt))
+        .api(api("asked", &upstream.url(""), introspection(json!({}))))
+        .api(api(
+            "kept",
+            &upstream.url(""),
+            introspection(json!({"cache": {"enabled": true, "timeout": 2}, "identity_base_field": "user"})),
+        ))
+        .api(api("stranger", &upstream.url(""), introspection(json!({"client_secret": "wrong"}))))
+        .api(api("nobody", &upstream.url(""), json!({"external_oauth": {"enabled": true, "providers": []}})))
+        .api(api(
+            "unsaid",
+            &upstream.url(""),
+            json!({"external_oauth": {"enabled": true, "providers": [{}]}}),
+        ))
+        .start()
+        .await;
+    issuer.knows("good", json!({"active": true, "sub": "me", "user": "me", "exp": now() + 600}));
+    issuer.knows("lasting", json!({"active": true, "sub": "me", "user": "me"}));
+    issuer.knows("over", json!({"active": true, "sub": "me", "exp": now() - 1}));
+    issuer.knows("gone", json!({"active": false, "sub": "me"}));
+    issuer.knows("text", json!({"active": "true", "sub": "me"}));
+    issuer.knows("nameless", json!({"active": true}));
+    let invalid = (401, "access token is not valid");
+    let failed = (500, "error happened during the access token validation");
+    let signed = |claims: Value| issuer.token(&claims);
+    for (path, token, (status, message)) in [
+        ("/jwt/x", signed(json!({"user": "me", "exp": now() + 600})), (200, "")),
+        ("/jwt/x", signed(json!({"sub": "me"})), (200, "")),
+        ("/jwt/x", signed(json!({"user": "me", "exp": now() - 1})), invalid),
+        ("/jwt/x", signed(json!({})), invalid),
+        ("/jwt/x", shared(b"secret", &json!({"kid": "first"}), &json!({"sub": "me"})), invalid),
+        ("/jwt/x", "good".to_owned(), invalid),
+        ("/asked/x", "good".to_owned(), (200, "")),
+        ("/asked/x", "lasting".to_owned(), (200, "")),
+        ("/asked/x", "over".to_owned(), invalid),
+        ("/asked/x", "gone".to_owned(), invalid),
+        ("/asked/x", "text".to_owned(), invalid),
+        ("/asked/x", "nameless".to_owned(), invalid),
+        ("/asked/x", "unknown".to_owned(), invalid),
+        ("/asked/x", "good&client_secret=x".to_owned(), invalid),
+        ("/kept/x", "good".to_owned(), (200, "")),
+        ("/stranger/x", "good".to_owned(), failed),
+        ("/nobody/x", "good".to_owned(), (404, "there should be at least one provider configured")),
+        ("/unsaid/x", "good".to_owned(), (500, "access token validation method is not specified")),
+    ] {
+        let reply = with(&gate, path, &token).await;
+        assert_eq!(reply.status, status, "{path} {token}: {reply:?}");
+        if status != 200 {
+            assert_refused(&reply, status, message);
+        }
+    }
+    assert_refused(&gate.get("/asked/x", &[]).await, 400, "authorization field missing");
+
+    // Asked each time, unless answers are kept.
+    let asked = |times: usize, path: &'static str| {
+        let (gate, issuer) = (&gate, &issuer);
+        async move {
+            let before = issuer.hits("/introspect");
+            for _ in 0..times {
+                assert_eq!(with(gate, path, "good").await.status, 200);
+            }
+            issuer.hits("/introspect") - before
+        }
+    };
+    assert_eq!(asked(5, "/asked/x").await, 5);
+    assert!(asked(5, "/kept/x").await <= 1);
+    // What is taken back is taken back when the answer has been kept for its time.
+    issuer.knows("good", json!({"active": false}));
+    until("a token that was taken back to be refused", async || {
+        with(&gate, "/kept/x", "good").await.status == 401
+    })
+    .await;
+
+    // Asked once, however many wait.
+    issuer.knows("slow", json!({"active": true, "sub": "me"}));
+    issuer.mood(Mood::Slow(Duration::from_millis(500)));
+    let before = issuer.hits("/introspect");
+    let all = (0..8).map(|_| with(&gate, "/asked/x", "slow"));
+    let replies = futures_util::future::join_all(all).await;
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    assert!(issuer.hits("/introspect") - before < 8, "{}", issuer.hits("/introspect") - before);
+    for mood in [Mood::Failing(500), Mood::Rubbish, Mood::Huge] {
+        issuer.mood(mood);
+        assert_refused(&with(&gate, "/asked/x", "slow").await, failed.0, failed.1);
+    }
+}
