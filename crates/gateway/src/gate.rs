@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::auth::Callers;
 use crate::auth::jwks::KeySets;
 use crate::auth::jwt::{Checked, Tokens, Verified};
+use crate::backend::stream::Watched;
 use crate::backend::upstream::{Pools, UpstreamSettings};
 use crate::certificates::CertificateStore;
 use crate::limits::{AtOnce, Organisations, Windows};
@@ -80,6 +81,7 @@ pub struct Gate {
     pub(crate) callers: Callers,
     pub(crate) organisations: Organisations,
     pub(crate) at_once: Arc<AtOnce>,
+    pub(crate) watched: Watched,
     pub(crate) nodes: Nodes,
     /// Permits for counts that are made aside; without one a request waits for its count.
     pub(crate) counts: Arc<Semaphore>,
@@ -120,6 +122,7 @@ impl Gate {
             callers: Callers::new(believed),
             organisations: Organisations::new(believed),
             at_once: Arc::default(),
+            watched: Watched::default(),
             nodes: Nodes::new(),
             counts: Arc::new(Semaphore::new(COUNTS)),
             waiting: Semaphore::new(WAITING),

@@ -17,7 +17,7 @@ use streams::CloseReason;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::backend::Backend;
-use crate::backend::stream::StreamBackend;
+use crate::backend::stream::{StreamBackend, watch};
 use crate::backend::upstream::Upstream;
 use crate::chain::Chain;
 use crate::gate::Gate;
@@ -115,6 +115,7 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
 
 /// Follows what asks for reloads by itself: files, and signals of other nodes.
 pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_to_nodes: bool) {
+    tokio::spawn(watch(Arc::clone(&gate)));
     let mut signals = gate.state.signals();
     let shared = gate.state.kind() != "embedded";
     let every = gate.settings.limits.announce_every.max(Duration::from_millis(100));
@@ -137,6 +138,7 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
                 Ok(Signal::Reload) if listen_to_nodes => gate.reload_soon(),
                 Ok(Signal::KeysChanged(names)) => {
                     gate.callers.forget(&names);
+                    gate.watched.doubt(&gate, Some(&names));
                     gate.organisations.clear();
                 }
                 Ok(Signal::CertificateChanged(id)) => {
@@ -145,6 +147,7 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
                 }
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
+                    gate.watched.doubt(&gate, None);
                     gate.organisations.clear();
                     gate.certificates.clear();
                     gate.offer_domains().await;
@@ -200,6 +203,7 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let old = gate.swap(snapshot);
     if new_policies {
         gate.callers.forget_older(generation);
+        gate.watched.doubt(gate, None);
     }
     gate.offer_domains().await;
     for published in prepared.fresh.iter().flat_map(|api| api.chain.published()) {

@@ -149,6 +149,13 @@ impl Callers {
         Ok(caller)
     }
 
+    /// A caller as it is now: its session read again and merged with the policies that count now. `None`: it is none
+    /// any more. Every scheme keeps its sessions in the store.
+    pub(crate) async fn again(&self, gate: &Gate, caller: &Caller) -> Result<Option<Arc<Caller>>, Refusal> {
+        let found = gate.state.session(&caller.name).await.map_err(Refusal::store_away)?;
+        Ok(found.and_then(|session| merge(gate, &caller.name, &session).ok()).map(Arc::new))
+    }
+
     /// Forgets sessions that have changed. `names` are keys or their hashes.
     pub(crate) fn forget(&self, names: &[String]) {
         self.purges.fetch_add(1, Ordering::AcqRel);

@@ -6,7 +6,7 @@ use apidef::{PathMatching, Session, UrlRules, keys, path_pattern};
 use regex::Regex;
 
 use crate::exchange::Exchange;
-use crate::limits::{Context, Counter, Pattern};
+use crate::limits::{Context, Counter, Pattern, Received};
 use crate::query;
 
 /// Rights and limits of a session for one API.
@@ -27,6 +27,8 @@ pub(crate) struct Grant {
     /// Gives the name of the counters for each request.
     pub(crate) pattern: Option<Pattern>,
     pub(crate) at_once: OwnAtOnce,
+    /// What subscribers may receive; `None` = everything.
+    pub(crate) received: Option<Received>,
 }
 
 /// Which paths and methods a grant covers.
@@ -36,6 +38,17 @@ pub(crate) enum Urls {
     Only(UrlRules),
     /// The rules cannot be understood; nothing is allowed rather than everything.
     None,
+}
+
+impl Urls {
+    /// Whether the method may be called at any of these spellings of a path.
+    pub(crate) fn allow(&self, method: &str, paths: &[&str]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(rules) => rules.allows(method, paths),
+            Self::None => false,
+        }
+    }
 }
 
 /// The limit of one path and method, instead of the API's.
@@ -82,6 +95,7 @@ impl Grant {
         let at_most = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
         let tries = at_most(limit.throttle_retry_limit);
         let interval = Duration::try_from_secs_f64(limit.throttle_interval).unwrap_or_default();
+        let received = Received::compile(&limit.subscriptions, &counter, context);
         Self {
             allowed,
             urls: access.map_or(Urls::All, |access| match UrlRules::compile(&access.allowed_urls, context.matching) {
@@ -102,6 +116,7 @@ impl Grant {
             },
             throttle: (tries > 0 && !interval.is_zero()).then_some((interval, tries)),
             pattern: Pattern::of(session),
+            received,
             at_once: OwnAtOnce {
                 requests: at_most(limit.concurrency.requests),
                 subscribers: at_most(limit.concurrency.subscribers),

@@ -27,3 +27,4 @@ pub(crate) use grant::{Grant, QuotaGrant};
 pub(crate) use lifetime::lifetime;
 pub(crate) use rights::{AccessRights, GranularAccess};
 pub(crate) use strip::StripAuth;
+pub(crate) use token::disallowed;

@@ -27,18 +27,13 @@ pub(crate) struct GranularAccess;
 impl GranularAccess {
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let Some(grant) = &exchange.grant else { return Err(disallowed()) };
-        let allowed = match &grant.urls {
-            Urls::All => return Ok(()),
-            Urls::Only(rules) => {
-                // As an upstream reads them, whatever of them the client has escaped.
-                let (within, whole) = (
-                    query::decode_path(exchange.path_in_api()),
-                    query::decode_path(exchange.head.uri.path()),
-                );
-                rules.allows(exchange.head.method.as_str(), &[&within, &whole])
-            }
-            Urls::None => false,
-        };
+        if matches!(grant.urls, Urls::All) {
+            return Ok(());
+        }
+        // As an upstream reads them, whatever of them the client has escaped.
+        let (within, whole) =
+            (query::decode_path(exchange.path_in_api()), query::decode_path(exchange.head.uri.path()));
+        let allowed = grant.urls.allow(exchange.head.method.as_str(), &[&within, &whole]);
         if allowed {
             Ok(())
         } else {

@@ -55,7 +55,7 @@ impl Token {
 }
 
 /// The refusal of keys that are not known or not good for this API.
-pub(super) fn disallowed() -> Refusal {
+pub(crate) fn disallowed() -> Refusal {
     Refusal::client(StatusCode::FORBIDDEN, "AKI", "Access to this API has been disallowed")
 }
 

@@ -8,6 +8,7 @@ mod headers;
 mod organisation;
 mod pattern;
 mod smoothing;
+mod subscription;
 mod window;
 
 pub(crate) use at_once::{AtOnce, Held};
@@ -16,4 +17,5 @@ pub(crate) use guard::{Context, Limits};
 pub(crate) use headers::Budget;
 pub(crate) use organisation::{Organisation, Organisations};
 pub(crate) use pattern::Pattern;
+pub(crate) use subscription::{AtLimit, Passed, Received};
 pub(crate) use window::Windows;

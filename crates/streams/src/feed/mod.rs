@@ -61,6 +61,10 @@ pub enum CloseReason {
     Slow,
     /// The stream has ended: its input had no more to give.
     Ended,
+    /// The subscriber may not receive this any more: its key was revoked, expired or lost its right.
+    Revoked,
+    /// The subscriber has received what it may for now.
+    Limited,
 }
 
 /// A hub of one `http_server` output. See the module's words.

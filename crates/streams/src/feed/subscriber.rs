@@ -57,6 +57,18 @@ impl Member {
         self.hands.lock().closed.get_or_insert(reason);
     }
 
+    /// As [`Member::close`], and lets the connection notice.
+    pub(super) fn close_now(&self, reason: CloseReason) {
+        let waker = {
+            let mut hands = self.hands.lock();
+            hands.closed.get_or_insert(reason);
+            hands.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     pub(super) fn has_held_for(&self, longer: Duration) -> bool {
         self.hands.lock().holds_since.is_some_and(|since| since.elapsed() >= longer)
     }
@@ -250,6 +262,11 @@ impl Confirmer {
     /// As [`Subscriber::confirm`].
     pub fn confirm(&self, up_to: u64) {
         confirm(&self.feed, &self.member, up_to, self.joined);
+    }
+
+    /// Ends the subscription: it gets no more messages, and what it had not confirmed goes the way of all that was not.
+    pub fn close(&self, reason: CloseReason) {
+        self.member.close_now(reason);
     }
 
     /// The reason when the feed has closed this one subscriber: its connection should be ended even while a write

@@ -449,3 +449,24 @@ async fn a_sleeping_subscriber_is_woken_for_one_message_each_in_shared() {
     assert_eq!(got, [0, 1, 2]);
     assert_eq!(feed.unsettled(), 0);
 }
+
+#[test]
+fn one_subscriber_can_be_sent_away_and_its_messages_are_settled() {
+    for delivery in [DeliveryMode::Broadcast, DeliveryMode::Shared] {
+        let mut bench = Bench::new(options(delivery, SlowRule::Wait, 4));
+        let (mut one, mut other) = (bench.feed.subscribe(From::Live), bench.feed.subscribe(From::Live));
+        assert!(poll(&mut one).is_pending() && poll(&mut other).is_pending());
+        one.confirmer().close(CloseReason::Revoked);
+        assert_eq!(one.confirmer().closed(), Some(CloseReason::Revoked));
+        bench.publish(1);
+        bench.run();
+        assert!(matches!(poll(&mut one), Poll::Ready(None)), "{delivery:?}: it gets no more messages");
+        assert_eq!(one.close_reason(), CloseReason::Revoked);
+        drop(one);
+        let taken = take_all(&mut other);
+        assert_eq!(taken.len(), 1, "{delivery:?}");
+        other.confirm(1);
+        bench.run();
+        assert_eq!((bench.acked(), bench.feed.unsettled()), (1, 0), "{delivery:?}");
+    }
+}

@@ -9,6 +9,7 @@ mod metadata;
 mod routes;
 mod socket;
 mod subscribe;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use document::Fault;
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics, Watcher};
+
+pub(crate) use self::watched::{Watched, watch};
 
 use self::routes::{Miss, Port, Routes};
 use crate::body::Body;

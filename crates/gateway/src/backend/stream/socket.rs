@@ -12,7 +12,7 @@ use http::{Method, Response, StatusCode};
 use streams::feed::{From, SocketMessage};
 use streams::{CloseReason, Delivery, Feed, Ingest, IngestError, Message, SyncResponse};
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -21,11 +21,13 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 
 use super::ingest::current;
 use super::metadata::Metadata;
-use super::subscribe::explain;
+use super::subscribe::{begin, explain};
+use super::watched::Subscription;
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
 use crate::gate::Gate;
 use crate::http1::last_head;
+use crate::limits::Passed;
 use crate::listen::{ClientStream, Takeover};
 use crate::respond::Refusal;
 
@@ -54,6 +56,7 @@ pub(super) fn wanted(exchange: &Exchange) -> bool {
 pub(super) async fn feed(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Response<Body>, Refusal> {
     let (takeover, head) = accept(exchange)?;
     let subscriber = feed.subscribe(From::Live);
+    let subscription = begin(exchange, &subscriber).await?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(SUBSCRIBER_FRAME))
         .max_frame_size(Some(SUBSCRIBER_FRAME))
@@ -62,7 +65,10 @@ pub(super) async fn feed(exchange: &mut Exchange, feed: &Arc<Feed>) -> Result<Re
     let never = exchange
         .take_over(&takeover, StatusCode::SWITCHING_PROTOCOLS, move |io, read| async move {
             match open(io, read, head, config).await {
-                Ok(socket) => Feeding { socket, subscriber, carried: Carried::default() }.run().await,
+                Ok(socket) => {
+                    let carried = Carried::default();
+                    Feeding { socket, subscriber, subscription, carried }.run().await
+                }
                 Err(error) => never_began(&error),
             }
         })
@@ -148,6 +154,7 @@ fn never_began(error: &std::io::Error) -> Carried {
 struct Feeding {
     socket: Socket,
     subscriber: streams::Subscriber,
+    subscription: Subscription,
     carried: Carried,
 }
 
@@ -169,6 +176,19 @@ impl Feeding {
                 delivery = self.subscriber.next() => match delivery {
                     Some(delivery) => {
                         let number = delivery.number();
+                        if delivery.message().is_some() && self.subscription.is_limited() {
+                            match self.pass(delivery.raw().len() as u64, &mut heard, &mut ping).await? {
+                                Some(Passed::Yes) => {}
+                                Some(Passed::Dropped) => {
+                                    self.subscriber.confirm(number);
+                                    continue;
+                                }
+                                Some(Passed::Limited(wait)) => return self.leave_limited(wait).await,
+                                // The next poll of the feed tells why.
+                                Some(Passed::Closed) => continue,
+                                None => return Ok(()),
+                            }
+                        }
                         if let Some(frame) = frame(&delivery, options.socket_message) {
                             self.carried.bytes += frame.len() as u64;
                             in_time(times.write_wait, self.socket.send(frame)).await?;
@@ -194,6 +214,51 @@ impl Feeding {
                 }
             }
         }
+    }
+}
+
+impl Feeding {
+    /// Passes one message on, now or later; `None` when the client went meanwhile. Pings go on.
+    async fn pass(
+        &mut self,
+        bytes: u64,
+        heard: &mut Instant,
+        ping: &mut Interval,
+    ) -> Result<Option<Passed>, tungstenite::Error> {
+        let times = self.subscriber.feed().options.socket;
+        loop {
+            // What is drawn is not drawn twice: a look is not given up half-way.
+            let wait = match self.subscription.look(1, bytes).await {
+                Ok(passed) => return Ok(Some(passed)),
+                Err(wait) => wait,
+            };
+            tokio::select! {
+                closed = self.subscription.wait(wait) => {
+                    if closed {
+                        return Ok(Some(Passed::Closed));
+                    }
+                }
+                received = self.socket.next() => match received {
+                    Some(Ok(Frame::Close(_)) | Err(_)) | None => return Ok(None),
+                    Some(Ok(_)) => *heard = Instant::now(),
+                },
+                _ = ping.tick() => {
+                    if heard.elapsed() > times.pong_wait {
+                        return Ok(None);
+                    }
+                    in_time(times.write_wait, self.socket.send(Frame::Ping(Bytes::new()))).await?;
+                }
+            }
+        }
+    }
+
+    /// Sends away whoever has received what it may for now.
+    async fn leave_limited(&mut self, wait: Duration) -> Result<(), tungstenite::Error> {
+        let seconds = wait.as_millis().div_ceil(1000);
+        let reason = format!("{}; Retry-After: {seconds}", explain(CloseReason::Limited));
+        let goodbye = CloseFrame { code: CloseCode::Again, reason: reason.into() };
+        let wait = self.subscriber.feed().options.socket.write_wait;
+        in_time(wait, self.socket.close(Some(goodbye))).await
     }
 }
 
@@ -225,7 +290,8 @@ fn goodbye(reason: CloseReason) -> CloseFrame {
     let code = match reason {
         CloseReason::Changed | CloseReason::Removed => CloseCode::Restart,
         CloseReason::ShuttingDown => CloseCode::Away,
-        CloseReason::Slow => CloseCode::Again,
+        CloseReason::Slow | CloseReason::Limited => CloseCode::Again,
+        CloseReason::Revoked => CloseCode::Policy,
         CloseReason::Ended => CloseCode::Normal,
     };
     CloseFrame { code, reason: Utf8Bytes::from_static(explain(reason)) }

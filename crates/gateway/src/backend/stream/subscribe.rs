@@ -21,9 +21,12 @@ use streams::{CloseReason, Delivery, Feed, Subscriber};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
 
+use super::watched::Subscription;
+use crate::auth::disallowed;
 use crate::body::{Body, BodyError};
 use crate::exchange::{Carried, Exchange};
 use crate::http1::last_head;
+use crate::limits::Passed;
 use crate::listen::{ClientStream, Takeover};
 use crate::respond::{self, Refusal};
 
@@ -41,27 +44,72 @@ pub(super) async fn next(
     mut headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     let mut subscriber = feed.subscribe(start(exchange));
+    let subscription = begin(exchange, &subscriber).await?;
     let at_hand = message(&mut subscriber).now_or_never();
     let has_waited = at_hand.is_none();
-    let delivery = match at_hand {
-        Some(delivery) => Ok(delivery),
-        None => tokio::time::timeout(feed.options.timeout, message(&mut subscriber)).await,
+    let answer = match at_hand {
+        Some(None) => Ok(None),
+        Some(Some(delivery)) if !subscription.is_limited() => {
+            Ok(Some(Ok(Answer::of(delivery, &mut subscriber))))
+        }
+        first => {
+            let answer = answer(&subscription, &mut subscriber, first.flatten());
+            tokio::time::timeout(feed.options.timeout, answer).await
+        }
     };
-    let mut response = match delivery {
+    let mut response = match answer {
         Err(_) => respond::text(StatusCode::REQUEST_TIMEOUT, "Timed out waiting for message"),
+        Ok(None) if subscriber.close_reason() == CloseReason::Revoked => return Err(disallowed()),
         Ok(None) => respond::text(StatusCode::SERVICE_UNAVAILABLE, "Server closing"),
-        Ok(Some(delivery)) => {
-            let answer = Answer::of(delivery, &mut subscriber);
+        Ok(Some(Err(wait))) => return Err(limited(wait)),
+        Ok(Some(Ok(answer))) => {
             headers.insert(header::CONTENT_TYPE, answer.content_type.clone());
             if let Some(takeover) = exchange.peer.takeover.clone().filter(|_| has_waited) {
-                return hand_over(exchange, &takeover, headers, subscriber, answer).await;
+                return hand_over(exchange, &takeover, headers, subscriber, subscription, answer).await;
             }
             let single = Single { subscriber, up_to: answer.up_to, body: Some(answer.body) };
+            drop(subscription);
             Response::new(Body::boxed(Box::pin(single)))
         }
     };
     response.headers_mut().extend(headers);
     Ok(response)
+}
+
+/// Begins to watch over a subscriber. One that would be sent away at once is not let in.
+pub(super) async fn begin(exchange: &Exchange, subscriber: &Subscriber) -> Result<Subscription, Refusal> {
+    let subscription = Subscription::begin(exchange, subscriber);
+    match subscription.has_room().await {
+        Ok(()) => Ok(subscription),
+        Err(wait) => Err(limited(wait)),
+    }
+}
+
+/// The refusal of a subscriber whose limit is used up.
+fn limited(wait: Duration) -> Refusal {
+    let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+    Refusal::client(StatusCode::TOO_MANY_REQUESTS, "RLT", "Subscription Limit Exceeded").retry_after(seconds)
+}
+
+/// The answer to one GET, once the key's limits let it pass; or how long they do not.
+async fn answer(
+    subscription: &Subscription,
+    subscriber: &mut Subscriber,
+    mut first: Option<Delivery>,
+) -> Option<Result<Answer, Duration>> {
+    loop {
+        let delivery = match first.take() {
+            Some(delivery) => delivery,
+            None => message(subscriber).await?,
+        };
+        let answer = Answer::of(delivery, subscriber);
+        match subscription.pass(answer.messages, answer.body.len() as u64).await {
+            Passed::Yes => return Some(Ok(answer)),
+            Passed::Dropped => subscriber.confirm(answer.up_to),
+            Passed::Limited(wait) => return Some(Err(wait)),
+            Passed::Closed => return None,
+        }
+    }
 }
 
 /// The next delivery that is a message.
@@ -80,6 +128,7 @@ struct Answer {
     body: Bytes,
     /// Of the last message.
     up_to: u64,
+    messages: u64,
 }
 
 impl Answer {
@@ -94,9 +143,10 @@ impl Answer {
         }
         let up_to = deliveries.last().map_or(0, Delivery::number);
         deliveries.retain(|delivery| delivery.message().is_some());
+        let messages = deliveries.len() as u64;
         if let [only] = &deliveries[..] {
             let content_type = HeaderValue::from_static("application/octet-stream");
-            return Self { content_type, body: only.raw().clone(), up_to };
+            return Self { content_type, body: only.raw().clone(), up_to, messages };
         }
         let boundary = multipart::new_boundary();
         let headers = [("Content-Type", "application/octet-stream")];
@@ -105,7 +155,7 @@ impl Answer {
         let content_type = HeaderValue::try_from(format!("multipart/mixed; boundary={boundary}"));
         let content_type =
             content_type.unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
-        Self { content_type, body, up_to }
+        Self { content_type, body, up_to, messages }
     }
 }
 
@@ -116,6 +166,7 @@ async fn hand_over(
     takeover: &Takeover,
     mut headers: HeaderMap,
     subscriber: Subscriber,
+    subscription: Subscription,
     answer: Answer,
 ) -> Result<Response<Body>, Refusal> {
     headers.insert(header::CONTENT_LENGTH, answer.body.len().into());
@@ -124,7 +175,8 @@ async fn hand_over(
     let head = last_head(StatusCode::OK, &headers);
     let never = exchange
         .take_over(takeover, StatusCode::OK, move |io, _| async move {
-            let mut connection = Connection { io, subscriber, chunked: false, carried: Carried::default() };
+            let mut connection =
+                Connection { io, subscriber, subscription, chunked: false, carried: Carried::default() };
             if let Err(error) = connection.give(head, &answer).await {
                 tracing::debug!(%error, "a subscriber's connection ended");
             }
@@ -141,6 +193,7 @@ pub(super) async fn stream(
     mut headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     let subscriber = feed.subscribe(start(exchange));
+    let subscription = begin(exchange, &subscriber).await?;
     match feed.options.format {
         StreamFormat::EventSource => {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -151,7 +204,7 @@ pub(super) async fn stream(
         }
     }
     let Some(takeover) = exchange.peer.takeover.clone() else {
-        let mut response = Response::new(Body::boxed(Box::pin(Endless::new(subscriber))));
+        let mut response = Response::new(Body::boxed(Box::pin(Endless::new(subscriber, subscription))));
         *response.headers_mut() = headers;
         return Ok(response);
     };
@@ -165,7 +218,8 @@ pub(super) async fn stream(
     let head = last_head(StatusCode::OK, &headers);
     let never = exchange
         .take_over(&takeover, StatusCode::OK, move |io, _| async move {
-            let mut connection = Connection { io, subscriber, chunked, carried: Carried::default() };
+            let mut connection =
+                Connection { io, subscriber, subscription, chunked, carried: Carried::default() };
             if let Err(error) = connection.run(head).await {
                 tracing::debug!(%error, "a subscriber's connection ended");
             }
@@ -189,9 +243,10 @@ fn frame(delivery: &Delivery, format: StreamFormat) -> &Bytes {
     }
 }
 
-/// The last words of a stream of server-sent events.
-fn farewell(reason: CloseReason) -> String {
-    format!(": closing: {}\nretry: {RETRY_MS}\n\n", explain(reason))
+/// The last words of a stream of server-sent events; a client whose limit is used up is told when to come back.
+fn farewell(reason: CloseReason, wait: Duration) -> String {
+    let retry = wait.as_millis().max(u128::from(RETRY_MS));
+    format!(": closing: {}\nretry: {retry}\n\n", explain(reason))
 }
 
 /// Why a subscriber is sent away, in words.
@@ -202,6 +257,8 @@ pub(super) fn explain(reason: CloseReason) -> &'static str {
         CloseReason::ShuttingDown => "the gate is shutting down, connect again",
         CloseReason::Slow => "the client did not keep up",
         CloseReason::Ended => "the stream has ended",
+        CloseReason::Revoked => "the key may not receive this any more",
+        CloseReason::Limited => "the limit of the key is reached, connect again later",
     }
 }
 
@@ -209,6 +266,7 @@ pub(super) fn explain(reason: CloseReason) -> &'static str {
 struct Connection {
     io: ClientStream,
     subscriber: Subscriber,
+    subscription: Subscription,
     chunked: bool,
     carried: Carried,
 }
@@ -220,19 +278,39 @@ impl Connection {
         self.io.flush().await?;
         drop(head);
         let heartbeat = options.heartbeat.filter(|_| options.format == StreamFormat::EventSource);
+        let mut limited = None;
         loop {
+            let is_limited = self.subscription.is_limited();
+            let most = if is_limited { 1 } else { WRITE_SIZE };
             let event = {
                 let Self { io, subscriber, .. } = self;
                 tokio::select! {
                     biased;
                     // First of all: who has left takes nothing along.
                     () = gone(io) => Event::Gone,
-                    gathered = poll_fn(|cx| gather(subscriber, options.format, cx)) => Event::Messages(gathered),
+                    gathered = poll_fn(|cx| gather(subscriber, options.format, most, cx)) => Event::Messages(gathered),
                     () = idle(heartbeat) => Event::Heartbeat,
                 }
             };
             match event {
                 Event::Messages(Some((up_to, bytes))) => {
+                    // A notice of missed messages is none.
+                    if is_limited && up_to > self.carried.messages {
+                        match self.pass(bytes.len() as u64, heartbeat).await? {
+                            Some(Passed::Yes) => {}
+                            Some(Passed::Dropped) => {
+                                self.subscriber.confirm(up_to);
+                                self.carried.messages = up_to;
+                                continue;
+                            }
+                            Some(Passed::Limited(wait)) => {
+                                limited = Some(wait);
+                                break;
+                            }
+                            Some(Passed::Closed) => break,
+                            None => return Ok(()),
+                        }
+                    }
                     self.write(&bytes).await?;
                     self.subscriber.confirm(up_to);
                     // Deliveries are numbered from 1.
@@ -244,13 +322,42 @@ impl Connection {
             }
         }
         if options.format == StreamFormat::EventSource {
-            let farewell = farewell(self.subscriber.close_reason());
+            let reason = limited.map_or_else(|| self.subscriber.close_reason(), |_| CloseReason::Limited);
+            let farewell = farewell(reason, limited.unwrap_or_default());
             self.write(farewell.as_bytes()).await?;
         }
         if self.chunked {
             self.io.write_all(b"0\r\n\r\n").await?;
         }
         self.io.shutdown().await
+    }
+
+    /// Passes one message on, now or later; `None` when the client went meanwhile. Heartbeats go on.
+    async fn pass(&mut self, bytes: u64, heartbeat: Option<Duration>) -> std::io::Result<Option<Passed>> {
+        let next_beat = || heartbeat.map(|after| Instant::now() + after);
+        let mut beat = next_beat();
+        loop {
+            // What is drawn is not drawn twice: a look is not given up half-way.
+            let wait = match self.subscription.look(1, bytes).await {
+                Ok(passed) => return Ok(Some(passed)),
+                Err(wait) => wait,
+            };
+            let Self { io, subscription, .. } = self;
+            let closed = tokio::select! {
+                biased;
+                () = gone(io) => return Ok(None),
+                () = at(beat) => None,
+                closed = subscription.wait(wait) => Some(closed),
+            };
+            match closed {
+                Some(true) => return Ok(Some(Passed::Closed)),
+                Some(false) => {}
+                None => {
+                    self.write(b": heartbeat\n\n").await?;
+                    beat = next_beat();
+                }
+            }
+        }
     }
 
     /// Sends a whole answer, unless the client has gone.
@@ -310,11 +417,12 @@ enum Event {
 fn gather(
     subscriber: &mut Subscriber,
     format: StreamFormat,
+    most: usize,
     cx: &mut Context<'_>,
 ) -> Poll<Option<(u64, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let mut up_to = 0;
-    while bytes.len() < WRITE_SIZE {
+    while bytes.len() < most {
         match subscriber.poll_next(cx) {
             Poll::Ready(Some(delivery)) => {
                 bytes.extend_from_slice(frame(&delivery, format));
@@ -328,6 +436,13 @@ fn gather(
         }
     }
     Poll::Ready(Some((up_to, bytes)))
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => pending().await,
+    }
 }
 
 async fn idle(heartbeat: Option<Duration>) {
@@ -370,19 +485,43 @@ impl http_body::Body for Single {
 /// An endless response body, for HTTP/2.
 struct Endless {
     subscriber: Subscriber,
+    subscription: Arc<Subscription>,
+    /// What waits for its limit.
+    waiting: Option<Waiting>,
     format: StreamFormat,
     heartbeat: Option<(Duration, Pin<Box<Sleep>>)>,
     handed_out: u64,
     ended: bool,
 }
 
+/// Bytes up to a message, and whether they may go.
+type Waiting = (u64, Vec<u8>, Pin<Box<dyn Future<Output = Passed> + Send>>);
+
 impl Endless {
-    fn new(subscriber: Subscriber) -> Self {
+    fn new(subscriber: Subscriber, subscription: Subscription) -> Self {
+        let subscription = Arc::new(subscription);
         let options = &subscriber.feed().options;
         let format = options.format;
         let heartbeat = options.heartbeat.filter(|_| format == StreamFormat::EventSource);
         let heartbeat = heartbeat.map(|after| (after, Box::pin(tokio::time::sleep(after))));
-        Self { subscriber, format, heartbeat, handed_out: 0, ended: false }
+        Self { subscriber, subscription, waiting: None, format, heartbeat, handed_out: 0, ended: false }
+    }
+}
+
+/// What comes next on an endless body.
+enum Next {
+    Gathered(Option<(u64, Vec<u8>)>),
+    Passed(Passed),
+}
+
+impl Endless {
+    /// The last frame, if the format has any.
+    fn end(&mut self, reason: CloseReason, wait: Duration) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.ended = true;
+        Poll::Ready(match self.format {
+            StreamFormat::EventSource => Some(Ok(Frame::data(farewell(reason, wait).into()))),
+            StreamFormat::RawBytes => None,
+        })
     }
 }
 
@@ -402,24 +541,51 @@ impl http_body::Body for Endless {
         if this.handed_out > 0 {
             this.subscriber.confirm(this.handed_out);
         }
-        let bytes = match gather(&mut this.subscriber, this.format, cx) {
-            Poll::Ready(Some((up_to, bytes))) => {
-                this.handed_out = this.handed_out.max(up_to);
-                bytes
-            }
-            Poll::Ready(None) => {
-                this.ended = true;
-                match this.format {
-                    StreamFormat::EventSource => farewell(this.subscriber.close_reason()).into_bytes(),
-                    StreamFormat::RawBytes => return Poll::Ready(None),
+        let bytes = loop {
+            let next = match &mut this.waiting {
+                Some((_, _, passing)) => passing.as_mut().poll(cx).map(Next::Passed),
+                None => {
+                    let most = if this.subscription.is_limited() { 1 } else { WRITE_SIZE };
+                    gather(&mut this.subscriber, this.format, most, cx).map(Next::Gathered)
                 }
-            }
-            Poll::Pending => {
-                let Some((after, sleep)) = &mut this.heartbeat else { return Poll::Pending };
-                std::task::ready!(sleep.as_mut().poll(cx));
-                sleep.as_mut().reset(Instant::now() + *after);
-                cx.waker().wake_by_ref();
-                b": heartbeat\n\n".to_vec()
+            };
+            match next {
+                Poll::Ready(Next::Gathered(Some((up_to, bytes)))) => {
+                    // A notice of missed messages is none.
+                    if up_to > this.handed_out && this.subscription.is_limited() {
+                        let (subscription, size) = (Arc::clone(&this.subscription), bytes.len() as u64);
+                        let passing = Box::pin(async move { subscription.pass(1, size).await });
+                        this.waiting = Some((up_to, bytes, passing));
+                        continue;
+                    }
+                    this.handed_out = this.handed_out.max(up_to);
+                    break bytes;
+                }
+                Poll::Ready(Next::Passed(passed)) => {
+                    let Some((up_to, bytes, _)) = this.waiting.take() else { continue };
+                    match passed {
+                        Passed::Yes => {
+                            this.handed_out = up_to;
+                            break bytes;
+                        }
+                        Passed::Dropped => {
+                            this.handed_out = up_to;
+                            this.subscriber.confirm(up_to);
+                        }
+                        Passed::Limited(wait) => return this.end(CloseReason::Limited, wait),
+                        Passed::Closed => return this.end(this.subscriber.close_reason(), Duration::ZERO),
+                    }
+                }
+                Poll::Ready(Next::Gathered(None)) => {
+                    return this.end(this.subscriber.close_reason(), Duration::ZERO);
+                }
+                Poll::Pending => {
+                    let Some((after, sleep)) = &mut this.heartbeat else { return Poll::Pending };
+                    std::task::ready!(sleep.as_mut().poll(cx));
+                    sleep.as_mut().reset(Instant::now() + *after);
+                    cx.waker().wake_by_ref();
+                    break b": heartbeat\n\n".to_vec();
+                }
             }
         };
         if let Some((after, sleep)) = &mut this.heartbeat {
