@@ -18,7 +18,7 @@ mod validate;
 
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
 pub use auth::{
-    Auth, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Guarded, Introspection, Jwt, KeySetAddress,
+    Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Guarded, Introspection, Jwt, KeySetAddress,
     OpenId, OpenIdProvider, SchemeKind, ScopePolicies, SecretBytes, SecurityScheme, SigningMethod, Skews,
     Sources, Token, TokenCheck, TokenKeys, TokenPolicies,
 };

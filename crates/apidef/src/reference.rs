@@ -10,6 +10,7 @@ pub fn reference() -> String {
         ("Classic definitions", classic::table::ROOT),
         ("OpenAPI definitions", oas::table::ROOT),
         ("OpenAPI: `server.authentication.securitySchemes.*` of an `apiKey`", auth::OAS_TOKEN),
+        ("OpenAPI: `server.authentication.securitySchemes.*` of `http` with `basic`", auth::OAS_BASIC),
         ("OpenAPI: `server.authentication.securitySchemes.*` of `http` with `bearer`", auth::OAS_JWT),
         (
             "OpenAPI: `server.authentication.securitySchemes.*` of `oauth2` with `providers`",

@@ -126,11 +126,11 @@ fn every_fault_has_its_pointer_and_line() {
             vec![(format!("{X}/middleware/operations/getOrder/block"), 18, "not left open")],
         ),
         (
-            with(scheme, "{\"type\": \"http\", \"scheme\": \"Basic\"}"),
+            with(scheme, "{\"type\": \"http\", \"scheme\": \"Digest\"}"),
             vec![(
                 format!("{X}/server/authentication/securitySchemes/key"),
                 15,
-                "basic authentication is not supported yet",
+                "this security scheme is not supported yet",
             )],
         ),
         (

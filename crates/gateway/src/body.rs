@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -173,6 +174,8 @@ enum Source {
     None,
     Http1(ClientBody),
     Http2(Incoming),
+    /// Read already; its trailers, if it had any, behind it.
+    Kept(Bytes, Option<HeaderMap>),
 }
 
 /// The client sent more bytes than `max_request_body_size` allows.
@@ -201,6 +204,36 @@ impl RequestBody {
         Self { source: Source::None, allowance: u64::MAX, uploaded: None }
     }
 
+    /// Reads the body whole and keeps it, so that it can be looked at and still goes on unchanged. The bytes are shared,
+    /// not copied. [`BodyTooLarge`] past `limit` bytes; what broke it otherwise.
+    pub(crate) async fn keep(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        match &self.source {
+            Source::None => return Ok(Bytes::new()),
+            Source::Kept(bytes, _) => return Ok(bytes.clone()),
+            Source::Http1(_) | Source::Http2(_) => {}
+        }
+        if self.size_hint().lower() > limit as u64 {
+            return Err(BodyTooLarge.into());
+        }
+        let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+        let mut trailers = None;
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+            match frame?.into_data() {
+                Ok(data) if first.len() + rest.len() + data.len() > limit => return Err(BodyTooLarge.into()),
+                // Most bodies that are looked at come in one piece, which is then not copied.
+                Ok(data) if first.is_empty() && rest.is_empty() => first = data,
+                Ok(data) => {
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                    rest.extend_from_slice(&data);
+                }
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        let bytes = if rest.is_empty() { first } else { rest.freeze() };
+        *self = Self::new(Source::Kept(bytes.clone(), trailers), 0);
+        Ok(bytes)
+    }
+
     /// How many frames went out so far; `None` without a body.
     pub(crate) fn uploaded(&self) -> Option<Arc<AtomicU64>> {
         self.uploaded.clone()
@@ -226,6 +259,11 @@ impl HttpBody for RequestBody {
             Source::Http2(body) => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
+            Source::Kept(bytes, _) if !bytes.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
+            Source::Kept(_, trailers) =>
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
         });
         if let Some(Ok(frame)) = &polled {
             if let Some(uploaded) = &self.uploaded {
@@ -245,6 +283,7 @@ impl HttpBody for RequestBody {
             Source::None => true,
             Source::Http1(body) => body.is_end_stream(),
             Source::Http2(body) => body.is_end_stream(),
+            Source::Kept(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
         }
     }
 
@@ -253,6 +292,9 @@ impl HttpBody for RequestBody {
             Source::None => SizeHint::with_exact(0),
             Source::Http1(body) => body.size_hint(),
             Source::Http2(body) => body.size_hint(),
+            // A known length leaves no room for trailers over HTTP/1.
+            Source::Kept(_, Some(_)) => SizeHint::default(),
+            Source::Kept(bytes, None) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
 }

@@ -14,11 +14,13 @@ use tokio::time::Instant;
 
 use crate::auth::jwt::Claims;
 use crate::auth::{Caller, Grant};
-use crate::body::RequestBody;
+use crate::body::{BodyError, BodyTooLarge, RequestBody, cause};
 use crate::gate::Gate;
+use crate::http1::Breach;
 use crate::limits::{Budget, Held};
 use crate::listen::{Agreed, ClientStream, Takeover};
 use crate::record;
+use crate::respond::Refusal;
 use crate::snapshot::RunningApi;
 
 /// The client at the other end of a connection; one for all exchanges of the connection.
@@ -84,7 +86,7 @@ pub(crate) struct Exchange {
     pub peer: Arc<Peer>,
     /// Method, target and headers as they came, and as guards changed them.
     pub head: request::Parts,
-    /// The body, not read by any guard.
+    /// The body. A guard that looks at it leaves it as it came ([`Exchange::buffer_body`]).
     pub body: RequestBody,
     /// Bytes of the path that were the listen path and are not for the backend; 0 when nothing is stripped.
     pub stripped: usize,
@@ -148,6 +150,16 @@ impl Exchange {
         client_address(&self.head.headers, self.peer.address, self.gate.settings.forwarded_depth)
     }
 
+    /// Reads the body whole, up to `limit` bytes, for a guard that has to look at it; it goes on to the backend unchanged.
+    pub(crate) async fn buffer_body(&mut self, limit: usize) -> Result<Bytes, Refusal> {
+        let patience = self.gate.settings.read_timeout;
+        match tokio::time::timeout(patience, self.body.keep(limit)).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) => Err(broken_body(&error)),
+            Err(_) => Err(Refusal::client(StatusCode::REQUEST_TIMEOUT, "BIV", "Request timed out")),
+        }
+    }
+
     /// Leaves HTTP: the connection is handed to `go_on` as a bare stream, and this exchange's record is written when
     /// `go_on` ends, with what it says was carried. The caller must not answer the request; it awaits for ever and is
     /// dropped.
@@ -173,6 +185,18 @@ impl Exchange {
         });
         std::future::pending().await
     }
+}
+
+/// What a client is told whose body could not be read.
+pub(crate) fn broken_body(error: &BodyError) -> Refusal {
+    if cause::<BodyTooLarge>(&**error).is_some() {
+        return Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large");
+    }
+    match cause::<Breach>(&**error) {
+        Some(breach) => Refusal::client(breach.status, "IHD", breach.message),
+        None => Refusal::client(StatusCode::BAD_REQUEST, "BIV", "Bad request"),
+    }
+    .detail(error)
 }
 
 fn client_address(headers: &HeaderMap, peer: IpAddr, depth: usize) -> Option<IpAddr> {

@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use state::{Catalog, State};
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::Callers;
+use crate::auth::{Callers, Passwords};
 use crate::auth::jwks::KeySets;
 use crate::auth::jwt::{Checked, Tokens, Verified};
 use crate::backend::stream::Watched;
@@ -93,6 +93,7 @@ pub struct Gate {
     pub(crate) checked: Tokens<Checked>,
     /// Keys of tokens, as their issuers publish them.
     pub(crate) key_sets: KeySets,
+    pub(crate) passwords: Passwords,
     pub(crate) reloads: Reloads,
     /// Held while streams without a catalog come or go.
     pub(crate) hosting: tokio::sync::Mutex<()>,
@@ -134,6 +135,7 @@ impl Gate {
             tokens: Tokens::default(),
             checked: Tokens::default(),
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),
+            passwords: Passwords::default(),
             settings: parts.settings,
             state: parts.state,
             catalog: Arc::new(parts.catalog),

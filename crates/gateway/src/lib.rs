@@ -35,6 +35,6 @@ pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
 pub use settings::{
-    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, Settings,
+    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, PasswordHash, Settings,
 };
 pub use snapshot::{RunningApi, Snapshot};

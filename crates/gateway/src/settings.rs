@@ -85,6 +85,8 @@ pub struct KeySettings {
     pub hashed: bool,
     /// Algorithm of new keys; `None` = the legacy format with murmur32.
     pub algorithm: Option<Algorithm>,
+    /// How passwords of new users are stored.
+    pub passwords: PasswordHash,
     /// Older algorithms that are tried on look-up.
     pub fallbacks: Vec<Algorithm>,
     /// Shorter tokens are refused unseen.
@@ -178,6 +180,15 @@ impl Default for KeySetSettings {
     }
 }
 
+/// How the password of a basic-auth user is stored (`basic_auth_hash_key_function`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordHash {
+    /// bcrypt.
+    Bcrypt,
+    /// Fast, without salt: for those who have to.
+    Keys(Algorithm),
+}
+
 /// What the `X-RateLimit-*` headers carry (contract 6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitHeaders {
@@ -208,6 +219,7 @@ impl Default for Settings {
             keys: KeySettings {
                 hashed: true,
                 algorithm: None,
+                passwords: PasswordHash::Bcrypt,
                 fallbacks: Vec::new(),
                 min_length: 3,
                 allow_master: false,

@@ -11,7 +11,7 @@ use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, 
 use gateway::listen::{Listener, ServerTls};
 use gateway::{
     CertificateSettings, ClientTls, Gate, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
-    LimitSettings, Limiter, Parts, Settings, UpstreamSettings, reload,
+    LimitSettings, Limiter, Parts, PasswordHash, Settings, UpstreamSettings, reload,
 };
 use state::{Catalog, PolicySource, RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -322,6 +322,10 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
             .iter()
             .map(|name| algorithm(name))
             .collect::<Result<_, _>>()?,
+        passwords: match config.basic_auth_hash_key_function.as_str() {
+            "" | "bcrypt" => PasswordHash::Bcrypt,
+            name => PasswordHash::Keys(algorithm(name)?),
+        },
         min_length: config.min_token_length,
         allow_master: config.allow_master_keys,
         list_hashed: config.enable_hashed_keys_listing,

@@ -1,6 +1,6 @@
 //! Which schemes a classic definition asks for (contract 2.2).
 
-use super::{Auth, BASE_IDENTITIES, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
+use super::{Auth, BASE_IDENTITIES, Basic, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
 use super::{ExternalOAuth, OpenId};
 use crate::section::Section;
 use document::Fault;
@@ -20,6 +20,9 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
     }
     let configs = root.section("auth_configs", faults);
     let mut schemes = Vec::new();
+    if root.flag("use_basic_auth", faults) {
+        schemes.push(SecurityScheme::Basic(Basic::classic(root, &configs, faults)));
+    }
     if root.flag("enable_jwt", faults) {
         schemes.push(SecurityScheme::Jwt(Box::new(Jwt::classic(root, &configs, faults))));
     }
@@ -65,6 +68,7 @@ pub(crate) fn write(auth: &Auth, definition: &mut Value) {
     }
     for scheme in guarded.schemes() {
         match scheme {
+            SecurityScheme::Basic(basic) => basic.write_classic(definition),
             SecurityScheme::ExternalOAuth(oauth) => oauth.write_classic(definition),
             SecurityScheme::Jwt(jwt) => jwt.write_classic(definition),
             SecurityScheme::OpenId(open_id) => open_id.write_classic(definition),

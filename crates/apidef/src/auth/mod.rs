@@ -1,5 +1,6 @@
 //! Who may call an API: the security schemes of a definition, one a file: its model, and how both formats write it.
 
+mod basic;
 mod classic;
 mod external_oauth;
 mod jwt;
@@ -8,6 +9,7 @@ mod open_id;
 mod sources;
 mod token;
 
+pub use basic::{Basic, BodyCredentials};
 pub use external_oauth::{ExternalOAuth, Introspection, TokenCheck};
 pub use jwt::{
     ClaimCheck, ClaimChecks, ClaimRule, Jwt, KeySetAddress, ScopePolicies, SecretBytes, SigningMethod, Skews,
@@ -17,6 +19,7 @@ pub use open_id::{OpenId, OpenIdProvider};
 pub use sources::Sources;
 pub use token::Token;
 
+pub(crate) use basic::{CLASSIC as CLASSIC_BASIC, OAS as OAS_BASIC};
 pub(crate) use classic::{read as read_classic, write as write_classic};
 use oas::SOURCE;
 
@@ -47,6 +50,8 @@ pub struct Guarded {
 /// One way to authenticate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SecurityScheme {
+    /// A user's name and password.
+    Basic(Basic),
     /// OAuth 2.0 tokens of others.
     ExternalOAuth(Box<ExternalOAuth>),
     /// Signed claims.
@@ -128,6 +133,7 @@ impl SecurityScheme {
     /// Its sort.
     pub fn kind(&self) -> SchemeKind {
         match self {
+            Self::Basic(_) => SchemeKind::Basic,
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
             Self::OpenId(_) => SchemeKind::OpenId,
@@ -138,6 +144,7 @@ impl SecurityScheme {
     /// Where its credential is looked for, if it is one that can be taken off.
     pub fn sources(&self) -> Option<&Sources> {
         match self {
+            Self::Basic(basic) => Some(&basic.sources),
             Self::ExternalOAuth(oauth) => Some(&oauth.sources),
             Self::Jwt(jwt) => Some(&jwt.sources),
             Self::OpenId(open_id) => Some(&open_id.sources),

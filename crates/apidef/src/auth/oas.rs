@@ -1,7 +1,7 @@
 //! `server.authentication` with `components.securitySchemes` -> who may call (contract 3.3).
 
 use super::classic::base_identity;
-use super::{Auth, ExternalOAuth, Guarded, Jwt, OpenId, SecurityScheme, Token};
+use super::{Auth, Basic, ExternalOAuth, Guarded, Jwt, OpenId, SecurityScheme, Token};
 use super::{external_oauth, jwt};
 use crate::fields::{Field, LEFT_OPEN, acts, check, guards, section};
 use crate::section::Section;
@@ -83,7 +83,10 @@ fn read_scheme(
             known(TOKEN, scheme, faults);
             return Some(SecurityScheme::Token(Token::oas(scheme, component, faults)));
         }
-        ("http", "basic") => "basic authentication is",
+        ("http", "basic") => {
+            known(super::OAS_BASIC, scheme, faults);
+            return Some(SecurityScheme::Basic(Basic::oas(scheme, faults)));
+        }
         ("http", "bearer") => {
             known(jwt::OAS, scheme, faults);
             return Some(SecurityScheme::Jwt(Box::new(Jwt::oas(scheme, faults))));

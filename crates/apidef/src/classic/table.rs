@@ -1,6 +1,6 @@
 //! What becomes of each key of a classic definition (contract 2.1 to 2.7).
 
-use crate::auth::{CLASSIC_EXTERNAL_OAUTH, CLASSIC_OPEN_ID};
+use crate::auth::{CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 
 pub(crate) const ROOT: &[Field] = &[
@@ -29,8 +29,8 @@ pub(crate) const ROOT: &[Field] = &[
     section("auth", AUTH_CONFIG),
     each("auth_configs", AUTH_CONFIG),
     acts("strip_auth_data"),
-    guards("use_basic_auth", "basic authentication is"),
-    kept("basic_auth").when("use_basic_auth"),
+    acts("use_basic_auth"),
+    section("basic_auth", CLASSIC_BASIC).when("use_basic_auth"),
     guards("use_oauth2", "the OAuth 2 server is"),
     kept("oauth_meta").when("use_oauth2"),
     kept("notifications").when("use_oauth2"),

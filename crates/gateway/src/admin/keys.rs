@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use apidef::{Session, keys, policies};
+use apidef::{BasicAuthData, Session, keys, policies};
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 
@@ -138,6 +138,12 @@ async fn create(gate: &Gate, call: &Call, custom: Option<&str>, must_have_rights
     {
         session.expires = now + life;
     }
+    if !session.basic_auth_data.password.0.is_empty() {
+        match hashed_password(gate, &session).await {
+            Ok(hashed) => session.basic_auth_data = hashed,
+            Err(refusal) => return Ok(refusal),
+        }
+    }
     let key = keys::generate(&session.org_id, custom, settings.algorithm);
     store(gate, call, &key, &effective, session, "added").await
 }
@@ -162,9 +168,26 @@ async fn update(gate: &Gate, call: &Call, key: &str) -> Outcome {
             "Failed to create key, ensure security settings are correct.",
         ));
     }
+    let given = &session.basic_auth_data.password;
+    if given.0.is_empty() || *given == before.basic_auth_data.password {
+        // Whoever reads a user gets no password, and gives none back.
+        session.basic_auth_data.clone_from(&before.basic_auth_data);
+    } else {
+        match hashed_password(gate, &session).await {
+            Ok(hashed) => session.basic_auth_data = hashed,
+            Err(refusal) => return Ok(refusal),
+        }
+    }
     session.date_created.clone_from(&before.date_created);
     session.last_updated = unix_now().to_string();
     store_as(gate, call, &name, key, &effective, session, "modified").await
+}
+
+/// The new password of a user, as it is stored; or why it cannot be.
+async fn hashed_password(gate: &Gate, session: &Session) -> Result<BasicAuthData, Response<Body>> {
+    let how = gate.settings.keys.passwords;
+    let hashed = gate.passwords.hash(how, &session.basic_auth_data.password.0).await;
+    hashed.map_err(|reason| error(StatusCode::BAD_REQUEST, &format!("Failed to create key - {reason}")))
 }
 
 async fn delete(gate: &Gate, call: &Call, key: &str) -> Outcome {
@@ -222,7 +245,9 @@ async fn store_as(
     }
     changed(gate, name, key).await;
     let hash = gate.settings.keys.hashed.then_some(name);
-    Ok(modified_key(key, action, hash))
+    // A user is known by name; whoever holds its key need not (contract 7.3).
+    let is_user = action == "added" && !session.basic_auth_data.password.0.is_empty();
+    Ok(modified_key(if is_user { "" } else { key }, action, hash))
 }
 
 /// Begins all windows of a key anew, those of its scopes included.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apidef::{Api, Guarded, SchemeKind, SecurityScheme};
 
+use super::basic::Basic;
 use super::callers::Caller;
 use super::external_oauth::ExternalOAuth;
 use super::jwks::{KeySets, Published};
@@ -28,6 +29,7 @@ struct Group(Box<[Method]>);
 /// A security scheme, ready to look at requests.
 #[derive(Debug)]
 enum Method {
+    Basic(Box<Basic>),
     ExternalOAuth(Box<ExternalOAuth>),
     Jwt(Box<Jwt>),
     OpenId(Box<OpenId>),
@@ -89,6 +91,7 @@ impl Group {
 impl Method {
     fn new(scheme: &SecurityScheme, api: &Api, sets: &KeySets) -> Result<Self, String> {
         Ok(match scheme {
+            SecurityScheme::Basic(basic) => Self::Basic(Box::new(Basic::new(basic, api)?)),
             SecurityScheme::ExternalOAuth(oauth) => {
                 Self::ExternalOAuth(Box::new(ExternalOAuth::new(oauth, api, sets)?))
             }
@@ -100,6 +103,7 @@ impl Method {
 
     fn kind(&self) -> SchemeKind {
         match self {
+            Self::Basic(_) => SchemeKind::Basic,
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
             Self::OpenId(_) => SchemeKind::OpenId,
@@ -112,12 +116,13 @@ impl Method {
             Self::ExternalOAuth(oauth) => oauth.published(),
             Self::Jwt(jwt) => jwt.published(),
             Self::OpenId(open_id) => open_id.published(),
-            Self::Token(_) => &[],
+            Self::Basic(_) | Self::Token(_) => &[],
         }
     }
 
     async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         match self {
+            Self::Basic(basic) => Box::pin(basic.caller(exchange)).await,
             Self::ExternalOAuth(oauth) => Box::pin(oauth.caller(exchange)).await,
             Self::Jwt(jwt) => jwt.caller(exchange).await,
             Self::OpenId(open_id) => Box::pin(open_id.caller(exchange)).await,

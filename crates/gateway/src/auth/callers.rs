@@ -96,12 +96,37 @@ impl Callers {
         org: &str,
         token: &str,
     ) -> Result<Option<Arc<Caller>>, Refusal> {
+        self.read(gate, org, token, || store_names(&gate.settings.keys, org, token)).await
+    }
+
+    /// The caller whose key was made for a user's name (contract 5.3).
+    pub(crate) async fn user(
+        &self,
+        gate: &Gate,
+        org: &str,
+        user: &str,
+    ) -> Result<Option<Arc<Caller>>, Refusal> {
         let settings = &gate.settings.keys;
-        if token.len() < settings.min_length {
+        let key = keys::generate(org, Some(user), settings.algorithm);
+        match self.known(org, &key) {
+            Some(caller) => Ok(Some(caller)),
+            None => self.read(gate, org, &key, || user_names(settings, org, user, &key)).await,
+        }
+    }
+
+    /// Reads the session that is stored under the first of `names` that there is, in one round trip.
+    async fn read(
+        &self,
+        gate: &Gate,
+        org: &str,
+        token: &str,
+        names: impl FnOnce() -> Vec<String>,
+    ) -> Result<Option<Arc<Caller>>, Refusal> {
+        if token.len() < gate.settings.keys.min_length {
             return Ok(None);
         }
         let purges = self.purges.load(Ordering::Acquire);
-        let names = store_names(settings, org, token);
+        let names = names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let found = gate.state.first_session(&names).await.map_err(Refusal::store_away)?;
         let Some((index, session)) = found else {
@@ -212,5 +237,23 @@ fn store_names(settings: &KeySettings, org: &str, token: &str) -> Vec<String> {
         names.extend(settings.fallbacks.iter().map(|algorithm| keys::hash(token, Some(*algorithm))));
     }
     names.dedup();
+    names
+}
+
+/// The names under which the session of a user may be stored: that of the key as it is made now, that of the older form,
+/// and what older hashes make of both.
+fn user_names(settings: &KeySettings, org: &str, user: &str, key: &str) -> Vec<String> {
+    let mut names = vec![store_name(settings, key)];
+    let legacy = keys::generate(org, Some(user), None);
+    if legacy != key {
+        names.push(store_name(settings, &legacy));
+    }
+    if settings.hashed {
+        for algorithm in &settings.fallbacks {
+            names.extend([keys::hash(key, Some(*algorithm)), keys::hash(&legacy, Some(*algorithm))]);
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     names
 }

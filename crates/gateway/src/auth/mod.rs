@@ -2,9 +2,11 @@
 //! and merged with its policies, and what the session allows is checked.
 
 mod authenticate;
+mod basic;
 mod bound;
 mod callers;
 mod client_certificate;
+mod credentials;
 mod expiry;
 mod external_oauth;
 mod flights;
@@ -13,6 +15,7 @@ pub(crate) mod jwks;
 pub(crate) mod jwt;
 mod lifetime;
 mod open_id;
+mod passwords;
 mod places;
 mod rights;
 mod strip;
@@ -25,6 +28,7 @@ pub(crate) use client_certificate::ClientCertificates;
 pub(crate) use expiry::Expiry;
 pub(crate) use grant::{Grant, QuotaGrant};
 pub(crate) use lifetime::lifetime;
+pub(crate) use passwords::Passwords;
 pub(crate) use rights::{AccessRights, GranularAccess};
 pub(crate) use strip::StripAuth;
 pub(crate) use token::disallowed;

@@ -3,7 +3,7 @@
 mod refusal;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 
 pub(crate) use refusal::{Blame, Refusal};
@@ -37,6 +37,9 @@ pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -
     }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(challenge) = &refusal.challenge {
+        headers.insert(WWW_AUTHENTICATE, challenge.clone());
     }
     response
 }

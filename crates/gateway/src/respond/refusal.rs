@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
+use http::header::HeaderValue;
 
 /// Whose doing a refusal is; decides the log level and the metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Refusal {
     pub flag: &'static str,
     /// Seconds after which a retry may succeed, sent as `Retry-After`.
     pub retry_after: Option<u32>,
+    /// How the client may identify itself, sent as `WWW-Authenticate`.
+    pub challenge: Option<HeaderValue>,
     /// What an operator should know and the client should not.
     pub detail: Option<Box<str>>,
 }
@@ -66,12 +69,26 @@ impl Refusal {
         flag: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, message: message.into(), blame, flag, retry_after: None, detail: None }
+        Self {
+            status,
+            message: message.into(),
+            blame,
+            flag,
+            retry_after: None,
+            challenge: None,
+            detail: None,
+        }
     }
 
     /// Tells the client when to come back.
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Tells the client how it may identify itself (RFC 9110 section 11.6.1).
+    pub(crate) fn challenge(mut self, challenge: HeaderValue) -> Self {
+        self.challenge = Some(challenge);
         self
     }
 
@@ -84,6 +101,13 @@ impl Refusal {
     /// The keys of tokens cannot be had, so that nobody can tell whether a token is good.
     pub(crate) fn keys_away(detail: impl std::fmt::Display) -> Self {
         Self::gate(StatusCode::SERVICE_UNAVAILABLE, "UCF", "Service temporarily unavailable.")
+            .retry_after(1)
+            .detail(detail)
+    }
+
+    /// The gate has more to do than it can: not the client's fault, and worth a retry.
+    pub(crate) fn busy(detail: impl std::fmt::Display) -> Self {
+        Self::gate(StatusCode::SERVICE_UNAVAILABLE, "OVR", "Service temporarily unavailable.")
             .retry_after(1)
             .detail(detail)
     }

@@ -47,11 +47,11 @@ pub(super) static KEYS: &[Key] = &[
         "\"quotas\"",
         "What the `X-RateLimit-*` headers tell: the quota or the rate limit.",
     ),
-    pending(
+    acted(
         "basic_auth_hash_key_function",
-        Text,
+        Choice(&["", "bcrypt", "sha256", "murmur32", "murmur64", "murmur128"]),
         "\"bcrypt\"",
-        "How passwords of basic authentication are hashed.",
+        "How passwords of new users of basic authentication are stored. Only `bcrypt` is made for passwords.",
     ),
     pending("disable_key_actions_by_username", Bool, "", "Admin calls name users by key only."),
     pending("enable_key_logging", Bool, "", "Write whole keys to the log. They stay obfuscated."),

@@ -1,0 +1,145 @@
+//! Security schemes: what they become in both formats, their way back into the classic projection, and what is wrong with
+//! them, where.
+
+use apidef::{Auth, Basic, Definition, Guarded, SecurityScheme, Sources};
+use serde_json::{Value, json};
+
+/// A classic definition with these keys beside what every one has.
+fn classic(more: &Value) -> Value {
+    let mut definition = json!({"api_id": "a", "proxy": {"listen_path": "/a/", "target_url": "http://h/"}});
+    definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    definition
+}
+
+/// An OpenAPI definition with this `components.securitySchemes`, `security` and `authentication`.
+fn oas(components: &Value, security: &Value, authentication: &Value) -> Value {
+    json!({
+        "openapi": "3.0.3", "info": {"title": "t", "version": "1"}, "paths": {},
+        "components": {"securitySchemes": components}, "security": security,
+        "x-tyk-api-gateway": {
+            "info": {"id": "a", "name": "a"}, "upstream": {"url": "http://h/"},
+            "server": {"listenPath": {"value": "/a/"}, "authentication": authentication},
+        },
+    })
+}
+
+fn read(definition: &Value) -> Definition {
+    Definition::parse(&definition.to_string()).unwrap_or_else(|faults| panic!("{definition}: {faults:#?}"))
+}
+
+/// The schemes of an API that has one group of them.
+fn schemes(definition: &Definition) -> &[SecurityScheme] {
+    match &definition.api.auth {
+        Auth::Guarded(Guarded { groups, .. }) if groups.len() == 1 => &groups[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Pointer and part of the message of every fault.
+fn assert_faults(definition: &Value, expected: &[(&str, &str)]) {
+    let faults = match Definition::parse(&definition.to_string()) {
+        Ok(definition) => definition.warnings,
+        Err(faults) => faults,
+    };
+    let told: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    let wanted: Vec<_> = expected.iter().map(|(pointer, _)| *pointer).collect();
+    assert_eq!(told, wanted, "{definition}: {faults:#?}");
+    for (fault, (_, message)) in faults.iter().zip(expected) {
+        assert!(fault.message.contains(message), "{message}: {fault:?}");
+    }
+}
+
+/// An OpenAPI definition and the same in classic terms are the same API.
+fn assert_projects(definition: &Definition) {
+    let classic = definition.classic();
+    let back = read(&classic);
+    assert_eq!(back.api.auth, definition.api.auth, "{classic}");
+    assert_eq!(back.warnings, [], "{classic}");
+}
+
+#[test]
+fn basic_authentication_is_read_in_both_formats() {
+    let from = |basic: &Basic| {
+        let body = basic
+            .body
+            .as_ref()
+            .map(|body| (body.user.as_str().to_owned(), body.password.as_str().to_owned()));
+        (basic.sources.clone(), basic.cache.map(|cache| cache.as_secs()), body)
+    };
+    let header = |name: &str| Sources { header: Some(name.into()), query: None, cookie: None };
+    let patterns = || Some(("user=(.*)".to_owned(), "pw=(.*)".to_owned()));
+    let classics = [
+        (json!({"use_basic_auth": true}), (header("authorization"), Some(60), None)),
+        (
+            json!({"use_basic_auth": true, "basic_auth": {"cache_ttl": 5}, "auth_configs": {"basic": {"auth_header_name": "X-Auth"}}}),
+            (header("x-auth"), Some(5), None),
+        ),
+        (
+            json!({"use_basic_auth": true, "basic_auth": {"disable_caching": true, "extract_from_body": true,
+                "body_user_regexp": "user=(.*)", "body_password_regexp": "pw=(.*)"}}),
+            (header("authorization"), None, patterns()),
+        ),
+    ];
+    for (more, expected) in classics {
+        let definition = read(&classic(&more));
+        assert_eq!(definition.warnings, [], "{more}");
+        let [SecurityScheme::Basic(basic)] = schemes(&definition) else { panic!("{more}") };
+        assert_eq!(from(basic), expected, "{more}");
+    }
+    let components = json!({"b": {"type": "http", "scheme": "Basic"}});
+    let extensions = [
+        (json!({"enabled": true}), (header("authorization"), Some(60), None)),
+        (
+            json!({"enabled": true, "header": {"enabled": true, "name": "X-Auth"}, "cacheTTL": 5}),
+            (header("x-auth"), Some(5), None),
+        ),
+        (
+            json!({"enabled": true, "header": {"enabled": false}, "query": {"enabled": true, "name": "q"}, "disableCaching": true,
+                "extractCredentialsFromBody": {"enabled": true, "userRegexp": "user=(.*)", "passwordRegexp": "pw=(.*)"}}),
+            (Sources { header: None, query: Some("q".into()), cookie: None }, None, patterns()),
+        ),
+    ];
+    for (scheme, expected) in extensions {
+        let authentication = json!({"enabled": true, "securitySchemes": {"b": scheme}});
+        let definition = read(&oas(&components, &json!([{"b": []}]), &authentication));
+        assert_eq!(definition.warnings, [], "{scheme}");
+        let [SecurityScheme::Basic(basic)] = schemes(&definition) else { panic!("{scheme}") };
+        assert_eq!(from(basic), expected, "{scheme}");
+        assert_projects(&definition);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_basic_authentication_is_told() {
+    let with = |basic: Value| classic(&json!({"use_basic_auth": true, "basic_auth": basic}));
+    for (definition, expected) in [
+        (
+            with(json!({"extract_from_body": true})),
+            &[
+                ("/basic_auth/body_password_regexp", "is missing"),
+                ("/basic_auth/body_user_regexp", "is missing"),
+            ][..],
+        ),
+        (
+            with(json!({"extract_from_body": true, "body_user_regexp": "(", "body_password_regexp": "x"})),
+            &[
+                ("/basic_auth/body_user_regexp", "no regular expression: error: unclosed group"),
+                ("/basic_auth/body_password_regexp", "no group"),
+            ],
+        ),
+        (
+            with(
+                json!({"extract_from_body": true, "body_user_regexp": "(\\pL{1000}){1000}", "body_password_regexp": "(x)"}),
+            ),
+            &[("/basic_auth/body_user_regexp", "too large")],
+        ),
+        (with(json!({"cache_tl": 5})), &[("/basic_auth/cache_tl", "unknown key")]),
+        (
+            classic(&json!({"use_basic_auth": true, "auth_configs": {"basic": {"disable_header": true}}})),
+            &[("/auth_configs/basic", "all auth sources are disabled for basic")],
+        ),
+        (classic(&json!({"use_basic_auth": false, "basic_auth": {"x": 1}})), &[]),
+    ] {
+        assert_faults(&definition, expected);
+    }
+}
