@@ -42,7 +42,7 @@ impl Basic {
     pub(crate) async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         let Credentials { user, password } = match &self.body {
             Some(body) => from_body(body, exchange).await?,
-            None => self.from_head(exchange)?,
+            None => self.in_head(exchange)?,
         };
         let gate = &exchange.gate;
         let Some(caller) = gate.callers.user(gate, &self.org_id, &user).await? else {
@@ -56,7 +56,7 @@ impl Basic {
         }
     }
 
-    fn from_head(&self, exchange: &Exchange) -> Result<Credentials, Refusal> {
+    fn in_head(&self, exchange: &Exchange) -> Result<Credentials, Refusal> {
         match self.places.find(&exchange.head) {
             None => Err(self.unauthorised("Authorization field missing", "AMF")),
             Some(field) => credentials::read(&field).map_err(malformed),

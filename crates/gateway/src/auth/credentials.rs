@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn hostile_fields_are_refused_with_the_contract_s_words() {
         let encoded = |bytes: &[u8]| format!("Basic {}", BASE64_STANDARD.encode(bytes));
-        let cases: &[(String, Result<(&str, &[u8]), &'static str>)] = &[
+        type Expected = Result<(&'static str, &'static [u8]), &'static str>;
+        let cases: &[(String, Expected)] = &[
             (encoded(b"ann:secret"), Ok(("ann", b"secret"))),
             (encoded(b"ann:secret").replace("Basic", "bASIC"), Ok(("ann", b"secret"))),
             (encoded("änn:s€cret".as_bytes()), Ok(("änn", "s€cret".as_bytes()))),
