@@ -1,4 +1,5 @@
 //! Security schemes: what they become in both formats, their way back into the classic projection, and what is wrong with
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 //! them, where.
 
 use apidef::{Auth, Basic, Definition, Guarded, SecurityScheme, Sources};

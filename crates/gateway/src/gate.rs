@@ -9,9 +9,9 @@ use arc_swap::{ArcSwap, Guard};
 use state::{Catalog, State};
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::{Callers, Passwords};
 use crate::auth::jwks::KeySets;
 use crate::auth::jwt::{Checked, Tokens, Verified};
+use crate::auth::{Callers, Passwords};
 use crate::backend::stream::Watched;
 use crate::backend::upstream::{Pools, UpstreamSettings};
 use crate::certificates::CertificateStore;

@@ -35,6 +35,7 @@ pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
 pub use settings::{
-    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, PasswordHash, Settings,
+    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, PasswordHash,
+    Settings,
 };
 pub use snapshot::{RunningApi, Snapshot};

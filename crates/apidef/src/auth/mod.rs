@@ -99,12 +99,9 @@ impl Auth {
     pub fn may_use_certificates(&self) -> bool {
         match self {
             Self::Keyless => false,
-            Self::Guarded(guarded) => guarded.schemes().any(|scheme| match scheme {
-                SecurityScheme::ExternalOAuth(_) | SecurityScheme::Jwt(_) | SecurityScheme::OpenId(_) => {
-                    false
-                }
-                SecurityScheme::Token(token) => token.certificate,
-            }),
+            Self::Guarded(guarded) => guarded
+                .schemes()
+                .any(|scheme| matches!(scheme, SecurityScheme::Token(token) if token.certificate)),
         }
     }
 
