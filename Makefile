@@ -41,7 +41,7 @@ docs: ## write the generated parts of docs/
 	UPDATE_DOCS=1 cargo test --locked -q -p apidef --test reference
 	UPDATE_DOCS=1 cargo test --locked -q -p connectors --test docs
 	UPDATE_DOCS=1 cargo test --locked -q -p codecs --test docs
-	UPDATE_DOCS=1 cargo test --locked -q -p bloblang -p streams -p sluicegate --lib --bins -- reference page
+	UPDATE_DOCS=1 cargo test --locked -q -p bloblang -p streams -p gateway -p sluicegate --lib --bins -- reference page
 
 bench: release ## compare with nginx and with itself, side by side, in one run (CASE=proxy chooses one)
 	@scripts/needs bench

@@ -234,6 +234,12 @@ impl RequestBody {
         Ok(bytes)
     }
 
+    /// Bytes at hand, of a request that no client sent.
+    #[cfg(test)]
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::none() } else { Self::new(Source::Kept(bytes, None), 0) }
+    }
+
     /// How many frames went out so far; `None` without a body.
     pub(crate) fn uploaded(&self) -> Option<Arc<AtomicU64>> {
         self.uploaded.clone()

@@ -13,6 +13,7 @@
 mod catalog;
 mod draw;
 mod embedded;
+mod orgs;
 mod remote;
 mod secret;
 mod signal;

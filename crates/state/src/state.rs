@@ -78,6 +78,13 @@ impl State {
         either!(self, store => store.first_session(names).await)
     }
 
+    pub(crate) async fn many_sessions(
+        &self,
+        names: &[&str],
+    ) -> Result<Vec<Option<Arc<Session>>>, Unavailable> {
+        either!(self, store => store.many_sessions(names).await)
+    }
+
     /// Stores a session; `ttl` is its lifetime (contract 6.2), `None` for ever. Durable when it returns (embedded:
     /// committed to disk).
     pub async fn put_session(

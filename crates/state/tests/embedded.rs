@@ -21,6 +21,28 @@ use state::{OpenError, Signal, Sort, State};
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
+async fn an_organisation_is_no_key_and_outlives_the_process() {
+    let folder = Folder::new();
+    {
+        let state = State::embedded(Some(folder.path().to_owned())).unwrap();
+        state.put_org_session("acme", &session("org")).await.unwrap();
+        state.put_session("acme", &session("key"), None).await.unwrap();
+    }
+    let state = State::embedded(Some(folder.path().to_owned())).unwrap();
+    assert_eq!(state.org_session("acme").await.unwrap().unwrap().alias, "org");
+    assert_eq!(state.session("acme").await.unwrap().unwrap().alias, "key");
+    assert_eq!(state.org_names("").await.unwrap(), ["acme"]);
+    assert_eq!(state.org_names("b").await.unwrap(), [""; 0]);
+    assert_eq!(state.session_names("").await.unwrap(), ["acme"]);
+    assert_eq!(state.session("orgkey.acme").await, Ok(None), "a token must not find an organisation");
+    let found = state.sessions(&["x", "acme"]).await.unwrap();
+    assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
+    assert!(state.delete_org_session("acme").await.unwrap());
+    assert!(!state.delete_org_session("acme").await.unwrap());
+    assert!(state.session("acme").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn sessions_come_and_go_in_memory_and_on_disk() {
     let folder = Folder::new();
     for dir in [None, Some(folder.path().to_owned())] {

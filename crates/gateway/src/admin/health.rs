@@ -6,11 +6,10 @@ use http::header::HeaderValue;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::reply::error;
+use super::reply::{self, error};
 use crate::body::Body;
 use crate::clock::rfc3339;
 use crate::gate::Gate;
-use crate::respond;
 
 pub(super) fn hello(gate: &Gate) -> Response<Body> {
     let store = gate.state.health();
@@ -25,7 +24,7 @@ pub(super) fn hello(gate: &Gate) -> Response<Body> {
     if let Some(reason) = store.error {
         details[gate.state.kind()]["output"] = reason.into();
     }
-    let mut response = respond::json(StatusCode::OK, &report(status, "Tyk GW", Some(details)));
+    let mut response = reply::json(StatusCode::OK, &report(status, "Tyk GW", Some(details)));
     if gate.settings.generator_header {
         response.headers_mut().insert("x-generator", HeaderValue::from_static("tyk.io"));
     }
@@ -44,7 +43,12 @@ pub(super) fn ready(gate: &Gate) -> Response<Body> {
     if gate.snapshot().generation == 0 {
         return refused("A successful API reload did not happen");
     }
-    respond::json(StatusCode::OK, &report("pass", "Tyk GW Ready", None))
+    reply::json(StatusCode::OK, &report("pass", "Tyk GW Ready", None))
+}
+
+/// The obsolete counters of an API (contract 7.3, `/health`).
+pub(super) fn of_api() -> Response<Body> {
+    error(StatusCode::BAD_REQUEST, "Health checks are not enabled for this node")
 }
 
 fn report(status: &str, description: &str, details: Option<Value>) -> Value {

@@ -3,22 +3,32 @@
 //! Wire shapes of the original live here and nowhere else.
 
 mod apis;
+mod cache;
+mod certificates;
 mod certs;
+mod endpoints;
 mod health;
 mod jwks;
 mod keys;
+mod openapi;
+mod orgs;
 mod policies;
 mod records;
 mod reply;
 mod streams;
+#[cfg(test)]
+mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use apidef::Source;
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
+use self::endpoints::{Action, Found};
 use self::reply::{error, ok};
 use crate::auth::ClientCertificates;
 use crate::body::{Body, RequestBody};
@@ -54,9 +64,8 @@ pub(crate) fn is_addressed<B>(gate: &Gate, peer: &Peer, request: &Request<B>) ->
 
 /// One request to the admin API, read whole.
 struct Call {
-    method: Method,
-    /// Segments below `/tyk/`, decoded, without a trailing slash.
-    path: Vec<String>,
+    /// What the path names, decoded: at most one thing.
+    name: String,
     query: Vec<(String, String)>,
     body: Bytes,
 }
@@ -66,8 +75,10 @@ impl Call {
         self.parameter(name).is_some_and(|value| matches!(value, "1" | "true"))
     }
 
+    /// The parameter, unless it is empty.
     fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        let found = self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        found.filter(|value| !value.is_empty())
     }
 }
 
@@ -84,8 +95,12 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
     if name == "metrics" {
         return only_get(request.method(), || respond::text(StatusCode::OK, crate::metrics::render(gate)));
     }
-    let Some(below) = name.strip_prefix("tyk/") else {
-        return respond::text(StatusCode::NOT_FOUND, "404 page not found");
+    let below = match name {
+        "tyk" => "",
+        _ => match name.strip_prefix("tyk/") {
+            Some(below) => below,
+            None => return nowhere(),
+        },
     };
     if gate.settings.certificates.control_needs_one {
         let allowed = ClientCertificates::new(gate.settings.certificates.of_control.iter().cloned());
@@ -96,11 +111,18 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
     if !authorised(gate, request.headers()) {
         return error(StatusCode::FORBIDDEN, "Attempted administrative access with invalid or missing key!");
     }
-    let path = below.split('/').map(|segment| query::decode_path(segment).into_owned()).collect();
+    // Split before it is decoded: an escaped slash belongs to a name.
+    let path: Vec<Cow<'_, str>> = below.split('/').map(query::decode_path).collect();
+    let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+    let (endpoint, names) = match endpoints::find(request.method(), &path) {
+        Found::Endpoint(endpoint, names) => (endpoint, names),
+        Found::OtherMethod => return error(StatusCode::METHOD_NOT_ALLOWED, "Method not supported"),
+        Found::Nowhere => return nowhere(),
+    };
+    let name = names.first().map(|name| (*name).to_owned()).unwrap_or_default();
     let query = query::pairs(request.uri().query().unwrap_or_default());
     let query = query.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let (head, incoming) = request.into_parts();
-    let body = match Limited::new(incoming, BODY_LIMIT).collect().await {
+    let body = match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => {
             return error(
@@ -109,28 +131,74 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
             );
         }
     };
-    let call = Call { method: head.method, path, query, body };
-    dispatch(gate, &call).await
+    let call = Call { name, query, body };
+    let outcome = Box::pin(perform(gate, endpoint.action, &call)).await;
+    outcome.unwrap_or_else(|away| {
+        error(StatusCode::SERVICE_UNAVAILABLE, &format!("The store of keys cannot be reached: {away}"))
+    })
 }
 
-async fn dispatch(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
-    let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
-    match (&call.method, path.as_slice()) {
-        (&Method::GET, ["reload"]) => reload(gate, call.flag("block")).await,
-        (&Method::GET, ["reload", "group"]) => reload_group(gate).await,
-        (_, ["reload"] | ["reload", "group"]) => method_not_supported(),
+/// What an endpoint answers, unless the state store is away.
+type Outcome = Result<Response<Body>, ::state::Unavailable>;
 
-        (_, ["apis", rest @ ..]) => apis::answer(gate, call, rest).await,
-        (_, ["keys", rest @ ..]) => keys::answer(gate, call, rest).await,
-        (_, ["certs", rest @ ..]) => certs::answer(gate, call, rest).await,
-        (_, ["policies", rest @ ..]) => policies::answer(gate, call, rest).await,
-        (&Method::DELETE, ["cache", "jwks"]) => jwks::forget(gate, None).await,
-        (&Method::DELETE, ["cache", "jwks", api]) => jwks::forget(gate, Some(api)).await,
-        (&Method::GET, ["streams"]) => streams::answer(gate),
-        (&Method::GET, ["streams", "schema.json"]) => streams::schema(gate),
-        (&Method::GET, ["records"]) => records::answer(gate, call.parameter("limit")).await,
-        _ => respond::text(StatusCode::NOT_FOUND, "404 page not found"),
-    }
+async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
+    use Action::*;
+    let name = call.name.as_str();
+    Ok(match action {
+        Reload => reload(gate, call.flag("block")).await,
+        ReloadGroup => reload_group(gate).await,
+
+        ListApis => apis::list(gate),
+        GetApi => apis::get(gate, name),
+        AddApi => apis::add(gate, call, Source::Classic).await,
+        ReplaceApi => apis::replace(gate, call, Source::Classic, name).await,
+        DeleteApi | DeleteOas => apis::delete(gate, name).await,
+        ListOas => apis::list_oas(gate),
+        ExportAllOas => apis::export_all(gate, call),
+        AddOas => apis::add(gate, call, Source::Oas).await,
+        GetOas => apis::get_oas(gate, name),
+        ReplaceOas => apis::replace(gate, call, Source::Oas, name).await,
+        ExportOas => apis::export(gate, call, name),
+        ListMcps => reply::json(StatusCode::OK, &[(); 0]),
+        AddMcp => apis::mcp::add(call),
+        GetMcp | ReplaceMcp | DeleteMcp => apis::mcp::find(gate, name),
+
+        ListKeys => keys::list(gate, call).await?,
+        AddKey => keys::add(gate, call, None).await?,
+        AddCustomKey => keys::add(gate, call, Some(name)).await?,
+        CreateKey => keys::create(gate, call).await?,
+        PreviewKey => keys::preview(gate, call),
+        SetKeyPolicies => keys::set_policies(gate, call, name).await?,
+        GetKey => keys::get(gate, call, name).await?,
+        ReplaceKey => keys::replace(gate, call, name).await?,
+        DeleteKey => keys::delete(gate, call, name).await?,
+
+        ListCertificates => certs::list(gate, call).await?,
+        AddCertificate => certs::add(gate, call).await?,
+        GetCertificates => certs::show(gate, name).await?,
+        DeleteCertificate => certs::remove(gate, call, name).await?,
+
+        ListPolicies => policies::list(gate),
+        AddPolicy => policies::write(gate, call, None).await,
+        GetPolicy => policies::get(gate, name),
+        ReplacePolicy => policies::write(gate, call, Some(name)).await,
+        DeletePolicy => policies::delete(gate, name).await,
+
+        ListOrgKeys => orgs::list(gate, call).await?,
+        GetOrgKey => orgs::get(gate, name).await?,
+        AddOrgKey => orgs::write(gate, call, name, "added").await?,
+        ReplaceOrgKey => orgs::write(gate, call, name, "modified").await?,
+        DeleteOrgKey => orgs::delete(gate, name).await?,
+
+        DropCache => cache::drop_answers(gate, name).await,
+        ForgetKeySets => jwks::forget(gate, None).await,
+        ForgetKeySetsOfApi => jwks::forget(gate, Some(name)).await,
+        ApiHealth => health::of_api(),
+        ListStreams => streams::answer(gate),
+        StreamsSchema => streams::schema(gate),
+        OpenApi => reply::json(StatusCode::OK, &openapi::document()),
+        ListRecords => records::answer(gate, call.parameter("limit")).await,
+    })
 }
 
 /// Compares the admin secret without telling by its duration where the first difference is.
@@ -163,8 +231,8 @@ async fn reload_group(gate: &Arc<Gate>) -> Response<Body> {
     ok("")
 }
 
-fn method_not_supported() -> Response<Body> {
-    error(StatusCode::METHOD_NOT_ALLOWED, "Method not supported")
+fn nowhere() -> Response<Body> {
+    respond::text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
 fn only_get(method: &Method, answer: impl FnOnce() -> Response<Body>) -> Response<Body> {

@@ -3,46 +3,37 @@
 use std::sync::Arc;
 
 use apidef::Policy;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 
+use super::Call;
 use super::apis::live;
 use super::reply::{error, malformed, modified, record};
-use super::{Call, method_not_supported};
 use crate::body::Body;
 use crate::gate::Gate;
-use crate::respond;
 
-pub(super) async fn answer(gate: &Arc<Gate>, call: &Call, path: &[&str]) -> Response<Body> {
-    match (&call.method, path) {
-        (&Method::GET, []) => {
-            let snapshot = gate.snapshot();
-            let mut all: Vec<&Policy> = snapshot.policies.values().map(AsRef::as_ref).collect();
-            all.sort_by(|one, other| one.id.cmp(&other.id));
-            record(&all)
-        }
-        (&Method::GET, [id]) => match gate.snapshot().policies.get(*id) {
-            Some(policy) => record(policy.as_ref()),
-            None => not_found(),
-        },
-        (&Method::POST, [] | [_]) => write(gate, call, None).await,
-        (&Method::PUT, [id]) => write(gate, call, Some(id)).await,
-        (&Method::DELETE, [id]) => delete(gate, id).await,
-        (_, [] | [_]) => method_not_supported(),
-        _ => respond::text(StatusCode::NOT_FOUND, "404 page not found"),
+pub(super) fn list(gate: &Arc<Gate>) -> Response<Body> {
+    let snapshot = gate.snapshot();
+    let mut all: Vec<&Policy> = snapshot.policies.values().map(AsRef::as_ref).collect();
+    all.sort_by(|one, other| one.id.cmp(&other.id));
+    record(&all)
+}
+
+pub(super) fn get(gate: &Arc<Gate>, id: &str) -> Response<Body> {
+    match gate.snapshot().policies.get(id) {
+        Some(policy) => record(policy.as_ref()),
+        None => error(StatusCode::NOT_FOUND, "Policy not found"),
     }
 }
 
-fn not_found() -> Response<Body> {
-    error(StatusCode::NOT_FOUND, "Policy not found")
-}
-
-async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Response<Body> {
+/// Adds a policy, or with an id replaces that one.
+pub(super) async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Response<Body> {
     let mut policy: Policy = match serde_json::from_slice(&call.body) {
         Ok(policy) => policy,
         Err(reason) => return malformed(&reason),
     };
-    if policy.id.is_empty() {
-        policy.id = policy._id.clone();
+    // An id of the database will do, if it is one; none is made up.
+    if policy.id.is_empty() && policy._id.len() == 24 && policy._id.bytes().all(|c| c.is_ascii_hexdigit()) {
+        policy.id.clone_from(&policy._id);
     }
     match id {
         Some(id) if policy.id != id => {
@@ -65,7 +56,7 @@ async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Response<Body
     }
 }
 
-async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
+pub(super) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match gate.catalog.delete_policy(id).await {
         Ok(true) => live(gate, modified(id, "deleted")).await,
         Ok(false) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),

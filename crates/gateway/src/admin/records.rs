@@ -6,11 +6,10 @@ use analytics::Record;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::reply::error;
+use super::reply::{self, error};
 use crate::body::Body;
 use crate::clock::rfc3339;
 use crate::gate::Gate;
-use crate::respond;
 
 /// Records shown when the request does not say how many.
 const SHOWN: usize = 100;
@@ -22,7 +21,7 @@ pub(super) async fn answer(gate: &Arc<Gate>, limit: Option<&str>) -> Response<Bo
     let limit = limit.and_then(|limit| limit.parse().ok()).unwrap_or(SHOWN);
     // The store is read under a lock that its writer holds for moments; not on an async thread.
     let records = tokio::task::spawn_blocking(move || store.recent(limit)).await.unwrap_or_default();
-    respond::json(StatusCode::OK, &records.iter().map(show).collect::<Vec<_>>())
+    reply::json(StatusCode::OK, &records.iter().map(show).collect::<Vec<_>>())
 }
 
 fn show(record: &Record) -> Value {

@@ -1,6 +1,7 @@
 //! The shapes of admin answers (contract 7.1).
 
 use document::{Fault, Place};
+use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -50,17 +51,75 @@ struct FileFaults<'a> {
     faults: &'a [Fault],
 }
 
+/// JSON as the original's encoder writes it: safe inside HTML, and with a newline at its end (contract 7.1).
+pub(super) fn json(status: StatusCode, value: &(impl Serialize + ?Sized)) -> Response<Body> {
+    written(status, value, b"\n")
+}
+
+/// The same without the newline, as OAS documents are sent.
+pub(super) fn marshalled(value: &(impl Serialize + ?Sized)) -> Response<Body> {
+    written(StatusCode::OK, value, b"")
+}
+
+fn written(status: StatusCode, value: &(impl Serialize + ?Sized), end: &[u8]) -> Response<Body> {
+    let Ok(text) = serde_json::to_vec(value) else {
+        // Nothing here has keys that are no strings, so this does not happen.
+        return respond::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON");
+    };
+    let mut text = escape_html(text);
+    text.extend_from_slice(end);
+    let mut response = Response::new(Body::full(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, respond::JSON);
+    response
+}
+
+/// Writes `<`, `>`, `&` and the line ends of JavaScript as escapes. All of them stand inside strings only.
+pub(super) fn escape_html(json: Vec<u8>) -> Vec<u8> {
+    let special = |at: usize| match json[at..] {
+        [b'<', ..] => Some((1, "\\u003c")),
+        [b'>', ..] => Some((1, "\\u003e")),
+        [b'&', ..] => Some((1, "\\u0026")),
+        [0xe2, 0x80, 0xa8, ..] => Some((3, "\\u2028")),
+        [0xe2, 0x80, 0xa9, ..] => Some((3, "\\u2029")),
+        _ => None,
+    };
+    let mut out = Vec::new();
+    let (mut copied, mut at) = (0, 0);
+    while at < json.len() {
+        match special(at) {
+            Some((length, escape)) => {
+                out.extend_from_slice(&json[copied..at]);
+                out.extend_from_slice(escape.as_bytes());
+                at += length;
+                copied = at;
+            }
+            None => at += 1,
+        }
+    }
+    if copied == 0 {
+        return json;
+    }
+    out.extend_from_slice(&json[copied..]);
+    out
+}
+
 pub(super) fn ok(message: &str) -> Response<Body> {
-    respond::json(StatusCode::OK, &Plain { status: "ok", message })
+    json(StatusCode::OK, &Plain { status: "ok", message })
 }
 
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
-    respond::json(status, &Plain { status: "error", message })
+    json(status, &Plain { status: "error", message })
 }
 
 /// A refused document: the message names the first fault, the list all of them.
 pub(super) fn faults(message: &str, faults: &[Fault]) -> Response<Body> {
-    respond::json(StatusCode::BAD_REQUEST, &Faulty { status: "error", message, errors: faults })
+    refused(StatusCode::BAD_REQUEST, message, faults)
+}
+
+/// A refusal with what the original does not say: why.
+pub(super) fn refused(status: StatusCode, message: &str, faults: &[Fault]) -> Response<Body> {
+    json(status, &Faulty { status: "error", message, errors: faults })
 }
 
 /// A body that is no JSON of the right shape; the original says no more than the message.
@@ -77,7 +136,7 @@ pub(super) fn malformed(reason: &serde_json::Error) -> Response<Body> {
 pub(super) fn record(record: &impl Serialize) -> Response<Body> {
     let mut value = serde_json::to_value(record).unwrap_or_default();
     whole_numbers(&mut value);
-    respond::json(StatusCode::OK, &value)
+    json(StatusCode::OK, &value)
 }
 
 fn whole_numbers(value: &mut Value) {
@@ -98,11 +157,11 @@ fn whole_numbers(value: &mut Value) {
 }
 
 pub(super) fn modified(key: &str, action: &str) -> Response<Body> {
-    respond::json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash: None })
+    json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash: None })
 }
 
 pub(super) fn modified_key(key: &str, action: &str, key_hash: Option<&str>) -> Response<Body> {
-    respond::json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash })
+    json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash })
 }
 
 pub(super) fn reloaded(report: &Report) -> Response<Body> {
@@ -112,15 +171,26 @@ pub(super) fn reloaded(report: &Report) -> Response<Body> {
         .map(|(path, faults)| FileFaults { file: path.display().to_string(), faults })
         .collect();
     let Report { generation, changed, removed, .. } = *report;
-    respond::json(
-        StatusCode::OK,
-        &Reloaded { status: "ok", message: "", generation, changed, removed, faults },
-    )
+    json(StatusCode::OK, &Reloaded { status: "ok", message: "", generation, changed, removed, faults })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn json_is_safe_inside_html() {
+        for (value, expected) in [
+            (json!({"a<b": "x&y>z"}), r#"{"a\u003cb":"x\u0026y\u003ez"}"#),
+            (json!("\u{2028}\u{2029}\u{202a}é"), "\"\\u2028\\u2029\u{202a}é\""),
+            (json!({"plain": [1, "\\n"]}), r#"{"plain":[1,"\\n"]}"#),
+        ] {
+            let text = super::escape_html(serde_json::to_vec(&value).unwrap());
+            let text = String::from_utf8(text).unwrap();
+            assert_eq!(text, expected);
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        }
+    }
 
     #[test]
     fn whole_numbers_lose_their_fraction_and_others_keep_it() {

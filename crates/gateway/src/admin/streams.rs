@@ -3,9 +3,9 @@
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::reply;
 use crate::body::Body;
 use crate::gate::Gate;
-use crate::respond;
 
 pub(super) fn answer(gate: &Gate) -> Response<Body> {
     let snapshot = gate.snapshot();
@@ -27,10 +27,10 @@ pub(super) fn answer(gate: &Gate) -> Response<Body> {
             })
         })
         .collect();
-    respond::json(StatusCode::OK, &json!({ "components": components }))
+    reply::json(StatusCode::OK, &json!({ "components": components }))
 }
 
 /// The JSON Schema of what this gate runs.
 pub(super) fn schema(gate: &Gate) -> Response<Body> {
-    respond::json(StatusCode::OK, &::streams::schema(&gate.streams.registry, &gate.streams.templates))
+    reply::json(StatusCode::OK, &::streams::schema(&gate.streams.registry, &gate.streams.templates))
 }

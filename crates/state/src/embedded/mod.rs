@@ -149,6 +149,13 @@ impl Embedded {
         Ok(names.iter().enumerate().find_map(|(place, name)| self.find(name).map(|session| (place, session))))
     }
 
+    pub(crate) async fn many_sessions(
+        &self,
+        names: &[&str],
+    ) -> Result<Vec<Option<Arc<Session>>>, Unavailable> {
+        Ok(names.iter().map(|name| self.find(name)).collect())
+    }
+
     pub(crate) async fn put_session(
         &self,
         name: &str,

@@ -109,15 +109,21 @@ impl Redis {
         if names.is_empty() {
             return Ok(None);
         }
+        let mut found = self.many_sessions(names).await?.into_iter().enumerate();
+        Ok(found.find_map(|(place, session)| session.map(|session| (place, session))))
+    }
+
+    /// `names` is not empty.
+    pub(crate) async fn many_sessions(
+        &self,
+        names: &[&str],
+    ) -> Result<Vec<Option<Arc<Session>>>, Unavailable> {
         let keys: Vec<String> = names.iter().map(|name| format!("{SESSION}{name}")).collect();
         let texts: Vec<Option<Vec<u8>>> = self
             .link
             .run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
             .await?;
-        let mut found = texts.into_iter().enumerate();
-        Ok(found.find_map(|(place, text)| {
-            text.and_then(|text| read_session(&text)).map(|session| (place, session))
-        }))
+        Ok(texts.into_iter().map(|text| text.and_then(|text| read_session(&text))).collect())
     }
 
     pub(crate) async fn put_session(

@@ -1,0 +1,76 @@
+//! Definitions over the admin API (contract 7.3). What is written here goes to the catalog; the reply comes when the
+//! change is live and names its generation.
+
+mod export;
+pub(super) mod mcp;
+mod write;
+
+use std::sync::Arc;
+
+use apidef::Source;
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+pub(super) use self::export::{export, export_all};
+pub(super) use self::write::{add, delete, live, replace};
+use super::reply::{error, json, marshalled};
+use crate::body::Body;
+use crate::gate::Gate;
+use crate::snapshot::RunningApi;
+
+pub(super) fn list(gate: &Arc<Gate>) -> Response<Body> {
+    let snapshot = gate.snapshot();
+    let all: Vec<Value> = snapshot.apis.values().map(|api| api.definition.classic()).collect();
+    json(StatusCode::OK, &all)
+}
+
+pub(super) fn list_oas(gate: &Arc<Gate>) -> Response<Body> {
+    marshalled(&all_oas(gate))
+}
+
+pub(super) fn get(gate: &Arc<Gate>, id: &str) -> Response<Body> {
+    match find(gate, id) {
+        None => not_found(),
+        Some(api) => json(StatusCode::OK, &api.definition.classic()),
+    }
+}
+
+pub(super) fn get_oas(gate: &Arc<Gate>, id: &str) -> Response<Body> {
+    match oas_of(gate, id) {
+        Ok(document) => marshalled(&document),
+        Err(refused) => *refused,
+    }
+}
+
+fn find(gate: &Gate, id: &str) -> Option<Arc<RunningApi>> {
+    gate.snapshot().apis.get(id).cloned()
+}
+
+fn is_oas(api: &RunningApi) -> bool {
+    api.definition.source == Source::Oas
+}
+
+/// The document of an API, unless there is none.
+fn oas_of(gate: &Gate, id: &str) -> Result<Value, Box<Response<Body>>> {
+    match find(gate, id) {
+        None => Err(Box::new(not_found())),
+        Some(api) if !is_oas(&api) => Err(Box::new(error(
+            StatusCode::BAD_REQUEST,
+            "the requested API definition is in Tyk classic format, please use old api endpoint",
+        ))),
+        Some(api) => Ok(document(&api)),
+    }
+}
+
+fn all_oas(gate: &Gate) -> Vec<Value> {
+    gate.snapshot().apis.values().filter(|api| is_oas(api)).map(|api| document(api)).collect()
+}
+
+/// The OpenAPI document as it was given.
+fn document(api: &RunningApi) -> Value {
+    serde_json::from_str(&api.definition.text).unwrap_or(Value::Null)
+}
+
+fn not_found() -> Response<Body> {
+    error(StatusCode::NOT_FOUND, "API not found")
+}

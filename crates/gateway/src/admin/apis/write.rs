@@ -1,0 +1,193 @@
+//! Definitions are added, replaced and removed.
+
+use std::sync::Arc;
+
+use apidef::{Definition, Source};
+use document::{Document, Fault, Format};
+use http::{Response, StatusCode};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::super::Call;
+use super::super::reply::{error, faults, modified};
+use super::{find, is_oas, not_found};
+use crate::body::Body;
+use crate::gate::Gate;
+use crate::reload;
+
+/// The number of the configuration that holds a change, told with the reply to it.
+const GENERATION: &str = "x-sluicegate-generation";
+
+/// What the original says of a body that is no definition at all.
+fn malformed_text(source: Source) -> &'static str {
+    match source {
+        Source::Classic => "Request malformed",
+        Source::Oas => "request malformed",
+    }
+}
+
+pub(crate) async fn add(gate: &Arc<Gate>, call: &Call, source: Source) -> Response<Body> {
+    let stored = match checked(gate, &call.body, source).await {
+        Ok(definition) => store(gate, &definition).await,
+        Err(refused) => Err(refused),
+    };
+    match stored {
+        Ok(id) => live(gate, modified(&id, "added")).await,
+        Err(refused) => refused,
+    }
+}
+
+pub(crate) async fn replace(gate: &Arc<Gate>, call: &Call, source: Source, id: &str) -> Response<Body> {
+    match (find(gate, id), source) {
+        (None, _) => return not_found(),
+        (Some(api), Source::Classic) if is_oas(&api) => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "this API endpoint only supports Tyk Classic APIs; please use the appropriate Tyk OAS API endpoint",
+            );
+        }
+        (Some(api), Source::Oas) if !is_oas(&api) => return needs_oas(),
+        _ => {}
+    }
+    put(gate, &call.body, source, id).await
+}
+
+/// Said where the stored API is a classic one.
+pub(super) fn needs_oas() -> Response<Body> {
+    error(
+        StatusCode::BAD_REQUEST,
+        "the supplied API definition is in OAS format, please use the Tyk classic format for this API",
+    )
+}
+
+/// Replaces a definition by one with the same id.
+pub(super) async fn put(gate: &Arc<Gate>, text: &[u8], source: Source, id: &str) -> Response<Body> {
+    let definition = match checked(gate, text, source).await {
+        Ok(definition) => definition,
+        Err(refused) => return refused,
+    };
+    if *definition.api.id != *id {
+        return error(
+            StatusCode::BAD_REQUEST,
+            "Request APIID does not match that in Definition! For Update operations these must match.",
+        );
+    }
+    match store(gate, &definition).await {
+        Ok(id) => live(gate, modified(&id, "modified")).await,
+        Err(refused) => refused,
+    }
+}
+
+pub(crate) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
+    if find(gate, id).is_none() {
+        return not_found();
+    }
+    match gate.catalog.delete_api(id).await {
+        Ok(true) => live(gate, modified(id, "deleted")).await,
+        Ok(false) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
+        Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Delete failed: {failure}")),
+    }
+}
+
+/// Waits until what was written runs, and tells its generation.
+pub(crate) async fn live(gate: &Arc<Gate>, mut response: Response<Body>) -> Response<Body> {
+    if let Some(report) = gate.reload().await {
+        response.headers_mut().insert(GENERATION, report.generation.into());
+    }
+    response
+}
+
+/// Reads a definition and builds it dry: parsing cannot find what is wrong with streams, mappings and patterns. Nothing
+/// is written before all of it fits.
+pub(super) async fn checked(
+    gate: &Arc<Gate>,
+    text: &[u8],
+    source: Source,
+) -> Result<Arc<Definition>, Response<Body>> {
+    let Ok(text) = std::str::from_utf8(text) else {
+        return Err(error(StatusCode::BAD_REQUEST, malformed_text(source)));
+    };
+    let definition = match read(text, source) {
+        Ok(definition) => Arc::new(definition),
+        Err(Unread::NoJson(found)) => return Err(faults(malformed_text(source), &found)),
+        Err(Unread::NoExtension) => {
+            return Err(error(StatusCode::BAD_REQUEST, "the payload should contain x-tyk-api-gateway"));
+        }
+        Err(Unread::BadId(found)) => return Err(faults("Invalid API ID", &found)),
+        Err(Unread::Faulty(found)) => return Err(malformed(source, &found)),
+    };
+    let (worker, candidate) = (Arc::clone(gate), Arc::clone(&definition));
+    let compiled = tokio::task::spawn_blocking(move || {
+        reload::compile(&worker, &candidate, None, &worker.streams).map(|_| ())
+    })
+    .await;
+    match compiled {
+        Ok(Ok(())) => Ok(definition),
+        Ok(Err(found)) => Err(malformed(source, &reload::located(text, found))),
+        Err(_) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, "The definition could not be checked")),
+    }
+}
+
+/// Writes a definition to the catalog; gives its id.
+pub(super) async fn store(gate: &Gate, definition: &Definition) -> Result<String, Response<Body>> {
+    match gate.catalog.put_api(definition).await {
+        Ok(_) => Ok(definition.api.id.to_string()),
+        Err(failure @ ::state::CatalogError::Id(_)) => {
+            Err(faults("Invalid API ID", &[Fault::error("", failure.to_string())]))
+        }
+        Err(failure) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string())),
+    }
+}
+
+/// Why a body gave no definition.
+enum Unread {
+    NoJson(Vec<Fault>),
+    NoExtension,
+    BadId(Vec<Fault>),
+    Faulty(Vec<Fault>),
+}
+
+/// Parses a definition; one without an id gets one.
+fn read(text: &str, source: Source) -> Result<Definition, Unread> {
+    let document = match Document::parse(text, Format::Json) {
+        Ok(document) if document.value().is_object() => document,
+        Ok(_) => return Err(Unread::NoJson(Vec::new())),
+        Err(fault) => return Err(Unread::NoJson(vec![fault])),
+    };
+    let value = document.value();
+    let (id, pointer) = match source {
+        Source::Classic => (value.get("api_id"), "/api_id"),
+        Source::Oas if value.get("x-tyk-api-gateway").is_none() => return Err(Unread::NoExtension),
+        Source::Oas => (value.pointer("/x-tyk-api-gateway/info/id"), "/x-tyk-api-gateway/info/id"),
+    };
+    let parsed = if id.and_then(Value::as_str).is_some_and(|id| !id.is_empty()) {
+        parse(text, source)
+    } else {
+        apidef::with_id(text, &Uuid::new_v4().simple().to_string()).and_then(|text| parse(&text, source))
+    };
+    parsed.map_err(|found| match found.first() {
+        Some(first) if first.pointer == pointer && first.is_error() => Unread::BadId(found),
+        _ => Unread::Faulty(found),
+    })
+}
+
+fn parse(text: &str, source: Source) -> Result<Definition, Vec<Fault>> {
+    match source {
+        Source::Classic => Definition::parse_classic(text),
+        Source::Oas => Definition::parse_oas(text),
+    }
+}
+
+fn malformed(source: Source, found: &[Fault]) -> Response<Body> {
+    let first = found.first().map_or("request malformed", |fault| fault.message.as_str());
+    let more = match found.len() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more, see errors)", count - 1),
+    };
+    let message = match source {
+        // The reason ends with a full stop (contract 2.8).
+        Source::Classic => format!("Validation of API Definition failed. Reason: {first}.{more}"),
+        Source::Oas => format!("{first}{more}"),
+    };
+    faults(&message, found)
+}

@@ -1,0 +1,31 @@
+//! What the admin API asks of the certificates that a key names.
+
+use apidef::Session;
+
+use crate::gate::Gate;
+
+/// Why a key may not be stored with the certificate that it names (contract 7.3), told in the contract's words.
+/// `before` is the session that it replaces.
+pub(super) async fn fault(
+    gate: &Gate,
+    session: &Session,
+    before: Option<&Session>,
+) -> Result<Option<&'static str>, ::state::Unavailable> {
+    let bound = before.map(|before| before.certificate.as_str()).unwrap_or_default();
+    if session.certificate == bound {
+        return Ok(None);
+    }
+    if session.certificate.is_empty() {
+        return Ok(Some("Key cannot be used without a certificate"));
+    }
+    Ok(if is_known(gate, &session.certificate).await? {
+        None
+    } else {
+        Some("Key must be used with an existent certificate")
+    })
+}
+
+/// Whether the store holds this certificate (contract 12: `cert-raw-<id>`).
+async fn is_known(gate: &Gate, id: &str) -> Result<bool, ::state::Unavailable> {
+    Ok(gate.state.record(&format!("cert-raw-{id}")).await?.is_some())
+}

@@ -1,0 +1,242 @@
+//! Which endpoints there are: one table ([`table::ALL`]) that routing, the OpenAPI document, its tests and the
+//! documentation share.
+
+mod table;
+
+use http::Method;
+
+pub(super) use table::ALL;
+#[cfg(test)]
+pub(super) use table::FOREIGN;
+
+/// One endpoint below `/tyk`.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) method: Method,
+    /// Begins with `/`; a segment in braces is a parameter.
+    pub(super) path: &'static str,
+    pub(super) action: Action,
+    /// One sentence for the documentation.
+    pub(super) summary: &'static str,
+    /// Of the query.
+    pub(super) parameters: &'static [Parameter],
+    pub(super) takes: Option<Shape>,
+    /// Statuses beside those that every endpoint has (403 without the secret, 413, 503 without the store).
+    pub(super) replies: &'static [(u16, Shape)],
+}
+
+/// What an endpoint does; its name is the `operationId` of the OpenAPI document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Reload,
+    ReloadGroup,
+    ListApis,
+    GetApi,
+    AddApi,
+    ReplaceApi,
+    DeleteApi,
+    ListOas,
+    ExportAllOas,
+    AddOas,
+    GetOas,
+    ReplaceOas,
+    DeleteOas,
+    ExportOas,
+    ListMcps,
+    AddMcp,
+    GetMcp,
+    ReplaceMcp,
+    DeleteMcp,
+    ListKeys,
+    AddKey,
+    CreateKey,
+    PreviewKey,
+    SetKeyPolicies,
+    GetKey,
+    AddCustomKey,
+    ReplaceKey,
+    DeleteKey,
+    ListCertificates,
+    AddCertificate,
+    GetCertificates,
+    DeleteCertificate,
+    ListPolicies,
+    AddPolicy,
+    GetPolicy,
+    ReplacePolicy,
+    DeletePolicy,
+    ListOrgKeys,
+    GetOrgKey,
+    AddOrgKey,
+    ReplaceOrgKey,
+    DeleteOrgKey,
+    DropCache,
+    ForgetKeySets,
+    ForgetKeySetsOfApi,
+    ApiHealth,
+    ListStreams,
+    StreamsSchema,
+    ListRecords,
+    OpenApi,
+}
+
+/// One parameter of a query.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) holds: Holds,
+    pub(super) summary: &'static str,
+}
+
+/// What a parameter may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Holds {
+    Text,
+    Flag,
+    Number,
+    OneOf(&'static [&'static str]),
+}
+
+/// What a body looks like; the OpenAPI document has a schema of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `{"status":"ok","message"}`
+    Done,
+    /// `{"status":"error","message"[,"errors"]}`
+    Refused,
+    /// `{"key","status":"ok","action"[,"key_hash"]}`
+    Modified,
+    Reloaded,
+    Api,
+    Apis,
+    Oas,
+    OasList,
+    /// A document to be saved as a file.
+    OasFile,
+    Keys,
+    Session,
+    KeyPolicies,
+    /// Certificates and keys as text.
+    Pem,
+    Policy,
+    Policies,
+    Streams,
+    Records,
+    Anything,
+    /// A deleted key without the fuss: `null`, or what [`Shape::Modified`] says.
+    ModifiedOrNull,
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+pub(super) enum Found<'p> {
+    /// There, with the values of its parameters in their order.
+    Endpoint(&'static Endpoint, Vec<&'p str>),
+    /// Nothing is done here with this method.
+    OtherMethod,
+    Nowhere,
+}
+
+/// Finds the endpoint of a request: of those that match, the one whose path says most itself.
+pub(super) fn find<'p>(method: &Method, path: &[&'p str]) -> Found<'p> {
+    let mut best: Option<(&'static Endpoint, Vec<&'p str>)> = None;
+    let mut there = false;
+    for endpoint in ALL {
+        let Some(values) = matches(endpoint.path, path) else { continue };
+        there = true;
+        if endpoint.method == *method && best.as_ref().is_none_or(|(_, held)| values.len() < held.len()) {
+            best = Some((endpoint, values));
+        }
+    }
+    match best {
+        Some((endpoint, values)) => Found::Endpoint(endpoint, values),
+        None if there => Found::OtherMethod,
+        None => Found::Nowhere,
+    }
+}
+
+/// The values of a template's parameters, if a path fits it. A value is never empty.
+fn matches<'p>(template: &str, path: &[&'p str]) -> Option<Vec<&'p str>> {
+    let mut given = path.iter();
+    let mut values = Vec::new();
+    for segment in template.split('/').skip(1) {
+        let given = given.next()?;
+        if parameter_name(segment).is_some() {
+            if given.is_empty() {
+                return None;
+            }
+            values.push(*given);
+        } else if *given != segment {
+            return None;
+        }
+    }
+    given.next().is_none().then_some(values)
+}
+
+/// The name in a segment that stands for a value.
+pub(super) fn parameter_name(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn paths_lead_to_one_endpoint() {
+        for (method, path, expected) in [
+            (Method::GET, "apis", Some((Action::ListApis, vec![]))),
+            (Method::GET, "apis/x", Some((Action::GetApi, vec!["x"]))),
+            (Method::GET, "apis/oas", Some((Action::ListOas, vec![]))),
+            (Method::GET, "apis/oas/export", Some((Action::ExportAllOas, vec![]))),
+            (Method::GET, "apis/oas/x", Some((Action::GetOas, vec!["x"]))),
+            (Method::GET, "apis/oas/x/export", Some((Action::ExportOas, vec!["x"]))),
+            (Method::POST, "apis/x", Some((Action::AddApi, vec!["x"]))),
+            (Method::POST, "keys/create", Some((Action::CreateKey, vec![]))),
+            (Method::GET, "keys/create", Some((Action::GetKey, vec!["create"]))),
+            (Method::POST, "keys/policy/h", Some((Action::SetKeyPolicies, vec!["h"]))),
+        ] {
+            let segments: Vec<&str> = path.split('/').collect();
+            let found = match find(&method, &segments) {
+                Found::Endpoint(endpoint, values) => Some((endpoint.action, values)),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{method} {path}");
+        }
+        for (method, path, there) in [
+            (Method::PATCH, "keys", true),
+            (Method::POST, "reload", true),
+            (Method::GET, "nowhere", false),
+            (Method::GET, "keys//", false),
+            (Method::GET, "keys/a/b", false),
+            (Method::GET, "", false),
+        ] {
+            let segments: Vec<&str> = path.split('/').collect();
+            let found = find(&method, &segments);
+            assert_eq!(matches!(found, Found::OtherMethod), there, "{method} {path}: {found:?}");
+            assert!(there || matches!(found, Found::Nowhere), "{method} {path}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_endpoint_hides_another_and_every_one_can_succeed() {
+        let mut seen = HashSet::new();
+        for endpoint in ALL {
+            assert!(
+                seen.insert((endpoint.method.clone(), endpoint.path)),
+                "{} {} is there twice",
+                endpoint.method,
+                endpoint.path
+            );
+            assert!(endpoint.path.starts_with('/') && !endpoint.path.ends_with('/'), "{}", endpoint.path);
+            let segments: Vec<&str> = endpoint.path.split('/').skip(1).collect();
+            let Found::Endpoint(found, _) = find(&endpoint.method, &segments) else {
+                panic!("{} is not found", endpoint.path)
+            };
+            assert!(std::ptr::eq(found, endpoint), "{} leads to {}", endpoint.path, found.path);
+            assert!(endpoint.summary.starts_with(char::is_uppercase) && endpoint.summary.ends_with('.'));
+        }
+    }
+}

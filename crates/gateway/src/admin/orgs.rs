@@ -1,0 +1,50 @@
+//! Sessions of organisations over the admin API (contract 7.3).
+
+use std::sync::Arc;
+
+use apidef::Session;
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::reply::{error, malformed, modified, record};
+use super::{Call, Outcome, reply};
+use crate::auth::store_name;
+use crate::body::Body;
+use crate::clock::unix_now;
+use crate::gate::Gate;
+
+pub(super) async fn list(gate: &Arc<Gate>, call: &Call) -> Outcome {
+    let names = gate.state.org_names(call.parameter("filter").unwrap_or_default()).await?;
+    Ok(reply::json(StatusCode::OK, &json!({ "keys": names })))
+}
+
+pub(super) async fn get(gate: &Arc<Gate>, org: &str) -> Outcome {
+    Ok(match gate.state.org_session(org).await? {
+        Some(session) => record(&session),
+        None => not_found(),
+    })
+}
+
+pub(super) async fn write(gate: &Arc<Gate>, call: &Call, org: &str, action: &str) -> Outcome {
+    let mut session: Session = match serde_json::from_slice(&call.body) {
+        Ok(session) => session,
+        Err(reason) => return Ok(malformed(&reason)),
+    };
+    let anew = call.flag("reset_quota");
+    if anew {
+        session.quota_renews = unix_now().saturating_add(session.quota_renewal_rate.max(0));
+    }
+    gate.state.put_org_session(org, &session).await?;
+    if anew {
+        gate.state.reset_quota(&store_name(&gate.settings.keys, org)).await?;
+    }
+    Ok(modified(org, action))
+}
+
+pub(super) async fn delete(gate: &Arc<Gate>, org: &str) -> Outcome {
+    Ok(if gate.state.delete_org_session(org).await? { modified(org, "deleted") } else { not_found() })
+}
+
+fn not_found() -> Response<Body> {
+    error(StatusCode::NOT_FOUND, "Org not found")
+}

@@ -1,0 +1,179 @@
+//! Everything but keys and definitions (contract 7.1, 7.3).
+
+use serde_json::{Value, json};
+
+use super::{Admin, api, count_quota, oas};
+
+#[tokio::test]
+async fn who_may_call_and_what_is_there() {
+    let admin = Admin::plain().await;
+    let wrong = "{\"status\":\"error\",\"message\":\"Attempted administrative access with invalid or missing key!\"}\n";
+    for (method, path, secret, status, body) in [
+        ("GET", "/tyk/apis", None, 403, wrong),
+        ("GET", "/tyk/apis", Some("nonsense"), 403, wrong),
+        ("GET", "/tyk/nowhere", None, 403, wrong),
+        ("GET", "/tyk", None, 403, wrong),
+        ("PATCH", "/tyk/keys", None, 403, wrong),
+        ("GET", "/tyk/nowhere", Some("secret"), 404, "404 page not found\n"),
+        ("GET", "/tyk/", Some("secret"), 404, "404 page not found\n"),
+        ("GET", "/tyk/keys/a/b", Some("secret"), 404, "404 page not found\n"),
+        ("GET", "/tyk/apis/", Some("secret"), 200, "[]\n"),
+        (
+            "PATCH",
+            "/tyk/keys",
+            Some("secret"),
+            405,
+            "{\"status\":\"error\",\"message\":\"Method not supported\"}\n",
+        ),
+        (
+            "HEAD",
+            "/tyk/apis",
+            Some("secret"),
+            405,
+            "{\"status\":\"error\",\"message\":\"Method not supported\"}\n",
+        ),
+        ("POST", "/hello", None, 405, "{\"status\":\"error\",\"message\":\"Method Not Allowed\"}\n"),
+    ] {
+        let reply = admin.send(method, path, "", secret).await;
+        assert_eq!((reply.status, reply.text.as_str()), (status, body), "{method} {path} {secret:?}");
+    }
+    let closed = Admin::start(|settings| settings.secret = None).await;
+    assert_eq!(closed.send("GET", "/tyk/apis", "", Some("")).await.status, 403, "no secret opens nothing");
+}
+
+#[tokio::test]
+async fn answers_are_safe_inside_html() {
+    let admin = Admin::plain().await;
+    let mut named = api("a");
+    named["name"] = json!("<b>&</b>");
+    admin.add("/apis", &named).await;
+    let reply = admin.get("/apis/a").await;
+    assert!(
+        reply.text.contains(r"\u003cb\u003e\u0026\u003c/b\u003e") && reply.text.ends_with("}\n"),
+        "{reply:?}"
+    );
+    let mut document = oas("o");
+    document["info"]["title"] = json!("a<b");
+    admin.add("/apis/oas", &document).await;
+    for path in ["/apis/oas/o", "/apis/oas"] {
+        let reply = admin.get(path).await;
+        assert!(reply.text.contains(r"a\u003cb") && !reply.text.ends_with('\n'), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn policies() {
+    let admin = Admin::plain().await;
+    let policy = json!({"id": "p", "org_id": "org", "rate": 5, "per": 1});
+    let known = json!({"_id": "5ead7120575961000181867e", "org_id": "org"});
+    let modified = |key: &str, action: &str| json!({"key": key, "status": "ok", "action": action});
+    let mismatch = "Request ID does not match that in policy! For Update operations these must match.";
+    let nameless = "Unable to create policy without id.";
+    admin
+        .table(&[
+            ("GET", "/policies", "", 200, json!([])),
+            ("GET", "/policies/p", "", 404, json!("Policy not found")),
+            ("POST", "/policies", "{nonsense", 400, json!("Request malformed")),
+            ("POST", "/policies", "{}", 400, json!(nameless)),
+            ("POST", "/policies", r#"{"_id":"not of a database"}"#, 400, json!(nameless)),
+            ("POST", "/policies", &policy.to_string(), 200, modified("p", "added")),
+            ("POST", "/policies", &known.to_string(), 200, modified("5ead7120575961000181867e", "added")),
+            ("PUT", "/policies/q", &policy.to_string(), 400, json!(mismatch)),
+            ("PUT", "/policies/p", &policy.to_string(), 200, modified("p", "modified")),
+            ("GET", "/policies/p", "", 200, policy.clone()),
+            (
+                "DELETE",
+                "/policies/5ead7120575961000181867e",
+                "",
+                200,
+                modified("5ead7120575961000181867e", "deleted"),
+            ),
+            ("DELETE", "/policies/none", "", 500, json!("Delete failed")),
+            ("GET", "/policies", "", 200, json!([policy])),
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn organisations() {
+    let admin = Admin::plain().await;
+    let session = json!({"quota_max": 10, "quota_renewal_rate": 60, "org_id": "acme"});
+    let modified = |action: &str| json!({"key": "acme", "status": "ok", "action": action});
+    admin
+        .table(&[
+            ("GET", "/org/keys", "", 200, json!({"keys": []})),
+            ("GET", "/org/keys/acme", "", 404, json!("Org not found")),
+            ("DELETE", "/org/keys/acme", "", 404, json!("Org not found")),
+            ("POST", "/org/keys/acme", "{nonsense", 400, json!("Request malformed")),
+            ("PUT", "/org/keys/acme", "[]", 400, json!("Request malformed")),
+            ("POST", "/org/keys/acme", &session.to_string(), 200, modified("added")),
+            ("PUT", "/org/keys/acme", &session.to_string(), 200, modified("modified")),
+            ("GET", "/org/keys/acme", "", 200, session.clone()),
+            ("GET", "/org/keys", "", 200, json!({"keys": ["acme"]})),
+            ("GET", "/org/keys?filter=ac", "", 200, json!({"keys": ["acme"]})),
+            ("GET", "/org/keys?filter=b", "", 200, json!({"keys": []})),
+            ("GET", "/keys", "", 200, json!({"keys": []})),
+        ])
+        .await;
+    // Its quota begins anew only when asked to.
+    count_quota(&admin.gate, "acme", 60).await;
+    admin.put("/org/keys/acme", &session).await;
+    assert!(admin.gate.state.peek_quota("acme").await.unwrap().is_some());
+    admin.put("/org/keys/acme?reset_quota=1", &session).await;
+    assert!(admin.gate.state.peek_quota("acme").await.unwrap().is_none());
+    assert!(admin.get("/org/keys/acme").await.json()["quota_renews"].as_i64() > Some(0));
+    admin.table(&[("DELETE", "/org/keys/acme", "", 200, modified("deleted"))]).await;
+}
+
+#[tokio::test]
+async fn what_is_kept_for_speed_and_what_is_not_here() {
+    let admin = Admin::plain().await;
+    admin.add("/apis", &api("a")).await;
+    admin.gate.state.put_record("cache-aaXYZ", b"answer", None).await.unwrap();
+    admin.gate.state.put_record("cache-bbXYZ", b"answer", None).await.unwrap();
+    let mut signals = admin.gate.state.signals();
+    admin
+        .table(&[
+            ("DELETE", "/cache/a", "", 200, json!({"status": "ok", "message": "cache invalidated"})),
+            ("GET", "/health?api_id=a", "", 400, json!("Health checks are not enabled for this node")),
+            ("GET", "/mcps", "", 200, json!([])),
+            ("GET", "/mcps/a", "", 404, json!("API is not an MCP Proxy")),
+            ("GET", "/mcps/none", "", 404, json!("API not found")),
+            ("DELETE", "/mcps/a", "", 404, json!("API is not an MCP Proxy")),
+            ("PUT", "/mcps/none", "{}", 404, json!("API not found")),
+            ("POST", "/mcps", "[]", 400, json!("request malformed")),
+            (
+                "POST",
+                "/mcps",
+                "{}",
+                501,
+                json!("MCP proxies are not supported by this gateway; nothing was stored"),
+            ),
+        ])
+        .await;
+    assert!(admin.gate.state.record("cache-aaXYZ").await.unwrap().is_none());
+    assert!(admin.gate.state.record("cache-bbXYZ").await.unwrap().is_some(), "that of another API stays");
+    assert_eq!(signals.recv().await.unwrap(), ::state::Signal::CacheDropped("a".to_owned()));
+}
+
+#[tokio::test]
+async fn reloads() {
+    let admin = Admin::plain().await;
+    for path in ["/reload", "/reload?block=true"] {
+        let reply = admin.get(path).await.json();
+        assert_eq!((&reply["status"], &reply["message"]), (&json!("ok"), &json!("")), "{path}");
+    }
+    let mut signals = admin.gate.state.signals();
+    assert_eq!(admin.get("/reload/group").await.json(), json!({"status": "ok", "message": ""}));
+    assert_eq!(signals.recv().await.unwrap(), ::state::Signal::Reload);
+}
+
+#[tokio::test]
+async fn the_document_describes_what_is_routed() {
+    let admin = Admin::plain().await;
+    let document = admin.get("/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.0.3");
+    let secret = &document["components"]["securitySchemes"]["secret"]["name"];
+    assert_eq!(secret, "x-tyk-authorization");
+    assert_ne!(document["paths"]["/tyk/keys/{key}"]["put"]["requestBody"], Value::Null);
+}
