@@ -156,10 +156,7 @@ impl State {
         member: &str,
         score: f64,
     ) -> Result<(), Unavailable> {
-        match &self.0 {
-            Kind::Embedded(store) => store.add_member(key, member, score).await,
-            Kind::Redis(store) => store.add_member(key, sort, member, score).await,
-        }
+        either!(self, store => store.add_member(key, sort, member, score).await)
     }
 
     /// Takes a member out of a collection; tells whether it was in it.
@@ -170,7 +167,7 @@ impl State {
         }
     }
 
-    /// Members of a collection with their scores (0 where the sort has none).
+    /// Members of a collection, lists in their order, others by score; scores count for [`Sort::Scored`] only.
     pub async fn members(&self, key: &str, sort: Sort) -> Result<Vec<(String, f64)>, Unavailable> {
         match &self.0 {
             Kind::Embedded(store) => store.members(key).await,

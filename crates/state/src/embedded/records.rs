@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::Embedded;
 use super::writer::Edit;
-use crate::{Unavailable, values::unix_millis};
+use crate::{Unavailable, state::Sort, values::unix_millis};
 
 /// A value and when it ends.
 #[derive(Clone, Debug)]
@@ -50,7 +50,16 @@ impl Records {
     fn members(&self, key: &str) -> Vec<(String, f64)> {
         let collections = self.collections.lock();
         let members = collections.get(key).into_iter().flatten();
-        members.map(|(member, score)| (member.to_string(), *score)).collect()
+        let mut members: Vec<_> = members.map(|(member, score)| (member.to_string(), *score)).collect();
+        members.sort_by(|one, other| one.1.total_cmp(&other.1));
+        members
+    }
+
+    /// The score of a member at the end of a list.
+    fn last(&self, key: &str) -> f64 {
+        let collections = self.collections.lock();
+        let scores = collections.get(key).into_iter().flat_map(BTreeMap::values);
+        scores.copied().fold(0.0, f64::max) + 1.0
     }
 
     /// Does what an edit says; tells whether it found what it removes.
@@ -124,7 +133,18 @@ impl Embedded {
         Ok(self.memory.records.keys(prefix))
     }
 
-    pub(crate) async fn add_member(&self, key: &str, member: &str, score: f64) -> Result<(), Unavailable> {
+    pub(crate) async fn add_member(
+        &self,
+        key: &str,
+        sort: Sort,
+        member: &str,
+        score: f64,
+    ) -> Result<(), Unavailable> {
+        let score = match sort {
+            Sort::List => self.memory.records.last(key),
+            Sort::Set => 0.0,
+            Sort::Scored => score,
+        };
         self.edit(Edit::AddMember { key: key.into(), member: member.into(), score }).await.map(|_| ())
     }
 

@@ -155,14 +155,17 @@ pub(crate) async fn records_and_collections(state: &State) {
 
     for (sort, key) in [(Sort::List, "list"), (Sort::Set, "set"), (Sort::Scored, "scored")] {
         for (member, score) in [("x", 1.0), ("y", 2.0), ("x", 3.0)] {
+            // A list that has a member already has it at its end then.
             state.add_member(key, sort, member, score).await.unwrap();
         }
         let mut members = state.members(key, sort).await.unwrap();
-        members.sort_by(|a, b| a.0.cmp(&b.0));
+        if sort == Sort::Set {
+            members.sort_by(|a, b| b.0.cmp(&a.0));
+        }
         let names: Vec<&str> = members.iter().map(|(member, _)| member.as_str()).collect();
-        assert_eq!(names, ["x", "y"], "{sort:?}");
+        assert_eq!(names, ["y", "x"], "{sort:?}");
         if sort == Sort::Scored {
-            assert_eq!(members[0].1, 3.0);
+            assert_eq!(members[1].1, 3.0);
         }
         assert_eq!(state.remove_member(key, sort, "x").await, Ok(true));
         assert_eq!(state.remove_member(key, sort, "x").await, Ok(false));
