@@ -63,7 +63,7 @@ fn lines_go_through_the_mapping() {
         ),
         (vec!["--file", "broken.blobl"], "", 1, "", "lib/broken.blobl:2:15\n"),
         (vec!["--file", "broken.blobl"], "", 1, "", "did you mean `uppercase`?"),
-        (vec!["root = this."], "", 1, "", "error: expected a field or a method after `.`"),
+        (vec!["root = this."], "", 1, "", "error: line 1 char 13: expected a field or a method after `.`"),
         (vec!["--file", "missing.blobl"], "", 2, "", "cannot read missing.blobl"),
         (
             vec!["--max-token-length", "5", "this"],

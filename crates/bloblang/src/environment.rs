@@ -101,6 +101,7 @@ pub struct Environment {
     caches: Option<Arc<dyn Caches>>,
     variables: Arc<BTreeMap<String, String>>,
     within: Option<Arc<str>>,
+    beside: Option<Arc<str>>,
     limits: Limits,
 }
 
@@ -159,6 +160,14 @@ impl Environment {
         self
     }
 
+    /// The same environment for texts that stand in a configuration: `file_rel` reads what is relative to its file,
+    /// imports and `file` stay as they are.
+    #[must_use]
+    pub fn beside(mut self, file: &str) -> Environment {
+        self.beside = Some(Arc::from(file));
+        self
+    }
+
     /// The same environment with other limits for one run of a mapping: how many queries and maps it may start, and how
     /// many bytes it may build (50 million and 1 GiB when nothing is said). A run of ten seconds ends in any case.
     #[must_use]
@@ -198,6 +207,11 @@ impl Environment {
             }
             _ => Err("reading files is not allowed here".to_owned()),
         }
+    }
+
+    /// A file by its path, relative to the file in which the mapping stands, or the configuration that it stands in.
+    pub(crate) fn open_beside(&self, path: &str, within: Option<&str>) -> Result<File, String> {
+        self.open(path, within.or(self.within.as_deref()).or(self.beside.as_deref()))
     }
 
     /// A file by its path, relative to where the process runs.

@@ -49,7 +49,7 @@ impl ParseError {
         let before: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let mark = "^".repeat(length.clamp(1, 200) as usize);
         let mut text = format!(
-            "{}\n{indent}--> {file}:{line}:{column}\n{indent} |\n{number} | {}\n{indent} | {before}{mark}",
+            "line {line} char {column}: {}\n{indent}--> {file}:{line}:{column}\n{indent} |\n{number} | {}\n{indent} | {before}{mark}",
             self.message, self.source
         );
         if let Some(hint) = &self.hint {

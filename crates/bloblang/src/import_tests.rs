@@ -139,11 +139,11 @@ fn a_fault_is_explained_where_it_stands() {
     let faults = Mapping::parse(&env, "import \"bad.blobl\"").unwrap_err();
     assert_eq!(
         faults[0].explain("config.blobl"),
-        "unrecognised method `upercase`\n --> bad.blobl:2:14\n  |\n2 | \troot = this.upercase()\n  | \t            ^^^^^^^^\n  = did you mean `uppercase`?"
+        "line 2 char 14: unrecognised method `upercase`\n --> bad.blobl:2:14\n  |\n2 | \troot = this.upercase()\n  | \t            ^^^^^^^^\n  = did you mean `uppercase`?"
     );
     let faults = Mapping::parse(&env, "root = 1\nroot.a = $b").unwrap_err();
     assert_eq!(
         faults[0].explain("config.blobl"),
-        "variable `b` is not defined before this point\n --> config.blobl:2:11\n  |\n2 | root.a = $b\n  |           ^"
+        "line 2 char 11: variable `b` is not defined before this point\n --> config.blobl:2:11\n  |\n2 | root.a = $b\n  |           ^"
     );
 }

@@ -264,6 +264,16 @@ fn values_cannot_grow_without_end() {
 #[test]
 fn numbers() {
     check(&[
+        ("root = [1e3, 1.5e-1, 2E+2]", "{}", "[1000,0.15,200]"),
+        ("root = range(0, 2e0)", "{}", "[0,1]"),
+        ("root = this.uint64()", "18446744073709551615", "18446744073709551615"),
+        (
+            "root = this.map_each(n -> n.uint64())",
+            r#"["0xffffffffffffffff", 9223372036854775808]"#,
+            "[18446744073709551615,9223372036854775808]",
+        ),
+        ("root = (content() + content()).type()", "ab", "string"),
+        ("root = (\"ff\".decode(\"hex\") + \"ff\".decode(\"hex\")).type()", "ab", "bytes"),
         (
             "root = this",
             r#"{"a":1.50,"b":18446744073709551615,"c":1e3,"d":-0}"#,
@@ -400,6 +410,18 @@ fn faults_have_places_and_proposals() {
             vec!["1:38+1 context `x` would shadow an outer one"],
         ),
         ("root = 1 2", vec!["1:10+1 expected the end of the line, found number 2"]),
+        // One fault each: what an unknown name would give is not known either.
+        ("root = uuidv4() + 1", vec!["1:8+6 unrecognised function `uuidv4` (did you mean `uuid_v4`?)"]),
+        ("root = -$a + 1", vec!["1:10+1 variable `a` is not defined before this point"]),
+        (
+            "root = 5.foo().contains(bar(1)).encode(baz())",
+            vec![
+                "1:10+3 unrecognised method `foo`",
+                "1:25+3 unrecognised function `bar` (did you mean `var`?)",
+                "1:40+3 unrecognised function `baz`",
+            ],
+        ),
+        ("root = (1 / 0) + \"a\"", vec!["1:8+7 attempted to divide by zero"]),
     ] {
         let faults = Mapping::parse(&Environment::pure(), mapping).expect_err(mapping);
         let found: Vec<String> = faults

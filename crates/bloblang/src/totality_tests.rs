@@ -58,7 +58,7 @@ fn what_takes_too_long_or_too_much_ends() {
         (format!(r#"root = this.b.re_find_all_submatch("{groups}")"#), &long),
         (format!(r#"root = this.b.re_find_all_object("{groups}")"#), &long),
         (format!("root = range(0, 2000).zip({zipped})"), &long),
-        (r#"root = "%9999d".repeat(30000).format(1)"#.to_owned(), &long),
+        (r#"root = "%[1]9999d".repeat(30000).format(1)"#.to_owned(), &long),
         ("root = range(0, 1000).map_each(_ -> this.a.map_each(n -> n.string()))".to_owned(), &two),
         ("root = range(0, 1000).map_each(_ -> this.a.enumerated())".to_owned(), &two),
         (r#"root = range(0, 1000).map_each(_ -> this.b.split(""))"#.to_owned(), &long),

@@ -6,6 +6,7 @@ use document::Fault;
 use serde_json::Value as Json;
 
 use crate::build::{BuildContext, Stage};
+use crate::mapping_caches::MappingCaches;
 use crate::message::Batch;
 use crate::node::Node;
 use crate::pipeline::run_stages;
@@ -25,6 +26,7 @@ impl Processors {
     /// # Errors
     /// The first fault in it.
     pub fn build(list: &Json, pointer: &str, settings: &Settings) -> Result<Processors, Fault> {
+        let settings = &Arc::new(MappingCaches::default()).granted_in(settings);
         let mut context = BuildContext::new(settings, "", pointer);
         context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer)).map(Processors)
     }
@@ -35,6 +37,8 @@ impl Processors {
     /// # Errors
     /// What the configuration lacks, or the first fault in what was found.
     pub fn of_config(config: &Json, pointer: &str, settings: &Settings) -> Result<Processors, Fault> {
+        let caches = Arc::new(MappingCaches::default());
+        let settings = &caches.granted_in(settings);
         let (config, _) = settings.expand(config, "");
         let config = &*config;
         let Some(found) = config.pointer(pointer) else {
@@ -48,7 +52,9 @@ impl Processors {
         let mut context = BuildContext::new(settings, "", "");
         let root = Node::new(config, Kind::Object(stream_fields(settings.alone)), "");
         context.resources = Resources::read(&root);
-        context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer)).map(Processors)
+        let stages = context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer))?;
+        caches.bind(&mut context)?;
+        Ok(Processors(stages))
     }
 
     /// As [`Processors::build`], as if they stood in a stream of this name.

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use bloblang::Environment;
 use document::{Document, Fault, Severity, nearest, pointer_join};
 use serde_json::Value as Json;
 
 use crate::barred::barred;
 use crate::bloblangs;
 use crate::build::{RESERVED, type_beside, type_of};
+use crate::mapping_caches::checked;
 use crate::node::scalar_text;
 use crate::registry::{Default, Field, Kind};
 use crate::resources::{unknown_hint, unknown_text};
@@ -281,7 +281,8 @@ impl<'a> Linter<'a> {
     }
 
     fn text(&mut self, kind: Kind, text: &str, pointer: &str, name: &str) {
-        let environment: &Environment = &self.settings.environment;
+        // Which caches there are is seen when a mapping runs.
+        let environment = || checked(&self.settings.environment);
         match kind {
             Kind::Duration if !text.is_empty() => {
                 if let Err(fault) = units::duration(text) {
@@ -302,12 +303,12 @@ impl<'a> Linter<'a> {
                 self.error(pointer, format!("`{text}` is no option of `{name}`")).hint = Some(hint);
             }
             Kind::Template => {
-                if let Err(faults) = bloblangs::template(environment, text, pointer) {
+                if let Err(faults) = bloblangs::template(&environment(), text, pointer) {
                     self.place(faults, pointer);
                 }
             }
             Kind::Bloblang => {
-                if let Err(faults) = bloblangs::mapping(environment, text, pointer) {
+                if let Err(faults) = bloblangs::mapping(&environment(), text, pointer) {
                     self.place(faults, pointer);
                 }
             }

@@ -310,7 +310,8 @@ mod tests {
 
         let message = Message::from_value(message.value().unwrap().clone());
         assert_eq!(&**message.bytes(), br#"{"a":1}"#);
-        for (value, payload) in [(Value::from("text"), "text"), (Value::Null, "null"), (Value::from(2), "2")]
+        for (value, payload) in
+            [(Value::from("text"), "text"), (Value::Null, "null"), (Value::from(2_i64), "2")]
         {
             assert_eq!(&**Message::from_value(value).bytes(), payload.as_bytes());
         }
@@ -326,7 +327,7 @@ mod tests {
         let clone = message.clone();
         message.set_bytes("b");
         message.set_meta("k", "w");
-        message.set_meta("l", 1);
+        message.set_meta("l", 1_i64);
         message.set_error("broken");
         assert_eq!((&**clone.bytes(), clone.error()), (&b"a"[..], None));
         assert_eq!(clone.meta("k"), Some(&Value::from("v")));

@@ -18,6 +18,7 @@ use crate::exporters::{CONTENT_TYPE, Timings, exposition};
 use crate::feed::{CloseReason, Feed};
 use crate::ingest::Ingest;
 use crate::lint::lint_expanded;
+use crate::mapping_caches::MappingCaches;
 use crate::metrics::{ComponentKind, Probe};
 use crate::node::Node;
 use crate::pipeline::Pipeline;
@@ -37,6 +38,8 @@ use crate::{error_handling, sink, source, store};
 /// # Errors
 /// Every fault that can be found, warnings among them.
 pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) -> Result<Built, Vec<Fault>> {
+    let caches = Arc::new(MappingCaches::default());
+    let settings = &caches.granted_in(settings);
     let (value, mut faults) = settings.expand(value, base_pointer);
     let value = &*value;
     faults.extend(lint_expanded(value, base_pointer, settings));
@@ -49,6 +52,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
     let root = Node::new(value, Kind::Object(stream_fields(settings.alone)), base_pointer);
     context.resources = Resources::read(&root);
     let built = parts(&root, &mut context).and_then(|parts| {
+        caches.bind(&mut context)?;
         context.build_unused()?;
         Ok((parts, context.exporter(&root.get("metrics"))?))
     });

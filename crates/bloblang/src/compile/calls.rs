@@ -1,6 +1,6 @@
 //! Calls of functions and methods, checked against the table.
 
-use super::Compiler;
+use super::{Compiler, UNKNOWN};
 use crate::Value;
 use crate::run::arguments::{Memory, compile_regex};
 use crate::run::{Argument, Arguments, Node, path};
@@ -54,7 +54,7 @@ impl Compiler<'_> {
         for argument in written {
             self.query(&argument.value);
         }
-        Node::Literal(Value::Null)
+        UNKNOWN
     }
 
     fn arguments(

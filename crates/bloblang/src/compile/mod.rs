@@ -71,6 +71,9 @@ pub(crate) fn compile_query(env: &Environment, query: &Expr, slots: &mut usize) 
     if compiler.faults.is_empty() { Ok(node) } else { Err(compiler.faults) }
 }
 
+/// What stands for a query at fault: no value, since what is done with one would be looked at, and found at fault, too.
+const UNKNOWN: Node = Node::This;
+
 struct Compiler<'t> {
     env: &'t Environment,
     places: Places<'t>,
@@ -156,7 +159,7 @@ impl Compiler<'_> {
         result.map_or_else(
             |failure| {
                 self.fault(Fault::new(span, failure.to_string()));
-                Node::Literal(crate::Value::Null)
+                UNKNOWN
             },
             Node::Literal,
         )

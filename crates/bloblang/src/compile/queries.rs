@@ -1,10 +1,10 @@
 //! Queries to nodes.
 
-use super::{Compiler, segments};
+use super::{Compiler, UNKNOWN, segments};
+use crate::Environment;
 use crate::run::{Case, Node};
 use crate::syntax::place::Fault;
 use crate::syntax::tree::{Expr, Kind, Name, Operator};
-use crate::{Environment, Value};
 
 impl Compiler<'_> {
     pub(super) fn query(&mut self, expr: &Expr) -> Node {
@@ -103,7 +103,7 @@ impl Compiler<'_> {
         let known: Vec<String> = self.scope.variables.keys().take(500).map(ToString::to_string).collect();
         let message = format!("variable `{}` is not defined before this point", name.text);
         self.unknown(name.span, message, &name.text, known.iter().map(String::as_str));
-        Node::Literal(Value::Null)
+        UNKNOWN
     }
 
     fn binary(&mut self, expr: &Expr, operator: Operator, left: &Expr, right: &Expr) -> Node {

@@ -107,7 +107,7 @@ impl<'b> Reader<'b> {
             0xcb => Ok(Value::Float(f64::from_bits(self.number(8)?))),
             0xcc..=0xcf => {
                 let number = self.number(1 << (kind - 0xcc))?;
-                Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Int))
+                Ok(Value::from(number))
             }
             0xd0..=0xd3 => self.signed(1 << (kind - 0xd0)),
             0xd9..=0xdb => {

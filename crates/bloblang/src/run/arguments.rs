@@ -225,7 +225,7 @@ pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
 
 /// Functions and methods that only move values around, or hand them to queries: they leave numbers as they are written. All others
 /// see them as whole or floating.
-const KEEP_DIGITS: [&str; 38] = [
+const KEEP_DIGITS: [&str; 39] = [
     "all",
     "any",
     "append",
@@ -261,6 +261,7 @@ const KEEP_DIGITS: [&str; 38] = [
     "or",
     "set",
     "string",
+    "uint64",
     "values",
     "with",
     "without",

@@ -93,11 +93,10 @@ fn add(left: &Value, right: &Value) -> Option<Value> {
         _ if text(left) && text(right) => {
             let mut joined = left.to_text_bytes();
             joined.extend_from_slice(&right.to_text_bytes());
-            // Text with text that came as bytes stays text as long as it is readable as such.
-            Some(match (left, right, String::from_utf8(joined)) {
-                (Value::Bytes(_), Value::Bytes(_), Ok(joined)) => Value::Bytes(joined.into_bytes().into()),
-                (_, _, Ok(joined)) => Value::from(joined),
-                (_, _, Err(joined)) => Value::Bytes(joined.into_bytes().into()),
+            // What is joined is text, also of bytes, as long as it is readable as such.
+            Some(match String::from_utf8(joined) {
+                Ok(joined) => Value::from(joined),
+                Err(joined) => Value::Bytes(joined.into_bytes().into()),
             })
         }
         _ => numbers(left, right, i64::wrapping_add, |a, b| a + b),

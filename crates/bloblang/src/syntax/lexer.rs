@@ -114,8 +114,13 @@ impl Lexer<'_> {
 
     fn word(&mut self, spaced: bool) {
         let run = self.rest().find(|c| !is_word(c)).unwrap_or(self.rest().len());
-        let word = &self.rest()[..run];
         let after_dot = self.found.last().is_some_and(|last| last.token == Token::Sign(".")) && !spaced;
+        if let Some(length) = exponent(self.rest()).filter(|_| !after_dot) {
+            let number = self.rest()[..length].parse();
+            let token = number.map_or_else(|_| Token::Bad("this is no number".to_owned()), Token::Float);
+            return self.push(token, length, spaced);
+        }
+        let word = &self.rest()[..run];
         if after_dot || !word.bytes().all(|byte| byte.is_ascii_digit()) {
             let word = word.into();
             return self.push(Token::Word(word), run, spaced);
@@ -166,6 +171,23 @@ impl Lexer<'_> {
     }
 }
 
+/// The length of a number with an exponent that a text begins with: `1e6`, `1.5E-3`.
+fn exponent(text: &str) -> Option<usize> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let mut at = digits(text);
+    if at == 0 {
+        return None;
+    }
+    if let Some(rest) = text[at..].strip_prefix('.') {
+        at += 1 + Some(digits(rest)).filter(|found| *found > 0)?;
+    }
+    let rest = text[at..].strip_prefix(['e', 'E'])?;
+    let sign = usize::from(rest.starts_with(['+', '-']));
+    let found = Some(digits(&rest[sign..])).filter(|found| *found > 0)?;
+    let end = at + 1 + sign + found;
+    (!text[end..].starts_with(is_word)).then_some(end)
+}
+
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
@@ -187,6 +209,10 @@ mod tests {
             ("a.1.5", vec![word("a"), dot.clone(), word("1"), dot.clone(), word("5")]),
             ("5.abs", vec![Token::Integer(5), dot.clone(), word("abs")]),
             ("5th", vec![word("5th")]),
+            ("1e6", vec![Token::Float(1e6)]),
+            ("1.5E-3*2e+1", vec![Token::Float(1.5e-3), Token::Sign("*"), Token::Float(20.0)]),
+            ("1e6x 1e", vec![word("1e6x"), word("1e")]),
+            ("a.1e6", vec![word("a"), dot.clone(), word("1e6")]),
             ("9223372036854775808", vec![Token::Float(9_223_372_036_854_775_808.0)]),
             ("a # b\nc", vec![word("a"), Token::Newline, word("c")]),
             (r#""a\"b\n" """c\n"""  "#, vec![Token::Quoted("a\"b\n".into()), Token::Raw("c\\n".into())]),

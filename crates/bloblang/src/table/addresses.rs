@@ -28,66 +28,122 @@ pub(crate) static TABLE: &[Spec] = &[
     spec(
         "geoip_city",
         "The record of an IP address in a city database; fails when there is none.",
-        &[Example(
-            r#"root = "1.2.3.4".geoip_city(this)"#,
-            r#""absent.mmdb""#,
-            "error: failed to read file `absent.mmdb`",
-        )],
+        &[
+            Example(
+                r#"root = this.ip.geoip_city("documented.mmdb").city.names.en"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#""Springfield""#,
+            ),
+            Example(
+                r#"root = "1.2.3.4".geoip_city(this)"#,
+                r#""absent.mmdb""#,
+                "error: failed to read file `absent.mmdb`",
+            ),
+        ],
     ),
     spec(
         "geoip_country",
         "The record of an IP address in a country database; fails when there is none.",
-        &[Example(
-            r#"root = "1.2.3.4".geoip_country(this)"#,
-            r#""absent.mmdb""#,
-            "error: failed to read file",
-        )],
+        &[
+            Example(
+                r#"root = this.ip.geoip_country("documented.mmdb").country.iso_code"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#""XX""#,
+            ),
+            Example(
+                r#"root = "1.2.3.4".geoip_country(this)"#,
+                r#""absent.mmdb""#,
+                "error: failed to read file",
+            ),
+        ],
     ),
     spec(
         "geoip_asn",
         "The record of an IP address in an ASN database; fails when there is none.",
-        &[Example(r#"root = "1.2.3.4".geoip_asn(this)"#, r#""absent.mmdb""#, "error: failed to read file")],
+        &[
+            Example(
+                r#"root = this.ip.geoip_asn("documented.mmdb").autonomous_system_number"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#"64496"#,
+            ),
+            Example(r#"root = "1.2.3.4".geoip_asn(this)"#, r#""absent.mmdb""#, "error: failed to read file"),
+        ],
     ),
     spec(
         "geoip_enterprise",
         "The record of an IP address in an enterprise database; fails when there is none.",
-        &[Example(
-            r#"root = "1.2.3.4".geoip_enterprise(this)"#,
-            r#""absent.mmdb""#,
-            "error: failed to read file",
-        )],
+        &[
+            Example(
+                r#"root = this.ip.geoip_enterprise("documented.mmdb").autonomous_system_organization"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#""Example Networks""#,
+            ),
+            Example(
+                r#"root = "1.2.3.4".geoip_enterprise(this)"#,
+                r#""absent.mmdb""#,
+                "error: failed to read file",
+            ),
+        ],
     ),
     spec(
         "geoip_anonymous_ip",
         "The record of an IP address in a database of anonymous addresses; fails when there is none.",
-        &[Example(
-            r#"root = "1.2.3.4".geoip_anonymous_ip(this)"#,
-            r#""absent.mmdb""#,
-            "error: failed to read file",
-        )],
+        &[
+            Example(
+                r#"root = this.ip.geoip_anonymous_ip("documented.mmdb").is_anonymous_vpn"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#"true"#,
+            ),
+            Example(
+                r#"root = "1.2.3.4".geoip_anonymous_ip(this)"#,
+                r#""absent.mmdb""#,
+                "error: failed to read file",
+            ),
+        ],
     ),
     spec(
         "geoip_connection_type",
         "The record of an IP address in a database of connection types; fails when there is none.",
-        &[Example(
-            r#"root = "1.2.3.4".geoip_connection_type(this)"#,
-            r#""absent.mmdb""#,
-            "error: failed to read file",
-        )],
+        &[
+            Example(
+                r#"root = this.ip.geoip_connection_type("documented.mmdb").connection_type"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#""Cable/DSL""#,
+            ),
+            Example(
+                r#"root = "1.2.3.4".geoip_connection_type(this)"#,
+                r#""absent.mmdb""#,
+                "error: failed to read file",
+            ),
+        ],
     ),
     spec(
         "geoip_domain",
         "The record of an IP address in a database of domains; fails when there is none.",
-        &[Example(
-            r#"root = "1.2.3.4".geoip_domain(this)"#,
-            r#""absent.mmdb""#,
-            "error: failed to read file",
-        )],
+        &[
+            Example(
+                r#"root = this.ip.geoip_domain("documented.mmdb").domain"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#""example.com""#,
+            ),
+            Example(
+                r#"root = "1.2.3.4".geoip_domain(this)"#,
+                r#""absent.mmdb""#,
+                "error: failed to read file",
+            ),
+        ],
     ),
     spec(
         "geoip_isp",
         "The record of an IP address in a database of providers; fails when there is none.",
-        &[Example(r#"root = "1.2.3.4".geoip_isp(this)"#, r#""absent.mmdb""#, "error: failed to read file")],
+        &[
+            Example(
+                r#"root = this.ip.geoip_isp("documented.mmdb").isp"#,
+                r#"{"ip":"192.0.2.7"}"#,
+                r#""Example Telecom""#,
+            ),
+            Example(r#"root = "1.2.3.4".geoip_isp(this)"#, r#""absent.mmdb""#, "error: failed to read file"),
+        ],
     ),
 ];
 

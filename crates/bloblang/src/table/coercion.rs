@@ -59,7 +59,7 @@ pub(crate) static TABLE: &[Spec] = &[
         value => Ok(value),
     })
     .makes(Makes::Nothing)
-    .examples(&[Example("root = this.a.not_null()", "{}", "error: value is null")]),
+    .examples(&[Example("root = this.a.not_null()", r#"{"a":1}"#, "1"), Example("root = this.a.not_null()", "{}", "error: value is null")]),
     Spec::method(
         CHAPTER,
         "not_empty",
@@ -74,7 +74,7 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::method(CHAPTER, "int8", "A whole number from -128 to 127.", |_, value, _| {
         integer(&value, -128, 127)
     })
-    .examples(&[Example("root = this.int8()", "300", "error: does not fit")]),
+    .examples(&[Example("root = this.int8()", r#"12"#, "12"), Example("root = this.int8()", "300", "error: does not fit")]),
     Spec::method(CHAPTER, "int16", "A whole number of 16 bits.", |_, value, _| {
         integer(&value, i64::from(i16::MIN), i64::from(i16::MAX))
     })
@@ -94,7 +94,7 @@ pub(crate) static TABLE: &[Spec] = &[
         Example("root = this.int64()", "1.5", "error: is not a whole number"),
     ]),
     Spec::method(CHAPTER, "uint8", "A whole number from 0 to 255.", |_, value, _| integer(&value, 0, 255))
-        .examples(&[Example("root = this.uint8()", "-1", "error: does not fit")]),
+        .examples(&[Example("root = this.uint8()", r#"12"#, "12"), Example("root = this.uint8()", "-1", "error: does not fit")]),
     Spec::method(CHAPTER, "uint16", "A whole number of 16 bits without sign.", |_, value, _| {
         integer(&value, 0, i64::from(u16::MAX))
     })
@@ -106,10 +106,14 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::method(
         CHAPTER,
         "uint64",
-        "A whole number without sign, up to 9223372036854775807.",
-        |_, value, _| integer(&value, 0, i64::MAX),
+        "A whole number without sign, up to 18446744073709551615. What is above 9223372036854775807 is passed on as it is; arithmetic with it is that of floating numbers.",
+        |_, value, _| uint64(&value),
     )
-    .examples(&[Example("root = this.uint64()", "12", "12")]),
+    .examples(&[
+        Example("root = this.uint64()", "12", "12"),
+        Example("root = this.uint64()", "18446744073709551615", "18446744073709551615"),
+        Example("root = this.uint64()", "-1", "error: does not fit"),
+    ]),
     Spec::method(CHAPTER, "float32", "A number rounded to 32 bits.", |_, value, _| {
         float(&value).map(|number| Value::Float(f64::from(number as f32)))
     })
@@ -202,22 +206,56 @@ fn integer(value: &Value, min: i64, max: i64) -> Evaluated {
     Ok(Value::Int(number))
 }
 
+/// A whole number without sign; one that only fits without keeps its text.
+fn uint64(value: &Value) -> Evaluated {
+    let large = match value {
+        Value::Digits(text) => text.parse::<u64>().ok(),
+        Value::String(text) => parse_unsigned(text),
+        Value::Float(number)
+            if number.fract() == 0.0
+                && (9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(number) =>
+        {
+            Some(*number as u64)
+        }
+        _ => None,
+    };
+    match large {
+        Some(number) => Ok(Value::from(number)),
+        None => integer(&value.clone().settled(), 0, i64::MAX),
+    }
+}
+
+/// Reads what has no sign; see [`parse_integer`].
+fn parse_unsigned(text: &str) -> Option<u64> {
+    let (radix, digits) = radix_of(text);
+    if !digits.starts_with(|c: char| c.is_digit(radix)) {
+        return None;
+    }
+    u64::from_str_radix(&digits, radix).ok()
+}
+
 /// Reads `12`, `-0x1f`, `0b101`, `0o17`, `017`.
 fn parse_integer(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
-    let lower = digits.to_ascii_lowercase();
-    let (radix, digits) = match lower.get(..2) {
-        Some("0x") => (16, &lower[2..]),
-        Some("0b") => (2, &lower[2..]),
-        Some("0o") => (8, &lower[2..]),
-        Some(_) if lower.starts_with('0') => (8, &lower[1..]),
-        _ => (10, lower.as_str()),
-    };
+    let (radix, digits) = radix_of(digits);
     if !digits.starts_with(|c: char| c.is_digit(radix)) {
         return None;
     }
     i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
+}
+
+/// What base digits say they have, and the digits alone.
+fn radix_of(digits: &str) -> (u32, String) {
+    let lower = digits.to_ascii_lowercase();
+    let (radix, from) = match lower.get(..2) {
+        Some("0x") => (16, 2),
+        Some("0b") => (2, 2),
+        Some("0o") => (8, 2),
+        Some(_) if lower.starts_with('0') => (8, 1),
+        _ => (10, 0),
+    };
+    (radix, lower.get(from..).unwrap_or_default().to_owned())
 }

@@ -64,7 +64,10 @@ pub(crate) static TABLE: &[Spec] = &[
     })
     .makes(Makes::Nothing)
     .parameters(&[Parameter::required("why", Kind::Text, "The text of the error.")])
-    .examples(&[Example(r#"root = this.a | throw("no a")"#, "{}", "error: no a")]),
+    .examples(&[
+        Example(r#"root = if this.a != null { this.a } else { throw("no a") }"#, r#"{"a":1}"#, "1"),
+        Example(r#"root = this.a | throw("no a")"#, "{}", "error: no a"),
+    ]),
     Spec::function("range", "Whole numbers from `start` up to, but without, `stop`; at most a million.", range)
         .parameters(&[
             Parameter::required("start", Kind::Integer, "The first number."),

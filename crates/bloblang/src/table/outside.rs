@@ -48,11 +48,11 @@ pub(crate) static TABLE: &[Spec] = &[
     ])
     .examples(&[Example(r#"root.a = file("documented.json").parse_json().a"#, "{}", r#"{"a":1}"#)])
     .needs(Capability::File),
-    Spec::function("file_rel", "The content of a file, relative to the file of the mapping. A file that is known when the mapping is read is read then, once.", |context, arguments| {
-        read(context, arguments, |environment, within, path| environment.open(path, within))
+    Spec::function("file_rel", "The content of a file, relative to the file of the mapping, or of the stream in which it stands. A file that is known when the mapping is read is read then, once.", |context, arguments| {
+        read(context, arguments, |environment, within, path| environment.open_beside(path, within))
     })
     .prepare(|environment, arguments| {
-        keep(arguments, |path| environment.open(path, arguments.memory.within.as_deref()))
+        keep(arguments, |path| environment.open_beside(path, arguments.memory.within.as_deref()))
     })
     .parameters(&[
         Parameter::required("path", Kind::Text, "The path of the file."),
@@ -60,17 +60,17 @@ pub(crate) static TABLE: &[Spec] = &[
     ])
     .examples(&[Example(r#"root.a = file_rel("documented.json").parse_json().a"#, "{}", r#"{"a":1}"#)])
     .needs(Capability::File),
-    Spec::function("file_rel_json", "The value of a JSON file, relative to the file of the mapping. A file that is known when the mapping is read is read then, once.", |context, arguments| {
+    Spec::function("file_rel_json", "The value of a JSON file, relative to the file of the mapping, or of the stream in which it stands. A file that is known when the mapping is read is read then, once.", |context, arguments| {
         if let Some(Prepared::Value(value)) = arguments.memory.prepared.get() {
             return Ok(value.clone());
         }
         let path = arguments.text(context, 0)?;
-        let file = context.program.environment.open(&path, arguments.memory.within.as_deref());
+        let file = context.program.environment.open_beside(&path, arguments.memory.within.as_deref());
         json(&path, file)
     })
     .prepare(|environment, arguments| {
         let Some(path) = arguments.fixed_text(0) else { return Ok(()) };
-        let value = json(path, environment.open(path, arguments.memory.within.as_deref()))?;
+        let value = json(path, environment.open_beside(path, arguments.memory.within.as_deref()))?;
         let _ = arguments.memory.prepared.set(Prepared::Value(value));
         Ok(())
     })
@@ -104,7 +104,10 @@ pub(crate) static TABLE: &[Spec] = &[
         caches.add(&cache, &key, value).map(|()| Value::Null).map_err(|why| wrong("add to", &cache, &why))
     })
     .parameters(&[RESOURCE, KEY, VALUE])
-    .examples(&[Example(r#"root.a = cache_add("documented", "a", "2")"#, "{}", "error: key already exists")])
+    .examples(&[
+        Example(r#"root.a = cache_add("documented", "c", "2")"#, "{}", r#"{"a":null}"#),
+        Example(r#"root.a = cache_add("documented", "a", "2")"#, "{}", "error: key already exists"),
+    ])
     .needs(Capability::Cache),
     Spec::function("cache_delete", "Removes a key from a cache; gives null.", |context, arguments| {
         let (cache, key) = (arguments.text(context, 0)?, arguments.text(context, 1)?);

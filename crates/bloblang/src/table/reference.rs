@@ -88,13 +88,26 @@ mod tests {
     use bytes::Bytes;
     use std::sync::Arc;
 
-    /// The one file and the one cache that examples use.
+    /// The files and the one cache that examples use. The keys sign nothing but them.
     struct Documented;
+
+    fn file(name: &str, content: &'static [u8]) -> File {
+        File { name: name.to_owned(), content: Bytes::from_static(content) }
+    }
 
     impl Files for Documented {
         fn open(&self, path: &str, _: Option<&str>) -> Result<File, String> {
             match path {
-                "documented.json" => Ok(File { name: path.to_owned(), content: "{\"a\":1}".into() }),
+                "documented.json" => Ok(file(path, b"{\"a\":1}")),
+                "documented.mmdb" => Ok(file(path, include_bytes!("examples/documented.mmdb"))),
+                "rsa.private.pem" => Ok(file(path, include_bytes!("examples/rsa.private.pem"))),
+                "rsa.public.pem" => Ok(file(path, include_bytes!("examples/rsa.public.pem"))),
+                "p256.private.pem" => Ok(file(path, include_bytes!("examples/p256.private.pem"))),
+                "p256.public.pem" => Ok(file(path, include_bytes!("examples/p256.public.pem"))),
+                "p384.private.pem" => Ok(file(path, include_bytes!("examples/p384.private.pem"))),
+                "p384.public.pem" => Ok(file(path, include_bytes!("examples/p384.public.pem"))),
+                "p521.private.pem" => Ok(file(path, include_bytes!("examples/p521.private.pem"))),
+                "p521.public.pem" => Ok(file(path, include_bytes!("examples/p521.public.pem"))),
                 _ => Err("there is no such file".to_owned()),
             }
         }
@@ -143,7 +156,8 @@ mod tests {
     fn every_example_gives_what_it_says() {
         let mut wrong = Vec::new();
         for spec in all_functions().chain(all_methods()) {
-            assert!(!spec.examples.is_empty(), "`{}` has no example", spec.name);
+            let works = |Example(.., output): &Example| !output.starts_with("error: ");
+            assert!(spec.examples.iter().any(works), "`{}` has no example that works", spec.name);
             for Example(mapping, input, expected) in spec.examples {
                 let found = run(mapping, input);
                 let same = match expected.strip_prefix("error: ") {

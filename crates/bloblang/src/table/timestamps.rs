@@ -8,6 +8,7 @@ use jiff::{Timestamp, Zoned};
 use super::receive::text;
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::Value;
+use crate::run::failure::short;
 use crate::run::{Arguments, Context, Evaluated, Failure};
 use crate::time;
 
@@ -68,9 +69,11 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let format = arguments.text(context, 0)?;
             let text = text(&value)?;
-            let wrong =
-                |error: jiff::Error| Failure::new(format!("parsing time {text:?} as {format:?}: {error}"));
-            let parsed = jiff::fmt::strtime::parse(&*format, text.as_bytes()).map_err(wrong)?;
+            let wrong = |error: jiff::Error| {
+                Failure::new(format!("parsing time {:?} as {:?}: {error}", short(&text), short(&format)))
+            };
+            let parsed =
+                jiff::fmt::strtime::parse(time::strtime(&format, None), text.as_bytes()).map_err(wrong)?;
             let zoned = parsed.to_zoned().or_else(|_| parsed.to_datetime()?.to_zoned(TimeZone::UTC));
             Ok(Value::Timestamp(Arc::new(zoned.map_err(wrong)?)))
         },
@@ -89,7 +92,7 @@ pub(crate) static TABLE: &[Spec] = &[
         |context, value, arguments| {
             let time = in_zone(timestamp(&value)?, context, arguments, 1)?;
             let format = arguments.text(context, 0)?;
-            let text = jiff::fmt::strtime::format(&*format, &time);
+            let text = jiff::fmt::strtime::format(time::strtime(&format, Some(&time)), &time);
             text.map(Value::from).map_err(|error| Failure::new(error.to_string()))
         },
     )
@@ -98,7 +101,14 @@ pub(crate) static TABLE: &[Spec] = &[
         Parameter::required("format", Kind::Text, "The format, as `%Y-%m-%d`."),
         Parameter::optional("tz", Kind::Text, "The zone to write it in; its own by default."),
     ])
-    .examples(&[Example(r#"root = this.ts_strftime("%d.%m.%Y")"#, "1709200000", r#""29.02.2024""#)]),
+    .examples(&[
+        Example(r#"root = this.ts_strftime("%d.%m.%Y")"#, "1709200000", r#""29.02.2024""#),
+        Example(
+            r#"root = this.ts_strftime("%c, %x %X, %r, %f, %Z")"#,
+            r#""2024-02-09T15:04:05.5+02:00""#,
+            r#""Fri Feb  9 15:04:05 2024, 02/09/24 15:04:05, 03:04:05 PM, 500000, +0200""#,
+        ),
+    ]),
     Spec::method(CHAPTER, "ts_unix", "Seconds since 1970.", |_, value, _| {
         Ok(Value::Int(timestamp(&value)?.timestamp().as_nanosecond().div_euclid(1_000_000_000) as i64))
     })
@@ -165,7 +175,9 @@ pub(crate) static TABLE: &[Spec] = &[
         |_, value, _| {
             let text = text(&value)?;
             let nanoseconds = time::parse_duration(&text);
-            nanoseconds.map(Value::Int).ok_or_else(|| Failure::new(format!("invalid duration {text:?}")))
+            nanoseconds
+                .map(Value::Int)
+                .ok_or_else(|| Failure::new(format!("invalid duration {:?}", short(&text))))
         },
     )
     .examples(&[
@@ -180,7 +192,7 @@ pub(super) fn timestamp(value: &Value) -> Evaluated<Zoned> {
         Value::String(_) | Value::Bytes(_) => {
             let text = text(value)?;
             time::parse_rfc3339(&text)
-                .ok_or_else(|| Failure::new(format!("{text:?} is not a time of RFC 3339")))
+                .ok_or_else(|| Failure::new(format!("{:?} is not a time of RFC 3339", short(&text))))
         }
         Value::Int(seconds) => Timestamp::from_second(*seconds)
             .map(|time| time.to_zoned(TimeZone::UTC))

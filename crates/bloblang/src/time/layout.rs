@@ -36,6 +36,7 @@ pub(super) enum Part<'l> {
     SpaceDay,
     ZeroDay,
     DayOfYear,
+    SpaceDayOfYear,
     Hour24,
     Hour12,
     ZeroHour12,
@@ -48,11 +49,12 @@ pub(super) enum Part<'l> {
     UpperHalf,
     LowerHalf,
     ZoneName,
-    /// An offset: `Z` for UTC or not, with a colon or not, with minutes or not.
+    /// An offset: `Z` for UTC or not, with colons or not, with minutes or not, with seconds or not.
     Offset {
         z: bool,
         colon: bool,
         minutes: bool,
+        seconds: bool,
     },
     /// A fraction of the second: its separator, digits, and whether trailing zeros are dropped.
     Fraction {
@@ -63,7 +65,7 @@ pub(super) enum Part<'l> {
 }
 
 /// What each piece of a layout stands for; longer ones first where they begin alike.
-const PARTS: [(&str, Part<'static>); 28] = [
+const PARTS: [(&str, Part<'static>); 33] = [
     ("January", Part::LongMonth),
     ("Jan", Part::Month),
     ("Monday", Part::LongDay),
@@ -77,6 +79,7 @@ const PARTS: [(&str, Part<'static>); 28] = [
     ("05", Part::ZeroSecond),
     ("06", Part::Year),
     ("2006", Part::LongYear),
+    ("__2", Part::SpaceDayOfYear),
     ("_2", Part::SpaceDay),
     ("15", Part::Hour24),
     ("1", Part::NumericMonth),
@@ -86,12 +89,16 @@ const PARTS: [(&str, Part<'static>); 28] = [
     ("5", Part::Second),
     ("PM", Part::UpperHalf),
     ("pm", Part::LowerHalf),
-    ("Z07:00", Part::Offset { z: true, colon: true, minutes: true }),
-    ("Z0700", Part::Offset { z: true, colon: false, minutes: true }),
-    ("Z07", Part::Offset { z: true, colon: false, minutes: false }),
-    ("-07:00", Part::Offset { z: false, colon: true, minutes: true }),
-    ("-0700", Part::Offset { z: false, colon: false, minutes: true }),
-    ("-07", Part::Offset { z: false, colon: false, minutes: false }),
+    ("Z07:00:00", Part::Offset { z: true, colon: true, minutes: true, seconds: true }),
+    ("Z070000", Part::Offset { z: true, colon: false, minutes: true, seconds: true }),
+    ("Z07:00", Part::Offset { z: true, colon: true, minutes: true, seconds: false }),
+    ("Z0700", Part::Offset { z: true, colon: false, minutes: true, seconds: false }),
+    ("Z07", Part::Offset { z: true, colon: false, minutes: false, seconds: false }),
+    ("-07:00:00", Part::Offset { z: false, colon: true, minutes: true, seconds: true }),
+    ("-070000", Part::Offset { z: false, colon: false, minutes: true, seconds: true }),
+    ("-07:00", Part::Offset { z: false, colon: true, minutes: true, seconds: false }),
+    ("-0700", Part::Offset { z: false, colon: false, minutes: true, seconds: false }),
+    ("-07", Part::Offset { z: false, colon: false, minutes: false, seconds: false }),
 ];
 
 /// Splits a layout into its parts.
@@ -100,7 +107,7 @@ pub(super) fn parts(layout: &str) -> Vec<Part<'_>> {
     let mut text_start = 0;
     let mut at = 0;
     while let Some(c) = layout[at..].chars().next() {
-        match part_at(&layout[at..], layout[..at].chars().next_back()) {
+        match part_at(&layout[at..]) {
             Some((part, length)) => {
                 if text_start < at {
                     found.push(Part::Text(&layout[text_start..at]));
@@ -118,20 +125,23 @@ pub(super) fn parts(layout: &str) -> Vec<Part<'_>> {
     found
 }
 
-fn part_at(rest: &str, before: Option<char>) -> Option<(Part<'static>, usize)> {
+fn part_at(rest: &str) -> Option<(Part<'static>, usize)> {
     if let Some(separator) = rest.chars().next().filter(|c| matches!(c, '.' | ',')) {
         let digit = rest[1..].chars().next().filter(|c| matches!(c, '0' | '9'))?;
         let digits = rest[1..].chars().take_while(|c| *c == digit).count();
         let ends = rest[1 + digits..].chars().next().is_none_or(|c| !c.is_ascii_digit());
-        let after_second = before.is_some_and(|c| c == '5');
         let fraction = Part::Fraction { separator, digits: digits.min(9), trimmed: digit == '9' };
-        return (ends && after_second).then_some((fraction, 1 + digits));
+        return ends.then_some((fraction, 1 + digits));
     }
     if rest.starts_with("_2006") {
         // Only the year: the underscore is text.
         return None;
     }
-    PARTS.iter().find(|(text, _)| rest.starts_with(text)).map(|(text, part)| (*part, text.len()))
+    // Words that only begin as a short name does are text: `Monuments`.
+    let is_word =
+        |text: &str| matches!(text, "Jan" | "Mon") && rest[3..].starts_with(|c: char| c.is_ascii_lowercase());
+    let found = PARTS.iter().find(|(text, _)| rest.starts_with(text) && !is_word(text));
+    found.map(|(text, part)| (*part, text.len()))
 }
 
 /// Writes a time by a layout.
@@ -141,6 +151,15 @@ pub(crate) fn format(time: &Zoned, layout: &str) -> String {
         write(time, part, &mut out);
     }
     out
+}
+
+/// The abbreviation of the zone; one that has none is written as its offset.
+pub(crate) fn zone_name(time: &Zoned) -> String {
+    let zone = time.time_zone();
+    if zone.iana_name().is_some() || time.offset().is_zero() {
+        return time.strftime("%Z").to_string();
+    }
+    time.strftime("%z").to_string()
 }
 
 fn write(time: &Zoned, part: Part<'_>, out: &mut String) {
@@ -163,6 +182,7 @@ fn write(time: &Zoned, part: Part<'_>, out: &mut String) {
         Part::SpaceDay => format!("{:2}", time.day()),
         Part::ZeroDay => format!("{:02}", time.day()),
         Part::DayOfYear => format!("{:03}", time.day_of_year()),
+        Part::SpaceDayOfYear => format!("{:3}", time.day_of_year()),
         Part::Hour24 => format!("{:02}", time.hour()),
         Part::Hour12 => hour12.to_string(),
         Part::ZeroHour12 => format!("{hour12:02}"),
@@ -174,19 +194,20 @@ fn write(time: &Zoned, part: Part<'_>, out: &mut String) {
         Part::Year => format!("{:02}", time.year().rem_euclid(100)),
         Part::UpperHalf => if time.hour() < 12 { "AM" } else { "PM" }.to_owned(),
         Part::LowerHalf => if time.hour() < 12 { "am" } else { "pm" }.to_owned(),
-        Part::ZoneName => time.strftime("%Z").to_string(),
-        Part::Offset { z, colon, minutes } => {
+        Part::ZoneName => zone_name(time),
+        Part::Offset { z, colon, minutes, seconds: has_seconds } => {
             let seconds = time.offset().seconds();
             if z && seconds == 0 {
                 return out.push('Z');
             }
-            let sign = if seconds < 0 { '-' } else { '+' };
-            let (hours, rest) = (seconds.abs() / 3600, seconds.abs() % 3600 / 60);
-            match (minutes, colon) {
-                (false, _) => format!("{sign}{hours:02}"),
-                (true, true) => format!("{sign}{hours:02}:{rest:02}"),
-                (true, false) => format!("{sign}{hours:02}{rest:02}"),
+            let mut text = format!("{}{:02}", if seconds < 0 { '-' } else { '+' }, seconds.abs() / 3600);
+            for (has, value) in [(minutes, seconds.abs() % 3600 / 60), (has_seconds, seconds.abs() % 60)] {
+                if has {
+                    text.push_str(if colon { ":" } else { "" });
+                    text.push_str(&format!("{value:02}"));
+                }
             }
+            text
         }
         Part::Fraction { separator, digits, trimmed } => {
             let all = format!("{:09}", time.subsec_nanosecond());

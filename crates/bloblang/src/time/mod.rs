@@ -9,9 +9,37 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
 pub(crate) use duration::parse_duration;
+use layout::zone_name;
 pub(crate) use layout::{RFC3339_NANO, format};
 pub(crate) use parse::parse;
 pub(crate) use period::Period;
+
+/// A format of strftime as the library knows it: what stands for several others is written out.
+/// When it is for writing a time, so is what the library writes in another way: a zone without a name as its offset,
+/// fractions as microseconds.
+pub(crate) fn strtime(format: &str, time: Option<&Zoned>) -> String {
+    let mut out = String::with_capacity(format.len() + 16);
+    let mut characters = format.chars();
+    while let Some(c) = characters.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        match (characters.next(), time) {
+            (Some('Z'), Some(time)) => out.push_str(&zone_name(time)),
+            (Some('f'), Some(time)) => out.push_str(&format!("{:06}", time.subsec_nanosecond() / 1000)),
+            (Some('c'), _) => out.push_str("%a %b %e %H:%M:%S %Y"),
+            (Some('x' | 'D'), _) => out.push_str("%m/%d/%y"),
+            (Some('X' | 'T'), _) => out.push_str("%H:%M:%S"),
+            (Some('r'), _) => out.push_str("%I:%M:%S %p"),
+            (Some('R'), _) => out.push_str("%H:%M"),
+            (Some('v'), _) => out.push_str("%e-%b-%Y"),
+            (Some(other), _) => out.extend(['%', other]),
+            (None, _) => out.push_str("%%"),
+        }
+    }
+    out
+}
 
 /// RFC 3339 with as many fraction digits as are needed, `Z` for UTC.
 pub(crate) fn rfc3339(time: &Zoned) -> String {

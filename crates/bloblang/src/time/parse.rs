@@ -1,6 +1,6 @@
 //! Reading a time by a Go layout.
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
@@ -19,6 +19,7 @@ struct Read {
     second: i8,
     nanosecond: i32,
     zone: Option<TimeZone>,
+    zone_name: Option<String>,
 }
 
 /// Reads a time by a layout.
@@ -40,7 +41,7 @@ pub(crate) fn parse(text: &str, layout: &str) -> Result<Zoned, String> {
 impl Read {
     fn part(&mut self, part: Part<'_>, rest: &mut &str, fraction_follows: bool) -> Option<()> {
         match part {
-            Part::Text(text) => *rest = rest.strip_prefix(text)?,
+            Part::Text(text) => literal(text, rest)?,
             Part::LongMonth => self.month = Some(number(word(rest, &MONTHS, usize::MAX)? + 1)?),
             Part::Month => self.month = Some(number(word(rest, &MONTHS, 3)? + 1)?),
             Part::NumericMonth => self.month = Some(digits(rest, 1, 2)?),
@@ -53,7 +54,11 @@ impl Read {
             }
             Part::ZeroDay => self.day = Some(digits(rest, 2, 2)?),
             Part::DayOfYear => self.day_of_year = Some(digits(rest, 3, 3)?),
-            Part::Hour24 => self.hour = digits(rest, 2, 2)?,
+            Part::SpaceDayOfYear => {
+                *rest = rest.trim_start_matches(' ');
+                self.day_of_year = Some(digits(rest, 1, 3)?);
+            }
+            Part::Hour24 => self.hour = digits(rest, 1, 2)?,
             Part::Hour12 => self.hour = digits(rest, 1, 2)?,
             Part::ZeroHour12 => self.hour = digits(rest, 2, 2)?,
             Part::Minute => self.minute = digits(rest, 1, 2)?,
@@ -80,15 +85,11 @@ impl Read {
                 *rest = &rest[2..];
             }
             Part::ZoneName => {
-                let length = rest.bytes().take_while(u8::is_ascii_uppercase).count();
-                let name = Some(&rest[..length]).filter(|name| (3..=5).contains(&name.len()))?;
+                let length = abbreviation(rest)?;
+                self.zone_name = Some(rest[..length].to_owned());
                 *rest = &rest[length..];
-                // As in Go, an abbreviation alone says no offset.
-                let zone =
-                    if name == "UTC" { TimeZone::UTC } else { TimeZone::get(name).unwrap_or(TimeZone::UTC) };
-                self.zone.get_or_insert(zone);
             }
-            Part::Offset { z, colon, minutes } => self.offset(rest, z, colon, minutes)?,
+            Part::Offset { z, colon, minutes, seconds } => self.offset(rest, z, (colon, minutes, seconds))?,
             Part::Fraction { digits: count, trimmed, .. } => {
                 let before = rest.len();
                 self.fraction(rest)?;
@@ -113,7 +114,8 @@ impl Read {
         Some(())
     }
 
-    fn offset(&mut self, rest: &mut &str, z: bool, colon: bool, minutes: bool) -> Option<()> {
+    fn offset(&mut self, rest: &mut &str, z: bool, form: (bool, bool, bool)) -> Option<()> {
+        let (colon, has_minutes, has_seconds) = form;
         if let Some(after) = rest.strip_prefix('Z').filter(|_| z) {
             *rest = after;
             self.zone = Some(TimeZone::UTC);
@@ -126,11 +128,13 @@ impl Read {
         };
         *rest = &rest[1..];
         let mut seconds = digits::<i32>(rest, 2, 2)? * 3600;
-        if minutes {
-            if colon {
-                *rest = rest.strip_prefix(':')?;
+        for (has, unit) in [(has_minutes, 60), (has_seconds, 1)] {
+            if has {
+                if colon {
+                    *rest = rest.strip_prefix(':')?;
+                }
+                seconds += digits::<i32>(rest, 2, 2)? * unit;
             }
-            seconds += digits::<i32>(rest, 2, 2)? * 60;
         }
         let offset = Offset::from_seconds(if negative { -seconds } else { seconds }).ok()?;
         self.zone = Some(if seconds == 0 { TimeZone::UTC } else { TimeZone::fixed(offset) });
@@ -152,10 +156,74 @@ impl Read {
             None => Date::new(self.year, self.month.unwrap_or(1), self.day.unwrap_or(1)).ok()?,
         };
         let time = Time::new(hour, self.minute, self.second, self.nanosecond).ok()?;
-        date.to_datetime(time)
-            .to_zoned(self.zone.unwrap_or(TimeZone::UTC))
-            .ok()
-            .filter(|time| (Timestamp::MIN..=Timestamp::MAX).contains(&time.timestamp()))
+        let time = date.to_datetime(time);
+        let zone = match (self.zone, self.zone_name) {
+            (Some(zone), _) => zone,
+            (None, Some(name)) => named(&name, time),
+            (None, None) => TimeZone::UTC,
+        };
+        time.to_zoned(zone).ok().filter(|time| (Timestamp::MIN..=Timestamp::MAX).contains(&time.timestamp()))
+    }
+}
+
+/// Reads text of a layout: spaces stand for as many as there are.
+fn literal(text: &str, rest: &mut &str) -> Option<()> {
+    let mut text = text;
+    while let Some(c) = text.chars().next() {
+        if c == ' ' {
+            if !rest.is_empty() && !rest.starts_with(' ') {
+                return None;
+            }
+            (text, *rest) = (text.trim_start_matches(' '), rest.trim_start_matches(' '));
+        } else {
+            *rest = rest.strip_prefix(c)?;
+            text = &text[c.len_utf8()..];
+        }
+    }
+    Some(())
+}
+
+/// The length of the abbreviation of a zone that a text begins with, as Go tells it: three letters, four or five that end
+/// with `T`, a few others, `GMT` with hours, or hours alone.
+fn abbreviation(text: &str) -> Option<usize> {
+    let hours = |text: &str| {
+        let digits = text[1.min(text.len())..].bytes().take_while(u8::is_ascii_digit).count();
+        let signed = text.starts_with(['+', '-']) && (1..=2).contains(&digits);
+        signed
+            .then_some(1 + digits)
+            .filter(|length| text[1..*length].parse::<u8>().is_ok_and(|hours| hours < 24))
+    };
+    if text.starts_with("ChST") || text.starts_with("MeST") {
+        return Some(4);
+    }
+    if let Some(rest) = text.strip_prefix("GMT") {
+        return Some(3 + hours(rest).unwrap_or(0));
+    }
+    if text.starts_with(['+', '-']) {
+        return hours(text);
+    }
+    let letters = text.bytes().take_while(u8::is_ascii_uppercase).count();
+    match letters {
+        3 => Some(3),
+        4 if text.as_bytes()[3] == b'T' || text.starts_with("WITA") => Some(4),
+        5 if text.as_bytes()[4] == b'T' => Some(5),
+        _ => None,
+    }
+}
+
+/// The zone of an abbreviation: the machine's own, if it is called so at that time. All others say no offset, as in Go:
+/// the same letters stand for several zones.
+fn named(name: &str, time: DateTime) -> TimeZone {
+    if name == "UTC" {
+        return TimeZone::UTC;
+    }
+    if let Some(hours) = name.strip_prefix("GMT").and_then(|hours| hours.parse::<i8>().ok()) {
+        return TimeZone::fixed(Offset::constant(hours));
+    }
+    let own = time.to_zoned(TimeZone::system());
+    match own {
+        Ok(own) if own.strftime("%Z").to_string() == name => TimeZone::system(),
+        _ => TimeZone::UTC,
     }
 }
 
@@ -204,6 +272,9 @@ mod tests {
             ),
             ("2006.002", "2024.060", "2024-02-29T00:00:00Z"),
             ("20060102150405", "20240201130506", "2024-02-01T13:05:06Z"),
+            ("2006 __2 15:04,000", "2024  60 09:04,120", "2024-02-29T09:04:00.12Z"),
+            ("2006-01-02T15:04:05-07:00:00", "2024-02-01T13:05:06+01:02:00", "2024-02-01T13:05:06+01:02"),
+            ("Monuments Jan 2006", "Monuments Feb 2024", "2024-02-01T00:00:00Z"),
         ] {
             let time = parse(text, layout).unwrap();
             assert_eq!(rfc3339(&time), expected, "{layout}");
@@ -221,8 +292,22 @@ mod tests {
             ("3:04PM", "13:00PM"),
             ("2006-01-02", "äöü"),
             ("2006-01-02Z07:00", "2024-01-01+99:99"),
+            ("2006 MST", "2024 cet"),
+            ("2006 MST", "2024 ABCD"),
+            ("2006 MST", "2024 +99"),
         ] {
             assert!(parse(text, layout).is_err(), "{layout} {text}");
+        }
+        for (zone, expected) in [
+            ("CET", "2024-02-01T00:00:00Z"),
+            ("EST", "2024-02-01T00:00:00Z"),
+            ("WITA", "2024-02-01T00:00:00Z"),
+            ("GMT+3", "2024-02-01T00:00:00+03:00"),
+            ("GMT-11", "2024-02-01T00:00:00-11:00"),
+            ("-03", "2024-02-01T00:00:00Z"),
+        ] {
+            let read = parse(&format!("2024-02-01  {zone}"), "2006-01-02 MST").unwrap();
+            assert_eq!(rfc3339(&read), expected, "{zone}");
         }
         // A fraction may follow the seconds unasked.
         assert_eq!(rfc3339(&parse("10:00:00.5", "15:04:05").unwrap()), "0000-01-01T10:00:00.5Z");

@@ -283,8 +283,7 @@ impl<'de> Deserialize<'de> for Value {
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-                Ok(i64::try_from(number)
-                    .map_or_else(|_| Value::Digits(number.to_string().into()), Value::Int))
+                Ok(Value::from(number))
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Value, E> {

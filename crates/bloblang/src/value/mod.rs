@@ -16,7 +16,6 @@ use self::document::Source;
 
 pub use collection::{Array, Object};
 pub(crate) use json::{render_text, write_json_text};
-pub(crate) use number::float_text;
 
 /// How deeply arrays and objects may nest. Everything that walks or drops a value recurses this deep at most.
 pub(crate) const MAX_DEPTH: u16 = 400;
@@ -219,6 +218,13 @@ impl From<String> for Value {
 impl From<i64> for Value {
     fn from(number: i64) -> Value {
         Value::Int(number)
+    }
+}
+
+impl From<u64> for Value {
+    /// A number that only fits without sign keeps its text.
+    fn from(number: u64) -> Value {
+        i64::try_from(number).map_or_else(|_| Value::Digits(number.to_string().into()), Value::Int)
     }
 }
 

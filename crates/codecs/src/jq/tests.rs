@@ -67,7 +67,7 @@ async fn programs_do_what_jq_does() {
 async fn payloads_and_results_can_be_raw() {
     let mut message = Message::new("a \"text\"\nof lines");
     message.set_meta("k", "v");
-    message.set_meta("n", 7);
+    message.set_meta("n", 7_i64);
     for (config, expected) in [
         (json!({ "query": "split(\"\\n\") | length", "raw": true }), "2"),
         (json!({ "query": ".", "raw": true, "output_raw": true }), "a \"text\"\nof lines"),

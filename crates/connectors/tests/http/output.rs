@@ -30,7 +30,7 @@ async fn a_message_becomes_a_request() {
     ));
     let mut message = Message::new(r#"{"n":1}"#);
     message.set_meta("key", Value::from("a b"));
-    message.set_meta("trace-id", Value::from(7));
+    message.set_meta("trace-id", Value::from(7_i64));
     message.set_meta("other", Value::from("x"));
     assert!(stream.write(vec![message]).await.is_ok());
     let seen = server.one();

@@ -30,7 +30,7 @@ async fn a_round_trip_carries_what_is_selected() {
     for name in ["a_1", "only", "only_not", "b"] {
         message.set_meta(name, name);
     }
-    message.set_meta("a_number", 7);
+    message.set_meta("a_number", 7_i64);
     writer.write(vec![message]).await.expect("delivered");
     writer.stop().await;
     let seen = kcat(&["-C", "-b", broker(), "-t", &topic, "-c", "1", "-q", "-f", "%k|%s|%h|%T"], "");

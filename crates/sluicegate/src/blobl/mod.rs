@@ -36,8 +36,10 @@ pub(crate) fn blobl(asked: &Blobl) -> ExitCode {
     let mapping = match Mapping::parse(&environment(asked.file.as_deref()), &text) {
         Ok(mapping) => mapping,
         Err(faults) => {
-            let faults: Vec<String> = faults.iter().map(|fault| fault.explain(&name)).collect();
-            return fail(FAILED, &faults.join("\n"));
+            for fault in &faults {
+                fail(FAILED, &fault.explain(&name));
+            }
+            return ExitCode::from(FAILED);
         }
     };
     let (input, output) = (io::stdin().lock(), io::BufWriter::with_capacity(64 * 1024, io::stdout().lock()));

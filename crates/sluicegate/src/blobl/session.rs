@@ -258,7 +258,7 @@ mod tests {
             (":clear", "{\n  \"a\": [\n    1,\n    2\n  ]\n}\n"),
             (
                 "root.x = upercase()",
-                "error: unrecognised function `upercase`\n --> mapping:1:10\n  |\n1 | root.x = upercase()\n  |          ^^^^^^^^\n",
+                "error: line 1 char 10: unrecognised function `upercase`\n --> mapping:1:10\n  |\n1 | root.x = upercase()\n  |          ^^^^^^^^\n",
             ),
             (":walk", "error: there is no command `:walk`; `:help` lists them\n"),
             (

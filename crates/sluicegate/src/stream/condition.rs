@@ -145,7 +145,7 @@ mod tests {
     fn conditions_hold_or_say_why_not() {
         let mut message = Message::new(r#"{"a":1.0,"b":[1,2],"c":{"d":"x"}}"#);
         message.set_meta("m", "v");
-        message.set_meta("n", 7);
+        message.set_meta("n", 7_i64);
         let environment = Environment::pure();
         let beside = Beside { folder: Path::new("."), environment: &environment };
         for (conditions, fault) in [

@@ -11,7 +11,7 @@ use streams::Strictness;
 use super::cli::With;
 use super::environment::{self, Given};
 use super::source::{Merged, Source, Unread};
-use super::{UNREADABLE, fail, settings_with, templates};
+use super::{UNREADABLE, beside, fail, settings_with, templates};
 use crate::cli::Form;
 use crate::lint::{Report, files, tell};
 
@@ -34,6 +34,8 @@ pub(super) fn lint(paths: &[PathBuf], with: &With, strictness: Strictness, form:
             }
             Ok(found) => {
                 for file in found {
+                    let mut settings = settings.clone();
+                    settings.environment = beside(&settings, &file);
                     match check(&file, with, &given, &settings) {
                         Ok((_, found)) => reports.extend(found),
                         Err(unread) => sort_out(unread, &mut reports, &mut unreadable),

@@ -15,6 +15,7 @@ mod templates;
 mod test;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -109,6 +110,12 @@ fn settings(registry: Registry, given: &environment::Given) -> streams::Settings
     settings.variables = Variables::Expanded;
     settings.environment = crate::blobl::environment(None).with_variables(Arc::new(given.clone()));
     settings
+}
+
+/// The environment of the mappings of a configuration: `file_rel` reads what is relative to its file.
+fn beside(settings: &streams::Settings, file: &Path) -> bloblang::Environment {
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    settings.environment.clone().beside(&file.display().to_string())
 }
 
 fn tell(text: &str) -> ExitCode {

@@ -15,7 +15,7 @@ use super::environment;
 use super::lint::{check, sort_out};
 use super::service::{self, Service};
 use super::source::Merged;
-use super::{FAILED, UNREADABLE, fail, settings_with};
+use super::{FAILED, UNREADABLE, beside, fail, settings_with};
 use crate::cli::Form;
 use crate::components;
 use crate::lint::{Report, tell};
@@ -32,6 +32,7 @@ pub(super) fn run(file: &Path, with: &With, chilled: bool) -> ExitCode {
     };
     settings.lines = Arc::new(components::StandardOutput);
     settings.lenient = chilled;
+    settings.environment = beside(&settings, file);
     let (mut merged, reports) = match check(file, with, &given, &settings) {
         Ok(checked) => checked,
         Err(unread) => {

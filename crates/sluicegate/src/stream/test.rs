@@ -196,7 +196,9 @@ impl Suite<'_> {
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let own_settings;
-        let mut settings = settings;
+        let mut with_files = settings.clone();
+        with_files.environment = super::beside(settings, self.path);
+        let mut settings = &with_files;
         let mut config = config.clone();
         let environment = test["environment"].as_object();
         if let Some(own) = environment.filter(|own| !own.is_empty()) {
@@ -205,6 +207,7 @@ impl Suite<'_> {
             given.extend(own.iter().map(|(name, value)| (name.clone(), text(value))));
             let mut own = self::settings(components::registry(), &given);
             own.templates = settings.templates.clone();
+            own.environment = super::beside(&own, self.path);
             own_settings = own;
             settings = &own_settings;
             config = self.config(&given, settings).map_err(CaseFault::Exit)?;

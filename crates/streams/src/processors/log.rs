@@ -53,7 +53,7 @@ struct Log {
 
 impl Log {
     /// The text and the fields, and what of them could not be made.
-    fn line(&self, view: View<'_>, index: usize) -> (String, String, Vec<String>) {
+    fn line(&self, view: View<'_>, index: usize) -> (Option<String>, String, Vec<String>) {
         let mut faults = Vec::new();
         let mut fields = serde_json::Map::new();
         for (key, template) in &self.fields {
@@ -74,10 +74,8 @@ impl Log {
             Some(Err(fault)) => faults.push(format!("the fields mapping failed: {fault}")),
             None => {}
         }
-        let text = self.text.render(&view, index).unwrap_or_else(|fault| {
-            faults.push(format!("the message failed: {fault}"));
-            String::new()
-        });
+        let text = self.text.render(&view, index);
+        let text = text.map_err(|fault| faults.push(format!("the message failed: {fault}"))).ok();
         (text, serde_json::Value::Object(fields).to_string(), faults)
     }
 }
@@ -91,6 +89,8 @@ impl Processor for Log {
             for fault in faults {
                 tracing::error!(%stream, %path, "a log line is not whole: {fault}");
             }
+            // A line without its text would say nothing.
+            let Some(text) = text else { continue };
             match self.level.as_str() {
                 "FATAL" | "ERROR" => tracing::error!(%stream, %path, %fields, "{text}"),
                 "WARN" => tracing::warn!(%stream, %path, %fields, "{text}"),
@@ -181,10 +181,7 @@ mod tests {
             ),
             (
                 json!({ "level": "ALL", "message": "${! throw(\"no\") }" }),
-                vec![
-                    "ERROR message=a log line is not whole: the message failed",
-                    "TRACE message= stream=s fields={}",
-                ],
+                vec!["ERROR message=a log line is not whole: the message failed"],
             ),
         ] {
             let processors = Processors::of_stream("s", &json!([{ "log": config }]), &settings).unwrap();

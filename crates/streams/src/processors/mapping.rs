@@ -1,5 +1,8 @@
 //! Mappings (streams contract 2.14).
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use bloblang::{MapError, Mapping, MetadataEdit, Outcome, Root};
 use document::Fault;
@@ -7,6 +10,7 @@ use document::Fault;
 use crate::bloblangs;
 use crate::build::BuildContext;
 use crate::component::Processor;
+use crate::in_place::in_place;
 use crate::message::{Batch, Message, View};
 use crate::node::Node;
 use crate::registry::{Kind, ProcessorSpec};
@@ -33,11 +37,11 @@ pub(super) static MUTATION: ProcessorSpec = ProcessorSpec {
 };
 
 fn build_mapping(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
-    Ok(Box::new(Map { mapping: parse(node, context)?, run: Mapping::apply }))
+    Ok(Box::new(Map { mapping: parse(node, context)?, run: Mapping::apply, slow: AtomicBool::new(false) }))
 }
 
 fn build_mutation(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
-    Ok(Box::new(Map { mapping: parse(node, context)?, run: Mapping::mutate }))
+    Ok(Box::new(Map { mapping: parse(node, context)?, run: Mapping::mutate, slow: AtomicBool::new(false) }))
 }
 
 fn parse(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Mapping, Fault> {
@@ -50,14 +54,39 @@ type Run = fn(&Mapping, &dyn bloblang::BatchView, usize) -> Result<Outcome, MapE
 struct Map {
     mapping: Mapping,
     run: Run,
+    /// Whether a run took so long that the next ones keep no thread for themselves.
+    slow: AtomicBool,
+}
+
+/// So many messages are mapped before other tasks have their turn.
+const MESSAGES_A_TURN: usize = 64;
+/// A payload of this many bytes takes its time in any case.
+const LARGE: usize = 256 * 1024;
+/// What is called slow, for one message.
+const SLOW: Duration = Duration::from_millis(5);
+
+impl Map {
+    /// Runs the mapping on one message; where that takes long, other tasks go on meanwhile.
+    fn one(&self, batch: &Batch, index: usize, size: usize) -> Result<Outcome, MapError> {
+        let run = || (self.run)(&self.mapping, &View(batch), index);
+        if size < LARGE && !self.slow.load(Relaxed) {
+            return run();
+        }
+        in_place(|_| run()).unwrap_or_else(run)
+    }
 }
 
 #[async_trait]
 impl Processor for Map {
     async fn process(&self, batch: Batch) -> Vec<Batch> {
         let mut mapped = Batch::with_capacity(batch.len());
+        let mut began = Instant::now();
         for (index, message) in batch.iter().enumerate() {
-            match (self.run)(&self.mapping, &View(&batch), index) {
+            if index % MESSAGES_A_TURN == MESSAGES_A_TURN - 1 {
+                tokio::task::yield_now().await;
+                began = Instant::now();
+            }
+            match self.one(&batch, index, message.bytes().len()) {
                 Ok(outcome) => mapped.extend(edit(message, outcome)),
                 Err(fault) => {
                     let mut message = message.clone();
@@ -66,6 +95,8 @@ impl Processor for Map {
                 }
             }
         }
+        let messages = u32::try_from(batch.len().min(MESSAGES_A_TURN)).unwrap_or(1).max(1);
+        self.slow.store(began.elapsed() > SLOW * messages, Relaxed);
         if mapped.is_empty() { Vec::new() } else { vec![mapped] }
     }
 }

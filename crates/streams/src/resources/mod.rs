@@ -149,6 +149,29 @@ impl<'a> BuildContext<'a> {
         })
     }
 
+    /// Every cache resource by its label, built if it was not.
+    pub(crate) fn all_caches(&mut self) -> Result<BTreeMap<String, Arc<dyn Cache>>, Fault> {
+        let labels: Vec<(String, Option<Node<'a>>)> = (self.resources.entries.iter())
+            .filter(|((sort, _), _)| *sort == Sort::Cache)
+            .map(|((_, label), entry)| {
+                let written = if let Entry::Written(node) = entry { Some(node.clone()) } else { None };
+                (label.clone(), written)
+            })
+            .collect();
+        let mut caches = BTreeMap::new();
+        for (label, written) in labels {
+            let key = (Sort::Cache, label.clone());
+            if let Some(node) = written {
+                let built = self.build_resource(Sort::Cache, &node)?;
+                self.resources.entries.insert(key.clone(), Entry::Built(built));
+            }
+            if let Some(Entry::Built(Resource::Cache(cache))) = self.resources.entries.get(&key) {
+                caches.insert(label, cache.clone());
+            }
+        }
+        Ok(caches)
+    }
+
     /// Builds, for its faults only, every resource that nothing refers to.
     pub(crate) fn build_unused(&mut self) -> Result<(), Fault> {
         let unused: Vec<(Sort, Node<'a>)> = (self.resources.entries.iter())
