@@ -277,7 +277,7 @@ async fn broken_definitions_are_named_and_the_others_run() {
     unsupported["x-tyk-streaming"] = json!({"streams": {"s": {"input": {"no_such_component": {}}, "output": {"http_server": {"path": "/x"}}}}});
     let mut guarded = keyed("guarded", &upstream.url(""));
     guarded["use_standard_auth"] = json!(false);
-    guarded["use_basic_auth"] = json!(true);
+    guarded["enable_signature_checking"] = json!(true);
     let gate = Gate::setup()
         .api(keyless("a", &upstream.url("")))
         .file("apps/syntax.json", "{\n  \"api_id\": \"syntax\",\n  nonsense\n}")
