@@ -48,11 +48,12 @@ impl Settings {
     /// Reads what all components of NATS share.
     pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Settings, Fault> {
         let stream = &context.stream;
+        let own_tls = tls(node)?;
         let mut servers = Vec::new();
         for url in comma_list(node, "urls")? {
-            servers.push(server(&url).map_err(|fault| node.field_fault("urls", fault))?);
+            let server = server(&url, own_tls.is_some());
+            servers.push(server.map_err(|fault| node.field_fault("urls", fault))?);
         }
-        let own_tls = tls(node)?;
         let name = node.text("name")?;
         Ok(Settings {
             servers,
@@ -158,13 +159,11 @@ fn note(event: Event, stream: &str, lost: &watch::Sender<bool>, denials: &Denial
     }
 }
 
-fn server(url: &str) -> Result<Server, String> {
+/// Reads one address; with `secure` it is spoken to through TLS only.
+fn server(url: &str, secure: bool) -> Result<Server, String> {
     // The text stays out of the fault: it may hold a password.
     let address: ServerAddr =
         url.parse().map_err(|_| "not an address such as `nats://host:4222`".to_owned())?;
-    if address.is_websocket() {
-        return Err("NATS is spoken over TCP and TLS here, not over WebSockets; write `nats://host:4222` or `tls://host:4222`".to_owned());
-    }
     if address.host().is_empty() {
         return Err("a server's address has no host; write `nats://host:4222`".to_owned());
     }
@@ -174,7 +173,22 @@ fn server(url: &str) -> Result<Server, String> {
         (Some(token), None) => UrlIdentity::Token(decoded(token)),
         (Some(user), Some(password)) => UrlIdentity::User(decoded(user), decoded(password)),
     };
-    Ok(Server { address, identity })
+    Ok(Server {
+        address: if address.is_websocket() { websocket(address, secure)? } else { address },
+        identity,
+    })
+}
+
+/// The address of a WebSocket as the library is to ask for it: it knows TLS by the scheme alone, and would send name and
+/// password along with the request.
+fn websocket(address: ServerAddr, secure: bool) -> Result<ServerAddr, String> {
+    let wrong = || "not an address such as `wss://host:443`".to_owned();
+    let mut url = address.into_inner();
+    url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong())?;
+    if secure {
+        url.set_scheme("wss").map_err(|()| wrong())?;
+    }
+    ServerAddr::from_url(url).map_err(|_| wrong())
 }
 
 /// One connection.
@@ -259,7 +273,7 @@ mod tests {
             ("nats://u:p%40s@a", "a", 4222, "u", "p@s"),
             ("nats://t%2Fk@a", "a", 4222, "", "t/k"),
         ] {
-            let server = server(url).unwrap_or_else(|fault| panic!("{url}: {fault}"));
+            let server = server(url, false).unwrap_or_else(|fault| panic!("{url}: {fault}"));
             assert_eq!((server.address.host(), server.address.port()), (host, port), "{url}");
             let read = match &server.identity {
                 UrlIdentity::None => ("", ""),
@@ -268,8 +282,19 @@ mod tests {
             };
             assert_eq!(read, (user, password), "{url}");
         }
-        for wrong in ["ws://a:80", "http://a", "nats://", ":::"] {
-            let fault = server(wrong).err().unwrap_or_else(|| panic!("{wrong} was taken"));
+        // A WebSocket's address, with `tls.enabled` or without; what is asked for.
+        for (url, secure, asked) in [
+            ("ws://u:p%40s@a:8080/nats", false, "ws://a:8080/nats"),
+            ("ws://a:8080", true, "wss://a:8080/"),
+            ("ws://a", true, "wss://a/"),
+            ("wss://t@a", false, "wss://a/"),
+        ] {
+            let server = server(url, secure).unwrap_or_else(|fault| panic!("{url}: {fault}"));
+            assert_eq!(server.address.as_url_str(), asked, "{url}");
+            assert_eq!(matches!(server.identity, UrlIdentity::None), !url.contains('@'), "{url}");
+        }
+        for wrong in ["http://a", "nats://", ":::"] {
+            let fault = server(wrong, false).err().unwrap_or_else(|| panic!("{wrong} was taken"));
             assert!(fault.contains("nats://"), "{fault}");
         }
     }

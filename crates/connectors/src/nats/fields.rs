@@ -9,7 +9,7 @@ use streams::SELECTION;
 const URLS: Field = Field::required(
     "urls",
     Kind::List(&Kind::Text),
-    "Servers, tried in this order: `nats://host:4222`, `nats://user:password@host`, `nats://token@host`, `tls://host`. A member may hold several, with commas between them.",
+    "Servers, tried in this order: `nats://host:4222`, `nats://user:password@host`, `nats://token@host`, `tls://host`; through WebSockets `ws://host:80/path`, `wss://host`. A member may hold several, with commas between them.",
 );
 
 const NAME: Field =

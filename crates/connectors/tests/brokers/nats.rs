@@ -310,12 +310,60 @@ async fn clients_say_who_they_are_and_speak_tls() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn websockets_carry_it_too() {
+    let (certificate, private) = (sample("server.crt"), sample("server.key"));
+    let login = "authorization { user: u, password: \"p@s\" }\n";
+    let secure = format!("tls {{ cert_file: {certificate:?}, key_file: {private:?} }}");
+    let tls = json!({"enabled": true, "root_cas_file": sample("ca.crt")});
+    // What the server speaks; the address's scheme; the client's own settings.
+    for (spoken, scheme, fields) in [
+        ("no_tls: true", "ws", json!({})),
+        (&secure, "wss", json!({"tls": tls})),
+        (&secure, "ws", json!({"tls": tls})),
+    ] {
+        let file = std::env::temp_dir().join(unique("nats.conf"));
+        let own = Own::configured("nats", "SLUICEGATE_TEST_NATS_CONFIG", &file, |port| {
+            format!("{login}websocket {{ listen: \"127.0.0.1:{}\", {spoken} }}\n", port + 1)
+        });
+        let mut fields = fields;
+        fields["urls"] = json!([format!("{scheme}://u:p%40s@127.0.0.1:{}", own.port + 1)]);
+        let subject = unique("socket");
+        let mut reader = reading(input(own.port, &subject, &fields)).await;
+        let writer = Stream::writing(output(own.port, &subject, &fields));
+        // Larger than one read.
+        let large = "x".repeat(200_000);
+        write_all(&writer, vec!["1".to_owned(), large.clone(), "3".to_owned()]).await;
+        assert_eq!(reader.texts(3).await, ["1".to_owned(), large, "3".to_owned()], "{scheme} {spoken}");
+        // Gone and back.
+        own.stop();
+        until(|| !reader.connected()).await;
+        own.again();
+        until(|| reader.connected()).await;
+        write_all(&writer, numbers(0..3)).await;
+        assert_eq!(reader.texts(3).await, numbers(0..3));
+        writer.stop().await;
+        reader.stop().await;
+        if scheme == "wss" {
+            fields["tls"] = json!({"enabled": true});
+            let writer = Stream::writing(output(own.port, &subject, &fields));
+            until(|| writer.last_error().contains("certificate")).await;
+            assert!(!writer.last_error().contains("p%40s"), "{}", writer.last_error());
+        }
+        let _ = tokio::fs::remove_file(file).await;
+    }
+}
+
 #[test]
 fn what_cannot_be_is_refused_where_it_was_written() {
     for (config, pointer, told) in [
         (json!({"input": {"nats_stream": {"urls": ["nats://a"]}}}), "/input/nats_stream", "nats_jetstream"),
         (json!({"output": {"nats_stream": {}}}), "/output/nats_stream", "nats_jetstream"),
-        (json!({"input": {"nats": {"urls": ["ws://a"], "subject": "s"}}}), "/input/nats/urls", "WebSockets"),
+        (
+            json!({"input": {"nats": {"urls": ["http://a"], "subject": "s"}}}),
+            "/input/nats/urls",
+            "nats://host",
+        ),
         (
             json!({"input": {"nats": {"urls": ["a"], "subject": "s", "auth": {"nkey": "SUnone"}}}}),
             "/input/nats/auth/nkey",
