@@ -4,7 +4,7 @@ use crate::fields::{Field, LEFT_OPEN, acts, in_use, section};
 use crate::section::Section;
 use crate::{Rate, classic::rate};
 use document::{Fault, pointer_join};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The extension of our own, in definitions of both formats.
 pub(crate) const OWN: &str = "x-sluicegate";
@@ -71,6 +71,20 @@ pub(crate) fn at_once(root: &Section<'_>, faults: &mut Vec<Fault>) -> AtOnce {
         subscribers_per_key: number("subscribers_per_key"),
         subscribers_per_ip: number("subscribers_per_ip"),
     }
+}
+
+/// The extension that says this; none where nothing is limited.
+pub(crate) fn write_own(at_once: &AtOnce) -> Option<Value> {
+    (*at_once != AtOnce::default()).then(|| {
+        json!({"concurrency": {
+            "requests": at_once.requests,
+            "requests_per_key": at_once.requests_per_key,
+            "requests_per_ip": at_once.requests_per_ip,
+            "subscribers": at_once.subscribers,
+            "subscribers_per_key": at_once.subscribers_per_key,
+            "subscribers_per_ip": at_once.subscribers_per_ip,
+        }})
+    })
 }
 
 /// `extended_paths.rate_limit` of a classic version.

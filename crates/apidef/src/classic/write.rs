@@ -1,6 +1,7 @@
 //! Model -> classic definition: what the gateway acts on, under the names that classic clients read (contract 3.2).
 
 use crate::auth::write_classic as write_auth;
+use crate::limits::{OWN, write_own};
 use crate::{Api, Backend};
 use serde_json::{Value, json};
 
@@ -61,6 +62,9 @@ pub(crate) fn write(api: &Api) -> Value {
         "do_not_track": api.do_not_track,
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
     });
+    if let Some(own) = write_own(&api.limits.at_once) {
+        definition[OWN] = own;
+    }
     write_auth(&api.auth, &mut definition);
     definition
 }

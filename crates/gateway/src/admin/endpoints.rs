@@ -137,22 +137,22 @@ pub(super) enum Found<'p> {
     Nowhere,
 }
 
-/// Finds the endpoint of a request: of those that match, the one whose path says most itself.
+/// Finds the endpoint of a request: of the paths that match, the one that says most itself, from its beginning. What a
+/// path spells out is nobody's name, whatever the method: `/apis/oas/import` is no API called `import`.
 pub(super) fn find<'p>(method: &Method, path: &[&'p str]) -> Found<'p> {
-    let mut best: Option<(&'static Endpoint, Vec<&'p str>)> = None;
-    let mut there = false;
-    for endpoint in ALL {
-        let Some(values) = matches(endpoint.path, path) else { continue };
-        there = true;
-        if endpoint.method == *method && best.as_ref().is_none_or(|(_, held)| values.len() < held.len()) {
-            best = Some((endpoint, values));
-        }
+    let fitting = ALL.iter().filter(|endpoint| matches(endpoint.path, path).is_some());
+    let Some(best) = fitting.map(|endpoint| endpoint.path).min_by_key(|path| named_segments(path)) else {
+        return Found::Nowhere;
+    };
+    match ALL.iter().find(|endpoint| endpoint.path == best && endpoint.method == *method) {
+        Some(endpoint) => Found::Endpoint(endpoint, matches(endpoint.path, path).unwrap_or_default()),
+        None => Found::OtherMethod,
     }
-    match best {
-        Some((endpoint, values)) => Found::Endpoint(endpoint, values),
-        None if there => Found::OtherMethod,
-        None => Found::Nowhere,
-    }
+}
+
+/// Which segments of a template are parameters.
+fn named_segments(template: &str) -> Vec<bool> {
+    template.split('/').skip(1).map(|segment| parameter_name(segment).is_some()).collect()
 }
 
 /// The values of a template's parameters, if a path fits it. A value is never empty.
@@ -195,7 +195,6 @@ mod tests {
             (Method::GET, "apis/oas/x/export", Some((Action::ExportOas, vec!["x"]))),
             (Method::POST, "apis/x", Some((Action::AddApi, vec!["x"]))),
             (Method::POST, "keys/create", Some((Action::CreateKey, vec![]))),
-            (Method::GET, "keys/create", Some((Action::GetKey, vec!["create"]))),
             (Method::POST, "keys/policy/h", Some((Action::SetKeyPolicies, vec!["h"]))),
         ] {
             let segments: Vec<&str> = path.split('/').collect();
@@ -207,6 +206,9 @@ mod tests {
         }
         for (method, path, there) in [
             (Method::PATCH, "keys", true),
+            (Method::GET, "keys/create", true),
+            (Method::PUT, "apis/oas", true),
+            (Method::DELETE, "apis/oas/export", true),
             (Method::POST, "reload", true),
             (Method::GET, "nowhere", false),
             (Method::GET, "keys//", false),

@@ -4,7 +4,6 @@
 
 mod apis;
 mod cache;
-mod certificates;
 mod certs;
 mod endpoints;
 mod health;

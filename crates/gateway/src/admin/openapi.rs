@@ -233,13 +233,17 @@ fn page() -> String {
             statuses.join(", ")
         );
     }
-    out.push_str("\nWhat each parameter of a query does:\n\n| Parameter | Does |\n|---|---|\n");
-    let mut told = std::collections::BTreeMap::new();
-    for parameter in ALL.iter().flat_map(|endpoint| endpoint.parameters) {
-        told.entry(parameter.name).or_insert(parameter.summary);
+    out.push_str("\nWhat each parameter of a query does:\n\n| Parameter | Of | Does |\n|---|---|---|\n");
+    // A name may mean different things in different places.
+    let mut told: std::collections::BTreeMap<_, Vec<String>> = std::collections::BTreeMap::new();
+    for endpoint in ALL {
+        for parameter in endpoint.parameters {
+            let of = told.entry((parameter.name, parameter.summary)).or_default();
+            of.push(format!("`{} {}`", endpoint.method, endpoint.path));
+        }
     }
-    for (name, summary) in told {
-        let _ = writeln!(out, "| `{name}` | {summary} |");
+    for ((name, summary), of) in told {
+        let _ = writeln!(out, "| `{name}` | {} | {summary} |", of.join(", "));
     }
     out
 }

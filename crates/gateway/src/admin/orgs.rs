@@ -38,11 +38,24 @@ pub(super) async fn write(gate: &Arc<Gate>, call: &Call, org: &str, action: &str
     if anew {
         gate.state.reset_quota(&store_name(&gate.settings.keys, org)).await?;
     }
+    changed(gate, org).await;
     Ok(modified(org, action))
 }
 
 pub(super) async fn delete(gate: &Arc<Gate>, org: &str) -> Outcome {
-    Ok(if gate.state.delete_org_session(org).await? { modified(org, "deleted") } else { not_found() })
+    if !gate.state.delete_org_session(org).await? {
+        return Ok(not_found());
+    }
+    changed(gate, org).await;
+    Ok(modified(org, "deleted"))
+}
+
+/// Every node forgets what it knows of organisations; this one at once.
+async fn changed(gate: &Gate, org: &str) {
+    gate.organisations.clear();
+    if let Err(away) = gate.state.publish(::state::Signal::KeysChanged(vec![org.to_owned()])).await {
+        tracing::warn!(%away, "other gateways cannot be told of a changed organisation; they find out when their copy ages");
+    }
 }
 
 fn not_found() -> Response<Body> {

@@ -17,8 +17,6 @@ use crate::respond::Refusal;
 
 /// Organisations that are remembered.
 const KEPT: usize = 10_000;
-/// Where sessions of organisations lie in the store; never hashed (contract 5.1).
-const RECORD: &str = "orgkey.";
 
 /// What is known of organisations.
 #[derive(Debug)]
@@ -56,9 +54,9 @@ impl Organisations {
         if let Some(known) = known.as_ref().filter(|known| known.read_at.elapsed() < self.believed) {
             return Arc::clone(known);
         }
-        match gate.state.record(&format!("{RECORD}{id}")).await {
-            Ok(record) => {
-                let limits = record.and_then(|record| read(gate, id, &record));
+        match gate.state.org_session(id).await {
+            Ok(session) => {
+                let limits = session.map(|session| bounds(gate, id, &session));
                 let fresh = Arc::new(Known { read_at: Instant::now(), limits });
                 self.known.insert(id.into(), Arc::clone(&fresh));
                 fresh
@@ -72,18 +70,10 @@ impl Organisations {
     }
 }
 
-fn read(gate: &Gate, id: &str, record: &[u8]) -> Option<Bounds> {
-    let session: Session = match serde_json::from_slice(record) {
-        Ok(session) => session,
-        Err(error) => {
-            let (line, column) = (error.line(), error.column());
-            tracing::warn!(org_id = id, line, column, "the session of an organisation cannot be read");
-            return None;
-        }
-    };
+fn bounds(gate: &Gate, id: &str, session: &Session) -> Bounds {
     let name = store_name(&gate.settings.keys, id);
     let context = Context::of(gate);
-    Some(Bounds {
+    Bounds {
         is_inactive: session.is_inactive,
         rate: Counter::new(&context.windows, name.clone(), (session.rate, session.per), &session.smoothing),
         quota: QuotaGrant {
@@ -91,7 +81,7 @@ fn read(gate: &Gate, id: &str, record: &[u8]) -> Option<Bounds> {
             max: session.quota_max,
             renewal: Duration::from_secs(u64::try_from(session.quota_renewal_rate).unwrap_or(0)),
         },
-    })
+    }
 }
 
 /// Refuses what the organisation of the API may not do.

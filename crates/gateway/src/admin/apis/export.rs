@@ -37,7 +37,7 @@ fn is_public(call: &Call) -> bool {
 /// The document without what is the gateway's alone.
 fn public(mut document: Value) -> Value {
     if let Some(members) = document.as_object_mut() {
-        members.retain(|name, _| !name.starts_with("x-tyk-"));
+        members.retain(|name, _| !name.starts_with("x-tyk-") && name != "x-sluicegate");
     }
     document
 }

@@ -65,6 +65,12 @@ const API: Parameter = parameter("api_id", Text, "An API of the organisation tha
 const SUPPRESS_RESET: Parameter = parameter("suppress_reset", Flag, "Leave quotas and rates as they stand.");
 const MODE: Parameter = parameter("mode", OneOf(&["public"]), "`public` leaves the gateway's part out.");
 
+const API_OF_DELETED: Parameter = parameter(
+    "api_id",
+    Text,
+    "An API of the organisation that the key belongs to; with `-1` the answer is `null`.",
+);
+
 const NAMING: &[Parameter] = &[HASHED, API, ORG, USERNAME];
 const NOT_FOUND: (u16, Shape) = (404, Shape::Refused);
 const FAULTY: (u16, Shape) = (400, Shape::Refused);
@@ -222,7 +228,7 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
         "Removes a key; it is refused from then on.",
         &[(200, Shape::ModifiedOrNull), FAULTY, NOT_FOUND],
     )
-    .with(NAMING),
+    .with(&[HASHED, API_OF_DELETED, ORG, USERNAME]),
     // Certificates.
     get("/certs", ListCertificates, "Ids of an organisation's certificates.", &[(200, Shape::Anything)])
         .with(&[
@@ -238,9 +244,9 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
     )
     .with(&[parameter("org_id", Text, "The organisation.")]),
     get(
-        "/certs/{ids}",
+        "/certs/{id}",
         GetCertificates,
-        "One certificate, or several where their ids are joined by commas.",
+        "One certificate, or several where ids are joined by commas.",
         &[(200, Shape::Anything), NOT_FOUND],
     ),
     delete("/certs/{id}", DeleteCertificate, "Removes a certificate.", &[(200, Shape::Done)])

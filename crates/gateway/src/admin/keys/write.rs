@@ -8,10 +8,9 @@ use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::certificates;
 use super::super::reply::{error, malformed, modified, modified_key};
 use super::super::{Call, Outcome};
-use super::{BY_HASH_ONLY, changed, find, merged, quota, refuse};
+use super::{BY_HASH_ONLY, certificates, changed, find, merged, quota, refuse};
 use crate::auth::{lifetime, store_name};
 use crate::body::Body;
 use crate::clock::{rfc3339, unix_now};
@@ -159,7 +158,10 @@ pub(crate) async fn replace(gate: &Arc<Gate>, call: &Call, key: &str) -> Outcome
     } else {
         quota::carry_on(&mut session, &before);
     }
-    gate.state.put_session(&name, &session, lifetime(gate, &effective, &session)).await?;
+    // Not brought back if somebody deletes it just now.
+    if !gate.state.update_session(&name, &session, lifetime(gate, &effective, &session)).await? {
+        return Ok(error(StatusCode::NOT_FOUND, "Key is not found"));
+    }
     if anew {
         quota::reset(gate, &effective, &name).await?;
     }

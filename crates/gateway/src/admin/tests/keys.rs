@@ -318,6 +318,18 @@ async fn policies_give_a_key_its_life() {
 }
 
 #[tokio::test]
+async fn a_key_deleted_while_it_is_replaced_stays_deleted() {
+    let admin = with_api(|_| {}).await;
+    admin.add("/keys/mine", &session(&["a"])).await;
+    // Hashing a password takes long enough to delete the key meanwhile.
+    let slow = with(&json!({"basic_auth_data": {"password": "new"}}));
+    let (replaced, deleted) = tokio::join!(admin.put("/keys/orgmine", &slow), admin.delete("/keys/orgmine"));
+    assert_eq!((deleted.status, replaced.status), (200, 404), "{replaced:?}");
+    assert_eq!(replaced.json()["message"], "Key is not found");
+    assert_eq!(admin.get("/keys/orgmine").await.status, 404);
+}
+
+#[tokio::test]
 async fn certificates_bind_keys() {
     let admin = with_api(|_| {}).await;
     admin.gate.state.put_record("cert-raw-orgabc", b"PEM", None).await.unwrap();

@@ -1,5 +1,6 @@
 //! The admin API against the contract, row by row: a gate in this process, its answers as clients read them.
 
+mod apis;
 mod keys;
 mod rest;
 

@@ -122,7 +122,13 @@ async fn organisations() {
     admin.put("/org/keys/acme?reset_quota=1", &session).await;
     assert!(admin.gate.state.peek_quota("acme").await.unwrap().is_none());
     assert!(admin.get("/org/keys/acme").await.json()["quota_renews"].as_i64() > Some(0));
+    let mut signals = admin.gate.state.signals();
+    admin.table(&[("PUT", "/org/keys/acme", &session.to_string(), 200, modified("modified"))]).await;
     admin.table(&[("DELETE", "/org/keys/acme", "", 200, modified("deleted"))]).await;
+    for change in ["replaced", "deleted"] {
+        let told = ::state::Signal::KeysChanged(vec!["acme".to_owned()]);
+        assert_eq!(signals.try_recv().unwrap(), told, "every node hears of an organisation that is {change}");
+    }
 }
 
 #[tokio::test]
