@@ -187,11 +187,10 @@ fn literal(text: &str, rest: &mut &str) -> Option<()> {
 /// with `T`, a few others, `GMT` with hours, or hours alone.
 fn abbreviation(text: &str) -> Option<usize> {
     let hours = |text: &str| {
-        let digits = text[1.min(text.len())..].bytes().take_while(u8::is_ascii_digit).count();
-        let signed = text.starts_with(['+', '-']) && (1..=2).contains(&digits);
-        signed
-            .then_some(1 + digits)
-            .filter(|length| text[1..*length].parse::<u8>().is_ok_and(|hours| hours < 24))
+        let after = text.strip_prefix(['+', '-'])?;
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let hours = after[..digits].parse::<u8>().ok().filter(|hours| digits <= 2 && *hours < 24);
+        hours.map(|_| 1 + digits)
     };
     if text.starts_with("ChST") || text.starts_with("MeST") {
         return Some(4);
@@ -295,6 +294,8 @@ mod tests {
             ("2006 MST", "2024 cet"),
             ("2006 MST", "2024 ABCD"),
             ("2006 MST", "2024 +99"),
+            ("2006 MST", "2024 +€"),
+            ("2006 MST", "2024 GMT€"),
         ] {
             assert!(parse(text, layout).is_err(), "{layout} {text}");
         }
