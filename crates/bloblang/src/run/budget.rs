@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Evaluated, Failure};
 use crate::Value;
-use crate::value::{MAX_DEPTH, MAX_SIZE};
+use crate::value::{ELEMENT, MAX_DEPTH, MAX_SIZE};
 
 /// What one run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,6 @@ const BYTES_A_STEP: u64 = 1024;
 const ELEMENTS_A_STEP: u64 = 256;
 /// After so many steps the clock is looked at: about once in a millisecond, and never in a usual run.
 const STEPS_A_LOOK: u64 = 10_000;
-/// What an element of an array or a field takes in memory, in bytes.
-const ELEMENT: u64 = 40;
-
 /// What one run took.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
@@ -89,20 +86,13 @@ impl Budget {
         }
     }
 
-    /// Counts what was found at a path: texts of documents are copied, and `*` makes an array.
-    pub(crate) fn finds(&mut self, found: Option<(Value, bool)>) -> Evaluated<Option<Value>> {
-        let Some((found, made)) = found else { return Ok(None) };
-        match &found {
-            Value::String(text) if made && text.is_heap_allocated() => self.make(text.len() as u64)?,
-            Value::Array(items) if made => {
-                // None is made of an array that is still in its document.
-                self.step(items.made() as u64 / 16)?;
-                self.make((items.made() as u64 + 1) * ELEMENT)?;
-            }
-            Value::Object(_) if made => self.make(ELEMENT)?,
-            _ => {}
+    /// Counts what it took to find something at a path, in bytes of memory.
+    pub(crate) fn finds(&mut self, made: u64) -> Evaluated<()> {
+        if made == 0 {
+            return Ok(());
         }
-        Ok(Some(found))
+        self.step(made / BYTES_A_STEP)?;
+        self.make(made)
     }
 
     /// Counts what looking for one element takes: all of a document's become values.

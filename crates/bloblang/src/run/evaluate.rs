@@ -11,11 +11,15 @@ impl Node {
         match self {
             Node::Literal(value) => Ok(value.clone()),
             Node::Field { of, path } => {
+                let mut made = 0;
                 let found = match of.borrowed(context) {
-                    Some(base) => path::search(base.map_err(|failure| self.cannot_read(&failure))?, path),
-                    None => path::search(&of.evaluate(context)?, path),
+                    Some(base) => {
+                        path::search(base.map_err(|failure| self.cannot_read(&failure))?, path, &mut made)
+                    }
+                    None => path::search(&of.evaluate(context)?, path, &mut made),
                 };
-                Ok(context.budget.finds(found)?.unwrap_or(Value::Null))
+                context.budget.finds(made)?;
+                Ok(found.unwrap_or(Value::Null))
             }
             Node::This | Node::Root | Node::Slot { .. } => match self.borrowed(context) {
                 Some(value) => value.cloned().map_err(|failure| self.cannot_read(&failure)),

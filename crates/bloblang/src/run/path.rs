@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Evaluated, Failure};
 use crate::syntax::MAX_PATH;
+use crate::value::ELEMENT;
 use crate::{Array, Object, Text, Value};
 
-/// Bytes of what is called large.
-const LARGE: u64 = 4096;
+/// Bytes of what is called large: it is not made of its document again and again.
+const LARGE: usize = 4096;
 
 /// A path that was split once.
 pub(crate) type Path = Box<[Text]>;
@@ -32,41 +33,39 @@ pub(crate) fn join(path: &[Text]) -> String {
 
 /// The value at a path; none when something on the way is missing. `*` goes through every element of an array.
 pub(crate) fn find(value: &Value, path: &[Text]) -> Option<Value> {
-    search(value, path).map(|(found, _)| found)
+    search(value, path, &mut 0)
 }
 
-/// As [`find`], and whether the value was made for it: of a document, or by `*`.
-pub(crate) fn search(value: &Value, path: &[Text]) -> Option<(Value, bool)> {
+/// As [`find`], and adds to `made` how many bytes of memory it took to make values of a document.
+pub(crate) fn search(value: &Value, path: &[Text], made: &mut u64) -> Option<Value> {
     let mut value = value;
     for (at, segment) in path.iter().enumerate() {
+        // What is large becomes a value once, and is shared from then on.
+        let source = match value {
+            Value::Object(object) => object.searchable(),
+            Value::Array(items) => items.searchable(),
+            _ => return None,
+        };
+        if let Some(source) = source {
+            let place = source.locate(&path[at..])?;
+            if source.size_at(&place) <= LARGE {
+                return Some(source.make(place, made));
+            }
+        }
+        *made = made.saturating_add(value.opening());
         value = match value {
-            // What is large becomes a value once, and is shared from then on.
-            Value::Object(object) => match object.searchable().map(|source| source.find(&path[at..])) {
-                Some(found) if !found.as_ref().is_some_and(is_large) => {
-                    return found.map(|found| (found, true));
-                }
-                _ => object.get(segment)?,
-            },
+            Value::Object(object) => object.get(segment)?,
             Value::Array(items) if segment == "*" => {
                 let rest = &path[at + 1..];
-                let found = items.iter().filter_map(|item| find(item, rest)).collect();
-                return Some((Value::array(found), true));
+                let found: Vec<Value> = items.iter().filter_map(|item| search(item, rest, made)).collect();
+                *made = made.saturating_add((found.len() as u64 + 1) * ELEMENT);
+                return Some(Value::array(found));
             }
-            Value::Array(items) => match items.searchable().map(|source| source.find(&path[at..])) {
-                Some(found) if !found.as_ref().is_some_and(is_large) => {
-                    return found.map(|found| (found, true));
-                }
-                _ => items.get(segment.parse::<usize>().ok()?)?,
-            },
+            Value::Array(items) => items.get(segment.parse::<usize>().ok()?)?,
             _ => return None,
         };
     }
-    Some((value.clone(), false))
-}
-
-/// Whether a value of a document is too large to be made of it again and again.
-fn is_large(value: &Value) -> bool {
-    value.size() > LARGE
+    Some(value.clone())
 }
 
 /// The value at a path, null when something on the way is missing.
@@ -179,5 +178,34 @@ mod tests {
         assert_eq!(read(&value, &split("a.*.b").unwrap()).to_json(), "[1,3]");
         assert_eq!(read(&value, &split("a.2.b").unwrap()).to_json(), "3");
         assert_eq!(read(&value, &split("a.x.b").unwrap()).to_json(), "null");
+    }
+
+    #[test]
+    fn what_is_made_of_a_document_is_counted_and_large_fields_are_made_once() {
+        const MANY: usize = 100_000;
+        let long = "x".repeat(MANY);
+        let many: Vec<String> = (0..1000).map(|n| format!(r#""f{n}":"{}""#, "y".repeat(100))).collect();
+        // Document, path; bytes that are made, at least and at most; the same for the second time.
+        for (text, path, first, second) in [
+            (r#"{"a":{"b":5}}"#.to_owned(), "a.b", (0, 0), (0, 0)),
+            (r#"{"a":{"b":"short"}}"#.to_owned(), "a.b", (0, 0), (0, 0)),
+            (format!(r#"{{"a":"{}"}}"#, "x".repeat(1000)), "a", (1000, 1000), (1000, 1000)),
+            (format!(r#"{{"a":{{"b":{{"c":"{long}"}}}}}}"#), "a.b.c", (MANY, MANY + 400), (0, 0)),
+            (format!(r#"{{"a":["{long}","{long}"]}}"#), "a.1", (2 * MANY, 2 * MANY + 200), (0, 0)),
+            (format!(r#"{{"a":["{long}","{long}"]}}"#), "a.*", (2 * MANY, 2 * MANY + 400), (80, 200)),
+            (r#"{"a":["12345678901234567890123456789"]}"#.to_owned(), "a.*", (29, 200), (29, 200)),
+            // So many fields are searched through an index, for which all of them are made.
+            (format!("{{{}}}", many.join(",")), "f5", (1000 * 100, 1000 * 200), (0, 0)),
+            (format!("{{{}}}", many.join(",")), "absent", (1000 * 100, 1000 * 200), (0, 0)),
+        ] {
+            let value = Value::parse_json(text.as_bytes()).unwrap();
+            let path = split(path).unwrap();
+            for (time, (least, most)) in [("first", first), ("second", second)] {
+                let mut made = 0;
+                search(&value, &path, &mut made);
+                let within = (least as u64..=most as u64).contains(&made);
+                assert!(within, "{time} {} {path:?}: {made}", &text[..text.len().min(40)]);
+            }
+        }
     }
 }

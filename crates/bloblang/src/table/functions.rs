@@ -166,8 +166,10 @@ static HOSTNAME: LazyLock<Option<String>> = LazyLock::new(|| {
 
 fn json(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
     let path = arguments.path(context, 0)?;
-    let found = path::search(context.structured()?, &path);
-    Ok(context.budget.finds(found)?.unwrap_or(Value::Null))
+    let mut made = 0;
+    let found = path::search(context.structured()?, &path, &mut made);
+    context.budget.finds(made)?;
+    Ok(found.unwrap_or(Value::Null))
 }
 
 fn metadata(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {

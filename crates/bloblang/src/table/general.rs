@@ -170,7 +170,10 @@ fn from_all(context: &mut Context<'_>, of: &Node, _: &Arguments) -> Evaluated {
 
 fn get(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
     let path = arguments.path(context, 0)?;
-    Ok(context.budget.finds(path::search(&value, &path))?.unwrap_or(Value::Null))
+    let mut made = 0;
+    let found = path::search(&value, &path, &mut made);
+    context.budget.finds(made)?;
+    Ok(found.unwrap_or(Value::Null))
 }
 
 fn set(context: &mut Context<'_>, mut value: Value, arguments: &Arguments) -> Evaluated {
@@ -185,5 +188,8 @@ fn map(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evalua
 
 fn exists(context: &mut Context<'_>, value: Value, arguments: &Arguments) -> Evaluated {
     let path = arguments.path(context, 0)?;
-    Ok(Value::Bool(context.budget.finds(path::search(&value, &path))?.is_some()))
+    let mut made = 0;
+    let found = path::search(&value, &path, &mut made);
+    context.budget.finds(made)?;
+    Ok(Value::Bool(found.is_some()))
 }

@@ -10,7 +10,7 @@ use super::collection::Fields;
 use super::json::write_json_text;
 use super::number;
 use super::scan::{ESCAPED, Entry, HAS_DIGITS, Kind, RAW, SORTED, scan, tag};
-use super::{Array, Object, Text, Value};
+use super::{Array, ELEMENT, Object, Text, Value};
 
 /// A text and the entries that were found in it.
 #[derive(Debug)]
@@ -25,6 +25,17 @@ pub(crate) struct Source {
     document: Arc<Document>,
     at: u32,
 }
+
+/// Where something was found in a document.
+#[derive(Debug)]
+pub(crate) enum Place {
+    One(u32),
+    /// Through each element of an array.
+    Each(Vec<Place>),
+}
+
+/// Texts of so many bytes stand in their value itself.
+const SHORT: u32 = 23;
 
 /// Objects of more entries are read through an index when they are searched.
 const LARGE: u32 = 256;
@@ -318,12 +329,12 @@ impl Source {
         }
     }
 
-    /// The value at a path below this one, without making those on the way; `*` goes through every element of an array.
-    pub(crate) fn find(&self, path: &[Text]) -> Option<Value> {
-        self.find_from(self.at, path)
+    /// Where the value at a path below this one stands; nothing is made for it. `*` goes through every element of an array.
+    pub(crate) fn locate(&self, path: &[Text]) -> Option<Place> {
+        self.locate_from(self.at, path)
     }
 
-    fn find_from(&self, at: u32, path: &[Text]) -> Option<Value> {
+    fn locate_from(&self, at: u32, path: &[Text]) -> Option<Place> {
         let document = &*self.document;
         let mut at = at;
         for (index, segment) in path.iter().enumerate() {
@@ -339,14 +350,62 @@ impl Source {
                 }
                 Kind::Array if segment == "*" => {
                     let rest = &path[index + 1..];
-                    let found = document.elements(at).filter_map(|element| self.find_from(element, rest));
-                    return Some(Value::array(found.collect()));
+                    let found = document.elements(at).filter_map(|element| self.locate_from(element, rest));
+                    return Some(Place::Each(found.collect()));
                 }
                 Kind::Array => document.elements(at).nth(segment.parse::<usize>().ok()?)?,
                 _ => return None,
             };
         }
-        Some(self.value_at(at))
+        Some(Place::One(at))
+    }
+
+    /// How many bytes a found value has as it is written.
+    pub(crate) fn size_at(&self, place: &Place) -> usize {
+        match place {
+            Place::One(at) => {
+                let entry = self.document.entry(*at);
+                (entry.end - entry.start) as usize
+            }
+            Place::Each(places) => places.iter().map(|place| self.size_at(place)).sum(),
+        }
+    }
+
+    /// The value of a place; adds to `made` how many bytes of memory it takes.
+    pub(crate) fn make(&self, place: Place, made: &mut u64) -> Value {
+        match place {
+            Place::One(at) => {
+                *made = made.saturating_add(self.making(at));
+                self.value_at(at)
+            }
+            Place::Each(places) => {
+                *made = made.saturating_add((places.len() as u64 + 1) * ELEMENT);
+                Value::array(places.into_iter().map(|place| self.make(place, made)).collect())
+            }
+        }
+    }
+
+    /// What making this value takes: texts that are not short are copied.
+    fn making(&self, at: u32) -> u64 {
+        let entry = self.document.entry(at);
+        match entry.kind {
+            Kind::Array | Kind::Object => ELEMENT,
+            Kind::Text | Kind::Digits if entry.end - entry.start > SHORT => {
+                u64::from(entry.end - entry.start)
+            }
+            _ => 0,
+        }
+    }
+
+    /// What making values of all elements or fields takes, in bytes of memory.
+    pub(super) fn opening(&self) -> u64 {
+        let document = &self.document;
+        if self.entry().kind == Kind::Object {
+            let field = |name: u32| 2 * ELEMENT + self.making(name) + self.making(name + 1);
+            document.names(self.at).map(field).sum()
+        } else {
+            document.elements(self.at).map(|element| ELEMENT + self.making(element)).sum()
+        }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {

@@ -21,6 +21,8 @@ pub(crate) use json::{render_text, write_json_text};
 pub(crate) const MAX_DEPTH: u16 = 400;
 /// How large a value may be, in bytes of its JSON. What is shared counts wherever it stands, since it is rendered there.
 pub(crate) const MAX_SIZE: u64 = 256 << 20;
+/// What an element of an array or a field takes in memory, in bytes.
+pub(crate) const ELEMENT: u64 = 40;
 
 /// The text of strings and field names: short ones stand in place, so that neither making nor cloning one allocates,
 /// and no counter is shared between threads.
@@ -146,6 +148,16 @@ impl Value {
             Value::Object(object) => object.size(),
             _ => 32,
         }
+    }
+
+    /// How many bytes of memory looking into it takes: its elements or fields become values once.
+    pub(crate) fn opening(&self) -> u64 {
+        let source = match self {
+            Value::Array(array) => array.searchable(),
+            Value::Object(object) => object.unopened(),
+            _ => None,
+        };
+        source.map_or(0, Source::opening)
     }
 
     /// How many elements or fields become values when it is looked into.

@@ -45,18 +45,20 @@ impl Object {
         self.lazy.as_ref().map(|(source, _)| source)
     }
 
+    /// The document, while no fields were made of it.
+    pub(crate) fn unopened(&self) -> Option<&Source> {
+        let (source, made) = self.lazy.as_ref()?;
+        Some(source).filter(|_| made.get().is_none())
+    }
+
     /// The document, if that is the better place to search fields in.
     pub(crate) fn searchable(&self) -> Option<&Source> {
-        let (source, made) = self.lazy.as_ref()?;
-        Some(source).filter(|source| made.get().is_none() && !source.is_large())
+        self.unopened().filter(|source| !source.is_large())
     }
 
     /// How many fields become values when the object is changed or gone through.
     pub(crate) fn unmade(&self) -> usize {
-        match &self.lazy {
-            Some((source, made)) if made.get().is_none() => source.count_fields(),
-            _ => 0,
-        }
+        self.unopened().map_or(0, Source::count_fields)
     }
 
     /// Number of fields.
