@@ -1,8 +1,11 @@
 //! Calls of functions and methods, checked against the table.
 
+use std::sync::Arc;
+
 use super::{Compiler, UNKNOWN};
 use crate::Value;
-use crate::run::arguments::{Memory, compile_regex};
+use crate::run::arguments::Memory;
+use crate::run::patterns::compile_regex;
 use crate::run::{Argument, Arguments, Node, path};
 use crate::syntax::place::{Fault, Span, nearest};
 use crate::syntax::tree::{self, Name};
@@ -200,7 +203,7 @@ impl Compiler<'_> {
                 })
             }
             (Kind::Regex, Value::String(pattern)) => {
-                compile_regex(pattern).map(|regex| Argument::Regex(Box::new(regex))).map_err(plain)
+                compile_regex(pattern).map(|regex| Argument::Regex(Arc::new(regex))).map_err(plain)
             }
             (Kind::Path, Value::String(text)) => path::split(text).map(Argument::Path).map_err(plain),
             (Kind::Map, Value::String(name)) => match self.map_names.get(&**name) {

@@ -8,13 +8,11 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use regex::Regex;
 
-use super::failure::short;
 use super::path::{self, Path};
+use super::patterns::{Patterns, compile_regex};
 use super::{Context, Evaluated, Failure, Node};
 use crate::{Text, Value};
 
-/// How many patterns that come from messages a call keeps.
-const MOST_REGEXES: usize = 16;
 /// How many steps compiling a pattern is worth; it may take some milliseconds.
 const COMPILING: u64 = 2000;
 
@@ -26,7 +24,7 @@ pub(crate) enum Argument {
     /// Known when the mapping was compiled.
     Fixed(Value),
     /// A pattern known when the mapping was compiled.
-    Regex(Box<Regex>),
+    Regex(Arc<Regex>),
     /// A dot path known when the mapping was compiled.
     Path(Path),
     /// The index of a map known when the mapping was compiled.
@@ -51,8 +49,7 @@ pub(crate) struct Arguments {
 pub(crate) struct Memory {
     pub(crate) counter: Mutex<Option<i64>>,
     pub(crate) random: Mutex<Option<StdRng>>,
-    /// Patterns that came while the mapping ran, the last one last.
-    pub(crate) regexes: Mutex<Vec<Regex>>,
+    pub(crate) patterns: Patterns,
     /// What was prepared from arguments that were known when the mapping was compiled.
     pub(crate) prepared: OnceLock<Prepared>,
     /// The file in which the call stands.
@@ -160,29 +157,23 @@ impl Arguments {
         }
     }
 
-    pub(crate) fn regex<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, Regex>> {
+    pub(crate) fn regex(&self, context: &mut Context<'_>, index: usize) -> Evaluated<Arc<Regex>> {
         match self.items.get(index) {
-            Some(Argument::Regex(regex)) => Ok(Cow::Borrowed(regex)),
+            Some(Argument::Regex(regex)) => Ok(Arc::clone(regex)),
             _ => self.compiled(context, index),
         }
     }
 
-    /// A pattern that comes while the mapping runs. The last ones are kept: as a rule they come again.
-    fn compiled<'a>(&'a self, context: &mut Context<'_>, index: usize) -> Evaluated<Cow<'a, Regex>> {
+    /// A pattern that comes while the mapping runs.
+    fn compiled(&self, context: &mut Context<'_>, index: usize) -> Evaluated<Arc<Regex>> {
         let pattern = self.text(context, index)?;
-        let mut known = self.memory.regexes.lock();
-        if let Some(at) = known.iter().position(|regex| regex.as_str() == pattern) {
-            let regex = known.remove(at);
-            known.push(regex.clone());
-            return Ok(Cow::Owned(regex));
+        if let Some(regex) = self.memory.patterns.find(&pattern) {
+            return Ok(regex);
         }
         context.budget.step(COMPILING + pattern.len() as u64)?;
-        let regex = compile_regex(&pattern).map_err(Failure::new)?;
-        if known.len() >= MOST_REGEXES {
-            known.remove(0);
-        }
-        known.push(regex.clone());
-        Ok(Cow::Owned(regex))
+        let regex = Arc::new(compile_regex(&pattern).map_err(Failure::new)?);
+        self.memory.patterns.keep(&regex);
+        Ok(regex)
     }
 
     /// Runs a query argument with `this` being `value`.
@@ -212,15 +203,6 @@ impl Arguments {
             _ => failure,
         }
     }
-}
-
-/// Compiles a pattern; its size is limited, and matching takes linear time.
-pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|error| {
-        let why = error.to_string();
-        let why = why.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
-        format!("failed to compile regular expression `{}`: {why}", short(pattern))
-    })
 }
 
 /// Functions and methods that only move values around, or hand them to queries: they leave numbers as they are written. All others

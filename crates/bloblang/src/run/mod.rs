@@ -9,6 +9,7 @@ mod evaluate;
 pub(crate) mod failure;
 pub(crate) mod node;
 pub(crate) mod path;
+pub(crate) mod patterns;
 mod slice;
 
 pub(crate) use arguments::{Argument, Arguments, Prepared, keeps_digits};

@@ -13,8 +13,8 @@ use regex::Regex;
 use super::receive::gather;
 use super::{Example, Kind, Makes, Parameter, Spec};
 use crate::Value;
-use crate::run::arguments::compile_regex;
 use crate::run::failure::short;
+use crate::run::patterns::compile_regex;
 use crate::run::{Arguments, Budget, Context, Evaluated, Failure, Prepared};
 
 /// Longest expression, in bytes.
