@@ -21,12 +21,12 @@ use crate::stream_fields::stream_fields;
 pub struct Processors(Vec<Stage>);
 
 impl Processors {
-    /// Builds a list of processors that was linted before, at this pointer of its document.
+    /// Builds a list of processors that was linted before, at this pointer of its document. There are no resources beside them, so
+    /// mappings have no caches.
     ///
     /// # Errors
     /// The first fault in it.
     pub fn build(list: &Json, pointer: &str, settings: &Settings) -> Result<Processors, Fault> {
-        let settings = &Arc::new(MappingCaches::default()).granted_in(settings);
         let mut context = BuildContext::new(settings, "", pointer);
         context.stages(&Node::new(list, Kind::List(&Kind::Processor), pointer)).map(Processors)
     }

@@ -72,7 +72,7 @@ impl Map {
         if size < LARGE && !self.slow.load(Relaxed) {
             return run();
         }
-        in_place(|_| run()).unwrap_or_else(run)
+        in_place(run).unwrap_or_else(run)
     }
 }
 

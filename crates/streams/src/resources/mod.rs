@@ -105,27 +105,26 @@ impl<'a> Resources<'a> {
 impl<'a> BuildContext<'a> {
     /// The resource whose label stands at `field`.
     fn resource(&mut self, sort: Sort, field: &Node<'_>) -> Result<Resource, Fault> {
-        let label = field.as_text()?.into_owned();
-        let key = (sort, label);
-        let node = match self.resources.entries.get_mut(&key) {
-            None => return Err(self.unknown(sort, &key.1, field)),
-            Some(Entry::Built(resource)) => return Ok(resource.clone()),
-            Some(Entry::Building) => {
-                return Err(field
-                    .fault(format!("the {} `{}` refers to itself", sort.as_str(), key.1))
-                    .hint("break the circle"));
+        let key = (sort, field.as_text()?.into_owned());
+        self.build_written(&key)?;
+        match self.resources.entries.get(&key) {
+            Some(Entry::Built(resource)) => Ok(resource.clone()),
+            Some(Entry::Building | Entry::Written(_)) => {
+                let text = format!("the {} `{}` refers to itself", sort.as_str(), key.1);
+                Err(field.fault(text).hint("break the circle"))
             }
-            Some(entry @ Entry::Written(_)) => match std::mem::replace(entry, Entry::Building) {
-                Entry::Written(node) => node,
-                other => {
-                    *entry = other;
-                    return Err(field.fault("the resource is being built"));
-                }
-            },
-        };
-        let built = self.build_resource(sort, &node)?;
-        self.resources.entries.insert(key, Entry::Built(built.clone()));
-        Ok(built)
+            None => Err(self.unknown(sort, &key.1, field)),
+        }
+    }
+
+    /// Builds a resource, unless somebody asked for it before.
+    fn build_written(&mut self, key: &(Sort, String)) -> Result<(), Fault> {
+        let Some(Entry::Written(node)) = self.resources.entries.get(key) else { return Ok(()) };
+        let node = node.clone();
+        self.resources.entries.insert(key.clone(), Entry::Building);
+        let built = self.build_resource(key.0, &node)?;
+        self.resources.entries.insert(key.clone(), Entry::Built(built));
+        Ok(())
     }
 
     fn unknown(&self, sort: Sort, label: &str, field: &Node<'_>) -> Fault {
@@ -151,43 +150,30 @@ impl<'a> BuildContext<'a> {
 
     /// Every cache resource by its label, built if it was not.
     pub(crate) fn all_caches(&mut self) -> Result<BTreeMap<String, Arc<dyn Cache>>, Fault> {
-        let labels: Vec<(String, Option<Node<'a>>)> = (self.resources.entries.iter())
-            .filter(|((sort, _), _)| *sort == Sort::Cache)
-            .map(|((_, label), entry)| {
-                let written = if let Entry::Written(node) = entry { Some(node.clone()) } else { None };
-                (label.clone(), written)
-            })
-            .collect();
-        let mut caches = BTreeMap::new();
-        for (label, written) in labels {
-            let key = (Sort::Cache, label.clone());
-            if let Some(node) = written {
-                let built = self.build_resource(Sort::Cache, &node)?;
-                self.resources.entries.insert(key.clone(), Entry::Built(built));
-            }
-            if let Some(Entry::Built(Resource::Cache(cache))) = self.resources.entries.get(&key) {
-                caches.insert(label, cache.clone());
-            }
+        for key in self.labels(|sort| sort == Sort::Cache) {
+            self.build_written(&key)?;
         }
-        Ok(caches)
+        let caches = self.resources.entries.iter().filter_map(|((_, label), entry)| match entry {
+            Entry::Built(Resource::Cache(cache)) => Some((label.clone(), cache.clone())),
+            _ => None,
+        });
+        Ok(caches.collect())
     }
 
     /// Builds, for its faults only, every resource that nothing refers to.
     pub(crate) fn build_unused(&mut self) -> Result<(), Fault> {
-        let unused: Vec<(Sort, Node<'a>)> = (self.resources.entries.iter())
-            .filter_map(|((sort, _), entry)| match entry {
-                Entry::Written(node) => Some((*sort, node.clone())),
-                _ => None,
-            })
-            .collect();
-        for (sort, node) in unused {
+        for key in self.labels(|_| true) {
             // Nothing of it is to be served, counted or waited for.
             let gathered = std::mem::take(&mut self.gathered);
-            let built = self.build_resource(sort, &node);
+            let built = self.build_written(&key);
             self.gathered = gathered;
             built?;
         }
         Ok(())
+    }
+
+    fn labels(&self, wanted: impl Fn(Sort) -> bool) -> Vec<(Sort, String)> {
+        self.resources.entries.keys().filter(|(sort, _)| wanted(*sort)).cloned().collect()
     }
 
     /// The cache resource whose label stands at `field`.

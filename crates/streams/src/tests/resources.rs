@@ -233,7 +233,7 @@ fn faults_of_resources_say_what_and_where() {
         ),
         (
             json!({ "processor_resources": [{ "label": "a", "resource": "b" }, { "label": "b", "resource": "a" }] }),
-            "/processor_resources/0/resource: the processor `b` refers to itself [break the circle]",
+            "/processor_resources/1/resource: the processor `a` refers to itself [break the circle]",
         ),
     ] {
         let found = faults_of(more);
