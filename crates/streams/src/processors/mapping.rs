@@ -58,18 +58,65 @@ struct Map {
     slow: AtomicBool,
 }
 
-/// So many messages are mapped before other tasks have their turn.
-const MESSAGES_A_TURN: usize = 64;
 /// A payload of this many bytes takes its time in any case.
 const LARGE: usize = 256 * 1024;
 /// What is called slow, for one message.
 const SLOW: Duration = Duration::from_millis(5);
+/// Other tasks have their turn after so much time, or so many messages.
+const TURN: Duration = Duration::from_millis(2);
+const MESSAGES_A_TURN: u32 = 64;
+/// The clock is looked at after so many messages at most: looking takes about as long as a part of a small mapping.
+const MESSAGES_A_LOOK: u32 = 8;
+
+/// How long the messages of a batch take. The time that other tasks have in between does not count.
+struct Pace {
+    /// When this turn began, and how many messages it had.
+    turn: Instant,
+    mapped: u32,
+    /// When the clock was last looked at, how many messages there were since, and after how many it is looked at.
+    looked: Instant,
+    since: u32,
+    every: u32,
+    /// The longest that a message took, on average between two looks.
+    slowest: Duration,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Pace {
+        Pace { turn: now, mapped: 0, looked: now, since: 0, every: 1, slowest: Duration::ZERO }
+    }
+
+    /// Counts a message; whether other tasks should have their turn.
+    fn mapped(&mut self, now: impl FnOnce() -> Instant) -> bool {
+        self.mapped += 1;
+        self.since += 1;
+        if self.since < self.every {
+            return false;
+        }
+        let now = now();
+        let each = (now - self.looked) / self.since;
+        self.slowest = self.slowest.max(each);
+        self.every = if each * MESSAGES_A_LOOK > TURN { 1 } else { (self.every * 2).min(MESSAGES_A_LOOK) };
+        (self.looked, self.since) = (now, 0);
+        self.mapped >= MESSAGES_A_TURN || now - self.turn >= TURN
+    }
+
+    /// Other tasks had their turn.
+    fn resume(&mut self, now: Instant) {
+        (self.turn, self.mapped, self.looked) = (now, 0, now);
+    }
+
+    /// Whether some of the messages took long.
+    fn is_slow(&self) -> bool {
+        self.slowest > SLOW
+    }
+}
 
 impl Map {
     /// Runs the mapping on one message; where that takes long, other tasks go on meanwhile.
-    fn one(&self, batch: &Batch, index: usize, size: usize) -> Result<Outcome, MapError> {
+    fn one(&self, batch: &Batch, index: usize, slow: bool) -> Result<Outcome, MapError> {
         let run = || (self.run)(&self.mapping, &View(batch), index);
-        if size < LARGE && !self.slow.load(Relaxed) {
+        if !slow && batch[index].bytes().len() < LARGE {
             return run();
         }
         in_place(run).unwrap_or_else(run)
@@ -80,13 +127,10 @@ impl Map {
 impl Processor for Map {
     async fn process(&self, batch: Batch) -> Vec<Batch> {
         let mut mapped = Batch::with_capacity(batch.len());
-        let mut began = Instant::now();
+        let mut pace = Pace::new(Instant::now());
+        let before = self.slow.load(Relaxed);
         for (index, message) in batch.iter().enumerate() {
-            if index % MESSAGES_A_TURN == MESSAGES_A_TURN - 1 {
-                tokio::task::yield_now().await;
-                began = Instant::now();
-            }
-            match self.one(&batch, index, message.bytes().len()) {
+            match self.one(&batch, index, before || pace.is_slow()) {
                 Ok(outcome) => mapped.extend(edit(message, outcome)),
                 Err(fault) => {
                     let mut message = message.clone();
@@ -94,9 +138,12 @@ impl Processor for Map {
                     mapped.push(message);
                 }
             }
+            if pace.mapped(Instant::now) {
+                tokio::task::yield_now().await;
+                pace.resume(Instant::now());
+            }
         }
-        let messages = u32::try_from(batch.len().min(MESSAGES_A_TURN)).unwrap_or(1).max(1);
-        self.slow.store(began.elapsed() > SLOW * messages, Relaxed);
+        self.slow.store(pace.is_slow(), Relaxed);
         if mapped.is_empty() { Vec::new() } else { vec![mapped] }
     }
 }
@@ -122,4 +169,42 @@ pub(crate) fn edit(message: &Message, outcome: Outcome) -> Option<Message> {
         }
     }
     Some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // What each message takes, in microseconds; where other tasks had their turn, and whether it was slow.
+    #[test]
+    fn turns_and_slowness_go_by_what_messages_take() {
+        let rest = |first: &[u64], then: u64, length: usize| {
+            let mut all = first.to_vec();
+            all.resize(length, then);
+            all
+        };
+        for (took, turns, slow) in [
+            (vec![1; 3], 0, false),
+            (vec![1; 200], 3, false),
+            (vec![6000], 1, true),
+            // Slow ones at the beginning of a long batch, and at its end.
+            (rest(&[6000; 8], 1, 100), 9, true),
+            (rest(&[1; 64], 6000, 72), 2, true),
+            // Not slow, but too many of them for one turn.
+            (vec![1000; 64], 32, false),
+        ] {
+            let mut now = Instant::now();
+            let (mut pace, mut had) = (Pace::new(now), 0);
+            for microseconds in &took {
+                now += Duration::from_micros(*microseconds);
+                if pace.mapped(|| now) {
+                    // However long others take.
+                    now += Duration::from_secs(1);
+                    pace.resume(now);
+                    had += 1;
+                }
+            }
+            assert_eq!((had, pace.is_slow()), (turns, slow), "{took:?}");
+        }
+    }
 }
