@@ -277,7 +277,7 @@ async fn broken_definitions_are_named_and_the_others_run() {
     unsupported["x-tyk-streaming"] = json!({"streams": {"s": {"input": {"no_such_component": {}}, "output": {"http_server": {"path": "/x"}}}}});
     let mut guarded = keyed("guarded", &upstream.url(""));
     guarded["use_standard_auth"] = json!(false);
-    guarded["enable_signature_checking"] = json!(true);
+    guarded["custom_plugin_auth_enabled"] = json!(true);
     let gate = Gate::setup()
         .api(keyless("a", &upstream.url("")))
         .file("apps/syntax.json", "{\n  \"api_id\": \"syntax\",\n  nonsense\n}")
@@ -303,7 +303,7 @@ async fn broken_definitions_are_named_and_the_others_run() {
         &["types.json", "/proxy/target_url"],
         &["utf8.json"],
         &["streams", "no_such_component"],
-        &["guarded.json", "/enable_signature_checking"],
+        &["guarded.json", "/custom_plugin_auth_enabled"],
     ] {
         let told = log.lines().any(|line| named.iter().all(|name| line.contains(name)));
         assert!(told, "{named:?} is not in the log:\n{log}");

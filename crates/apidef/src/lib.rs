@@ -18,9 +18,10 @@ mod validate;
 
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
 pub use auth::{
-    Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Guarded, Introspection,
-    Jwt, KeySetAddress, OpenId, OpenIdProvider, SchemeKind, ScopePolicies, SecretBytes, SecurityScheme,
-    SigningMethod, Skews, Sources, Token, TokenCheck, TokenKeys, TokenPolicies,
+    Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Guarded, HttpSignature,
+    Introspection, Jwt, KeySetAddress, KeySignature, KeySignatureAlgorithm, OpenId, OpenIdProvider,
+    SchemeKind, ScopePolicies, SecretBytes, SecurityScheme, SignatureAlgorithm, SigningMethod, Skews,
+    Sources, Token, TokenCheck, TokenKeys, TokenPolicies,
 };
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};

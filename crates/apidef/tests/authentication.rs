@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 //! them, where.
 
-use apidef::{Auth, Basic, Definition, Guarded, SecurityScheme, Sources};
+use apidef::{Auth, Basic, Definition, Guarded, SecurityScheme, SignatureAlgorithm, Sources};
 use serde_json::{Value, json};
 
 /// A classic definition with these keys beside what every one has.
@@ -143,4 +143,91 @@ fn what_is_wrong_with_basic_authentication_is_told() {
     ] {
         assert_faults(&definition, expected);
     }
+}
+
+#[test]
+fn http_signatures_are_read_in_both_formats() {
+    let definition =
+        read(&classic(&json!({"enable_signature_checking": true, "hmac_allowed_clock_skew": 1500,
+        "hmac_allowed_algorithms": ["hmac-sha256", "rsa-sha256"],
+        "auth_configs": {"hmac": {"auth_header_name": "X-Sign", "use_param": true, "param_name": "s"}}})));
+    let [SecurityScheme::Signature(signature)] = schemes(&definition) else { panic!("{definition:?}") };
+    assert_eq!(definition.warnings, []);
+    assert_eq!(signature.skew, Some(std::time::Duration::from_millis(1500)));
+    assert_eq!(*signature.algorithms, [SignatureAlgorithm::HmacSha256, SignatureAlgorithm::RsaSha256]);
+    let sources = Sources { header: Some("x-sign".into()), query: Some("s".into()), cookie: None };
+    assert_eq!(signature.sources, sources);
+
+    let hmac = json!({"enabled": true, "allowedClockSkew": 1500, "allowedAlgorithms": ["hmac-sha256", "rsa-sha256"],
+        "header": {"enabled": true, "name": "X-Sign"}, "query": {"enabled": true, "name": "s"}});
+    let oas = read(&oas(&json!({}), &json!([]), &json!({"enabled": true, "hmac": hmac})));
+    assert_eq!((&oas.api.auth, &*oas.warnings), (&definition.api.auth, &[][..]));
+    assert_projects(&oas);
+}
+
+#[test]
+fn what_is_wrong_with_signatures_is_told() {
+    let key = |signature: Value| {
+        classic(&json!({"auth_configs": {"authToken": {"validate_signature": true, "signature": signature}}}))
+    };
+    let good = json!({"algorithm": "MasheryMD5", "header": "X", "secret": "s"});
+    let but = |name: &str, value: Value| {
+        let mut signature = good.clone();
+        signature[name] = value;
+        key(signature)
+    };
+    let at = |name: &str| format!("/auth_configs/authToken/signature/{name}");
+    let (algorithm, header, secret) = (at("algorithm"), at("header"), at("secret"));
+    let (skew, status, message) = (at("allowed_clock_skew"), at("error_code"), at("error_message"));
+    for (definition, expected) in [
+        (key(good.clone()), &[][..]),
+        (but("algorithm", json!("md5")), &[(&*algorithm, "`md5` signs no keys")]),
+        (but("header", json!("")), &[(&*header, "where is the signature?")]),
+        (but("secret", json!("")), &[(&*secret, "`secret` is missing")]),
+        (but("allowed_clock_skew", json!(-1)), &[(&*skew, "cannot be searched")]),
+        (but("allowed_clock_skew", json!(1e9)), &[(&*skew, "cannot be searched")]),
+        (but("error_code", json!(200)), &[(&*status, "no status of a refusal")]),
+        (but("error_message", json!(7)), &[(&*message, "must be a string")]),
+        (
+            classic(&json!({"enable_signature_checking": true, "hmac_allowed_clock_skew": 1,
+                "hmac_allowed_algorithms": ["hmac-sha256", "hs256"]})),
+            &[("/hmac_allowed_algorithms/1", "`hs256` is no signature algorithm")],
+        ),
+        (
+            classic(&json!({"enable_signature_checking": true})),
+            &[("/hmac_allowed_clock_skew", "can be repeated at any time")],
+        ),
+        (
+            oas(
+                &json!({}),
+                &json!([]),
+                &json!({"enabled": true, "hmac": {"enabled": true, "allowedSkew": 1}}),
+            ),
+            &[
+                ("/x-tyk-api-gateway/server/authentication/hmac/allowedClockSkew", "can be repeated"),
+                ("/x-tyk-api-gateway/server/authentication/hmac/allowedSkew", "unknown key"),
+            ],
+        ),
+    ] {
+        assert_faults(&definition, expected);
+    }
+}
+
+#[test]
+fn signatures_of_keys_are_read_in_both_formats() {
+    let components = json!({"k": {"type": "apiKey", "in": "header", "name": "authorization"}});
+    let validation = json!({"enabled": true, "algorithm": "MasherySHA256", "header": "X-Sig",
+        "query": {"enabled": true, "name": "sig"}, "secret": "s", "allowedClockSkew": 2, "errorCode": 418, "errorMessage": "no"});
+    let authentication = json!({"enabled": true, "securitySchemes": {"k": {"enabled": true, "signatureValidation": validation}}});
+    let from_oas = read(&oas(&components, &json!([{"k": []}]), &authentication));
+    assert_eq!(from_oas.warnings, []);
+    assert_projects(&from_oas);
+    let signature = json!({"algorithm": "MasherySHA256", "header": "X-Sig", "use_param": true, "param_name": "sig",
+        "secret": "s", "allowed_clock_skew": 2, "error_code": 418, "error_message": "no"});
+    let token = json!({"authToken": {"validate_signature": true, "signature": signature}});
+    let from_classic = read(&classic(&json!({"auth_configs": token})));
+    assert_eq!(from_classic.warnings, []);
+    assert_eq!(from_classic.api.auth, from_oas.api.auth);
+    // Whatever is printed of it, the secret is not.
+    assert!(!format!("{from_oas:?}").replace(&*from_oas.text, "").contains("Secret(\"s\")"));
 }

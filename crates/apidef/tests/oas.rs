@@ -156,8 +156,8 @@ fn every_fault_has_its_pointer_and_line() {
             ],
         ),
         (
-            with("\"baseIdentityProvider\": \"auth_token\"", "\"hmac\": {\"enabled\": true}"),
-            vec![(format!("{X}/server/authentication/hmac"), 14, "HMAC")],
+            with("\"baseIdentityProvider\": \"auth_token\"", "\"custom\": {\"enabled\": true}"),
+            vec![(format!("{X}/server/authentication/custom"), 14, "by plugins")],
         ),
         (
             with("\"x-other\": {\"free\": true}", "\"x-tyk-streaming\": {\"streams\": {}, \"stream\": 1}"),

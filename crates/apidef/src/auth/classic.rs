@@ -1,7 +1,7 @@
 //! Which schemes a classic definition asks for (contract 2.2).
 
 use super::{Auth, BASE_IDENTITIES, Basic, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
-use super::{ExternalOAuth, OpenId};
+use super::{ExternalOAuth, HttpSignature, OpenId};
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Value, json};
@@ -22,6 +22,9 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
     let mut schemes = Vec::new();
     if root.flag("use_basic_auth", faults) {
         schemes.push(SecurityScheme::Basic(Basic::classic(root, &configs, faults)));
+    }
+    if root.flag("enable_signature_checking", faults) {
+        schemes.push(SecurityScheme::Signature(HttpSignature::classic(root, &configs, faults)));
     }
     if root.flag("enable_jwt", faults) {
         schemes.push(SecurityScheme::Jwt(Box::new(Jwt::classic(root, &configs, faults))));
@@ -70,6 +73,7 @@ pub(crate) fn write(auth: &Auth, definition: &mut Value) {
         match scheme {
             SecurityScheme::Basic(basic) => basic.write_classic(definition),
             SecurityScheme::ExternalOAuth(oauth) => oauth.write_classic(definition),
+            SecurityScheme::Signature(signature) => signature.write_classic(definition),
             SecurityScheme::Jwt(jwt) => jwt.write_classic(definition),
             SecurityScheme::OpenId(open_id) => open_id.write_classic(definition),
             SecurityScheme::Token(token) => token.write_classic(definition),

@@ -3,7 +3,9 @@
 mod basic;
 mod classic;
 mod external_oauth;
+mod hmac;
 mod jwt;
+mod key_signature;
 mod oas;
 mod open_id;
 mod sources;
@@ -11,10 +13,12 @@ mod token;
 
 pub use basic::{Basic, BodyCredentials};
 pub use external_oauth::{ExternalOAuth, Introspection, TokenCheck};
+pub use hmac::{HttpSignature, SignatureAlgorithm};
 pub use jwt::{
     ClaimCheck, ClaimChecks, ClaimRule, Jwt, KeySetAddress, ScopePolicies, SecretBytes, SigningMethod, Skews,
     TokenKeys, TokenPolicies,
 };
+pub use key_signature::{KeySignature, KeySignatureAlgorithm};
 pub use open_id::{OpenId, OpenIdProvider};
 pub use sources::Sources;
 pub use token::Token;
@@ -24,7 +28,9 @@ pub(crate) use classic::{read as read_classic, write as write_classic};
 use oas::SOURCE;
 
 pub(crate) use external_oauth::{CLASSIC as CLASSIC_EXTERNAL_OAUTH, OAS as OAS_EXTERNAL_OAUTH};
+pub(crate) use hmac::OAS as OAS_HMAC;
 pub(crate) use jwt::OAS as OAS_JWT;
+pub(crate) use key_signature::CLASSIC as CLASSIC_KEY_SIGNATURE;
 pub(crate) use oas::{TOKEN as OAS_TOKEN, read as read_oas};
 pub(crate) use open_id::{CLASSIC as CLASSIC_OPEN_ID, OAS as OAS_OPEN_ID};
 
@@ -54,6 +60,8 @@ pub enum SecurityScheme {
     Basic(Basic),
     /// OAuth 2.0 tokens of others.
     ExternalOAuth(Box<ExternalOAuth>),
+    /// Signed requests.
+    Signature(HttpSignature),
     /// Signed claims.
     Jwt(Box<Jwt>),
     /// OpenID Connect.
@@ -131,6 +139,7 @@ impl SecurityScheme {
     pub fn kind(&self) -> SchemeKind {
         match self {
             Self::Basic(_) => SchemeKind::Basic,
+            Self::Signature(_) => SchemeKind::Signature,
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
             Self::OpenId(_) => SchemeKind::OpenId,
@@ -142,6 +151,7 @@ impl SecurityScheme {
     pub fn sources(&self) -> Option<&Sources> {
         match self {
             Self::Basic(basic) => Some(&basic.sources),
+            Self::Signature(signature) => Some(&signature.sources),
             Self::ExternalOAuth(oauth) => Some(&oauth.sources),
             Self::Jwt(jwt) => Some(&jwt.sources),
             Self::OpenId(open_id) => Some(&open_id.sources),

@@ -1,9 +1,9 @@
 //! `server.authentication` with `components.securitySchemes` -> who may call (contract 3.3).
 
 use super::classic::base_identity;
-use super::{Auth, Basic, ExternalOAuth, Guarded, Jwt, OpenId, SecurityScheme, Token};
-use super::{external_oauth, jwt};
-use crate::fields::{Field, LEFT_OPEN, acts, check, guards, section};
+use super::{Auth, Basic, ExternalOAuth, Guarded, HttpSignature, Jwt, OpenId, SecurityScheme, Token};
+use super::{external_oauth, jwt, key_signature};
+use crate::fields::{Field, LEFT_OPEN, acts, check, section};
 use crate::section::Section;
 use document::{Fault, nearest, pointer_join};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub(crate) const TOKEN: &[Field] = &[
     section("query", SOURCE),
     section("cookie", SOURCE),
     acts("enableClientCertificate"),
-    guards("signatureValidation", "signatures of keys are"),
+    section("signatureValidation", key_signature::OAS),
 ];
 
 pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
@@ -53,6 +53,10 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     let oidc = authentication.section("oidc", faults);
     if oidc.flag("enabled", faults) {
         named.push(("oidc", SecurityScheme::OpenId(Box::new(OpenId::oas(&oidc, faults)))));
+    }
+    let hmac = authentication.section("hmac", faults);
+    if hmac.flag("enabled", faults) {
+        named.push(("hmac", SecurityScheme::Signature(HttpSignature::oas(&hmac, faults))));
     }
     if named.is_empty() {
         // Contract 2.2: the auth token is what guards when nothing else is enabled.

@@ -1,6 +1,6 @@
 //! Auth token: a key in a header, query parameter or cookie (contract 5.2).
 
-use super::Sources;
+use super::{KeySignature, Sources};
 use crate::section::Section;
 use document::Fault;
 use serde_json::Value;
@@ -13,6 +13,8 @@ pub struct Token {
     /// The certificate of a TLS client stands for the key that is bound to it, and a key that is bound to a certificate
     /// needs it (dynamic mutual TLS).
     pub certificate: bool,
+    /// A signature is needed beside the key.
+    pub signature: Option<KeySignature>,
 }
 
 impl Token {
@@ -23,6 +25,7 @@ impl Token {
         }
         Self {
             certificate: config.flag("use_certificate", faults),
+            signature: KeySignature::classic(&config, faults),
             sources: Sources::classic(&config, "authToken", faults),
         }
     }
@@ -39,6 +42,7 @@ impl Token {
         }
         Self {
             certificate: scheme.flag("enableClientCertificate", faults),
+            signature: KeySignature::oas(scheme, faults),
             sources: Sources::oas(scheme, (place, name), faults),
         }
     }
@@ -47,5 +51,9 @@ impl Token {
         definition["use_standard_auth"] = true.into();
         definition["auth_configs"]["authToken"] = self.sources.write_classic();
         definition["auth_configs"]["authToken"]["use_certificate"] = self.certificate.into();
+        if let Some(signature) = &self.signature {
+            definition["auth_configs"]["authToken"]["validate_signature"] = true.into();
+            definition["auth_configs"]["authToken"]["signature"] = signature.write_classic();
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of each key of a classic definition (contract 2.1 to 2.7).
 
-use crate::auth::{CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_OPEN_ID};
+use crate::auth::{CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 
 pub(crate) const ROOT: &[Field] = &[
@@ -53,9 +53,9 @@ pub(crate) const ROOT: &[Field] = &[
     acts("jwt_scope_claim_name").when("enable_jwt"),
     section("scopes", &[section("jwt", SCOPES), section("oidc", SCOPES)]),
     acts("idp_client_id_mapping_disabled"),
-    guards("enable_signature_checking", "HMAC and RSA signatures are"),
-    kept("hmac_allowed_clock_skew").when("enable_signature_checking"),
-    kept("hmac_allowed_algorithms").when("enable_signature_checking"),
+    acts("enable_signature_checking"),
+    acts("hmac_allowed_clock_skew").when("enable_signature_checking"),
+    acts("hmac_allowed_algorithms").when("enable_signature_checking"),
     acts("use_mutual_tls_auth"),
     acts("client_certificates"),
     guards("custom_plugin_auth_enabled", "authentication by plugins is"),
@@ -184,8 +184,8 @@ const AUTH_CONFIG: &[Field] = &[
     acts("cookie_name"),
     kept("name"),
     acts("use_certificate"),
-    guards("validate_signature", "signatures of keys are"),
-    kept("signature").when("validate_signature"),
+    acts("validate_signature"),
+    section("signature", CLASSIC_KEY_SIGNATURE).when("validate_signature"),
 ];
 
 const SCOPES: &[Field] = &[acts("scope_claim_name"), acts("scope_to_policy")];

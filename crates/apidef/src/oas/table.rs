@@ -1,6 +1,6 @@
 //! What becomes of each key of `x-tyk-api-gateway` (contract 3.2, 3.3) and of the document around it.
 
-use crate::auth::OAS_OPEN_ID;
+use crate::auth::{OAS_HMAC, OAS_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 
 /// The OpenAPI document. Keys that begin with `x-` are anyone's.
@@ -99,7 +99,7 @@ const AUTHENTICATION: &[Field] = &[
     section("customKeyLifetime", &[acts("enabled"), acts("value"), acts("respectValidity")]),
     acts("securityProcessingMode"),
     acts("security"),
-    guards("hmac", "HMAC and RSA signatures are").when("enabled"),
+    section("hmac", OAS_HMAC).when("enabled"),
     section("oidc", OAS_OPEN_ID).when("enabled"),
     guards("custom", "authentication by plugins is").when("enabled"),
     guards("certificateAuth", "client certificates are").when("enabled"),

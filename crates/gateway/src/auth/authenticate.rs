@@ -10,6 +10,7 @@ use super::external_oauth::ExternalOAuth;
 use super::jwks::{KeySets, Published};
 use super::jwt::Jwt;
 use super::open_id::OpenId;
+use super::signature::Signature;
 use super::token::{Token, disallowed};
 use crate::exchange::Exchange;
 use crate::respond::{Blame, Refusal};
@@ -33,6 +34,7 @@ enum Method {
     ExternalOAuth(Box<ExternalOAuth>),
     Jwt(Box<Jwt>),
     OpenId(Box<OpenId>),
+    Signature(Box<Signature>),
     Token(Token),
 }
 
@@ -97,6 +99,9 @@ impl Method {
             }
             SecurityScheme::OpenId(open_id) => Self::OpenId(Box::new(OpenId::new(open_id, api, sets)?)),
             SecurityScheme::Jwt(jwt) => Self::Jwt(Box::new(Jwt::new(jwt, api, sets)?)),
+            SecurityScheme::Signature(signature) => {
+                Self::Signature(Box::new(Signature::new(signature, api)?))
+            }
             SecurityScheme::Token(token) => Self::Token(Token::new(token, &api.org_id)?),
         })
     }
@@ -107,6 +112,7 @@ impl Method {
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
             Self::OpenId(_) => SchemeKind::OpenId,
+            Self::Signature(_) => SchemeKind::Signature,
             Self::Token(_) => SchemeKind::Token,
         }
     }
@@ -116,7 +122,7 @@ impl Method {
             Self::ExternalOAuth(oauth) => oauth.published(),
             Self::Jwt(jwt) => jwt.published(),
             Self::OpenId(open_id) => open_id.published(),
-            Self::Basic(_) | Self::Token(_) => &[],
+            Self::Basic(_) | Self::Signature(_) | Self::Token(_) => &[],
         }
     }
 
@@ -126,6 +132,7 @@ impl Method {
             Self::ExternalOAuth(oauth) => Box::pin(oauth.caller(exchange)).await,
             Self::Jwt(jwt) => jwt.caller(exchange).await,
             Self::OpenId(open_id) => Box::pin(open_id.caller(exchange)).await,
+            Self::Signature(signature) => Box::pin(signature.caller(exchange)).await,
             Self::Token(token) => token.caller(exchange).await,
         }
     }

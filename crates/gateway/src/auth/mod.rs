@@ -18,6 +18,8 @@ mod open_id;
 mod passwords;
 mod places;
 mod rights;
+pub(crate) mod signature;
+mod signed_key;
 mod strip;
 mod token;
 

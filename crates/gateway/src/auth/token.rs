@@ -9,6 +9,7 @@ use super::bound;
 use super::callers::Caller;
 use super::jwt::is_of_a_token;
 use super::places::Places;
+use super::signed_key::SignedKey;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 
@@ -18,6 +19,7 @@ pub(crate) struct Token {
     places: Places,
     org_id: Box<str>,
     certificate: bool,
+    signed: Option<Box<SignedKey>>,
 }
 
 impl Token {
@@ -26,6 +28,7 @@ impl Token {
             places: Places::new(&token.sources)?,
             org_id: org_id.into(),
             certificate: token.certificate,
+            signed: token.signature.as_ref().map(SignedKey::new).transpose()?.map(Box::new),
         })
     }
 
@@ -54,6 +57,9 @@ impl Token {
             bound::check_certificate(exchange, &caller.session, &self.org_id)?;
         }
         bound::check_bindings(exchange, &caller.session)?;
+        if let Some(signed) = &self.signed {
+            signed.check(exchange, &token, &caller.session)?;
+        }
         Ok(caller)
     }
 }

@@ -1,0 +1,72 @@
+//! Making and checking signatures. An algorithm is for one kind of key: a certificate is never taken for a secret.
+
+use apidef::SignatureAlgorithm;
+use aws_lc_rs::hmac;
+#[cfg(test)]
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+#[cfg(test)]
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+
+/// The HMAC of an algorithm; `None` for those of RSA.
+fn mac(algorithm: SignatureAlgorithm) -> Option<hmac::Algorithm> {
+    Some(match algorithm {
+        SignatureAlgorithm::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        SignatureAlgorithm::HmacSha256 => hmac::HMAC_SHA256,
+        SignatureAlgorithm::HmacSha384 => hmac::HMAC_SHA384,
+        SignatureAlgorithm::HmacSha512 => hmac::HMAC_SHA512,
+        SignatureAlgorithm::RsaSha256 => return None,
+    })
+}
+
+/// Signs with a secret.
+#[cfg(test)]
+pub(crate) fn by_secret(algorithm: SignatureAlgorithm, secret: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    let key = hmac::Key::new(mac(algorithm)?, secret);
+    Some(hmac::sign(&key, text).as_ref().to_vec())
+}
+
+/// Whether a signature was made with this secret; takes as long whatever the signature is.
+pub(crate) fn is_by_secret(
+    algorithm: SignatureAlgorithm,
+    secret: &[u8],
+    text: &[u8],
+    signature: &[u8],
+) -> bool {
+    let Some(algorithm) = mac(algorithm).filter(|_| !secret.is_empty()) else { return false };
+    hmac::verify(&hmac::Key::new(algorithm, secret), text, signature).is_ok()
+}
+
+/// An RSA key that checks signatures; at least 2048 bits long.
+#[derive(Debug)]
+pub(crate) struct Checks(ParsedPublicKey);
+
+impl Checks {
+    /// From a `SubjectPublicKeyInfo`.
+    pub(crate) fn new(public_key: &[u8]) -> Option<Self> {
+        ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key).ok().map(Self)
+    }
+
+    pub(crate) fn is_by(&self, text: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(text, signature).is_ok()
+    }
+}
+
+/// An RSA key that signs; at least 2048 bits long.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Signs(RsaKeyPair);
+
+#[cfg(test)]
+impl Signs {
+    /// From a private key as PEM holds it: PKCS #8 or PKCS #1.
+    pub(crate) fn new(der: &[u8]) -> Option<Self> {
+        RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)).ok().map(Self)
+    }
+
+    pub(crate) fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text, &mut signature).ok()?;
+        Some(signature)
+    }
+}
