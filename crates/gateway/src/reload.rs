@@ -14,7 +14,7 @@ use document::{Document, Fault, Format, Severity};
 use rustls::sign::CertifiedKey;
 use state::{Change, Loaded, Signal};
 use streams::CloseReason;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::backend::Backend;
 use crate::backend::stream::{StreamBackend, watch};
@@ -41,6 +41,9 @@ pub struct Report {
     /// What was refused or is worth a warning, by file.
     pub faults: Vec<(PathBuf, Vec<Fault>)>,
 }
+
+/// The shortest time between two announcements of this node.
+const SOON: Duration = Duration::from_millis(100);
 
 type Reply = oneshot::Sender<Arc<Report>>;
 /// The last version of each file that could be read.
@@ -116,20 +119,15 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
 /// Follows what asks for reloads by itself: files, and signals of other nodes.
 pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_to_nodes: bool) {
     tokio::spawn(watch(Arc::clone(&gate)));
+    // Aside: a slow store must not keep this node from what the others say.
+    if gate.state.kind() != "embedded" {
+        tokio::spawn(announce(Arc::clone(&gate)));
+    }
+    let offers = Arc::new(Notify::new());
+    tokio::spawn(offer(Arc::clone(&gate), Arc::clone(&offers)));
     let mut signals = gate.state.signals();
-    let shared = gate.state.kind() != "embedded";
-    let every = gate.settings.limits.announce_every.max(Duration::from_millis(100));
-    let mut announce = tokio::time::interval(every);
-    announce.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = announce.tick(), if shared => {
-                let payload = gate.nodes.announce(every, gate.state.health().connected);
-                let signal = Signal::Other { command: ANNOUNCEMENT.to_owned(), payload };
-                if let Err(away) = gate.state.publish(signal).await {
-                    tracing::debug!(%away, "the other nodes are not told of this one");
-                }
-            }
             change = files.recv() => match change {
                 Some(_) => gate.reload_soon(),
                 None => std::future::pending().await,
@@ -143,23 +141,56 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
                 }
                 Ok(Signal::CertificateChanged(id)) => {
                     gate.certificates.forget(&id);
-                    gate.offer_domains().await;
+                    offers.notify_one();
                 }
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
                     gate.watched.doubt(&gate, None);
                     gate.organisations.clear();
                     gate.certificates.clear();
-                    gate.offer_domains().await;
+                    offers.notify_one();
                     if listen_to_nodes {
                         gate.reload_soon();
                     }
                 }
-                Ok(Signal::Other { command, payload }) if command == ANNOUNCEMENT => gate.nodes.heard(&payload),
+                Ok(Signal::Other { command, payload }) if command == ANNOUNCEMENT => {
+                    if gate.nodes.heard(&payload) {
+                        gate.nodes.wake.notify_one();
+                    }
+                }
                 Ok(Signal::Other { command, payload }) => gate.hear_of_keys(&command, &payload),
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             },
+            () = gate.closed() => return,
+        }
+    }
+}
+
+/// Tells the other nodes of this one until the gate closes: regularly, soon after one appeared that does not know it, and
+/// without much ado until it has been heard at all.
+async fn announce(gate: Arc<Gate>) {
+    let every = gate.settings.limits.announce_every.max(SOON);
+    loop {
+        let payload = gate.nodes.announce(every);
+        let signal = Signal::Other { command: ANNOUNCEMENT.to_owned(), payload };
+        if let Err(away) = gate.state.publish(signal).await {
+            tracing::debug!(%away, "the other nodes are not told of this one");
+        }
+        let pause = if gate.nodes.has_been_heard() { every } else { SOON };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = gate.nodes.wake.notified() => tokio::time::sleep(SOON.min(every)).await,
+            () = gate.closed() => return,
+        }
+    }
+}
+
+/// Offers the certificates of domains again when asked to, until the gate closes. Several who ask share one look.
+async fn offer(gate: Arc<Gate>, asked: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            () = asked.notified() => gate.offer_domains().await,
             () = gate.closed() => return,
         }
     }

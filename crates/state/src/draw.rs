@@ -24,7 +24,7 @@ pub struct Draw<'a> {
     pub limit: f64,
     /// Length of a window; zero is one that never ends ([`Meter::Quota`] only).
     pub per: Duration,
-    /// How much is drawn; at least 1.
+    /// How much is drawn. Nothing is a look: it is refused as a draw of one would be, and leaves no trace.
     pub cost: u64,
     /// Count the draw also when this counter refuses it. Quotas of requests do (contract 6.6).
     pub counts_refused: bool,

@@ -178,8 +178,9 @@ impl State {
     /// Draws from every counter in order, or from none: the first that refuses ends it. One round trip. `now` is in
     /// Unix seconds.
     ///
-    /// In a Redis cluster the counters lie on different nodes: what was drawn before a refusal is given back then, in a
-    /// second round trip, and until that has arrived others may be refused for it.
+    /// In a Redis cluster the counters lie on different nodes. One that refuses is believed also while another is away;
+    /// what was drawn for nothing is given back then, in a second round trip, and until that has arrived others may be
+    /// refused for it.
     pub async fn draw(&self, draws: &[Draw<'_>], now: i64) -> Result<Tally, Unavailable> {
         if draws.is_empty() {
             return Ok(Tally::default());
@@ -197,7 +198,15 @@ impl State {
         either!(self, store => store.peek_quota(name).await)
     }
 
-    /// Whether the store answers, as last seen. Never waits.
+    /// Whether the store answers, as last seen; one load of a pointer.
+    pub fn is_up(&self) -> bool {
+        match &self.0 {
+            Kind::Embedded(_) => true,
+            Kind::Redis(store) => store.is_up(),
+        }
+    }
+
+    /// Whether the store answers, as last seen, and why not. Never waits.
     pub fn health(&self) -> Health {
         either!(self, store => store.health())
     }

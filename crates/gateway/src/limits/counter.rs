@@ -9,7 +9,7 @@ use state::Meter;
 use super::smoothing::Steps;
 use super::window::{Taken, Window, Windows};
 use crate::gate::Gate;
-use crate::settings::Limiter;
+use crate::settings::{LimitSettings, Limiter};
 
 /// So many requests in each `per`, counted under one name.
 #[derive(Debug, Clone)]
@@ -33,6 +33,41 @@ pub(crate) enum Place {
     Afterwards,
 }
 
+/// What a node knows at the moment at which it counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) settings: &'a LimitSettings,
+    pub(crate) windows: &'a Windows,
+    /// Live nodes, this one included.
+    pub(crate) nodes: usize,
+    /// The part of a limit that this node may admit by itself.
+    pub(crate) share: f64,
+    /// Whether the state store answers, as last seen; only asked for where requests do not wait for it.
+    pub(crate) store_up: bool,
+    pub(crate) now: Instant,
+}
+
+impl<'a> Around<'a> {
+    pub(crate) fn of(gate: &'a Gate, now: Instant) -> Self {
+        let settings = &gate.settings.limits;
+        let asks = settings.limiter == Limiter::Sentinel || settings.sentinel_for_few;
+        Self {
+            settings,
+            windows: &gate.windows,
+            nodes: gate.nodes.live(),
+            share: gate.nodes.share(),
+            store_up: !asks || gate.state.is_up(),
+            now,
+        }
+    }
+
+    /// What this node may admit of a limit by itself. Of a limit that admits anything at all each node admits at least
+    /// one, so that nobody is kept out for good.
+    pub(crate) fn share_of(&self, limit: f64) -> f64 {
+        (limit * self.share).max(limit.min(1.0))
+    }
+}
+
 impl Counter {
     /// `None` where the numbers limit nothing.
     pub(crate) fn new(
@@ -54,19 +89,20 @@ impl Counter {
         Self { window: windows.get(&name), name: name.into(), ..self.clone() }
     }
 
-    pub(crate) fn place(&self, gate: &Gate) -> Place {
-        let limits = &gate.settings.limits;
+    pub(crate) fn place(&self, around: &Around<'_>) -> Place {
         let rolling = Place::Shared(Meter::Rolling);
-        match limits.limiter {
+        // What would be counted afterwards and cannot be is counted here.
+        let afterwards = if around.store_up { Place::Afterwards } else { Place::Here };
+        match around.settings.limiter {
             Limiter::Rolling => rolling,
             Limiter::FixedWindow => Place::Shared(Meter::Fixed),
-            Limiter::Sentinel => Place::Afterwards,
+            Limiter::Sentinel => afterwards,
             Limiter::PerNode => {
-                let nodes = gate.nodes.live();
+                let nodes = around.nodes;
                 // So little for so many nodes cannot be shared out fairly.
-                let few = nodes as f64 * limits.threshold >= self.requests / self.per.as_secs_f64();
+                let few = nodes as f64 * around.settings.threshold >= self.requests / self.per.as_secs_f64();
                 match nodes > 1 && few {
-                    true if limits.sentinel_for_few => Place::Afterwards,
+                    true if around.settings.sentinel_for_few => afterwards,
                     true => rolling,
                     false => Place::Here,
                 }
@@ -75,34 +111,37 @@ impl Counter {
     }
 
     /// What is allowed in a window now: the limit, or what smoothing allows of it.
-    pub(crate) fn allowed(&self, gate: &Gate) -> f64 {
+    pub(crate) fn allowed(&self, settings: &LimitSettings) -> f64 {
         match &self.steps {
-            Some(steps) if gate.settings.limits.smoothing => self.window.smoothed(steps, self.requests),
+            Some(steps) if settings.smoothing => self.window.smoothed(steps, self.requests),
             _ => self.requests,
         }
     }
 
     /// Lets smoothing see what is used of a shared window.
-    pub(crate) fn used(&self, gate: &Gate, used: u64) {
+    pub(crate) fn used(&self, around: &Around<'_>, used: u64) {
         if let Some(steps) = &self.steps
-            && gate.settings.limits.smoothing
-            && let Some(allowance) = self.window.smooth(steps, self.requests, used, Instant::now())
+            && around.settings.smoothing
+            && let Some(allowance) = self.window.smooth(steps, self.requests, used, around.now)
         {
             tracing::debug!(counter = &*self.name, allowance, "the allowance of a rate limit moved");
         }
     }
 
     /// Counts a request on this node, against its share of the limit.
-    pub(crate) fn take_here(&self, gate: &Gate) -> Taken {
-        let share = share_of(self.requests, gate.nodes.share());
-        let taken = self.window.take(share, self.per, Instant::now());
-        let lent = (self.requests - share).max(0.0) as u64;
-        Taken { remaining: taken.remaining.saturating_add(if taken.allowed { lent } else { 0 }), ..taken }
+    pub(crate) fn take_here(&self, around: &Around<'_>) -> Taken {
+        let share = around.share_of(self.requests);
+        let mut taken = self.window.take(share, self.per, around.now);
+        if taken.allowed {
+            // What the other nodes may admit is left, too.
+            taken.remaining = taken.remaining.saturating_add((self.requests - share).max(0.0) as u64);
+        }
+        taken
     }
-}
 
-/// What one node may admit by itself. Of a limit that admits anything at all each node admits at least one, so that
-/// nobody is kept out for good.
-pub(crate) fn share_of(limit: f64, share: f64) -> f64 {
-    (limit * share).max(limit.min(1.0))
+    /// As much as `cost` at once; `None` when nothing is left, with the time until there is.
+    pub(crate) fn take_many_here(&self, around: &Around<'_>, cost: u64) -> Result<Taken, Duration> {
+        let taken = self.window.take_many(around.share_of(self.requests), self.per, cost, around.now);
+        if taken.allowed { Ok(taken) } else { Err(taken.resets_in) }
+    }
 }

@@ -1,13 +1,17 @@
 //! All counters of a request at once: on this node, and in one round trip to the state store.
+//!
+//! What is decided is apart from the asking: [`Plan::begin`] counts on this node and says what to draw from the store,
+//! [`Step::answered`] takes what the store said. Neither waits nor looks at a clock.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use state::{Draw, Drawn, Meter};
+use smallvec::SmallVec;
+use state::{Draw, Drawn, Meter, Tally, Unavailable};
 
-use super::counter::{Counter, Place};
-use super::window::Taken;
+use super::counter::{Around, Counter, Place};
+use super::window::{Taken, Window};
 use crate::auth::QuotaGrant;
 use crate::clock::{unix_after, unix_now};
 use crate::gate::Gate;
@@ -44,191 +48,224 @@ pub(super) struct Told {
     pub(super) refused: Option<Which>,
 }
 
+/// A plan half-way.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    plan: &'a Plan<'a>,
+    pub(super) told: Told,
+    /// What to draw from the store, and for whom; nothing where it need not be asked.
+    pub(super) draws: SmallVec<[Draw<'a>; 3]>,
+    which: SmallVec<[Which; 3]>,
+    /// Counted on this node; given back when something else refuses.
+    held: SmallVec<[(Held<'a>, Taken); 3]>,
+    /// Counted in the store once the request has passed.
+    pub(super) afterwards: SmallVec<[&'a Counter; 2]>,
+}
+
+#[derive(Debug)]
+enum Held<'a> {
+    Of(&'a Window),
+    Found(Arc<Window>),
+}
+
 impl Plan<'_> {
     /// Counts the request against everything, or against nothing where something refuses. Two refusals count: that of a
     /// quota (contract 6.6), and of a rolling window where `counts_refused` asks for it.
-    pub(super) async fn draw(&self, gate: &Gate, counts_refused: bool) -> Told {
-        let mut told = Told::default();
-        let place = |counter: Option<&Counter>| counter.map(|counter| counter.place(gate));
-        let (key, api) = (place(self.key), place(self.api));
-        if let Some(counter) = self.key
-            && let Some(taken) = before(gate, counter, key)
-        {
-            told.key = Some(taken);
-            if !taken.allowed {
-                told.refused = Some(Which::Key);
-                return told;
+    pub(super) async fn draw(&self, gate: &Gate, now: Instant, counts_refused: bool) -> Told {
+        let mut step = self.begin(&Around::of(gate, now), counts_refused);
+        if !step.draws.is_empty() {
+            let answer = gate.state.draw(&step.draws, unix_now()).await;
+            if let Err(away) = &answer {
+                gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%away, "limits are counted on this node alone");
+            }
+            step.answered(&Around::of(gate, now), answer);
+        }
+        if step.told.refused.is_none() {
+            for counter in &step.afterwards {
+                count_afterwards(gate, counter).await;
             }
         }
-        self.draw_shared(gate, (key, api), counts_refused, &mut told).await;
-        if told.refused.is_none()
-            && told.api.is_none()
-            && let Some(counter) = self.api
-            && let Some(taken) = before(gate, counter, api)
-        {
-            told.api = Some(taken);
-            told.refused = (!taken.allowed).then_some(Which::Api);
-        }
-        match told.refused {
-            None => {
-                for (counter, place) in [(self.key, key), (self.api, api)] {
-                    if let (Some(counter), Some(Place::Afterwards)) = (counter, place) {
-                        afterwards(gate, counter).await;
-                    }
-                }
-            }
-            Some(_) => {
-                if let (Some(counter), Some(Place::Here)) = (self.key, key) {
-                    counter.window.give_back(1);
-                }
-            }
-        }
-        told
+        step.told
     }
 
-    async fn draw_shared(
-        &self,
-        gate: &Gate,
-        (key, api): (Option<Place>, Option<Place>),
-        counts_refused: bool,
-        told: &mut Told,
-    ) {
-        let mut draws: Vec<Draw<'_>> = Vec::new();
-        let mut which = Vec::new();
-        let mut rate = |counter: Option<&'_ Counter>, place, of: Which| {
-            let (Some(counter), Some(Place::Shared(meter))) = (counter, place) else { return None };
-            which.push(of);
-            let counts_refused = counts_refused && meter == Meter::Rolling;
-            let limit = if meter == Meter::Rolling { counter.allowed(gate) } else { counter.requests };
-            Some((meter, limit, counts_refused))
+    /// Counts what is counted on this node, and says what the store is to be asked.
+    pub(super) fn begin<'a>(&'a self, around: &Around<'_>, counts_refused: bool) -> Step<'a> {
+        let mut step = Step {
+            plan: self,
+            told: Told::default(),
+            draws: SmallVec::new(),
+            which: SmallVec::new(),
+            held: SmallVec::new(),
+            afterwards: SmallVec::new(),
         };
-        if let Some((meter, limit, counts_refused)) = rate(self.key, key, Which::Key)
-            && let Some(Counter { name, per, .. }) = self.key
-        {
-            draws.push(Draw { meter, name, limit, per: *per, cost: 1, counts_refused });
+        if let Some(counter) = self.key {
+            let taken = step.count(around, counter, Which::Key, counts_refused);
+            if taken.is_some_and(|taken| !taken.allowed) {
+                step.told.key = taken;
+                step.told.refused = Some(Which::Key);
+                return step;
+            }
+            step.told.key = taken;
         }
         if let Some((quota, name)) = self.quota {
             let (limit, per) = (quota.max as f64, quota.renewal);
-            draws.push(Draw { meter: Meter::Quota, name, limit, per, cost: 1, counts_refused: true });
-            which.push(Which::Quota);
+            step.draws.push(Draw { meter: Meter::Quota, name, limit, per, cost: 1, counts_refused: true });
+            step.which.push(Which::Quota);
         }
-        let shared_api = match (self.api, api) {
-            (Some(counter), Some(Place::Shared(meter))) => {
-                let limit = if meter == Meter::Rolling { counter.allowed(gate) } else { counter.requests };
-                let counts_refused = counts_refused && meter == Meter::Rolling;
-                let Counter { name, per, .. } = counter;
-                draws.push(Draw { meter, name, limit, per: *per, cost: 1, counts_refused });
-                which.push(Which::Api);
-                Some(counter)
+        if let Some(counter) = self.api {
+            step.told.api = step.count(around, counter, Which::Api, counts_refused);
+            if step.told.api.is_some_and(|taken| !taken.allowed) {
+                // The key's limits come first, so they are asked whether they would refuse; nothing is drawn.
+                step.draws.iter_mut().for_each(|draw| draw.cost = 0);
             }
-            _ => None,
-        };
-        if draws.is_empty() {
-            return;
         }
-        match gate.state.draw(&draws, unix_now()).await {
+        if step.draws.is_empty() {
+            step.settle();
+        }
+        step
+    }
+}
+
+impl<'a> Step<'a> {
+    /// What can be said without the store; else the store is to be asked.
+    fn count(
+        &mut self,
+        around: &Around<'_>,
+        counter: &'a Counter,
+        of: Which,
+        counts_refused: bool,
+    ) -> Option<Taken> {
+        match counter.place(around) {
+            Place::Here => {
+                let taken = counter.take_here(around);
+                if taken.allowed {
+                    self.held.push((Held::Of(&counter.window), taken));
+                }
+                Some(taken)
+            }
+            Place::Afterwards => {
+                self.afterwards.push(counter);
+                let blocked = counter.window.blocked_for(around.now);
+                Some(Taken::told(blocked.is_none(), 0, blocked.unwrap_or_default()))
+            }
+            Place::Shared(meter) => {
+                let rolls = meter == Meter::Rolling;
+                self.draws.push(Draw {
+                    meter,
+                    name: &counter.name,
+                    limit: if rolls { counter.allowed(around.settings) } else { counter.requests },
+                    per: counter.per,
+                    cost: 1,
+                    counts_refused: counts_refused && rolls,
+                });
+                self.which.push(of);
+                None
+            }
+        }
+    }
+
+    /// Takes what the store said.
+    pub(super) fn answered(&mut self, around: &Around<'_>, answer: Result<Tally, Unavailable>) {
+        match answer {
             Ok(tally) => {
-                for ((of, draw), drawn) in which.iter().zip(&draws).zip(&tally.0) {
+                for ((of, draw), drawn) in self.which.iter().zip(&self.draws).zip(&tally.0) {
                     match of {
                         Which::Quota => {
-                            let (max, used) =
-                                (draw.limit as i64, i64::try_from(drawn.used).unwrap_or(i64::MAX));
-                            let remaining = (max - used).max(0);
-                            told.quota = Some(QuotaLeft { remaining, renews_at: drawn.renews_at });
+                            let used = i64::try_from(drawn.used).unwrap_or(i64::MAX);
+                            let remaining = (draw.limit as i64).saturating_sub(used).max(0);
+                            self.told.quota = Some(QuotaLeft { remaining, renews_at: drawn.renews_at });
                         }
-                        Which::Key => told.key = self.key.map(|counter| shared(gate, counter, draw, drawn)),
-                        Which::Api => told.api = self.api.map(|counter| shared(gate, counter, draw, drawn)),
+                        Which::Key => {
+                            self.told.key = self.plan.key.map(|counter| shared(around, counter, draw, drawn));
+                        }
+                        Which::Api => {
+                            self.told.api = self.plan.api.map(|counter| shared(around, counter, draw, drawn));
+                        }
                     }
                 }
-                told.refused = tally.refused().and_then(|place| which.get(place).copied());
+                self.told.refused = tally.refused().and_then(|place| self.which.get(place).copied());
             }
-            Err(away) => {
-                gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%away, "limits are counted on this node alone");
-                let key = self.key.filter(|_| which.contains(&Which::Key));
-                self.alone(gate, key, shared_api, told);
-            }
+            Err(_) => self.alone(around),
         }
+        self.settle();
     }
 
     /// The store is away: limits go on for this node alone, up to its share.
-    fn alone(&self, gate: &Gate, key: Option<&Counter>, api: Option<&Counter>, told: &mut Told) {
-        if let Some(counter) = key {
-            let taken = counter.take_here(gate);
-            told.key = Some(taken);
-            if !taken.allowed {
-                told.refused = Some(Which::Key);
-                return;
-            }
-        }
-        if let Some((quota, name)) = self.quota {
-            let window = gate.windows.get(&format!("quota-{name}"));
-            let renewal = if quota.renewal.is_zero() { Duration::MAX } else { quota.renewal };
-            let share = super::counter::share_of(quota.max as f64, gate.nodes.share());
-            let taken = window.take(share, renewal, Instant::now());
-            let remaining = i64::try_from(taken.remaining).unwrap_or(i64::MAX);
-            told.quota = Some(QuotaLeft { remaining, renews_at: unix_after(taken.resets_in) });
-            if !taken.allowed {
-                told.refused = Some(Which::Quota);
-                if let Some(counter) = key {
-                    counter.window.give_back(1);
+    fn alone(&mut self, around: &Around<'_>) {
+        for of in self.which.clone() {
+            let (held, taken) = match of {
+                Which::Quota => {
+                    let Some((quota, name)) = self.plan.quota else { continue };
+                    let window = around.windows.get(&alone_name(name));
+                    let renewal = if quota.renewal.is_zero() { Duration::MAX } else { quota.renewal };
+                    let taken = window.take(around.share_of(quota.max as f64), renewal, around.now);
+                    let remaining = i64::try_from(taken.remaining).unwrap_or(i64::MAX);
+                    self.told.quota = Some(QuotaLeft { remaining, renews_at: unix_after(taken.resets_in) });
+                    (Held::Found(window), taken)
                 }
+                Which::Key => {
+                    let Some(counter) = self.plan.key else { continue };
+                    let taken = counter.take_here(around);
+                    self.told.key = Some(taken);
+                    (Held::Of(&counter.window), taken)
+                }
+                Which::Api => {
+                    let Some(counter) = self.plan.api else { continue };
+                    let taken = counter.take_here(around);
+                    self.told.api = Some(taken);
+                    (Held::Of(&counter.window), taken)
+                }
+            };
+            if !taken.allowed {
+                self.told.refused = Some(of);
                 return;
             }
+            self.held.push((held, taken));
         }
-        if let Some(counter) = api {
-            let taken = counter.take_here(gate);
-            told.api = Some(taken);
-            if !taken.allowed {
-                told.refused = Some(Which::Api);
-                if let Some(counter) = key {
-                    counter.window.give_back(1);
+    }
+
+    /// Whoever is refused by one limit is counted by none.
+    fn settle(&mut self) {
+        if self.told.refused.is_none() && self.told.api.is_some_and(|taken| !taken.allowed) {
+            self.told.refused = Some(Which::Api);
+        }
+        if self.told.refused.is_some() {
+            for (held, taken) in self.held.drain(..) {
+                match held {
+                    Held::Of(window) => window.give_back(&taken),
+                    Held::Found(window) => window.give_back(&taken),
                 }
             }
         }
     }
 }
 
-/// What can be said without the store; `None` where it counts.
-fn before(gate: &Gate, counter: &Counter, place: Option<Place>) -> Option<Taken> {
-    match place? {
-        Place::Here => Some(counter.take_here(gate)),
-        Place::Shared(_) => None,
-        Place::Afterwards => {
-            let blocked = counter.window.blocked_for(Instant::now());
-            Some(Taken { allowed: blocked.is_none(), remaining: 0, resets_in: blocked.unwrap_or_default() })
-        }
-    }
+/// Under which name this node counts a quota while the store is away.
+pub(crate) fn alone_name(quota: &str) -> String {
+    format!("quota-{quota}")
 }
 
-fn shared(gate: &Gate, counter: &Counter, draw: &Draw<'_>, drawn: &Drawn) -> Taken {
-    counter.used(gate, drawn.used);
-    Taken {
-        allowed: !drawn.exceeded,
-        remaining: (draw.limit as u64).saturating_sub(drawn.used),
-        resets_in: drawn.resets_in,
-    }
+fn shared(around: &Around<'_>, counter: &Counter, draw: &Draw<'_>, drawn: &Drawn) -> Taken {
+    counter.used(around, drawn.used);
+    let remaining = (draw.limit as u64).saturating_sub(drawn.used);
+    Taken::told(!drawn.exceeded, remaining, drawn.resets_in)
 }
 
 /// Counts a request that has passed, aside. So many counts may be under way; beyond them the request waits for its own,
 /// so that the store sets the pace.
-async fn afterwards(gate: &Gate, counter: &Counter) {
-    let (name, per, requests) = (Arc::clone(&counter.name), counter.per, counter.allowed(gate));
-    let (state, window) = (gate.state.clone(), Arc::clone(&counter.window));
+async fn count_afterwards(gate: &Gate, counter: &Counter) {
+    let requests = counter.allowed(&gate.settings.limits);
+    let (counter, state, share) = (counter.clone(), gate.state.clone(), gate.nodes.share());
     let count = async move {
+        let Counter { name, per, window, .. } = &counter;
         let draw =
-            Draw { meter: Meter::Rolling, name: &name, limit: requests, per, cost: 1, counts_refused: true };
-        match state.draw(&[draw], unix_now()).await {
-            Ok(tally) => {
-                // Full: the next would be refused. It is asked again when the oldest leaves the window.
-                if let Some(drawn) = tally.0.first()
-                    && (drawn.exceeded || drawn.used as f64 + 1.0 > requests)
-                {
-                    window.block(drawn.resets_in, Instant::now());
-                }
-            }
-            Err(away) => tracing::debug!(%away, "a request passed uncounted"),
+            Draw { meter: Meter::Rolling, name, limit: requests, per: *per, cost: 1, counts_refused: true };
+        let answer = state.draw(&[draw], unix_now()).await;
+        if let Err(away) = &answer {
+            tracing::debug!(%away, "a request that passed is counted on this node alone");
         }
+        counted(window, answer, (requests, *per), share, Instant::now());
     };
     match Arc::clone(&gate.counts).try_acquire_owned() {
         Ok(permit) => drop(tokio::spawn(async move {
@@ -236,5 +273,121 @@ async fn afterwards(gate: &Gate, counter: &Counter) {
             drop(permit);
         })),
         Err(_) => count.await,
+    }
+}
+
+/// Takes what the store said of a request that had passed already: where the window is full, the next is refused.
+pub(super) fn counted(
+    window: &Window,
+    answer: Result<Tally, Unavailable>,
+    (requests, per): (f64, Duration),
+    share: f64,
+    now: Instant,
+) {
+    match answer {
+        Ok(tally) => {
+            // It is asked again when the oldest leaves the window.
+            if let Some(drawn) = tally.0.first()
+                && (drawn.exceeded || drawn.used as f64 + 1.0 > requests)
+            {
+                window.block(drawn.resets_in, now);
+            }
+        }
+        // Nobody passes uncounted: this node counts against its share.
+        Err(_) => {
+            let taken = window.take((requests * share).max(requests.min(1.0)), per, now);
+            if taken.remaining == 0 {
+                window.block(taken.resets_in, now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apidef::Smoothing;
+    use futures_util::FutureExt;
+    use state::State;
+
+    use super::*;
+    use crate::limits::Windows;
+    use crate::settings::{LimitSettings, Limiter};
+
+    const PER: Duration = Duration::from_secs(3600);
+
+    /// One request against all three limits; `None` where the store is away.
+    fn ask(around: &Around<'_>, plan: &Plan<'_>, store: Option<&State>) -> Option<Which> {
+        let mut step = plan.begin(around, false);
+        if !step.draws.is_empty() {
+            let answer = store.map(|store| store.draw(&step.draws, unix_now()).now_or_never().unwrap());
+            step.answered(around, answer.unwrap_or_else(|| Err(Unavailable("away".to_owned()))));
+        }
+        step.told.refused
+    }
+
+    #[test]
+    fn whoever_is_refused_by_one_limit_is_counted_by_none() {
+        use Which::{Api, Key, Quota};
+        let per_node = Limiter::PerNode;
+        // Limiter, store; limits of key, quota and API -> refusals in a row, then what is used of key, quota and API.
+        for (limiter, is_up, limits, refusals, used) in [
+            (per_node, true, [9, 9, 2], [None, None, Some(Api), Some(Api)], [2, 2, 2]),
+            (per_node, false, [9, 9, 2], [None, None, Some(Api), Some(Api)], [2, 2, 2]),
+            (Limiter::Rolling, true, [9, 9, 2], [None, None, Some(Api), Some(Api)], [2, 2, 2]),
+            (Limiter::FixedWindow, true, [9, 9, 2], [None, None, Some(Api), Some(Api)], [2, 2, 2]),
+            (Limiter::Rolling, false, [9, 9, 2], [None, None, Some(Api), Some(Api)], [2, 2, 2]),
+            (Limiter::Sentinel, false, [9, 9, 2], [None, None, Some(Api), Some(Api)], [2, 2, 2]),
+            (per_node, true, [2, 9, 9], [None, None, Some(Key), Some(Key)], [2, 2, 2]),
+            (Limiter::Sentinel, false, [2, 9, 9], [None, None, Some(Key), Some(Key)], [2, 2, 2]),
+            // The refusals of a quota count for it (contract 6.6), where the store has it.
+            (per_node, true, [9, 2, 9], [None, None, Some(Quota), Some(Quota)], [2, 4, 2]),
+            (Limiter::Rolling, true, [9, 2, 9], [None, None, Some(Quota), Some(Quota)], [2, 4, 2]),
+            (per_node, false, [9, 2, 9], [None, None, Some(Quota), Some(Quota)], [2, 2, 2]),
+            // The key's limits come before the API's, wherever they count.
+            (per_node, true, [9, 2, 2], [None, None, Some(Quota), Some(Quota)], [2, 2, 2]),
+            (per_node, true, [2, 2, 2], [None, None, Some(Key), Some(Key)], [2, 2, 2]),
+        ] {
+            let case = format!("{limiter:?} {is_up} {limits:?}");
+            let windows = Windows::default();
+            let settings = LimitSettings { limiter, ..LimitSettings::default() };
+            let now = Instant::now();
+            let around =
+                Around { settings: &settings, windows: &windows, nodes: 1, share: 1.0, store_up: is_up, now };
+            let store = State::embedded(None).unwrap();
+            let counter = |name: &str, limit: i64| {
+                let numbers = (limit as f64, PER.as_secs_f64());
+                Counter::new(&windows, name, numbers, &Smoothing::default()).unwrap()
+            };
+            let (key, api) = (counter("key", limits[0]), counter("api", limits[2]));
+            let quota = QuotaGrant { name: "q".to_owned(), max: limits[1], renewal: PER };
+            let plan = Plan { key: Some(&key), quota: Some((&quota, "q")), api: Some(&api) };
+            let seen = [(); 4].map(|()| ask(&around, &plan, is_up.then_some(&store)));
+            assert_eq!(seen, refusals, "{case}");
+            // What is used of one: what more fits into a limit of a hundred.
+            let left = |counter: &Counter| {
+                let wide = Counter { requests: 100.0, ..counter.clone() };
+                let plan = Plan { key: Some(&wide), quota: None, api: None };
+                (0..200).filter(|_| ask(&around, &plan, is_up.then_some(&store)).is_none()).count()
+            };
+            let of_quota = match is_up {
+                true => store.peek_quota("q").now_or_never().unwrap().unwrap().unwrap().used as usize,
+                false => {
+                    let window = windows.get(&alone_name("q"));
+                    100 - (0..200).filter(|_| window.take(100.0, PER, now).allowed).count()
+                }
+            };
+            assert_eq!([100 - left(&key), of_quota, 100 - left(&api)], used, "{case}");
+        }
+    }
+
+    #[test]
+    fn what_passed_uncounted_is_counted_on_the_node() {
+        let window = Arc::new(Window::default());
+        let now = Instant::now();
+        for passed in 1..=5 {
+            assert_eq!(window.blocked_for(now), None, "{passed}");
+            counted(&window, Err(Unavailable(String::new())), (10.0, PER), 0.5, now);
+        }
+        assert_eq!(window.blocked_for(now), Some(PER), "its share of ten is five");
     }
 }

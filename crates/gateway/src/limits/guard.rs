@@ -1,7 +1,8 @@
 //! Rate and quota of the calling key, and the rate of the API or of its path (contract 4.4 rows 22 and 25, 6.5, 6.6).
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apidef::{Api, PathMatching, keys, path_pattern};
 use http::StatusCode;
@@ -18,6 +19,9 @@ use crate::gate::Gate;
 use crate::query;
 use crate::respond::Refusal;
 use crate::settings::LimitHeaders;
+
+/// Most requests of one key that wait out its rate.
+const WAITING_OF_ONE: u32 = 100;
 
 /// Counts the exchange against everything that limits it.
 #[derive(Debug)]
@@ -89,10 +93,9 @@ impl Limits {
     }
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
-        let gate = Arc::clone(&exchange.gate);
+        let gate = &*exchange.gate;
         gate.nodes.count();
-        let grant = exchange.grant.clone();
-        let grant = grant.as_deref();
+        let grant = exchange.grant.as_deref();
         let custom =
             grant.and_then(|grant| grant.pattern.as_ref()).and_then(|pattern| pattern.name(exchange));
         let key = grant.filter(|_| self.key_rate).and_then(|grant| grant.rate_for(exchange));
@@ -108,12 +111,16 @@ impl Limits {
             (&grant.quota, name)
         });
         let plan = Plan { key: renamed.as_ref().or(key), quota, api: self.of_api(exchange) };
-        let told = wait_out(&gate, &plan, grant.and_then(|grant| grant.throttle)).await;
-        exchange.budget = budget(&gate, &plan, &told, grant.filter(|_| self.key_quota));
-        match told.refused {
-            None => Ok(()),
-            Some(which) => Err(refusal(&gate, which, &told)),
+        let mut told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
+        if told.refused == Some(Which::Key)
+            && let Some(grant) = grant
+            && let Some(throttle) = grant.throttle
+        {
+            told = wait_out(gate, &plan, told, throttle, &grant.quota.name).await;
         }
+        let outcome = told.refused.map_or(Ok(()), |which| Err(refusal(gate, which, &told)));
+        exchange.budget = budget(gate, &plan, &told, grant.filter(|_| self.key_quota));
+        outcome
     }
 
     /// The limit over all callers: of the path, else of the API.
@@ -131,19 +138,26 @@ impl Limits {
     }
 }
 
-/// Draws; where the key's rate refuses and the key may wait, tries again for as long as it may (contract 6.5,
-/// throttling). Beyond the bound of those who wait, nobody waits.
-async fn wait_out(gate: &Gate, plan: &Plan<'_>, throttle: Option<(Duration, u32)>) -> Told {
-    let counts_refused = gate.settings.limits.counts_refused;
-    let mut told = plan.draw(gate, counts_refused).await;
-    let Some((interval, tries)) = throttle else { return told };
-    if told.refused != Some(Which::Key) {
-        return told;
-    }
+/// Where the key's rate refuses and the key may wait, tries again for as long as it may (contract 6.5, throttling).
+/// Beyond the bound of those who wait, of all keys or of this one, nobody waits; nor when the gate closes.
+async fn wait_out(
+    gate: &Gate,
+    plan: &Plan<'_>,
+    mut told: Told,
+    (interval, tries): (Duration, u32),
+    key: &str,
+) -> Told {
     let Ok(_place) = gate.waiting.try_acquire() else { return told };
+    let Some(_place_of_key) = gate.at_once.enter(format!("w:{key}").into(), WAITING_OF_ONE) else {
+        return told;
+    };
+    let mut closed = pin!(gate.closed());
     for _ in 0..tries {
-        tokio::time::sleep(interval).await;
-        told = plan.draw(gate, false).await;
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            () = &mut closed => break,
+        }
+        told = plan.draw(gate, Instant::now(), false).await;
         if told.refused != Some(Which::Key) {
             break;
         }

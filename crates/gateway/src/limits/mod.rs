@@ -13,9 +13,10 @@ mod window;
 
 pub(crate) use at_once::{AtOnce, Held};
 pub(crate) use counter::Counter;
+pub(crate) use draws::alone_name;
 pub(crate) use guard::{Context, Limits};
 pub(crate) use headers::Budget;
 pub(crate) use organisation::{Organisation, Organisations};
 pub(crate) use pattern::Pattern;
-pub(crate) use subscription::{AtLimit, Passed, Received};
+pub(crate) use subscription::{AtLimit, Passed, Received, names as subscriber_names};
 pub(crate) use window::Windows;

@@ -101,7 +101,7 @@ impl Organisation {
         }
         let quota = Some(&bounds.quota).filter(|quota| quota.max > 0).map(|quota| (quota, &*quota.name));
         let plan = Plan { key: bounds.rate.as_ref(), quota, api: None };
-        match plan.draw(gate, gate.settings.limits.counts_refused).await.refused {
+        match plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await.refused {
             None => Ok(()),
             Some(Which::Quota) => Err(refused(
                 "QEX",

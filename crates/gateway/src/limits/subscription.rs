@@ -3,14 +3,18 @@
 //! What is counted is drawn before it is sent, from counters of the same kinds as those of requests. A draw is admitted
 //! when anything is left, so a message that is larger than the rest of a window still passes, and the next one waits.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use apidef::{Smoothing, Subscriptions};
+use smallvec::SmallVec;
 use state::{Draw, Meter};
 
-use super::counter::{Counter, Place, share_of};
+use super::counter::{Around, Counter, Place};
+use super::draws::alone_name;
 use super::guard::Context;
+use super::window::{Taken, Window};
 use crate::clock::unix_now;
 use crate::gate::Gate;
 
@@ -65,18 +69,18 @@ impl Received {
     /// `None` where nothing is limited.
     pub(crate) fn compile(limits: &Subscriptions, name: &str, context: &Context) -> Option<Self> {
         let per = if limits.per > 0.0 { limits.per } else { 1.0 };
-        let counter = |kind: &str, most: f64| {
-            Counter::new(&context.windows, format!("{kind}-{name}"), (most, per), &Smoothing::default())
-        };
+        let [of_messages, of_bytes] = names(name);
+        let counter =
+            |name: &str, most: f64| Counter::new(&context.windows, name, (most, per), &Smoothing::default());
         let renewal = Duration::from_secs(u64::try_from(limits.quota_renewal_rate).unwrap_or(0));
+        let (messages, bytes) = (counter(&of_messages, limits.messages), counter(&of_bytes, limits.bytes));
         let quotas =
-            [("messages", limits.quota_messages, Of::Messages), ("bytes", limits.quota_bytes, Of::Bytes)];
+            [(of_messages, limits.quota_messages, Of::Messages), (of_bytes, limits.quota_bytes, Of::Bytes)];
         let quotas: Vec<Quota> = quotas
             .into_iter()
             .filter(|(_, max, _)| *max > 0)
-            .map(|(kind, max, of)| Quota { name: format!("{kind}-{name}"), max, renewal, of })
+            .map(|(name, max, of)| Quota { name, max, renewal, of })
             .collect();
-        let (messages, bytes) = (counter("messages", limits.messages), counter("bytes", limits.bytes));
         if messages.is_none() && bytes.is_none() && quotas.is_empty() {
             return None;
         }
@@ -98,32 +102,36 @@ impl Received {
     /// Draws what is about to be sent; otherwise how long until it is worth to ask again. Nothing at all may be asked
     /// for, to see whether there is room.
     async fn draw(&self, gate: &Gate, messages: u64, bytes: u64) -> Result<(), Duration> {
-        let rates = [(&self.messages, messages), (&self.bytes, bytes)];
-        let mut here: Vec<(&Counter, u64)> = Vec::new();
-        let mut draws: Vec<Draw<'_>> = Vec::new();
-        for (counter, cost) in rates {
-            let Some(counter) = counter else { continue };
-            if counter.place(gate) == Place::Here {
-                if let Err(wait) = take(counter, counter.requests, gate, cost) {
-                    give_back(&here);
-                    return Err(wait);
+        let around = Around::of(gate, Instant::now());
+        let mut held = Vec::new();
+        let mut shared: SmallVec<[(&Counter, u64); 2]> = SmallVec::new();
+        for (counter, cost) in [(&self.messages, messages), (&self.bytes, bytes)] {
+            match counter {
+                None => {}
+                Some(counter) if counter.place(&around) == Place::Here => {
+                    hold(&mut held, Arc::clone(&counter.window), counter.take_many_here(&around, cost))?;
                 }
-                here.push((counter, cost));
-            } else {
-                let (name, limit, per) = (&*counter.name, counter.requests, counter.per);
-                draws.push(Draw { meter: Meter::Fixed, name, limit, per, cost, counts_refused: false });
+                Some(counter) => shared.push((counter, cost)),
             }
+        }
+        let mut draws: SmallVec<[Draw<'_>; 4]> = SmallVec::new();
+        for (counter, cost) in &shared {
+            let (name, limit, per) = (&*counter.name, counter.requests, counter.per);
+            draws.push(Draw { meter: Meter::Fixed, name, limit, per, cost: *cost, counts_refused: false });
         }
         for quota in &self.quotas {
             let cost = if quota.of == Of::Messages { messages } else { bytes };
             let (name, limit, per) = (&*quota.name, quota.max as f64, quota.renewal);
             draws.push(Draw { meter: Meter::Quota, name, limit, per, cost, counts_refused: false });
         }
+        if draws.is_empty() {
+            return Ok(());
+        }
         match gate.state.draw(&draws, unix_now()).await {
             Ok(tally) => match tally.refused().and_then(|place| tally.0.get(place)) {
                 None => Ok(()),
                 Some(drawn) => {
-                    give_back(&here);
+                    give_back(&held);
                     // One that never renews is asked again now and then: an admin may reset it.
                     Err(if drawn.resets_in.is_zero() { Duration::from_secs(3600) } else { drawn.resets_in })
                 }
@@ -131,42 +139,23 @@ impl Received {
             Err(away) => {
                 gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%away, "what subscribers receive is counted on this node alone");
-                self.draw_alone(gate, &mut here, messages, bytes)
-            }
-        }
-    }
-
-    /// The store is away: this node goes on with its share.
-    fn draw_alone<'a>(
-        &'a self,
-        gate: &Gate,
-        here: &mut Vec<(&'a Counter, u64)>,
-        messages: u64,
-        bytes: u64,
-    ) -> Result<(), Duration> {
-        for (counter, cost) in [(&self.messages, messages), (&self.bytes, bytes)] {
-            if let Some(counter) = counter
-                && counter.place(gate) != Place::Here
-            {
-                if let Err(wait) = take(counter, counter.requests, gate, cost) {
-                    give_back(here);
-                    return Err(wait);
+                // This node goes on with its share.
+                for (counter, cost) in &shared {
+                    let taken = counter.take_many_here(&around, *cost);
+                    hold(&mut held, Arc::clone(&counter.window), taken)?;
                 }
-                here.push((counter, cost));
+                for quota in &self.quotas {
+                    let cost = if quota.of == Of::Messages { messages } else { bytes };
+                    let window = gate.windows.get(&alone_name(&quota.name));
+                    let renewal = if quota.renewal.is_zero() { Duration::MAX } else { quota.renewal };
+                    let most = around.share_of(quota.max as f64);
+                    let taken = window.take_many(most, renewal, cost, around.now);
+                    let taken = if taken.allowed { Ok(taken) } else { Err(taken.resets_in) };
+                    hold(&mut held, window, taken)?;
+                }
+                Ok(())
             }
         }
-        for quota in &self.quotas {
-            let window = gate.windows.get(&format!("quota-{}", quota.name));
-            let renewal = if quota.renewal.is_zero() { Duration::MAX } else { quota.renewal };
-            let cost = if quota.of == Of::Messages { messages } else { bytes };
-            let share = share_of(quota.max as f64, gate.nodes.share());
-            let taken = window.take_many(share, renewal, cost, Instant::now());
-            if !taken.allowed {
-                give_back(here);
-                return Err(taken.resets_in);
-            }
-        }
-        Ok(())
     }
 
     /// One look: what becomes of messages now, or how long they wait.
@@ -180,20 +169,34 @@ impl Received {
     }
 }
 
-fn take(counter: &Counter, limit: f64, gate: &Gate, cost: u64) -> Result<(), Duration> {
-    let share = share_of(limit, gate.nodes.share());
-    let taken = counter.window.take_many(share, counter.per, cost, Instant::now());
-    if taken.allowed { Ok(()) } else { Err(taken.resets_in) }
+/// What was taken on this node for something that may yet be refused.
+type Taking = Vec<(Arc<Window>, Taken)>;
+
+/// Notes what was taken; a refusal gives everything back.
+fn hold(held: &mut Taking, window: Arc<Window>, taken: Result<Taken, Duration>) -> Result<(), Duration> {
+    match taken {
+        Ok(taken) => {
+            held.push((window, taken));
+            Ok(())
+        }
+        Err(wait) => {
+            give_back(held);
+            Err(wait)
+        }
+    }
 }
 
-fn give_back(here: &[(&Counter, u64)]) {
-    here.iter().for_each(|(counter, cost)| counter.window.give_back(*cost));
+fn give_back(held: &Taking) {
+    held.iter().for_each(|(window, taken)| window.give_back(taken));
+}
+
+/// The counters of what subscribers of a key receive, by the name of the key's counter; for whoever resets them.
+pub(crate) fn names(counter: &str) -> [String; 2] {
+    [format!("messages-{counter}"), format!("bytes-{counter}")]
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use apidef::PathMatching;
 
     use super::*;

@@ -4,6 +4,7 @@
 //! (contract 6.5, "single node always in-memory"). Unlike there, refused requests are not counted, so a client that
 //! insists is served again as soon as the window ends.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub(crate) struct Window(Mutex<Count>);
 #[derive(Debug)]
 struct Count {
     ends: Instant,
+    /// With which it was begun.
+    per: Duration,
     used: u64,
     /// Where the shared count has refused, and refusals are not asked about one by one.
     blocked_until: Option<Instant>,
@@ -40,14 +43,28 @@ pub(crate) struct Taken {
     pub(crate) remaining: u64,
     /// Time until the window ends.
     pub(crate) resets_in: Duration,
+    /// What was taken, for [`Window::give_back`].
+    pub(crate) held: u64,
+    /// From which window.
+    ends: Option<Instant>,
+}
+
+impl Taken {
+    /// What a counter says that is not counted here.
+    pub(super) fn told(allowed: bool, remaining: u64, resets_in: Duration) -> Self {
+        Self { allowed, remaining, resets_in, held: 0, ends: None }
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        let ends = Instant::now();
+        let allowance = Allowance::default();
+        Self(Mutex::new(Count { ends, per: Duration::ZERO, used: 0, blocked_until: None, allowance }))
+    }
 }
 
 impl Window {
-    fn new() -> Self {
-        let ends = Instant::now();
-        Self(Mutex::new(Count { ends, used: 0, blocked_until: None, allowance: Allowance::default() }))
-    }
-
     /// Counts a request against `limit` for each `per`; refused ones do not count.
     pub(crate) fn take(&self, limit: f64, per: Duration, now: Instant) -> Taken {
         self.take_many(limit, per, 1, now)
@@ -55,23 +72,33 @@ impl Window {
 
     /// As [`Window::take`], as much as `cost` at once: admitted when at least one is left.
     pub(crate) fn take_many(&self, limit: f64, per: Duration, cost: u64, now: Instant) -> Taken {
+        let longest = now.checked_add(per).unwrap_or(now + FOREVER);
         let mut count = self.0.lock();
         if now >= count.ends {
-            count.ends = now.checked_add(per).unwrap_or(now + FOREVER);
-            count.used = 0;
+            (count.ends, count.per, count.used) = (longest, per, 0);
         }
-        let allowed = count.used as f64 + 1.0 <= limit;
+        if count.per != per {
+            // A window that was begun with a longer period does not keep its end.
+            (count.ends, count.per) = (count.ends.min(longest), per);
+        }
+        let blocked = count.blocked_until.is_some_and(|until| now < until);
+        let allowed = !blocked && count.used as f64 + 1.0 <= limit;
         if allowed {
             count.used = count.used.saturating_add(cost);
         }
         let remaining = (limit.max(0.0) as u64).saturating_sub(count.used);
-        Taken { allowed, remaining, resets_in: count.ends - now }
+        let held = if allowed { cost } else { 0 };
+        let free_at = count.blocked_until.map_or(count.ends, |until| until.max(count.ends));
+        Taken { allowed, remaining, resets_in: free_at - now, held, ends: Some(count.ends) }
     }
 
-    /// Takes back what was counted.
-    pub(crate) fn give_back(&self, cost: u64) {
+    /// Takes back what was counted, unless its window has ended meanwhile.
+    pub(crate) fn give_back(&self, taken: &Taken) {
         let mut count = self.0.lock();
-        count.used = count.used.saturating_sub(cost);
+        // A window that was shortened meanwhile is still the same one; a new one ends later.
+        if taken.ends.is_some_and(|ends| count.ends <= ends) {
+            count.used = count.used.saturating_sub(taken.held);
+        }
     }
 
     /// How long refusals hold without a count.
@@ -102,7 +129,7 @@ impl Window {
 /// All windows of the gate, by name. They outlive the sessions and APIs that use them, so that a changed key or
 /// definition does not hand out a fresh allowance.
 #[derive(Debug)]
-pub(crate) struct Windows(Cache<Box<str>, Arc<Window>>);
+pub(crate) struct Windows(Cache<String, Arc<Window>>);
 
 impl Default for Windows {
     fn default() -> Self {
@@ -113,12 +140,17 @@ impl Default for Windows {
 impl Windows {
     /// The window of this name.
     pub(crate) fn get(&self, name: &str) -> Arc<Window> {
-        if let Some(window) = self.0.get(name) {
-            return window;
+        // Two who ask for the same name at once get the same window.
+        let window = self.0.get_or_insert_with(name, || Ok::<_, Infallible>(Arc::new(Window::default())));
+        match window {
+            Ok(window) => window,
+            Err(never) => match never {},
         }
-        let window = Arc::new(Window::new());
-        self.0.insert(name.into(), Arc::clone(&window));
-        window
+    }
+
+    /// Forgets a window; whoever holds it counts on in it.
+    pub(crate) fn forget(&self, name: &str) {
+        self.0.remove(name);
     }
 }
 
@@ -128,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_window_admits_its_limit_and_begins_anew_with_the_first_request_after_it() {
-        let window = Window::new();
+        let window = Window::default();
         let start = Instant::now();
         let per = Duration::from_secs(10);
         let at = |seconds: u64| start + Duration::from_secs(seconds);
@@ -156,14 +188,66 @@ mod tests {
     }
 
     #[test]
+    fn another_period_moves_the_end_of_a_window() {
+        let window = Window::default();
+        let start = Instant::now();
+        // second, period -> allowed, seconds left; limit 1
+        for (second, per, allowed, left) in [
+            (0, 3600, true, 3600),
+            (10, 3600, false, 3590),
+            (20, 5, false, 5),
+            (24, 3600, false, 1),
+            (25, 3600, true, 3600),
+            (26, 60, false, 60),
+        ] {
+            let now = start + Duration::from_secs(second);
+            let taken = window.take(1.0, Duration::from_secs(per), now);
+            assert_eq!((taken.allowed, taken.resets_in.as_secs()), (allowed, left), "at {second}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_is_given_to_its_own_window() {
+        let window = Window::default();
+        let start = Instant::now();
+        let per = Duration::from_secs(10);
+        let first = window.take(1.0, per, start);
+        assert!(!window.take(1.0, per, start).allowed);
+        window.give_back(&first);
+        let second = window.take(1.0, per, start);
+        assert!(second.allowed, "it was given back");
+        assert!(window.take(1.0, per, start + per).allowed);
+        window.give_back(&second);
+        assert!(!window.take(1.0, per, start + per).allowed, "that window has ended");
+    }
+
+    #[test]
+    fn whoever_asks_for_a_name_gets_the_same_window() {
+        let windows = Windows::default();
+        for round in 0..200 {
+            let name = round.to_string();
+            let barrier = std::sync::Barrier::new(4);
+            let got: Vec<Arc<Window>> = std::thread::scope(|scope| {
+                let ask = || {
+                    barrier.wait();
+                    windows.get(&name)
+                };
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(got.iter().all(|window| Arc::ptr_eq(window, &got[0])), "{name}");
+        }
+    }
+
+    #[test]
     fn a_window_without_end_does_not_overflow() {
-        let taken = Window::new().take(1.0, Duration::MAX, Instant::now());
+        let taken = Window::default().take(1.0, Duration::MAX, Instant::now());
         assert!(taken.allowed && taken.resets_in > Duration::from_secs(1 << 30));
     }
 
     #[test]
     fn concurrent_requests_never_pass_the_limit() {
-        let window = Arc::new(Window::new());
+        let window = Arc::new(Window::default());
         let now = Instant::now();
         let passed: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)

@@ -17,6 +17,8 @@ pub(super) struct Fixed {
 struct Window {
     /// Nanoseconds since `Fixed::started`.
     ends: u64,
+    /// With which it was begun, in nanoseconds.
+    per: u64,
     used: u64,
 }
 
@@ -42,8 +44,18 @@ impl Fixed {
             None => windows.get_or_insert_with(draw.name.into(), Mutex::default),
         };
         let mut window = window.lock();
+        let per = nanos(draw.per);
+        let longest = now.saturating_add(per);
         if now >= window.ends {
-            *window = Window { ends: now.saturating_add(nanos(draw.per)), used: 0 };
+            if draw.cost == 0 {
+                // A look begins no window.
+                return Drawn { used: 0, resets_in: draw.per, renews_at: 0, exceeded: !draw.fits(0) };
+            }
+            *window = Window { ends: longest, per, used: 0 };
+        }
+        if window.per != per {
+            // A window that was begun with a longer period does not keep its end.
+            (window.ends, window.per) = (window.ends.min(longest), per);
         }
         let exceeded = !draw.fits(window.used);
         if !exceeded || draw.counts_refused {
@@ -92,5 +104,24 @@ mod tests {
         }
         fixed.give_back("k", 1);
         assert_eq!(fixed.windows.pin().get("k").map(|window| window.lock().used), Some(1));
+    }
+
+    #[test]
+    fn a_shorter_period_ends_the_running_window_sooner() {
+        let fixed = Fixed::default();
+        // now, period -> refused, until the window ends; limit 1
+        for (now, per, exceeded, left) in [
+            (0, 1000, false, 1000),
+            (10, 1000, true, 990),
+            (20, 50, true, 50),
+            (70, 50, false, 50),
+            (80, 500, true, 40),
+        ] {
+            let per = Duration::from_nanos(per);
+            let draw =
+                Draw { meter: Meter::Fixed, name: "k", limit: 1.0, per, cost: 1, counts_refused: false };
+            let drawn = fixed.draw_at(&draw, now);
+            assert_eq!((drawn.exceeded, drawn.resets_in.as_nanos()), (exceeded, left), "at {now}");
+        }
     }
 }

@@ -24,8 +24,9 @@ pub(super) struct Quotas {
 #[derive(Debug)]
 struct Window {
     used: AtomicI64,
-    /// Unix seconds or [`NEVER`]. Fixed: a new window is a new value, so that a late count cannot leak into it.
-    renews_at: i64,
+    /// Unix seconds or [`NEVER`]. Only ever sooner: a new window is a new value, so that a late count cannot leak into
+    /// it.
+    renews_at: AtomicI64,
     listed: AtomicBool,
 }
 
@@ -34,15 +35,20 @@ pub(super) type Saved = (Box<str>, Option<(i64, i64)>);
 
 impl Window {
     fn new(used: i64, renews_at: i64) -> Window {
-        Window { used: AtomicI64::new(used), renews_at, listed: AtomicBool::new(false) }
+        let (used, renews_at) = (AtomicI64::new(used), AtomicI64::new(renews_at));
+        Window { used, renews_at, listed: AtomicBool::new(false) }
+    }
+
+    fn ends(&self) -> i64 {
+        self.renews_at.load(Ordering::Relaxed)
     }
 
     fn runs(&self, now: i64) -> bool {
-        now < self.renews_at
+        now < self.ends()
     }
 
     fn renews_at(&self) -> i64 {
-        if self.renews_at == NEVER { 0 } else { self.renews_at }
+        if self.ends() == NEVER { 0 } else { self.ends() }
     }
 }
 
@@ -50,8 +56,14 @@ impl Quotas {
     pub(super) fn draw(&self, draw: &Draw<'_>, now: i64) -> Drawn {
         let windows = self.windows.pin();
         let cost = i64::try_from(draw.cost).unwrap_or(i64::MAX);
+        let renews_at = if draw.per.is_zero() { NEVER } else { now.saturating_add(seconds_up(draw.per)) };
         loop {
             if let Some(window) = windows.get(draw.name).filter(|window| window.runs(now)) {
+                // A window that was begun with a longer period, or without end, does not keep its end.
+                if window.ends() > renews_at {
+                    window.renews_at.fetch_min(renews_at, Ordering::Relaxed);
+                }
+                // As one step, also where it is refused: whoever comes at the same time sees it, or is seen.
                 let before = window.used.fetch_add(cost, Ordering::AcqRel);
                 let exceeded = !draw.fits(u64::try_from(before).unwrap_or(0));
                 let mut used = before.saturating_add(cost);
@@ -59,16 +71,23 @@ impl Quotas {
                     window.used.fetch_sub(cost, Ordering::AcqRel);
                     used = before;
                 }
-                self.list(draw.name, window);
-                let left = if window.renews_at == NEVER { 0 } else { window.renews_at - now };
+                if cost > 0 {
+                    self.list(draw.name, window);
+                }
+                let renews_at = window.renews_at();
+                let left = if renews_at == 0 { 0 } else { renews_at - now };
                 return Drawn {
                     used: u64::try_from(used).unwrap_or(0),
                     resets_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
-                    renews_at: window.renews_at(),
+                    renews_at,
                     exceeded,
                 };
             }
-            let renews_at = if draw.per.is_zero() { NEVER } else { now.saturating_add(seconds_up(draw.per)) };
+            if draw.cost == 0 {
+                // A look begins no window.
+                let renews_at = if renews_at == NEVER { 0 } else { renews_at };
+                return Drawn { used: 0, resets_in: draw.per, renews_at, exceeded: !draw.fits(0) };
+            }
             windows.compute(draw.name.into(), |current| match current {
                 Some((_, window)) if window.runs(now) => Operation::Abort(()),
                 _ => Operation::Insert(Window::new(0, renews_at)),
@@ -116,7 +135,7 @@ impl Quotas {
             let saved = windows.get(&name).map(|window| {
                 // Cleared before the value is read: a count that comes between lists the window again.
                 window.listed.store(false, Ordering::Release);
-                (window.used.load(Ordering::Acquire), window.renews_at)
+                (window.used.load(Ordering::Acquire), window.ends())
             });
             (name, saved)
         };
@@ -169,7 +188,12 @@ mod tests {
             (1060, 2, MINUTE, 1, 1120, false),
             (5000, 2, Duration::from_millis(1), 1, 5001, false),
             (6000, 2, Duration::ZERO, 1, 0, false),
-            (9_000_000, 2, MINUTE, 2, 0, false),
+            (9_000_000, 2, Duration::ZERO, 2, 0, false),
+            // Another period: one without end gets one, a longer one a nearer one, a shorter one ends as it would have.
+            (9_000_001, 2, MINUTE * 60, 3, 9_003_601, true),
+            (9_000_002, 2, MINUTE, 4, 9_000_062, true),
+            (9_000_003, 2, MINUTE * 60, 5, 9_000_062, true),
+            (9_000_062, 2, MINUTE * 60, 1, 9_003_662, false),
         ]
         .into_iter()
         .enumerate()
@@ -182,7 +206,7 @@ mod tests {
             );
         }
         quotas.reset("k");
-        assert_eq!(quotas.peek("k", 9_000_000), None);
+        assert_eq!(quotas.peek("k", 9_000_063), None);
     }
 
     #[test]

@@ -38,6 +38,24 @@ impl Window {
         Window { per_nanos, newest: 0, counts: [0; SLICES + 1] }
     }
 
+    /// The same counts in slices of another length. A slice goes where its middle was, so that periods which take turns
+    /// neither hold places for ever nor free them all.
+    fn with_period(&self, per_nanos: u64, now: u64) -> Window {
+        let mut other = Window::new(per_nanos);
+        let slots = self.counts.len() as u64;
+        other.newest = now / other.slice_nanos();
+        for number in self.newest.saturating_sub(slots - 1)..=self.newest {
+            let middle = number.saturating_mul(self.slice_nanos()).saturating_add(self.slice_nanos() / 2);
+            let slice = (middle / other.slice_nanos()).min(other.newest);
+            if slice.saturating_add(slots) > other.newest {
+                let count = self.counts[(number % slots) as usize];
+                let held = &mut other.counts[(slice % slots) as usize];
+                *held = held.saturating_add(count);
+            }
+        }
+        other
+    }
+
     fn slice_nanos(&self) -> u64 {
         (self.per_nanos / SLICES as u64).max(1)
     }
@@ -57,7 +75,7 @@ impl Window {
         self.advance(now);
         let before: u64 = self.counts.iter().map(|count| u64::from(*count)).sum();
         let exceeded = !draw.fits(before);
-        let counted = !exceeded || draw.counts_refused;
+        let counted = draw.cost > 0 && (!exceeded || draw.counts_refused);
         if counted {
             let newest = (self.newest % self.counts.len() as u64) as usize;
             self.counts[newest] = self.counts[newest].saturating_add(1);
@@ -125,7 +143,7 @@ impl Rates {
         };
         let mut window = window.lock();
         if window.per_nanos != per_nanos {
-            *window = Window::new(per_nanos);
+            *window = window.with_period(per_nanos, now);
         }
         window.draw(draw, now)
     }
@@ -194,10 +212,43 @@ mod tests {
             !rates.draw_at(&draw("k", 3.0, per), SECOND * 33 / 32).exceeded,
             "refused draws do not count"
         );
-        // Another period starts anew.
-        assert_eq!(rates.draw_at(&draw("k", 3.0, per * 2), 2 * SECOND).used, 1);
         rates.give_back("k");
-        assert_eq!(rates.draw_at(&draw("k", 3.0, per * 2), 2 * SECOND).used, 1);
+        assert_eq!(rates.draw_at(&draw("k", 3.0, per), 2 * SECOND).used, 1);
+    }
+
+    #[test]
+    fn another_period_keeps_what_was_counted() {
+        let rates = Rates::default();
+        let per = Duration::from_secs(1);
+        // Asked at which tenth of a second, in periods -> what is used; three a period.
+        for (tenth, periods, used) in [
+            (0, 8, 1),
+            (20, 8, 2),
+            (21, 8, 3),
+            // The first has left the shorter window; the others have not.
+            (23, 1, 3),
+            (23, 4, 3),
+            (24, 1, 3),
+            // All have left it.
+            (45, 1, 1),
+        ] {
+            let count = rates.draw_at(&draw("k", 3.0, per * periods), tenth * SECOND / 10);
+            assert_eq!(count.used, used, "at {tenth} in {periods}");
+        }
+        // Periods that take turns let no more through than the longer one, and hold nobody for ever.
+        let mut times: Vec<u64> = Vec::new();
+        for tick in 0..6000 {
+            let now = 100 * SECOND + tick * SECOND / 100;
+            let period = if tick % 2 == 0 { per } else { per * 3 };
+            if !rates.draw_at(&draw("turns", 5.0, period), now).exceeded {
+                times.push(now);
+            }
+        }
+        let busiest = times
+            .iter()
+            .map(|from| times.iter().filter(|time| (*from..*from + SECOND * 9 / 10).contains(time)).count());
+        let busiest = busiest.max().unwrap();
+        assert!(busiest <= 5 && times.len() >= 80, "{busiest} of {}", times.len());
     }
 
     #[test]

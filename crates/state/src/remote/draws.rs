@@ -13,33 +13,59 @@ type Answer = Vec<i64>;
 impl Redis {
     pub(crate) async fn draw(&self, draws: &[Draw<'_>], now: i64) -> Result<Tally, Unavailable> {
         let member = format!("{:x}-{:x}", self.node, self.requests.fetch_add(1, Ordering::Relaxed));
-        let member = &member;
-        let answers = self
-            .link
-            .run(|connection| async move {
-                match connection {
-                    // One script for all; in a cluster one for each, at the same time, for they lie on different nodes.
-                    Connection::Cluster(_) if draws.len() > 1 => {
-                        let calls = draws
-                            .iter()
-                            .map(|draw| self.call(connection.clone(), std::slice::from_ref(draw), member));
-                        futures_util::future::try_join_all(calls).await
-                    }
-                    connection => Ok(vec![self.call(connection, draws, member).await?]),
-                }
-            })
-            .await?;
-        let tally = read(&answers, draws, now);
-        if answers.len() > 1
-            && let Some(refused) = tally.refused()
-        {
-            let drawn = |(_, answer): &(&Draw<'_>, &Answer)| answer.first() == Some(&0);
-            let back: Vec<&Draw<'_>> =
-                draws.iter().zip(&answers).filter(drawn).map(|(draw, _)| draw).collect();
-            debug_assert!(back.len() < draws.len(), "{refused} refused");
-            self.give_back(&back, member).await?;
+        if draws.len() > 1 && self.link.is_cluster() {
+            return self.draw_apart(draws, now, &member).await;
+        }
+        let answer = self.link.run(|connection| self.call(connection, draws, &member)).await?;
+        let mut tally = Tally(Vec::with_capacity(draws.len()));
+        for place in 0..draws.len() {
+            let Some(drawn) = read(&answer, place, now) else { break };
+            tally.0.push(drawn);
+            if drawn.exceeded {
+                break;
+            }
         }
         Ok(tally)
+    }
+
+    /// One script for each draw, at the same time: in a cluster the counters lie on different nodes, any of which may be
+    /// away. A refusal holds whatever became of the others, and what was drawn for nothing is given back.
+    async fn draw_apart(&self, draws: &[Draw<'_>], now: i64, member: &str) -> Result<Tally, Unavailable> {
+        let mut calls = Vec::with_capacity(draws.len());
+        for draw in draws.chunks(1) {
+            calls.push(self.link.run(move |connection| self.call(connection, draw, member)));
+        }
+        let answers = futures_util::future::join_all(calls).await;
+        let drawn: Vec<_> = answers
+            .into_iter()
+            .map(|answer| {
+                let drawn = read(&answer?, 0, now);
+                drawn.ok_or_else(|| Unavailable("Redis answers a draw with something else".to_owned()))
+            })
+            .collect();
+        let refused = drawn.iter().position(|drawn| drawn.as_ref().is_ok_and(|drawn| drawn.exceeded));
+        if refused.is_none() && drawn.iter().all(Result::is_ok) {
+            return Ok(Tally(drawn.into_iter().flatten().collect()));
+        }
+        let counted = |place: usize| match &drawn[place] {
+            Ok(drawn) => !drawn.exceeded || (draws[place].counts_refused && refused != Some(place)),
+            Err(_) => false,
+        };
+        let back: Vec<&Draw<'_>> =
+            (0..draws.len()).filter(|place| counted(*place)).map(|place| &draws[place]).collect();
+        // The refusal stands also where this fails: what stays drawn is gone with its window.
+        if let Err(away) = self.give_back(&back, member).await {
+            tracing::debug!(%away, "what was drawn for a refused request is not given back");
+        }
+        let Some(refused) = refused else {
+            return Err(drawn
+                .into_iter()
+                .find_map(Result::err)
+                .unwrap_or_else(|| Unavailable(String::new())));
+        };
+        // Of a counter that could not be asked before the one that refused, nothing is known.
+        let nothing = Drawn { used: 0, resets_in: Duration::ZERO, renews_at: 0, exceeded: false };
+        Ok(Tally(drawn.into_iter().take(refused + 1).map(|drawn| drawn.unwrap_or(nothing)).collect()))
     }
 
     async fn call(
@@ -57,17 +83,16 @@ impl Redis {
     }
 
     async fn give_back(&self, draws: &[&Draw<'_>], member: &str) -> Result<(), Unavailable> {
-        self.link
-            .run(|connection| async move {
-                let calls = draws.iter().map(|draw| {
-                    let mut connection = connection.clone();
-                    let mut call = self.scripts.give_back.key(key(draw));
-                    call.arg(member).arg(meter(draw.meter)).arg(draw.cost);
-                    async move { call.invoke_async::<()>(&mut connection).await }
-                });
-                futures_util::future::try_join_all(calls).await.map(drop)
-            })
-            .await
+        let mut calls = Vec::with_capacity(draws.len());
+        for draw in draws {
+            let mut call = self.scripts.give_back.key(key(draw));
+            call.arg(member).arg(meter(draw.meter)).arg(draw.cost);
+            calls.push(
+                self.link.run(|mut connection| async move { call.invoke_async::<()>(&mut connection).await }),
+            );
+        }
+        // Each as far as it goes: what lies on a node that is away cannot keep the rest.
+        futures_util::future::join_all(calls).await.into_iter().collect()
     }
 }
 
@@ -97,24 +122,14 @@ fn key(draw: &Draw<'_>) -> String {
     }
 }
 
-fn read(answers: &[Answer], draws: &[Draw<'_>], now: i64) -> Tally {
-    let mut tally = Tally::default();
-    // A cluster gives one answer for each draw, else one answer tells of all.
-    let each = answers.len() == draws.len() && draws.len() > 1;
-    for place in 0..draws.len() {
-        let (answer, index) = if each { (&answers[place], 0) } else { (&answers[0], place) };
-        let number = |at: usize| answer.get(at).copied();
-        let (Some(used), Some(left)) = (number(1 + index * 2), number(2 + index * 2)) else { break };
-        let exceeded = number(0) == i64::try_from(index + 1).ok();
-        tally.0.push(Drawn {
-            used: u64::try_from(used).unwrap_or(0),
-            resets_in: Duration::from_millis(u64::try_from(left).unwrap_or(0)),
-            renews_at: renews_at(left, now),
-            exceeded,
-        });
-        if exceeded {
-            break;
-        }
-    }
-    tally
+/// What an answer says of the draw at a place; `None` where that was not looked at.
+fn read(answer: &Answer, place: usize, now: i64) -> Option<Drawn> {
+    let number = |at: usize| answer.get(at).copied();
+    let (used, left) = (number(1 + place * 2)?, number(2 + place * 2)?);
+    Some(Drawn {
+        used: u64::try_from(used).unwrap_or(0),
+        resets_in: Duration::from_millis(u64::try_from(left).unwrap_or(0)),
+        renews_at: renews_at(left, now),
+        exceeded: number(0) == i64::try_from(place + 1).ok(),
+    })
 }

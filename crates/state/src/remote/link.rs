@@ -95,6 +95,15 @@ impl Link {
         self.plan.timeout
     }
 
+    /// Whether there is a connection that works as far as anyone knows.
+    pub(super) fn is_up(&self) -> bool {
+        self.live.load().is_some()
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.plan.topology, Topology::Cluster(..))
+    }
+
     pub(super) fn health(&self) -> Health {
         self.health.borrow().clone()
     }

@@ -215,6 +215,10 @@ impl Redis {
         Ok(used.map(|used| QuotaCount { used, renews_at: renews_at(left, unix_now()) }))
     }
 
+    pub(crate) fn is_up(&self) -> bool {
+        self.link.is_up()
+    }
+
     pub(crate) fn health(&self) -> Health {
         self.link.health()
     }

@@ -6,7 +6,8 @@ use redis::Script;
 /// (`r` rolling, else a counter), limit, window in ms (0: never ends), cost, `1` when a refused draw counts. The clock
 /// is that of the server, so that clocks of nodes need not agree. Scores of rolling windows are Unix nanoseconds, as
 /// other gateways write them; where refused draws count, no more entries are kept than the limit needs. A counter that
-/// lost its expiry gets one again, so that nothing stays exhausted for ever.
+/// lost its expiry gets one again, and one that was begun with a longer period does not keep its end, so that nothing
+/// stays exhausted for ever.
 ///
 /// Answers the number of the key that refused (0: none), and for each key that was looked at what is used and the ms
 /// until the window ends or is emptier by one (-1: never).
@@ -18,6 +19,9 @@ local uses = {}
 local function take(i)
   local at = 1 + (i - 1) * 5
   local limit, per, cost = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  if cost == 0 then
+    return
+  end
   if ARGV[at + 1] == 'r' then
     redis.call('ZADD', KEYS[i], string.format('%.0f', now), ARGV[1])
     local most = math.max(1, math.floor(limit))
@@ -48,8 +52,11 @@ for i = 1, #KEYS do
   else
     used = tonumber(redis.call('GET', KEYS[i]) or '0') or 0
     left = redis.call('PTTL', KEYS[i])
-    if left < 0 then
-      left = per > 0 and per or -1
+    if per > 0 and (left < 0 or left > per) then
+      redis.call('PEXPIRE', KEYS[i], per)
+      left = per
+    elseif left < 0 then
+      left = -1
     end
   end
   uses[i] = used

@@ -112,6 +112,51 @@ impl Drop for Server {
     }
 }
 
+/// Three masters that share the slots.
+pub(crate) struct Cluster {
+    pub(crate) masters: Vec<Server>,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Cluster {
+        // Without its own port the bus would listen on this one plus 10,000, which may not be free.
+        let mut masters = Vec::new();
+        for _ in 0..3 {
+            let bus = free_port().to_string();
+            let arguments = ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"];
+            // Where a master is away, the others go on.
+            let more = ["--cluster-port", &bus, "--cluster-require-full-coverage", "no"];
+            masters.push(Server::start(&[&arguments[..], &more].concat()).await);
+        }
+        let mut command = Command::new("redis-cli");
+        command.args(["--cluster", "create"]).args(masters.iter().map(Server::host)).arg("--cluster-yes");
+        let made = command.output().expect("redis-cli is installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        for master in &masters {
+            until("the cluster is ready", async || {
+                let mut connection = master.connection().await;
+                let info: redis::RedisResult<String> =
+                    redis::cmd("CLUSTER").arg("INFO").query_async(&mut connection).await;
+                info.is_ok_and(|info| info.contains("cluster_state:ok"))
+            })
+            .await;
+        }
+        Cluster { masters }
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        self.masters.iter().map(Server::host).collect()
+    }
+
+    /// The number of the master that holds a key: `redis-cli` gives each a third of the slots, in their order.
+    pub(crate) fn master_of(&self, key: &str) -> usize {
+        let port = self.masters[0].port.to_string();
+        let slot = Command::new("redis-cli").args(["-p", &port, "CLUSTER", "KEYSLOT", key]).output().unwrap();
+        let slot: usize = String::from_utf8(slot.stdout).unwrap().trim().parse().unwrap();
+        [5461, 10923].iter().filter(|first| slot >= **first).count()
+    }
+}
+
 /// Waits until a condition holds; fails after 20 s.
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     for _ in 0..2000 {
@@ -238,4 +283,30 @@ pub(crate) async fn draws(state: &State, unique: &str) {
         assert_eq!((tally.0[0].exceeded, tally.0[0].renews_at), (exceeded, 1060), "{tally:?}");
     }
     assert_eq!(state.draw(&[], 1000).await.unwrap().0, []);
+    // A look is refused as a draw would be, and leaves no trace.
+    for meter in meters {
+        let name = format!("{unique}-looked-{meter:?}");
+        let draw =
+            |cost| Draw { meter, name: &name, limit: 1.0, per, cost, counts_refused: meter != Meter::Fixed };
+        for (cost, used, exceeded) in
+            [(0, 0, false), (0, 0, false), (1, 1, false), (0, 1, true), (0, 1, true)]
+        {
+            let drawn = state.draw(&[draw(cost)], 1000).await.unwrap().0[0];
+            assert_eq!((drawn.used, drawn.exceeded), (used, exceeded), "{meter:?} {cost}");
+        }
+    }
+    // A running window does not keep its end when its period becomes shorter.
+    for meter in [Meter::Fixed, Meter::Quota] {
+        let name = format!("{unique}-shorter-{meter:?}");
+        for (seconds, exceeded, left) in [(3600, false, 3600), (30, true, 30), (7200, true, 30)] {
+            let per = Duration::from_secs(seconds);
+            let draw = Draw { meter, name: &name, limit: 1.0, per, cost: 1, counts_refused: false };
+            let drawn = state.draw(&[draw], 1000).await.unwrap().0[0];
+            let off = drawn.resets_in.abs_diff(Duration::from_secs(left));
+            assert!(
+                drawn.exceeded == exceeded && off < Duration::from_secs(2),
+                "{meter:?} {seconds}: {drawn:?}"
+            );
+        }
+    }
 }

@@ -6,6 +6,10 @@ use state::Unavailable;
 use crate::auth::Grant;
 use crate::clock::unix_now;
 use crate::gate::Gate;
+use crate::limits;
+
+/// Counters that are reset at the same time.
+const RESETS: usize = 64;
 
 /// Puts what is left of the running windows into a session: of the session's own quota, and of each API that has one.
 pub(super) async fn show(gate: &Gate, session: &mut Session, name: &str) -> Result<(), Unavailable> {
@@ -40,15 +44,27 @@ pub(super) async fn show(gate: &Gate, session: &mut Session, name: &str) -> Resu
     Ok(())
 }
 
-/// Begins all windows of a key anew, those of its scopes included.
+/// Begins all windows of a key anew, those of its scopes and of its subscribers included.
 pub(super) async fn reset(gate: &Gate, session: &Session, name: &str) -> Result<(), Unavailable> {
-    for api in session.access_rights.keys() {
-        let counter = Grant::counter(session, name, api);
-        if counter != name {
-            gate.state.reset_quota(&counter).await?;
-        }
+    let mut counters = vec![name.to_owned()];
+    counters.extend(session.access_rights.keys().map(|api| Grant::counter(session, name, api)));
+    counters.sort_unstable();
+    counters.dedup();
+    for counter in counters.clone() {
+        counters.extend(limits::subscriber_names(&counter));
     }
-    gate.state.reset_quota(name).await
+    // Many at the same time, and all are tried.
+    let mut outcome = Ok(());
+    for counters in counters.chunks(RESETS) {
+        let resets: Vec<_> = counters.iter().map(|counter| reset_one(gate, counter)).collect();
+        outcome = futures_util::future::join_all(resets).await.into_iter().fold(outcome, Result::and);
+    }
+    outcome
+}
+
+async fn reset_one(gate: &Gate, counter: &str) -> Result<(), Unavailable> {
+    gate.windows.forget(&limits::alone_name(counter));
+    gate.state.reset_quota(counter).await
 }
 
 /// Writes full quotas into a session that is about to be stored.

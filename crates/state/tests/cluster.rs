@@ -1,0 +1,73 @@
+//! A Redis cluster of three masters, and one of them away.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test may stop at the first surprise, and waits for servers"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Cluster, until};
+use state::{Draw, Meter, RedisSettings, State};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn connected(cluster: &Cluster) -> State {
+    let state =
+        State::redis(RedisSettings { hosts: cluster.hosts(), cluster: true, ..RedisSettings::default() })
+            .unwrap();
+    let mut health = state.health_changes();
+    tokio::time::timeout(Duration::from_secs(20), health.wait_for(|health| health.connected))
+        .await
+        .expect("connects")
+        .unwrap();
+    state
+}
+
+/// A name of a fixed window whose counter lies on the master of this number.
+fn on(cluster: &Cluster, master: usize, part: &str) -> String {
+    let mut names = (0..).map(|number| format!("{part}{number}"));
+    names.find(|name| cluster.master_of(&format!("rate-limit-{name}-window")) == master).unwrap()
+}
+
+fn draw(name: &str, limit: f64) -> Draw<'_> {
+    Draw { meter: Meter::Fixed, name, limit, per: HOUR, cost: 1, counts_refused: false }
+}
+
+#[tokio::test]
+async fn a_refusal_holds_while_another_master_is_away() {
+    let mut cluster = Cluster::start().await;
+    let state = connected(&cluster).await;
+    let [full, lost, free] = [0, 1, 2].map(|master| on(&cluster, master, "name"));
+    let used = async |name: &str| {
+        let look = Draw { cost: 0, ..draw(name, 100.0) };
+        state.draw(&[look], 0).await.unwrap().0[0].used
+    };
+    for (round, refused) in [(1, None), (2, None), (3, Some(0)), (4, Some(0))] {
+        let draws = [draw(&full, 2.0), draw(&lost, 9.0), draw(&free, 9.0)];
+        assert_eq!(state.draw(&draws, 0).await.unwrap().refused(), refused, "round {round}");
+    }
+    // What was refused was drawn nowhere.
+    assert_eq!((used(&full).await, used(&lost).await, used(&free).await), (2, 2, 2));
+
+    cluster.masters[1].kill();
+    until("its counters are away", async || state.draw(&[draw(&lost, 9.0)], 0).await.is_err()).await;
+    let mut refusals = 0;
+    for _ in 0..10 {
+        // Before and behind the one that is away.
+        for draws in [[draw(&full, 2.0), draw(&lost, 9.0)], [draw(&lost, 9.0), draw(&full, 2.0)]] {
+            let place = usize::from(draws[0].name == lost);
+            refusals +=
+                usize::from(state.draw(&draws, 0).await.is_ok_and(|tally| tally.refused() == Some(place)));
+        }
+    }
+    assert_eq!(refusals, 20, "each refusal is told, whatever is away");
+    // Without a refusal nothing is known, and what was drawn is given back.
+    for _ in 0..5 {
+        assert!(state.draw(&[draw(&free, 9.0), draw(&lost, 9.0)], 0).await.is_err());
+    }
+    assert_eq!(used(&free).await, 2);
+}
