@@ -15,6 +15,7 @@ use crate::auth::{Callers, Passwords};
 use crate::backend::stream::Watched;
 use crate::backend::upstream::{Pools, UpstreamSettings};
 use crate::certificates::CertificateStore;
+use crate::hosted::Kept;
 use crate::limits::{AtOnce, Organisations, Windows};
 use crate::listen::tls::Certificates;
 use crate::metrics::Metrics;
@@ -95,8 +96,10 @@ pub struct Gate {
     pub(crate) key_sets: KeySets,
     pub(crate) passwords: Passwords,
     pub(crate) reloads: Reloads,
-    /// Held while streams without a catalog come or go.
-    pub(crate) hosting: tokio::sync::Mutex<()>,
+    /// Held while APIs come or go, so that no change is made on top of what another one replaces.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Streams that stand in no catalog.
+    pub(crate) hosted: Kept,
     snapshot: ArcSwap<Snapshot>,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
@@ -148,7 +151,8 @@ impl Gate {
             connections: Connections::default(),
             windows: Arc::default(),
             reloads,
-            hosting: tokio::sync::Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+            hosted: Kept::default(),
             closing: watch::Sender::new(false),
             is_closing: AtomicBool::new(false),
         };

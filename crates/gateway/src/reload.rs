@@ -198,6 +198,7 @@ async fn offer(gate: Arc<Gate>, asked: Arc<Notify>) {
 
 async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let started = Instant::now();
+    let _alone = gate.changing.lock().await;
     let catalog = Arc::clone(&gate.catalog);
     let worker = Arc::clone(gate);
     let known = Arc::clone(good);
@@ -340,6 +341,13 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
             }
         };
         let running = current.apis.get(&*definition.api.id);
+        if running.is_some_and(|running| running.hosted) {
+            let id = &definition.api.id;
+            let fault = Fault::error("/api_id", format!("API id `{id}` is that of a stream"));
+            let hint = format!("take another id, or take the stream away: DELETE /tyk/streams/{id}");
+            faults.push((path, vec![fault.hint(hint)]));
+            continue;
+        }
         let kept = running.filter(|running| running.definition.digest == definition.digest);
         let api = match kept {
             Some(running) => Arc::clone(running),
@@ -372,6 +380,10 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         sources.insert(Arc::clone(&api.identity.id), path.clone());
         good.insert(path, Arc::clone(&api.definition));
         apis.insert(Arc::clone(&api.identity.id), api);
+    }
+    // Streams that came by hand stay until they are taken away.
+    for (id, api) in current.apis.iter().filter(|(_, api)| api.hosted) {
+        apis.insert(Arc::clone(id), Arc::clone(api));
     }
     if !loaded.complete {
         // What could not be listed may still be there.
@@ -439,6 +451,7 @@ pub(crate) fn compile(
         model,
         chain,
         backend,
+        hosted: false,
     }))
 }
 
@@ -460,7 +473,7 @@ fn located_in(path: &Path, faults: Vec<Fault>) -> Vec<Fault> {
 }
 
 /// The routing table: every API at its listen path and at `/<id>/` (contract 2.9).
-fn routes(
+pub(crate) fn routes(
     gate: &Gate,
     current: &Snapshot,
     apis: &HashMap<Arc<str>, Arc<RunningApi>>,

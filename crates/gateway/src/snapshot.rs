@@ -57,6 +57,8 @@ pub struct RunningApi {
     pub metrics: Arc<ApiMetrics>,
     /// Names for records.
     pub identity: Identity,
+    /// It stands in no catalog: it is made for a stream that came over the API of streams.
+    pub(crate) hosted: bool,
 }
 
 /// What every record of an API says about it.

@@ -75,6 +75,16 @@ pub(super) enum Action {
     ForgetKeySetsOfApi,
     ApiHealth,
     ListStreams,
+    SetStreams,
+    GetStream,
+    AddStream,
+    ReplaceStream,
+    PatchStream,
+    DeleteStream,
+    StreamStats,
+    SetStreamResource,
+    StreamComponents,
+    StreamsReady,
     StreamsSchema,
     ListRecords,
     OpenApi,
@@ -120,7 +130,11 @@ pub(super) enum Shape {
     Pem,
     Policy,
     Policies,
+    /// A stream's configuration, as JSON or YAML.
+    Stream,
+    /// Each stream by its id: whether it is active, and for how long.
     Streams,
+    StreamComponents,
     Records,
     Anything,
     /// A deleted key without the fuss: `null`, or what [`Shape::Modified`] says.

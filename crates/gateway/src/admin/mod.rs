@@ -63,8 +63,10 @@ pub(crate) fn is_addressed<B>(gate: &Gate, peer: &Peer, request: &Request<B>) ->
 
 /// One request to the admin API, read whole.
 struct Call {
-    /// What the path names, decoded: at most one thing.
+    /// What the path names first, decoded.
     name: String,
+    /// What it names beside it.
+    beside: String,
     query: Vec<(String, String)>,
     body: Bytes,
 }
@@ -118,7 +120,8 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
         Found::OtherMethod => return error(StatusCode::METHOD_NOT_ALLOWED, "Method not supported"),
         Found::Nowhere => return nowhere(),
     };
-    let name = names.first().map(|name| (*name).to_owned()).unwrap_or_default();
+    let mut names = names.into_iter().map(str::to_owned);
+    let (name, beside) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
     let query = query::pairs(request.uri().query().unwrap_or_default());
     let query = query.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
     let body = match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
@@ -130,7 +133,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
             );
         }
     };
-    let call = Call { name, query, body };
+    let call = Call { name, beside, query, body };
     let outcome = Box::pin(perform(gate, endpoint.action, &call)).await;
     outcome.unwrap_or_else(|away| {
         error(StatusCode::SERVICE_UNAVAILABLE, &format!("The store of keys cannot be reached: {away}"))
@@ -193,7 +196,10 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         ForgetKeySets => jwks::forget(gate, None).await,
         ForgetKeySetsOfApi => jwks::forget(gate, Some(name)).await,
         ApiHealth => health::of_api(),
-        ListStreams => streams::answer(gate),
+        ListStreams | SetStreams | GetStream | AddStream | ReplaceStream | PatchStream | DeleteStream
+        | StreamStats | SetStreamResource => streams::perform(gate, action, call).await,
+        StreamComponents => streams::components(gate),
+        StreamsReady => crate::hosted::ready(gate),
         StreamsSchema => streams::schema(gate),
         OpenApi => reply::json(StatusCode::OK, &openapi::document()),
         ListRecords => records::answer(gate, call.parameter("limit")).await,

@@ -206,7 +206,14 @@ fn schema(shape: Shape) -> Value {
         }),
         Shape::Pem => text(),
         Shape::Policies => list_of(reference(Shape::Policy)),
-        Shape::Streams => object(json!({"components": list_of(json!({"type": "object"}))})),
+        Shape::Stream => json!({
+            "type": "object",
+            "properties": {"input": {"type": "object"}, "pipeline": {"type": "object"}, "output": {"type": "object"}},
+        }),
+        Shape::Streams => json!({"type": "object", "additionalProperties": object(json!({
+            "active": {"type": "boolean"}, "uptime": {"type": "number"}, "uptime_str": text(),
+        }))}),
+        Shape::StreamComponents => object(json!({"components": list_of(json!({"type": "object"}))})),
         Shape::Records => list_of(json!({"type": "object"})),
     }
 }

@@ -1,4 +1,5 @@
-//! Streams mode: streams come and go over HTTP (streams contract 5.12).
+//! Streams mode: streams come and go over HTTP (streams contract 5.12), in a process that runs nothing else and, below
+//! `/tyk`, inside of a gate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
 use streams::{Sort, Watcher};
 
+use super::defined;
 use super::streams::Place;
 use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
@@ -19,6 +21,8 @@ use crate::respond;
 
 /// Largest configuration that is taken.
 const BODY_LIMIT: usize = 16 << 20;
+/// Names below `/tyk/streams` that are no ids.
+const NO_IDS: [&str; 3] = ["components", "schema.json", "ready"];
 /// How long a stream that is stopped may take to deliver what is under way.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// First segments of paths that are the server's own.
@@ -26,7 +30,7 @@ const OWN: [&str; 8] = ["ping", "ready", "version", "metrics", "stats", "endpoin
 
 /// The streams there are, and the resources that they share by name.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     streams: Mutex<BTreeMap<String, Stream>>,
     resources: Mutex<BTreeMap<(&'static str, String), Json>>,
     /// Held over a change, so that what is kept and what runs agree.
@@ -43,9 +47,19 @@ struct Stream {
 }
 
 /// Why something was not done.
-enum Refused {
+pub(crate) enum Refused {
     Faults(Vec<(String, Vec<Fault>)>),
     Text(StatusCode, String),
+}
+
+impl Refused {
+    /// The faults as programs that read lints expect them: `(line,col) text`.
+    pub(crate) fn lints(faults: &[(String, Vec<Fault>)]) -> Vec<String> {
+        let each = |(id, faults): &(String, Vec<Fault>)| {
+            faults.iter().map(|fault| line(id, fault)).collect::<Vec<_>>()
+        };
+        faults.iter().flat_map(each).collect()
+    }
 }
 
 /// Adds a stream that was read when the process started.
@@ -56,7 +70,7 @@ pub(super) async fn add(
     config: Json,
     lenient: bool,
 ) -> Result<(), Vec<Fault>> {
-    check_id(id).map_err(|text| vec![Fault::error("", text)])?;
+    check_id(gate, id).map_err(|text| vec![Fault::error("", text)])?;
     let _changing = kept.changing.lock().await;
     put(gate, kept, id, config, lenient).await
 }
@@ -72,12 +86,7 @@ pub(super) fn is_addressed(path: &str) -> bool {
 }
 
 /// Answers a request to the API.
-pub(super) async fn answer(
-    gate: &Arc<Gate>,
-    kept: &Kept,
-    peer: &Peer,
-    request: Request<RequestBody>,
-) -> Response<Body> {
+pub(super) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<RequestBody>) -> Response<Body> {
     if let Some(refused) = forbidden(gate, peer, &request) {
         return refused;
     }
@@ -100,33 +109,40 @@ pub(super) async fn answer(
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let query = crate::query::pairs(head.uri.query().unwrap_or_default());
     let lenient = query.into_iter().any(|(name, value)| name == "chilled" && value == "true");
-    let done = match (&head.method, path.as_slice()) {
-        (&Method::GET, ["streams"]) => Ok(list(kept)),
-        (&Method::POST, ["streams"]) => replace_all(gate, kept, &body, lenient).await,
+    match perform(gate, &head.method, path.as_slice(), &body, lenient).await {
+        Ok(value) => respond::json(StatusCode::OK, &value),
+        Err(Refused::Text(status, text)) => respond::text(status, text + "\n"),
+        Err(Refused::Faults(faults)) => {
+            respond::json(StatusCode::BAD_REQUEST, &json!({ "lint_errors": Refused::lints(&faults) }))
+        }
+    }
+}
+
+/// Does what is asked of the API, by whoever may.
+pub(crate) async fn perform(
+    gate: &Arc<Gate>,
+    method: &Method,
+    path: &[&str],
+    body: &[u8],
+    lenient: bool,
+) -> Result<Json, Refused> {
+    let kept = &gate.hosted;
+    match (method, path) {
+        (&Method::GET, ["streams"]) => Ok(list(gate, kept)),
+        (&Method::POST, ["streams"]) => replace_all(gate, kept, body, lenient).await,
         (&Method::GET, ["streams", id]) => show(gate, kept, id),
-        (&Method::POST, ["streams", id]) => create(gate, kept, id, &body, lenient).await,
-        (&Method::PUT, ["streams", id]) => replace(gate, kept, id, &body, lenient).await,
-        (&Method::PATCH, ["streams", id]) => patch(gate, kept, id, &body, lenient).await,
+        (&Method::POST, ["streams", id]) => create(gate, kept, id, body, lenient).await,
+        (&Method::PUT, ["streams", id]) => replace(gate, kept, id, body, lenient).await,
+        (&Method::PATCH, ["streams", id]) => patch(gate, kept, id, body, lenient).await,
         (&Method::DELETE, ["streams", id]) => delete(gate, kept, id).await,
-        (&Method::GET, ["streams", id, "stats"]) => stats(kept, id),
+        (&Method::GET, ["streams", id, "stats"]) => stats(gate, kept, id),
         (&Method::POST, ["resources", sort, label]) => {
-            set_resource(gate, kept, (sort, label), &body, lenient).await
+            set_resource(gate, kept, (sort, label), body, lenient).await
         }
         (_, ["streams" | "resources", ..]) if path.len() <= 3 => {
             Err(Refused::Text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed".to_owned()))
         }
         _ => Err(Refused::Text(StatusCode::NOT_FOUND, "Not Found".to_owned())),
-    };
-    match done {
-        Ok(value) => respond::json(StatusCode::OK, &value),
-        Err(Refused::Text(status, text)) => respond::text(status, text + "\n"),
-        Err(Refused::Faults(faults)) => {
-            let told: Vec<String> = faults
-                .iter()
-                .flat_map(|(id, faults)| faults.iter().map(move |fault| line(id, fault)))
-                .collect();
-            respond::json(StatusCode::BAD_REQUEST, &json!({ "lint_errors": told }))
-        }
     }
 }
 
@@ -158,37 +174,67 @@ fn line(id: &str, fault: &Fault) -> String {
     format!("{place}{stream}{pointer}{}{hint}", fault.message)
 }
 
-fn life(stream: &Stream) -> Map<String, Json> {
-    let uptime = stream.since.elapsed();
+pub(super) fn life(watcher: &Watcher, uptime: Duration) -> Map<String, Json> {
     let mut life = Map::new();
-    life.insert("active".to_owned(), (!stream.watcher.status().ended).into());
+    life.insert("active".to_owned(), (!watcher.status().ended).into());
     life.insert("uptime".to_owned(), uptime.as_secs_f64().into());
     life.insert("uptime_str".to_owned(), format!("{:.1?}", uptime).into());
     life
 }
 
-fn list(kept: &Kept) -> Json {
+impl Stream {
+    fn life(&self) -> Map<String, Json> {
+        life(&self.watcher, self.since.elapsed())
+    }
+}
+
+fn list(gate: &Gate, kept: &Kept) -> Json {
+    let mut all: Map<String, Json> =
+        defined::all(gate).iter().map(|stream| (stream.id(), Json::Object(stream.life()))).collect();
     let streams = kept.streams.lock();
-    Json::Object(streams.iter().map(|(id, stream)| (id.clone(), Json::Object(life(stream)))).collect())
+    all.extend(streams.iter().map(|(id, stream)| (id.clone(), Json::Object(stream.life()))));
+    Json::Object(all)
 }
 
 fn unknown() -> Refused {
     Refused::Text(StatusCode::NOT_FOUND, "Stream not found".to_owned())
 }
 
+/// Why a stream that is not kept cannot be changed.
+fn unchangeable(gate: &Gate, id: &str) -> Refused {
+    match defined::find(gate, id) {
+        None => unknown(),
+        Some(stream) => {
+            let text = format!("the stream belongs to the API `{}`: change its definition", stream.api());
+            Refused::Text(StatusCode::CONFLICT, text)
+        }
+    }
+}
+
 fn show(gate: &Gate, kept: &Kept, id: &str) -> Result<Json, Refused> {
     let streams = kept.streams.lock();
-    let stream = streams.get(id).ok_or_else(unknown)?;
-    let mut shown = life(stream);
-    shown.insert("config".to_owned(), ::streams::scrubbed(&stream.config, &gate.streams));
+    let (mut shown, config) = match streams.get(id) {
+        Some(stream) => (stream.life(), stream.config.clone()),
+        None => {
+            let stream = defined::find(gate, id).ok_or_else(unknown)?;
+            (stream.life(), stream.config())
+        }
+    };
+    shown.insert("config".to_owned(), ::streams::scrubbed(&config, &gate.streams));
     Ok(Json::Object(shown))
 }
 
-fn stats(kept: &Kept, id: &str) -> Result<Json, Refused> {
+fn stats(gate: &Gate, kept: &Kept, id: &str) -> Result<Json, Refused> {
     let streams = kept.streams.lock();
-    let stream = streams.get(id).ok_or_else(unknown)?;
-    let mut stats = ::streams::exporters::object(&stream.watcher.samples());
-    let uptime = u64::try_from(stream.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let (watcher, uptime) = match streams.get(id) {
+        Some(stream) => (stream.watcher.clone(), stream.since.elapsed()),
+        None => {
+            let stream = defined::find(gate, id).ok_or_else(unknown)?;
+            (stream.watcher.clone(), stream.uptime)
+        }
+    };
+    let mut stats = ::streams::exporters::object(&watcher.samples());
+    let uptime = u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX);
     stats.insert("uptime_ns".to_owned(), uptime.into());
     Ok(Json::Object(stats))
 }
@@ -200,10 +246,10 @@ async fn create(
     body: &[u8],
     lenient: bool,
 ) -> Result<Json, Refused> {
-    check_id(id).map_err(|text| Refused::Text(StatusCode::BAD_REQUEST, text))?;
+    check_id(gate, id).map_err(|text| Refused::Text(StatusCode::BAD_REQUEST, text))?;
     let document = read(body)?;
     let _changing = kept.changing.lock().await;
-    if kept.streams.lock().contains_key(id) {
+    if kept.streams.lock().contains_key(id) || defined::find(gate, id).is_some() {
         return Err(Refused::Text(StatusCode::BAD_REQUEST, "Stream already exists".to_owned()));
     }
     put_read(gate, kept, id, &document, lenient).await
@@ -219,7 +265,7 @@ async fn replace(
     let document = read(body)?;
     let _changing = kept.changing.lock().await;
     if !kept.streams.lock().contains_key(id) {
-        return Err(unknown());
+        return Err(unchangeable(gate, id));
     }
     put_read(gate, kept, id, &document, lenient).await
 }
@@ -228,7 +274,7 @@ async fn patch(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8], lenient: bo
     let document = read(body)?;
     let _changing = kept.changing.lock().await;
     let known = kept.streams.lock().get(id).map(|stream| stream.config.clone());
-    let mut config = known.ok_or_else(unknown)?;
+    let mut config = known.ok_or_else(|| unchangeable(gate, id))?;
     merge_into(&mut config, document.value());
     let put = put(gate, kept, id, config, lenient).await;
     put.map_err(|faults| Refused::Faults(vec![(id.to_owned(), faults)]))?;
@@ -238,7 +284,7 @@ async fn patch(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8], lenient: bo
 async fn delete(gate: &Arc<Gate>, kept: &Kept, id: &str) -> Result<Json, Refused> {
     let _changing = kept.changing.lock().await;
     if kept.streams.lock().remove(id).is_none() {
-        return Err(unknown());
+        return Err(unchangeable(gate, id));
     }
     gate.dismiss(id, PATIENCE).await;
     Ok(json!({}))
@@ -256,7 +302,7 @@ async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8], lenient: bool) 
     let _changing = kept.changing.lock().await;
     let mut faults = Vec::new();
     for (id, config) in wanted {
-        if let Err(text) = check_id(id) {
+        if let Err(text) = check_id(gate, id) {
             faults.push((id.clone(), vec![Fault::error("", text)]));
             continue;
         }
@@ -416,7 +462,22 @@ fn with_resources(kept: &Kept, mut config: Json) -> Json {
 }
 
 /// Why an id cannot be one.
-fn check_id(id: &str) -> Result<(), String> {
+fn check_id(gate: &Gate, id: &str) -> Result<(), String> {
+    well_formed(id)?;
+    if gate.settings.service.is_some() {
+        return Ok(());
+    }
+    if NO_IDS.contains(&id) {
+        return Err(format!("`{id}` is no id: the admin API itself answers at `/tyk/streams/{id}`"));
+    }
+    let names = [&*gate.settings.health_name, &*gate.settings.ready_name, "tyk"];
+    if names.contains(&id) {
+        return Err(format!("`{id}` is no id: the gate itself answers at `/{id}`"));
+    }
+    Ok(())
+}
+
+fn well_formed(id: &str) -> Result<(), String> {
     let usual = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if id.is_empty() || id.len() > 200 || !id.chars().all(usual) || id.starts_with('.') {
         return Err(format!("`{id}` is no id: use 1 to 200 of A-Z a-z 0-9 _ - ."));
@@ -460,10 +521,10 @@ mod tests {
     #[test]
     fn ids_are_paths_that_are_nobody_elses() {
         for id in ["a", "a-b_c.d", "Ready"] {
-            assert_eq!(check_id(id), Ok(()));
+            assert_eq!(well_formed(id), Ok(()));
         }
         for id in ["", "a/b", "a b", "ä", "..", "streams", "ready", &"x".repeat(201)] {
-            assert!(check_id(id).is_err(), "{id}");
+            assert!(well_formed(id).is_err(), "{id}");
         }
     }
 

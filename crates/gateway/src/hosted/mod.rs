@@ -4,6 +4,7 @@
 //! cross-origin), and the paths that tell how the streams are.
 
 mod api;
+mod defined;
 mod page;
 mod password;
 mod streams;
@@ -16,6 +17,8 @@ use http::{Method, Request, Response, StatusCode, Uri};
 
 use serde_json::Value as Json;
 
+pub(crate) use self::api::{Kept, Refused, perform};
+pub(crate) use self::page::ready;
 pub use self::streams::Place;
 
 use self::password::Guard;
@@ -31,8 +34,8 @@ pub struct Service {
     root_path: Box<str>,
     origins: Option<Vec<String>>,
     guard: Option<Guard>,
-    /// The streams that come and go beside each other; `None`: there is one.
-    kept: Option<api::Kept>,
+    /// Streams come and go beside each other; otherwise there is one.
+    many: bool,
 }
 
 impl Service {
@@ -42,13 +45,13 @@ impl Service {
             root_path: http.root_path.as_str().into(),
             origins: http.origins.clone(),
             guard: http.password.clone().map(Guard::new),
-            kept: many.then(api::Kept::default),
+            many,
         }
     }
 
     /// Whether streams come and go beside each other.
     pub(crate) fn hosts_many(&self) -> bool {
-        self.kept.is_some()
+        self.many
     }
 
     /// What a browser must be told so that the page of another origin may read the answer.
@@ -92,10 +95,8 @@ async fn answer(
     peer: &Arc<Peer>,
     request: Request<RequestBody>,
 ) -> Response<Body> {
-    if let Some(kept) = &service.kept
-        && api::is_addressed(request.uri().path())
-    {
-        return api::answer(gate, kept, peer, request).await;
+    if service.many && api::is_addressed(request.uri().path()) {
+        return api::answer(gate, peer, request).await;
     }
     match page::answer(gate, &request).await {
         Some(page) => page,
@@ -114,18 +115,13 @@ impl Gate {
         config: Json,
         lenient: bool,
     ) -> Result<(), Vec<Fault>> {
-        match self.settings.service.as_ref().and_then(|service| service.kept.as_ref()) {
-            Some(kept) => api::add(self, kept, id, config, lenient).await,
-            None => Err(vec![Fault::error("", "streams come and go in streams mode only")]),
-        }
+        api::add(self, &self.hosted, id, config, lenient).await
     }
 
     /// Keeps a resource of streams mode, which streams that are added later share by its label. `field` is where
     /// configurations list those of its sort.
     pub fn add_resource(&self, field: &'static str, label: &str, config: Json) {
-        if let Some(kept) = self.settings.service.as_ref().and_then(|service| service.kept.as_ref()) {
-            api::add_resource(kept, field, label, config);
-        }
+        api::add_resource(&self.hosted, field, label, config);
     }
 }
 

@@ -43,29 +43,34 @@ pub(super) async fn answer(gate: &Gate, request: &Request<RequestBody>) -> Optio
     })
 }
 
-fn watchers(gate: &Gate) -> Vec<Watcher> {
+/// Every stream with its id: those of APIs have the id of the API before their name.
+fn watchers(gate: &Gate) -> Vec<(String, Watcher)> {
     let snapshot = gate.snapshot();
-    let mut watchers: Vec<Watcher> = snapshot
-        .apis
-        .values()
-        .flat_map(|api| match &api.backend {
-            Backend::Stream(stream) => stream.watchers(),
-            Backend::Upstream(_) => Vec::new(),
-        })
-        .collect();
-    watchers.sort_by_key(|watcher| watcher.status().name);
+    let mut watchers = Vec::new();
+    for api in snapshot.apis.values() {
+        let Backend::Stream(stream) = &api.backend else { continue };
+        let (named, _) = stream.named_watchers();
+        watchers.extend(named.into_iter().map(|(name, watcher)| {
+            let id = if api.hosted { name.to_string() } else { format!("{}_{name}", api.identity.id) };
+            (id, watcher)
+        }));
+    }
+    watchers.sort_by(|(one, _), (other, _)| one.cmp(other));
     watchers
 }
 
-fn ready(gate: &Gate) -> Response<Body> {
+/// Whether every stream reaches its other sides.
+pub(crate) fn ready(gate: &Gate) -> Response<Body> {
     let watchers = watchers(gate);
-    if gate.is_closing() || (!watchers.is_empty() && watchers.iter().all(|watcher| watcher.status().ended)) {
+    let all_ended = !watchers.is_empty() && watchers.iter().all(|(_, watcher)| watcher.status().ended);
+    if gate.is_closing() || all_ended {
         return respond::text(StatusCode::NOT_FOUND, "the stream has ended\n");
     }
     let mut away = String::new();
-    for status in watchers.iter().map(Watcher::status) {
+    for (id, watcher) in &watchers {
+        let status = watcher.status();
         for probe in status.unconnected() {
-            let _ = writeln!(away, "{}: {}", status.name, unconnected(probe)); // a String takes all
+            let _ = writeln!(away, "{id}: {}", unconnected(probe)); // a String takes all
         }
     }
     match away.is_empty() {
@@ -84,7 +89,7 @@ fn unconnected(probe: &Probe) -> String {
 async fn metrics(gate: &Gate) -> Response<Body> {
     let watchers = watchers(gate);
     let page = match watchers.as_slice() {
-        [one] if !gate.settings.hosts_many() => one.page().await,
+        [(_, one)] if !gate.settings.hosts_many() => one.page().await,
         _ => return respond::text(StatusCode::OK, crate::metrics::of_streams(&gate.snapshot())),
     };
     let Some(page) = page else {

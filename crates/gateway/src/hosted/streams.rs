@@ -1,6 +1,7 @@
-//! Streams come and go by their ids.
+//! Streams come and go by their ids, in a process of their own or beside the APIs of a catalog.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use streams::{CloseReason, Watcher};
 use crate::backend::Backend;
 use crate::gate::Gate;
 use crate::listen::AskedByName;
-use crate::reload::compile;
+use crate::reload::{compile, routes};
 use crate::route;
 use crate::snapshot::{RunningApi, Snapshot};
 
@@ -36,7 +37,8 @@ impl Gate {
     /// # Errors
     /// Every fault, with its pointer in the configuration.
     pub async fn host(self: &Arc<Self>, place: Place<'_>, config: Json) -> Result<Watcher, Vec<Fault>> {
-        let _alone = self.hosting.lock().await;
+        let _alone = self.changing.lock().await;
+        self.may_host(place.id).map_err(|text| vec![Fault::error("", text)])?;
         let (id, path) = (place.id.to_owned(), place.path.to_owned());
         let gate = Arc::clone(self);
         let settings = streams::Settings { lenient: place.lenient, ..self.streams.clone() };
@@ -45,7 +47,14 @@ impl Gate {
             compile(&gate, &definition, gate.snapshot().apis.get(&*id), &settings)
                 .map_err(|faults| inside(&id, faults))
         });
-        let api = compiled.await.unwrap_or_else(|error| Err(vec![Fault::error("", error.to_string())]))?;
+        let mut api =
+            compiled.await.unwrap_or_else(|error| Err(vec![Fault::error("", error.to_string())]))?;
+        if let Some(new) = Arc::get_mut(&mut api) {
+            new.hosted = true;
+        }
+        let mut apis = self.snapshot().apis.clone();
+        let old = apis.insert(place.id.into(), Arc::clone(&api));
+        let snapshot = self.with_hosted(apis, Some(place.id))?;
         let Backend::Stream(stream) = &api.backend else {
             return Err(vec![Fault::error("", "this is no stream")]);
         };
@@ -53,9 +62,7 @@ impl Gate {
         let Some(watcher) = stream.watchers().pop() else {
             return Err(vec![Fault::error("", "the stream did not start")]);
         };
-        let mut apis = self.snapshot().apis.clone();
-        let old = apis.insert(place.id.into(), Arc::clone(&api));
-        self.serve_hosted(apis);
+        self.swap(snapshot);
         if let Some(old) = old {
             tokio::spawn(async move { stop(&old, PATIENCE, CloseReason::Changed).await });
         }
@@ -65,11 +72,13 @@ impl Gate {
     /// Stops a stream and serves its endpoints no more; `false` when there is none of this id.
     pub async fn dismiss(&self, id: &str, patience: Duration) -> bool {
         let removed = {
-            let _alone = self.hosting.lock().await;
+            let _alone = self.changing.lock().await;
             let mut apis = self.snapshot().apis.clone();
-            let removed = apis.remove(id);
-            if removed.is_some() {
-                self.serve_hosted(apis);
+            let removed = apis.remove(id).filter(|api| api.hosted);
+            if removed.is_some()
+                && let Ok(snapshot) = self.with_hosted(apis, None)
+            {
+                self.swap(snapshot);
             }
             removed
         };
@@ -89,18 +98,55 @@ impl Gate {
         futures_util::future::join_all(stops).await;
     }
 
-    fn serve_hosted(&self, apis: HashMap<Arc<str>, Arc<RunningApi>>) {
+    /// Whether a stream of this id can stand beside what runs.
+    fn may_host(&self, id: &str) -> Result<(), String> {
         let current = self.snapshot();
-        let mut routes = route::Table::new(true);
-        for api in apis.values() {
-            // Ids differ, and with them the paths.
-            let _ = routes.add(&route::Place { host: None, path: &api.model.listen_path }, Arc::clone(api));
+        if self.settings.service.is_none() && current.generation == 0 {
+            return Err("the definitions are not loaded yet: ask again when the gate is ready".to_owned());
         }
-        let generation = current.generation + 1;
-        let policies = Arc::clone(&current.policies);
-        let policy_generation = current.policy_generation;
-        let asked = AskedByName::default();
-        self.swap(Snapshot { generation, policy_generation, apis, routes, asked, policies });
+        match current.apis.get(id) {
+            Some(api) if !api.hosted => Err(format!("`{id}` is the id of an API")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The snapshot with these APIs, or why the one of this id has no path.
+    fn with_hosted(
+        &self,
+        apis: HashMap<Arc<str>, Arc<RunningApi>>,
+        new: Option<&str>,
+    ) -> Result<Snapshot, Vec<Fault>> {
+        let current = self.snapshot();
+        let (routes, asked) = if self.settings.service.is_some() {
+            let mut routes = route::Table::new(true);
+            for api in apis.values() {
+                // Ids differ, and with them the paths.
+                let place = route::Place { host: None, path: &api.model.listen_path };
+                let _ = routes.add(&place, Arc::clone(api));
+            }
+            (routes, AskedByName::default())
+        } else {
+            let own = PathBuf::from("stream");
+            let sources = new.map(|id| (Arc::from(id), own.clone())).into_iter().collect();
+            let mut faults = Vec::new();
+            let routes = routes(self, &current, &apis, &mut faults, &sources);
+            // That of others was told when they came.
+            if let Some((_, taken)) = faults.into_iter().find(|(source, _)| *source == own) {
+                return Err(taken
+                    .into_iter()
+                    .map(|fault| Fault { pointer: String::new(), ..fault })
+                    .collect());
+            }
+            (routes, AskedByName::by(apis.values().map(|api| &*api.model), &self.settings))
+        };
+        Ok(Snapshot {
+            generation: current.generation + 1,
+            policy_generation: current.policy_generation,
+            policies: Arc::clone(&current.policies),
+            apis,
+            routes,
+            asked,
+        })
     }
 }
 

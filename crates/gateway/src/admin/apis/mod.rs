@@ -16,11 +16,11 @@ pub(super) use self::write::{add, delete, live, replace};
 use super::reply::{error, json, marshalled};
 use crate::body::Body;
 use crate::gate::Gate;
-use crate::snapshot::RunningApi;
+use crate::snapshot::{RunningApi, Snapshot};
 
 pub(super) fn list(gate: &Arc<Gate>) -> Response<Body> {
     let snapshot = gate.snapshot();
-    let all: Vec<Value> = snapshot.apis.values().map(|api| api.definition.classic()).collect();
+    let all: Vec<Value> = stored(&snapshot).map(|api| api.definition.classic()).collect();
     json(StatusCode::OK, &all)
 }
 
@@ -42,8 +42,13 @@ pub(super) fn get_oas(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     }
 }
 
+/// Those of the catalog; streams that came by hand are told of by the API of streams.
+fn stored(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<RunningApi>> {
+    snapshot.apis.values().filter(|api| !api.hosted)
+}
+
 fn find(gate: &Gate, id: &str) -> Option<Arc<RunningApi>> {
-    gate.snapshot().apis.get(id).cloned()
+    gate.snapshot().apis.get(id).filter(|api| !api.hosted).cloned()
 }
 
 fn is_oas(api: &RunningApi) -> bool {
@@ -63,7 +68,7 @@ fn oas_of(gate: &Gate, id: &str) -> Result<Value, Box<Response<Body>>> {
 }
 
 fn all_oas(gate: &Gate) -> Vec<Value> {
-    gate.snapshot().apis.values().filter(|api| is_oas(api)).map(|api| document(api)).collect()
+    stored(&gate.snapshot()).filter(|api| is_oas(api)).map(|api| document(api)).collect()
 }
 
 /// The OpenAPI document as it was given.

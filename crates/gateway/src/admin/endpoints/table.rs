@@ -70,10 +70,12 @@ const API_OF_DELETED: Parameter = parameter(
     Text,
     "An API of the organisation that the key belongs to; with `-1` the answer is `null`.",
 );
+const CHILLED: Parameter = parameter("chilled", Flag, "Run it in spite of faults that only lint finds.");
 
 const NAMING: &[Parameter] = &[HASHED, API, ORG, USERNAME];
 const NOT_FOUND: (u16, Shape) = (404, Shape::Refused);
 const FAULTY: (u16, Shape) = (400, Shape::Refused);
+const CONFLICT: (u16, Shape) = (409, Shape::Refused);
 const FAILED: (u16, Shape) = (500, Shape::Refused);
 const MODIFIED: (u16, Shape) = (200, Shape::Modified);
 const UNPROCESSABLE: (u16, Shape) = (422, Shape::Refused);
@@ -319,9 +321,80 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
     get(
         "/streams",
         ListStreams,
-        "Every stream component: whether it is connected, and its last error.",
+        "Every stream by its id, those of APIs as `<api id>_<name>`: whether it is active, and for how long.",
         &[(200, Shape::Streams)],
     ),
+    post(
+        "/streams",
+        SetStreams,
+        Shape::Anything,
+        "Makes the streams that stand in no definition be these, by their ids, and no others.",
+        &[(200, Shape::Anything), FAULTY],
+    )
+    .with(&[CHILLED]),
+    get(
+        "/streams/components",
+        StreamComponents,
+        "Every stream component: whether it is connected, and its last error.",
+        &[(200, Shape::StreamComponents)],
+    ),
+    get(
+        "/streams/ready",
+        StreamsReady,
+        "Whether every input and output of every stream reaches its other side; a line for each that does not.",
+        &[(200, Shape::Anything), (404, Shape::Anything), (503, Shape::Anything)],
+    ),
+    get(
+        "/streams/{id}",
+        GetStream,
+        "The same of one stream, with its configuration, secrets left out.",
+        &[(200, Shape::Anything), NOT_FOUND],
+    ),
+    post(
+        "/streams/{id}",
+        AddStream,
+        Shape::Stream,
+        "Makes a stream that stands in no definition; its endpoints are below `/{id}/`, open to all.",
+        &[(200, Shape::Anything), FAULTY],
+    )
+    .with(&[CHILLED]),
+    put(
+        "/streams/{id}",
+        ReplaceStream,
+        Shape::Stream,
+        "Replaces such a stream.",
+        &[(200, Shape::Anything), FAULTY, NOT_FOUND, CONFLICT],
+    )
+    .with(&[CHILLED]),
+    row(
+        Method::PATCH,
+        "/streams/{id}",
+        PatchStream,
+        Some(Shape::Stream),
+        "Merges fields into its configuration (RFC 7396).",
+        &[(200, Shape::Anything), FAULTY, NOT_FOUND, CONFLICT],
+    )
+    .with(&[CHILLED]),
+    delete(
+        "/streams/{id}",
+        DeleteStream,
+        "Stops such a stream when what is under way is delivered.",
+        &[(200, Shape::Anything), NOT_FOUND, CONFLICT],
+    ),
+    get(
+        "/streams/{id}/stats",
+        StreamStats,
+        "The counters of one stream, and its `uptime_ns`.",
+        &[(200, Shape::Anything), NOT_FOUND],
+    ),
+    post(
+        "/resources/{sort}/{label}",
+        SetStreamResource,
+        Shape::Anything,
+        "Sets a `cache`, `input`, `output`, `processor` or `rate_limit` that streams made here share by its label.",
+        &[(200, Shape::Anything), FAULTY, NOT_FOUND],
+    )
+    .with(&[CHILLED]),
     get(
         "/streams/schema.json",
         StreamsSchema,
@@ -342,4 +415,19 @@ const RESET_QUOTA: &[Parameter] = &[parameter("reset_quota", Flag, "Begin its qu
 
 /// Those that clients of the original do not know.
 #[cfg(test)]
-pub(in crate::admin) const FOREIGN: &[Action] = &[ListStreams, StreamsSchema, ListRecords, OpenApi];
+pub(in crate::admin) const FOREIGN: &[Action] = &[
+    ListStreams,
+    SetStreams,
+    GetStream,
+    AddStream,
+    ReplaceStream,
+    PatchStream,
+    DeleteStream,
+    StreamStats,
+    SetStreamResource,
+    StreamComponents,
+    StreamsReady,
+    StreamsSchema,
+    ListRecords,
+    OpenApi,
+];

@@ -209,7 +209,7 @@ mod tests {
 
     fn call(query: &[(&str, &str)]) -> Call {
         let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Call { name: String::new(), query, body: Bytes::new() }
+        Call { name: String::new(), beside: String::new(), query, body: Bytes::new() }
     }
 
     #[test]

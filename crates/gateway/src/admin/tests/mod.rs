@@ -1,6 +1,7 @@
 //! The admin API against the contract, row by row: a gate in this process, its answers as clients read them.
 
 mod apis;
+mod hosted;
 mod keys;
 mod rest;
 

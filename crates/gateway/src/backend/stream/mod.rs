@@ -11,8 +11,8 @@ mod socket;
 mod subscribe;
 mod watched;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use document::Fault;
 use http::{Response, StatusCode};
@@ -33,6 +33,7 @@ pub struct StreamBackend {
     routes: Routes,
     streams: Mutex<Vec<Stream>>,
     api: Box<str>,
+    started: OnceLock<Instant>,
 }
 
 struct Stream {
@@ -85,7 +86,12 @@ impl StreamBackend {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self { routes: port.routes(), streams: Mutex::new(built), api: Box::default() })
+        Ok(Self {
+            routes: port.routes(),
+            streams: Mutex::new(built),
+            api: Box::default(),
+            started: OnceLock::new(),
+        })
     }
 
     pub(crate) fn name_api(&mut self, api: &str) {
@@ -94,6 +100,7 @@ impl StreamBackend {
 
     /// Starts what was built.
     pub(crate) fn start(&self) {
+        self.started.get_or_init(Instant::now);
         for stream in self.streams.lock().iter_mut() {
             stream.life = match std::mem::replace(&mut stream.life, Life::Over) {
                 Life::Built(built) => Life::Running(built.start()),
@@ -146,6 +153,16 @@ impl StreamBackend {
             Life::Built(_) | Life::Over => None,
         });
         running.collect()
+    }
+
+    /// The same by their names, and since when they run.
+    pub(crate) fn named_watchers(&self) -> (Vec<(Arc<str>, Watcher)>, Duration) {
+        let streams = self.streams.lock();
+        let running = streams.iter().filter_map(|stream| match &stream.life {
+            Life::Running(running) => Some((Arc::clone(&stream.name), running.watcher())),
+            Life::Built(_) | Life::Over => None,
+        });
+        (running.collect(), self.started.get().map(Instant::elapsed).unwrap_or_default())
     }
 
     /// Paths below the listen path, and what is there.
