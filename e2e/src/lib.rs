@@ -18,6 +18,7 @@ mod kept;
 mod redis;
 mod sse;
 pub mod streaming;
+pub mod tokens;
 pub mod tools;
 mod upstream;
 mod websocket;

@@ -1,15 +1,11 @@
 //! Ways to say who one is, beside keys (contract 5.3 to 5.10): what lets a request through, and what every other one reads.
 
-use e2e::definition::{keyed, session};
-use e2e::{Gate, Reply, Upstream};
+use e2e::definition::{keyed, oas, session};
+use e2e::tokens::assert_refused;
+use e2e::{Gate, Upstream};
 use serde_json::{Value, json};
 
 const ORG: &str = "53ac07777cbb8c2d53000002";
-
-fn assert_refused(reply: &Reply, status: u16, message: &str) {
-    assert_eq!(reply.status, status, "{reply:?}");
-    assert_eq!(reply.text(), format!("{{\n    \"error\": \"{message}\"\n}}"));
-}
 
 /// A definition with other keys beside, or instead of, its own.
 fn with(mut definition: Value, more: Value) -> Value {
@@ -161,4 +157,63 @@ async fn users_of_older_gates_are_let_in() {
     // A key without a password is no user.
     admin.post("/keys/none", &member(&["a"], json!({}))).await;
     assert_eq!(gate.get("/a/x", &["-u", "none:"]).await.status, 401);
+}
+
+#[tokio::test]
+async fn one_of_several_requirements_is_enough() {
+    let upstream = Upstream::start().await;
+    let mut api = oas("o", &upstream.url(""));
+    api["components"] = json!({"securitySchemes": {
+        "body": {"type": "http", "scheme": "basic"},
+        "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+        "second": {"type": "apiKey", "in": "header", "name": "X-Second"},
+    }});
+    api["security"] = json!([{"body": []}, {"key": [], "second": []}]);
+    api["x-tyk-api-gateway"]["info"]["orgId"] = json!(ORG);
+    api["x-tyk-api-gateway"]["server"]["authentication"] = json!({
+        "enabled": true, "securityProcessingMode": "compliant", "securitySchemes": {
+            "key": {"enabled": true}, "second": {"enabled": true},
+            "body": {"enabled": true, "extractCredentialsFromBody": {"enabled": true, "userRegexp": "user=([^&]*)", "passwordRegexp": "pw=([^&]*)"}},
+        },
+    });
+    let gate = Gate::setup().oas(api).start().await;
+    let admin = gate.admin();
+    let user = member(&["o"], json!({"basic_auth_data": {"password": "secret"}}));
+    assert_eq!(admin.post("/keys/ann", &user).await.status, 200);
+    let [one, other] =
+        [admin.key(&member(&["o"], json!({}))).await, admin.key(&member(&["o"], json!({}))).await];
+    let (key, second, wrong) = (format!("X-Key: {one}"), format!("X-Second: {other}"), "X-Key: unknown");
+    let (user, stranger) = ("user=ann&pw=secret", "user=ann&pw=wrong");
+    let missing = (401, "Authorization field missing");
+    let disallowed = (403, "Access to this API has been disallowed");
+    // What the last group says is told.
+    for (arguments, status, message) in [
+        (&["-d", user][..], 200, ""),
+        (&["-d", user, "-H", wrong], 200, ""),
+        (&["-d", stranger], missing.0, missing.1),
+        (&["-H", &key, "-H", &second], 200, ""),
+        (&["-d", "x=y", "-H", &key, "-H", &second], 200, ""),
+        (&["-d", "x=y", "-H", &key], missing.0, missing.1),
+        (&["-d", "x=y", "-H", wrong, "-H", &second], disallowed.0, disallowed.1),
+        (&[], missing.0, missing.1),
+    ] {
+        let reply = gate.get("/o/x", arguments).await;
+        assert_eq!(reply.status, status, "{arguments:?}: {reply:?}");
+        if status != 200 {
+            assert_refused(&reply, status, message);
+        }
+    }
+    // A body that one group looked at and gave up goes on whole or not at all.
+    let large = "x".repeat((1 << 20) + 1);
+    gate.write("large", &large);
+    let file = format!("@{}", gate.dir().join("large").display());
+    for (more, status) in [(&[][..], 200), (&["-H", "Transfer-Encoding: chunked"], 413)] {
+        let mut arguments = vec!["--data-binary", &file, "-H", &key, "-H", &second];
+        arguments.extend(more);
+        let reply = gate.get("/o/x", &arguments).await;
+        assert_eq!(reply.status, status, "{more:?}: {} {}", reply.status, reply.text().len());
+        if status == 200 {
+            assert_eq!(reply.json()["body"].as_str().map(str::len), Some(large.len()));
+        }
+    }
 }

@@ -176,10 +176,15 @@ async fn private_keys_are_stored_encrypted() {
         .conf(json!({"security": {"private_certificate_encoding_secret": "passphrase"}}))
         .start()
         .await;
-    let id = added(&gate.admin(), &own("a.test").both()).await;
+    let made = own("a.test");
+    let id = added(&gate.admin(), &made.both()).await;
+    // What is refused is told, and without the key.
+    assert_eq!(add(&gate.admin(), &format!("{}{}", own("b.test").certificate, made.key)).await.status, 403);
     let stored = redis.call(&["GET", &format!("cert-raw-{id}")]);
     assert!(stored.contains("BEGIN ENCRYPTED PRIVATE KEY"), "{stored}");
     assert!(stored.contains("DEK-Info: AES-256-CBC,"), "{stored}");
+    let line = made.key.lines().nth(1).unwrap();
+    assert!(!stored.contains(line) && !gate.log().contains(line));
 }
 
 #[tokio::test]
@@ -209,10 +214,13 @@ async fn only_clients_of_the_list_may_call() {
     assert!(told.ends_with(" not allowed"), "{told}");
     assert_eq!(with(&gate, "/open/x", None, &[]).await, passed, "others are not asked");
 
-    // A certificate that is taken away admits nobody from then on: neither itself nor what it vouched for.
-    admin.delete(&format!("/certs/{root}?org_id=org")).await;
-    assert_eq!(with(&gate, "/m/x", Some(&vouched), &[]).await.0, 403);
-    assert!(!gate.log().contains("PRIVATE KEY"));
+    // A certificate that is taken away admits nobody from then on: neither itself, though the list still names it, nor
+    // what it vouched for.
+    for (gone, client) in [(&root, &vouched), (&id, &known)] {
+        admin.delete(&format!("/certs/{gone}?org_id=org")).await;
+        let (status, told) = with(&gate, "/m/x", Some(client), &[]).await;
+        assert!(status == 403 && told.ends_with(" not allowed"), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -243,13 +251,14 @@ async fn keys_are_bound_to_certificates() {
     let upstream = Upstream::start().await;
     let mut api = keyed("d", &upstream.url(""));
     api["auth_configs"]["authToken"]["use_certificate"] = json!(true);
-    let gate = secure().api(api).start().await;
+    let gate = secure().api(api).api(keyed("plain", &upstream.url(""))).start().await;
     let admin = gate.admin();
     let (mine, other) = (own("mine"), own("other"));
     let id = added(&admin, &mine.certificate).await;
-    let mut bound = session(&["d"]);
+    let mut bound = session(&["d", "plain"]);
     bound["certificate"] = json!(id);
     let key = admin.key(&bound).await;
+    let custom = admin.post("/keys/chosen-by-hand", &bound).await.json()["key"].as_str().unwrap().to_owned();
     let token = format!("authorization: {key}");
     let unbound = format!("authorization: {}", admin.key(&session(&["d"])).await);
 
@@ -263,6 +272,91 @@ async fn keys_are_bound_to_certificates() {
     assert_eq!(with(&gate, "/d/x", None, &[]).await, required);
     let (status, _) = with(&gate, "/d/x", Some(&other), &[]).await;
     assert_eq!(status, 403, "a certificate that no key is bound to");
+    assert_eq!(with(&gate, "/d/x", Some(&mine), &[]).await, passed, "the certificate is the key");
+    // The key that is made of a certificate is no secret: whoever has seen the certificate could make it.
+    for guessed in [&key, &id, &id["org".len()..].to_owned()] {
+        let guessed = format!("authorization: {guessed}");
+        let forbidden = (403, "Access to this API has been disallowed".to_owned());
+        assert_eq!(with(&gate, "/plain/x", None, &["-H", &guessed]).await, forbidden);
+        assert_eq!(with(&gate, "/plain/x", Some(&mine), &["-H", &guessed]).await, forbidden);
+        assert_eq!(with(&gate, "/d/x", None, &["-H", &guessed]).await, required);
+    }
+    let chosen = format!("authorization: {custom}");
+    assert_eq!(with(&gate, "/plain/x", None, &["-H", &chosen]).await, passed, "a key that was chosen is one");
+    assert_eq!(with(&gate, "/d/x", Some(&mine), &["-H", &chosen]).await, passed);
+
+    // What has been taken out of the store is known no more.
+    admin.delete(&format!("/certs/{id}?org_id=org")).await;
+    let unknown = (403, "Access to this API has been disallowed".to_owned());
+    assert_eq!(with(&gate, "/d/x", Some(&mine), &[]).await, unknown);
+    assert_eq!(with(&gate, "/d/x", Some(&mine), &["-H", &token]).await, unknown);
+}
+
+#[tokio::test]
+async fn a_key_alone_can_be_made_enough_for_an_api_of_certificates() {
+    let upstream = Upstream::start().await;
+    let mut api = keyed("d", &upstream.url(""));
+    api["auth_configs"]["authToken"]["use_certificate"] = json!(true);
+    let gate =
+        secure().conf(json!({"security": {"allow_unsafe_dynamic_mtls_token": true}})).api(api).start().await;
+    let admin = gate.admin();
+    let (mine, other) = (own("mine"), own("other"));
+    let mut bound = session(&["d"]);
+    bound["certificate"] = json!(added(&admin, &mine.certificate).await);
+    let token = format!("authorization: {}", admin.key(&bound).await);
+    let passed = (200, String::new());
+    for (client, arguments, expected) in [
+        (None, &["-H", &*token][..], passed.clone()),
+        (Some(&mine), &["-H", &*token], passed.clone()),
+        (Some(&mine), &[], passed),
+        // One that is shown has to fit.
+        (Some(&other), &["-H", &*token], (401, "Access to this API has been disallowed".to_owned())),
+        (None, &[], (401, "Client certificate required".to_owned())),
+        (None, &["-H", "authorization: unknown"], (403, "Access to this API has been disallowed".to_owned())),
+    ] {
+        assert_eq!(with(&gate, "/d/x", client, arguments).await, expected, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_of_every_scheme_can_be_bound_where_certificates_are_listed() {
+    let upstream = Upstream::start().await;
+    let gate = secure().start().await;
+    let admin = gate.admin();
+    let (mine, other) = (own("mine"), own("other"));
+    let ids = [added(&admin, &mine.certificate).await, added(&admin, &other.certificate).await];
+    let listed: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut token = keyed("t", &upstream.url(""));
+    token["use_mutual_tls_auth"] = json!(true);
+    token["client_certificates"] = json!(listed);
+    let mut basic = mutual("b", &upstream.url(""), &listed);
+    basic["use_keyless"] = json!(false);
+    basic["use_basic_auth"] = json!(true);
+    for api in [&token, &basic, &keyed("free", &upstream.url(""))] {
+        assert_eq!(admin.post("/apis", api).await.status, 200);
+    }
+    admin.reload().await;
+    let mut bound = session(&["t", "b", "free"]);
+    bound["mtls_static_certificate_bindings"] = json!(["somebody", ids[0]]);
+    let key = format!("authorization: {}", admin.key(&bound).await);
+    // The fingerprint alone is no id, and that of another organisation is another's.
+    let mut lax = bound.clone();
+    lax["mtls_static_certificate_bindings"] = json!([ids[0]["org".len()..], format!("o{}", ids[0])]);
+    let lax = format!("authorization: {}", admin.key(&lax).await);
+    bound["basic_auth_data"] = json!({"password": "secret"});
+    assert_eq!(admin.post("/keys/ann", &bound).await.status, 200);
+    let passed = (200, String::new());
+    let mismatch = (401, "Access to this API has been disallowed".to_owned());
+    for (path, credential, client, expected) in [
+        ("/t/x", ["-H", key.as_str()], &mine, &passed),
+        ("/t/x", ["-H", key.as_str()], &other, &mismatch),
+        ("/t/x", ["-H", lax.as_str()], &mine, &mismatch),
+        ("/b/x", ["-u", "ann:secret"], &mine, &passed),
+        ("/b/x", ["-u", "ann:secret"], &other, &mismatch),
+        ("/free/x", ["-H", key.as_str()], &other, &passed),
+    ] {
+        assert_eq!(&with(&gate, path, Some(client), &credential).await, expected, "{path} {credential:?}");
+    }
 }
 
 #[tokio::test]

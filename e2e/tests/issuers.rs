@@ -1,16 +1,14 @@
 //! Tokens of issuers that say themselves where their keys are (OpenID Connect), and tokens that only their issuers can tell
 //! about (introspection), over the wire (contract 5.7).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use e2e::definition::{keyless, oas, session};
+use e2e::definition::{keyless, oas};
 use e2e::issuer::{Issuer, Mood, shared};
-use e2e::{Gate, Reply, Upstream, until};
+use e2e::streaming::{events, post};
+use e2e::tokens::{assert_refused, now, policy, with};
+use e2e::{Endless, Gate, Upstream, raw, until};
 use serde_json::{Value, json};
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 /// A classic API without its own way to authenticate.
 fn api(id: &str, target: &str, more: Value) -> Value {
@@ -19,25 +17,6 @@ fn api(id: &str, target: &str, more: Value) -> Value {
     object.remove("use_keyless");
     object.extend(more.as_object().unwrap().clone());
     api
-}
-
-fn policy(id: &str, apis: &[&str]) -> Value {
-    let mut policy = session(apis);
-    policy["id"] = json!(id);
-    policy["active"] = json!(true);
-    policy
-}
-
-async fn with(gate: &Gate, path: &str, token: &str) -> Reply {
-    gate.get(path, &["-H", &format!("Authorization: Bearer {token}")]).await
-}
-
-fn assert_refused(reply: &Reply, status: u16, message: &str) {
-    assert_eq!(
-        (reply.status, reply.text()),
-        (status, format!("{{\n    \"error\": \"{message}\"\n}}").as_str()),
-        "{reply:?}"
-    );
 }
 
 #[tokio::test]
@@ -60,8 +39,8 @@ async fn clients_of_an_issuer_have_their_policies() {
             json!({"use_openid": true, "openid_options": {"providers": providers}}),
         ))
         .oas(open)
-        .policy(policy("web", &["a", "open"]))
-        .policy(policy("phone", &["open"]))
+        .policy(policy("web", &["a", "open"], json!({})))
+        .policy(policy("phone", &["open"], json!({})))
         .start()
         .await;
     let claims = |more: Value| {
@@ -200,16 +179,51 @@ async fn a_token_of_others_opens_one_api() {
     })
     .await;
 
-    // Asked once, however many wait.
+    // Asked once, however many wait: all have asked long before there is an answer.
     issuer.knows("slow", json!({"active": true, "sub": "me"}));
-    issuer.mood(Mood::Slow(Duration::from_millis(500)));
+    issuer.mood(Mood::Slow(Duration::from_secs(2)));
     let before = issuer.hits("/introspect");
-    let all = (0..8).map(|_| with(&gate, "/asked/x", "slow"));
+    let request =
+        "GET /asked/x HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer slow\r\nConnection: close\r\n\r\n";
+    let all = (0..8).map(|_| raw(gate.port(), request.as_bytes()));
     let replies = futures_util::future::join_all(all).await;
-    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
-    assert!(issuer.hits("/introspect") - before < 8, "{}", issuer.hits("/introspect") - before);
+    assert!(replies.iter().all(|reply| reply.starts_with("HTTP/1.1 200 ")), "{replies:?}");
+    assert_eq!(issuer.hits("/introspect") - before, 1);
     for mood in [Mood::Failing(500), Mood::Rubbish, Mood::Huge] {
         issuer.mood(mood);
         assert_refused(&with(&gate, "/asked/x", "slow").await, failed.0, failed.1);
     }
+}
+
+#[tokio::test]
+async fn subscribers_with_a_token_of_others_stay_until_it_ends() {
+    let issuer = Issuer::start().await;
+    let mut api = events(
+        "ev",
+        json!({"s": {
+            "input": {"http_server": {"path": "/post", "ws_path": ""}},
+            "output": {"http_server": {"path": "", "ws_path": "", "stream_path": "/sse", "stream_format": "event_source", "delivery": "broadcast"}},
+        }}),
+    );
+    api["components"] = json!({"securitySchemes": {"others": {"type": "oauth2", "flows": {}}}});
+    api["security"] = json!([{"others": []}]);
+    api["x-tyk-api-gateway"]["server"]["authentication"] = json!({"enabled": true, "securitySchemes": {"others": {
+        "enabled": true, "providers": [{"jwt": {"enabled": true, "signingMethod": "ecdsa", "source": issuer.url("/keys")}}],
+    }}});
+    let gate = Gate::setup().oas(api).policy(policy("p", &["ev"], json!({}))).start().await;
+    let authorization = |token: &str| format!("Authorization: Bearer {token}");
+    let lasting = authorization(&issuer.token(&json!({"sub": "me", "exp": now() + 600})));
+    let end = now() + 3;
+    let ending = authorization(&issuer.token(&json!({"sub": "other", "exp": end})));
+    let mut stays = Endless::get(gate.port(), "/ev/sse", &[&lasting]).await;
+    let mut goes = Endless::get(gate.port(), "/ev/sse", &[&ending]).await;
+    assert_eq!((stays.status, goes.status), (200, 200));
+    // Nobody else's change counts for them, and there is no session that could be gone.
+    std::fs::write(gate.dir().join("policies/p.json"), policy("p", &["ev"], json!({"rate": 7})).to_string())
+        .unwrap();
+    gate.admin().reload().await;
+    let (rest, _) = goes.rest().await;
+    assert!(now() >= end && rest.contains("may not receive this any more"), "{rest}");
+    assert_eq!(post(&gate.url("/ev/post"), "still here", &["-H", &lasting]).await.status, 200);
+    assert_eq!(stays.data().await.unwrap(), "still here");
 }

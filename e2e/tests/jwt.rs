@@ -1,19 +1,16 @@
 //! Tokens over the wire: who is let in, what the others are told, and what an issuer that misbehaves costs (contract 5.5).
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use e2e::definition::{keyed, keyless, oas, session};
 use e2e::issuer::{Issuer, Mood, shared};
-use e2e::{Gate, Reply, Upstream, until};
+use e2e::tokens::{assert_refused, now, policy, with};
+use e2e::{Gate, Upstream, until};
 use serde_json::{Value, json};
 
 const SECRET: &[u8] = b"a shared secret of more than 32 bytes";
 /// Base64 of [`SECRET`].
 const SOURCE: &str = "YSBzaGFyZWQgc2VjcmV0IG9mIG1vcmUgdGhhbiAzMiBieXRlcw==";
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 /// A classic API that takes tokens.
 fn api(id: &str, target: &str, more: Value) -> Value {
@@ -35,27 +32,6 @@ fn open_api(id: &str, target: &str, scheme: Value) -> Value {
     api["x-tyk-api-gateway"]["server"]["authentication"] =
         json!({"enabled": true, "securitySchemes": {"jwt": whole}});
     api
-}
-
-/// A policy that opens these APIs.
-fn policy(id: &str, apis: &[&str], more: Value) -> Value {
-    let mut policy = session(apis);
-    policy["id"] = json!(id);
-    policy["active"] = json!(true);
-    policy.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    policy
-}
-
-async fn with(gate: &Gate, path: &str, token: &str) -> Reply {
-    gate.get(path, &["-H", &format!("Authorization: Bearer {token}")]).await
-}
-
-fn assert_refused(reply: &Reply, status: u16, message: &str) {
-    assert_eq!(
-        (reply.status, reply.text()),
-        (status, format!("{{\n    \"error\": \"{message}\"\n}}").as_str()),
-        "{reply:?}"
-    );
 }
 
 fn hs(claims: Value) -> String {
@@ -167,6 +143,15 @@ async fn a_session_is_made_and_follows_its_tokens() {
     // Whoever knows the identity can make the key of its session: by itself that opens nothing.
     let key = stored["meta_data"]["TykJWTSessionID"].as_str().unwrap();
     assert_refused(&with(&gate, "/keyed/x", key).await, 403, "Access to this API has been disallowed");
+
+    // Nor does what an admin writes: the session stays that of a token, and says so.
+    let mut written = session(&["a", "keyed"]);
+    (written["alias"], written["expires"]) = (json!("by hand"), stored["expires"].clone());
+    assert_eq!(gate.admin().put(&path, &written).await.status, 200);
+    assert_eq!(gate.admin().get(&path).await.json()["meta_data"]["TykJWTSessionID"], json!(key));
+    assert_refused(&with(&gate, "/keyed/x", key).await, 403, "Access to this API has been disallowed");
+    assert_eq!(with(&gate, "/a/x", &token).await.status, 200);
+    assert_eq!(gate.admin().get(&path).await.json()["apply_policies"], json!(["all"]));
 
     // Another token of the same one: another policy, and it ends later.
     let mut later = claims.clone();
@@ -327,6 +312,20 @@ async fn published_keys_are_fetched_once_and_follow_their_issuer() {
         assert_refused(&with(&gate, "/a/x", &unknown).await, 403, "Key not authorized");
     }
     assert!(issuer.hits("/keys") <= before + 1, "{} fetches for nothing", issuer.hits("/keys") - before);
+
+    // Several issuers may use the same id.
+    other.rotate("second");
+    until("the new keys to be fetched", async || {
+        with(&gate, "/a/x", &other.token(&claims)).await.status == 200
+    })
+    .await;
+    assert_eq!(with(&gate, "/a/x", &second).await.status, 200);
+    let stranger = Issuer::start().await;
+    assert_refused(
+        &with(&gate, "/a/x", &stranger.token_of("second", &claims)).await,
+        403,
+        "Key not authorized",
+    );
 
     // An admin may have them forgotten: what was known is believed no more.
     issuer.rotate("third");

@@ -25,6 +25,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Algorithm; 4] =
+        [Algorithm::Murmur32, Algorithm::Murmur64, Algorithm::Murmur128, Algorithm::Sha256];
+
     /// The name used in configurations and keys.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -231,3 +231,143 @@ fn signatures_of_keys_are_read_in_both_formats() {
     // Whatever is printed of it, the secret is not.
     assert!(!format!("{from_oas:?}").replace(&*from_oas.text, "").contains("Secret(\"s\")"));
 }
+
+#[test]
+fn requirements_make_groups_by_their_mode() {
+    let components = json!({
+        "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+        "basic": {"type": "http", "scheme": "basic"},
+        "jwt": {"type": "http", "scheme": "bearer"},
+    });
+    let on = json!({"enabled": true});
+    let provider =
+        json!({"issuer": "https://i", "clientToPolicyMapping": [{"clientId": "c", "policyId": "p"}]});
+    let oidc = json!({"enabled": true, "providers": [provider]});
+    let jwt = json!({"enabled": true, "signingMethod": "hmac", "source": "secret"});
+    let schemes = json!({"key": on, "basic": on, "jwt": jwt});
+    let only_two = json!({"key": on, "basic": on});
+    let schemes_at = "/x-tyk-api-gateway/server/authentication/securitySchemes";
+    let more_at = "/x-tyk-api-gateway/server/authentication/security";
+    let unused = |name: &str| (format!("{schemes_at}/{name}"), "no requirement that counts asks for it");
+    let disabled = |at: &str| (at.to_owned(), "so this requirement admits nobody");
+    type Case = (Value, Value, &'static [&'static str], Vec<(String, &'static str)>);
+    // `security`, what stands in `authentication` beside the schemes, groups, warnings.
+    let cases: Vec<Case> = vec![
+        // Without requirements everything that is enabled guards.
+        (json!([]), json!({}), &["basic+jwt+key"], vec![]),
+        (json!([]), json!({"securityProcessingMode": "compliant"}), &["basic+jwt+key"], vec![]),
+        // In the mode of old, the first one counts.
+        (json!([{"key": [], "basic": [], "jwt": []}]), json!({}), &["basic+jwt+key"], vec![]),
+        (
+            json!([{"key": [], "basic": []}, {"jwt": []}]),
+            json!({"securityProcessingMode": "legacy"}),
+            &["basic+key"],
+            vec![("/security/1".to_owned(), "only the first requirement counts"), unused("jwt")],
+        ),
+        (
+            json!([{"jwt": []}]),
+            json!({"security": [["key"]], "oidc": oidc}),
+            &["jwt+oidc"],
+            vec![
+                (format!("{more_at}/0"), "count in the mode `compliant` alone"),
+                unused("basic"),
+                unused("key"),
+            ],
+        ),
+        (
+            json!([{"jwt": []}]),
+            json!({"securitySchemes": only_two}),
+            &["key"],
+            vec![
+                unused("basic"),
+                unused("key"),
+                disabled("/security/0"),
+                (schemes_at.to_owned(), "a key is expected in the Authorization header"),
+            ],
+        ),
+        // One of them is enough.
+        (
+            json!([{"key": []}, {"basic": [], "jwt": []}]),
+            json!({"securityProcessingMode": "compliant"}),
+            &["key", "basic+jwt"],
+            vec![],
+        ),
+        (
+            json!([{"key": []}]),
+            json!({"securityProcessingMode": "compliant", "security": [["jwt", "basic"], ["oidc"]], "oidc": oidc}),
+            &["key", "basic+jwt", "oidc"],
+            vec![],
+        ),
+        // What OpenAPI cannot name and nothing names guards beside each.
+        (
+            json!([{"key": []}, {"basic": []}, {"jwt": []}]),
+            json!({"securityProcessingMode": "compliant", "oidc": oidc}),
+            &["oidc+key", "basic+oidc", "jwt+oidc"],
+            vec![],
+        ),
+        // A requirement is not made weaker by what is not enabled.
+        (
+            json!([{"jwt": [], "key": []}, {"basic": []}]),
+            json!({"securityProcessingMode": "compliant", "security": [["custom", "key"]], "securitySchemes": only_two}),
+            &["basic"],
+            vec![disabled("/security/0"), disabled(&format!("{more_at}/0"))],
+        ),
+    ];
+    for (security, more, expected, warnings) in cases {
+        let mut authentication = json!({"enabled": true, "securitySchemes": schemes});
+        authentication.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let definition = read(&oas(&components, &security, &authentication));
+        let Auth::Guarded(guarded) = &definition.api.auth else { panic!("{:?}", definition.api.auth) };
+        let name = |scheme: &SecurityScheme| match scheme {
+            SecurityScheme::Basic(_) => "basic",
+            SecurityScheme::Jwt(_) => "jwt",
+            SecurityScheme::OpenId(_) => "oidc",
+            SecurityScheme::Token(_) => "key",
+            other => panic!("{other:?}"),
+        };
+        let groups: Vec<String> =
+            guarded.groups.iter().map(|group| group.iter().map(name).collect::<Vec<_>>().join("+")).collect();
+        assert_eq!(groups, expected, "{security} {more}");
+        let told = &definition.warnings;
+        assert_eq!(told.len(), warnings.len(), "{security} {more}: {told:#?}");
+        for (at, text) in warnings {
+            let is_told = told.iter().any(|fault| fault.pointer == at && fault.message.contains(text));
+            assert!(is_told, "{at} {text}: {told:#?}");
+        }
+    }
+    for (security, more, at, message) in [
+        (
+            json!([{"key": []}, {}]),
+            json!({"securityProcessingMode": "compliant"}),
+            "/security/1".to_owned(),
+            "an empty requirement would let everybody in",
+        ),
+        (
+            json!([{"key": [], "basic": [], "jwt": []}]),
+            json!({"security": {}}),
+            more_at.to_owned(),
+            "an array of arrays",
+        ),
+        (
+            json!([{"key": [], "basic": [], "jwt": []}]),
+            json!({"security": [["key"], "jwt"]}),
+            format!("{more_at}/1"),
+            "an array of names",
+        ),
+        (
+            json!([{"key": [], "basic": [], "jwt": []}]),
+            json!({"securityProcessingMode": "both"}),
+            "/x-tyk-api-gateway/server/authentication/securityProcessingMode".to_owned(),
+            "unknown security processing mode `both`",
+        ),
+    ] {
+        let mut authentication = json!({"enabled": true, "securitySchemes": schemes});
+        authentication.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let faults =
+            Definition::parse(&oas(&components, &security, &authentication).to_string()).unwrap_err();
+        assert!(
+            faults.iter().any(|fault| fault.pointer == at && fault.message.contains(message)),
+            "{security} {more}: {faults:#?}"
+        );
+    }
+}

@@ -176,12 +176,19 @@ enum Source {
     Http2(Incoming),
     /// Read already; its trailers, if it had any, behind it.
     Kept(Bytes, Option<HeaderMap>),
+    /// Begun to be read and not read to its end: nobody may take the rest for the whole.
+    Lost,
 }
+
+/// The body was to be looked at, and broke or was too large.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body could not be read whole before, and is not sent on in part")]
+struct BodyLost;
 
 /// The client sent more bytes than `max_request_body_size` allows.
 #[derive(Debug, thiserror::Error)]
 #[error("request body is larger than the configured limit")]
-pub(crate) struct BodyTooLarge;
+struct BodyTooLarge;
 
 impl RequestBody {
     /// The body of a request over HTTP/1, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
@@ -205,19 +212,23 @@ impl RequestBody {
     }
 
     /// Reads the body whole and keeps it, so that it can be looked at and still goes on unchanged. The bytes are shared,
-    /// not copied. [`BodyTooLarge`] past `limit` bytes; what broke it otherwise.
+    /// not copied. [`BodyTooLarge`] past `limit` bytes; what broke it otherwise. A body that is given up halfway, this
+    /// call being dropped included, is lost: whoever reads it then gets an error, never a part or nothing.
     pub(crate) async fn keep(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         match &self.source {
             Source::None => return Ok(Bytes::new()),
             Source::Kept(bytes, _) => return Ok(bytes.clone()),
+            Source::Lost => return Err(BodyLost.into()),
             Source::Http1(_) | Source::Http2(_) => {}
         }
         if self.size_hint().lower() > limit as u64 {
             return Err(BodyTooLarge.into());
         }
+        let lost = Self { source: Source::Lost, allowance: u64::MAX, uploaded: self.uploaded.clone() };
+        let mut whole = std::mem::replace(self, lost);
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         let mut trailers = None;
-        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut whole).poll_frame(cx)).await {
             match frame?.into_data() {
                 Ok(data) if first.len() + rest.len() + data.len() > limit => return Err(BodyTooLarge.into()),
                 // Most bodies that are looked at come in one piece, which is then not copied.
@@ -270,6 +281,7 @@ impl HttpBody for RequestBody {
             }
             Source::Kept(_, trailers) =>
                 Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            Source::Lost => Poll::Ready(Some(Err(BodyLost.into()))),
         });
         if let Some(Ok(frame)) = &polled {
             if let Some(uploaded) = &self.uploaded {
@@ -290,6 +302,7 @@ impl HttpBody for RequestBody {
             Source::Http1(body) => body.is_end_stream(),
             Source::Http2(body) => body.is_end_stream(),
             Source::Kept(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
+            Source::Lost => false,
         }
     }
 
@@ -299,10 +312,15 @@ impl HttpBody for RequestBody {
             Source::Http1(body) => body.size_hint(),
             Source::Http2(body) => body.size_hint(),
             // A known length leaves no room for trailers over HTTP/1.
-            Source::Kept(_, Some(_)) => SizeHint::default(),
+            Source::Kept(_, Some(_)) | Source::Lost => SizeHint::default(),
             Source::Kept(bytes, None) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
+}
+
+/// Whether a body is not taken for its size: as a whole, or by a guard that was to look at it.
+pub(crate) fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    cause::<BodyTooLarge>(error).is_some() || cause::<BodyLost>(error).is_some()
 }
 
 /// The cause of this type behind an error that broke a body, if there is one: hyper and I/O wrap what a body says.

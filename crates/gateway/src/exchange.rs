@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::auth::jwt::Claims;
 use crate::auth::{Caller, Grant};
-use crate::body::{BodyError, BodyTooLarge, RequestBody, cause};
+use crate::body::{BodyError, RequestBody, cause, is_too_large};
 use crate::gate::Gate;
 use crate::http1::Breach;
 use crate::limits::{Budget, Held};
@@ -189,7 +189,7 @@ impl Exchange {
 
 /// What a client is told whose body could not be read.
 pub(crate) fn broken_body(error: &BodyError) -> Refusal {
-    if cause::<BodyTooLarge>(&**error).is_some() {
+    if is_too_large(&**error) {
         return Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large");
     }
     match cause::<Breach>(&**error) {

@@ -14,6 +14,7 @@ mod clock;
 mod exchange;
 mod fetch;
 mod gate;
+mod hex;
 mod hosted;
 mod http1;
 mod limits;

@@ -256,14 +256,16 @@ impl Gate {
     /// Offers the certificates that APIs name for their domains, as they are now.
     pub(crate) async fn offer_domains(&self) {
         if let Some(offered) = &self.offered {
-            offered.swap_domains(domains(self).await);
+            let (domains, unknown) = domains(self).await;
+            offered.swap_domains(domains, &unknown);
         }
     }
 }
 
-async fn domains(gate: &Gate) -> Vec<(String, CertifiedKey)> {
+/// What there is to offer, and the domains of which that cannot be told now, because the store is away.
+async fn domains(gate: &Gate) -> (Vec<(String, CertifiedKey)>, Vec<String>) {
     let apis: Vec<_> = gate.snapshot().apis.values().cloned().collect();
-    let mut domains = Vec::new();
+    let (mut domains, mut unknown) = (Vec::new(), Vec::new());
     for api in apis.iter().filter(|_| gate.settings.custom_domains) {
         let Some(domain) = &api.model.domain else { continue };
         for reference in &api.model.certificates {
@@ -282,11 +284,18 @@ async fn domains(gate: &Gate) -> Vec<(String, CertifiedKey)> {
                     certificate = &**reference,
                     "the certificate of a domain does not exist; add it over the admin API"
                 ),
-                Err(away) => tracing::error!(api_id, %away, "the certificate of a domain cannot be read"),
+                Err(away) => {
+                    tracing::error!(
+                        api_id,
+                        %away,
+                        "the certificate of a domain cannot be read; what was offered before stays"
+                    );
+                    unknown.push(domain.to_string());
+                }
             }
         }
     }
-    domains
+    (domains, unknown)
 }
 
 /// Stops the streams of APIs that run no more. Nobody waits for it: the new ones serve already.

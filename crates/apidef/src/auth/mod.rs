@@ -8,6 +8,7 @@ mod jwt;
 mod key_signature;
 mod oas;
 mod open_id;
+mod requirements;
 mod sources;
 mod token;
 
@@ -122,10 +123,17 @@ impl Auth {
 
 impl Guarded {
     /// All of these schemes, whatever order they are in.
-    pub(crate) fn all_of(mut schemes: Vec<SecurityScheme>, base_identity: Option<SchemeKind>) -> Self {
-        schemes.sort_by_key(SecurityScheme::kind);
-        let base_identity = base_identity.filter(|_| schemes.len() > 1);
-        Self { groups: vec![schemes], base_identity }
+    pub(crate) fn all_of(schemes: Vec<SecurityScheme>, base_identity: Option<SchemeKind>) -> Self {
+        Self::any_of(vec![schemes], base_identity)
+    }
+
+    /// All schemes of one of these groups, whatever order the schemes are in.
+    pub(crate) fn any_of(mut groups: Vec<Vec<SecurityScheme>>, base_identity: Option<SchemeKind>) -> Self {
+        for schemes in &mut groups {
+            schemes.sort_by_key(SecurityScheme::kind);
+        }
+        let base_identity = base_identity.filter(|_| groups.iter().any(|schemes| schemes.len() > 1));
+        Self { groups, base_identity }
     }
 
     /// Every scheme once for each group that asks for it.

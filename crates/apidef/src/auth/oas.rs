@@ -1,6 +1,7 @@
 //! `server.authentication` with `components.securitySchemes` -> who may call (contract 3.3).
 
 use super::classic::base_identity;
+use super::requirements::groups;
 use super::{Auth, Basic, ExternalOAuth, Guarded, HttpSignature, Jwt, OpenId, SecurityScheme, Token};
 use super::{external_oauth, jwt, key_signature};
 use crate::fields::{Field, LEFT_OPEN, acts, check, section};
@@ -24,7 +25,6 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     let components = root.section("components", faults).section("securitySchemes", faults);
     references(root, &components, "security", faults);
     let schemes = authentication.section("securitySchemes", faults);
-    mode(authentication, faults);
     if !authentication.flag("enabled", faults) {
         if root.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
             faults.push(
@@ -58,19 +58,20 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     if hmac.flag("enabled", faults) {
         named.push(("hmac", SecurityScheme::Signature(HttpSignature::oas(&hmac, faults))));
     }
-    if named.is_empty() {
+    let mut groups = groups(root, authentication, &named, faults);
+    if groups.is_empty() {
         // Contract 2.2: the auth token is what guards when nothing else is enabled.
         faults.push(
             Fault::warning(
                 authentication.at("securitySchemes"),
-                "no security scheme is enabled; a key is expected in the Authorization header",
+                "no security scheme is enabled and asked for; a key is expected in the Authorization header",
             )
             .hint("enable one of `components.securitySchemes` here"),
         );
-        named.push(("", SecurityScheme::Token(Token::default())));
+        groups.push(vec![SecurityScheme::Token(Token::default())]);
     }
     let base = base_identity(authentication, "baseIdentityProvider", faults);
-    Auth::Guarded(Guarded::all_of(named.into_iter().map(|(_, scheme)| scheme).collect(), base))
+    Auth::Guarded(Guarded::any_of(groups, base))
 }
 
 /// A scheme by what OpenAPI calls it.
@@ -138,23 +139,5 @@ fn missing(components: &Section<'_>, at: String, name: &str) -> Fault {
     match nearest(name, known.map(String::as_str)) {
         Some(meant) => fault.hint(format!("did you mean `{meant}`?")),
         None => fault,
-    }
-}
-
-/// One key guards the same in either mode; the modes differ only in how several schemes combine.
-fn mode(authentication: &Section<'_>, faults: &mut Vec<Fault>) {
-    let mode = authentication.text("securityProcessingMode", faults);
-    if !matches!(mode, "" | "legacy" | "compliant") {
-        faults.push(
-            Fault::error(
-                authentication.at("securityProcessingMode"),
-                format!("unknown security processing mode `{mode}`"),
-            )
-            .hint("use `legacy` or `compliant`"),
-        );
-    }
-    if authentication.get("security").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
-        let message = format!("requirements in `authentication.security` are {LEFT_OPEN}");
-        faults.push(Fault::error(authentication.at("security"), message).on_key());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use apidef::{Api, Guarded, SchemeKind, SecurityScheme};
 
 use super::basic::Basic;
+use super::bound;
 use super::callers::Caller;
 use super::external_oauth::ExternalOAuth;
 use super::jwks::{KeySets, Published};
@@ -82,6 +83,7 @@ impl Group {
         let mut counts = None;
         for method in &self.0 {
             let caller = method.caller(exchange).await?;
+            bound::check_bindings(exchange, &caller.session)?;
             if counts.is_none() || base_identity.is_none_or(|base| base == method.kind()) {
                 counts = Some(caller);
             }

@@ -4,6 +4,7 @@
 use apidef::{Session, keys};
 use http::StatusCode;
 
+use super::token::disallowed;
 use crate::clock::unix_now;
 use crate::exchange::Exchange;
 use crate::listen::ClientCertificate;
@@ -14,37 +15,52 @@ fn shown(exchange: &Exchange) -> Option<&ClientCertificate> {
     exchange.peer.tls.as_ref()?.certificate().map(AsRef::as_ref)
 }
 
+/// What the store calls the certificate, if it is there, and what keys that are bound to it do.
+fn id(shown: &ClientCertificate, org: &str) -> String {
+    format!("{org}{}", shown.fingerprint)
+}
+
 /// The key that a certificate stands for where no other is presented.
 pub(super) fn key_of_certificate(exchange: &Exchange, org: &str) -> Result<String, Refusal> {
     let Some(shown) = shown(exchange) else {
-        return Err(Refusal::client(StatusCode::UNAUTHORIZED, "CRQ", "Client certificate required"));
+        return Err(required());
     };
     in_force(shown)?;
-    let id = format!("{org}{}", shown.fingerprint);
-    Ok(keys::generate(org, Some(&id), exchange.gate.settings.keys.algorithm))
+    Ok(keys::generate(org, Some(&id(shown, org)), exchange.gate.settings.keys.algorithm))
 }
 
-/// Whether the client has shown the certificate that its key is bound to.
-pub(super) fn check_certificate(exchange: &Exchange, session: &Session, org: &str) -> Result<(), Refusal> {
+/// Whether the client has shown the certificate that its key is bound to, and the store still has it.
+pub(super) async fn check_certificate(
+    exchange: &Exchange,
+    session: &Session,
+    org: &str,
+) -> Result<(), Refusal> {
     let Some(shown) = shown(exchange) else {
         if exchange.gate.settings.certificates.token_alone_is_enough {
             return Ok(());
         }
-        return Err(Refusal::client(StatusCode::UNAUTHORIZED, "CRQ", "Client certificate required"));
+        return Err(required());
     };
     in_force(shown)?;
-    if session.certificate == format!("{org}{}", shown.fingerprint) { Ok(()) } else { Err(mismatch()) }
+    let id = id(shown, org);
+    if session.certificate != id {
+        return Err(mismatch());
+    }
+    match exchange.gate.certificates.stored(&id).await.map_err(Refusal::store_away)? {
+        Some(_) => Ok(()),
+        None => Err(disallowed().detail("the certificate of the key is not in the store any more")),
+    }
 }
 
 /// Whether the client has shown one of the certificates that its key is bound to on APIs with a list of them.
 pub(super) fn check_bindings(exchange: &Exchange, session: &Session) -> Result<(), Refusal> {
     let bindings = &session.mtls_static_certificate_bindings;
-    if bindings.is_empty() || exchange.api.model.client_certificates.is_none() {
+    let model = &exchange.api.model;
+    if bindings.is_empty() || model.client_certificates.is_none() {
         return Ok(());
     }
-    let bound = shown(exchange)
-        .is_some_and(|shown| bindings.iter().any(|binding| binding.ends_with(&*shown.fingerprint)));
-    if bound { Ok(()) } else { Err(mismatch()) }
+    let shown = shown(exchange).map(|shown| id(shown, &model.org_id));
+    if shown.is_some_and(|shown| bindings.contains(&shown)) { Ok(()) } else { Err(mismatch()) }
 }
 
 fn in_force(shown: &ClientCertificate) -> Result<(), Refusal> {
@@ -52,6 +68,10 @@ fn in_force(shown: &ClientCertificate) -> Result<(), Refusal> {
         return Err(Refusal::client(StatusCode::FORBIDDEN, "CEX", "Certificate has expired"));
     }
     Ok(())
+}
+
+fn required() -> Refusal {
+    Refusal::client(StatusCode::UNAUTHORIZED, "CRQ", "Client certificate required")
 }
 
 fn mismatch() -> Refusal {

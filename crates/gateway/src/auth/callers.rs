@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use apidef::keys::Algorithm;
 use apidef::policies::{self, PolicyError};
 use apidef::{Session, keys};
 use parking_lot::RwLock;
@@ -29,6 +30,10 @@ pub(crate) struct Caller {
     pub name: Arc<str>,
     /// What records call it: always a hash.
     pub(crate) hash: Arc<str>,
+    /// Its key is made of the certificate that it is bound to, which is no secret.
+    pub(crate) of_certificate: bool,
+    /// The session without its policies, where no store has it.
+    unstored: Option<Arc<Session>>,
     /// What it may do with each API, compiled when an API is first called.
     grants: RwLock<Vec<(Box<str>, Arc<Grant>)>>,
     limits: Context,
@@ -125,7 +130,7 @@ impl Callers {
         if token.len() < gate.settings.keys.min_length {
             return Ok(None);
         }
-        let purges = self.purges.load(Ordering::Acquire);
+        let purges = self.mark();
         let names = names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let found = gate.state.first_session(&names).await.map_err(Refusal::store_away)?;
@@ -134,11 +139,7 @@ impl Callers {
             return Ok(None);
         };
         let caller = Arc::new(merge(gate, names[index], &session)?);
-        self.known.insert(CallerKey { org: org.into(), token: token.into() }, Arc::clone(&caller));
-        if self.purges.load(Ordering::Acquire) != purges {
-            // Something changed while the session was read: this exchange may use it, the next one asks again.
-            self.known.remove(&Asked { org, token });
-        }
+        self.keep((org, token), &caller, purges);
         Ok(Some(caller))
     }
 
@@ -158,6 +159,20 @@ impl Callers {
         Ok((name, session))
     }
 
+    /// A caller whose session is stored nowhere, kept as that of `token`.
+    pub(crate) fn unstored(
+        &self,
+        gate: &Gate,
+        (org, token, name): (&str, &str, &str),
+        session: Session,
+    ) -> Result<Arc<Caller>, PolicyError> {
+        let mark = self.mark();
+        let caller = compile(gate, name, &session)?;
+        let caller = Arc::new(Caller { unstored: Some(Arc::new(session)), ..caller });
+        self.keep((org, token), &caller, mark);
+        Ok(caller)
+    }
+
     /// Merges a session with its policies and keeps it as that of a key. `mark`: as it was before the session was read.
     pub(crate) fn adopt(
         &self,
@@ -167,16 +182,27 @@ impl Callers {
         mark: u64,
     ) -> Result<Arc<Caller>, PolicyError> {
         let caller = Arc::new(compile(gate, name, session)?);
-        self.known.insert(CallerKey { org: org.into(), token: key.into() }, Arc::clone(&caller));
-        if self.mark() != mark {
-            self.known.remove(&Asked { org, token: key });
-        }
+        self.keep((org, key), &caller, mark);
         Ok(caller)
     }
 
+    /// `mark`: as it was before the session was read.
+    fn keep(&self, (org, token): (&str, &str), caller: &Arc<Caller>, mark: u64) {
+        self.known.insert(CallerKey { org: org.into(), token: token.into() }, Arc::clone(caller));
+        if self.mark() != mark {
+            // Something changed meanwhile: this exchange may use the session, the next one asks again.
+            self.known.remove(&Asked { org, token });
+        }
+    }
+
     /// A caller as it is now: its session read again and merged with the policies that count now. `None`: it is none
-    /// any more. Every scheme keeps its sessions in the store.
+    /// any more.
     pub(crate) async fn again(&self, gate: &Gate, caller: &Caller) -> Result<Option<Arc<Caller>>, Refusal> {
+        if let Some(session) = &caller.unstored {
+            let unstored = Some(Arc::clone(session));
+            let again = compile(gate, &caller.name, session);
+            return Ok(again.ok().map(|again| Arc::new(Caller { unstored, ..again })));
+        }
         let found = gate.state.session(&caller.name).await.map_err(Refusal::store_away)?;
         Ok(found.and_then(|session| merge(gate, &caller.name, &session).ok()).map(Arc::new))
     }
@@ -210,7 +236,10 @@ fn compile(gate: &Gate, name: &str, session: &Session) -> Result<Caller, PolicyE
     let merged = policies::apply(session, &|id| snapshot.policies.get(id).cloned())?;
     let name: Arc<str> = name.into();
     let hash = if gate.settings.keys.hashed { Arc::clone(&name) } else { keys::hash(&name, None).into() };
+    let of_certificate = is_of_certificate(&gate.settings.keys, session, &name);
     Ok(Caller {
+        of_certificate,
+        unstored: None,
         session: merged,
         name,
         hash,
@@ -218,6 +247,21 @@ fn compile(gate: &Gate, name: &str, session: &Session) -> Result<Caller, PolicyE
         limits: Context::of(gate),
         generation: snapshot.policy_generation,
         read_at: Instant::now(),
+    })
+}
+
+/// Whether a session is stored under a key that is made of its certificate, in whatever form keys had then.
+fn is_of_certificate(settings: &KeySettings, session: &Session, name: &str) -> bool {
+    if session.certificate.is_empty() {
+        return false;
+    }
+    let forms = [None].into_iter().chain(Algorithm::ALL.map(Some));
+    let mut keys = forms.map(|form| keys::generate(&session.org_id, Some(&session.certificate), form));
+    keys.any(|key| {
+        name == key
+            || settings.hashed
+                && (name == keys::hash(&key, None)
+                    || Algorithm::ALL.iter().any(|algorithm| name == keys::hash(&key, Some(*algorithm))))
     })
 }
 

@@ -36,18 +36,27 @@ impl ClientCertificates {
         let Some(shown) = tls.certificate() else {
             return Err(refused("Client TLS certificate is required"));
         };
+        // The list is looked through for the certificate itself before any signature is checked. What has been taken out
+        // of the store admits nobody, whatever the list says.
+        let (mut authorities, mut away) = (Vec::new(), None);
         for reference in &self.allowed {
-            // The id of a certificate ends with its fingerprint; what is stored under it need not be read.
-            let admits = reference.ends_with(&*shown.fingerprint)
-                || match store.get(reference).await.map_err(Refusal::store_away)? {
-                    Some(known) => known.fingerprint == shown.fingerprint || vouches(&known, shown),
-                    None => false,
-                };
-            if admits {
-                return in_force(shown);
+            match store.get(reference).await {
+                Ok(Some(known)) if known.fingerprint == shown.fingerprint => return in_force(shown),
+                Ok(Some(known)) if known.is_authority => authorities.push(known),
+                Ok(_) => {}
+                Err(unavailable) => away = Some(unavailable),
             }
         }
-        Err(refused(format!("Certificate with SHA256 {} not allowed", shown.fingerprint)))
+        let now = unix_now();
+        authorities.retain(|authority| !authority.has_expired(now));
+        if authorities.iter().any(|authority| vouches(authority, shown)) {
+            return in_force(shown);
+        }
+        match away {
+            // One that could not be looked at may be the one that admits.
+            Some(unavailable) => Err(Refusal::store_away(unavailable)),
+            None => Err(refused(format!("Certificate with SHA256 {} not allowed", shown.fingerprint))),
+        }
     }
 }
 
@@ -59,9 +68,13 @@ fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::client(StatusCode::FORBIDDEN, "CRQ", message)
 }
 
-/// Whether an authority of the list has signed what the client has shown.
+/// Whether an authority of the list has signed what the client has shown: checked once for each connection, for a while.
 fn vouches(authority: &Certificate, shown: &ClientCertificate) -> bool {
-    let Some(root) = authority.chain.first().filter(|_| authority.is_authority) else { return false };
+    shown.verdicts.of(&authority.fingerprint, || has_signed(authority, shown))
+}
+
+fn has_signed(authority: &Certificate, shown: &ClientCertificate) -> bool {
+    let Some(root) = authority.chain.first() else { return false };
     let Some((leaf, between)) = shown.chain.split_first() else { return false };
     let mut roots = RootCertStore::empty();
     if roots.add(root.clone()).is_err() {

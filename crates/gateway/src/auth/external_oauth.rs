@@ -14,7 +14,6 @@ use super::callers::{Caller, store_name};
 use super::flights::Flights;
 use super::jwks::{KeySets, Published};
 use super::jwt::claims::check_times;
-use super::jwt::session::hex;
 use super::jwt::source::Source;
 use super::jwt::token::{LONGEST, Token};
 use super::jwt::verified::{Checked, Name};
@@ -25,6 +24,7 @@ use crate::clock::unix_now;
 use crate::exchange::Exchange;
 use crate::fetch::{self, Ask};
 use crate::gate::Gate;
+use crate::hex::hex;
 use crate::query;
 use crate::respond::{Blame, Refusal};
 
@@ -211,12 +211,12 @@ impl ExternalOAuth {
             access_rights: BTreeMap::from([(self.api.to_string(), access)]),
             ..Session::default()
         };
-        let id = hex(&Md5::digest(checked.identity.as_bytes()));
+        // Of this API alone: what others call by the same identity is somebody else. No identity holds a NUL.
+        let id = hex(&Md5::digest(format!("{}\0{}", self.api, checked.identity)));
         let key = keys::generate(&self.org, Some(&id), gate.settings.keys.algorithm);
         let name = store_name(&gate.settings.keys, &key);
-        gate.callers
-            .adopt(gate, (&self.sessions, &checked.identity, &name), &session, gate.callers.mark())
-            .map_err(failed)
+        let caller = gate.callers.unstored(gate, (&self.sessions, &checked.identity, &name), session);
+        caller.map_err(failed)
     }
 }
 

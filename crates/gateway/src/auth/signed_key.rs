@@ -106,7 +106,7 @@ fn is_of(signature: &str, signed: &[u8], now: i64, skew: i64, sum: Sum) -> bool 
 }
 
 fn sum<D: Digest>(signed: &[u8], second: &[u8]) -> String {
-    crate::certificates::hex(&D::new().chain_update(signed).chain_update(second).finalize())
+    crate::hex::hex(&D::new().chain_update(signed).chain_update(second).finalize())
 }
 
 /// Hex of a hash over what is signed and the second in which it is.

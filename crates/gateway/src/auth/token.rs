@@ -52,11 +52,12 @@ impl Token {
             // The name of a user is no secret: without its password it opens nothing.
             .filter(|caller| caller.session.basic_auth_data.password.0.is_empty())
             .filter(|caller| !is_of_a_token(&caller.session))
+            // Nor is a certificate one, nor what is made of it: without the client's own key it opens nothing.
+            .filter(|caller| self.certificate || !caller.of_certificate)
             .ok_or_else(disallowed)?;
         if self.certificate {
-            bound::check_certificate(exchange, &caller.session, &self.org_id)?;
+            bound::check_certificate(exchange, &caller.session, &self.org_id).await?;
         }
-        bound::check_bindings(exchange, &caller.session)?;
         if let Some(signed) = &self.signed {
             signed.check(exchange, &token, &caller.session)?;
         }

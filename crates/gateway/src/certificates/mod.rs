@@ -2,6 +2,7 @@
 //! (contract 12).
 
 mod describe;
+mod files;
 mod read;
 mod sealed;
 mod store;
@@ -10,6 +11,8 @@ use std::fmt;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 pub(crate) use describe::{details, summary};
 pub(crate) use store::{AddError, CertificateStore};
@@ -48,9 +51,4 @@ impl Certificate {
 /// Hex SHA-256.
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -9,7 +9,7 @@ use aws_lc_rs::iv::FixedLength;
 use md5::{Digest, Md5};
 use pem::Pem;
 
-use super::hex;
+use crate::hex::hex;
 
 /// What the block is called, whatever sort of key is in it.
 pub(super) const TAG: &str = "ENCRYPTED PRIVATE KEY";
@@ -88,12 +88,21 @@ mod tests {
 
     #[test]
     fn what_openssl_sealed_opens() {
-        // printf 'a private key' | openssl enc -aes-256-cbc -md md5 -pass pass:secret -S 0001020304050607 -iv ..: the
-        // bytes were made with `openssl enc -K <derived> -iv 000102030405060708090A0B0C0D0E0F`.
-        let iv: [u8; 16] = std::array::from_fn(|at| at as u8);
-        assert_eq!(
-            hex(&derived("secret", &iv)),
-            "035fb8145b73cf111570dc936112be9c375a5d3d8b915bc213bdbef9dbfb7851"
-        );
+        // `openssl ec -aes256 -passout pass:secret`, and the same with `-outform DER` and no passphrase.
+        const SEALED: &str = "-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-256-CBC,37F59C066EC2EFB4CC35697D82EA29FC
+
+ybHEdBkikq2oYliX55UGNudI1qI4LEBd8IgKKVGPyKjGnons1+yKZ8JutfOmbC/+
+JEwC0IyEsLkVjJJJPcAd8/P257UetHTsPssR/cYjzt4Us3cKYzXmGQac7r0HY4gm
+uiEDw0cPJKO7fn0MkyX1IBnlTDB0t9JMD/hFonL3Z9w=
+-----END EC PRIVATE KEY-----
+";
+        const OPENED: &str = "3077020101042062d44e5787370a2a32de2fd9c677b0d8156cd343f02a8a318a3f66561a5adefba00a06082a\
+            8648ce3d030107a144034200049c8213e36787613e9c8e87c40915840dd9f38f59a623e84b74d9a5dca9d83cc9c100659a3c42835a\
+            1c83ba94870024caaa181986dd97ed3653e7a1f32bfbd3ab";
+        let block = pem::parse(SEALED).unwrap();
+        assert_eq!(open(&block, "secret").as_deref().map(hex).as_deref(), Some(OPENED));
+        assert_ne!(open(&block, "other").as_deref().map(hex).as_deref(), Some(OPENED));
     }
 }

@@ -1,13 +1,14 @@
 //! Where certificates lie: the state store, under the keys that others read (contract 5.1), and files.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use state::{Secret, Signal, Sort, State, Unavailable};
 
 use super::Certificate;
+use super::files::{self, FINGERPRINT, is_id};
 use super::read::{ReadError, read};
 use crate::clock::unix_now;
 
@@ -22,7 +23,17 @@ pub(crate) struct CertificateStore {
     state: State,
     passphrase: Secret,
     /// By reference; `None` for those that do not exist.
-    known: Cache<Box<str>, (Instant, Option<Arc<Certificate>>)>,
+    known: Cache<Box<str>, Known>,
+    /// Counts what was forgotten, so that what was read before is not kept after it.
+    purges: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    read_at: Instant,
+    certificate: Option<Arc<Certificate>>,
+    /// It came from a file, not from the store.
+    of_file: bool,
 }
 
 /// Why a certificate is not added.
@@ -40,7 +51,7 @@ pub(crate) enum AddError {
 
 impl CertificateStore {
     pub(crate) fn new(state: State, passphrase: Secret) -> Self {
-        Self { state, passphrase, known: Cache::new(KEPT) }
+        Self { state, passphrase, known: Cache::new(KEPT), purges: AtomicU64::new(0) }
     }
 
     /// Reads a PEM text without storing it.
@@ -79,17 +90,31 @@ impl CertificateStore {
         Ok(members.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// The certificate of an id, or of a PEM file.
+    /// The certificate of an id, or of a PEM file: for references that operators wrote.
     pub(crate) async fn get(&self, reference: &str) -> Result<Option<Arc<Certificate>>, Unavailable> {
-        if let Some((read_at, certificate)) = self.known.get(reference)
-            && read_at.elapsed() < BELIEVED
-        {
-            return Ok(certificate);
+        Ok(self.find(reference).await?.certificate)
+    }
+
+    /// The certificate of an id, if the store holds it. No file is looked at.
+    pub(crate) async fn stored(&self, id: &str) -> Result<Option<Arc<Certificate>>, Unavailable> {
+        if !is_id(id) {
+            return Ok(None);
         }
+        let found = self.find(id).await?;
+        Ok(found.certificate.filter(|_| !found.of_file))
+    }
+
+    async fn find(&self, reference: &str) -> Result<Known, Unavailable> {
+        if let Some(known) = self.known.get(reference).filter(|known| known.read_at.elapsed() < BELIEVED) {
+            return Ok(known);
+        }
+        let purges = self.purges.load(Ordering::Acquire);
         let read_at = Instant::now();
-        let text = match self.state.record(&record_key(reference)).await? {
+        let stored = self.state.record(&record_key(reference)).await?;
+        let of_file = stored.is_none();
+        let text = match stored {
             Some(text) => Some(text.to_vec()),
-            None => file(reference).await,
+            None => files::read(reference).await,
         };
         let certificate = text.and_then(|text| match self.read(org_of(reference), &text) {
             Ok(certificate) => Some(Arc::new(certificate)),
@@ -98,17 +123,29 @@ impl CertificateStore {
                 None
             }
         });
-        self.known.insert(reference.into(), (read_at, certificate.clone()));
-        Ok(certificate)
+        let known = Known { read_at, certificate, of_file };
+        self.keep(reference, &known, purges);
+        Ok(known)
+    }
+
+    /// `purges`: as they were before it was read.
+    fn keep(&self, reference: &str, known: &Known, purges: u64) {
+        self.known.insert(reference.into(), known.clone());
+        if self.purges.load(Ordering::Acquire) != purges {
+            // Something changed while it was read: whoever asked may use it, the next one asks again.
+            self.known.remove(reference);
+        }
     }
 
     /// Forgets what was read of a certificate that another node changed.
     pub(crate) fn forget(&self, id: &str) {
+        self.purges.fetch_add(1, Ordering::AcqRel);
         self.known.remove(id);
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
+        self.purges.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
     }
 
@@ -121,21 +158,9 @@ impl CertificateStore {
     }
 }
 
-async fn file(reference: &str) -> Option<Vec<u8>> {
-    if !Path::new(reference).is_absolute() && !reference.contains(['/', '.']) {
-        return None;
-    }
-    tokio::fs::read(reference).await.ok()
-}
-
 /// The organisation that an id begins with.
 fn org_of(id: &str) -> &str {
-    let end = id.len().saturating_sub(64);
-    if id.is_char_boundary(end) && id[end..].bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        &id[..end]
-    } else {
-        ""
-    }
+    if is_id(id) { &id[..id.len() - FINGERPRINT] } else { "" }
 }
 
 fn record_key(id: &str) -> String {
@@ -144,4 +169,31 @@ fn record_key(id: &str) -> String {
 
 fn index_key(org: &str) -> String {
     format!("cert-{org}-index")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_while_it_changes_is_not_kept() {
+        let state = State::embedded(None).unwrap();
+        let store = CertificateStore::new(state, Secret::default());
+        let made = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
+        let text = pem::encode(&pem::Pem::new("CERTIFICATE", made.cert.der().to_vec()));
+        let id = store.add("org", text.as_bytes()).await.unwrap().id.clone();
+        let changes: [&dyn Fn(); 2] = [&|| store.forget(&id), &|| store.clear()];
+        for change in changes {
+            let purges = store.purges.load(Ordering::Acquire);
+            let read = store.find(&id).await.unwrap();
+            assert!(read.certificate.is_some());
+            change();
+            store.keep(&id, &read, purges);
+            assert!(store.known.get(&*id).is_none());
+        }
+        assert!(store.get(&id).await.unwrap().is_some());
+        assert!(store.remove("org", &id).await.unwrap());
+        assert!(store.get(&id).await.unwrap().is_none());
+        assert!(store.stored(&id).await.unwrap().is_none());
+    }
 }

@@ -2,7 +2,9 @@
 //! certificate that it showed.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 
@@ -26,6 +28,40 @@ pub(crate) struct ClientCertificate {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// Unix seconds.
     pub(crate) not_after: i64,
+    /// Which authorities were found to have signed it.
+    pub(crate) verdicts: Verdicts,
+}
+
+/// What was found out about a certificate, for as long as its connection lasts. Checking a signature costs more than all
+/// else that a request needs, and many requests come over one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts(Mutex<Vec<(Box<str>, bool, Instant)>>);
+
+/// How many verdicts are kept.
+const MOST_VERDICTS: usize = 64;
+/// How long a verdict is believed: what stands between the certificate and its authority may end meanwhile.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+impl Verdicts {
+    /// Whether the authority of this fingerprint has signed it; `find` finds out where that is not known.
+    pub(crate) fn of(&self, authority: &str, find: impl FnOnce() -> bool) -> bool {
+        let known = {
+            let known = self.0.lock();
+            let known = known.iter().find(|(other, _, at)| **other == *authority && at.elapsed() < BELIEVED);
+            known.map(|(_, verdict, _)| *verdict)
+        };
+        if let Some(verdict) = known {
+            return verdict;
+        }
+        let verdict = find();
+        let mut kept = self.0.lock();
+        kept.retain(|(other, _, _)| **other != *authority);
+        if kept.len() >= MOST_VERDICTS {
+            kept.remove(0);
+        }
+        kept.push((authority.into(), verdict, Instant::now()));
+        verdict
+    }
 }
 
 impl ClientCertificate {
@@ -36,6 +72,7 @@ impl ClientCertificate {
             fingerprint: fingerprint(leaf).into(),
             not_after: parsed.validity().not_after.timestamp(),
             chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
+            verdicts: Verdicts::default(),
         })
     }
 }
@@ -78,7 +115,21 @@ fn registered(suite: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::registered;
+    use super::{MOST_VERDICTS, Verdicts, registered};
+
+    #[test]
+    fn a_verdict_is_found_once_and_not_too_many_are_kept() {
+        let verdicts = Verdicts::default();
+        assert!(verdicts.of("a", || true));
+        assert!(!verdicts.of("b", || false));
+        assert!(verdicts.of("a", || panic!("it is known")));
+        assert!(!verdicts.of("b", || panic!("it is known")));
+        for number in 0..MOST_VERDICTS {
+            verdicts.of(&number.to_string(), || true);
+        }
+        assert!(!verdicts.of("a", || false), "the oldest goes first");
+        assert_eq!(verdicts.0.lock().len(), MOST_VERDICTS);
+    }
 
     #[test]
     fn suites_have_their_registered_names() {

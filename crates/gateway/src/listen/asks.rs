@@ -46,10 +46,14 @@ impl AskedByName {
                 None => anywhere.push(wanted(api)),
             }
         }
-        if !settings.control_apart && settings.control_hostname.is_none() {
+        if !settings.control_apart {
             // The admin API answers there as well, and the endpoints that tell how the gate is.
             let needs_one = settings.certificates.control_needs_one;
-            anywhere.push(if needs_one { Asks::IfThereIsOne } else { Asks::Nothing });
+            let asks = if needs_one { Asks::IfThereIsOne } else { Asks::Nothing };
+            match &settings.control_hostname {
+                None => anywhere.push(asks),
+                Some(name) => by_domain.entry(name.to_ascii_lowercase().into()).or_default().push(asks),
+            }
         }
         let names = by_domain.into_iter().map(|(name, mut asked)| {
             asked.extend(&anywhere);
@@ -158,23 +162,45 @@ mod tests {
 
     #[test]
     fn clients_are_asked_by_what_the_apis_of_a_name_need() {
-        // APIs, whether the admin API is elsewhere, name asked for, what is asked.
-        let cases: [(&[(&str, bool)], _, _, _); 10] = [
-            (&[], true, None, Nothing),
-            (&[("", false)], true, Some("a.example"), Nothing),
-            (&[("", true)], true, Some("a.example"), Always),
-            (&[("", true)], true, None, Always),
-            (&[("", true)], false, None, IfThereIsOne),
-            (&[("", true), ("", false)], true, None, IfThereIsOne),
-            (&[("a.example", true)], true, Some("A.Example"), Always),
-            (&[("a.example", true)], true, Some("b.example"), Nothing),
-            (&[("a.example", true), ("a.example", false)], true, Some("a.example"), IfThereIsOne),
-            (&[("a.example", true), ("", false)], true, Some("a.example"), IfThereIsOne),
+        type Case<'a> = (&'a [(&'a str, bool)], Control, Option<&'a str>, Asks);
+        let (apart, control) = (Control::Apart, Control::At("Admin.example", false));
+        let mutual_control = Control::At("Admin.example", true);
+        let cases: &[Case<'_>] = &[
+            (&[], apart, None, Nothing),
+            (&[("", false)], apart, Some("a.example"), Nothing),
+            (&[("", true)], apart, Some("a.example"), Always),
+            (&[("", true)], apart, None, Always),
+            (&[("", true)], Control::Anywhere, None, IfThereIsOne),
+            (&[("", true), ("", false)], apart, None, IfThereIsOne),
+            (&[("a.example", true)], apart, Some("A.Example"), Always),
+            (&[("a.example", true)], apart, Some("b.example"), Nothing),
+            (&[("a.example", true), ("a.example", false)], apart, Some("a.example"), IfThereIsOne),
+            (&[("a.example", true), ("", false)], apart, Some("a.example"), IfThereIsOne),
+            // The admin API has a name of its own: that is asked as the admin API needs it.
+            (&[], control, Some("admin.example"), Nothing),
+            (&[], mutual_control, Some("admin.EXAMPLE"), IfThereIsOne),
+            (&[], mutual_control, Some("a.example"), Nothing),
+            (&[("", true)], control, Some("admin.example"), IfThereIsOne),
+            (&[("", true)], control, Some("a.example"), Always),
+            (&[("admin.example", false)], mutual_control, Some("admin.example"), IfThereIsOne),
         ];
-        for (apis, apart, name, asks) in cases {
+        for (apis, control, name, asks) in cases {
             let apis: Vec<Api> = apis.iter().map(|(domain, mutual)| api(domain, *mutual)).collect();
-            let settings = Settings { control_apart: apart, ..Settings::default() };
-            assert_eq!(AskedByName::by(apis.iter(), &settings).of(name), asks, "{apis:?} {name:?}");
+            let mut settings =
+                Settings { control_apart: matches!(control, Control::Apart), ..Settings::default() };
+            if let Control::At(name, needs_one) = control {
+                settings.control_hostname = Some((*name).into());
+                settings.certificates.control_needs_one = *needs_one;
+            }
+            assert_eq!(AskedByName::by(apis.iter(), &settings).of(*name), *asks, "{apis:?} {name:?}");
         }
+    }
+
+    /// Where the admin API is, and whether it needs a certificate.
+    #[derive(Clone, Copy)]
+    enum Control {
+        Apart,
+        Anywhere,
+        At(&'static str, bool),
     }
 }

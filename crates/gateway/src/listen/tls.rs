@@ -197,6 +197,18 @@ impl ByName {
         };
     }
 
+    /// What another set has for exactly this domain.
+    fn take_over(&mut self, domain: &str, other: &Self) {
+        let domain = domain.to_ascii_lowercase();
+        let kept = match domain.strip_prefix('*') {
+            Some(rest) => other.wildcard.get(rest),
+            None => other.exact.get(&domain),
+        };
+        if let Some(kept) = kept {
+            self.insert(&domain, Arc::clone(kept));
+        }
+    }
+
     fn get(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         self.exact.get(name).or_else(|| self.wildcard.get(&name[name.find('.')?..]))
     }
@@ -228,9 +240,13 @@ impl Certificates {
         Ok(())
     }
 
-    /// Offers these certificates for the domains of APIs from the next handshake on, and no longer those before.
-    pub(crate) fn swap_domains(&self, domains: Vec<(String, CertifiedKey)>) {
-        let mut by_name = ByName::default();
+    /// Offers these certificates for the domains of APIs from the next handshake on, and no longer those before; for
+    /// `unknown` domains, those before.
+    pub(crate) fn swap_domains(&self, domains: Vec<(String, CertifiedKey)>, unknown: &[String]) {
+        let (mut by_name, before) = (ByName::default(), self.of_apis.load());
+        for domain in unknown {
+            by_name.take_over(domain, &before);
+        }
         for (domain, key) in domains {
             by_name.insert(&domain, Arc::new(key));
         }

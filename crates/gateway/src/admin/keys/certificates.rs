@@ -18,14 +18,6 @@ pub(super) async fn fault(
     if session.certificate.is_empty() {
         return Ok(Some("Key cannot be used without a certificate"));
     }
-    Ok(if is_known(gate, &session.certificate).await? {
-        None
-    } else {
-        Some("Key must be used with an existent certificate")
-    })
-}
-
-/// Whether the store holds this certificate (contract 12: `cert-raw-<id>`).
-async fn is_known(gate: &Gate, id: &str) -> Result<bool, ::state::Unavailable> {
-    Ok(gate.state.record(&format!("cert-raw-{id}")).await?.is_some())
+    let known = gate.certificates.stored(&session.certificate).await?;
+    Ok(known.is_none().then_some("Key must be used with an existent certificate"))
 }

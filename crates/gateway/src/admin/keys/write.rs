@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::super::reply::{error, malformed, modified, modified_key};
 use super::super::{Call, Outcome};
 use super::{BY_HASH_ONLY, certificates, changed, find, merged, quota, refuse};
+use crate::auth::jwt::keep_mark;
 use crate::auth::{lifetime, store_name};
 use crate::body::Body;
 use crate::clock::{rfc3339, unix_now};
@@ -49,7 +50,7 @@ pub(crate) async fn add(gate: &Arc<Gate>, call: &Call, custom: Option<&str>) -> 
     }
     let key = match hash {
         Some(hash) => hash.to_owned(),
-        None => keys::generate(&session.org_id, custom, settings.algorithm),
+        None => keys::generate(&session.org_id, custom.or(of_certificate(&session)), settings.algorithm),
     };
     let name = if hash.is_some() { key.clone() } else { store_name(settings, &key) };
     make(gate, call, &key, &name, &effective, session).await
@@ -76,9 +77,15 @@ pub(crate) async fn create(gate: &Arc<Gate>, call: &Call) -> Outcome {
     if let Some(text) = certificates::fault(gate, &session, None).await? {
         return Ok(error(StatusCode::BAD_REQUEST, text));
     }
-    let key = keys::generate(&session.org_id, None, settings.algorithm);
+    let key = keys::generate(&session.org_id, of_certificate(&session), settings.algorithm);
     let name = store_name(settings, &key);
     make(gate, call, &key, &name, &effective, session).await
+}
+
+/// What the key of a session is made of that is bound to a certificate: its client needs no other (contract 5.1,
+/// "Cert-derived id").
+fn of_certificate(session: &Session) -> Option<&str> {
+    Some(session.certificate.as_str()).filter(|certificate| !certificate.is_empty())
 }
 
 /// Stores a new key. `key` is what its owner shows, `name` what it is stored under.
@@ -142,6 +149,7 @@ pub(crate) async fn replace(gate: &Arc<Gate>, call: &Call, key: &str) -> Outcome
     }
     session.date_created.clone_from(&before.date_created);
     session.last_updated = unix_now().to_string();
+    keep_mark(&mut session, &before);
     let given = &session.basic_auth_data.password;
     if given.0.is_empty() || *given == before.basic_auth_data.password {
         // A session that was read does not show its password; written back, the user keeps it.

@@ -332,8 +332,10 @@ async fn a_key_deleted_while_it_is_replaced_stays_deleted() {
 #[tokio::test]
 async fn certificates_bind_keys() {
     let admin = with_api(|_| {}).await;
-    admin.gate.state.put_record("cert-raw-orgabc", b"PEM", None).await.unwrap();
-    let bound = with(&json!({"certificate": "orgabc"}));
+    let made = rcgen::generate_simple_self_signed(vec!["client".to_owned()]).unwrap();
+    let pem = pem::encode(&pem::Pem::new("CERTIFICATE", made.cert.der().to_vec()));
+    let id = admin.gate.certificates.add("org", pem.as_bytes()).await.unwrap().id.to_string();
+    let bound = with(&json!({"certificate": id}));
     admin.add("/keys/bound", &bound).await;
     let free = session(&["a"]).to_string();
     let other = with(&json!({"certificate": "orgother"})).to_string();
@@ -343,6 +345,14 @@ async fn certificates_bind_keys() {
             ("PUT", "/keys/orgbound", &other, 400, json!("Key must be used with an existent certificate")),
         ])
         .await;
-    admin.gate.state.delete_record("cert-raw-orgabc").await.unwrap();
+    // A key that is not chosen is made of the certificate, so that its client needs no other.
+    for path in ["/keys", "/keys/create"] {
+        let reply = admin.post(path, &bound).await;
+        assert_eq!((reply.status, &reply.json()["key"]), (200, &json!(id)), "{path}");
+    }
+    admin.gate.certificates.remove("org", &id).await.unwrap();
     assert_eq!(admin.put("/keys/orgbound", &bound).await.status, 200, "what is bound already may stay");
+    let gone = bound.to_string();
+    let no_certificate = json!("Key must be used with an existent certificate");
+    admin.table(&[("POST", "/keys", &gone, 400, no_certificate)]).await;
 }

@@ -32,7 +32,6 @@ use self::session::{Owner, Sessions};
 use self::source::{Proof, Source};
 use self::token::{Malformed, Token};
 use self::verified::Name;
-use super::bound;
 use super::callers::Caller;
 use super::jwks::KeySets;
 use super::places::Places;
@@ -43,7 +42,7 @@ use crate::gate::Gate;
 use crate::respond::Refusal;
 
 pub(crate) use self::claims::Claims;
-pub(crate) use self::session::is_of_a_token;
+pub(crate) use self::session::{is_of_a_token, keep_mark};
 pub(crate) use self::verified::{Checked, Tokens, Verified};
 
 /// Finds the caller by a signed token.
@@ -96,7 +95,6 @@ impl Jwt {
             }
         };
         let caller = verified.caller.load_full();
-        bound::check_bindings(exchange, &caller.session)?;
         exchange.claims = Some(Arc::clone(&verified.claims));
         Ok(caller)
     }

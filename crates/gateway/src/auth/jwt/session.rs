@@ -13,6 +13,7 @@ use crate::auth::callers::Caller;
 use crate::auth::lifetime::lifetime;
 use crate::clock::{rfc3339, unix_now};
 use crate::gate::Gate;
+use crate::hex::hex;
 use crate::respond::Refusal;
 
 /// The end of the year 9999: what ends later does not end.
@@ -26,6 +27,13 @@ const MARK: &str = "TykJWTSessionID";
 /// Whether a session was made for a token. Its key is a hash of a name and no secret: without a token it opens nothing.
 pub(crate) fn is_of_a_token(session: &Session) -> bool {
     session.meta_data.contains_key(MARK)
+}
+
+/// Keeps the mark in a session that replaces one: what was made for a token stays that, whoever writes it.
+pub(crate) fn keep_mark(session: &mut Session, before: &Session) {
+    if let Some(mark) = before.meta_data.get(MARK) {
+        session.meta_data.insert(MARK.to_owned(), mark.clone());
+    }
 }
 
 /// The sessions of tokens of one API.
@@ -82,7 +90,7 @@ impl Sessions {
         };
         let now = unix_now();
         if let Some(caller) = gate.callers.known(&self.org, key)
-            && !changed(gate, &caller.session, &wanted, now)
+            && !changed(gate, &caller.session, key, &wanted, now)
         {
             return Ok(caller);
         }
@@ -91,7 +99,7 @@ impl Sessions {
         let fresh = stored.is_none();
         let (session, store) = match stored {
             None => (self.new_session(gate, key, identity, wanted, now), true),
-            Some(stored) if !changed(gate, &stored, &wanted, now) => (Session::clone(&stored), false),
+            Some(stored) if !changed(gate, &stored, key, &wanted, now) => (Session::clone(&stored), false),
             Some(stored) => {
                 let expires = expiry(gate, &wanted, Some(&stored), now);
                 let mut session = Session::clone(&stored);
@@ -100,6 +108,8 @@ impl Sessions {
                 session.apply_policies = wanted.policies;
                 session.oauth_client_id = wanted.client;
                 session.last_updated = now.to_string();
+                // Whoever wrote the session meanwhile need not have kept it.
+                session.meta_data.insert(MARK.to_owned(), key.into());
                 (session, true)
             }
         };
@@ -256,8 +266,9 @@ fn scopes<'c>(claims: &'c Claims, paths: &[Box<str>]) -> Option<Vec<&'c str>> {
 }
 
 /// Whether a session is not yet what its token asks for.
-fn changed(gate: &Gate, session: &Session, wanted: &Wanted, now: i64) -> bool {
-    session.apply_policies != wanted.policies
+fn changed(gate: &Gate, session: &Session, key: &str, wanted: &Wanted, now: i64) -> bool {
+    session.meta_data.get(MARK).is_none_or(|mark| mark != key)
+        || session.apply_policies != wanted.policies
         || !session.apply_policy_id.is_empty()
         || session.oauth_client_id != wanted.client
         || session.expires != expiry(gate, wanted, Some(session), now)
@@ -277,12 +288,4 @@ fn expiry(gate: &Gate, wanted: &Wanted, session: Option<&Session>, now: i64) -> 
         (Some(session), None, Some(_)) => session.expires,
         (Some(_), None, None) => 0,
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -101,17 +101,22 @@ pub(crate) fn check(key: &Key, token: &Token<'_>) -> Result<(), Refusal> {
     }))
 }
 
-/// The key of this id in one of the sets. What none of them has may be new: they are fetched again, as seldom as they allow.
+/// The key of this id that has signed the token, in one of the sets: several issuers may use the same id. Sets that do not
+/// have the id may have it by now: they are fetched again, as seldom as they allow.
 pub(crate) async fn published(
     gate: &Arc<Gate>,
     sets: &[Published],
     id: &str,
     token: &Token<'_>,
 ) -> Result<Proof, Refusal> {
-    let mut away = None;
+    let (mut away, mut refusal): (Option<String>, _) = (None, None);
+    let mut had_it = vec![false; sets.len()];
     for again in [false, true] {
-        for (set, published) in sets.iter().enumerate() {
-            let keys = if again {
+        away = None;
+        for ((set, published), had_it) in sets.iter().enumerate().zip(&mut had_it) {
+            let keys = if *had_it {
+                continue;
+            } else if again {
                 gate.key_sets.newer(gate, published).await
             } else {
                 gate.key_sets.get(gate, published).await
@@ -123,21 +128,19 @@ pub(crate) async fn published(
                     continue;
                 }
             };
-            let mut of_id = keys.keys.named(id).peekable();
-            if of_id.peek().is_none() {
-                continue;
-            }
-            let proof = Proof::Published { set, version: keys.version };
-            let mut refusal = refused().detail("the key of this id is not for signatures of its kind");
-            for key in of_id.filter(|key| key.is_for(token.algorithm)) {
+            for key in keys.keys.named(id) {
+                *had_it = true;
                 match check(key, token) {
-                    Ok(()) => return Ok(proof),
-                    Err(refused) => refusal = refused,
+                    Ok(()) => return Ok(Proof::Published { set, version: keys.version }),
+                    Err(refused) => refusal = Some(refused),
                 }
             }
-            return Err(refusal);
         }
     }
     // Without the keys nobody can tell whether the token is good: that is not the client's doing.
-    Err(away.map_or_else(|| refused().detail("no key has the id that it names"), Refusal::keys_away))
+    Err(match (away, refusal) {
+        (Some(away), _) => Refusal::keys_away(away),
+        (None, Some(refusal)) => refusal,
+        (None, None) => refused().detail("no key has the id that it names"),
+    })
 }

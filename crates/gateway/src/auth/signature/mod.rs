@@ -22,7 +22,6 @@ use http::{StatusCode, request};
 use self::params::Params;
 use self::sign::Checks;
 use self::text::{Head, OTHER_DATE, paths};
-use super::bound;
 use super::callers::Caller;
 use super::places::Places;
 use crate::exchange::Exchange;
@@ -97,7 +96,6 @@ impl Signature {
         if !good {
             return Err(refused("the signature is not by the key"));
         }
-        bound::check_bindings(exchange, session)?;
         // Only now: nobody whom we do not know makes us hold a body.
         check_digests(&claimed.params, exchange).await?;
         Ok(caller)

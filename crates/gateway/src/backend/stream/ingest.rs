@@ -15,7 +15,7 @@ use super::encoding;
 use super::metadata::Metadata;
 use crate::backend::Backend;
 use crate::body::cause;
-use crate::body::{Body, BodyTooLarge, RequestBody};
+use crate::body::{Body, RequestBody, is_too_large};
 use crate::exchange::Exchange;
 use crate::http1::Breach;
 use crate::respond::{self, Refusal};
@@ -109,7 +109,7 @@ async fn collect(exchange: &mut Exchange) -> Result<Bytes, Refusal> {
     let body = std::mem::replace(&mut exchange.body, RequestBody::none());
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() || error.is::<BodyTooLarge>() => {
+        Err(error) if error.is::<http_body_util::LengthLimitError>() || is_too_large(&*error) => {
             Err(Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large"))
         }
         Err(error) => Err(match cause::<Breach>(&*error) {

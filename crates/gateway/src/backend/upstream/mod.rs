@@ -25,7 +25,7 @@ pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
 use self::patience::Patience;
 use self::pool::{Line, Multiplexed, Pool};
-use crate::body::{Body, BodyError, BodyTooLarge, RequestBody, cause};
+use crate::body::{Body, BodyError, RequestBody, cause, is_too_large};
 use crate::exchange::Exchange;
 use crate::http1::{AnswerHead, Breach, MalformedAnswer};
 use crate::respond::Refusal;
@@ -285,7 +285,7 @@ fn refuse(failure: &Failure) -> Refusal {
         Failure::Broken(error) if let Some(breach) = cause::<Breach>(&**error) => {
             Refusal::client(breach.status, "IHD", breach.message)
         }
-        Failure::Broken(error) if cause::<BodyTooLarge>(&**error).is_some() => {
+        Failure::Broken(error) if is_too_large(&**error) => {
             Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large")
         }
         Failure::Broken(_) | Failure::Closed | Failure::Malformed(_) => {

@@ -91,6 +91,25 @@ async fn certificates_are_swapped_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn domains_that_cannot_be_looked_up_keep_their_certificates() {
+    let server = server_tls(&settings()).unwrap();
+    let client = || upstream_tls(true, &[], &[]).unwrap();
+    let key = |name: &str| CertifiedKey::clone(&certified_key(&files(name)).unwrap());
+    let both = vec![("A.test".to_owned(), key("other")), ("*.b.test".to_owned(), key("other"))];
+    let shown = async |name: &str| shake(&server, client(), name).await.unwrap().0;
+    server.certificates.swap_domains(both, &[]);
+    let (other, wild) = (certificate("other"), certificate("wild"));
+    assert_eq!((shown("a.test").await, shown("x.b.test").await), (other.clone(), other.clone()));
+    server.certificates.swap_domains(Vec::new(), &["a.test".to_owned(), "c.test".to_owned()]);
+    assert_eq!((shown("a.test").await, shown("c.test").await), (other.clone(), wild.clone()));
+    assert_ne!(shown("x.b.test").await, other, "this one is known to be gone");
+    server.certificates.swap_domains(vec![("a.test".to_owned(), key("default"))], &["*.B.test".to_owned()]);
+    assert_eq!(shown("a.test").await, certificate("default"));
+    server.certificates.swap_domains(Vec::new(), &[]);
+    assert_eq!(shown("a.test").await, wild);
+}
+
+#[tokio::test]
 async fn protocols_and_versions_are_those_configured() {
     let both: &[&[u8]] = &[b"h2", b"http/1.1"];
     for (http2, max, version, alpn) in [
