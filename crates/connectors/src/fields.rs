@@ -58,7 +58,7 @@ pub(crate) const TLS_ALWAYS: Field = Field::object(
 .advanced();
 
 /// What the field [`TLS`] says.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Tls {
     pub(crate) skip_verify: bool,
     pub(crate) roots: Option<Pem>,

@@ -33,6 +33,7 @@ pub mod observe;
     feature = "kafka",
     feature = "nats",
     feature = "redis",
+    feature = "socket",
     feature = "sql"
 ))]
 mod permits;

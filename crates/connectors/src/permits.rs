@@ -15,6 +15,7 @@ const MOST_ADDRESSES: usize = 64;
 ///
 /// # Errors
 /// Why not, for people.
+#[cfg(any(feature = "amqp_0_9", feature = "kafka", feature = "nats"))]
 pub(crate) async fn permitted(egress: &Egress, host: &str, port: u16) -> Result<(), String> {
     if egress.allows_all() {
         return Ok(());
@@ -27,7 +28,7 @@ pub(crate) async fn permitted(egress: &Egress, host: &str, port: u16) -> Result<
 ///
 /// # Errors
 /// When the name has none, or the policy allows none.
-#[cfg(any(feature = "amqp_1", feature = "redis"))]
+#[cfg(any(feature = "amqp_1", feature = "redis", feature = "sql"))]
 pub(crate) async fn addresses(egress: &Egress, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let name = bare(host);
     let mut refusal = format!("{name}:{port} has no address");
@@ -42,6 +43,23 @@ pub(crate) async fn addresses(egress: &Egress, host: &str, port: u16) -> Result<
     if allowed.is_empty() { Err(refusal) } else { Ok(allowed) }
 }
 
+/// Whether a socket of this machine may be connected to.
+///
+/// # Errors
+/// Why not, for people.
+#[cfg(any(feature = "redis", feature = "socket"))]
+pub(crate) fn socket_permitted(egress: &Egress, path: &std::path::Path) -> Result<(), String> {
+    egress.check_socket(&path.display().to_string())
+}
+
+#[cfg(any(
+    feature = "amqp_0_9",
+    feature = "amqp_1",
+    feature = "kafka",
+    feature = "nats",
+    feature = "redis",
+    feature = "sql"
+))]
 async fn resolved(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let wrong =
         |fault: &dyn std::fmt::Display| format!("the name of {name}:{port} cannot be resolved: {fault}");
@@ -51,11 +69,11 @@ async fn resolved(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// An address without the brackets that URLs put around it.
-fn bare(host: &str) -> &str {
+pub(crate) fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "kafka"))]
 mod tests {
     use super::*;
 

@@ -1,7 +1,9 @@
 //! Which places outside the streams of this gate may talk to.
 //!
-//! The policy is asked at connect time, with the address that the name was resolved to, for every connection: a name
-//! that resolves to another address later, and a redirect to another place, meet it again.
+//! The policy is asked at connect time, with the address that the name was resolved to, for every connection that is dialled
+//! here: a name that resolves to another address later, and a redirect to another place, meet it again. Some client libraries
+//! dial by themselves and look names up once more: for them all addresses of the name must be allowed, and a name whose
+//! addresses change in between is not noticed. Through a proxy only names can be judged.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -81,6 +83,17 @@ impl Egress {
             return Err(format!("the egress policy does not allow {host}:{port}"));
         }
         Ok(())
+    }
+
+    /// Whether a socket of this machine may be connected to. No rule names one: it counts as the loopback address, without a port.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn check_socket(&self, path: &str) -> Result<(), String> {
+        let told = |_| {
+            format!("the egress policy denies the socket `{path}`, which counts as the address 127.0.0.1")
+        };
+        self.check("", 0, IpAddr::V4(Ipv4Addr::LOCALHOST)).map_err(told)
     }
 }
 
@@ -303,6 +316,22 @@ mod tests {
         ] {
             let told = policy.check(host, port, address.parse().unwrap());
             assert_eq!(told.is_ok(), expected, "{host}:{port} {address}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn sockets_of_the_machine_count_as_loopback() {
+        for (policy, expected) in [
+            (Egress::default(), true),
+            (Egress { deny: rules(&["bad.example", "*:25", "127.0.0.1:6379"]), ..Egress::default() }, true),
+            (Egress { deny: rules(&["*"]), ..Egress::default() }, false),
+            (Egress { deny: rules(&["127.0.0.0/8"]), ..Egress::default() }, false),
+            (Egress { allow: rules(&["*"]), ..Egress::default() }, true),
+            (Egress { allow: rules(&["*.example", "127.0.0.1:6379"]), ..Egress::default() }, false),
+            (Egress { deny_private: true, ..Egress::default() }, false),
+            (Egress { allow: rules(&["127.0.0.1"]), deny_private: true, ..Egress::default() }, true),
+        ] {
+            assert_eq!(policy.check_socket("/run/redis.sock").is_ok(), expected, "{policy:?}");
         }
     }
 

@@ -85,6 +85,6 @@ impl Output for HashOutput {
     }
 
     async fn close(&self) {
-        self.writer.link.forget().await;
+        self.writer.link.forget();
     }
 }

@@ -194,7 +194,7 @@ impl Holding {
         call.arg(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX)).arg(living);
         let dead = call.invoke_async::<Vec<String>>(&mut connection).await.map_err(Trouble::from);
         if matches!(dead, Err(Trouble::Away(_))) {
-            self.link.forget().await;
+            self.link.forget();
         }
         for id in dead? {
             tracing::info!(stream = %self.stream, holder = %id, "elements that a dead reader held are given back");
@@ -217,7 +217,7 @@ impl Holding {
                 Err(error) => {
                     // Somebody does it later: the holder is still among those whose time is over.
                     tracing::warn!(stream = %self.stream, %error, "elements cannot be given back yet");
-                    self.link.forget().await;
+                    self.link.forget();
                     return;
                 }
             }
@@ -245,7 +245,7 @@ impl Holding {
         };
         if let Err(error) = pipeline.query_async::<Vec<Value>>(&mut connection).await {
             tracing::warn!(stream = %self.stream, %error, "redis may not know what was delivered; it may come again");
-            self.link.forget().await;
+            self.link.forget();
             words.iter().for_each(|word| word.holder.over.store(true, Ordering::Release));
         }
         for word in words {

@@ -17,7 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::holding::{End, Holder, Holding, Word};
-use super::link::{Connection, Link, Trouble};
+use super::link::{Link, Trouble};
+use super::reach::Connection;
 
 /// Longest wait of one request: a stream that stops waits for the request under way, which may have taken an element.
 const LONGEST: Duration = Duration::from_secs(1);

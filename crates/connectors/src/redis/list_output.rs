@@ -45,6 +45,6 @@ impl Output for ListOutput {
     }
 
     async fn close(&self) {
-        self.writer.link.forget().await;
+        self.writer.link.forget();
     }
 }

@@ -1,6 +1,6 @@
 //! Redis: streams, lists, channels and keys (streams contract 3.8 to 3.12).
 //!
-//! One [`link`] for each component: how Redis is reached, the connection there is, and what an error means.
+//! One [`link`] for each component: the connection there is, and what an error means; [`reach`] is how Redis is reached.
 
 mod cache;
 mod command;
@@ -14,6 +14,7 @@ mod list_output;
 mod pubsub_input;
 mod pubsub_output;
 mod rate_limit;
+mod reach;
 mod reply;
 mod scan_input;
 mod script;

@@ -44,6 +44,6 @@ impl Output for PubSubOutput {
     }
 
     async fn close(&self) {
-        self.writer.link.forget().await;
+        self.writer.link.forget();
     }
 }

@@ -63,7 +63,7 @@ impl RateLimit for Shared {
             Ok(milliseconds) => Ok(Access::Wait(Duration::from_millis(milliseconds))),
             Err(trouble) => {
                 if matches!(trouble, Trouble::Away(_)) {
-                    self.link.forget().await;
+                    self.link.forget();
                 }
                 Err(RateLimitError(trouble.text()))
             }

@@ -8,7 +8,8 @@ use bloblang::{Object, Value};
 use document::Fault;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, ReadError};
 
-use super::link::{Connection, Link, Trouble};
+use super::link::{Link, Trouble};
+use super::reach::Connection;
 use super::reply;
 
 /// Keys that are asked for at once.
@@ -43,7 +44,7 @@ impl ScanInput {
         match trouble {
             Trouble::Refused(text) => ReadError::Other(text),
             Trouble::Away(_) => {
-                self.link.forget().await;
+                self.link.forget();
                 ReadError::NotConnected
             }
         }
@@ -104,6 +105,6 @@ impl Input for ScanInput {
     }
 
     async fn close(&mut self) {
-        self.link.forget().await;
+        self.link.forget();
     }
 }

@@ -52,7 +52,7 @@ impl Lua {
             // By its digest; the text is sent only where Redis does not know it yet.
             let answer = call.invoke_async(&mut connection).await.map_err(Trouble::from);
             if matches!(answer, Err(Trouble::Away(_))) {
-                self.link.forget().await;
+                self.link.forget();
             }
             answer
         };

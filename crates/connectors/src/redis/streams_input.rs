@@ -21,7 +21,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::link::{Connection, Link, Trouble, hash_tag};
+use super::link::{Link, Trouble, hash_tag};
+use super::reach::Connection;
 use crate::refusals::Refusals;
 
 /// The mark that asks for entries nobody was given yet.

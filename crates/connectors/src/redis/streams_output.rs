@@ -61,6 +61,6 @@ impl Output for StreamsOutput {
     }
 
     async fn close(&self) {
-        self.writer.link.forget().await;
+        self.writer.link.forget();
     }
 }

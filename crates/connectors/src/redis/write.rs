@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 use streams::{ConnectError, Message, WriteError};
 
-use super::link::{Connection, Link, Trouble, hash_tag};
+use super::link::{Link, Trouble, hash_tag};
+use super::reach::Connection;
 
 /// An output's end of Redis.
 pub(super) struct Writer {
@@ -17,7 +18,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) async fn connect(&self) -> Result<(), ConnectError> {
-        self.link.forget().await;
+        self.link.forget();
         self.link.connection().await.map(drop).map_err(ConnectError)
     }
 
@@ -43,7 +44,7 @@ impl Writer {
                 Ok(answers) => answers,
                 Err(Trouble::Refused(fault)) => return Err(WriteError::Failed(fault)),
                 Err(Trouble::Away(fault)) => {
-                    self.link.forget().await;
+                    self.link.forget();
                     return Err(self.lost(&fault));
                 }
             };

@@ -8,13 +8,16 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use document::Fault;
 use streams::scanners::codec::scanner_or_codec;
-use streams::{Ack, Batch, BuildContext, ConnectError, Input, Node, ReadError, Scan, ScanError, Scanner};
+use streams::{
+    Ack, Batch, BuildContext, ConnectError, Egress, Input, Node, ReadError, Scan, ScanError, Scanner,
+};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
 use super::fields::host_and_port;
 use crate::net::connect::Stream;
 use crate::net::dial::Dialer;
+use crate::permits::socket_permitted;
 
 /// Bytes that are read at once.
 pub(super) const CHUNK: usize = 16 << 10;
@@ -34,14 +37,15 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
 /// What is connected to.
 pub(super) enum Target {
     Tcp { dialer: Dialer, host: String, port: u16 },
-    Unix(PathBuf),
+    Unix(Arc<Egress>, PathBuf),
 }
 
 impl Target {
     /// Reads `network` and `address`; anything but `unix` is TCP here.
     pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Target, Fault> {
         if node.text("network")? == "unix" {
-            return Ok(Target::Unix(PathBuf::from(node.text("address")?.into_owned())));
+            let path = PathBuf::from(node.text("address")?.into_owned());
+            return Ok(Target::Unix(context.settings.egress.clone(), path));
         }
         let (host, port) = host_and_port(node)?;
         let time = Duration::from_secs(30);
@@ -52,20 +56,21 @@ impl Target {
     fn name(&self) -> String {
         match self {
             Target::Tcp { host, port, .. } => format!("{host}:{port}"),
-            Target::Unix(path) => path.display().to_string(),
+            Target::Unix(_, path) => path.display().to_string(),
         }
     }
 
     async fn connect(&self) -> Result<Stream, String> {
         Ok(match self {
             Target::Tcp { dialer, host, port } => Box::new(dialer.connect(host, *port).await?),
-            Target::Unix(path) => Box::new(unix(path).await?),
+            Target::Unix(egress, path) => Box::new(unix(egress, path).await?),
         })
     }
 }
 
 /// Connects to a Unix socket.
-pub(super) async fn unix(path: &std::path::Path) -> Result<UnixStream, String> {
+pub(super) async fn unix(egress: &Egress, path: &std::path::Path) -> Result<UnixStream, String> {
+    socket_permitted(egress, path)?;
     let told = |fault| format!("no connection to the socket `{}`: {fault}", path.display());
     UnixStream::connect(path).await.map_err(told)
 }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use bytes::BytesMut;
 use document::Fault;
 use parking_lot::Mutex;
 use streams::files::Codec;
-use streams::{BuildContext, ConnectError, Message, Node, Output, WriteError};
+use streams::{BuildContext, ConnectError, Egress, Message, Node, Output, WriteError};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio::time::timeout;
@@ -25,7 +26,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
     let codec = Codec::parse(&node.text("codec")?).map_err(|fault| node.field_fault("codec", fault))?;
     let network = node.text("network")?;
     let target = if network == "unix" {
-        Target::Unix(PathBuf::from(node.text("address")?.into_owned()))
+        Target::Unix(context.settings.egress.clone(), PathBuf::from(node.text("address")?.into_owned()))
     } else {
         let (host, port) = host_and_port(node)?;
         let egress = context.settings.egress.clone();
@@ -37,7 +38,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
 
 enum Target {
     Internet { dialer: Dialer, host: String, port: u16, datagrams: bool },
-    Unix(PathBuf),
+    Unix(Arc<Egress>, PathBuf),
 }
 
 enum Link {
@@ -49,7 +50,7 @@ enum Link {
 impl Target {
     async fn open(&self) -> Result<Link, String> {
         match self {
-            Target::Unix(path) => unix(path).await.map(Link::Unix),
+            Target::Unix(egress, path) => unix(egress, path).await.map(Link::Unix),
             Target::Internet { dialer, host, port, datagrams: false } => {
                 dialer.connect(host, *port).await.map(Link::Tcp)
             }

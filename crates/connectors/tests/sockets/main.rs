@@ -51,6 +51,23 @@ async fn connect(port: u16) -> TcpStream {
     .await
 }
 
+#[tokio::test]
+async fn sockets_of_the_machine_are_under_the_egress_policy() {
+    let mut settings = allowed();
+    settings.egress =
+        std::sync::Arc::new(streams::Egress { deny_private: true, ..streams::Egress::default() });
+    let path = path();
+    let listener = UnixListener::bind(&path).unwrap();
+    let fields = json!({"network": "unix", "address": path});
+    for side in ["input", "output"] {
+        let stream = Stream::start(json!({ (side): { "socket": fields } }), &settings);
+        until(|| stream.last_error().contains("egress policy denies the socket")).await;
+        stream.stop().await;
+    }
+    assert!(tokio::time::timeout(Duration::ZERO, listener.accept()).await.is_err());
+    std::fs::remove_file(&path).unwrap();
+}
+
 #[test]
 fn sockets_are_refused_unless_they_are_allowed() {
     for (config, name) in [
