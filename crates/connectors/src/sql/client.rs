@@ -11,9 +11,9 @@ use streams::{BuildContext, Egress, Node};
 use tokio::sync::{OnceCell, mpsc};
 
 use super::args::Arg;
-use super::rows::{Row, Rows};
+use super::relay::Relay;
+use super::rows::{Row, Rows, To};
 use super::{dsn, mysql, postgres, sqlite};
-use crate::permits::permitted;
 
 /// How long a statement waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,6 +55,13 @@ enum Target {
     Sqlite(sqlx::sqlite::SqliteConnectOptions),
 }
 
+/// A pool, and the way to its server where the egress policy may refuse it.
+#[derive(Debug)]
+struct Reached {
+    pool: Pool,
+    relay: Option<Relay>,
+}
+
 #[derive(Debug)]
 enum Pool {
     Postgres(PgPool),
@@ -92,6 +99,14 @@ impl SqlError {
         SqlError { text, cause: Cause::Lost }
     }
 
+    /// The connection came to nothing, and the relay knows why.
+    fn explained(self, relay: Option<&Relay>) -> SqlError {
+        match relay.filter(|_| self.lost()).and_then(Relay::fault) {
+            Some(text) => SqlError { text, ..self },
+            None => self,
+        }
+    }
+
     /// The connection failed, and not the statement.
     pub(super) fn lost(&self) -> bool {
         self.cause == Cause::Lost
@@ -108,7 +123,9 @@ impl From<sqlx::Error> for SqlError {
                 Some(code) if code.starts_with("08") || code.starts_with("57P") || code == "1053" => {
                     Cause::Lost
                 }
-                Some("0A000" | "26000") => Cause::Stale,
+                Some("26000") => Cause::Stale,
+                // Functions may say the same of something else, after they did some of their work.
+                Some("0A000") if is_stale_plan(&**fault) => Cause::Stale,
                 _ => Cause::Statement,
             },
             _ => Cause::Statement,
@@ -120,6 +137,12 @@ impl From<sqlx::Error> for SqlError {
         };
         SqlError { text, cause }
     }
+}
+
+/// Whether this is PostgreSQL's "cached plan must not change result type".
+fn is_stale_plan(fault: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
+    let fault = fault.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+    fault.and_then(|fault| fault.routine()) == Some("RevalidateCachedQuery")
 }
 
 impl From<String> for SqlError {
@@ -145,7 +168,7 @@ pub(super) struct Client {
     egress: Arc<Egress>,
     limits: Limits,
     init: String,
-    pool: OnceCell<Pool>,
+    pool: OnceCell<Reached>,
 }
 
 /// Statements that are executed as one step.
@@ -206,54 +229,73 @@ impl Client {
     /// The pool; made, and the database initialised, by whoever comes first.
     async fn pool(&self) -> Result<&Pool, SqlError> {
         let make = || async {
-            self.permitted().await?;
-            let init = || AssertSqlSafe(self.init.clone());
-            Ok::<_, SqlError>(match &self.target {
-                Target::Postgres(options) => {
-                    let pool: PgPool = self.options().connect_with(options.clone()).await?;
+            let relay = self.relay()?;
+            match self.make(relay.as_ref()).await {
+                Ok(pool) => Ok(Reached { pool, relay }),
+                Err(fault) => Err(fault.explained(relay.as_ref())),
+            }
+        };
+        self.pool.get_or_try_init(make).await.map(|reached| &reached.pool)
+    }
+
+    async fn make(&self, relay: Option<&Relay>) -> Result<Pool, SqlError> {
+        let init = || AssertSqlSafe(self.init.clone());
+        Ok(match &self.target {
+            Target::Postgres(options) => {
+                let options = options.clone();
+                let options = match relay {
+                    Some(relay) => options.socket(relay.folder()),
+                    None => options,
+                };
+                let pool: PgPool = self.options().connect_with(options).await?;
+                within!(self, pool, |connection| connection.execute(init()).await.map_err(SqlError::from))?;
+                Pool::Postgres(pool)
+            }
+            Target::MySql(target) => {
+                let options = target.options.clone();
+                let options = match relay {
+                    Some(relay) => options.socket(relay.path(target.options.get_port())),
+                    None => options,
+                };
+                let pool: MySqlPool = self.options().connect_with(options).await?;
+                if !self.init.is_empty() {
                     within!(self, pool, |connection| connection
                         .execute(init())
                         .await
                         .map_err(SqlError::from))?;
-                    Pool::Postgres(pool)
                 }
-                Target::MySql(target) => {
-                    let pool: MySqlPool = self.options().connect_with(target.options.clone()).await?;
-                    if !self.init.is_empty() {
-                        within!(self, pool, |connection| connection
-                            .execute(init())
-                            .await
-                            .map_err(SqlError::from))?;
-                    }
-                    Pool::MySql(pool, target.parse_time)
-                }
-                Target::Sqlite(options) => {
-                    let pool = self.options().connect_with(options.clone()).await?;
-                    pool.execute(init()).await?;
-                    Pool::Sqlite(pool)
-                }
-            })
-        };
-        self.pool.get_or_try_init(make).await
+                Pool::MySql(pool, target.parse_time)
+            }
+            Target::Sqlite(options) => {
+                let pool = self.options().connect_with(options.clone()).await?;
+                pool.execute(init()).await?;
+                Pool::Sqlite(pool)
+            }
+        })
     }
 
-    /// Whether the egress policy allows the server. The pool makes further connections by itself.
-    async fn permitted(&self) -> Result<(), String> {
+    /// The way to the server, if there is a policy: the pool makes connections by itself, whenever it needs them.
+    fn relay(&self) -> Result<Option<Relay>, SqlError> {
+        if self.egress.allows_all() {
+            return Ok(None);
+        }
         let (host, port) = match &self.target {
-            Target::Postgres(options) if options.get_socket().is_none() => {
-                (options.get_host(), options.get_port())
-            }
-            Target::MySql(target) if target.options.get_socket().is_none() => {
-                (target.options.get_host(), target.options.get_port())
-            }
-            _ => return Ok(()),
+            Target::Postgres(options) => (options.get_host(), options.get_port()),
+            Target::MySql(target) => (target.options.get_host(), target.options.get_port()),
+            Target::Sqlite(_) => return Ok(None),
         };
-        permitted(&self.egress, host, port).await
+        let opened = Relay::open(self.egress.clone(), host, port);
+        opened.map(Some).map_err(|text| SqlError { text, cause: Cause::Lost })
+    }
+
+    /// The outcome; where there is no connection, the relay knows why.
+    fn explained<T>(&self, done: Result<T, SqlError>) -> Result<T, SqlError> {
+        let relay = self.pool.get().and_then(|reached| reached.relay.as_ref());
+        done.map_err(|fault| fault.explained(relay))
     }
 
     /// Sees that the database answers.
     pub(super) async fn connect(&self) -> Result<(), String> {
-        self.permitted().await?;
         let reached = async {
             match self.pool().await? {
                 Pool::Postgres(pool) => {
@@ -266,25 +308,29 @@ impl Client {
             }
             Ok::<_, SqlError>(())
         };
-        reached.await.map_err(|fault| fault.text)
+        self.explained(reached.await).map_err(|fault| fault.text)
     }
 
     /// Executes a statement; its rows, each as an object, as far as one message may hold them.
     pub(super) async fn list(&self, sql: &str, args: &[Arg]) -> Result<Vec<Json>, SqlError> {
         let mut rows = Rows::list();
         self.query(sql, args, &mut rows).await?;
-        Ok(match rows {
-            Rows::List { rows, .. } => rows,
+        Ok(match rows.to {
+            To::List { rows, .. } => rows,
             _ => Vec::new(),
         })
     }
 
     /// Executes a statement for what it does.
     pub(super) async fn execute(&self, sql: &str, args: &[Arg]) -> Result<(), SqlError> {
-        self.query(sql, args, &mut Rows::Unread).await
+        self.query(sql, args, &mut Rows::unread()).await
     }
 
     async fn query(&self, sql: &str, args: &[Arg], rows: &mut Rows) -> Result<(), SqlError> {
+        self.explained(self.query_once(sql, args, rows).await)
+    }
+
+    async fn query_once(&self, sql: &str, args: &[Arg], rows: &mut Rows) -> Result<(), SqlError> {
         match self.pool().await? {
             Pool::Postgres(pool) => {
                 within!(self, pool, |connection| postgres::query(connection, sql, args, rows).await)
@@ -304,7 +350,11 @@ impl Client {
         args: &[Arg],
         reader: mpsc::Sender<Row>,
     ) -> Result<(), SqlError> {
-        let rows = &mut Rows::Reader(reader, self.limits.statement);
+        let rows = &mut Rows::reader(reader, self.limits.statement);
+        self.explained(self.read_once(sql, args, rows).await)
+    }
+
+    async fn read_once(&self, sql: &str, args: &[Arg], rows: &mut Rows) -> Result<(), SqlError> {
         // Each on a connection that is not given back: whoever stops reading closes it, instead of reading on.
         match self.pool().await? {
             Pool::Postgres(pool) => {
@@ -327,12 +377,16 @@ impl Client {
         if let [(sql, args)] = &**steps {
             return self.execute(sql, args).await;
         }
+        self.explained(self.all_once(steps).await)
+    }
+
+    async fn all_once(&self, steps: &Steps) -> Result<(), SqlError> {
         match self.pool().await? {
             Pool::Postgres(pool) => {
                 within!(self, pool, |connection| {
                     let mut transaction = connection.begin().await?;
                     for (sql, args) in steps {
-                        postgres::query(&mut transaction, sql, args, &mut Rows::Unread).await?;
+                        postgres::query(&mut transaction, sql, args, &mut Rows::unread()).await?;
                     }
                     Ok::<_, SqlError>(transaction.commit().await?)
                 })?;
@@ -341,7 +395,7 @@ impl Client {
                 within!(self, pool, |connection| {
                     let mut transaction = connection.begin().await?;
                     for (sql, args) in steps {
-                        mysql::query(&mut transaction, sql, args, *times, &mut Rows::Unread).await?;
+                        mysql::query(&mut transaction, sql, args, *times, &mut Rows::unread()).await?;
                     }
                     Ok::<_, SqlError>(transaction.commit().await?)
                 })?;
@@ -349,7 +403,7 @@ impl Client {
             Pool::Sqlite(pool) => {
                 let mut transaction = pool.begin().await?;
                 for (sql, args) in steps {
-                    sqlite::query(&mut transaction, sql, args, &mut Rows::Unread).await?;
+                    sqlite::query(&mut transaction, sql, args, &mut Rows::unread()).await?;
                 }
                 transaction.commit().await?;
             }
@@ -359,7 +413,7 @@ impl Client {
 
     pub(super) async fn close(&self) {
         let closed = async {
-            match self.pool.get() {
+            match self.pool.get().map(|reached| &reached.pool) {
                 Some(Pool::Postgres(pool)) => pool.close().await,
                 Some(Pool::MySql(pool, _)) => pool.close().await,
                 Some(Pool::Sqlite(pool)) => pool.close().await,

@@ -1,7 +1,8 @@
 //! The inputs `sql_select` and `sql_raw` (streams contract 3.12): the rows of one statement, then the end.
 //!
 //! Rows are read as the stream takes them. When the connection fails on the way, the statement is executed again from
-//! its beginning: which rows were given cannot be told from the others, so they come again.
+//! its beginning: which rows were given cannot be told from the others, so they come again. When the statement itself fails
+//! after some rows, that is told, and nothing more comes (as in the original).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use super::statement::select;
 /// The input `sql_select`.
 pub static SELECT: InputSpec = InputSpec {
     name: "sql_select",
-    summary: "Selects rows once; each is a message. When all are given out, the stream ends. Rows are read as the stream takes them, never all at once. When the connection fails on the way, the statement is executed again, and rows come again. A row with a value that cannot be read comes with that value as null, flagged.",
+    summary: "Selects rows once; each is a message. When all are given out, the stream ends. Rows are read as the stream takes them, never all at once. When the connection fails on the way, the statement is executed again, and rows come again. When the statement itself fails after some rows, that is told and the stream ends; before the first row, it is tried again after growing pauses. A row with a value that cannot be read comes with that value as null, flagged.",
     config: f::with_connection!(
         f::TABLE,
         f::COLUMNS,
@@ -44,7 +45,7 @@ pub static SELECT: InputSpec = InputSpec {
 /// The input `sql_raw`.
 pub static RAW: InputSpec = InputSpec {
     name: "sql_raw",
-    summary: "Executes a statement once; each of its rows is a message. When all are given out, the stream ends. Rows are read as the stream takes them, never all at once. When the connection fails on the way, the statement is executed again, and rows come again. A row with a value that cannot be read comes with that value as null, flagged.",
+    summary: "Executes a statement once; each of its rows is a message. When all are given out, the stream ends. Rows are read as the stream takes them, never all at once. When the connection fails on the way, the statement is executed again, and rows come again. When the statement itself fails after some rows, that is told and the stream ends; before the first row, it is tried again after growing pauses. A row with a value that cannot be read comes with that value as null, flagged.",
     config: f::with_connection!(f::QUERY, f::ARGS, AUTO_REPLAY_NACKS),
     build: |node, context| {
         let client = Client::read(node, context)?;
@@ -149,7 +150,13 @@ impl Input for Rows {
                 State::Reading(reading)
             }
             Ok(None) => State::Ended,
-            Err(fault) => return Err(ConnectError(fault.text)),
+            Err(fault) => {
+                // What the server refuses may become right, such as a table that is still to be made: but not at once.
+                if !fault.lost() {
+                    self.broken = self.broken.saturating_add(1);
+                }
+                return Err(ConnectError(fault.text));
+            }
         };
         Ok(())
     }
@@ -172,6 +179,14 @@ impl Input for Rows {
             Ok(None) => {
                 self.state = State::Ended;
                 Err(ReadError::End)
+            }
+            // It would fail at the same row again, for ever, and all before it would come again and again.
+            Err(fault) if !fault.lost() => {
+                let (text, given) = (fault.text, reading.given);
+                self.state = State::Ended;
+                Err(ReadError::Other(format!(
+                    "the statement failed after {given} rows, and ends with it: {text}"
+                )))
             }
             Err(SqlError { text, .. }) => {
                 let (stream, given) = (&self.stream, reading.given);

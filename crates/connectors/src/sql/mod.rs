@@ -14,6 +14,7 @@ mod mysql;
 mod output;
 mod postgres;
 mod processor;
+mod relay;
 mod rows;
 mod sqlite;
 mod statement;

@@ -45,7 +45,7 @@ fn time(text: &str) -> Option<String> {
 fn row(row: &MySqlRow, times: bool) -> Row {
     let mut read = Row::default();
     for column in row.columns() {
-        read.add(column.name(), value(row, column.ordinal(), times));
+        read.add(column.name(), column.type_info().name(), value(row, column.ordinal(), times));
     }
     read
 }

@@ -22,7 +22,7 @@ use super::rows::{Row, Rows};
 /// Most elements of an array that is read, and its deepest nesting.
 const DEPTH: i32 = 6;
 
-/// Executes a statement. What was prepared before a table changed is prepared anew, once.
+/// Executes a statement. What was prepared before a table changed is prepared anew, once, unless rows were passed on already.
 pub(super) async fn query(
     connection: &mut PgConnection,
     sql: &str,
@@ -30,7 +30,7 @@ pub(super) async fn query(
     rows: &mut Rows,
 ) -> Result<(), SqlError> {
     match attempt(connection, sql, args, rows).await {
-        Err(fault) if fault.cause == Cause::Stale && connection.is_idle() => {
+        Err(fault) if fault.cause == Cause::Stale && rows.passed == 0 && connection.is_idle() => {
             connection.clear_cached_statements().await?;
             attempt(connection, sql, args, rows).await
         }
@@ -206,7 +206,7 @@ fn row(row: &PgRow) -> Row {
     let mut read = Row::default();
     for column in row.columns() {
         let value = row.try_get_raw(column.ordinal()).map_err(|fault| fault.to_string());
-        read.add(column.name(), value.and_then(|value| value_of(&value)));
+        read.add(column.name(), column.type_info().name(), value.and_then(|value| value_of(&value)));
     }
     read
 }
@@ -287,7 +287,7 @@ fn decode(bytes: &[u8], info: &PgTypeInfo, depth: i32) -> Result<Json, String> {
         },
         other => {
             let other = other.to_lowercase();
-            return Err(format!("values of the type {other} are not read; select it as `::text`"));
+            return Err(format!("values of {other} are not read here; select it as `::text`"));
         }
     })
 }

@@ -22,18 +22,30 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn add(&mut self, column: &str, value: Result<Json, String>) {
+    /// Adds the value of a column of this type.
+    pub(super) fn add(&mut self, column: &str, kind: &str, value: Result<Json, String>) {
         let value = value.unwrap_or_else(|text| {
-            self.fault.get_or_insert_with(|| format!("column `{column}`: {text}"));
+            let kind = kind.to_lowercase();
+            self.fault.get_or_insert_with(|| format!("column `{column}` of the type {kind}: {text}"));
             Json::Null
         });
         self.object.insert(column.to_owned(), value);
     }
 }
 
+/// Most rows that are read and left after one that cannot be given: then the connection costs less than the rest.
+const MOST_LEFT: usize = 10_000;
+
 /// What becomes of rows.
 #[derive(Debug)]
-pub(super) enum Rows {
+pub(super) struct Rows {
+    pub(super) to: To,
+    /// How many were passed on, or counted.
+    pub(super) passed: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum To {
     /// The statement is executed for what it does.
     Unread,
     /// They are gathered, as far as memory may be used for it.
@@ -44,8 +56,16 @@ pub(super) enum Rows {
 }
 
 impl Rows {
+    pub(super) fn unread() -> Rows {
+        Rows { to: To::Unread, passed: 0 }
+    }
+
     pub(super) fn list() -> Rows {
-        Rows::List { rows: Vec::new(), weight: 0 }
+        Rows { to: To::List { rows: Vec::new(), weight: 0 }, passed: 0 }
+    }
+
+    pub(super) fn reader(reader: mpsc::Sender<Row>, silence: Duration) -> Rows {
+        Rows { to: To::Reader(reader, silence), passed: 0 }
     }
 
     /// Takes all that a statement gives.
@@ -55,12 +75,13 @@ impl Rows {
         read: impl Fn(&R) -> Row,
     ) -> Result<(), SqlError> {
         while let Some(row) = self.patiently(found.try_next()).await?? {
-            match self {
-                Rows::Unread => {}
-                Rows::List { rows, weight } => {
+            self.passed += 1;
+            match &mut self.to {
+                To::Unread => {}
+                To::List { rows, weight } => {
                     let Row { object, fault } = read(&row);
                     if let Some(text) = fault {
-                        return Err(SqlError::unread(text));
+                        return Err(self.leave(found, text).await);
                     }
                     let object = Json::Object(object);
                     *weight += weight_of(&object);
@@ -73,7 +94,7 @@ impl Rows {
                     }
                     rows.push(object);
                 }
-                Rows::Reader(reader, _) => {
+                To::Reader(reader, _) => {
                     if reader.send(read(&row)).await.is_err() {
                         return Err(SqlError::unread("nobody reads the rows any more".to_owned()));
                     }
@@ -83,12 +104,23 @@ impl Rows {
         Ok(())
     }
 
+    /// Reads the rest of rows that are of no use any more, so that the connection can be used again; not if they are many.
+    async fn leave<R>(&self, mut found: BoxStream<'_, sqlx::Result<R>>, text: String) -> SqlError {
+        for _ in 0..MOST_LEFT {
+            match self.patiently(found.try_next()).await {
+                Ok(Ok(Some(_))) => {}
+                Ok(Ok(None)) => return SqlError::from(text),
+                Ok(Err(fault)) => return SqlError { text, ..SqlError::from(fault) },
+                Err(fault) => return SqlError { text, ..fault },
+            }
+        }
+        SqlError::unread(text)
+    }
+
     /// Waits for the database. Other statements than those of a reader have a time for the whole.
     pub(super) async fn patiently<T>(&self, answer: impl Future<Output = T>) -> Result<T, SqlError> {
-        match self {
-            Rows::Reader(_, silence) => {
-                timeout(*silence, answer).await.map_err(|_| SqlError::silent(*silence))
-            }
+        match &self.to {
+            To::Reader(_, silence) => timeout(*silence, answer).await.map_err(|_| SqlError::silent(*silence)),
             _ => Ok(answer.await),
         }
     }

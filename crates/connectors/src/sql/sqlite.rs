@@ -34,7 +34,7 @@ fn row(row: &SqliteRow) -> Row {
     for column in row.columns() {
         let declared = column.type_info().name();
         let value = value(row, column.ordinal(), declared).map_err(|fault| fault.to_string());
-        read.add(column.name(), value);
+        read.add(column.name(), declared, value);
     }
     read
 }

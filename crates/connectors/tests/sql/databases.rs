@@ -9,10 +9,10 @@ use crate::ends::{Stream, build, messages, texts, unique, until};
 use crate::servers::{Own, port};
 
 /// A database with a table of this test alone.
-struct Table {
-    driver: &'static str,
-    dsn: String,
-    name: String,
+pub(crate) struct Table {
+    pub(crate) driver: &'static str,
+    pub(crate) dsn: String,
+    pub(crate) name: String,
     file: Option<PathBuf>,
 }
 
@@ -24,7 +24,7 @@ impl Drop for Table {
     }
 }
 
-fn tables() -> Vec<Table> {
+pub(crate) fn tables() -> Vec<Table> {
     let name = || unique("t").replace('-', "_");
     let file = std::env::temp_dir().join(format!("{}.db", unique("sluicegate-sql")));
     vec![
@@ -44,7 +44,7 @@ fn tables() -> Vec<Table> {
     ]
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let mut settings = crate::ends::settings();
     settings.allow_unsafe.push("sqlite".to_owned());
     settings
@@ -52,7 +52,7 @@ fn settings() -> Settings {
 
 impl Table {
     /// A component of this name, with these fields, for this table.
-    fn component(&self, name: &str, mut fields: Json) -> Json {
+    pub(crate) fn component(&self, name: &str, mut fields: Json) -> Json {
         fields["driver"] = json!(self.driver);
         fields["dsn"] = json!(self.dsn);
         if !name.ends_with("raw") {
@@ -61,17 +61,17 @@ impl Table {
         json!({ name: fields })
     }
 
-    fn placeholder(&self, number: usize) -> String {
+    pub(crate) fn placeholder(&self, number: usize) -> String {
         if self.driver == "postgres" { format!("${number}") } else { "?".to_owned() }
     }
 
-    fn through(&self, processors: Json) -> Stream {
+    pub(crate) fn through(&self, processors: Json) -> Stream {
         let config = json!({"pipeline": {"threads": 1, "processors": processors}});
         Stream::start(config, &settings())
     }
 
     /// Runs one statement; its rows, as text.
-    async fn run(&self, query: &str) -> String {
+    pub(crate) async fn run(&self, query: &str) -> String {
         let processor = self.component("sql_raw", json!({"query": query}));
         let mut stream = self.through(json!([processor]));
         drop(stream.send(messages(["{}"])));
@@ -81,7 +81,7 @@ impl Table {
         texts(&batch).remove(0)
     }
 
-    async fn create(&self, columns: &str) {
+    pub(crate) async fn create(&self, columns: &str) {
         self.run(&format!("CREATE TABLE {} ({columns})", self.name)).await;
     }
 }
@@ -222,24 +222,6 @@ async fn arrays_times_and_json_are_read_as_what_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_statement_flags_its_message_only() {
-    for table in tables() {
-        table.create("id INTEGER PRIMARY KEY").await;
-        let query = format!("INSERT INTO {} VALUES ({})", table.name, table.placeholder(1));
-        let fields = json!({"query": query, "args_mapping": "root = [this.id]", "exec_only": true});
-        let mut stream = table.through(json!([table.component("sql_raw", fields)]));
-        drop(stream.send(messages([r#"{"id":1}"#, r#"{"id":1}"#, r#"{"id":2}"#, "no object"])));
-        let batch = stream.batch().await;
-        let flagged: Vec<bool> = batch.iter().map(|message| message.error().is_some()).collect();
-        assert_eq!(flagged, [false, true, false, true], "{}", table.driver);
-        assert_eq!(texts(&batch)[0], r#"{"id":1}"#, "exec_only leaves the message");
-        stream.stop().await;
-        assert_eq!(table.run(&format!("SELECT count(*) AS n FROM {}", table.name)).await, r#"[{"n":2}]"#);
-        table.run(&format!("DROP TABLE {}", table.name)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_and_comes_back_loses_nothing() {
     for (service, driver) in [("postgresql", "postgres"), ("mariadb", "mysql")] {
         let own = Own::start(service);
@@ -290,27 +272,8 @@ fn what_cannot_work_is_refused_when_it_is_read() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_is_not_answered_ends_with_its_connection() {
-    let dsn = format!("root@tcp(127.0.0.1:{})/test?timeout=5s&readTimeout=300ms", port("mariadb"));
-    let fields = json!({
-        "driver": "mysql", "dsn": dsn, "conn_max_open": 1, "unsafe_dynamic_query": true,
-        "query": "SELECT SLEEP(${! content() }) AS s",
-    });
-    let mut stream = Stream::through(json!([{"sql_raw": fields}]));
-    let began = std::time::Instant::now();
-    drop(stream.send(messages(["30", "0"])));
-    let batch = stream.batch().await;
-    let fault = batch[0].error().map(|text| text.to_string()).unwrap_or_default();
-    assert!(fault.contains("did not answer within 300ms"), "{fault}");
-    // The only connection that the pool may have was made anew.
-    assert_eq!((texts(&batch)[1].as_str(), batch[1].error()), (r#"[{"s":0}]"#, None));
-    assert!(began.elapsed() < std::time::Duration::from_secs(20));
-    stream.stop().await;
-}
-
 /// A statement that never comes to an end, and gives its rows as it finds them.
-fn endless(driver: &str) -> &'static str {
+pub(crate) fn endless(driver: &str) -> &'static str {
     match driver {
         // MariaDB's numbers; a recursive table would be made whole before its first row.
         "mysql" => "SELECT seq AS n FROM seq_1_to_1000000000000000",
@@ -371,21 +334,4 @@ async fn rows_that_are_too_much_for_one_message_are_given_up() {
         assert_eq!(texts(&batch)[1], r#"[{"n":1}]"#, "{}: the pool goes on", table.driver);
         stream.stop().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn values_that_cannot_be_read_flag_their_row_only() {
-    let tables = tables();
-    let table = tables.iter().find(|table| table.driver == "postgres").expect("one");
-    let query =
-        "SELECT * FROM (VALUES (1, DATE '20000-01-01'), (2, DATE '2026-01-01')) AS v(n, d) ORDER BY n";
-    let input = table.component("sql_raw", json!({"query": query}));
-    let mut reader = Stream::start(json!({"input": input}), &settings());
-    let (first, second) = (reader.take().await, reader.take().await);
-    assert_eq!(crate::ends::text(&first), r#"{"d":null,"n":1}"#);
-    let fault = first.error().map(|text| text.to_string()).unwrap_or_default();
-    assert!(fault.starts_with("column `d`: "), "{fault}");
-    assert_eq!(crate::ends::text(&second), r#"{"d":"2026-01-01T00:00:00Z","n":2}"#);
-    assert_eq!(second.error(), None);
-    until(|| reader.ended()).await;
 }

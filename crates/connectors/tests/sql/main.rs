@@ -10,5 +10,6 @@ mod buffer;
 mod databases;
 #[path = "../ends/mod.rs"]
 mod ends;
+mod failures;
 #[path = "../brokers/servers.rs"]
 mod servers;
