@@ -1,5 +1,6 @@
 //! The internal model of an API: what every room above works with. No Tyk field name lives here.
 
+use crate::Versioning;
 use crate::auth::Auth;
 use crate::limits::{AtOnce, EndpointRate};
 use std::time::Duration;
@@ -23,6 +24,14 @@ pub struct Api {
     pub listen_path: Box<str>,
     /// Take the listen path off before the request goes on.
     pub strip_listen_path: bool,
+    /// The versions of which this API is the base, or which it serves itself.
+    pub versioning: Option<Box<Versioning>>,
+    /// Which version it is, where it serves several itself; else empty.
+    pub version: Box<str>,
+    /// Unix seconds from which on the API is not served.
+    pub expires: Option<i64>,
+    /// The same of its version.
+    pub version_expires: Option<i64>,
     /// Certificates that TLS clients of the domain are shown: ids, or PEM files.
     pub certificates: Box<[Box<str>]>,
     /// Client certificates that may call, where TLS clients have to show one: ids, or PEM files.

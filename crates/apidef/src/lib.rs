@@ -15,6 +15,7 @@ mod rights;
 mod section;
 mod session;
 mod validate;
+pub mod versioning;
 
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
 pub use auth::{
@@ -25,6 +26,7 @@ pub use auth::{
 };
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
+pub use oas::{Authentication, Import, import, schema};
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern};
 pub use session::{
@@ -32,3 +34,4 @@ pub use session::{
     FieldLimits, JwtData, Limit, Monitor, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
     Subscriptions, TypeFields,
 };
+pub use versioning::{VersionLocation, Versioning, Versions};

@@ -122,8 +122,8 @@ fn every_fault_has_its_pointer_and_place() {
             &[],
         ),
         (
-            "\"version_data\": {\"not_versioned\": false, \"versions\": {\"v\": {}}},",
-            &[("error", "/version_data/not_versioned", 2, 35, "API versions are", "only one version")],
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {}, \"w\": {}}},",
+            &[("error", "/version_data/versions", 2, 41, "Ambiguous default API version", "not_versioned")],
         ),
         (
             "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\"global_enforce_timeout\": \"-1s\"}}},",

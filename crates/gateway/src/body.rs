@@ -246,7 +246,6 @@ impl RequestBody {
     }
 
     /// Bytes at hand, of a request that no client sent.
-    #[cfg(test)]
     pub(crate) fn full(bytes: Bytes) -> Self {
         if bytes.is_empty() { Self::none() } else { Self::new(Source::Kept(bytes, None), 0) }
     }

@@ -98,6 +98,8 @@ pub(crate) struct Exchange {
     pub claims: Option<Arc<Claims>>,
     /// What the caller may do with this API, once its right to it has been checked.
     pub grant: Option<Arc<Grant>>,
+    /// The version that serves it for want of another one, where the API serves several itself.
+    pub version_by_default: Option<HeaderValue>,
     /// What the limits leave, for the `X-RateLimit-*` headers.
     pub budget: Budget,
     /// Places among what is under way at once.

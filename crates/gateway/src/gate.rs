@@ -100,6 +100,8 @@ pub struct Gate {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Streams that stand in no catalog.
     pub(crate) hosted: Kept,
+    /// Held while the admin API writes definitions, until they are live: what one change builds upon, no other replaces.
+    pub(crate) defining: tokio::sync::Mutex<()>,
     snapshot: ArcSwap<Snapshot>,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
@@ -153,6 +155,7 @@ impl Gate {
             reloads,
             changing: tokio::sync::Mutex::default(),
             hosted: Kept::default(),
+            defining: tokio::sync::Mutex::default(),
             closing: watch::Sender::new(false),
             is_closing: AtomicBool::new(false),
         };

@@ -35,6 +35,7 @@ mod socket;
 pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
+pub use http::HeaderName;
 pub use settings::{
     CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, PasswordHash,
     Settings,

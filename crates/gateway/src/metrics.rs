@@ -49,9 +49,9 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// Flags whose refusals are counted apart; all others are counted as `other`.
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 17] = [
     "AMF", "AKI", "TKI", "TKE", "EAD", "RLT", "QEX", "BTL", "IHD", "UPG", "STA", "URT", "DNS", "UCF", "URR",
-    "NRH",
+    "NRH", "VNF",
 ];
 
 /// Counters of the gate as a whole.

@@ -83,6 +83,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
         Arc::clone(&identity.name),
         Arc::clone(&identity.org),
     );
+    record.api_version = Arc::clone(&identity.version);
     if let Some(caller) = &exchange.caller {
         record.key = Some(Arc::clone(&caller.hash));
         if !caller.session.alias.is_empty() {

@@ -23,7 +23,7 @@ use crate::chain::Chain;
 use crate::gate::Gate;
 use crate::listen::AskedByName;
 use crate::nodes::ANNOUNCEMENT;
-use crate::route::{Place, Table};
+use crate::route::{Place, Table, Versions};
 use crate::snapshot::{Identity, RunningApi, Snapshot};
 
 /// How long the streams of a replaced API may take to deliver what is under way.
@@ -437,7 +437,34 @@ pub(crate) fn compile(
     before: Option<&Arc<RunningApi>>,
     streams: &streams::Settings,
 ) -> Result<Arc<RunningApi>, Vec<Fault>> {
-    let model = Arc::clone(&definition.api);
+    let api = build(gate, definition, Arc::clone(&definition.api), before, streams)?;
+    let Some(versioning) = api.model.versioning.as_deref().filter(|versioning| versioning.enabled) else {
+        return Ok(Arc::new(api));
+    };
+    let own = match &versioning.versions {
+        apidef::Versions::Others(_) => None,
+        apidef::Versions::Own(shapes) => {
+            let mut own = Vec::with_capacity(shapes.len());
+            for shape in shapes {
+                let shape = build(gate, definition, Arc::new(shape.clone()), before, streams)?;
+                // All of them are one API.
+                own.push(Arc::new(RunningApi { metrics: Arc::clone(&api.metrics), ..shape }));
+            }
+            Some(own)
+        }
+    };
+    let versions = Versions::compile(versioning, own).map_err(|text| vec![Fault::error("", text)])?;
+    Ok(Arc::new(RunningApi { versions: Some(versions), ..api }))
+}
+
+/// An API without its versions.
+fn build(
+    gate: &Gate,
+    definition: &Arc<Definition>,
+    model: Arc<apidef::Api>,
+    before: Option<&Arc<RunningApi>>,
+    streams: &streams::Settings,
+) -> Result<RunningApi, Vec<Fault>> {
     let limits = crate::limits::Context::of(gate);
     let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings)
         .map_err(|text| vec![Fault::error("", text)])?;
@@ -452,16 +479,17 @@ pub(crate) fn compile(
             Backend::Stream(backend)
         }
     };
-    Ok(Arc::new(RunningApi {
+    Ok(RunningApi {
         identity: before
             .map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
         metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
         definition: Arc::clone(definition),
         model,
         chain,
+        versions: None,
         backend,
         hosted: false,
-    }))
+    })
 }
 
 /// The faults with their places in the text that they were found in.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
@@ -17,7 +17,10 @@ use crate::limits::Budget;
 use crate::record;
 use crate::respond::{self, Blame, Refusal};
 use crate::route::{self, Oddity};
-use crate::snapshot::RunningApi;
+use crate::snapshot::{RunningApi, Snapshot};
+
+/// Until when the API is served (contract 8.1).
+const EXPIRES: HeaderName = HeaderName::from_static("x-tyk-api-expires");
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -45,17 +48,57 @@ pub(crate) async fn serve_apis(
     if let Some(response) = turned_away(gate, &request) {
         return response;
     }
-    let Some((api, matched)) = find(gate, &request) else {
+    let mut request = request;
+    let Some(found) = find(gate, &mut request) else {
         if request.method() == Method::OPTIONS && request.uri().path() == "*" {
             // A question about the server as a whole (RFC 9110 section 9.3.7): it is there.
             return Response::new(Body::empty());
         }
         return respond::text(StatusCode::NOT_FOUND, "Not Found");
     };
+    walk(gate, peer, found, request, started).await
+}
 
+/// Carries a request through an API that no route leads to. `matched` is how much of the path the listen path covers.
+pub(crate) async fn carry(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    api: Arc<RunningApi>,
+    mut request: Request<RequestBody>,
+    matched: usize,
+) -> Response<Body> {
+    let found = version(&gate.snapshot(), api, &mut request, matched);
+    walk(gate, peer, found, request, Instant::now()).await
+}
+
+/// Through the chain of what was found, and back.
+async fn walk(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    found: Found,
+    request: Request<RequestBody>,
+    started: Instant,
+) -> Response<Body> {
+    let mut exchange = exchange(gate, peer, found.api, request, found.matched, started);
+    exchange.version_by_default = found.version_by_default;
+    let answer = match found.refused {
+        None => pass(&mut exchange).await,
+        Some(refusal) => Err(refusal),
+    };
+    finish(&mut exchange, answer)
+}
+
+fn exchange(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    api: Arc<RunningApi>,
+    request: Request<RequestBody>,
+    matched: usize,
+    started: Instant,
+) -> Exchange {
     let (head, body) = request.into_parts();
     let stripped = if api.model.strip_listen_path { matched } else { 0 };
-    let mut exchange = Exchange {
+    Exchange {
         gate: Arc::clone(gate),
         api,
         peer: Arc::clone(peer),
@@ -66,17 +109,18 @@ pub(crate) async fn serve_apis(
         caller: None,
         claims: None,
         grant: None,
+        version_by_default: None,
         budget: Budget::default(),
         held: Vec::new(),
         timings: Timings::begin(started),
         recorded: false,
-    };
+    }
+}
 
-    let answer = match Arc::clone(&exchange.api).chain.admit(&mut exchange).await {
-        Ok(()) => call_backend(&mut exchange).await,
-        Err(refusal) => Err(refusal),
-    };
-    finish(&mut exchange, answer)
+/// Through the chain, then to the backend.
+async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+    Arc::clone(&exchange.api).chain.admit(exchange).await?;
+    call_backend(exchange).await
 }
 
 async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
@@ -103,6 +147,12 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
             (response, refusal.flag)
         }
     };
+    if let Some(ends) = exchange.api.chain.ends().filter(|_| flag != "VNF") {
+        response.headers_mut().insert(EXPIRES, ends.clone());
+    }
+    if let (Some(name), Some(version)) = (&settings.version_header, exchange.version_by_default.take()) {
+        response.headers_mut().insert(name.clone(), version);
+    }
     if settings.close_connections {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -177,11 +227,46 @@ fn redirect(mut location: String, query: Option<&str>) -> Response<Body> {
     response
 }
 
-/// Takes the snapshot once and finds the API in it.
-fn find(gate: &Gate, request: &Request<RequestBody>) -> Option<(Arc<RunningApi>, usize)> {
+/// Where a request leads.
+struct Found {
+    api: Arc<RunningApi>,
+    /// Bytes of the path that the listen path covers.
+    matched: usize,
+    /// See [`Exchange::version_by_default`].
+    version_by_default: Option<HeaderValue>,
+    /// The API has versions, and not the one that is asked for.
+    refused: Option<Refusal>,
+}
+
+/// Takes the snapshot once and finds the API in it, and of its versions the one that is asked for.
+fn find(gate: &Gate, request: &mut Request<RequestBody>) -> Option<Found> {
     let snapshot = gate.snapshot();
     let found = snapshot.routes.find(host(request), request.uri().path())?;
-    Some((Arc::clone(found.api), found.matched))
+    Some(version(&snapshot, Arc::clone(found.api), request, found.matched))
+}
+
+/// Which version of an API serves a request.
+fn version(
+    snapshot: &Snapshot,
+    api: Arc<RunningApi>,
+    request: &mut Request<RequestBody>,
+    matched: usize,
+) -> Found {
+    if api.versions.is_none() {
+        return Found { api, matched, version_by_default: None, refused: None };
+    }
+    // Both may be changed: taken out of the request for that.
+    let mut uri = std::mem::take(request.uri_mut());
+    let mut headers = std::mem::take(request.headers_mut());
+    let chosen = route::choose(&snapshot.apis, &api, &mut uri, &mut headers, matched);
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    match chosen {
+        Ok(route::Chosen { api, by_default }) => {
+            Found { api, matched, version_by_default: by_default, refused: None }
+        }
+        Err(refusal) => Found { api, matched, version_by_default: None, refused: Some(refusal) },
+    }
 }
 
 /// The host that the client addresses, without port.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use apidef::PathMatching;
 use apidef::keys::Algorithm;
+use http::HeaderName;
 use state::Secret;
 
 use crate::hosted::Service;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub ready_name: Box<str>,
     /// Send `X-Generator` with the gate's own errors.
     pub generator_header: bool,
+    /// Header that names the version served to who names none, where an API serves several itself.
+    pub version_header: Option<HeaderName>,
     /// Add `Connection: close` to every response.
     pub close_connections: bool,
     /// Bound for idle connections and for reading a request's head.
@@ -207,6 +210,7 @@ impl Default for Settings {
             health_name: "hello".into(),
             ready_name: "ready".into(),
             generator_header: true,
+            version_header: None,
             close_connections: false,
             read_timeout: Duration::from_secs(120),
             write_timeout: Duration::from_secs(120),

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::listen::AskedByName;
 use crate::metrics::ApiMetrics;
-use crate::route::Table;
+use crate::route::{Table, Versions};
 
 /// Everything that an exchange may see.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub struct RunningApi {
     pub model: Arc<Api>,
     /// Who may pass and what happens on the way.
     pub chain: Chain,
+    /// What serves versions of it; `None` where requests are not told apart.
+    pub(crate) versions: Option<Box<Versions>>,
     /// What is behind the chain.
     pub backend: Backend,
     /// Counters; kept when the definition changes.
@@ -70,11 +72,18 @@ pub struct Identity {
     pub name: Arc<str>,
     /// Organisation.
     pub org: Arc<str>,
+    /// Which version it is, where an API serves several itself; else empty.
+    pub version: Arc<str>,
 }
 
 impl Identity {
     pub(crate) fn of(api: &Api) -> Self {
-        Self { id: (*api.id).into(), name: (*api.name).into(), org: (*api.org_id).into() }
+        Self {
+            id: (*api.id).into(),
+            name: (*api.name).into(),
+            org: (*api.org_id).into(),
+            version: (*api.version).into(),
+        }
     }
 
     /// The names of a changed API, sharing what stayed the same.
@@ -85,6 +94,7 @@ impl Identity {
             id: same(&api.id, &before.id),
             name: same(&api.name, &before.name),
             org: same(&api.org_id, &before.org),
+            version: same(&api.version, &before.version),
         }
     }
 }

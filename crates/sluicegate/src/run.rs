@@ -10,7 +10,7 @@ use apidef::keys::Algorithm;
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
 use gateway::listen::{Listener, ServerTls};
 use gateway::{
-    CertificateSettings, ClientTls, Gate, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
+    CertificateSettings, ClientTls, Gate, HeaderName, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
     LimitSettings, Limiter, Parts, PasswordHash, Settings, UpstreamSettings, reload,
 };
 use state::{Catalog, PolicySource, RedisSettings, RedisTls, Secret, State};
@@ -216,6 +216,11 @@ fn certificates(config: &Config) -> CertificateSet {
     set
 }
 
+fn version_header(name: &str) -> Result<Option<HeaderName>, String> {
+    let name = (!name.is_empty()).then(|| HeaderName::try_from(name));
+    name.transpose().map_err(|_| "`version_header` is no name of a header".to_owned())
+}
+
 fn settings(config: &Config) -> Result<Settings, String> {
     let options = &config.http_server_options;
     let named = |text: &str| (!text.is_empty()).then(|| text.into());
@@ -229,6 +234,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         health_name: config.health_check_endpoint_name.as_str().into(),
         ready_name: config.readiness_check_endpoint_name.as_str().into(),
         generator_header: !config.hide_generator_header,
+        version_header: version_header(&config.version_header)?,
         close_connections: config.close_connections,
         read_timeout: options.read_timeout,
         write_timeout: options.write_timeout,

@@ -3,10 +3,11 @@
 use super::table;
 use crate::auth::read_classic as read_auth;
 use crate::fields::{LEFT_OPEN, check, in_use};
-use crate::limits::{EndpointRate, at_once, classic_endpoints};
+use crate::limits::{EndpointRate, at_once};
 use crate::place;
 use crate::section::Section;
 use crate::validate;
+use crate::versioning::{Version, date, read_classic, read_own, sole};
 use crate::{Api, ApiLimits, Backend, Rate, Target, Upstream, UpstreamTls};
 use document::Fault;
 use serde_json::Value;
@@ -19,7 +20,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 
     let id = identity(&root, "api_id", faults);
     let proxy = root.section("proxy", faults);
-    let (timeout, endpoints) = version(&root, faults);
+    let Version { timeout, endpoints, expires: version_expires, .. } = sole(&root, faults);
     providers(&root, faults);
     protocol(&root, faults);
     validate_rest(&root, &proxy, faults);
@@ -48,7 +49,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     };
     let domain_off = root.flag("domain_disabled", faults);
     let tags_off = root.flag("tags_disabled", faults);
-    Some(Api {
+    let mut api = Api {
         id,
         org_id: root.text("org_id", faults).into(),
         name: root.text("name", faults).into(),
@@ -59,6 +60,10 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         client_certificates: client_certificates(&root, faults),
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
+        versioning: None,
+        version: Box::default(),
+        expires: date(&root, "expiration", faults),
+        version_expires,
         auth: read_auth(&root, faults),
         strip_auth_data: root.flag("strip_auth_data", faults),
         backend: Backend::Upstream(upstream),
@@ -68,7 +73,9 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         do_not_track: root.flag("do_not_track", faults),
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
-    })
+    };
+    api.versioning = read_own(&root, read_classic(&root, faults), &api, faults);
+    Some(api)
 }
 
 fn client_certificates(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<[Box<str>]>> {
@@ -153,48 +160,6 @@ pub(crate) fn rate(
             None
         }
     }
-}
-
-/// What the one version of an API that has no versions says: its timeout, and rates of its paths.
-fn version(root: &Section<'_>, faults: &mut Vec<Fault>) -> (Option<Duration>, Vec<EndpointRate>) {
-    let data = root.section("version_data", faults);
-    let not_versioned = data.flag("not_versioned", faults);
-    let versions = data.section("versions", faults);
-    let mut endpoints = Vec::new();
-    let Some(entries) = versions.object else { return (None, endpoints) };
-    if !not_versioned && !entries.is_empty() {
-        faults.push(
-            Fault::error(data.at("not_versioned"), format!("API versions are {LEFT_OPEN}"))
-                .hint("set `not_versioned` to true if the API has only one version"),
-        );
-    }
-    let mut timeout = None;
-    for name in entries.keys() {
-        let version = versions.section(name, faults);
-        let extended = version.section("extended_paths", faults);
-        for (index, entry) in
-            extended.get("hard_timeouts").and_then(Value::as_array).into_iter().flatten().enumerate()
-        {
-            if entry.get("timeout").and_then(Value::as_f64).is_some_and(|seconds| seconds < 0.0) {
-                let at = document::pointer_join(&extended.at("hard_timeouts"), &index.to_string());
-                faults.push(Fault::error(at, "invalid timeout value"));
-            }
-        }
-        if version.flag("use_extended_paths", faults) {
-            let ignore_case = version.flag("ignore_endpoint_case", faults);
-            classic_endpoints(&extended, ignore_case, &mut endpoints, faults);
-        }
-        let text = version.text("global_enforce_timeout", faults);
-        if text.starts_with('-') {
-            // Contract 2.8.
-            faults.push(Fault::error(version.at("global_enforce_timeout"), "invalid global timeout value"));
-        } else if let Some(limit) = version.duration("global_enforce_timeout", faults)
-            && !version.flag("global_enforce_timeout_disabled", faults)
-        {
-            timeout.get_or_insert(limit);
-        }
-    }
-    (timeout, endpoints)
 }
 
 fn providers(root: &Section<'_>, faults: &mut Vec<Fault>) {

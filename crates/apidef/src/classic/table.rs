@@ -2,6 +2,7 @@
 
 use crate::auth::{CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::versioning;
 
 pub(crate) const ROOT: &[Field] = &[
     // Identity.
@@ -11,9 +12,9 @@ pub(crate) const ROOT: &[Field] = &[
     acts("active"),
     acts("internal"),
     kept("id"),
-    kept("slug"),
+    acts("slug"),
     kept("is_oas"),
-    guards("expiration", "API expiry is"),
+    acts("expiration"),
     // Where it listens.
     acts("domain"),
     acts("domain_disabled"),
@@ -111,22 +112,8 @@ pub(crate) const ROOT: &[Field] = &[
         ],
     ),
     // Versions and endpoints.
-    section(
-        "definition",
-        &[
-            routes("enabled", "API versions are"),
-            kept("name"),
-            kept("default"),
-            kept("location"),
-            kept("key"),
-            kept("strip_versioning_data"),
-            kept("strip_path"),
-            kept("url_versioning_pattern"),
-            kept("fallback_to_default"),
-            kept("versions"),
-        ],
-    ),
-    section("version_data", &[acts("not_versioned"), kept("default_version"), each("versions", VERSION)]),
+    section("definition", versioning::CLASSIC),
+    section("version_data", &[acts("not_versioned"), acts("default_version"), each("versions", VERSION)]),
     // What happens on the way.
     later("CORS", "CORS is"),
     section(
@@ -232,7 +219,7 @@ const PROXY: &[Field] = &[
 
 const VERSION: &[Field] = &[
     kept("name"),
-    kept("expires"),
+    acts("expires"),
     section(
         "paths",
         &[
@@ -256,7 +243,7 @@ const VERSION: &[Field] = &[
     kept("global_size_limit_disabled"),
     acts("global_enforce_timeout"),
     acts("global_enforce_timeout_disabled"),
-    routes("override_target", "a target per version is"),
+    acts("override_target"),
 ];
 
 const EXTENDED: &[Field] = &[

@@ -2,6 +2,7 @@
 
 use crate::auth::write_classic as write_auth;
 use crate::limits::{OWN, write_own};
+use crate::versioning;
 use crate::{Api, Backend};
 use serde_json::{Value, json};
 
@@ -62,6 +63,12 @@ pub(crate) fn write(api: &Api) -> Value {
         "do_not_track": api.do_not_track,
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
     });
+    if let Some(versioning) = &api.versioning {
+        definition["definition"] = versioning::write_classic(versioning);
+    }
+    if let Some(expires) = api.expires.and_then(versioning::write_date) {
+        definition["expiration"] = expires.into();
+    }
     if let Some(own) = write_own(&api.limits.at_once) {
         definition[OWN] = own;
     }

@@ -1,9 +1,13 @@
 //! OpenAPI definitions with `x-tyk-api-gateway` and `x-tyk-streaming` (contract 3): read into the model.
 
+mod import;
 mod read;
+mod schema;
 pub(crate) mod table;
 
+pub use import::{Authentication, Import, import};
 pub(crate) use read::read;
+pub use schema::schema;
 
 /// The extension that makes an OpenAPI document a definition.
 pub(crate) const EXTENSION: &str = "x-tyk-api-gateway";

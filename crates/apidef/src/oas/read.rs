@@ -8,6 +8,7 @@ use crate::limits::{at_once, oas_endpoints};
 use crate::place;
 use crate::section::Section;
 use crate::validate;
+use crate::versioning::{date, read_oas};
 use crate::{Api, ApiLimits, Backend, Streams, Upstream, UpstreamTls};
 use document::Fault;
 use serde_json::Value;
@@ -72,6 +73,10 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         client_certificates: client_certificates(&server, faults),
         listen_path: listen_path(&server, &listen, faults),
         strip_listen_path: listen.flag("strip", faults),
+        versioning: read_oas(&info, faults),
+        version: Box::default(),
+        expires: date(&info, "expiration", faults),
+        version_expires: None,
         auth: read_auth(&root, &authentication, faults),
         strip_auth_data: authentication.flag("stripAuthorizationData", faults),
         backend: backend?,

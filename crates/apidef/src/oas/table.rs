@@ -2,6 +2,7 @@
 
 use crate::auth::{OAS_HMAC, OAS_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::versioning;
 
 /// The OpenAPI document. Keys that begin with `x-` are anyone's.
 pub(crate) const ROOT: &[Field] = &[
@@ -31,9 +32,9 @@ const EXTENSION: &[Field] = &[
             acts("orgId"),
             acts("name"),
             kept("dbId"),
-            guards("expiration", "API expiry is"),
+            acts("expiration"),
             section("state", &[acts("active"), acts("internal")]),
-            routes("versioning", "API versions are"),
+            versioning::OAS,
         ],
     ),
     section("upstream", UPSTREAM),

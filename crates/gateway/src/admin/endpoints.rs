@@ -88,6 +88,11 @@ pub(super) enum Action {
     StreamsSchema,
     ListRecords,
     OpenApi,
+    ListVersions,
+    ImportOas,
+    PatchOas,
+    Schema,
+    Debug,
 }
 
 /// One parameter of a query.
@@ -137,6 +142,17 @@ pub(super) enum Shape {
     StreamComponents,
     Records,
     Anything,
+    Versions,
+    /// A plain OpenAPI document.
+    OpenApi,
+    /// An OpenAPI document, with or without the gateway's part.
+    OasPatch,
+    DebugCall,
+    DebugReport,
+    /// What of a debug run cannot be done, or did not come to an answer.
+    DebugFailed,
+    Schema,
+    SchemaRefused,
     /// A deleted key without the fuss: `null`, or what [`Shape::Modified`] says.
     ModifiedOrNull,
 }
@@ -206,6 +222,10 @@ mod tests {
             (Method::GET, "apis/oas", Some((Action::ListOas, vec![]))),
             (Method::GET, "apis/oas/export", Some((Action::ExportAllOas, vec![]))),
             (Method::GET, "apis/oas/x", Some((Action::GetOas, vec!["x"]))),
+            (Method::GET, "apis/oas/versions", Some((Action::GetOas, vec!["versions"]))),
+            (Method::GET, "apis/oas/x/versions", Some((Action::ListVersions, vec!["x"]))),
+            (Method::GET, "apis/x/versions", Some((Action::ListVersions, vec!["x"]))),
+            (Method::POST, "apis/oas/import", Some((Action::ImportOas, vec![]))),
             (Method::GET, "apis/oas/x/export", Some((Action::ExportOas, vec!["x"]))),
             (Method::POST, "apis/x", Some((Action::AddApi, vec!["x"]))),
             (Method::POST, "keys/create", Some((Action::CreateKey, vec![]))),
@@ -223,6 +243,7 @@ mod tests {
             (Method::GET, "keys/create", true),
             (Method::PUT, "apis/oas", true),
             (Method::DELETE, "apis/oas/export", true),
+            (Method::GET, "apis/oas/import", true),
             (Method::POST, "reload", true),
             (Method::GET, "nowhere", false),
             (Method::GET, "keys//", false),

@@ -5,6 +5,7 @@
 mod apis;
 mod cache;
 mod certs;
+mod debug;
 mod endpoints;
 mod health;
 mod jwks;
@@ -196,6 +197,11 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         ForgetKeySets => jwks::forget(gate, None).await,
         ForgetKeySetsOfApi => jwks::forget(gate, Some(name)).await,
         ApiHealth => health::of_api(),
+        ListVersions => apis::list_versions(gate, call, name),
+        ImportOas => apis::import(gate, call).await,
+        PatchOas => apis::patch(gate, call, name).await,
+        Schema => apis::schema(call),
+        Debug => debug::run(gate, call).await,
         ListStreams | SetStreams | GetStream | AddStream | ReplaceStream | PatchStream | DeleteStream
         | StreamStats | SetStreamResource => streams::perform(gate, action, call).await,
         StreamComponents => streams::components(gate),

@@ -179,6 +179,31 @@ fn schema(shape: Shape) -> Value {
         Shape::Oas => object(json!({"openapi": text(), "info": {"type": "object"}})),
         Shape::OasList => list_of(json!({"type": "object"})),
         Shape::OasFile | Shape::Anything => json!({}),
+        Shape::OpenApi | Shape::OasPatch => object(json!({"openapi": text(), "info": {"type": "object"}})),
+        Shape::Versions => object(json!({
+            "status": one("success"),
+            "apis": list_of(object(json!({
+                "id": text(), "name": text(), "versionName": text(), "internal": {"type": "boolean"},
+                "expirationDate": text(), "isDefaultVersion": {"type": "boolean"},
+            }))),
+        })),
+        Shape::DebugCall => object(json!({
+            "request": {
+                "type": "object",
+                "properties": {
+                    "method": text(), "path": text(), "body": text(),
+                    "headers": {"type": "object", "additionalProperties": list_of(text())},
+                },
+            },
+        })),
+        Shape::DebugReport => object(
+            json!({"message": {"type": "string", "enum": ["ok", "error"]}, "response": text(), "logs": text()}),
+        ),
+        Shape::Schema => {
+            object(json!({"status": one("Success"), "message": text(), "schema": {"type": "object"}}))
+        }
+        Shape::SchemaRefused => object(json!({"status": one("Failed"), "message": text()})),
+        Shape::DebugFailed => json!({"anyOf": [reference(Shape::Refused), reference(Shape::DebugReport)]}),
         Shape::Keys => object(json!({"keys": list_of(text())})),
         Shape::Session => json!({
             "type": "object",

@@ -156,6 +156,11 @@ fn whole_numbers(value: &mut Value) {
     }
 }
 
+/// There is no schema, in the words of that endpoint alone.
+pub(super) fn schema_refused(message: &str) -> Response<Body> {
+    json(StatusCode::NOT_FOUND, &Plain { status: "Failed", message })
+}
+
 pub(super) fn modified(key: &str, action: &str) -> Response<Body> {
     json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash: None })
 }

@@ -14,6 +14,8 @@ use crate::query;
 pub(crate) struct Grant {
     /// Whether the API may be called at all.
     pub(crate) allowed: bool,
+    /// Which of the versions may be called that the API serves itself; `None` = all of them.
+    versions: Option<Box<[Box<str>]>>,
     /// Paths and methods that may be called.
     pub(crate) urls: Urls,
     /// `None` = unlimited.
@@ -98,6 +100,7 @@ impl Grant {
         let received = Received::compile(&limit.subscriptions, &counter, context);
         Self {
             allowed,
+            versions: access.map(|access| access.versions.iter().map(|version| version.as_str().into()).collect()),
             urls: access.map_or(Urls::All, |access| match UrlRules::compile(&access.allowed_urls, context.matching) {
                 Ok(rules) if rules.is_empty() => Urls::All,
                 Ok(rules) => Urls::Only(rules),
@@ -122,6 +125,12 @@ impl Grant {
                 subscribers: at_most(limit.concurrency.subscribers),
             },
         }
+    }
+
+    /// Whether a version may be called; an API without versions of its own has the empty one.
+    pub(crate) fn opens_version(&self, version: &str) -> bool {
+        let named = |versions: &[Box<str>]| versions.iter().any(|named| **named == *version);
+        version.is_empty() || self.versions.as_deref().is_none_or(named)
     }
 
     /// The rate that limits this exchange: of its path and method, else of the API or the session (contract 6.5).

@@ -14,8 +14,9 @@ pub(crate) struct AccessRights;
 
 impl AccessRights {
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
-        let grant = exchange.caller.as_ref().map(|caller| caller.grant(&exchange.api.model.id));
-        exchange.grant = grant.filter(|grant| grant.allowed);
+        let api = &exchange.api.model;
+        let grant = exchange.caller.as_ref().map(|caller| caller.grant(&api.id));
+        exchange.grant = grant.filter(|grant| grant.allowed && grant.opens_version(&api.version));
         if exchange.grant.is_some() { Ok(()) } else { Err(disallowed()) }
     }
 }

@@ -1,6 +1,7 @@
 //! The chain of one API: its guards in the order in which they run (contract 4.4), compiled once from its definition.
 
 use apidef::{Api, Auth};
+use http::header::HeaderValue;
 
 use crate::auth::jwks::{KeySets, Published};
 use crate::auth::{AccessRights, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth};
@@ -8,11 +9,13 @@ use crate::exchange::Exchange;
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation};
 use crate::respond::Refusal;
+use crate::route::Term;
 use crate::settings::Settings;
 
 /// One step of a chain: may pass, change or refuse an exchange.
 #[derive(Debug)]
 enum Guard {
+    Term(Term),
     ClientCertificates(ClientCertificates),
     Authenticate(Authenticate),
     StripAuth(StripAuth),
@@ -28,6 +31,7 @@ enum Guard {
 #[derive(Debug)]
 pub struct Chain {
     guards: Box<[Guard]>,
+    ends: Option<HeaderValue>,
 }
 
 impl Chain {
@@ -39,6 +43,11 @@ impl Chain {
         settings: &Settings,
     ) -> Result<Self, String> {
         let mut guards = Vec::new();
+        let mut ends = None;
+        if let Some(term) = Term::of(api) {
+            ends = term.header();
+            guards.push(Guard::Term(term));
+        }
         if let Some(own) = &api.client_certificates {
             let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
             guards.push(Guard::ClientCertificates(ClientCertificates::new(allowed)));
@@ -63,7 +72,12 @@ impl Chain {
         if let Some(limits) = Limits::compile(api, keyed, limits)? {
             guards.push(Guard::Limits(limits));
         }
-        Ok(Self { guards: guards.into() })
+        Ok(Self { guards: guards.into(), ends })
+    }
+
+    /// Until when the API is served, as answers tell it; `None` where that is for ever.
+    pub(crate) fn ends(&self) -> Option<&HeaderValue> {
+        self.ends.as_ref()
     }
 
     /// Where keys of tokens are published that it uses.
@@ -79,6 +93,7 @@ impl Chain {
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         for guard in &self.guards {
             match guard {
+                Guard::Term(guard) => guard.pass()?,
                 Guard::ClientCertificates(guard) => guard.pass(exchange).await?,
                 Guard::Authenticate(guard) => guard.pass(exchange).await?,
                 Guard::StripAuth(guard) => guard.pass(exchange)?,

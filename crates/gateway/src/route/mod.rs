@@ -2,6 +2,11 @@
 
 mod path;
 mod table;
+mod term;
+mod version;
 
 pub(crate) use path::{Oddity, check};
 pub(crate) use table::{Place, Table};
+pub(crate) use term::Term;
+pub(crate) use version::Versions;
+pub(crate) use version::{Chosen, choose};

@@ -21,6 +21,7 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "secret")]
     pub(crate) node_secret: Secret,
     pub(crate) hide_generator_header: bool,
+    pub(crate) version_header: String,
     pub(crate) close_connections: bool,
     pub(crate) enable_custom_domains: bool,
     pub(crate) health_check_endpoint_name: String,

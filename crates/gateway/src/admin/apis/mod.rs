@@ -2,21 +2,29 @@
 //! change is live and names its generation.
 
 mod export;
+mod import;
 pub(super) mod mcp;
+mod versions;
 mod write;
 
 use std::sync::Arc;
 
 use apidef::Source;
+use http::header::HeaderValue;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
 pub(super) use self::export::{export, export_all};
+pub(super) use self::import::{import, patch, schema};
+pub(super) use self::versions::list as list_versions;
 pub(super) use self::write::{add, delete, live, replace};
 use super::reply::{error, json, marshalled};
 use crate::body::Body;
 use crate::gate::Gate;
 use crate::snapshot::{RunningApi, Snapshot};
+
+/// Names the API that an API is a version of.
+const BASE: &str = "x-tyk-base-api-id";
 
 pub(super) fn list(gate: &Arc<Gate>) -> Response<Body> {
     let snapshot = gate.snapshot();
@@ -31,13 +39,13 @@ pub(super) fn list_oas(gate: &Arc<Gate>) -> Response<Body> {
 pub(super) fn get(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match find(gate, id) {
         None => not_found(),
-        Some(api) => json(StatusCode::OK, &api.definition.classic()),
+        Some(api) => of_version(gate, id, json(StatusCode::OK, &api.definition.classic())),
     }
 }
 
 pub(super) fn get_oas(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match oas_of(gate, id) {
-        Ok(document) => marshalled(&document),
+        Ok(document) => of_version(gate, id, marshalled(&document)),
         Err(refused) => *refused,
     }
 }
@@ -45,6 +53,15 @@ pub(super) fn get_oas(gate: &Arc<Gate>, id: &str) -> Response<Body> {
 /// Those of the catalog; streams that came by hand are told of by the API of streams.
 fn stored(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<RunningApi>> {
     snapshot.apis.values().filter(|api| !api.hosted)
+}
+
+/// Names the API that this one is a version of.
+fn of_version(gate: &Gate, id: &str, mut response: Response<Body>) -> Response<Body> {
+    let base = versions::base_of(gate, id).and_then(|base| HeaderValue::try_from(&*base.identity.id).ok());
+    if let Some(base) = base {
+        response.headers_mut().insert(BASE, base);
+    }
+    response
 }
 
 fn find(gate: &Gate, id: &str) -> Option<Arc<RunningApi>> {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::Call;
-use super::super::reply::{error, faults, modified};
-use super::{find, is_oas, not_found};
+use super::super::reply::{error, faults, modified, refused};
+use super::{find, is_oas, not_found, versions};
 use crate::body::Body;
 use crate::gate::Gate;
 use crate::reload;
@@ -27,14 +27,39 @@ fn malformed_text(source: Source) -> &'static str {
 }
 
 pub(crate) async fn add(gate: &Arc<Gate>, call: &Call, source: Source) -> Response<Body> {
-    let stored = match checked(gate, &call.body, source).await {
-        Ok(definition) => store(gate, &definition).await,
-        Err(refused) => Err(refused),
-    };
-    match stored {
+    add_text(gate, call, &call.body, source).await
+}
+
+/// Adds a definition, as a version of another one if the call says so.
+pub(super) async fn add_text(gate: &Arc<Gate>, call: &Call, text: &[u8], source: Source) -> Response<Body> {
+    let _alone = gate.defining.lock().await;
+    match try_add(gate, call, text, source).await {
         Ok(id) => live(gate, modified(&id, "added")).await,
         Err(refused) => refused,
     }
+}
+
+async fn try_add(
+    gate: &Arc<Gate>,
+    call: &Call,
+    text: &[u8],
+    source: Source,
+) -> Result<String, Response<Body>> {
+    let wanted = versions::wanted(gate, call).map_err(|refused| *refused)?;
+    let definition = checked(gate, text, source).await?;
+    let Some(wanted) = wanted else { return store(gate, &definition).await };
+    let base = versions::linked(gate, &wanted, &definition.api.id).await?;
+    let id = store(gate, &definition).await?;
+    if let Err(refused) = store(gate, &base).await {
+        // Half of it is none of it, unless the API was there before.
+        if find(gate, &id).is_none()
+            && let Err(failure) = gate.catalog.delete_api(&id).await
+        {
+            tracing::error!(api_id = id, %failure, "a version that its base does not know cannot be removed again");
+        }
+        return Err(refused);
+    }
+    Ok(id)
 }
 
 pub(crate) async fn replace(gate: &Arc<Gate>, call: &Call, source: Source, id: &str) -> Response<Body> {
@@ -62,6 +87,7 @@ pub(super) fn needs_oas() -> Response<Body> {
 
 /// Replaces a definition by one with the same id.
 pub(super) async fn put(gate: &Arc<Gate>, text: &[u8], source: Source, id: &str) -> Response<Body> {
+    let _alone = gate.defining.lock().await;
     let definition = match checked(gate, text, source).await {
         Ok(definition) => definition,
         Err(refused) => return refused,
@@ -79,8 +105,26 @@ pub(super) async fn put(gate: &Arc<Gate>, text: &[u8], source: Source, id: &str)
 }
 
 pub(crate) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
+    let _alone = gate.defining.lock().await;
     if find(gate, id).is_none() {
         return not_found();
+    }
+    // First nobody leads to it any more, then it goes.
+    match versions::unlinked(gate, id) {
+        Ok(bases) => {
+            for base in &bases {
+                if let Err(refused) = store(gate, base).await {
+                    return refused;
+                }
+            }
+        }
+        Err(found) => {
+            return refused(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Delete failed: its base cannot be read",
+                &found,
+            );
+        }
     }
     match gate.catalog.delete_api(id).await {
         Ok(true) => live(gate, modified(id, "deleted")).await,

@@ -73,6 +73,48 @@ const API_OF_DELETED: Parameter = parameter(
 const CHILLED: Parameter = parameter("chilled", Flag, "Run it in spite of faults that only lint finds.");
 
 const NAMING: &[Parameter] = &[HASHED, API, ORG, USERNAME];
+const VERSION: &[Parameter] = &[BASE, BASE_NAME, NEW_VERSION, DEFAULT];
+const BASE: Parameter = parameter("base_api_id", Text, "The new API is a version of this one.");
+const BASE_NAME: Parameter =
+    parameter("base_api_version_name", Text, "What the base is called among its versions.");
+const NEW_VERSION: Parameter = parameter("new_version_name", Text, "What the new version is called.");
+const DEFAULT: Parameter = parameter("set_default", Flag, "The new version serves who names none.");
+const UPSTREAM: Parameter = parameter("upstreamURL", Text, "Where requests go.");
+const LISTEN: Parameter = parameter("listenPath", Text, "Where the API listens.");
+const DOMAIN: Parameter = parameter("customDomain", Text, "Host that the API answers on.");
+const API_ID: Parameter = parameter("apiID", Text, "Id of the new API.");
+const AUTHENTICATION: Parameter = parameter(
+    "authentication",
+    OneOf(&["true", "false", "compliant"]),
+    "Take the security schemes of the document.",
+);
+const ALLOW: Parameter = parameter("allowList", Flag, "Only the paths of the document may be called.");
+const VALIDATE: Parameter = parameter("validateRequest", Flag, "Requests are held against the document.");
+const MOCK: Parameter = parameter("mockResponse", Flag, "Answer with the examples of the document.");
+const MODE_OF_SECURITY: Parameter =
+    parameter("securityProcessingMode", OneOf(&["legacy", "compliant"]), "How several schemes count.");
+const IMPORT: &[Parameter] = &[
+    UPSTREAM,
+    LISTEN,
+    DOMAIN,
+    API_ID,
+    AUTHENTICATION,
+    ALLOW,
+    VALIDATE,
+    MOCK,
+    MODE_OF_SECURITY,
+    BASE,
+    BASE_NAME,
+    NEW_VERSION,
+    DEFAULT,
+];
+const PATCH: &[Parameter] =
+    &[UPSTREAM, LISTEN, DOMAIN, AUTHENTICATION, ALLOW, VALIDATE, MOCK, MODE_OF_SECURITY];
+const LIST_VERSIONS: &[Parameter] = &[
+    parameter("searchText", Text, "Part of the name or id of a version's API."),
+    parameter("accessType", OneOf(&["internal", "external"]), "Only APIs of this kind."),
+];
+
 const NOT_FOUND: (u16, Shape) = (404, Shape::Refused);
 const FAULTY: (u16, Shape) = (400, Shape::Refused);
 const CONFLICT: (u16, Shape) = (409, Shape::Refused);
@@ -103,14 +145,16 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
         Shape::Api,
         "Adds a classic definition; without `api_id` it gets one.",
         &[MODIFIED, FAULTY, UNPROCESSABLE, FAILED],
-    ),
+    )
+    .with(VERSION),
     post(
         "/apis/{id}",
         AddApi,
         Shape::Api,
         "The same; the id is that of the body.",
         &[MODIFIED, FAULTY, UNPROCESSABLE, FAILED],
-    ),
+    )
+    .with(VERSION),
     put(
         "/apis/{id}",
         ReplaceApi,
@@ -124,6 +168,13 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
         "Removes a definition, and its link from the API that it is a version of.",
         &[MODIFIED, NOT_FOUND, FAILED],
     ),
+    get(
+        "/apis/{id}/versions",
+        ListVersions,
+        "An API and its versions.",
+        &[(200, Shape::Versions), NOT_FOUND],
+    )
+    .with(LIST_VERSIONS),
     get("/apis/oas", ListOas, "All OAS documents.", &[(200, Shape::OasList)]),
     post(
         "/apis/oas",
@@ -131,7 +182,16 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
         Shape::Oas,
         "Adds an OAS definition, with or without `x-tyk-streaming`.",
         &[MODIFIED, FAULTY, UNPROCESSABLE, FAILED],
-    ),
+    )
+    .with(VERSION),
+    post(
+        "/apis/oas/import",
+        ImportOas,
+        Shape::OpenApi,
+        "Makes an API of a plain OpenAPI document.",
+        &[MODIFIED, FAULTY, UNPROCESSABLE, FAILED],
+    )
+    .with(IMPORT),
     get("/apis/oas/export", ExportAllOas, "All OAS documents as a file.", &[(200, Shape::OasFile), FAILED])
         .with(&[MODE]),
     get("/apis/oas/{id}", GetOas, "One OAS document.", &[(200, Shape::Oas), FAULTY, NOT_FOUND]),
@@ -142,12 +202,28 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
         "Replaces an OAS definition; the ids must match.",
         &[MODIFIED, FAULTY, NOT_FOUND, FAILED],
     ),
+    row(
+        Method::PATCH,
+        "/apis/oas/{id}",
+        PatchOas,
+        Some(Shape::OasPatch),
+        "Replaces the OpenAPI part of a definition, and keeps the gateway's part unless the body brings one.",
+        &[MODIFIED, FAULTY, NOT_FOUND, FAILED],
+    )
+    .with(PATCH),
     delete(
         "/apis/oas/{id}",
         DeleteOas,
         "Removes a definition, and its link from the API that it is a version of.",
         &[MODIFIED, NOT_FOUND, FAILED],
     ),
+    get(
+        "/apis/oas/{id}/versions",
+        ListVersions,
+        "An API and its versions.",
+        &[(200, Shape::Versions), NOT_FOUND],
+    )
+    .with(LIST_VERSIONS),
     get(
         "/apis/oas/{id}/export",
         ExportOas,
@@ -318,6 +394,20 @@ pub(in crate::admin) static ALL: &[Endpoint] = &[
     ),
     get("/health", ApiHealth, "Obsolete counters of an API, which this gate does not keep.", &[FAULTY])
         .with(&[parameter("api_id", Text, "Id of the API.")]),
+    get(
+        "/schema",
+        Schema,
+        "The JSON schema of OAS definitions.",
+        &[(200, Shape::Schema), (404, Shape::SchemaRefused)],
+    )
+    .with(&[parameter("oasVersion", Text, "`3.0` (the default) or `3.1`.")]),
+    post(
+        "/debug",
+        Debug,
+        Shape::DebugCall,
+        "Runs a definition against a request without exposing it.",
+        &[(200, Shape::DebugReport), (400, Shape::DebugFailed)],
+    ),
     get(
         "/streams",
         ListStreams,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Admin, api, oas};
+use super::{Admin, Reply, api, oas};
 
 fn modified(key: &str, action: &str) -> Value {
     json!({"key": key, "status": "ok", "action": action})
@@ -78,6 +78,16 @@ async fn oas_definitions() {
             ("PUT", "/apis/oas/c", &o.to_string(), 400, json!(stored)),
             ("PUT", "/apis/oas/o", &other.to_string(), 400, json!(mismatch)),
             ("PUT", "/apis/oas/o", &o.to_string(), 200, modified("o", "modified")),
+            ("PATCH", "/apis/oas/none", &plain, 404, json!("API not found")),
+            ("PATCH", "/apis/oas/c", &plain, 400, json!(stored)),
+            ("PATCH", "/apis/oas/o", "{nonsense", 400, json!("request malformed")),
+            (
+                "PATCH",
+                "/apis/oas/o?allowList=perhaps",
+                &plain,
+                400,
+                json!("the parameter allowList must be true or false"),
+            ),
             ("DELETE", "/apis/oas/o", "", 200, modified("o", "deleted")),
             ("DELETE", "/apis/oas/o", "", 404, json!("API not found")),
         ])
@@ -117,4 +127,225 @@ async fn exports() {
             ("GET", "/apis/oas/c/export", "", 400, json!(classic)),
         ])
         .await;
+}
+
+#[tokio::test]
+async fn patches_change_what_they_bring() {
+    let admin = Admin::plain().await;
+    let mut document = oas("o");
+    document["servers"] = json!([{"url": "http://mine"}]);
+    admin.add("/apis/oas", &document).await;
+    let plain =
+        json!({"openapi": "3.0.3", "info": {"title": "new", "version": "2"}, "paths": {"/x": {"get": {}}}});
+    let reply = admin.call("PATCH", "/apis/oas/o?listenPath=/moved/", &plain.to_string()).await;
+    assert_eq!(reply.json(), modified("o", "modified"), "{reply:?}");
+    let patched = admin.get("/apis/oas/o").await.json();
+    assert_eq!((&patched["info"]["title"], &patched["servers"]), (&json!("new"), &document["servers"]));
+    let extension = &patched["x-tyk-api-gateway"];
+    assert_eq!(extension["upstream"], document["x-tyk-api-gateway"]["upstream"]);
+    assert_eq!(extension["server"]["listenPath"], json!({"value": "/moved/", "strip": true}));
+
+    // A body with the gateway's part replaces it.
+    let mut whole = oas("o");
+    whole["x-tyk-api-gateway"]["upstream"]["url"] = json!("http://127.0.0.1:2");
+    assert_eq!(admin.call("PATCH", "/apis/oas/o", &whole.to_string()).await.status, 200);
+    let patched = admin.get("/apis/oas/o").await.json();
+    assert_eq!(patched["x-tyk-api-gateway"]["upstream"]["url"], "http://127.0.0.1:2");
+}
+
+#[tokio::test]
+async fn imports() {
+    let admin = Admin::plain().await;
+    let plain = json!({
+        "openapi": "3.0.3", "info": {"title": "Pets", "version": "1"}, "paths": {},
+        "servers": [{"url": "http://127.0.0.1:1/v1"}],
+    });
+    let mut nowhere = plain.clone();
+    nowhere["servers"] = json!([]);
+    admin
+        .table(&[
+            ("POST", "/apis/oas/import", "{nonsense", 400, json!("request malformed")),
+            (
+                "POST",
+                "/apis/oas/import",
+                &oas("o").to_string(),
+                400,
+                json!("the import payload should not contain x-tyk-api-gateway"),
+            ),
+            (
+                "POST",
+                "/apis/oas/import?apiID=pets&listenPath=/pets/",
+                &plain.to_string(),
+                200,
+                modified("pets", "added"),
+            ),
+            (
+                "POST",
+                "/apis/oas/import?new_version_name=v2&base_api_id=none",
+                &plain.to_string(),
+                400,
+                json!("none is not a valid Base API version"),
+            ),
+        ])
+        .await;
+    let imported = admin.get("/apis/oas/pets").await.json();
+    assert_eq!(imported["x-tyk-api-gateway"]["upstream"]["url"], "http://127.0.0.1:1/v1");
+    for (query, body, begin) in [
+        ("", &nowhere, "The ‘servers’ object is empty in your OAS."),
+        ("?upstreamURL=nowhere", &plain, "The manually configured upstream URL is not valid."),
+        ("?authentication=true", &plain, "The ‘security’ object is empty in your OAS."),
+    ] {
+        let reply = admin.post(&format!("/apis/oas/import{query}"), body).await;
+        assert_eq!(reply.status, 400, "{reply:?}");
+        assert!(reply.json()["message"].as_str().unwrap().starts_with(begin), "{reply:?}");
+    }
+    let unnamed = admin.post("/apis/oas/import?listenPath=/other/", &plain).await;
+    assert_eq!(unnamed.json()["key"].as_str().unwrap().len(), 32, "{unnamed:?}");
+}
+
+#[tokio::test]
+async fn schemas() {
+    let admin = Admin::plain().await;
+    for version in ["", "?oasVersion=3.0", "?oasVersion=3.1"] {
+        let reply = admin.get(&format!("/schema{version}")).await.json();
+        assert_eq!((&reply["status"], &reply["message"]), (&json!("Success"), &json!("")));
+        assert!(reply["schema"]["properties"]["x-tyk-api-gateway"].is_object());
+    }
+    let reply = admin.get("/schema?oasVersion=2.0").await;
+    assert_eq!((reply.status, &reply.json()["status"]), (404, &json!("Failed")));
+    assert!(reply.json()["message"].is_string());
+}
+
+fn entry(id: &str, name: &str, default: bool) -> Value {
+    json!({
+        "id": id, "name": id, "versionName": name, "internal": false, "expirationDate": "",
+        "isDefaultVersion": default,
+    })
+}
+
+#[tokio::test]
+async fn versions_of_both_formats() {
+    type Make = fn(&str) -> Value;
+    for (path, make) in [("/apis", api as Make), ("/apis/oas", oas as Make)] {
+        let admin = Admin::plain().await;
+        admin.add(path, &make("base")).await;
+        let child = make("two").to_string();
+        let at = |query: &str| format!("{path}?{query}");
+        admin
+            .table(&[
+                ("POST", &at("base_api_id=base"), &child, 422, json!("The new version name is required")),
+                (
+                    "POST",
+                    &at("base_api_id=none&new_version_name=v2"),
+                    &child,
+                    400,
+                    json!("none is not a valid Base API version"),
+                ),
+                (
+                    "POST",
+                    &at("base_api_id=base&new_version_name=v2"),
+                    &child,
+                    400,
+                    json!("you need to provide a version name for the new Base API: base"),
+                ),
+                ("GET", &format!("{path}/two"), "", 404, json!("API not found")),
+                ("GET", "/apis/none/versions", "", 404, json!("API not found")),
+                (
+                    "GET",
+                    "/apis/base/versions",
+                    "",
+                    200,
+                    json!({"status": "success", "apis": [entry("base", "", true)]}),
+                ),
+                (
+                    "POST",
+                    &at("base_api_id=base&base_api_version_name=v1&new_version_name=v2"),
+                    &child,
+                    200,
+                    modified("two", "added"),
+                ),
+                (
+                    "POST",
+                    &at("base_api_id=base&new_version_name=a3&set_default=true"),
+                    &make("three").to_string(),
+                    200,
+                    modified("three", "added"),
+                ),
+            ])
+            .await;
+        let listed = |apis: Value| json!({"status": "success", "apis": apis});
+        let all = json!([entry("base", "v1", false), entry("three", "a3", true), entry("two", "v2", false)]);
+        admin
+            .table(&[
+                ("GET", "/apis/base/versions", "", 200, listed(all.clone())),
+                ("GET", "/apis/oas/base/versions", "", 200, listed(all.clone())),
+                ("GET", "/apis/two/versions", "", 200, listed(all.clone())),
+                ("GET", "/apis/base/versions?accessType=external", "", 200, listed(all)),
+                ("GET", "/apis/base/versions?accessType=internal", "", 200, listed(json!([]))),
+                (
+                    "GET",
+                    "/apis/base/versions?searchText=V2",
+                    "",
+                    200,
+                    listed(json!([entry("two", "v2", false)])),
+                ),
+            ])
+            .await;
+        let base = |reply: &Reply| reply.header("x-tyk-base-api-id").map(str::to_owned);
+        assert_eq!(base(&admin.get(&format!("{path}/two")).await).as_deref(), Some("base"));
+        assert_eq!(base(&admin.get(&format!("{path}/base")).await), None);
+
+        assert_eq!(admin.delete(&format!("{path}/three")).await.json(), modified("three", "deleted"));
+        let left = json!([entry("base", "v1", true), entry("two", "v2", false)]);
+        admin.table(&[("GET", "/apis/base/versions", "", 200, listed(left))]).await;
+        let definition = admin.get("/apis/base").await.json()["definition"].clone();
+        assert_eq!(definition["versions"], json!({"v2": "two"}), "the link is gone from the base");
+    }
+}
+
+#[tokio::test]
+async fn a_debug_run_exposes_nothing() {
+    let admin = Admin::plain().await;
+    admin
+        .table(&[
+            ("POST", "/debug", "{nonsense", 400, json!("Request malformed")),
+            ("POST", "/debug", "{}", 400, json!("Spec field is missing")),
+            ("POST", "/debug", r#"{"spec":null,"request":{}}"#, 400, json!("Spec field is missing")),
+            ("POST", "/debug", r#"{"spec":{}}"#, 400, json!("Request field is missing")),
+        ])
+        .await;
+    let request =
+        json!({"method": "POST", "path": "/x?a=1", "body": "hello", "headers": {"X-One": ["1", "2"]}});
+    let reply = admin.post("/debug", &json!({"spec": api("a"), "request": request})).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let report = reply.json();
+    assert_eq!(report["message"], "ok");
+    let shown = report["response"].as_str().unwrap();
+    assert!(
+        shown.starts_with("====== Request ======\nPOST /x?a=1 HTTP/1.1\r\nx-one: 1\r\nx-one: 2\r\n"),
+        "{shown}"
+    );
+    let answer = "\r\n\r\nhello\n====== Response ======\nHTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\n";
+    assert!(shown.contains(answer), "{shown}");
+    assert!(shown.ends_with("\"error\": \"Authorization field missing\"\n}"), "{shown}");
+    for line in report["logs"].as_str().unwrap().lines() {
+        assert!(serde_json::from_str::<Value>(line).unwrap().is_object(), "{line}");
+    }
+    assert_eq!(admin.get("/apis").await.json(), json!([]), "nothing stays");
+
+    let reply = admin.post("/debug", &json!({"oas": oas("o"), "request": {"path": "/o/x"}})).await;
+    let shown = reply.json()["response"].as_str().unwrap().to_owned();
+    assert!(shown.contains("HTTP/1.1 50"), "the upstream is not there: {shown}");
+
+    let mut broken = api("a");
+    broken["proxy"]["target_url"] = json!("nowhere");
+    let reply = admin.post("/debug", &json!({"spec": broken, "request": {}})).await;
+    assert_eq!(reply.status, 400);
+    let report = reply.json();
+    assert_eq!((&report["message"], &report["response"]), (&json!("error"), &json!("")));
+    assert!(report["logs"].as_str().unwrap().contains("/proxy/target_url"), "{report}");
+    for request in [json!({"method": "B AD"}), json!({"path": "/ x"}), json!({"headers": {"a b": ["c"]}})] {
+        let reply = admin.post("/debug", &json!({"spec": api("a"), "request": request})).await;
+        assert_eq!((reply.status, &reply.json()["message"]), (400, &json!("error")), "{request}");
+    }
 }

@@ -4,6 +4,7 @@ mod apis;
 mod hosted;
 mod keys;
 mod rest;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::Arc;

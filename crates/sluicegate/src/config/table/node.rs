@@ -26,6 +26,12 @@ pub(super) static KEYS: &[Key] = &[
     ),
     acted("node_secret", Secret, "", "Signs the signals between nodes. Empty means: the value of `secret`."),
     acted("hide_generator_header", Bool, "", "Leave out `X-Generator` and its like."),
+    acted(
+        "version_header",
+        Text,
+        "",
+        "Answer header that names the version served to who names none, where a classic API serves several itself.",
+    ),
     acted("close_connections", Bool, "", "Close the client's connection after each answer."),
     acted("enable_custom_domains", Bool, "", "Route by the `domain` of a definition."),
     acted(
@@ -63,7 +69,6 @@ pub(super) static KEYS: &[Key] = &[
     ),
     pending("public_key_path", Text, "", "RSA public key for signals and plugin bundles."),
     pending("enable_config_inspection", Bool, "", "`/config` and `/env` on the admin API."),
-    pending("version_header", Text, "", "Answer header that names the version served."),
     pending(
         "pid_file_location",
         Text,

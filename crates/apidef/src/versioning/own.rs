@@ -1,0 +1,137 @@
+//! `version_data` of a classic definition: an API that serves its versions itself.
+
+use super::{Versioning, Versions};
+use crate::limits::{EndpointRate, classic_endpoints};
+use crate::section::Section;
+use crate::versioning::date;
+use crate::{Api, Backend, Target};
+use document::{Fault, pointer_join};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What one version says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Version {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) endpoints: Vec<EndpointRate>,
+    target: Option<Target>,
+    pub(crate) expires: Option<i64>,
+}
+
+/// What the version of an API says that has only one; nothing where it has several.
+pub(crate) fn sole(root: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
+    let data = root.section("version_data", faults);
+    if !data.flag("not_versioned", faults) {
+        // They are read for each version.
+        return Version::default();
+    }
+    let versions = data.section("versions", faults);
+    let names: Vec<&String> = versions.object.into_iter().flat_map(serde_json::Map::keys).collect();
+    let name = match *names.as_slice() {
+        [] => return Version::default(),
+        [name] => name,
+        _ => match names.iter().find(|name| **name == "Default") {
+            Some(name) => name,
+            None => {
+                let text = "Ambiguous default API version for this non-versioned API";
+                let fault = Fault::error(versions.pointer.clone(), text);
+                faults.push(
+                    fault.hint("keep one version, call one `Default`, or set `not_versioned` to false"),
+                );
+                return Version::default();
+            }
+        },
+    };
+    let section = versions.section(name, faults);
+    let version = read(&section, faults);
+    if version.target.is_some() {
+        let text = "`override_target` counts only where `not_versioned` is false";
+        faults.push(Fault::warning(section.at("override_target"), text).on_key());
+    }
+    version
+}
+
+/// The API in a shape for each of its versions, where it has them; `naming` says where a request names one.
+pub(crate) fn read_own(
+    root: &Section<'_>,
+    naming: Versioning,
+    base: &Api,
+    faults: &mut Vec<Fault>,
+) -> Option<Box<Versioning>> {
+    let data = root.section("version_data", faults);
+    let versions = data.section("versions", faults);
+    let none = versions.object.is_none_or(serde_json::Map::is_empty);
+    if data.flag("not_versioned", faults) || none {
+        return naming.said();
+    }
+    if naming.enabled {
+        let text = "an API serves its versions itself or lets others serve them, not both";
+        let fault = Fault::error(data.at("not_versioned"), text);
+        faults
+            .push(fault.hint("set `not_versioned` to true, or `enabled` of `definition` to false").on_key());
+        return None;
+    }
+    let mut own = Vec::new();
+    for (key, _) in versions.object.into_iter().flatten() {
+        let version = read(&versions.section(key, faults), faults);
+        let mut api = base.clone();
+        api.version = key.as_str().into();
+        api.version_expires = version.expires;
+        api.limits.endpoints = version.endpoints.into();
+        if let Backend::Upstream(upstream) = &mut api.backend {
+            upstream.timeout = version.timeout;
+            if let Some(target) = version.target {
+                upstream.target = target;
+            }
+        }
+        own.push(api);
+    }
+    let default = data.text("default_version", faults);
+    if !default.is_empty() && !own.iter().any(|api| *api.version == *default) {
+        let fault = Fault::error(data.at("default_version"), format!("there is no version `{default}`"));
+        faults.push(fault.hint("name one of `versions`, or nothing"));
+    }
+    Some(Box::new(Versioning {
+        enabled: true,
+        name: Box::default(),
+        default: default.into(),
+        fallback_to_default: false,
+        versions: Versions::Own(own.into()),
+        ..naming
+    }))
+}
+
+fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
+    let extended = version.section("extended_paths", faults);
+    let timeouts = extended.get("hard_timeouts").and_then(Value::as_array);
+    for (index, entry) in timeouts.into_iter().flatten().enumerate() {
+        if entry.get("timeout").and_then(Value::as_f64).is_some_and(|seconds| seconds < 0.0) {
+            let at = pointer_join(&extended.at("hard_timeouts"), &index.to_string());
+            faults.push(Fault::error(at, "invalid timeout value"));
+        }
+    }
+    let mut endpoints = Vec::new();
+    if version.flag("use_extended_paths", faults) {
+        let ignore_case = version.flag("ignore_endpoint_case", faults);
+        classic_endpoints(&extended, ignore_case, &mut endpoints, faults);
+    }
+    let text = version.text("global_enforce_timeout", faults);
+    let mut timeout = None;
+    if text.starts_with('-') {
+        // Contract 2.8.
+        faults.push(Fault::error(version.at("global_enforce_timeout"), "invalid global timeout value"));
+    } else if let Some(limit) = version.duration("global_enforce_timeout", faults)
+        && !version.flag("global_enforce_timeout_disabled", faults)
+    {
+        timeout = Some(limit);
+    }
+    let target = match version.text("override_target", faults) {
+        "" => None,
+        url => Target::parse(url)
+            .map_err(|why| {
+                faults.push(Fault::error(version.at("override_target"), format!("the target URL {why}")));
+            })
+            .ok(),
+    };
+    Version { timeout, endpoints, target, expires: date(version, "expires", faults) }
+}
