@@ -10,14 +10,13 @@ use super::callers::Caller;
 use super::jwks::{KeySets, Published};
 use super::jwt::Claims;
 use super::jwt::claims::{audiences, check_times};
-use super::jwt::recall::recall;
+use super::jwt::recall::recall_or;
 use super::jwt::session::{Owner, Sessions};
 use super::jwt::source;
 use super::jwt::token::Token;
 use super::jwt::verified::{Name, Verified};
 use super::places::Places;
 use super::token::without_bearer;
-use crate::clock::unix_now;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::respond::{Blame, Refusal};
@@ -61,16 +60,10 @@ impl OpenId {
         };
         let text = without_bearer(&found);
         let gate = &exchange.gate;
-        let (name, now) = (Name::of(self.scheme, text), unix_now());
+        let known = Name::of(self.scheme, text);
         let still = |proof| source::still(gate, &self.published, proof);
-        let verified = match recall(gate, (&self.org, &self.sessions), &name, now, still).await? {
-            Some(verified) => verified,
-            None => {
-                let verified = Arc::new(self.verify(gate, text, now).await?);
-                gate.tokens.keep(name, Arc::clone(&verified));
-                verified
-            }
-        };
+        let verify = |now| self.verify(gate, text, now);
+        let verified = recall_or(gate, (&self.org, &self.sessions), known, still, verify).await?;
         exchange.claims = Some(Arc::clone(&verified.claims));
         Ok(verified.caller.load_full())
     }
@@ -90,7 +83,7 @@ impl OpenId {
         let id = token.key_id().ok_or_else(|| refused("it names no key"))?;
         let proof = source::published(gate, std::slice::from_ref(published), id, &token).await;
         let proof = proof.map_err(plain)?.of(index);
-        let claims = Claims { header: token.header, payload: token.claims };
+        let claims = Claims { payload: token.claims };
         let until = check_times(&claims, &Skews::default(), now).map_err(plain)?;
         if until == i64::MAX {
             return Err(refused("it does not end"));

@@ -1,10 +1,11 @@
-//! Certificates and keys as PEM.
+//! Certificates and keys as PEM. Whether a key belongs to its certificate is for `tls` to say.
 
 use pem::Pem;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 
-use super::{Certificate, fingerprint, sealed};
+use super::certificate::{Certificate, fingerprint};
+use super::sealed;
 
 /// Why a text is not taken as a certificate; the texts of contract 7.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +84,7 @@ fn with_chain(
     let leaf = chain.first().ok_or(ReadError::NotPem)?;
     let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| ReadError::NotPem)?;
     let fingerprint = fingerprint(leaf);
-    let certificate = Certificate {
+    Ok(Certificate {
         id: format!("{org}{fingerprint}").into(),
         fingerprint: fingerprint.into(),
         public_key: parsed.public_key().raw.to_vec(),
@@ -91,20 +92,10 @@ fn with_chain(
         is_authority: parsed.is_ca(),
         chain,
         key,
-    };
-    if certificate.key.is_some() && certificate.certified_key().is_none() {
-        return Err(ReadError::OtherKey);
-    }
-    Ok(certificate)
+    })
 }
 
 impl Certificate {
-    /// For a TLS listener or client; `None` where it has no private key.
-    pub(crate) fn certified_key(&self) -> Option<rustls::sign::CertifiedKey> {
-        let key = self.key.as_ref()?.clone_key();
-        rustls::sign::CertifiedKey::from_der(self.chain.clone(), key, &crate::listen::tls::provider()).ok()
-    }
-
     /// As it is stored: the chain, then the private key, encrypted; or the public key.
     pub(super) fn write(&self, passphrase: &str) -> Option<String> {
         if self.chain.is_empty() {

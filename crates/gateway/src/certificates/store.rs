@@ -56,7 +56,7 @@ impl CertificateStore {
 
     /// Reads a PEM text without storing it.
     pub(crate) fn read(&self, org: &str, text: &[u8]) -> Result<Certificate, ReadError> {
-        read(text, org, self.passphrase.expose())
+        read(text, org, self.passphrase.expose())?.with_its_key()
     }
 
     /// Stores a PEM text; every node can use it from then on.

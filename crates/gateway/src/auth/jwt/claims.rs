@@ -8,11 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::respond::Refusal;
 
-/// The header and the claims of a token whose signature holds.
+/// The claims of a token whose signature holds.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    #[expect(dead_code, reason = "kept for context variables")]
-    pub(crate) header: Map<String, Value>,
     pub(crate) payload: Map<String, Value>,
 }
 

@@ -4,9 +4,7 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RsaPublicKeyComponents};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::CertificateDer;
+use rustls_pki_types::CertificateDer;
 
 use super::algorithm::{Algorithm, CURVES, RSA, SHARED};
 
@@ -39,12 +37,15 @@ impl Key {
         if !text.trim_ascii_start().starts_with(b"-----BEGIN ") {
             return Self::shared(text).ok_or("the shared secret is empty");
         }
-        let blocks = std::str::from_utf8(text).ok().and_then(pem).ok_or("it is no complete PEM block")?;
+        if text.len() > LONGEST_PEM {
+            return Err("it is longer than 64 KiB");
+        }
+        let blocks = pem::parse_many(text).map_err(|_| "it is no complete PEM block")?;
         blocks
             .iter()
-            .find_map(|(label, der)| match *label {
-                "PUBLIC KEY" | "RSA PUBLIC KEY" => Some(Self::public(der)),
-                "CERTIFICATE" => Some(Self::certificate(der)),
+            .find_map(|block| match block.tag() {
+                "PUBLIC KEY" | "RSA PUBLIC KEY" => Some(Self::public(block.contents())),
+                "CERTIFICATE" => Some(Self::certificate(block.contents())),
                 _ => None,
             })
             .ok_or("it holds no PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE")?
@@ -138,22 +139,4 @@ impl Key {
             Verifier::Public(key) => key.verify_sig(signed, signature).is_ok(),
         })
     }
-}
-
-/// The blocks of a PEM text (RFC 7468): label and content.
-fn pem(text: &str) -> Option<Vec<(&str, Vec<u8>)>> {
-    if text.len() > LONGEST_PEM {
-        return None;
-    }
-    let mut blocks = Vec::new();
-    let mut rest = text;
-    while let Some((_, begun)) = rest.split_once("-----BEGIN ") {
-        let (label, content) = begun.split_once("-----")?;
-        let end = format!("-----END {label}-----");
-        let (content, after) = content.split_once(end.as_str())?;
-        let content: String = content.split_ascii_whitespace().collect();
-        blocks.push((label, STANDARD.decode(content).ok()?));
-        rest = after;
-    }
-    Some(blocks)
 }

@@ -27,7 +27,7 @@ use http::StatusCode;
 
 use self::claims::{check, check_times, refused};
 use self::key::Key;
-use self::recall::recall;
+use self::recall::recall_or;
 use self::session::{Owner, Sessions};
 use self::source::{Proof, Source};
 use self::token::{Malformed, Token};
@@ -36,7 +36,6 @@ use super::callers::Caller;
 use super::jwks::KeySets;
 use super::places::Places;
 use super::token::without_bearer;
-use crate::clock::unix_now;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::respond::Refusal;
@@ -83,17 +82,10 @@ impl Jwt {
         };
         let text = without_bearer(&found);
         let gate = &exchange.gate;
-        let name = Name::of(self.scheme, text);
-        let now = unix_now();
+        let known = Name::of(self.scheme, text);
         let still = |proof| self.source.still(gate, proof);
-        let verified = match recall(gate, (&self.org, &self.sessions), &name, now, still).await? {
-            Some(verified) => verified,
-            None => {
-                let verified = Arc::new(self.verify(gate, text, now).await?);
-                gate.tokens.keep(name, Arc::clone(&verified));
-                verified
-            }
-        };
+        let verify = |now| self.verify(gate, text, now);
+        let verified = recall_or(gate, (&self.org, &self.sessions), known, still, verify).await?;
         let caller = verified.caller.load_full();
         exchange.claims = Some(Arc::clone(&verified.claims));
         Ok(caller)
@@ -106,7 +98,7 @@ impl Jwt {
             return self.verify_by_session(gate, token, text, now).await;
         }
         let proof = self.source.check(gate, &token).await?;
-        let claims = Claims { header: token.header, payload: token.claims };
+        let claims = Claims { payload: token.claims };
         let until = self.check_claims(&claims, now)?;
         let identity = self.identity(&claims)?;
         let session = self.sessions.key(gate, identity, "");
@@ -133,7 +125,7 @@ impl Jwt {
         now: i64,
     ) -> Result<Verified, Refusal> {
         let of_header = token.key_id().filter(|_| !self.model.skip_kid).map(str::to_owned);
-        let claims = Claims { header: token.header.clone(), payload: token.claims.clone() };
+        let claims = Claims { payload: token.claims.clone() };
         let session = match of_header {
             Some(id) => id,
             None => self.identity(&claims)?.to_owned(),

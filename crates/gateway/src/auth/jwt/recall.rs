@@ -1,16 +1,34 @@
-//! Tokens that were checked before, with their sessions as they are now.
+//! Tokens that have a session in the store: each is checked once, and its session is looked at each time.
 
 use std::sync::Arc;
 
 use super::session::{Owner, Sessions};
 use super::source::Proof;
 use super::verified::{Name, Verified};
+use crate::clock::unix_now;
 use crate::gate::Gate;
 use crate::respond::Refusal;
 
-/// A token that was checked before, if it is still good; `None` if it has to be checked anew. `still`: whether the key
-/// that signed it is.
-pub(crate) async fn recall(
+/// A token that is good now: one that was checked before, or what `verify` makes of it, given the time. `name`: what it is
+/// kept under. `still`: whether the key that signed it is still good.
+pub(crate) async fn recall_or(
+    gate: &Arc<Gate>,
+    (org, sessions): (&str, &Sessions),
+    name: Name,
+    still: impl Fn(Proof) -> bool,
+    verify: impl AsyncFnOnce(i64) -> Result<Verified, Refusal>,
+) -> Result<Arc<Verified>, Refusal> {
+    let now = unix_now();
+    if let Some(known) = recall(gate, (org, sessions), &name, now, still).await? {
+        return Ok(known);
+    }
+    let verified = Arc::new(verify(now).await?);
+    gate.tokens.keep(name, Arc::clone(&verified));
+    Ok(verified)
+}
+
+/// A token that was checked before, if it is still good; `None` if it has to be checked anew.
+async fn recall(
     gate: &Arc<Gate>,
     (org, sessions): (&str, &Sessions),
     name: &Name,
