@@ -7,6 +7,8 @@ mod ascii85;
 mod calendar;
 mod changes;
 mod coercion;
+#[cfg(test)]
+mod completeness_tests;
 mod compression;
 mod crypto;
 mod csv;
