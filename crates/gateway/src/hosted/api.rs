@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use document::{Document, Fault, Format};
+use document::{Document, Fault};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
@@ -275,7 +275,7 @@ async fn patch(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8], lenient: bo
     let _changing = kept.changing.lock().await;
     let known = kept.streams.lock().get(id).map(|stream| stream.config.clone());
     let mut config = known.ok_or_else(|| unchangeable(gate, id))?;
-    merge_into(&mut config, document.value());
+    ::streams::merge_patch(&mut config, document.value());
     let put = put(gate, kept, id, config, lenient).await;
     put.map_err(|faults| Refused::Faults(vec![(id.to_owned(), faults)]))?;
     Ok(json!({}))
@@ -399,8 +399,7 @@ fn mentions(value: &Json, label: &str) -> bool {
 fn read(body: &[u8]) -> Result<Document, Refused> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Refused::Text(StatusCode::BAD_REQUEST, "the body is not UTF-8 text".to_owned()))?;
-    let format = if text.trim_start().starts_with('{') { Format::Json } else { Format::Yaml };
-    Document::parse(text, format).map_err(|fault| Refused::Faults(vec![(String::new(), vec![fault])]))
+    ::streams::read_body(text).map_err(|fault| Refused::Faults(vec![(String::new(), vec![fault])]))
 }
 
 /// Starts a stream of a text that was read; its faults are told with their places in it.
@@ -488,35 +487,9 @@ fn well_formed(id: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Merges as RFC 7396 has it: members that are null go away.
-fn merge_into(config: &mut Json, patch: &Json) {
-    let Json::Object(members) = patch else {
-        *config = patch.clone();
-        return;
-    };
-    if !config.is_object() {
-        *config = json!({});
-    }
-    for (key, value) in members {
-        let Some(config) = config.as_object_mut() else { return };
-        if value.is_null() {
-            config.remove(key);
-        } else {
-            merge_into(config.entry(key).or_insert(Json::Null), value);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patches_merge_and_take_away() {
-        let mut config = json!({"a": {"b": 1, "c": [1, 2]}, "d": 2});
-        merge_into(&mut config, &json!({"a": {"b": null, "c": [3]}, "e": {"f": {"g": null, "h": 1}}}));
-        assert_eq!(config, json!({"a": {"c": [3]}, "d": 2, "e": {"f": {"h": 1}}}));
-    }
 
     #[test]
     fn ids_are_paths_that_are_nobody_elses() {
