@@ -18,9 +18,15 @@ impl Compiler<'_> {
                 self.fault(Fault::new(name.span, format!("function `{}` is not offered: {why}", name.text)));
                 return self.discard(written);
             }
-            let names = table::all_functions().map(|spec| spec.name);
             let message = format!("unrecognised function `{}`", name.text);
-            self.unknown(name.span, message, &name.text, names);
+            if table::method(&name.text).is_some() {
+                let hint =
+                    format!("it is a method, which stands behind a value: write `this.{}(…)`", name.text);
+                self.fault(Fault::new(name.span, message).hint(hint));
+            } else {
+                let names = table::all_functions().map(|spec| spec.name);
+                self.unknown(name.span, message, &name.text, names);
+            }
             return self.discard(written);
         };
         if spec.name == "var"
@@ -43,9 +49,14 @@ impl Compiler<'_> {
                 self.fault(Fault::new(name.span, format!("method `{}` is not offered: {why}", name.text)));
                 return self.discard(written);
             }
-            let names = table::all_methods().map(|spec| spec.name);
             let message = format!("unrecognised method `{}`", name.text);
-            self.unknown(name.span, message, &name.text, names);
+            if table::function(&name.text).is_some() {
+                let hint = format!("it is a function, which stands alone: write `{}(…)`", name.text);
+                self.fault(Fault::new(name.span, message).hint(hint));
+            } else {
+                let names = table::all_methods().map(|spec| spec.name);
+                self.unknown(name.span, message, &name.text, names);
+            }
             return self.discard(written);
         };
         let arguments = self.arguments(spec, "method", name, written);
@@ -195,8 +206,10 @@ impl Compiler<'_> {
             }
             (Kind::Bool, other) if !matches!(other, Value::Bool(_)) => expected("a bool"),
             (Kind::Choice(choices), Value::String(text)) if !choices.contains(&&**text) => {
+                // The empty one is what holds when nothing is written.
+                let shown: Vec<&str> = choices.iter().copied().filter(|choice| !choice.is_empty()).collect();
                 let fault =
-                    plain(format!("unrecognised value `{text}`, expected one of {}", choices.join(", ")));
+                    plain(format!("unrecognised value `{text}`, expected one of {}", shown.join(", ")));
                 Err(match nearest(text, choices.iter().copied()) {
                     Some(choice) => fault.hint(format!("did you mean `{choice}`?")),
                     None => fault,

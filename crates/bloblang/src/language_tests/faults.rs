@@ -9,6 +9,13 @@ fn faults_have_places_and_proposals() {
             "root = this.a.upercase()",
             vec!["1:15+8 unrecognised method `upercase` (did you mean `uppercase`?)"],
         ),
+        (
+            "root = uppercase(this.a)\nroot.b = this.now()",
+            vec![
+                "1:8+9 unrecognised function `uppercase` (it is a method, which stands behind a value: write `this.uppercase(…)`)",
+                "2:15+3 unrecognised method `now` (it is a function, which stands alone: write `now(…)`)",
+            ],
+        ),
         ("root = dleted()", vec!["1:8+6 unrecognised function `dleted` (did you mean `deleted`?)"]),
         (
             "let count = 1\nroot = $cuont",
