@@ -3,6 +3,7 @@
 use crate::Versioning;
 use crate::auth::Auth;
 use crate::limits::{AtOnce, EndpointRate};
+use crate::upstream::Manner;
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -100,15 +101,8 @@ pub struct Upstream {
     pub keep_trailing_slash: bool,
     /// Enforced limit for the whole answer's head.
     pub timeout: Option<Duration>,
-    /// How TLS to the upstream is checked.
-    pub tls: UpstreamTls,
-}
-
-/// How TLS to an upstream is checked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Accept any certificate.
-    pub insecure_skip_verify: bool,
+    /// TLS, credentials, and what is in between.
+    pub manner: Box<Manner>,
 }
 
 /// A parsed target URL.

@@ -14,10 +14,11 @@ mod reference;
 mod rights;
 mod section;
 mod session;
+mod upstream;
 mod validate;
 pub mod versioning;
 
-pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream, UpstreamTls};
+pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream};
 pub use auth::{
     Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Guarded, HttpSignature,
     Introspection, Jwt, KeySetAddress, KeySignature, KeySignatureAlgorithm, OpenId, OpenIdProvider,
@@ -33,5 +34,9 @@ pub use session::{
     AccessDefinition, AllowedUrl, BasicAuthData, Concurrency, Endpoint, EndpointMethod, FieldAccess,
     FieldLimits, JwtData, Limit, Monitor, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
     Subscriptions, TypeFields,
+};
+pub use upstream::{
+    ByHost, Manner, OutboundProxy, ProxyKind, RequestSigning, SigningKey, UpstreamCredentials, UpstreamGrant,
+    UpstreamOAuth, UpstreamTls,
 };
 pub use versioning::{VersionLocation, Versioning, Versions};

@@ -36,7 +36,7 @@ macro_rules! record {
 }
 
 /// A string that never shows in logs or dumps; it is written only when the record is stored.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub String);
 

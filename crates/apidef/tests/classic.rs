@@ -47,7 +47,9 @@ fn a_definition_becomes_the_model() {
     assert_eq!(&*api.tags, [Box::from("eu")]);
     let Backend::Upstream(upstream) = &api.backend else { panic!("{:?}", api.backend) };
     assert_eq!(upstream.target.to_string(), "https://orders.internal:8443/base?tenant=1");
-    assert!(upstream.preserve_host && upstream.keep_trailing_slash && upstream.tls.insecure_skip_verify);
+    assert!(
+        upstream.preserve_host && upstream.keep_trailing_slash && upstream.manner.tls.insecure_skip_verify
+    );
     assert_eq!(upstream.timeout, Some(Duration::from_secs(90)));
     assert_eq!(definition.classic()["id"], "5f", "what is not acted on is kept");
 }
@@ -152,22 +154,18 @@ fn every_fault_has_its_pointer_and_place() {
                     "authorization type is required",
                     "",
                 ),
-                ("warning", "/upstream_auth", 2, 1, "credentials towards the upstream are not supported", ""),
             ],
         ),
         (
-            "\"upstream_auth\": {\"enabled\": true, \"oauth\": {\"enabled\": true, \"allowed_authorize_types\": [\"password\"],\n\"password\": {\"method\": \"x\"}}},",
-            &[
-                (
-                    "error",
-                    "/upstream_auth/oauth/password/method",
-                    3,
-                    24,
-                    "valid values are: client_secret_basic",
-                    "",
-                ),
-                ("warning", "/upstream_auth", 2, 1, "credentials towards the upstream are not supported", ""),
-            ],
+            "\"upstream_auth\": {\"enabled\": true, \"oauth\": {\"enabled\": true, \"allowed_authorize_types\": [\"password\"],\n\"password\": {\"method\": \"x\", \"client_id\": \"c\", \"token_url\": \"http://i/\", \"username\": \"u\", \"password\": \"p\"}}},",
+            &[(
+                "error",
+                "/upstream_auth/oauth/password/method",
+                3,
+                24,
+                "valid values are: client_secret_basic",
+                "",
+            )],
         ),
         (
             "\"graphql\": {\"enabled\": false, \"engine\": {\"data_sources\": [{\"name\": \"a B\"},\n{\"name\": \"AB\"}]}},",

@@ -44,7 +44,9 @@ fn a_definition_becomes_the_model_and_its_classic_projection() {
     assert_eq!(api.limits.global.map(|rate| (rate.requests, rate.per)), Some((5.0, Duration::from_secs(60))));
     assert_eq!((api.session_lifetime, api.lifetime_respects_expiry), (Some(Duration::from_secs(3600)), true));
     let Backend::Upstream(upstream) = &api.backend else { panic!("{:?}", api.backend) };
-    assert!(upstream.preserve_host && upstream.keep_trailing_slash && upstream.tls.insecure_skip_verify);
+    assert!(
+        upstream.preserve_host && upstream.keep_trailing_slash && upstream.manner.tls.insecure_skip_verify
+    );
     assert_eq!(upstream.timeout, Some(Duration::from_secs(2)));
 
     let classic = definition.classic();

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use apidef::{Scheme, Target};
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 
-use crate::backend::upstream::{Connector, DialError, Origin, Purpose, UpstreamSettings};
+use crate::backend::upstream::{Client, Connector, DialError, Origin, Purpose, Security, UpstreamSettings};
 
 /// How often a GET follows a server that points elsewhere.
 const REDIRECTS: usize = 3;
@@ -68,6 +68,12 @@ impl Ask {
     /// How long it may take in all, and how large the answer may be.
     pub(crate) fn within(mut self, time: Duration, largest: usize) -> Self {
         (self.time, self.largest) = (time, largest);
+        self
+    }
+
+    /// With another header.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
         self
     }
 
@@ -130,11 +136,11 @@ async fn once(
 ) -> Result<(StatusCode, HeaderMap, Bytes), FetchError> {
     let target = &ask.target;
     let tls = match target.scheme {
-        Scheme::Https if insecure => Some(&settings.insecure_tls),
-        Scheme::Https => Some(&settings.tls),
+        Scheme::Https if insecure => Some(Client::Usual(settings.insecure_tls.clone())),
+        Scheme::Https => Some(Client::Usual(settings.tls.clone())),
         Scheme::Http | Scheme::H2c => None,
     };
-    let origin = Origin { scheme: target.scheme, host: target.host.clone(), port: target.port, insecure };
+    let origin = Origin::new(target, Security::usual(&settings.common, insecure));
     let connector = Connector::new(origin, tls, ask.time).map_err(FetchError::Address)?;
     let stream = connector.dial(Purpose::Upgrade).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

@@ -13,7 +13,7 @@ use crate::auth::jwks::KeySets;
 use crate::auth::jwt::{Checked, Tokens, Verified};
 use crate::auth::{Callers, Passwords};
 use crate::backend::stream::Watched;
-use crate::backend::upstream::{Pools, UpstreamSettings};
+use crate::backend::upstream::{Pools, UpstreamSettings, UpstreamTokens};
 use crate::certificates::CertificateStore;
 use crate::hosted::Kept;
 use crate::limits::{AtOnce, Organisations, Windows};
@@ -75,7 +75,7 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Client connections.
     pub connections: Connections,
-    pub(crate) certificates: CertificateStore,
+    pub(crate) certificates: Arc<CertificateStore>,
     /// What the listeners offer; `None` where there is no TLS.
     pub(crate) offered: Option<Arc<Certificates>>,
     pub(crate) windows: Arc<Windows>,
@@ -95,6 +95,7 @@ pub struct Gate {
     /// Keys of tokens, as their issuers publish them.
     pub(crate) key_sets: KeySets,
     pub(crate) passwords: Passwords,
+    pub(crate) upstream_tokens: UpstreamTokens,
     pub(crate) reloads: Reloads,
     /// Held while APIs come or go, so that no change is made on top of what another one replaces.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -132,10 +133,11 @@ impl Gate {
             nodes: Nodes::new(),
             counts: Arc::new(Semaphore::new(COUNTS)),
             waiting: Semaphore::new(WAITING),
-            certificates: CertificateStore::new(
+            certificates: Arc::new(CertificateStore::new(
                 parts.state.clone(),
                 parts.settings.certificates.passphrase.clone(),
-            ),
+            )),
+            upstream_tokens: UpstreamTokens::default(),
             offered: parts.offered,
             tokens: Tokens::default(),
             checked: Tokens::default(),

@@ -32,7 +32,7 @@ mod small_write;
 mod snapshot;
 mod socket;
 
-pub use backend::upstream::{ClientTls, KeepAlive, UpstreamSettings};
+pub use backend::upstream::{KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
 pub use http::HeaderName;

@@ -29,6 +29,13 @@ pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
     text
 }
 
+/// A text as a form has it.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape(text, &mut out);
+    out
+}
+
 /// Escapes all but what is unreserved (RFC 3986 section 2.3).
 fn escape(text: &str, into: &mut String) {
     use std::fmt::Write as _;

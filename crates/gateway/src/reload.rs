@@ -469,10 +469,9 @@ fn build(
     let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
-        apidef::Backend::Upstream(upstream) => Backend::Upstream(
-            Upstream::new(upstream, &gate.upstream, &gate.pools)
-                .map_err(|text| vec![Fault::error("", text)])?,
-        ),
+        apidef::Backend::Upstream(upstream) => {
+            Backend::Upstream(Upstream::new(upstream, gate).map_err(|text| vec![Fault::error("", text)])?)
+        }
         apidef::Backend::Streams(model) => {
             let mut backend = StreamBackend::build(model, &gate.settings, streams)?;
             backend.name_api(&definition.api.id);

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::PathMatching;
 use apidef::keys::Algorithm;
-use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
+use apidef::{PathMatching, UpstreamTls};
+use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls};
 use gateway::listen::{Listener, ServerTls};
 use gateway::{
-    CertificateSettings, ClientTls, Gate, HeaderName, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
+    CertificateSettings, Gate, HeaderName, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
     LimitSettings, Limiter, Parts, PasswordHash, Settings, UpstreamSettings, reload,
 };
 use state::{Catalog, PolicySource, RedisSettings, RedisTls, Secret, State};
@@ -358,29 +358,39 @@ fn egress(config: &Config) -> Result<streams::Egress, String> {
 }
 
 fn upstream(config: &Config) -> Result<UpstreamSettings, String> {
-    let protocols: &[&[u8]] = if config.proxy_enable_http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
-    let tls = |insecure| {
-        let client =
-            |alpn| upstream_tls(insecure, &[], alpn).map(Arc::new).map_err(|error| error.to_string());
-        Ok::<_, String>(ClientTls { requests: client(protocols)?, upgrades: client(&[b"http/1.1"])? })
-    };
-    Ok(UpstreamSettings {
-        timeout: config.proxy_default_timeout,
-        keep: KeepAlive {
-            most_idle: match config.max_idle_connections_per_host {
-                0 => KeepAlive::default().most_idle,
-                most => most,
-            },
-            oldest: match config.max_conn_time {
-                _ if config.proxy_close_connections => Some(Duration::ZERO),
-                Duration::ZERO => None,
-                oldest => Some(oldest),
-            },
+    let keep = KeepAlive {
+        most_idle: match config.max_idle_connections_per_host {
+            0 => KeepAlive::default().most_idle,
+            most => most,
         },
-        insecure_skip_verify: config.proxy_ssl_insecure_skip_verify,
-        websockets: config.http_server_options.enable_websockets,
-        tls: tls(false)?,
-        insecure_tls: tls(true)?,
+        oldest: match config.max_conn_time {
+            _ if config.proxy_close_connections => Some(Duration::ZERO),
+            Duration::ZERO => None,
+            oldest => Some(oldest),
+        },
+    };
+    let (timeout, http2) = (config.proxy_default_timeout, config.proxy_enable_http2);
+    let websockets = config.http_server_options.enable_websockets;
+    let mut warnings = Vec::new();
+    let tls = UpstreamTls::of_gate(&upstream_tls(config), &mut warnings)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    UpstreamSettings::new(timeout, keep, websockets, http2, tls).map_err(|error| error.to_string())
+}
+
+/// TLS to upstreams as a definition would have it, whose rules are the same.
+fn upstream_tls(config: &Config) -> serde_json::Value {
+    serde_json::json!({
+        "upstream_certificates": config.security.certificates.upstream,
+        "pinned_public_keys": config.security.pinned_public_keys,
+        "proxy": {"transport": {
+            "ssl_insecure_skip_verify": config.proxy_ssl_insecure_skip_verify,
+            "ssl_min_version": config.proxy_ssl_min_version,
+            "ssl_max_version": config.proxy_ssl_max_version,
+            "ssl_ciphers": config.proxy_ssl_ciphers,
+            "ssl_force_common_name_check": config.ssl_force_common_name_check,
+        }},
     })
 }
 

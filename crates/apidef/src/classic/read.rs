@@ -8,7 +8,7 @@ use crate::place;
 use crate::section::Section;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
-use crate::{Api, ApiLimits, Backend, Rate, Target, Upstream, UpstreamTls};
+use crate::{Api, ApiLimits, Backend, Manner, Rate, Target, Upstream};
 use document::Fault;
 use serde_json::Value;
 use std::time::Duration;
@@ -39,12 +39,11 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         }),
     };
     let target = target(&proxy, "target_url", faults);
-    let transport = proxy.section("transport", faults);
     let upstream = Upstream {
         preserve_host: proxy.flag("preserve_host_header", faults),
         keep_trailing_slash: proxy.flag("disable_strip_slash", faults),
         timeout,
-        tls: UpstreamTls { insecure_skip_verify: transport.flag("ssl_insecure_skip_verify", faults) },
+        manner: Box::new(Manner::classic(&root, faults)),
         target: target?,
     };
     let domain_off = root.flag("domain_disabled", faults);

@@ -2,6 +2,7 @@
 
 use crate::auth::{CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::upstream::{CLASSIC_AUTH, CLASSIC_SIGNING, CLASSIC_TRANSPORT};
 use crate::versioning;
 
 pub(crate) const ROOT: &[Field] = &[
@@ -82,14 +83,12 @@ pub(crate) const ROOT: &[Field] = &[
     acts("dont_set_quota_on_create"),
     // Where it sends.
     section("proxy", PROXY),
-    later("upstream_auth", "credentials towards the upstream are"),
-    later("request_signing", "signed requests towards the upstream are"),
-    later("upstream_certificates", "client certificates towards the upstream are")
-        .unless("upstream_certificates_disabled"),
-    kept("upstream_certificates_disabled"),
-    guards("pinned_public_keys", "pinned public keys of the upstream are")
-        .unless("certificate_pinning_disabled"),
-    kept("certificate_pinning_disabled"),
+    section("upstream_auth", CLASSIC_AUTH),
+    section("request_signing", CLASSIC_SIGNING),
+    acts("upstream_certificates"),
+    acts("upstream_certificates_disabled"),
+    acts("pinned_public_keys"),
+    acts("certificate_pinning_disabled"),
     section(
         "uptime_tests",
         &[later("check_list", "uptime tests are").unless("disabled"), kept("disabled"), kept("config")],
@@ -204,17 +203,7 @@ const PROXY: &[Field] = &[
             kept("endpoint_returns_list"),
         ],
     ),
-    section(
-        "transport",
-        &[
-            acts("ssl_insecure_skip_verify"),
-            later("ssl_ciphers", "a choice of ciphers towards the upstream is"),
-            later("ssl_min_version", "a choice of TLS versions towards the upstream is"),
-            later("ssl_max_version", "a choice of TLS versions towards the upstream is"),
-            later("ssl_force_common_name_check", "checks of certificate common names are"),
-            routes("proxy_url", "an outbound proxy is"),
-        ],
-    ),
+    section("transport", CLASSIC_TRANSPORT),
 ];
 
 const VERSION: &[Field] = &[

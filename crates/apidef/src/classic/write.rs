@@ -18,7 +18,6 @@ pub(crate) fn write(api: &Api) -> Value {
         proxy["target_url"] = upstream.target.to_string().into();
         proxy["preserve_host_header"] = upstream.preserve_host.into();
         proxy["disable_strip_slash"] = upstream.keep_trailing_slash.into();
-        proxy["transport"] = json!({"ssl_insecure_skip_verify": upstream.tls.insecure_skip_verify});
         if let Some(timeout) = upstream.timeout {
             version["global_enforce_timeout"] = format!("{}ms", timeout.as_millis()).into();
         }
@@ -73,5 +72,8 @@ pub(crate) fn write(api: &Api) -> Value {
         definition[OWN] = own;
     }
     write_auth(&api.auth, &mut definition);
+    if let Backend::Upstream(upstream) = &api.backend {
+        upstream.manner.write_classic(&mut definition);
+    }
     definition
 }

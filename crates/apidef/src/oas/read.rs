@@ -9,7 +9,7 @@ use crate::place;
 use crate::section::Section;
 use crate::validate;
 use crate::versioning::{date, read_oas};
-use crate::{Api, ApiLimits, Backend, Streams, Upstream, UpstreamTls};
+use crate::{Api, ApiLimits, Backend, Manner, Streams, Upstream};
 use document::Fault;
 use serde_json::Value;
 
@@ -193,9 +193,8 @@ fn proxied(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Upstream> 
     let enforce = upstream.section("enforceTimeout", faults);
     let timeout = enforce.duration("duration", faults);
     let timeout = timeout.filter(|_| enforce.flag("enabled", faults));
-    let transport = upstream.section("tlsTransport", faults);
-    let tls = UpstreamTls { insecure_skip_verify: transport.flag("insecureSkipVerify", faults) };
-    Some(Upstream { target: target?, preserve_host, keep_trailing_slash, timeout, tls })
+    let manner = Box::new(Manner::oas(upstream, faults));
+    Some(Upstream { target: target?, preserve_host, keep_trailing_slash, timeout, manner })
 }
 
 fn lifetime(authentication: &Section<'_>, faults: &mut Vec<Fault>) -> (Option<std::time::Duration>, bool) {

@@ -2,6 +2,7 @@
 
 use crate::auth::{OAS_HMAC, OAS_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::upstream::{OAS_AUTH, OAS_CERTIFICATES, OAS_PINS, OAS_TRANSPORT};
 use crate::versioning;
 
 /// The OpenAPI document. Keys that begin with `x-` are anyone's.
@@ -58,22 +59,13 @@ const UPSTREAM: &[Field] = &[
     section("preserveTrailingSlash", ENABLED),
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     section("enforceTimeout", &[acts("enabled"), acts("duration")]),
-    section(
-        "tlsTransport",
-        &[
-            acts("insecureSkipVerify"),
-            later("ciphers", "a choice of ciphers towards the upstream is"),
-            later("minVersion", "a choice of TLS versions towards the upstream is"),
-            later("maxVersion", "a choice of TLS versions towards the upstream is"),
-            later("forceCommonNameCheck", "checks of certificate common names are"),
-        ],
-    ),
+    section("tlsTransport", OAS_TRANSPORT),
     routes("loadBalancing", "load balancing is"),
     routes("serviceDiscovery", "service discovery is"),
-    routes("proxy", "an outbound proxy is"),
-    guards("certificatePinning", "pinned public keys of the upstream are"),
-    later("mutualTLS", "client certificates towards the upstream are"),
-    later("authentication", "credentials towards the upstream are"),
+    section("proxy", &[acts("enabled"), acts("url")]),
+    section("certificatePinning", OAS_PINS),
+    section("mutualTLS", OAS_CERTIFICATES),
+    section("authentication", OAS_AUTH),
     later("uptimeTests", "uptime tests are"),
 ];
 

@@ -28,6 +28,7 @@ pub(crate) use callers::Callers;
 pub(crate) use callers::{Caller, store_name};
 pub(crate) use client_certificate::ClientCertificates;
 pub(crate) use expiry::Expiry;
+pub(crate) use flights::Flights;
 pub(crate) use grant::{Grant, QuotaGrant};
 pub(crate) use lifetime::lifetime;
 pub(crate) use passwords::Passwords;

@@ -1,35 +1,33 @@
-//! TLS towards clients, with certificates by host name that can be swapped while it runs, and towards upstreams.
+//! TLS towards clients, with certificates by host name that can be swapped while it runs.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::asks::{AnyClient, Asks};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion, version,
-};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 #[cfg(test)]
 mod tests;
 
-/// Where Debian, Fedora and Alpine keep the roots that the machine's owner trusts.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
 /// Why TLS could not be set up; the text names the file and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsError(String);
+
+impl TlsError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
 
 impl fmt::Display for TlsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -333,7 +331,7 @@ fn certified_key(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, TlsError
     Ok(Arc::new(certified))
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
     match certificates {
         Ok(certificates) if certificates.is_empty() => {
@@ -354,95 +352,4 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(haystack, needle).is_some()
-}
-
-/// Builds the TLS side of connections to upstreams. Trusted are Mozilla's roots, those of the machine, and
-/// `extra_roots` (PEM files). `alpn` is offered in this order. Blocking: reads files.
-///
-/// # Errors
-/// An unreadable or malformed file among `extra_roots`.
-pub fn upstream_tls(
-    insecure_skip_verify: bool,
-    extra_roots: &[PathBuf],
-    alpn: &[&[u8]],
-) -> Result<ClientConfig, TlsError> {
-    let provider = provider();
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
-    let mut config = if insecure_skip_verify {
-        let verifier = Arc::new(AnyCertificate(provider));
-        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-    } else {
-        let roots = match extra_roots {
-            [] => Arc::clone(usual_roots()),
-            extra => {
-                let mut roots = usual_roots().as_ref().clone();
-                for path in extra {
-                    for certificate in read_certificates(path)? {
-                        roots.add(certificate).map_err(|error| {
-                            TlsError(format!("{}: cannot use as a root certificate: {error}", path.display()))
-                        })?;
-                    }
-                }
-                Arc::new(roots)
-            }
-        };
-        builder.with_root_certificates(roots).with_no_client_auth()
-    };
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(config)
-}
-
-/// Mozilla's roots and the machine's, read once.
-fn usual_roots() -> &'static Arc<RootCertStore> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        let configured = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-        let places = configured.into_iter().chain(SYSTEM_ROOTS.map(PathBuf::from));
-        if let Some(certificates) = places.into_iter().find_map(|path| read_certificates(&path).ok()) {
-            roots.add_parsable_certificates(certificates);
-        }
-        Arc::new(roots)
-    })
-}
-
-/// Takes any certificate (`insecure_skip_verify`), but still checks that the peer holds its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -60,6 +60,12 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "seconds")]
     pub(crate) proxy_default_timeout: Duration,
     pub(crate) proxy_ssl_insecure_skip_verify: bool,
+    /// As in the TLS record: 771 is 1.2, 772 is 1.3.
+    pub(crate) proxy_ssl_min_version: u16,
+    /// As `proxy_ssl_min_version`.
+    pub(crate) proxy_ssl_max_version: u16,
+    pub(crate) proxy_ssl_ciphers: Vec<String>,
+    pub(crate) ssl_force_common_name_check: bool,
     pub(crate) jwt_ssl_insecure_skip_verify: bool,
     pub(crate) jwks: Jwks,
     pub(crate) proxy_enable_http2: bool,
@@ -84,6 +90,7 @@ pub(crate) struct Security {
     pub(crate) control_api_use_mutual_tls: bool,
     pub(crate) allow_unsafe_dynamic_mtls_token: bool,
     pub(crate) certificates: TrustedCertificates,
+    pub(crate) pinned_public_keys: std::collections::BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -91,6 +98,7 @@ pub(crate) struct Security {
 pub(crate) struct TrustedCertificates {
     pub(crate) apis: Vec<String>,
     pub(crate) control_api: Vec<String>,
+    pub(crate) upstream: std::collections::BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

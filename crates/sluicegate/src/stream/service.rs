@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apidef::UpstreamTls;
 use gateway::listen::Listener;
-use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls, upstream_tls};
-use gateway::{ClientTls, Gate, KeepAlive, Parts, Settings, UpstreamSettings};
+use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls};
+use gateway::{Gate, KeepAlive, Parts, Settings, UpstreamSettings};
 use serde_json::Value as Json;
 use state::{Catalog, PolicySource, Secret, State};
 use streams::{Http, Logger, units};
@@ -125,16 +126,8 @@ impl Serving {
 
 /// Streams have no upstreams.
 fn no_upstream() -> Result<UpstreamSettings, String> {
-    let client = || upstream_tls(false, &[], &[b"http/1.1"]).map(Arc::new).map_err(|error| error.to_string());
-    let tls = ClientTls { requests: client()?, upgrades: client()? };
-    Ok(UpstreamSettings {
-        timeout: Duration::from_secs(30),
-        keep: KeepAlive::default(),
-        insecure_skip_verify: false,
-        websockets: false,
-        insecure_tls: tls.clone(),
-        tls,
-    })
+    let (timeout, tls) = (Duration::from_secs(30), UpstreamTls::default());
+    UpstreamSettings::new(timeout, KeepAlive::default(), false, false, tls).map_err(|error| error.to_string())
 }
 
 async fn bind(http: &Http) -> Result<Option<Listener>, String> {

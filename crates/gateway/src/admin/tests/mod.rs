@@ -20,7 +20,8 @@ use crate::body::RequestBody;
 use crate::exchange::Peer;
 use crate::gate::{Gate, Parts};
 use crate::settings::Settings;
-use crate::{ClientTls, KeepAlive, UpstreamSettings};
+use crate::{KeepAlive, UpstreamSettings};
+use apidef::UpstreamTls;
 
 /// A gate without listeners, and its folder.
 pub(super) struct Admin {
@@ -59,26 +60,18 @@ impl Admin {
         settings.keys.hashed = false;
         settings.app_path = folder.join("apps");
         adjust(&mut settings);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let tls = Arc::new(tls);
-        let tls = ClientTls { requests: Arc::clone(&tls), upgrades: tls };
         let (gate, requests) = Gate::new(Parts {
             settings,
             state: State::embedded(None).unwrap(),
             catalog: Catalog::files(folder.join("apps"), PolicySource::Folder(folder.join("policies"))),
-            upstream: UpstreamSettings {
-                timeout: Duration::from_secs(10),
-                keep: KeepAlive::default(),
-                insecure_skip_verify: false,
-                websockets: false,
-                tls: tls.clone(),
-                insecure_tls: tls,
-            },
+            upstream: UpstreamSettings::new(
+                Duration::from_secs(10),
+                KeepAlive::default(),
+                false,
+                false,
+                UpstreamTls::default(),
+            )
+            .unwrap(),
             streams: streams::Settings::new(streams::Registry::standard()),
             offered: None,
             records: None,

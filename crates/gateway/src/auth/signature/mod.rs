@@ -114,6 +114,7 @@ impl Check {
             method: head.method.as_str(),
             headers: &head.headers,
             authority: uri.authority().map(http::uri::Authority::as_str),
+            other_date: true,
         };
         if let Some(skew) = self.skew {
             if !params.signed.iter().any(|name| name == "date" || name == OTHER_DATE) {
@@ -153,7 +154,7 @@ impl Claimed {
 async fn check_digests(params: &Params, exchange: &mut Exchange) -> Result<(), Refusal> {
     for field in digest::FIELDS.iter().filter(|field| params.signed.iter().any(|name| name == *field)) {
         let body = exchange.buffer_body(BODY_LIMIT).await?;
-        let head = Head { method: "", headers: &exchange.head.headers, authority: None };
+        let head = Head { method: "", headers: &exchange.head.headers, authority: None, other_date: false };
         let value = head.value(field).and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
         if !digest::fits(&value, &body) {
             return Err(refused("the body does not fit its digest"));

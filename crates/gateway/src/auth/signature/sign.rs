@@ -2,10 +2,8 @@
 
 use apidef::SignatureAlgorithm;
 use aws_lc_rs::hmac;
-#[cfg(test)]
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
-#[cfg(test)]
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
 /// The HMAC of an algorithm; `None` for those of RSA.
@@ -20,7 +18,6 @@ fn mac(algorithm: SignatureAlgorithm) -> Option<hmac::Algorithm> {
 }
 
 /// Signs with a secret.
-#[cfg(test)]
 pub(crate) fn by_secret(algorithm: SignatureAlgorithm, secret: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     let key = hmac::Key::new(mac(algorithm)?, secret);
     Some(hmac::sign(&key, text).as_ref().to_vec())
@@ -53,11 +50,9 @@ impl Checks {
 }
 
 /// An RSA key that signs; at least 2048 bits long.
-#[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct Signs(RsaKeyPair);
 
-#[cfg(test)]
 impl Signs {
     /// From a private key as PEM holds it: PKCS #8 or PKCS #1.
     pub(crate) fn new(der: &[u8]) -> Option<Self> {

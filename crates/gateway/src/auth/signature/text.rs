@@ -16,6 +16,8 @@ pub(crate) struct Head<'h> {
     pub(crate) headers: &'h HeaderMap,
     /// Where HTTP/2 names the host.
     pub(crate) authority: Option<&'h str>,
+    /// Whether another field stands in for the date.
+    pub(crate) other_date: bool,
 }
 
 impl Head<'_> {
@@ -46,7 +48,11 @@ impl Head<'_> {
 
     /// The date is signed under the name that it came with.
     fn named<'n>(&self, name: &'n str) -> &'n str {
-        if name == "date" && self.headers.contains_key(OTHER_DATE) { OTHER_DATE } else { name }
+        if name == "date" && self.other_date && self.headers.contains_key(OTHER_DATE) {
+            OTHER_DATE
+        } else {
+            name
+        }
     }
 
     /// All values of a field: what is not signed could be added on the way.
@@ -112,7 +118,7 @@ mod tests {
             (&moved, &["host"], Ok("host: authority.test")),
         ];
         for (headers, signed, expected) in cases {
-            let head = Head { method: "POST", headers, authority: Some("authority.test") };
+            let head = Head { method: "POST", headers, authority: Some("authority.test"), other_date: true };
             let signed: Vec<String> = signed.iter().map(|name| (*name).to_owned()).collect();
             let text = head.text(&signed, "/p").map(|text| String::from_utf8(text).unwrap());
             assert_eq!(text.as_deref().map_err(|why| *why), *expected, "{signed:?}");

@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::Scheme;
+use apidef::{OutboundProxy, ProxyKind, Scheme, Target};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::ClientTls;
+use super::security::{Client, Security, SecurityError};
+use super::through::{self, ThroughError};
 use crate::socket::Socket;
 
 /// What makes two upstreams share connections.
@@ -20,11 +21,16 @@ pub(crate) struct Origin {
     /// Host name or address, without brackets.
     pub(crate) host: Box<str>,
     pub(crate) port: u16,
-    /// Whether the upstream's certificate is not checked.
-    pub(crate) insecure: bool,
+    pub(crate) security: Security,
+    /// What it is reached through.
+    pub(crate) proxy: Option<Arc<OutboundProxy>>,
 }
 
 impl Origin {
+    pub(crate) fn new(target: &Target, security: Security) -> Self {
+        Self { scheme: target.scheme, host: target.host.clone(), port: target.port, security, proxy: None }
+    }
+
     pub(super) fn is_h2c(&self) -> bool {
         self.scheme == Scheme::H2c
     }
@@ -40,8 +46,7 @@ pub(crate) struct Connector {
 
 #[derive(Clone)]
 struct Tls {
-    requests: TlsConnector,
-    upgrades: TlsConnector,
+    client: Client,
     name: ServerName<'static>,
 }
 
@@ -62,6 +67,10 @@ pub(crate) enum DialError {
     Connect { host: Box<str>, port: u16, source: io::Error },
     #[error("no connection to {host}:{port} within {seconds} s")]
     TimedOut { host: Box<str>, port: u16, seconds: u64 },
+    #[error("the proxy {proxy} does not lead to {host}:{port}: {source}")]
+    Through { proxy: Box<str>, host: Box<str>, port: u16, source: ThroughError },
+    #[error("no tls to {host}: {source}")]
+    Security { host: Box<str>, source: SecurityError },
     #[error("tls handshake with {host} failed: {source}")]
     Tls { host: Box<str>, source: io::Error },
     #[error("http handshake failed: {0}")]
@@ -76,17 +85,13 @@ impl DialError {
 
 impl Connector {
     /// `timeout` bounds look-up, TCP and TLS together.
-    pub(crate) fn new(origin: Origin, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, String> {
-        let tls = match tls {
+    pub(crate) fn new(origin: Origin, client: Option<Client>, timeout: Duration) -> Result<Self, String> {
+        let tls = match client {
             None => None,
-            Some(config) => {
+            Some(client) => {
                 let name = ServerName::try_from(origin.host.to_string())
                     .map_err(|error| format!("`{}` is no valid tls server name: {error}", origin.host))?;
-                Some(Tls {
-                    requests: TlsConnector::from(Arc::clone(&config.requests)),
-                    upgrades: TlsConnector::from(Arc::clone(&config.upgrades)),
-                    name,
-                })
+                Some(Tls { client, name })
             }
         };
         Ok(Self { origin, tls, timeout })
@@ -94,6 +99,14 @@ impl Connector {
 
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Whether a proxy is handed such requests instead of being asked for a way through: in clear it knows HTTP itself.
+    fn is_forwarded(&self, purpose: Purpose) -> bool {
+        let is_http = |proxy: &Arc<OutboundProxy>| proxy.kind == ProxyKind::Http;
+        self.origin.scheme == Scheme::Http
+            && purpose == Purpose::Requests
+            && self.origin.proxy.as_ref().is_some_and(is_http)
     }
 
     pub(crate) async fn dial(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
@@ -107,28 +120,39 @@ impl Connector {
     }
 
     async fn dial_unbounded(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
-        let Origin { host, port, .. } = &self.origin;
-        let addresses: Vec<_> = tokio::net::lookup_host((&**host, *port))
-            .await
-            .map_err(|source| DialError::LookUp { host: host.clone(), source })?
-            .collect();
-        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|source| DialError::Connect {
-            host: host.clone(),
-            port: *port,
-            source,
-        })?;
-        // Requests are written whole; waiting for more would only delay their last packet.
-        if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY towards an upstream");
-        }
+        let Origin { host, port, proxy, .. } = &self.origin;
+        let tcp = match proxy {
+            None => dial(host, *port).await?,
+            Some(proxy) => {
+                let mut tcp = dial(&proxy.host, proxy.port).await?;
+                if !self.is_forwarded(purpose) {
+                    through::ask(&mut tcp, proxy, host, *port).await.map_err(|source| {
+                        DialError::Through {
+                            proxy: proxy.host.clone(),
+                            host: host.clone(),
+                            port: *port,
+                            source,
+                        }
+                    })?;
+                }
+                tcp
+            }
+        };
         match &self.tls {
             None => Ok(UpstreamStream::Plain(tcp)),
             Some(tls) => {
-                let connector = match purpose {
-                    Purpose::Requests => &tls.requests,
-                    Purpose::Upgrade => &tls.upgrades,
+                let client = match &tls.client {
+                    Client::Usual(client) => client.clone(),
+                    Client::Special(special) => special
+                        .client()
+                        .await
+                        .map_err(|source| DialError::Security { host: host.clone(), source })?,
                 };
-                connector
+                let config = match purpose {
+                    Purpose::Requests => client.requests,
+                    Purpose::Upgrade => client.upgrades,
+                };
+                TlsConnector::from(config)
                     .connect(tls.name.clone(), tcp)
                     .await
                     .map(|stream| UpstreamStream::Tls(Box::new(stream)))
@@ -136,6 +160,21 @@ impl Connector {
             }
         }
     }
+}
+
+/// A TCP connection.
+async fn dial(host: &str, port: u16) -> Result<TcpStream, DialError> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|source| DialError::LookUp { host: host.into(), source })?
+        .collect();
+    let tcp = TcpStream::connect(addresses.as_slice()).await;
+    let tcp = tcp.map_err(|source| DialError::Connect { host: host.into(), port, source })?;
+    // Requests are written whole; waiting for more would only delay their last packet.
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY towards an upstream");
+    }
+    Ok(tcp)
 }
 
 /// A byte stream to an upstream.

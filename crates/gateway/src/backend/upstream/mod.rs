@@ -3,16 +3,26 @@
 mod body;
 mod connect;
 mod connection;
+mod forward;
 mod head;
+mod identity;
 mod patience;
 mod pool;
+mod security;
+mod settings;
+mod signer;
+mod through;
+pub(crate) mod tls;
+#[cfg(test)]
+mod tls_tests;
+mod tokens;
 mod tunnel;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::Target;
+use apidef::{Scheme, Target};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -20,13 +30,20 @@ use tokio::time::Instant;
 
 pub(crate) use body::UpstreamBody;
 pub use pool::{KeepAlive, Pools};
+pub use settings::UpstreamSettings;
 
 pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
+use self::forward::Forward;
+use self::identity::Identity;
 use self::patience::Patience;
 use self::pool::{Line, Multiplexed, Pool};
+pub(crate) use self::security::{Client, Security};
+pub(crate) use self::settings::ClientTls;
+pub(crate) use self::tokens::UpstreamTokens;
 use crate::body::{Body, BodyError, RequestBody, cause, is_too_large};
 use crate::exchange::Exchange;
+use crate::gate::Gate;
 use crate::http1::{AnswerHead, Breach, MalformedAnswer};
 use crate::respond::Refusal;
 
@@ -40,32 +57,10 @@ pub struct Upstream {
     /// Whether the API itself sets the limit, for the whole answer's head.
     enforced: bool,
     pool: Arc<Pool>,
-}
-
-/// What every upstream of the gate has in common.
-#[derive(Debug)]
-pub struct UpstreamSettings {
-    /// Bound for dialling and for the response head (`proxy_default_timeout`).
-    pub timeout: Duration,
-    /// Which connections are kept for the next exchange.
-    pub keep: KeepAlive,
-    /// Accept any certificate (`proxy_ssl_insecure_skip_verify`).
-    pub insecure_skip_verify: bool,
-    /// Whether upgrades pass (`enable_websockets`).
-    pub websockets: bool,
-    /// Client side TLS that checks certificates.
-    pub tls: ClientTls,
-    /// Client side TLS that does not.
-    pub insecure_tls: ClientTls,
-}
-
-/// TLS towards upstreams, by what the connection is for.
-#[derive(Debug, Clone)]
-pub struct ClientTls {
-    /// For requests: may offer HTTP/2.
-    pub requests: Arc<rustls::ClientConfig>,
-    /// For upgrades, which only HTTP/1.1 knows.
-    pub upgrades: Arc<rustls::ClientConfig>,
+    /// Requests are handed to a proxy.
+    forward: Option<Box<Forward>>,
+    /// Who the gate is towards it.
+    identity: Option<Box<Identity>>,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -80,16 +75,19 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Sluicegate/", 
 
 impl Upstream {
     /// Compiles an upstream; the reason, if its host cannot be one.
-    pub fn new(model: &apidef::Upstream, settings: &UpstreamSettings, pools: &Pools) -> Result<Self, String> {
-        let target = model.target.clone();
-        let insecure = model.tls.insecure_skip_verify || settings.insecure_skip_verify;
-        let tls = match target.scheme {
-            apidef::Scheme::Https if insecure => Some(&settings.insecure_tls),
-            apidef::Scheme::Https => Some(&settings.tls),
-            apidef::Scheme::Http | apidef::Scheme::H2c => None,
+    pub(crate) fn new(model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
+        let (target, manner, settings) = (model.target.clone(), &model.manner, &gate.upstream);
+        let (security, client) = match target.scheme {
+            Scheme::Https => {
+                let security = Security::of(&manner.tls, &target, &settings.common);
+                (security.clone(), Some(security.client(settings, &gate.certificates)))
+            }
+            Scheme::Http | Scheme::H2c => (Security::default(), None),
         };
-        let origin = Origin { scheme: target.scheme, host: target.host.clone(), port: target.port, insecure };
-        let connector = Connector::new(origin, tls, settings.timeout)?;
+        let proxy = manner.proxy.clone().map(Arc::new);
+        let forward = proxy.as_deref().map(|proxy| Forward::new(proxy, &target)).transpose()?.flatten();
+        let connector =
+            Connector::new(Origin { proxy, ..Origin::new(&target, security) }, client, settings.timeout)?;
         let host = HeaderValue::try_from(&*target.authority)
             .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
         Ok(Self {
@@ -98,7 +96,9 @@ impl Upstream {
             keep_trailing_slash: model.keep_trailing_slash,
             limit: model.timeout.unwrap_or(settings.timeout),
             enforced: model.timeout.is_some(),
-            pool: pools.get(connector, settings.keep),
+            pool: gate.pools.get(connector, settings.keep),
+            forward: forward.map(Box::new),
+            identity: Identity::new(manner)?.map(Box::new),
             target,
         })
     }
@@ -109,8 +109,13 @@ impl Upstream {
             return Box::pin(tunnel::open(self, exchange)).await;
         }
         let request = self.request(exchange)?;
-        let asked = Instant::now();
-        let answer = self.send(request, asked).await;
+        let (asked, answer) = match &self.identity {
+            None => {
+                let asked = Instant::now();
+                (asked, self.send(request, asked).await)
+            }
+            Some(identity) => Box::pin(self.send_as(identity, request, exchange)).await?,
+        };
         exchange.timings.answered(asked);
         let mut response = answer.map_err(|failure| refuse(&failure))?;
         head::strip_hop_by_hop(response.headers_mut());
@@ -155,8 +160,31 @@ impl Upstream {
         Ok(Outbound { method: exchange.head.method.clone(), path, headers, body })
     }
 
+    /// Sends a request that says who the gate is. Where a token that was kept is not taken, and the request can be sent
+    /// again, that is done once with a new one.
+    async fn send_as(
+        &self,
+        identity: &Identity,
+        mut request: Outbound,
+        exchange: &Exchange,
+    ) -> Result<(Instant, Result<Response<Body>, Failure>), Refusal> {
+        let gate = &exchange.gate;
+        let used = identity.add(gate, &mut request).await?;
+        let again = used.as_ref().filter(|used| !used.fresh).and_then(|_| request.again());
+        let asked = Instant::now();
+        let answer = self.send(request, asked).await;
+        let refused = answer.as_ref().is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED);
+        let Some(used) = used.filter(|_| refused) else { return Ok((asked, answer)) };
+        used.forget(gate);
+        let Some(mut request) = again else { return Ok((asked, answer)) };
+        drop(answer);
+        identity.add(gate, &mut request).await?;
+        Ok((asked, self.send(request, asked).await))
+    }
+
     async fn send(&self, mut request: Outbound, asked: Instant) -> Result<Response<Body>, Failure> {
         let mut patience = Patience::new(asked, self.limit, self.enforced, &request.body);
+        let forwarded = self.forward.as_ref().map(|forward| forward.hand_over(&mut request));
         let mut failed = Failure::Closed;
         for attempt in 0..ATTEMPTS {
             let mut connection = match self.pool.line(attempt > 0).await? {
@@ -165,7 +193,8 @@ impl Upstream {
             };
             let bodiless = request.body.is_none();
             let Outbound { method, path, headers, body } = &mut request;
-            failed = match connection.send(method, path.as_str(), headers, body, &mut patience).await {
+            let target = forwarded.as_deref().unwrap_or(path.as_str());
+            failed = match connection.send(method, target, headers, body, &mut patience).await {
                 Ok(answer) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Failure::Malformed(MalformedAnswer("it switches protocols unasked")));
                 }
@@ -228,6 +257,14 @@ struct Outbound {
     path: PathAndQuery,
     headers: HeaderMap,
     body: RequestBody,
+}
+
+impl Outbound {
+    /// The same request once more; `None` where its body is gone by then.
+    fn again(&self) -> Option<Self> {
+        let (method, path, headers) = (self.method.clone(), self.path.clone(), self.headers.clone());
+        self.body.is_none().then(|| Self { method, path, headers, body: RequestBody::none() })
+    }
 }
 
 /// The response that an upstream's answer becomes; its body keeps the connection until it has ended.

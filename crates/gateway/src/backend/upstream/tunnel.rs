@@ -44,6 +44,9 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
         ));
     };
     let mut request = upstream.request(exchange)?;
+    if let Some(identity) = &upstream.identity {
+        identity.add(&exchange.gate, &mut request).await?;
+    }
     request.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 

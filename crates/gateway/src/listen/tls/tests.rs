@@ -1,8 +1,10 @@
-use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ProtocolVersion};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
+use crate::backend::upstream::Security;
+use crate::backend::upstream::tls::{Proof, config as client_config, usual_roots};
 
 /// Self-signed certificates, except `api.crt`, which `root.crt` signed. All valid for a hundred years.
 fn sample(file: &str) -> PathBuf {
@@ -26,6 +28,16 @@ fn settings() -> ServerTlsSettings {
 
 fn certificate(name: &str) -> CertificateDer<'static> {
     read_certificates(&sample(&format!("{name}.crt"))).unwrap().remove(0)
+}
+
+/// A client as upstreams are spoken to, that trusts these files, too.
+fn upstream_tls(insecure: bool, more: &[PathBuf], alpn: &[&[u8]]) -> Result<ClientConfig, TlsError> {
+    let mut roots = usual_roots().as_ref().clone();
+    for path in more {
+        roots.add_parsable_certificates(read_certificates(path)?);
+    }
+    let security = Security::usual(&apidef::UpstreamTls::default(), insecure);
+    client_config(&security, &Arc::new(roots), &Proof::default(), alpn)
 }
 
 /// Shakes hands and gives the certificate that came, the version and the ALPN protocol.

@@ -91,10 +91,20 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Client certificates (ids or PEM files) that the admin API admits.",
     ),
-    pending("security.certificates.upstream", Tree, "", "Client certificates by upstream host."),
+    acted(
+        "security.certificates.upstream",
+        TextMap,
+        "",
+        "Client certificates (ids or PEM files) by upstream host: `host`, `host:port`, `*.domain`, `*`.",
+    ),
     idle("security.certificates.dashboard_api", Texts, "There is no dashboard to log in at."),
     idle("security.certificates.mdcb_api", Texts, "There is no control plane to log in at."),
-    pending("security.pinned_public_keys", Tree, "", "Public keys that upstreams must have."),
+    acted(
+        "security.pinned_public_keys",
+        TextMap,
+        "",
+        "Public keys that upstreams must have, by host: hex SHA-256 or ids of stored ones, joined by commas.",
+    ),
     acted(
         "security.allow_unsafe_dynamic_mtls_token",
         Bool,

@@ -1,0 +1,249 @@
+//! What TLS to an upstream is like: what is offered, which certificate the gate shows, and which ones it takes. Upstreams
+//! share connections only where all of it is the same.
+
+use std::sync::Arc;
+
+use apidef::{Target, UpstreamTls};
+use parking_lot::Mutex;
+use rustls::RootCertStore;
+use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
+
+use super::tls::{self, Pin, Proof};
+use super::{ClientTls, UpstreamSettings};
+use crate::certificates::{Certificate, CertificateStore};
+use crate::listen::tls::TlsError;
+
+/// What TLS to an upstream is like.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Security {
+    /// Whether the upstream's certificate is not checked.
+    pub(super) insecure: bool,
+    /// 0: no bound.
+    pub(super) min_version: u16,
+    pub(super) max_version: u16,
+    /// Empty: all.
+    pub(super) ciphers: Box<[Box<str>]>,
+    /// The common name of the upstream's certificate has to be its host.
+    pub(super) common_name: bool,
+    /// The certificate that the gate shows.
+    certificate: Option<Box<str>>,
+    /// Public keys one of which the upstream has to have.
+    pins: Option<Box<[Box<str>]>>,
+}
+
+impl Security {
+    /// As the gate has it for all upstreams.
+    pub(crate) fn usual(common: &UpstreamTls, insecure: bool) -> Self {
+        Self {
+            insecure,
+            min_version: common.min_version,
+            max_version: common.max_version,
+            ciphers: common.ciphers.clone(),
+            common_name: common.common_name,
+            certificate: None,
+            pins: None,
+        }
+    }
+
+    /// As an API has it; what it does not say is as usual.
+    pub(super) fn of(model: &UpstreamTls, target: &Target, common: &UpstreamTls) -> Self {
+        let or = |own: u16, usual: u16| if own == 0 { usual } else { own };
+        let (host, port) = (&*target.host, target.port);
+        Self {
+            insecure: model.insecure_skip_verify || common.insecure_skip_verify,
+            min_version: or(model.min_version, common.min_version),
+            max_version: or(model.max_version, common.max_version),
+            ciphers: if model.ciphers.is_empty() { common.ciphers.clone() } else { model.ciphers.clone() },
+            common_name: model.common_name || common.common_name,
+            certificate: model
+                .certificates
+                .get(host, port)
+                .or_else(|| common.certificates.get(host, port))
+                .cloned(),
+            pins: model.pins.get(host, port).or_else(|| common.pins.get(host, port)).cloned(),
+        }
+    }
+
+    /// The client for it.
+    pub(super) fn client(self, settings: &UpstreamSettings, store: &Arc<CertificateStore>) -> Client {
+        if self == Self::usual(&settings.common, self.insecure) {
+            return Client::Usual(if self.insecure {
+                settings.insecure_tls.clone()
+            } else {
+                settings.tls.clone()
+            });
+        }
+        Client::Special(Arc::new(Special {
+            security: self,
+            http2: settings.http2,
+            store: Arc::clone(store),
+            built: Mutex::default(),
+        }))
+    }
+}
+
+/// Who speaks TLS to an upstream.
+#[derive(Debug, Clone)]
+pub(crate) enum Client {
+    /// As to most.
+    Usual(ClientTls),
+    /// With certificates or rules of its own.
+    Special(Arc<Special>),
+}
+
+/// TLS that is built when it is first needed, and anew when a certificate has changed.
+#[derive(Debug)]
+pub(crate) struct Special {
+    security: Security,
+    http2: bool,
+    store: Arc<CertificateStore>,
+    built: Mutex<Option<Built>>,
+}
+
+#[derive(Debug)]
+struct Built {
+    /// Fingerprint of the certificate that is shown.
+    shown: Option<Box<str>>,
+    pins: Option<Box<[Pin]>>,
+    client: ClientTls,
+}
+
+/// Why there is no TLS to an upstream.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecurityError {
+    #[error("there is no certificate `{0}` to show")]
+    Missing(Box<str>),
+    #[error("the certificate `{0}` has no private key, or one that cannot be used")]
+    WithoutKey(Box<str>),
+    #[error("the certificate `{0}` cannot be had: {1}")]
+    Away(Box<str>, state::Unavailable),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Special {
+    /// The client as the certificates are now.
+    pub(super) async fn client(&self) -> Result<ClientTls, SecurityError> {
+        let certificate = match &self.security.certificate {
+            None => None,
+            Some(reference) => match self.store.get(reference).await {
+                Ok(Some(certificate)) => Some(certificate),
+                Ok(None) => return Err(SecurityError::Missing(reference.clone())),
+                // What was there before the store went away still is a certificate.
+                Err(away) => {
+                    let built = self.built.lock().as_ref().map(|built| built.client.clone());
+                    return built.ok_or_else(|| SecurityError::Away(reference.clone(), away));
+                }
+            },
+        };
+        let pins = match &self.security.pins {
+            None => None,
+            Some(pins) => Some(self.pins(pins).await),
+        };
+        let shown = certificate.as_ref().map(|certificate| certificate.fingerprint.clone());
+        let mut slot = self.built.lock();
+        if let Some(built) = slot.as_ref().filter(|built| built.shown == shown && built.pins == pins) {
+            return Ok(built.client.clone());
+        }
+        let certified = certificate.as_deref().map(certified).transpose()?;
+        let proof = Proof { pins: pins.clone(), certified };
+        let client = ClientTls::build(&self.security, tls::usual_roots(), &proof, self.http2)?;
+        *slot = Some(Built { shown, pins, client: client.clone() });
+        Ok(client)
+    }
+
+    /// Digests of public keys. A pin is one, or ends with one, or names what is stored.
+    async fn pins(&self, written: &[Box<str>]) -> Box<[Pin]> {
+        let mut pins = Vec::with_capacity(written.len());
+        for pin in written {
+            pins.extend(digest(pin));
+            match self.store.get(pin).await {
+                Ok(Some(known)) => pins.push(Sha256::digest(&known.public_key).into()),
+                Ok(None) => {}
+                // Without it the upstream is refused, unless another pin fits.
+                Err(away) => tracing::warn!(pin = &**pin, %away, "a pinned key cannot be looked up"),
+            }
+        }
+        pins.into()
+    }
+}
+
+fn certified(certificate: &Certificate) -> Result<Arc<CertifiedKey>, SecurityError> {
+    let key = certificate.certified_key().ok_or_else(|| SecurityError::WithoutKey(certificate.id.clone()))?;
+    Ok(Arc::new(key))
+}
+
+/// The SHA-256 that a pin, or the id of a stored public key, ends with.
+fn digest(pin: &str) -> Option<Pin> {
+    let text = pin.get(pin.len().checked_sub(64)?..)?;
+    let mut digest = Pin::default();
+    for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
+        *byte = text
+            .get(at..at + 2)
+            .filter(|pair| !pair.starts_with('+'))
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok())?;
+    }
+    Some(digest)
+}
+
+impl ClientTls {
+    pub(super) fn build(
+        security: &Security,
+        roots: &Arc<RootCertStore>,
+        proof: &Proof,
+        http2: bool,
+    ) -> Result<Self, TlsError> {
+        let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        let client = |alpn| tls::config(security, roots, proof, alpn).map(Arc::new);
+        Ok(Self { requests: client(protocols)?, upgrades: client(&[b"http/1.1"])? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_says_what_is_not_as_usual() {
+        let target = Target::parse("https://a.b.test:8443/").unwrap();
+        let by_host = |pattern: &str, value: &str| [(pattern.into(), value.into())].into_iter().collect();
+        let common = UpstreamTls {
+            min_version: 772,
+            common_name: true,
+            certificates: by_host("a.b.test", "of the gate"),
+            ..UpstreamTls::default()
+        };
+        let plain = Security::of(&UpstreamTls::default(), &target, &common);
+        assert_eq!(plain.certificate.as_deref(), Some("of the gate"));
+        assert!(plain.min_version == 772 && plain.common_name && !plain.insecure);
+        // The API's patterns come before all of the gate's.
+        let own =
+            UpstreamTls { min_version: 771, certificates: by_host("*", "own"), ..UpstreamTls::default() };
+        let own = Security::of(&own, &target, &common);
+        assert_eq!((own.certificate.as_deref(), own.min_version), (Some("own"), 771));
+        let elsewhere = Target::parse("https://other/").unwrap();
+        let usual = Security::of(&UpstreamTls::default(), &elsewhere, &common);
+        assert_eq!(usual, Security::usual(&common, false));
+        assert_ne!(usual, plain);
+    }
+
+    #[test]
+    fn a_pin_ends_with_a_digest() {
+        let digits = "00ff".repeat(16);
+        let expected: Pin = std::array::from_fn(|at| if at % 2 == 0 { 0 } else { 255 });
+        assert_eq!(digest(&digits), Some(expected));
+        assert_eq!(digest(&digits.to_uppercase()), Some(expected));
+        assert_eq!(digest(&format!("org{digits}")), Some(expected));
+        for none in [
+            "",
+            "00ff",
+            &digits[1..],
+            &digits.replace('f', "g"),
+            &digits.replace("ff", "+f"),
+            &"é".repeat(40),
+        ] {
+            assert_eq!(digest(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What every upstream of the gate has in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apidef::UpstreamTls;
+
+use super::pool::KeepAlive;
+use super::security::Security;
+use super::tls::{Proof, usual_roots};
+use crate::listen::tls::TlsError;
+
+/// What every upstream of the gate has in common.
+#[derive(Debug)]
+pub struct UpstreamSettings {
+    /// Bound for dialling and for the response head (`proxy_default_timeout`).
+    pub timeout: Duration,
+    /// Which connections are kept for the next exchange.
+    pub keep: KeepAlive,
+    /// Whether upgrades pass (`enable_websockets`).
+    pub websockets: bool,
+    /// Offer HTTP/2 to TLS upstreams (`proxy_enable_http2`).
+    pub http2: bool,
+    /// TLS where APIs do not say (`proxy_ssl_*`, `security.certificates.upstream`, `security.pinned_public_keys`).
+    pub common: UpstreamTls,
+    /// Client side TLS that checks certificates.
+    pub(crate) tls: ClientTls,
+    /// Client side TLS that does not.
+    pub(crate) insecure_tls: ClientTls,
+}
+
+/// TLS towards upstreams, by what the connection is for.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientTls {
+    /// For requests: may offer HTTP/2.
+    pub(super) requests: Arc<rustls::ClientConfig>,
+    /// For upgrades, which only HTTP/1.1 knows.
+    pub(super) upgrades: Arc<rustls::ClientConfig>,
+}
+
+impl UpstreamSettings {
+    /// With TLS as `common` has it. Blocking: reads the machine's root certificates.
+    ///
+    /// # Errors
+    /// Versions and ciphers that leave nothing.
+    pub fn new(
+        timeout: Duration,
+        keep: KeepAlive,
+        websockets: bool,
+        http2: bool,
+        common: UpstreamTls,
+    ) -> Result<Self, TlsError> {
+        let build = |insecure| {
+            ClientTls::build(&Security::usual(&common, insecure), usual_roots(), &Proof::default(), http2)
+        };
+        let (tls, insecure_tls) = (build(false)?, build(true)?);
+        Ok(Self { timeout, keep, websockets, http2, common, tls, insecure_tls })
+    }
+}
