@@ -47,6 +47,7 @@ mod lint;
 mod logger;
 mod mapping_caches;
 mod message;
+mod metadata;
 mod metered;
 pub mod metrics;
 pub mod multipart;

@@ -1,12 +1,12 @@
 //! What moves through a stream: a payload with metadata.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bloblang::{BatchView, ErrorSource, MessageView, Trace, Value};
 use bytes::Bytes;
 
+use crate::metadata::Metadata;
 use crate::metrics::Probe;
 use crate::reply::ReplySlot;
 use crate::way::Way;
@@ -24,7 +24,7 @@ const UNPLACED: u32 = u32::MAX;
 #[derive(Clone)]
 pub struct Message {
     body: Arc<Body>,
-    metadata: Option<Arc<BTreeMap<Arc<str>, Value>>>,
+    metadata: Option<Arc<Metadata>>,
     error: Option<Arc<Failure>>,
     way: Option<Arc<Way>>,
     reply: Option<Arc<ReplySlot>>,
@@ -124,19 +124,20 @@ impl Message {
 
     /// All metadata, ordered by key.
     pub fn meta_iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.metadata.iter().flat_map(|all| all.iter().map(|(key, value)| (&**key, value)))
+        let entries = self.metadata.as_deref().map_or(&[][..], Metadata::entries);
+        entries.iter().map(|(key, value)| (&**key, value))
     }
 
     /// Sets one metadata value; an earlier one of this key is replaced (5.2).
     pub fn set_meta(&mut self, key: impl Into<Arc<str>>, value: impl Into<Value>) {
         let all = self.metadata.get_or_insert_with(Arc::default);
-        Arc::make_mut(all).insert(key.into(), value.into());
+        Arc::make_mut(all).set(key.into(), value.into());
     }
 
     /// Removes one metadata value.
     pub fn delete_meta(&mut self, key: &str) {
         if let Some(all) = &mut self.metadata
-            && all.contains_key(key)
+            && all.contains(key)
         {
             Arc::make_mut(all).remove(key);
         }

@@ -51,18 +51,19 @@ pub(super) fn from_record(
     if let Some(headers) = record.headers() {
         set_headers(&mut message, headers.iter(), plan.multi_header);
     }
+    // In the order of their names, so that each goes to the end.
     message.set_meta(names.key.clone(), text_or_bytes(record.key().unwrap_or_default()));
-    message.set_meta(names.topic.clone(), Value::from(&*current.partition.topic));
-    message.set_meta(names.partition.clone(), i64::from(record.partition()));
-    message.set_meta(names.offset.clone(), record.offset());
     if plan.lag {
         message.set_meta(names.lag.clone(), (current.high - record.offset() - 1).max(0));
     }
+    message.set_meta(names.offset.clone(), record.offset());
+    message.set_meta(names.partition.clone(), i64::from(record.partition()));
     if let Some(millis) = record.timestamp().to_millis() {
         message.set_meta(names.seconds.clone(), millis.div_euclid(1000));
         message.set_meta(names.millis.clone(), millis);
     }
     message.set_meta(names.tombstone.clone(), record.payload().is_none());
+    message.set_meta(names.topic.clone(), Value::from(&*current.partition.topic));
     message
 }
 
