@@ -45,7 +45,7 @@ docs: ## write the generated parts of docs/
 
 bench: release ## compare with nginx and with itself, side by side, in one run (CASE=proxy chooses one)
 	@scripts/needs bench
-	@scripts/services up kafka
+	@scripts/services up kafka redis
 	eval "$$(scripts/services env)" && cargo run --locked --release -p bench -- $(or $(CASE),all)
 
 fuzz: ## give every fuzz target SECONDS_EACH seconds

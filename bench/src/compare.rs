@@ -4,6 +4,7 @@ use crate::load::{self, Plan};
 use crate::process::{CoreTime, Process, core_time};
 use crate::report::{CPU, P50, P99, PEAK, RATE, RATIO, Report, median, note};
 use crate::upstream::Upstream;
+use crate::wire::Tls;
 use crate::{Settings, http};
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ pub(crate) struct Contender<'a> {
     pub(crate) name: &'a str,
     pub(crate) process: &'a Process,
     pub(crate) address: SocketAddr,
+    /// How to speak TLS with it, if it does.
+    pub(crate) tls: Option<Tls>,
     pub(crate) requests: Vec<Vec<u8>>,
 }
 
@@ -45,6 +48,16 @@ impl Measured {
     /// CPU per request divided by that of `other`: the median of the rounds' ratios.
     pub(crate) fn ratio(&self, other: &Measured) -> f64 {
         median(self.runs.iter().zip(&other.runs).map(|(run, other)| run.cpu / other.cpu))
+    }
+
+    /// The 99th percentile of the latency in microseconds: the median of the rounds.
+    pub(crate) fn p99(&self) -> f64 {
+        median(self.runs.iter().map(|run| run.p99))
+    }
+
+    /// Completed requests a second divided by those of `other`: the median of the rounds' ratios.
+    pub(crate) fn rate_ratio(&self, other: &Measured) -> f64 {
+        median(self.runs.iter().zip(&other.runs).map(|(run, other)| run.rate / other.rate))
     }
 
     /// Completed requests of all measured windows.
@@ -92,6 +105,7 @@ pub(crate) fn alternate(
         for (contender, measured) in contenders.iter().zip(&mut measured) {
             let plan = Plan {
                 address: contender.address,
+                tls: contender.tls.as_ref(),
                 connections: settings.connections,
                 requests: &contender.requests,
                 warm_up: settings.warm_up,

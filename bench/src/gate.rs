@@ -2,8 +2,10 @@
 
 use crate::compare::Contender;
 use crate::http::{self, invalid};
+use crate::load;
 use crate::process::{Folder, Launch, Process, free_port};
-use serde_json::{Value, json};
+use crate::wire::Tls;
+use serde_json::{Map, Value, json};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +14,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const SECRET: &str = "bench-admin-secret";
+/// Headers of a call of the admin API.
+const ADMIN: &[(&str, &str)] = &[("x-tyk-authorization", SECRET), ("content-type", "application/json")];
 const ORGANISATION: &str = "bench";
 /// Far beyond what any run sends: limits are counted, never reached.
 const PLENTY: u64 = 1_000_000_000_000;
@@ -22,6 +26,8 @@ pub(crate) struct Setup {
     folder: Folder,
     name: String,
     records: bool,
+    more: Map<String, Value>,
+    tls: Option<Tls>,
 }
 
 /// A running gate that says it is ready.
@@ -32,6 +38,8 @@ pub(crate) struct Gate {
     /// From the start of the process until `/ready` answered 200.
     pub(crate) start_time: Duration,
     folder: Folder,
+    name: String,
+    tls: Option<Tls>,
 }
 
 impl Setup {
@@ -40,7 +48,45 @@ impl Setup {
         let folder = Folder::create(name)?;
         fs::create_dir(folder.path().join("apps"))?;
         fs::create_dir(folder.path().join("policies"))?;
-        Ok(Setup { folder, name: name.to_owned(), records })
+        Ok(Setup { folder, name: name.to_owned(), records, more: Map::new(), tls: None })
+    }
+
+    /// More settings; they win over the usual ones.
+    pub(crate) fn conf(mut self, more: Value) -> Setup {
+        if let Value::Object(more) = more {
+            self.more.extend(more);
+        }
+        self
+    }
+
+    /// The gate will listen with TLS, and can be spoken to so.
+    pub(crate) fn tls(self, tls: &Tls) -> Setup {
+        Setup { tls: Some(tls.clone()), ..self }
+    }
+
+    /// A file beside the configuration, which may name it.
+    pub(crate) fn file(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// An API as [`Setup::proxy`] writes it, keyless and with these fields besides.
+    pub(crate) fn api(&self, id: &str, upstream: SocketAddr, more: Value) -> io::Result<()> {
+        let mut definition = classic(id, false, upstream);
+        if let (Some(definition), Value::Object(more)) = (definition.as_object_mut(), more) {
+            definition.extend(more);
+        }
+        self.write(&format!("{id}.json"), &definition)
+    }
+
+    /// A policy that opens one API without limits.
+    pub(crate) fn policy(&self, id: &str, api: &str) -> io::Result<()> {
+        let mut policy = rights(api);
+        policy["id"] = json!(id);
+        policy["active"] = json!(true);
+        policy["quota_max"] = json!(-1);
+        self.file(&format!("policies/{id}.json"), &policy.to_string()).map(drop)
     }
 
     /// An API at `/ID/` in the classic format, proxied to `upstream` with the listen path stripped.
@@ -76,7 +122,7 @@ impl Setup {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let folder = self.folder.path();
         let file = folder.join("gate.conf");
-        let configuration = json!({
+        let mut configuration = json!({
             "listen_address": "127.0.0.1",
             "listen_port": address.port(),
             "secret": SECRET,
@@ -86,41 +132,69 @@ impl Setup {
             "enable_analytics": self.records,
             "streaming": {"enabled": true},
         });
+        if let Some(usual) = configuration.as_object_mut() {
+            usual.extend(self.more);
+        }
         fs::write(&file, format!("{configuration:#}"))?;
-        let file = file.display().to_string();
-        let started = Instant::now();
-        let mut process = Process::start(Launch {
-            name: &self.name,
-            program,
-            arguments: &["run", "--conf", &file],
-            core,
-            folder,
-            stdin: Stdio::null(),
-        })?;
-        wait_for(&mut process, address, "/ready", Duration::from_secs(60))?;
-        Ok(Gate { process, address, start_time: started.elapsed(), folder: self.folder })
+        Gate::launch(self.folder, self.name, self.tls, address, (program, core))
     }
 }
 
 impl Gate {
+    fn launch(
+        folder: Folder,
+        name: String,
+        tls: Option<Tls>,
+        address: SocketAddr,
+        (program, core): (&Path, usize),
+    ) -> io::Result<Gate> {
+        let file = folder.path().join("gate.conf").display().to_string();
+        let started = Instant::now();
+        let mut process = Process::start(Launch {
+            name: &name,
+            program,
+            arguments: &["run", "--conf", &file],
+            core,
+            folder: folder.path(),
+            stdin: Stdio::null(),
+        })?;
+        wait_for(&mut process, address, tls.as_ref(), "/ready", Duration::from_secs(60))?;
+        Ok(Gate { process, address, start_time: started.elapsed(), folder, name, tls })
+    }
+
+    /// The same gate, started anew with what it has kept.
+    pub(crate) fn restart(self, program: &Path, core: usize) -> io::Result<Gate> {
+        let Gate { process, address, folder, name, tls, .. } = self;
+        drop(process);
+        Gate::launch(folder, name, tls, address, (program, core))
+    }
+
     /// Makes keys with a rate and a quota for one API.
     pub(crate) fn keys(&self, api: &str, count: usize) -> io::Result<Vec<String>> {
-        let session = json!({
-            "org_id": ORGANISATION,
-            "rate": 1_000_000,
-            "per": 1,
-            "quota_max": PLENTY,
-            "quota_remaining": PLENTY,
-            "quota_renewal_rate": 3600,
-            "access_rights": {api: {"api_id": api, "api_name": api, "versions": ["Default"]}},
-        })
-        .to_string();
-        let headers = [("x-tyk-authorization", SECRET), ("content-type", "application/json")];
+        self.sessions(&limited(api), count)
+    }
+
+    /// Makes keys without limits for one API.
+    pub(crate) fn unlimited_keys(&self, api: &str, count: usize) -> io::Result<Vec<String>> {
+        let mut session = rights(api);
+        session["quota_max"] = json!(-1);
+        self.sessions(&session, count)
+    }
+
+    /// Makes keys with a rate for one API.
+    pub(crate) fn rated_keys(&self, api: &str, count: usize) -> io::Result<Vec<String>> {
+        let mut session = limited(api);
+        session["quota_max"] = json!(-1);
+        self.sessions(&session, count)
+    }
+
+    fn sessions(&self, session: &Value, count: usize) -> io::Result<Vec<String>> {
+        let session = session.to_string();
         (0..count)
             .map(|_| {
                 let timeout = Duration::from_secs(10);
                 let (status, body) =
-                    http::exchange(self.address, "POST", "/tyk/keys", &headers, &session, timeout)?;
+                    http::exchange(self.address, "POST", "/tyk/keys", ADMIN, &session, timeout)?;
                 let answer: Value = serde_json::from_str(&body).unwrap_or_default();
                 match answer["key"].as_str() {
                     Some(key) if status == 200 => Ok(key.to_owned()),
@@ -128,6 +202,15 @@ impl Gate {
                 }
             })
             .collect()
+    }
+
+    /// Makes many such keys, named by the caller, over some connections at once.
+    pub(crate) fn named_keys(&self, api: &str, names: &[String]) -> io::Result<()> {
+        let session = limited(api).to_string();
+        let request = |name: &String| {
+            http::render("POST", &format!("/tyk/keys/{name}"), self.address, ADMIN, &session).into_bytes()
+        };
+        load::each(self.address, names.len(), |index| request(&names[index]))
     }
 
     /// Writes the definition of an API anew: it leads to `/LENGTH` of `upstream`.
@@ -141,10 +224,9 @@ impl Gate {
 
     /// The same through the admin API.
     pub(crate) fn put(&self, id: &str, upstream: SocketAddr, length: usize) -> io::Result<()> {
-        let headers = [("x-tyk-authorization", SECRET), ("content-type", "application/json")];
         let definition = leading(id, upstream, length).to_string();
         let path = format!("/tyk/apis/{id}");
-        match http::exchange(self.address, "PUT", &path, &headers, &definition, Duration::from_secs(10))? {
+        match http::exchange(self.address, "PUT", &path, ADMIN, &definition, Duration::from_secs(10))? {
             (200, _) => Ok(()),
             (status, body) => Err(invalid(format!("PUT {path} answered {status}: {body}"))),
         }
@@ -168,7 +250,12 @@ impl Gate {
 
     /// This gate under a name in a comparison.
     pub(crate) fn contender<'a>(&'a self, name: &'a str, requests: Vec<Vec<u8>>) -> Contender<'a> {
-        Contender { name, process: &self.process, address: self.address, requests }
+        Contender { name, process: &self.process, address: self.address, tls: None, requests }
+    }
+
+    /// The same over TLS.
+    pub(crate) fn over_tls<'a>(&'a self, name: &'a str, tls: &Tls, requests: Vec<Vec<u8>>) -> Contender<'a> {
+        Contender { tls: Some(tls.clone()), ..self.contender(name, requests) }
     }
 
     /// The bytes of a GET request to an API.
@@ -191,6 +278,26 @@ fn leading(id: &str, upstream: SocketAddr, length: usize) -> Value {
     let mut definition = classic(id, false, upstream);
     definition["proxy"]["target_url"] = json!(format!("http://{upstream}/{length}"));
     definition
+}
+
+/// A session with a rate and a quota for one API.
+fn limited(api: &str) -> Value {
+    let mut session = rights(api);
+    if let Some(session) = session.as_object_mut() {
+        session.insert("rate".to_owned(), json!(1_000_000));
+        session.insert("per".to_owned(), json!(1));
+        session.insert("quota_max".to_owned(), json!(PLENTY));
+        session.insert("quota_remaining".to_owned(), json!(PLENTY));
+        session.insert("quota_renewal_rate".to_owned(), json!(3600));
+    }
+    session
+}
+
+fn rights(api: &str) -> Value {
+    json!({
+        "org_id": ORGANISATION,
+        "access_rights": {api: {"api_id": api, "api_name": api, "versions": ["Default"]}},
+    })
 }
 
 fn classic(id: &str, keyed: bool, upstream: SocketAddr) -> Value {
@@ -218,13 +325,18 @@ fn classic(id: &str, keyed: bool, upstream: SocketAddr) -> Value {
 pub(crate) fn wait_for(
     process: &mut Process,
     address: SocketAddr,
+    tls: Option<&Tls>,
     path: &str,
     limit: Duration,
 ) -> io::Result<()> {
     let deadline = Instant::now() + limit;
     loop {
-        let last = http::exchange(address, "GET", path, &[], "", Duration::from_secs(2));
-        if matches!(last, Ok((200, _))) {
+        let last = match tls {
+            None => http::exchange(address, "GET", path, &[], "", Duration::from_secs(2))
+                .map(|(status, _)| status),
+            Some(tls) => load::ask(address, tls, path),
+        };
+        if matches!(last, Ok(200)) {
             return Ok(());
         }
         process.alive()?;

@@ -81,6 +81,29 @@ pub(crate) fn exchange(
     Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
 }
 
+/// One exchange on a connection that stays open; an error unless the answer is 200.
+pub(crate) fn over(stream: &mut TcpStream, request: &[u8]) -> io::Result<()> {
+    stream.write_all(request)?;
+    let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        if let Some(head) = parse_head(&answer)? {
+            let body = head.body.ok_or_else(|| invalid("answer without content-length"))?;
+            if answer.len() >= head.length + body {
+                let text = || String::from_utf8_lossy(&answer[head.length..]);
+                return if head.status == 200 {
+                    Ok(())
+                } else {
+                    Err(invalid(format!("{}: {}", head.status, text())))
+                };
+            }
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Err(invalid("closed before the end of the answer")),
+            length => answer.extend_from_slice(&buffer[..length]),
+        }
+    }
+}
+
 /// Takes the chunk framing off a body that comes piece by piece (RFC 9112 section 7.1).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Chunks {

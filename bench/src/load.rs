@@ -2,9 +2,9 @@
 
 use crate::histogram::Histogram;
 use crate::http::{self, invalid};
-use mio::net::TcpStream;
+use crate::wire::{Tls, Wire};
 use mio::{Events, Interest, Poll, Token};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<&'a Tls>,
     pub(crate) connections: usize,
     /// Complete requests without body, taken in turn over all connections.
     pub(crate) requests: &'a [Vec<u8>],
@@ -58,9 +59,56 @@ pub(crate) fn run<T>(plan: &Plan<'_>, mut meter: impl FnMut() -> io::Result<T>) 
     })
 }
 
+/// Connections that set things up at once.
+const HANDS: usize = 64;
+
+/// Sends `count` requests, each once, over some connections; an error unless each is answered by 200.
+pub(crate) fn each(
+    address: SocketAddr,
+    count: usize,
+    request: impl Fn(usize) -> Vec<u8> + Sync,
+) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let hand = |first: usize| {
+            let request = &request;
+            move || {
+                let mut stream = std::net::TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(SILENCE))?;
+                (first..count).step_by(HANDS).try_for_each(|index| http::over(&mut stream, &request(index)))
+            }
+        };
+        let hands: Vec<_> = (0..HANDS).map(|first| scope.spawn(hand(first))).collect();
+        hands.into_iter().try_for_each(|hand| match hand.join() {
+            Ok(done) => done,
+            Err(_) => Err(invalid("a thread that sets things up has panicked")),
+        })
+    })
+}
+
+/// The status of one GET over TLS.
+pub(crate) fn ask(address: SocketAddr, tls: &Tls, path: &str) -> io::Result<u16> {
+    let mut wire = Wire::connect(address, Some(tls))?;
+    wire.write(http::render("GET", path, address, &[("connection", "close")], "").as_bytes())?;
+    let (mut answer, mut buffer, asked) = (Vec::new(), [0; 4096], Instant::now());
+    loop {
+        if let Some(head) = http::parse_head(&answer)? {
+            return Ok(head.status);
+        }
+        match wire.read(&mut buffer) {
+            Ok(0) => return Err(invalid("closed before the response head")),
+            Ok(length) => answer.extend_from_slice(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && asked.elapsed() < SILENCE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     sent: Instant,
     /// The start of an answer, until its head is complete.
     partial: Vec<u8>,
@@ -102,12 +150,9 @@ impl<'a> Client<'a> {
     }
 
     fn open(&self, index: usize) -> io::Result<Connection> {
-        let stream = std::net::TcpStream::connect(self.plan.address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        self.poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
-        Ok(Connection { stream, sent: Instant::now(), partial: Vec::new(), left: None })
+        let mut wire = Wire::connect(self.plan.address, self.plan.tls)?;
+        self.poll.registry().register(wire.source(), Token(index), Interest::READABLE)?;
+        Ok(Connection { wire, sent: Instant::now(), partial: Vec::new(), left: None })
     }
 
     fn send(&mut self, index: usize) -> io::Result<()> {
@@ -115,11 +160,7 @@ impl<'a> Client<'a> {
         let request = &self.plan.requests[self.cursor];
         let connection = &mut self.connections[index];
         connection.sent = Instant::now();
-        // Nothing else is under way on this socket, so a request of a few hundred bytes always fits.
-        match connection.stream.write(request)? {
-            length if length == request.len() => Ok(()),
-            _ => Err(invalid("the socket took only a part of a request")),
-        }
+        connection.wire.write(request)
     }
 
     fn until(&mut self, end: Instant) -> io::Result<()> {
@@ -165,7 +206,7 @@ impl<'a> Client<'a> {
     fn receive(&mut self, index: usize) -> io::Result<()> {
         loop {
             let connection = &mut self.connections[index];
-            let length = match connection.stream.read(&mut self.buffer) {
+            let length = match connection.wire.read(&mut self.buffer) {
                 Ok(0) => return Err(invalid("the connection was closed")),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),

@@ -20,6 +20,7 @@ mod process;
 mod report;
 mod subscribers;
 mod upstream;
+mod wire;
 
 use clap::{Args, Parser, Subcommand};
 use report::Report;
@@ -45,6 +46,12 @@ enum Command {
     Proxy,
     /// Token, rate limit, quota and record, beside the same gate without them
     Keyed,
+    /// Token, JWT and client certificates, beside the same gate keyless
+    Auth,
+    /// A limit that is counted in Redis: round trips, and the time that is added
+    Redis,
+    /// A million keys: start, memory, and requests that come with any of them
+    Keys,
     /// Many APIs: start, memory each, and what a request pays for them
     Apis,
     /// Messages through a stream: generated and dropped, from Kafka to Kafka, posted into Kafka
@@ -83,6 +90,12 @@ struct Options {
     /// A Kafka broker [default: what SLUICEGATE_TEST_KAFKA names, see `scripts/services env`]
     #[arg(long, global = true, value_name = "HOST:PORT")]
     kafka: Option<String>,
+    /// A Redis of no importance [default: what SLUICEGATE_TEST_REDIS names, see `scripts/services env`]
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    redis: Option<String>,
+    /// Keys of the case `keys` [default: 1000000, quick: 1000]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    keys: Option<u32>,
     /// Alternating rounds [default: 5, quick: 2]
     #[arg(long, global = true)]
     rounds: Option<usize>,
@@ -104,11 +117,12 @@ struct Options {
 }
 
 /// What holds for all cases of one call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Settings {
     gate: PathBuf,
     nginx: PathBuf,
     kafka: Option<String>,
+    redis: Option<String>,
     rounds: usize,
     warm_up: Duration,
     window: Duration,
@@ -116,6 +130,7 @@ struct Settings {
     gate_core: usize,
     load_core: usize,
     apis: usize,
+    keys: usize,
     changes: usize,
     idle_subscribers: usize,
     subscribers: usize,
@@ -138,6 +153,7 @@ impl Settings {
             gate: options.gate.clone().unwrap_or_else(gate::default_program),
             nginx: options.nginx.clone(),
             kafka: options.kafka.clone().or_else(|| std::env::var("SLUICEGATE_TEST_KAFKA").ok()),
+            redis: options.redis.clone().or_else(|| std::env::var("SLUICEGATE_TEST_REDIS").ok()),
             rounds: options.rounds.unwrap_or(choose(5, 2)).clamp(1, MOST_ROUNDS),
             warm_up: seconds(options.warm_up, 1.0, 0.2),
             window: seconds(options.seconds, 3.0, 0.5),
@@ -145,6 +161,7 @@ impl Settings {
             gate_core: options.gate_core,
             load_core: options.load_core,
             apis: choose(10_000, 1_000),
+            keys: options.keys.map_or(choose(1_000_000, 1_000), |keys| keys as usize),
             changes: choose(100, 5),
             idle_subscribers: choose(10_000, 1_000),
             subscribers: choose(1_000, 200),
@@ -159,6 +176,7 @@ impl Settings {
             "window_seconds": self.window.as_secs_f64(),
             "connections": self.connections,
             "apis": self.apis,
+            "keys": self.keys,
             "idle_subscribers": self.idle_subscribers,
             "subscribers": self.subscribers,
             "kafka_messages": self.kafka_messages,
@@ -169,6 +187,7 @@ impl Settings {
 type Case = fn(&Settings, &mut Report) -> io::Result<()>;
 
 const STREAMS: &[Case] = &[cases::streams::generated, cases::streams::kafka, cases::streams::posted];
+const AUTH: &[Case] = &[cases::auth::plain, cases::auth::tls];
 const SSE: &[Case] = &[cases::sse::idle, cases::sse::posted, cases::sse::kafka];
 
 fn main() -> ExitCode {
@@ -194,6 +213,9 @@ fn run(cli: &Cli) -> io::Result<()> {
     let cases: &[Case] = match cli.command {
         Command::Proxy => &[cases::proxy::run],
         Command::Keyed => &[cases::keyed::run],
+        Command::Auth => AUTH,
+        Command::Redis => &[cases::redis::run],
+        Command::Keys => &[cases::keys::run],
         Command::Apis => &[cases::apis::run],
         Command::Mapping => &[cases::mapping::run],
         Command::Change => &[cases::change::run],
@@ -201,7 +223,8 @@ fn run(cli: &Cli) -> io::Result<()> {
         Command::Streams => STREAMS,
         Command::All => {
             let gate = [cases::proxy::run, cases::keyed::run, cases::apis::run, cases::change::run];
-            &[&gate, SSE, STREAMS].concat()
+            let callers = [cases::redis::run, cases::keys::run];
+            &[&gate, AUTH, &callers, SSE, STREAMS].concat()
         }
         Command::Diff { .. } => &[],
     };

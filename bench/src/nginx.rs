@@ -66,7 +66,7 @@ http {{
             stdin: Stdio::null(),
         })?;
         let mut nginx = Nginx { process, address, _folder: folder };
-        crate::gate::wait_for(&mut nginx.process, address, "/60", Duration::from_secs(10))?;
+        crate::gate::wait_for(&mut nginx.process, address, None, "/60", Duration::from_secs(10))?;
         Ok(nginx)
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
     for (name, way) in [("by file", Way::File), ("by the admin API", Way::Admin)] {
         let requests: Vec<_> = (0..APIS).map(|index| gate.get(&id(index), "60", &[])).collect();
         let plan = Plan {
+            tls: None,
             address: gate.address,
             connections: CONNECTIONS,
             requests: &requests,

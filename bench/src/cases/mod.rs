@@ -1,9 +1,12 @@
 //! What is measured, one file for each subcommand.
 
 pub(crate) mod apis;
+pub(crate) mod auth;
 pub(crate) mod change;
 pub(crate) mod keyed;
+pub(crate) mod keys;
 pub(crate) mod mapping;
 pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod sse;
 pub(crate) mod streams;

@@ -23,6 +23,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
                 name: "nginx",
                 process: &nginx.process,
                 address: nginx.address,
+                tls: None,
                 requests: vec![http::render("GET", &format!("/{path}"), nginx.address, &[], "").into_bytes()],
             },
         ];
