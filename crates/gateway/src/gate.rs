@@ -123,6 +123,7 @@ impl Gate {
             _ => parts.settings.keys.cache_for,
         };
         let (reloads, requests) = Reloads::new();
+        let catalog = Arc::new(parts.catalog);
         let (records, recorder) = parts.records.unzip();
         let gate = Self {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
@@ -135,6 +136,7 @@ impl Gate {
             waiting: Semaphore::new(WAITING),
             certificates: Arc::new(CertificateStore::new(
                 parts.state.clone(),
+                Arc::clone(&catalog),
                 parts.settings.certificates.passphrase.clone(),
             )),
             upstream_tokens: UpstreamTokens::default(),
@@ -145,7 +147,7 @@ impl Gate {
             passwords: Passwords::default(),
             settings: parts.settings,
             state: parts.state,
-            catalog: Arc::new(parts.catalog),
+            catalog,
             upstream: parts.upstream,
             streams: parts.streams,
             pools: Pools::default(),

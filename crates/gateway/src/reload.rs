@@ -116,8 +116,8 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
     futures_util::future::join_all(stops).await;
 }
 
-/// Follows what asks for reloads by itself: files, and signals of other nodes.
-pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_to_nodes: bool) {
+/// Follows what asks for reloads by itself: the catalog, and signals of other nodes.
+pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen_to_nodes: bool) {
     tokio::spawn(watch(Arc::clone(&gate)));
     // Aside: a slow store must not keep this node from what the others say.
     if gate.state.kind() != "embedded" {
@@ -128,7 +128,7 @@ pub async fn follow(gate: Arc<Gate>, mut files: mpsc::Receiver<Change>, listen_t
     let mut signals = gate.state.signals();
     loop {
         tokio::select! {
-            change = files.recv() => match change {
+            change = catalog.recv() => match change {
                 Some(_) => gate.reload_soon(),
                 None => std::future::pending().await,
             },
@@ -202,11 +202,12 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let catalog = Arc::clone(&gate.catalog);
     let worker = Arc::clone(gate);
     let known = Arc::clone(good);
-    let prepared = tokio::task::spawn_blocking(move || {
-        let loaded = catalog.load();
-        prepare(&worker, loaded, &known)
-    })
-    .await;
+    let loaded = catalog.load().await;
+    let papers_changed = loaded.papers_changed;
+    if papers_changed {
+        gate.certificates.clear();
+    }
+    let prepared = tokio::task::spawn_blocking(move || prepare(&worker, loaded, &known)).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -218,6 +219,9 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     *good = Arc::new(prepared.good);
     let mut report = Report { faults: prepared.faults, ..Report::default() };
     let Some(snapshot) = prepared.snapshot else {
+        if papers_changed {
+            gate.offer_domains().await;
+        }
         report.generation = gate.snapshot().generation;
         return report;
     };
@@ -332,6 +336,7 @@ struct Prepared {
 fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
     let current = gate.snapshot();
     let mut faults = loaded.policy_faults;
+    faults.extend(loaded.paper_faults);
     let mut good = HashMap::with_capacity(loaded.definitions.len());
     let mut apis: HashMap<Arc<str>, Arc<RunningApi>> = HashMap::with_capacity(loaded.definitions.len());
     let mut sources: HashMap<Arc<str>, PathBuf> = HashMap::new();

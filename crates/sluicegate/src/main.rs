@@ -1,6 +1,7 @@
 //! The `sluicegate` binary: command line, configuration, wiring. It holds no logic of the gate itself.
 
 mod blobl;
+mod catalog;
 mod cli;
 mod components;
 mod config;

@@ -13,9 +13,10 @@ use gateway::{
     CertificateSettings, Gate, HeaderName, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
     LimitSettings, Limiter, Parts, PasswordHash, Settings, UpstreamSettings, reload,
 };
-use state::{Catalog, PolicySource, RedisSettings, RedisTls, Secret, State};
+use state::{RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::catalog;
 use crate::components;
 use crate::config::{Config, RateLimitHeaders, StorageKind};
 
@@ -42,7 +43,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let mut signals = Signals::listen()?;
     let state = open_state(&config)?;
     let records = open_records(&config)?;
-    let catalog = Catalog::files(&config.app_path, policy_source(&config));
+    let catalog = catalog::open(&config)?;
     let mut streams = streams::Settings::new(components::registry());
     streams.lines = Arc::new(components::StandardOutput);
     streams.egress = Arc::new(egress(&config)?);
@@ -392,17 +393,6 @@ fn upstream_tls(config: &Config) -> serde_json::Value {
             "ssl_force_common_name_check": config.ssl_force_common_name_check,
         }},
     })
-}
-
-fn policy_source(config: &Config) -> PolicySource {
-    let policies = &config.policies;
-    if !policies.policy_path.is_empty() {
-        PolicySource::Folder(PathBuf::from(&policies.policy_path))
-    } else if !policies.policy_record_name.is_empty() {
-        PolicySource::File(PathBuf::from(&policies.policy_record_name))
-    } else {
-        PolicySource::None
-    }
 }
 
 fn open_state(config: &Config) -> Result<State, String> {

@@ -8,7 +8,7 @@
 //! - Nothing in [`State`] blocks an async thread. Files are written by a thread of their own.
 //! - When Redis is away, every call answers [`Unavailable`] at once; no caller waits for a reconnect.
 //! - A session put into the embedded store survives `kill -9` from the moment the call returns.
-//! - A file of the [`Catalog`] that cannot be read hides no other file.
+//! - What cannot be read in the [`Catalog`] hides nothing else in it.
 
 mod catalog;
 mod draw;
@@ -20,7 +20,10 @@ mod signal;
 mod state;
 mod values;
 
-pub use catalog::{Catalog, CatalogError, Change, Loaded, Parsed, PolicySource};
+pub use catalog::{
+    Address, AddressError, Catalog, CatalogError, CatalogOptions, Change, Item, Kind, Loaded, Parsed,
+    PolicySource,
+};
 pub use draw::{Draw, Drawn, Meter, Tally};
 pub use embedded::OpenError;
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};

@@ -57,6 +57,10 @@ impl Apps {
         Apps { folder, catalog }
     }
 
+    fn load(&self) -> Loaded {
+        load(&self.catalog)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("apps").join(name)
     }
@@ -71,6 +75,15 @@ impl Apps {
         fs::write(&other, text).unwrap();
         fs::rename(other, self.path(name)).unwrap();
     }
+}
+
+/// Within a runtime and without one.
+fn load(catalog: &Catalog) -> Loaded {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(catalog.load())
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }
 
 fn ids(loaded: &Loaded) -> Vec<&str> {
@@ -93,14 +106,14 @@ fn a_load_parses_only_what_changed() {
     for index in 0..200 {
         apps.write(&format!("{index:03}.json"), &classic(&format!("api-{index:03}"), "one"));
     }
-    let first = apps.catalog.load();
+    let first = apps.load();
     assert_eq!(
         (first.parsed, ids(&first).len(), first.complete),
         (200, 200, true),
         "{:?}",
         first.definitions.first()
     );
-    let second = apps.catalog.load();
+    let second = apps.load();
     assert_eq!(second.parsed, 0);
     // Same size, within the same tick of the clock perhaps.
     apps.write("007.json", &classic("api-007", "two"));
@@ -109,7 +122,7 @@ fn a_load_parses_only_what_changed() {
     apps.write("009.json", &classic("api-009", "one"));
     fs::remove_file(apps.path("010.json")).unwrap();
     apps.write("new.json", &classic("api-new", "new"));
-    let third = apps.catalog.load();
+    let third = apps.load();
     assert_eq!((third.parsed, ids(&third).len()), (3, 200));
     for (id, same) in [("api-006", true), ("api-007", false), ("api-008", false), ("api-009", true)] {
         assert_eq!(Arc::ptr_eq(find(&first, id), find(&third, id)), same, "{id}");
@@ -129,7 +142,7 @@ fn a_fault_hides_no_other_file() {
     apps.write(".hidden.json", "{");
     apps.write("notes.txt", "{");
     fs::create_dir(apps.path("folder.json")).unwrap();
-    let loaded = apps.catalog.load();
+    let loaded = apps.load();
     assert_eq!(ids(&loaded), ["good", "marked"]);
     let faults: Vec<(&str, bool)> = loaded
         .definitions
@@ -141,13 +154,13 @@ fn a_fault_hides_no_other_file() {
     assert_eq!(faults, [("broken.json", true), ("empty.json", true), ("latin.json", false)]);
     // Mended, it is there.
     apps.write("broken.json", &classic("mended", "mended"));
-    assert_eq!(ids(&apps.catalog.load()), ["mended", "good", "marked"]);
+    assert_eq!(ids(&apps.load()), ["mended", "good", "marked"]);
 }
 
 #[test]
 fn a_folder_that_is_away_says_so() {
     let folder = Folder::new();
-    let loaded = Catalog::files(folder.path().join("none"), PolicySource::None).load();
+    let loaded = load(&Catalog::files(folder.path().join("none"), PolicySource::None));
     assert!(!loaded.complete);
     let (path, parsed) = &loaded.definitions[0];
     assert!(
@@ -169,7 +182,7 @@ fn companions() {
     ] {
         apps.write(name, text);
     }
-    let loaded = apps.catalog.load();
+    let loaded = apps.load();
     for (id, name) in [("two", "document"), ("plain", "classic"), ("lone", "lone")] {
         assert_eq!(&*find(&loaded, id).api.name, name);
     }
@@ -180,7 +193,7 @@ fn companions() {
     assert!(matches!(fault.severity, Severity::Warning) && fault.message.contains("orphan.json"));
     // A change of the companion alone.
     apps.write("two-oas.json", &oas("two", "changed!"));
-    let changed = apps.catalog.load();
+    let changed = apps.load();
     assert_eq!((changed.parsed, &*find(&changed, "two").api.name), (1, "changed!"));
 }
 
@@ -189,8 +202,8 @@ async fn definitions_are_written_where_they_came_from() {
     let apps = Apps::new(|_| PolicySource::None);
     apps.write("by-hand.json", &classic("hand", "one"));
     apps.write("lone.json", &oas("lone", "one"));
-    apps.catalog.load();
-    let put = async |text: &str| apps.catalog.put_api(&Definition::parse(text).unwrap()).await;
+    apps.load();
+    let put = async |text: &str| apps.catalog.put_api(&Definition::parse(text).unwrap(), None).await;
     let written: Vec<PathBuf> = vec![
         put(&classic("hand", "two")).await.unwrap(),
         put(&oas("lone", "two")).await.unwrap(),
@@ -204,7 +217,7 @@ async fn definitions_are_written_where_they_came_from() {
     let projection: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(apps.path("doc.json")).unwrap()).unwrap();
     assert_eq!((&projection["is_oas"], &projection["api_id"]), (&true.into(), &"doc".into()));
-    let loaded = apps.catalog.load();
+    let loaded = apps.load();
     assert_eq!(ids(&loaded).len(), 4, "{:?}", loaded.definitions);
     for id in ["hand", "lone", "fresh", "doc"] {
         assert_eq!(&*find(&loaded, id).api.name, "two", "{id}");
@@ -218,10 +231,10 @@ async fn definitions_are_written_where_they_came_from() {
     for id in ["../evil", "a/b", "x-oas", "", ".."] {
         assert!(matches!(apps.catalog.delete_api(id).await, Err(CatalogError::Id(_))), "{id}");
     }
-    apps.catalog.load();
+    apps.load();
     for (id, found) in [("hand", true), ("hand", false), ("by-hand", false), ("doc", true), ("none", false)] {
         assert_eq!(apps.catalog.delete_api(id).await.unwrap(), found, "{id}");
-        apps.catalog.load();
+        apps.load();
     }
     let left: Vec<String> = fs::read_dir(apps.path(""))
         .unwrap()
@@ -241,27 +254,27 @@ async fn policies_in_a_folder_and_in_a_file() {
                 PolicySource::File(path.with_extension("json"))
             }
         });
-        let missing = apps.catalog.load();
+        let missing = apps.load();
         assert_eq!((missing.policy_faults.len(), missing.complete), (1, true));
         let policy = |id: &str, rate: f64| -> Policy {
             serde_json::from_value(json!({"id": id, "rate": rate, "per": 1, "active": true, "x": 1})).unwrap()
         };
         let path = apps.catalog.put_policy(&policy("p1", 1.0)).await.unwrap();
         apps.catalog.put_policy(&policy("p2", 1.0)).await.unwrap();
-        let first = apps.catalog.load();
+        let first = apps.load();
         assert!(first.policy_faults.is_empty(), "{:?}", first.policy_faults);
         assert_eq!(first.policies.len(), 2);
         assert_eq!(*first.policies["p1"], policy("p1", 1.0));
-        assert_eq!(apps.catalog.load().parsed, 0);
+        assert_eq!(apps.load().parsed, 0);
 
         apps.catalog.put_policy(&policy("p2", 2.0)).await.unwrap();
-        let second = apps.catalog.load();
+        let second = apps.load();
         assert_eq!((second.parsed, second.policies["p2"].rate), (1, 2.0));
 
         // A file that broke keeps what was read before.
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() / 2]).unwrap();
-        let broken = apps.catalog.load();
+        let broken = apps.load();
         assert_eq!(broken.policies.len(), 2);
         assert!(broken.policy_faults[0].1[0].place.is_some());
         if !in_folder {
@@ -271,12 +284,12 @@ async fn policies_in_a_folder_and_in_a_file() {
             ));
         }
         fs::write(&path, text).unwrap();
-        assert!(apps.catalog.load().policy_faults.is_empty());
+        assert!(apps.load().policy_faults.is_empty());
 
         for (id, found) in [("p1", true), ("p1", false)] {
             assert_eq!(apps.catalog.delete_policy(id).await.unwrap(), found);
         }
-        assert_eq!(apps.catalog.load().policies.len(), 1);
+        assert_eq!(apps.load().policies.len(), 1);
         for id in ["", "../p", "a b"] {
             assert!(matches!(apps.catalog.put_policy(&policy(id, 1.0)).await, Err(CatalogError::Id(_))));
         }
@@ -295,7 +308,7 @@ fn one_bad_policy_of_a_map_hides_no_other() {
         r#"{"a": {"rate": 1}, "b": {"rate": "many"}, "c": 3, "d": {"id": "other", "_id": "x"}}"#,
     )
     .unwrap();
-    let loaded = apps.catalog.load();
+    let loaded = apps.load();
     let mut ids: Vec<&str> = loaded.policies.keys().map(AsRef::as_ref).collect();
     ids.sort_unstable();
     assert_eq!(ids, ["a", "d"]);
@@ -313,7 +326,7 @@ async fn watching_sees_every_way_to_change_a_file() {
     let apps = Apps::new(|root| PolicySource::File(root.join("policies.json")));
     apps.write("a.json", &classic("a", "one"));
     let mut changes = apps.catalog.watch();
-    apps.catalog.load();
+    apps.load();
     let ways: [(&str, &dyn Fn()); 6] = [
         ("apps/a.json", &|| apps.write("a.json", &classic("a", "two"))),
         ("apps/a.json", &|| apps.replace("a.json", &classic("a", "three"))),
@@ -330,7 +343,7 @@ async fn watching_sees_every_way_to_change_a_file() {
         println!("step {index}: told after {:?}", began.elapsed());
     }
     // The content as of the change is what a load finds.
-    let loaded = apps.catalog.load();
+    let loaded = apps.load();
     assert_eq!((ids(&loaded), &*find(&loaded, "a").api.name), (vec!["a"], "three"));
 }
 
@@ -340,9 +353,9 @@ async fn watching_sees_folders_that_come_later_or_are_replaced() {
     let apps = folder.path().join("etc/gate/apps");
     let catalog = Catalog::files(&apps, PolicySource::None);
     let mut changes = catalog.watch();
-    assert!(!catalog.load().complete);
+    assert!(!load(&catalog).complete);
     let loads = async |changes: &mut Receiver<Change>, id: &str| {
-        while ids(&catalog.load()) != [id] {
+        while ids(&load(&catalog)) != [id] {
             told(changes).await;
         }
     };
@@ -376,6 +389,6 @@ async fn a_burst_is_told_once() {
     }
     assert!(told_times < 25, "{told_times}");
     // Reading is no change.
-    apps.catalog.load();
+    apps.load();
     assert!(tokio::time::timeout(Duration::from_millis(100), changes.recv()).await.is_err());
 }

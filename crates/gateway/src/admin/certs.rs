@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::catalog::not_taken;
 use super::reply::{error, json, ok};
 use super::{Call, Outcome};
-use crate::certificates::{AddError, Certificate, details, summary};
+use crate::body::Body;
+use crate::certificates::{AddError, Certificate, RemoveError, details, summary};
 use crate::gate::Gate;
 
 fn org(call: &Call) -> &str {
@@ -26,12 +28,21 @@ pub(super) async fn add(gate: &Gate, call: &Call) -> Outcome {
             Ok(json(StatusCode::OK, &added))
         }
         Err(AddError::Away(away)) => Err(away),
+        Err(AddError::Catalog(failure)) => Ok(not_taken(&failure, refused)),
         Err(refused) => Ok(error(StatusCode::FORBIDDEN, &refused.to_string())),
     }
 }
 
+fn refused(failure: &::state::CatalogError) -> Response<Body> {
+    error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string())
+}
+
 pub(super) async fn remove(gate: &Gate, call: &Call, id: &str) -> Outcome {
-    gate.certificates.remove(org(call), id).await?;
+    match gate.certificates.remove(org(call), id).await {
+        Ok(_) => {}
+        Err(RemoveError::Away(away)) => return Err(away),
+        Err(RemoveError::Catalog(failure)) => return Ok(not_taken(&failure, refused)),
+    }
     gate.offer_domains().await;
     Ok(ok("removed"))
 }

@@ -24,6 +24,19 @@ pub(super) fn hello(gate: &Gate) -> Response<Body> {
     if let Some(reason) = store.error {
         details[gate.state.kind()]["output"] = reason.into();
     }
+    let mut status = status;
+    if let Some(catalog) = gate.catalog.health() {
+        let name = format!("catalog ({})", gate.catalog.engine());
+        details[&name] = json!({
+            "status": if catalog.connected { "pass" } else { "fail" },
+            "componentType": "datastore",
+            "time": rfc3339(SystemTime::now()),
+        });
+        if let Some(reason) = catalog.error {
+            details[&name]["output"] = reason.into();
+            status = "warn";
+        }
+    }
     let mut response = reply::json(StatusCode::OK, &report(status, "Tyk GW", Some(details)));
     if gate.settings.generator_header {
         response.headers_mut().insert("x-generator", HeaderValue::from_static("tyk.io"));
@@ -41,7 +54,10 @@ pub(super) fn ready(gate: &Gate) -> Response<Body> {
         return refused("Redis connection not available");
     }
     if gate.snapshot().generation == 0 {
-        return refused("A successful API reload did not happen");
+        return refused(match gate.catalog.health() {
+            Some(health) if !health.connected => "Catalog not available",
+            _ => "A successful API reload did not happen",
+        });
     }
     reply::json(StatusCode::OK, &report("pass", "Tyk GW Ready", None))
 }

@@ -4,6 +4,7 @@
 
 mod apis;
 mod cache;
+mod catalog;
 mod certs;
 mod debug;
 mod endpoints;

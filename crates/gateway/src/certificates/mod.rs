@@ -11,4 +11,4 @@ mod tls;
 
 pub(crate) use certificate::{Certificate, fingerprint};
 pub(crate) use describe::{details, summary};
-pub(crate) use store::{AddError, CertificateStore};
+pub(crate) use store::{AddError, CertificateStore, RemoveError};

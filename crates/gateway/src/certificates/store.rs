@@ -1,11 +1,12 @@
-//! Where certificates lie: the state store, under the keys that others read (contract 5.1), and files.
+//! Where certificates lie: the catalog, where it keeps some; the state store, under the keys that others read (contract
+//! 5.1); and files. New ones go to the catalog, or else to the state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
-use state::{Secret, Signal, Sort, State, Unavailable};
+use state::{Catalog, CatalogError, Kind, Secret, Signal, Sort, State, Unavailable};
 
 use super::Certificate;
 use super::files::{self, FINGERPRINT, is_id};
@@ -21,6 +22,7 @@ const BELIEVED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct CertificateStore {
     state: State,
+    catalog: Arc<Catalog>,
     passphrase: Secret,
     /// By reference; `None` for those that do not exist.
     known: Cache<Box<str>, Known>,
@@ -47,11 +49,22 @@ pub(crate) enum AddError {
     Expired,
     #[error(transparent)]
     Away(#[from] Unavailable),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// Why a certificate is not removed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RemoveError {
+    #[error(transparent)]
+    Away(#[from] Unavailable),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
 }
 
 impl CertificateStore {
-    pub(crate) fn new(state: State, passphrase: Secret) -> Self {
-        Self { state, passphrase, known: Cache::new(KEPT), purges: AtomicU64::new(0) }
+    pub(crate) fn new(state: State, catalog: Arc<Catalog>, passphrase: Secret) -> Self {
+        Self { state, catalog, passphrase, known: Cache::new(KEPT), purges: AtomicU64::new(0) }
     }
 
     /// Reads a PEM text without storing it.
@@ -66,19 +79,27 @@ impl CertificateStore {
             return Err(AddError::Expired);
         }
         let key = record_key(&certificate.id);
-        if self.state.record(&key).await?.is_some() {
+        if self.catalog.paper(Kind::Certificate, &certificate.id).is_some()
+            || self.state.record(&key).await?.is_some()
+        {
             return Err(AddError::Exists(certificate.id));
         }
         let text = certificate.write(self.passphrase.expose()).ok_or(ReadError::OtherKey)?;
-        self.state.put_record(&key, text.as_bytes(), None).await?;
-        self.state.add_member(&index_key(org), Sort::List, &certificate.id, 0.0).await?;
+        if self.catalog.keeps_papers() {
+            self.catalog.put_paper(Kind::Certificate, &certificate.id, &text).await?;
+        } else {
+            self.state.put_record(&key, text.as_bytes(), None).await?;
+            self.state.add_member(&index_key(org), Sort::List, &certificate.id, 0.0).await?;
+        }
         self.tell(&certificate.id).await;
         Ok(Arc::new(certificate))
     }
 
     /// Removes a certificate; tells whether it was there.
-    pub(crate) async fn remove(&self, org: &str, id: &str) -> Result<bool, Unavailable> {
-        let found = self.state.delete_record(&record_key(id)).await?;
+    pub(crate) async fn remove(&self, org: &str, id: &str) -> Result<bool, RemoveError> {
+        let catalogued =
+            self.catalog.keeps_papers() && self.catalog.delete_paper(Kind::Certificate, id).await?;
+        let found = self.state.delete_record(&record_key(id)).await? || catalogued;
         self.state.remove_member(&index_key(org), Sort::List, id).await?;
         self.tell(id).await;
         Ok(found)
@@ -87,7 +108,12 @@ impl CertificateStore {
     /// The ids of an organisation's certificates.
     pub(crate) async fn list(&self, org: &str) -> Result<Vec<String>, Unavailable> {
         let members = self.state.members(&index_key(org), Sort::List).await?;
-        Ok(members.into_iter().map(|(id, _)| id).collect())
+        let mut ids: Vec<String> = members.into_iter().map(|(id, _)| id).collect();
+        let catalogued = self.catalog.papers(Kind::Certificate);
+        let catalogued = catalogued.iter().filter(|id| org_of(id) == org).map(ToString::to_string);
+        let fresh: Vec<String> = catalogued.filter(|id| !ids.contains(id)).collect();
+        ids.extend(fresh);
+        Ok(ids)
     }
 
     /// The certificate of an id, or of a PEM file: for references that operators wrote.
@@ -110,10 +136,13 @@ impl CertificateStore {
         }
         let purges = self.purges.load(Ordering::Acquire);
         let read_at = Instant::now();
-        let stored = self.state.record(&record_key(reference)).await?;
+        let stored = match self.catalog.paper(Kind::Certificate, reference) {
+            Some(text) => Some(text.as_bytes().to_vec()),
+            None => self.state.record(&record_key(reference)).await?.map(|text| text.to_vec()),
+        };
         let of_file = stored.is_none();
         let text = match stored {
-            Some(text) => Some(text.to_vec()),
+            Some(text) => Some(text),
             None => files::read(reference).await,
         };
         let certificate = text.and_then(|text| match self.read(org_of(reference), &text) {
@@ -178,7 +207,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_read_while_it_changes_is_not_kept() {
         let state = State::embedded(None).unwrap();
-        let store = CertificateStore::new(state, Secret::default());
+        let store = CertificateStore::new(
+            state,
+            Arc::new(Catalog::files("", state::PolicySource::None)),
+            Secret::default(),
+        );
         let made = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
         let text = pem::encode(&pem::Pem::new("CERTIFICATE", made.cert.der().to_vec()));
         let id = store.add("org", text.as_bytes()).await.unwrap().id.clone();

@@ -106,11 +106,7 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
     if config.secret.expose() == WELL_KNOWN_SECRET {
         warnings.push("`secret` has the value that every documentation shows; choose your own".into());
     }
-    if matches!(config.policies.policy_source.as_str(), "service" | "rpc") {
-        warnings.push(
-            "`policies.policy_source`: only files are supported; no policy is read from elsewhere".into(),
-        );
-    }
+    warnings.extend(crate::catalog::warnings(&config));
     let source = path.filter(|_| file_counts).map_or(Source::BuiltIn, Source::File);
     Ok(Loaded { config, source, warnings })
 }

@@ -34,6 +34,9 @@ pub(crate) struct Config {
     pub(crate) allow_insecure_configs: bool,
     pub(crate) http_server_options: HttpServerOptions,
     pub(crate) app_path: String,
+    pub(crate) catalog: CatalogSettings,
+    pub(crate) use_db_app_configs: bool,
+    pub(crate) db_app_conf_options: DbAppConfOptions,
     pub(crate) policies: Policies,
     pub(crate) storage: Storage,
     pub(crate) local_session_cache: LocalSessionCache,
@@ -139,6 +142,27 @@ pub(crate) struct Policies {
     pub(crate) policy_source: String,
     pub(crate) policy_path: String,
     pub(crate) policy_record_name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CatalogSettings {
+    #[serde(deserialize_with = "secret")]
+    pub(crate) url: Secret,
+    pub(crate) name: String,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) poll_interval: Duration,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DbAppConfOptions {
+    #[serde(deserialize_with = "secret")]
+    pub(crate) connection_string: Secret,
+    pub(crate) node_is_segmented: bool,
+    pub(crate) tags: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -1,21 +1,37 @@
-//! Where definitions and policies lie: files that others of this kind read and write as well (contract 2, 3.1, 6.3).
+//! Where definitions and policies lie, and, where one is set up for them, certificates and clients of OAuth 2.0
+//! servers: files that others of this kind read and write as well (contract 2, 3.1, 6.3), or a database that many
+//! nodes share.
+//!
+//! - [`files`]: a folder of definitions and one of policies, or one folder for everything.
+//! - [`shelf`]: rows of PostgreSQL or SQLite, or documents of MongoDB.
 
+mod address;
+mod error;
 mod files;
-mod load;
-mod policies;
-mod watch;
-mod write;
+mod items;
+mod loaded;
+mod papers;
+mod parallel;
+mod shelf;
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use apidef::{Definition, Policy};
 use document::Fault;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
+
+pub use self::{
+    address::{Address, AddressError},
+    error::CatalogError,
+    items::{Item, Kind},
+    loaded::{Change, Loaded, Parsed},
+};
+use self::{files::Files, papers::Papers, shelf::Shelf};
+use crate::Health;
 
 /// Where policies lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,167 +53,338 @@ impl PolicySource {
     }
 }
 
-/// Definitions and policies in files. Cloning costs one reference count; clones share what was loaded.
+/// How a database is used as a catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogOptions {
+    /// The table or collection; several catalogs can be in one database.
+    pub name: String,
+    /// How long one call to the database may take.
+    pub timeout: Duration,
+    /// How often the database is asked whether anything changed.
+    pub poll: Duration,
+    /// Whether a database, a table or a folder that is not there is made.
+    pub create: bool,
+}
+
+impl Default for CatalogOptions {
+    fn default() -> CatalogOptions {
+        CatalogOptions {
+            name: "sluicegate_catalog".to_owned(),
+            timeout: Duration::from_secs(5),
+            poll: Duration::from_millis(500),
+            create: true,
+        }
+    }
+}
+
+/// Definitions, policies, and perhaps certificates and clients. Cloning costs one reference count; clones share what
+/// was loaded.
 #[derive(Clone, Debug)]
 pub struct Catalog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    app_path: PathBuf,
-    policies: PolicySource,
-    cache: Mutex<Cache>,
-    /// One writer at a time: a policy file is read, changed and written.
-    writing: Mutex<()>,
+    home: Home,
+    papers: Papers,
+    /// Only APIs with one of these tags are loaded; empty: all.
+    tags: Box<[Box<str>]>,
+    /// Where it is, without secrets.
+    shown: String,
 }
 
-/// What the last load saw.
-#[derive(Debug, Default)]
-struct Cache {
-    definitions: HashMap<PathBuf, load::Entry>,
-    policies: HashMap<PathBuf, policies::Entry>,
-}
-
-/// What a definition file says, or why it says nothing.
-pub type Parsed = Result<Arc<Definition>, Vec<Fault>>;
-
-/// What a load found.
 #[derive(Debug)]
-pub struct Loaded {
-    /// Every definition file, in the order of their names: what it says, or why it says nothing. A fault never hides
-    /// another file. The path is of the file that the definition's text is in. A file that is left out without harm has
-    /// warnings only.
-    pub definitions: Vec<(PathBuf, Parsed)>,
-    /// By id. A policy whose file cannot be read any more stays as it was last read.
-    pub policies: HashMap<Box<str>, Arc<Policy>>,
-    /// What is wrong with policy files.
-    pub policy_faults: Vec<(PathBuf, Vec<Fault>)>,
-    /// False when the folder of definitions could not be listed: they may exist, so keep those that run.
-    pub complete: bool,
-    /// How many files were parsed; the others were unchanged.
-    pub parsed: usize,
-}
-
-/// Files changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Which, absolute, without repetition; empty when it is not known which.
-    pub paths: Vec<PathBuf>,
-}
-
-/// Why a file of the catalog was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// An id that cannot be a file name.
-    #[error(
-        "id {0:?} cannot name a file: use 1 to 200 of A-Z a-z 0-9 _ . ~ -, not beginning with a dot, \
-         not ending in -oas or -mcp"
-    )]
-    Id(String),
-    /// The file that the id asks for holds something else.
-    #[error("{} holds the API {other:?}: rename that file first", path.display())]
-    Taken {
-        /// The file.
-        path: PathBuf,
-        /// What is in it.
-        other: Box<str>,
-    },
-    /// No policy source is configured.
-    #[error("no place for policies is set: set policies.policy_path to a folder")]
-    NoPolicySource,
-    /// The policy file cannot be changed, because it cannot be read.
-    #[error("{} is not a map of policies, so it is not written: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The operating system refused.
-    #[error("cannot write {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Its answer.
-        source: std::io::Error,
-    },
+enum Home {
+    Files(Files),
+    Shelf(Arc<Shelf>),
 }
 
 impl Catalog {
-    /// The catalog of `<app_path>/*.json` (not of its subfolders) and of the policies.
-    pub fn files(app_path: impl Into<PathBuf>, policies: PolicySource) -> Catalog {
-        Catalog(Arc::new(Inner {
-            app_path: app_path.into(),
-            policies,
-            cache: Mutex::default(),
-            writing: Mutex::new(()),
-        }))
+    fn new(home: Home, shown: String) -> Catalog {
+        Catalog(Arc::new(Inner { home, papers: Papers::default(), tags: Box::default(), shown }))
     }
 
-    /// Reads what changed since the last load: an unchanged file keeps its very [`Definition`]. Parses on all cores.
+    /// The catalog of `<app_path>/*.json` (not of its subfolders) and of the policies.
+    pub fn files(app_path: impl Into<PathBuf>, policies: PolicySource) -> Catalog {
+        let app_path = app_path.into();
+        let shown = app_path.display().to_string();
+        Catalog::new(Home::Files(Files::new(app_path, policies)), shown)
+    }
+
+    /// The catalog at an address. Nothing is connected before it is first used. Blocking for an instant where it is a
+    /// folder.
     ///
-    /// Blocking: call it from `spawn_blocking` or a thread of its own.
-    pub fn load(&self) -> Loaded {
-        let inner = &*self.0;
-        let mut cache = inner.cache.lock();
-        let mut loaded = Loaded {
-            definitions: Vec::new(),
-            policies: HashMap::new(),
-            policy_faults: Vec::new(),
-            complete: true,
-            parsed: 0,
+    /// # Errors
+    /// When the address or a name cannot be used, in words without secrets.
+    pub fn open(address: &Address, options: &CatalogOptions) -> Result<Catalog, AddressError> {
+        let home = match address {
+            Address::Folder(folder) => {
+                let files = Files::below(folder);
+                if options.create {
+                    files.prepare().map_err(|error| {
+                        AddressError::Unusable(format!("cannot make {}: {error}", folder.display()))
+                    })?;
+                }
+                Home::Files(files)
+            }
+            _ => Home::Shelf(Arc::new(Shelf::new(address, options)?)),
         };
-        load::definitions(&inner.app_path, &mut cache.definitions, &mut loaded);
-        policies::load(&inner.policies, &mut cache.policies, &mut loaded);
+        Ok(Catalog::new(home, address.to_string()))
+    }
+
+    /// Loads only APIs with one of these tags. For a catalog that nobody has a clone of yet.
+    #[must_use]
+    pub fn with_tags(self, tags: &[String]) -> Catalog {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => {
+                let tags = tags.iter().map(|tag| tag.as_str().into()).collect();
+                Catalog(Arc::new(Inner { tags, ..inner }))
+            }
+            Err(shared) => Catalog(shared),
+        }
+    }
+
+    /// The engine, in one word.
+    pub fn engine(&self) -> &'static str {
+        match &self.0.home {
+            Home::Files(_) => "files",
+            Home::Shelf(shelf) => shelf.engine(),
+        }
+    }
+
+    /// Where it is, without secrets.
+    pub fn place(&self) -> &str {
+        &self.0.shown
+    }
+
+    /// Whether the database answers; `None` for files, which cannot be away as a whole.
+    pub fn health(&self) -> Option<Health> {
+        match &self.0.home {
+            Home::Files(_) => None,
+            Home::Shelf(shelf) => Some(shelf.health()),
+        }
+    }
+
+    /// Reads what changed since the last load: what is unchanged keeps its very [`Definition`]. Parses on all cores.
+    pub async fn load(&self) -> Loaded {
+        let inner = Arc::clone(&self.0);
+        let loaded = match &self.0.home {
+            Home::Files(_) => {
+                let run = move || match &inner.home {
+                    Home::Files(files) => files.load(&inner.papers),
+                    Home::Shelf(_) => Loaded::default(),
+                };
+                tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| self.broken(&error.to_string()))
+            }
+            Home::Shelf(shelf) => shelf.load(&self.0.papers).await,
+        };
+        self.select(loaded)
+    }
+
+    /// Leaves out what is for other nodes.
+    fn select(&self, mut loaded: Loaded) -> Loaded {
+        let tags = &self.0.tags;
+        if !tags.is_empty() {
+            loaded.definitions.retain(|(_, parsed)| match parsed {
+                Ok(definition) => definition.api.tags.iter().any(|tag| tags.contains(tag)),
+                Err(_) => true,
+            });
+        }
         loaded
     }
 
-    /// Writes a definition into the file it came from, or into `<id>.json` (and `<id>-oas.json`, contract 3.1); returns
-    /// the file that its text is in. Readers see the old or the new content, never a part.
-    pub async fn put_api(&self, definition: &Definition) -> Result<PathBuf, CatalogError> {
-        let definition = definition.clone();
-        self.write(move |inner| write::put_api(inner, &definition)).await
+    fn broken(&self, reason: &str) -> Loaded {
+        let fault = Fault::error("", format!("the catalog could not be loaded: {reason}"));
+        let definitions = vec![(PathBuf::from(self.place()), Err(vec![fault]))];
+        Loaded { definitions, complete: false, ..Loaded::default() }
+    }
+
+    /// Writes a definition; returns the file that its text is in (the one it came from, or `<id>.json` and
+    /// `<id>-oas.json`, contract 3.1), or its row. Readers see the old or the new content, never a part.
+    ///
+    /// What was made of another definition, `over`, is written only where that one is still there.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`] where it is not, and whatever else prevents it.
+    pub async fn put_api(
+        &self,
+        definition: &Definition,
+        over: Option<&Definition>,
+    ) -> Result<PathBuf, CatalogError> {
+        match &self.0.home {
+            Home::Shelf(shelf) => shelf.put_api(definition, over).await,
+            Home::Files(_) => {
+                let (definition, over) = (definition.clone(), over.cloned());
+                self.write(move |files| files.put_api(&definition, over.as_ref())).await
+            }
+        }
     }
 
     /// Removes a definition and its companions; tells whether there was one.
+    ///
+    /// # Errors
+    /// Whatever prevents it.
     pub async fn delete_api(&self, id: &str) -> Result<bool, CatalogError> {
-        let id = id.to_owned();
-        self.write(move |inner| write::delete_api(inner, &id)).await
+        match &self.0.home {
+            Home::Shelf(shelf) => shelf.delete(Kind::Api, id).await,
+            Home::Files(_) => {
+                let id = id.to_owned();
+                self.write(move |files| files.delete_api(&id)).await
+            }
+        }
     }
 
-    /// Writes a policy; returns its file.
+    /// Writes a policy; returns its file or row.
+    ///
+    /// # Errors
+    /// Whatever prevents it.
     pub async fn put_policy(&self, policy: &Policy) -> Result<PathBuf, CatalogError> {
-        let policy = policy.clone();
-        self.write(move |inner| write::put_policy(inner, &policy)).await
+        match &self.0.home {
+            Home::Shelf(shelf) => shelf.put_policy(policy).await,
+            Home::Files(_) => {
+                let policy = policy.clone();
+                self.write(move |files| files.put_policy(&policy)).await
+            }
+        }
     }
 
     /// Removes a policy; tells whether there was one.
-    pub async fn delete_policy(&self, id: &str) -> Result<bool, CatalogError> {
-        let id = id.to_owned();
-        self.write(move |inner| write::delete_policy(inner, &id)).await
-    }
-
-    /// Tells when files change, until the receiver is dropped. Bursts within some 20 ms are told as one. Also sees files
-    /// that are replaced by renaming, and folders that are created or replaced later.
     ///
-    /// Call it before the first [`Catalog::load`], so that no change falls between the two. Blocking for an instant.
-    pub fn watch(&self) -> mpsc::Receiver<Change> {
-        watch::start(&self.0.app_path, &self.0.policies)
+    /// # Errors
+    /// Whatever prevents it.
+    pub async fn delete_policy(&self, id: &str) -> Result<bool, CatalogError> {
+        match &self.0.home {
+            Home::Shelf(shelf) => shelf.delete(Kind::Policy, id).await,
+            Home::Files(_) => {
+                let id = id.to_owned();
+                self.write(move |files| files.delete_policy(&id)).await
+            }
+        }
     }
 
+    /// Whether certificates and clients are kept here; else they lie in the state.
+    pub fn keeps_papers(&self) -> bool {
+        match &self.0.home {
+            Home::Files(files) => files.keeps_papers(),
+            Home::Shelf(_) => true,
+        }
+    }
+
+    /// A certificate or client, as it was last loaded or written here.
+    pub fn paper(&self, kind: Kind, id: &str) -> Option<Arc<str>> {
+        self.0.papers.get(kind, id)
+    }
+
+    /// The ids of all certificates or clients, in order.
+    pub fn papers(&self, kind: Kind) -> Vec<Box<str>> {
+        self.0.papers.ids(kind)
+    }
+
+    /// Writes a certificate or client.
+    ///
+    /// # Errors
+    /// Where it keeps none, and whatever else prevents it.
+    pub async fn put_paper(&self, kind: Kind, id: &str, text: &str) -> Result<(), CatalogError> {
+        match &self.0.home {
+            Home::Shelf(shelf) => shelf.put(kind, id, text).await?,
+            Home::Files(_) => {
+                let (id, text) = (id.to_owned(), text.to_owned());
+                self.write(move |files| files.put_paper(kind, &id, &text)).await?;
+            }
+        }
+        self.0.papers.put(kind, id, Some(text));
+        Ok(())
+    }
+
+    /// Removes a certificate or client; tells whether there was one.
+    ///
+    /// # Errors
+    /// Where it keeps none, and whatever else prevents it.
+    pub async fn delete_paper(&self, kind: Kind, id: &str) -> Result<bool, CatalogError> {
+        let found = match &self.0.home {
+            Home::Shelf(shelf) => shelf.delete(kind, id).await?,
+            Home::Files(_) => {
+                let id = id.to_owned();
+                self.write(move |files| files.delete_paper(kind, &id)).await?
+            }
+        };
+        self.0.papers.put(kind, id, None);
+        Ok(found)
+    }
+
+    /// Everything in it as it is written there, sorted by kind and id.
+    ///
+    /// # Errors
+    /// When anything in it is at fault, or it cannot be read.
+    pub async fn items(&self) -> Result<Vec<Item>, CatalogError> {
+        let mut items = match &self.0.home {
+            Home::Shelf(shelf) => shelf.items().await?,
+            Home::Files(_) => self.write(|files| files.items()).await?,
+        };
+        items.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
+        Ok(items)
+    }
+
+    /// Writes items as they are and removes others: in PostgreSQL and SQLite all at once, elsewhere each as a whole.
+    ///
+    /// # Errors
+    /// Whatever prevents it.
+    pub async fn write_items(
+        &self,
+        put: Vec<Item>,
+        remove: Vec<(Kind, Box<str>)>,
+    ) -> Result<(), CatalogError> {
+        match &self.0.home {
+            Home::Shelf(shelf) => shelf.write_items(&put, &remove).await,
+            Home::Files(_) => {
+                self.write(move |files| {
+                    for item in &put {
+                        files.put_item(item)?;
+                    }
+                    for (kind, id) in &remove {
+                        match kind {
+                            Kind::Api => files.delete_api(id)?,
+                            Kind::Policy => files.delete_policy(id)?,
+                            kind => files.delete_paper(*kind, id)?,
+                        };
+                    }
+                    Ok(())
+                })
+                .await
+            }
+        }
+    }
+
+    /// Tells when something changed, until the receiver is dropped. Bursts within some 20 ms are told as one. Of files
+    /// it also sees those that are replaced by renaming, and folders that are created or replaced later; of a database
+    /// that it is back.
+    ///
+    /// Call it before the first [`Catalog::load`], so that no change falls between the two, and within a runtime.
+    /// Blocking for an instant.
+    pub fn watch(&self) -> mpsc::Receiver<Change> {
+        match &self.0.home {
+            Home::Files(files) => files.watch(),
+            Home::Shelf(shelf) => shelf.watch(),
+        }
+    }
+
+    /// Runs blocking work on files.
     async fn write<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&Inner) -> Result<T, CatalogError> + Send + 'static,
+        write: impl FnOnce(&Files) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let inner = Arc::clone(&self.0);
-        let run = move || {
-            let _one = inner.writing.lock();
-            write(&inner)
+        let io = |reason: String| CatalogError::Io {
+            path: PathBuf::from(self.place()),
+            source: std::io::Error::other(reason),
+        };
+        let run = move || match &inner.home {
+            Home::Files(files) => Some(write(files)),
+            Home::Shelf(_) => None,
         };
         match tokio::task::spawn_blocking(run).await {
-            Ok(result) => result,
-            Err(error) => {
-                Err(CatalogError::Io { path: self.0.app_path.clone(), source: std::io::Error::other(error) })
-            }
+            Ok(Some(result)) => result,
+            Ok(None) => Err(io("this catalog is not in files".to_owned())),
+            Err(error) => Err(io(error.to_string())),
         }
     }
 }

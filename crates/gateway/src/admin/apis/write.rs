@@ -9,6 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::Call;
+use super::super::catalog::not_taken;
 use super::super::reply::{error, faults, modified, refused};
 use super::{find, is_oas, not_found, versions};
 use crate::body::Body;
@@ -129,7 +130,9 @@ pub(crate) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match gate.catalog.delete_api(id).await {
         Ok(true) => live(gate, modified(id, "deleted")).await,
         Ok(false) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
-        Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Delete failed: {failure}")),
+        Err(failure) => not_taken(&failure, |failure| {
+            error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Delete failed: {failure}"))
+        }),
     }
 }
 
@@ -174,12 +177,14 @@ pub(super) async fn checked(
 
 /// Writes a definition to the catalog; gives its id.
 pub(super) async fn store(gate: &Gate, definition: &Definition) -> Result<String, Response<Body>> {
-    match gate.catalog.put_api(definition).await {
+    match gate.catalog.put_api(definition, None).await {
         Ok(_) => Ok(definition.api.id.to_string()),
         Err(failure @ ::state::CatalogError::Id(_)) => {
             Err(faults("Invalid API ID", &[Fault::error("", failure.to_string())]))
         }
-        Err(failure) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string())),
+        Err(failure) => {
+            Err(not_taken(&failure, |failure| error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string())))
+        }
     }
 }
 

@@ -1,19 +1,38 @@
 //! Where definitions and policies come from.
 
-use super::{COUNT, Key, Kind::*, acted, pending};
+use super::{COUNT, Key, Kind::*, Standing, acted, idle, key, ours, pending};
 
 pub(super) static KEYS: &[Key] = &[
     acted(
         "app_path",
         Text,
         "\"/opt/tyk-gateway/apps/\"",
-        "Folder of the API definitions (`*.json`); watched for changes.",
+        "Folder of the API definitions (`*.json`); watched for changes. Not read when `catalog.url` is set.",
     ),
+    ours(
+        "catalog.url",
+        Secret,
+        "",
+        "Where definitions, policies, certificates and OAuth clients are, instead of in files: `postgresql://USER:PASSWORD@HOST/DATABASE`, `sqlite:FILE`, `mongodb://HOST/DATABASE`, or a folder with `apps`, `policies`, `certificates` and `clients` in it. See [catalog.md](catalog.md). May be a reference.",
+    ),
+    ours(
+        "catalog.name",
+        Text,
+        "\"sluicegate_catalog\"",
+        "The table or collection of the catalog: several catalogs can be in one database.",
+    ),
+    ours(
+        "catalog.poll_interval",
+        Seconds,
+        "0.5",
+        "How often the database is asked whether something changed. PostgreSQL calls changes out as well.",
+    ),
+    ours("catalog.timeout", Seconds, "5", "How long one call to the database may take."),
     acted(
         "policies.policy_source",
         Choice(&["", "file", "service", "rpc"]),
         "",
-        "Where policies come from. Empty and `file` read files; the others are not supported yet.",
+        "Where policies come from. Empty and `file` read files, unless `catalog.url` is set: then they come from there. `service` and `rpc` name servers that are not read from.",
     ),
     acted(
         "policies.policy_path",
@@ -27,17 +46,46 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "One JSON file with a map of policies. Used when `policies.policy_path` is empty.",
     ),
-    pending("policies.policy_connection_string", Secret, "", "Address of a policy service."),
+    pending(
+        "policies.policy_connection_string",
+        Secret,
+        "",
+        "Address of a policy service. Policies come with the catalog.",
+    ),
     pending("policies.allow_explicit_policy_id", Bool, "", "Keep the `id` of a policy."),
     pending("allow_unsafe_policy_ids", Bool, "", "Accept policy ids with any characters."),
     pending("middleware_path", Text, "\"middleware\"", "Folder of plugins."),
     pending("template_path", Text, "\"templates\"", "Folder of error and webhook templates."),
     pending("tyk_js_path", Text, "", "JavaScript loaded before every plugin."),
-    pending("use_db_app_configs", Bool, "", "Take definitions from a dashboard."),
-    pending("db_app_conf_options", Tree, r#"{"connection_timeout": 30}"#, "How to reach that dashboard."),
+    acted(
+        "use_db_app_configs",
+        Bool,
+        "",
+        "Take definitions from `db_app_conf_options.connection_string`, when `catalog.url` is empty.",
+    ),
+    acted(
+        "db_app_conf_options.connection_string",
+        Secret,
+        "",
+        "The same as `catalog.url`. A dashboard (`http://...`) is not read from: copy its definitions into a catalog.",
+    ),
+    key(
+        "db_app_conf_options.connection_timeout",
+        COUNT,
+        "30",
+        Standing::Idle,
+        "`catalog.timeout` says how long one call may take.",
+    ),
+    acted(
+        "db_app_conf_options.node_is_segmented",
+        Bool,
+        "",
+        "Load only the APIs of a catalog that have one of the tags below.",
+    ),
+    acted("db_app_conf_options.tags", Texts, "", "Tags of the APIs that this node loads."),
     pending("disable_dashboard_zeroconf", Bool, "", "Do not look for a dashboard by itself."),
-    pending("resource_sync.retry_attempts", COUNT, "", "How often to try again to fetch definitions."),
-    pending("resource_sync.interval", COUNT, "", "Time between those tries, in seconds."),
+    idle("resource_sync.retry_attempts", COUNT, "A catalog that is away is asked until it is back."),
+    idle("resource_sync.interval", COUNT, "The time between tries doubles from 0.1 s to 5 s."),
     pending(
         "slave_options",
         Tree,

@@ -6,7 +6,7 @@ use apidef::{Definition, Policy, Source};
 use serde_json::{Map, Value};
 
 use super::{
-    CatalogError, Inner, PolicySource, files,
+    CatalogError, Files, PolicySource, disk,
     load::{COMPANIONS, companion_path},
 };
 
@@ -16,14 +16,38 @@ struct Home {
     text: PathBuf,
 }
 
-pub(super) fn put_api(inner: &Inner, definition: &Definition) -> Result<PathBuf, CatalogError> {
+/// Writes a definition; one that was made of another only where that one is still there.
+pub(super) fn put_api(
+    files: &Files,
+    definition: &Definition,
+    over: Option<&Definition>,
+) -> Result<PathBuf, CatalogError> {
+    if let Some(over) = over {
+        let home = home(files, &over.api.id);
+        let now = home.and_then(|home| disk::read(&home.text).ok());
+        // Others write these files as well: what counts is what is in them, not what was loaded.
+        let same =
+            now.and_then(|text| Definition::parse(&text).ok()).is_some_and(|now| now.digest == over.digest);
+        if !same {
+            return Err(CatalogError::Changed(over.api.id.to_string()));
+        }
+    }
+    put(files, definition, &pretty(&definition.text))
+}
+
+/// As it is, also as text.
+pub(super) fn put_text(files: &Files, definition: &Definition, text: &str) -> Result<(), CatalogError> {
+    put(files, definition, text).map(drop)
+}
+
+fn put(files: &Files, definition: &Definition, text: &str) -> Result<PathBuf, CatalogError> {
     let id = &definition.api.id;
     check_api_id(id)?;
-    let known = home(inner, id);
+    let known = home(files, id);
     let main =
-        known.as_ref().map_or_else(|| inner.app_path.join(format!("{id}.json")), |home| home.main.clone());
+        known.as_ref().map_or_else(|| files.app_path.join(format!("{id}.json")), |home| home.main.clone());
     if known.is_none()
-        && let Some(other) = holder(inner, &main)
+        && let Some(other) = holder(files, &main)
     {
         return Err(CatalogError::Taken { path: main, other });
     }
@@ -31,24 +55,24 @@ pub(super) fn put_api(inner: &Inner, definition: &Definition) -> Result<PathBuf,
     match definition.source {
         // An OpenAPI document that stands alone goes on standing alone.
         Source::Oas
-            if known.as_ref().is_some_and(|home| home.text == home.main && is_openapi(inner, &home.main)) =>
+            if known.as_ref().is_some_and(|home| home.text == home.main && is_openapi(files, &home.main)) =>
         {
-            replace(&main, &pretty(&definition.text))?;
+            replace(&main, text)?;
             Ok(main)
         }
         Source::Oas => {
-            let text = known.map(|home| home.text).filter(|text| *text != main).unwrap_or(oas);
+            let path = known.map(|home| home.text).filter(|path| *path != main).unwrap_or(oas);
             // The document first: without its projection it is no definition yet, with an old one it is one already.
-            replace(&text, &pretty(&definition.text))?;
+            replace(&path, text)?;
             let mut projection = definition.classic();
             if let Some(projection) = projection.as_object_mut() {
                 projection.insert("is_oas".to_owned(), Value::Bool(true));
             }
             replace(&main, &format!("{projection:#}\n"))?;
-            Ok(text)
+            Ok(path)
         }
         Source::Classic => {
-            replace(&main, &pretty(&definition.text))?;
+            replace(&main, text)?;
             for companion in [oas, mcp] {
                 remove(&companion)?;
             }
@@ -57,13 +81,13 @@ pub(super) fn put_api(inner: &Inner, definition: &Definition) -> Result<PathBuf,
     }
 }
 
-pub(super) fn delete_api(inner: &Inner, id: &str) -> Result<bool, CatalogError> {
+pub(super) fn delete_api(files: &Files, id: &str) -> Result<bool, CatalogError> {
     check_api_id(id)?;
-    let main = match home(inner, id) {
+    let main = match home(files, id) {
         Some(home) => home.main,
         None => {
-            let main = inner.app_path.join(format!("{id}.json"));
-            if holder(inner, &main).is_some() {
+            let main = files.app_path.join(format!("{id}.json"));
+            if holder(files, &main).is_some() {
                 return Ok(false);
             }
             main
@@ -76,12 +100,12 @@ pub(super) fn delete_api(inner: &Inner, id: &str) -> Result<bool, CatalogError> 
     Ok(found)
 }
 
-pub(super) fn put_policy(inner: &Inner, policy: &Policy) -> Result<PathBuf, CatalogError> {
+pub(super) fn put_policy(files: &Files, policy: &Policy) -> Result<PathBuf, CatalogError> {
     let id = if policy.id.is_empty() { &policy._id } else { &policy.id };
     check_id(id)?;
     let value = serde_json::to_value(policy)
         .map_err(|error| CatalogError::Unreadable { path: PathBuf::from(id), reason: error.to_string() })?;
-    match &inner.policies {
+    match &files.policies {
         PolicySource::None => Err(CatalogError::NoPolicySource),
         PolicySource::Folder(folder) => {
             let path = folder.join(format!("{id}.json"));
@@ -97,9 +121,18 @@ pub(super) fn put_policy(inner: &Inner, policy: &Policy) -> Result<PathBuf, Cata
     }
 }
 
-pub(super) fn delete_policy(inner: &Inner, id: &str) -> Result<bool, CatalogError> {
+/// As it is, also as text.
+pub(super) fn put_policy_text(files: &Files, id: &str, text: &str) -> Result<(), CatalogError> {
     check_id(id)?;
-    match &inner.policies {
+    match &files.policies {
+        PolicySource::Folder(folder) => replace(&folder.join(format!("{id}.json")), text),
+        _ => Err(CatalogError::NoPolicySource),
+    }
+}
+
+pub(super) fn delete_policy(files: &Files, id: &str) -> Result<bool, CatalogError> {
+    check_id(id)?;
+    match &files.policies {
         PolicySource::None => Err(CatalogError::NoPolicySource),
         PolicySource::Folder(folder) => remove(&folder.join(format!("{id}.json"))),
         PolicySource::File(path) => {
@@ -114,8 +147,8 @@ pub(super) fn delete_policy(inner: &Inner, id: &str) -> Result<bool, CatalogErro
 }
 
 /// Where the last load found an API.
-fn home(inner: &Inner, id: &str) -> Option<Home> {
-    let cache = inner.cache.lock();
+fn home(files: &Files, id: &str) -> Option<Home> {
+    let cache = files.cache.lock();
     let mut entries = cache.definitions.iter();
     entries
         .find(|(_, entry)| entry.parsed.as_ref().is_ok_and(|definition| *definition.api.id == *id))
@@ -123,13 +156,13 @@ fn home(inner: &Inner, id: &str) -> Option<Home> {
 }
 
 /// The API that a file holds, as of the last load.
-fn holder(inner: &Inner, path: &Path) -> Option<Box<str>> {
-    let cache = inner.cache.lock();
+fn holder(files: &Files, path: &Path) -> Option<Box<str>> {
+    let cache = files.cache.lock();
     cache.definitions.get(path)?.parsed.as_ref().ok().map(|definition| definition.api.id.as_ref().into())
 }
 
-fn is_openapi(inner: &Inner, path: &Path) -> bool {
-    let cache = inner.cache.lock();
+fn is_openapi(files: &Files, path: &Path) -> bool {
+    let cache = files.cache.lock();
     let entry = cache.definitions.get(path);
     entry
         .and_then(|entry| entry.parsed.as_ref().ok())
@@ -137,7 +170,7 @@ fn is_openapi(inner: &Inner, path: &Path) -> bool {
 }
 
 fn check_id(id: &str) -> Result<(), CatalogError> {
-    if files::is_safe(id) { Ok(()) } else { Err(CatalogError::Id(id.to_owned())) }
+    if disk::is_safe(id) { Ok(()) } else { Err(CatalogError::Id(id.to_owned())) }
 }
 
 fn check_api_id(id: &str) -> Result<(), CatalogError> {
@@ -151,7 +184,7 @@ fn check_api_id(id: &str) -> Result<(), CatalogError> {
 
 fn read_map(path: &Path) -> Result<Map<String, Value>, CatalogError> {
     let unreadable = |reason: String| CatalogError::Unreadable { path: path.to_owned(), reason };
-    match files::read(path) {
+    match disk::read(path) {
         Ok(text) => serde_json::from_str(&text).map_err(|error| unreadable(error.to_string())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Map::new()),
         Err(error) => Err(unreadable(error.to_string())),
@@ -164,9 +197,9 @@ fn pretty(text: &str) -> String {
 }
 
 fn replace(path: &Path, content: &str) -> Result<(), CatalogError> {
-    files::replace(path, content).map_err(|source| CatalogError::Io { path: path.to_owned(), source })
+    disk::replace(path, content).map_err(|source| CatalogError::Io { path: path.to_owned(), source })
 }
 
 fn remove(path: &Path) -> Result<bool, CatalogError> {
-    files::remove(path).map_err(|source| CatalogError::Io { path: path.to_owned(), source })
+    disk::remove(path).map_err(|source| CatalogError::Io { path: path.to_owned(), source })
 }

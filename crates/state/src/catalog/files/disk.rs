@@ -60,11 +60,16 @@ fn identity(_: &Metadata) -> (u64, i64, i64) {
 
 /// Names of `*.json` in a folder, sorted, hidden ones left out.
 pub(super) fn json_names(folder: &Path) -> io::Result<Vec<String>> {
+    names(folder, ".json")
+}
+
+/// Names with an ending in a folder, sorted, hidden ones left out.
+pub(super) fn names(folder: &Path, ending: &str) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         // A name that is not Unicode cannot be an id either.
         let Ok(name) = entry?.file_name().into_string() else { continue };
-        if name.ends_with(".json") && !name.starts_with('.') {
+        if name.ends_with(ending) && !name.starts_with('.') {
             names.push(name);
         }
     }
@@ -96,8 +101,39 @@ pub(super) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     hasher.finish()
 }
 
+/// An id as the name of a file: what is unsafe in names is written as `%` and two digits. `None` for one that is too long.
+pub(super) fn encoded(id: &str) -> Option<String> {
+    use std::fmt::Write as _;
+    let mut name = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_~-".contains(&byte) || (byte == b'.' && !name.is_empty()) {
+            name.push(char::from(byte));
+        } else {
+            write!(name, "%{byte:02x}").ok()?;
+        }
+    }
+    (1..=240).contains(&name.len()).then_some(name)
+}
+
+/// The id that [`encoded`] made a name of.
+pub(super) fn decoded(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'%' {
+            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = tail.get(2..)?;
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Whether an id is safe as a file name, wherever the file may go.
-pub(super) fn is_safe(id: &str) -> bool {
+pub(in crate::catalog) fn is_safe(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.~-".contains(&byte);
     (1..=200).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(allowed)
 }
@@ -149,6 +185,26 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_become_names_and_back() {
+        for (id, name) in [
+            ("a.b", "a.b"),
+            ("api/client", "api%2fclient"),
+            ("..", "%2e."),
+            (".x", "%2ex"),
+            ("50%", "50%25"),
+            ("ä", "%c3%a4"),
+        ] {
+            assert_eq!(encoded(id).as_deref(), Some(name));
+            assert_eq!(decoded(name).as_deref(), Some(id));
+        }
+        assert_eq!(encoded(""), None);
+        assert_eq!(encoded(&"/".repeat(90)), None);
+        for name in ["%", "%2", "%zz", "%ff"] {
+            assert_eq!(decoded(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn ids_as_file_names() {

@@ -3,24 +3,19 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
-    num::NonZero,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::Arc,
 };
 
 use apidef::Definition;
 use document::Fault;
-use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::{
-    Loaded, Parsed,
-    files::{self, Stamp},
+    Loaded,
+    disk::{self, Stamp},
 };
+use crate::catalog::{Parsed, parallel};
 
 /// What companions of `<x>.json` are called: `<x>-oas.json`, `<x>-mcp.json`.
 pub(super) const COMPANIONS: [&str; 2] = ["-oas", "-mcp"];
@@ -50,7 +45,7 @@ enum Read {
 
 /// Lists the folder, reads what may have changed, and parses what did.
 pub(super) fn definitions(folder: &Path, cache: &mut HashMap<PathBuf, Entry>, loaded: &mut Loaded) {
-    let names = match files::json_names(folder) {
+    let names = match disk::json_names(folder) {
         Ok(names) => names,
         Err(error) => {
             let fault = Fault::error("", format!("cannot list the folder of definitions: {error}"))
@@ -65,7 +60,7 @@ pub(super) fn definitions(folder: &Path, cache: &mut HashMap<PathBuf, Entry>, lo
         .iter()
         .filter(|found| cache.get(&found.path).is_none_or(|entry| !entry.is_current(&found.stamps)))
         .collect();
-    let read = read_all(&changed, cache);
+    let read = parallel::map(&changed, |found| read(found, cache.get(&found.path)));
 
     let mut next = HashMap::with_capacity(found.len());
     let mut read: HashMap<&Path, Read> = changed.iter().map(|found| found.path.as_path()).zip(read).collect();
@@ -129,42 +124,13 @@ fn pair(folder: &Path, names: &[String]) -> (Vec<Found>, Vec<(PathBuf, Parsed)>)
     (found, lone)
 }
 
-/// Reads and parses on all cores, one file at a time each.
-fn read_all(changed: &[&Found], cache: &HashMap<PathBuf, Entry>) -> Vec<Read> {
-    let read_one = |found: &Found| read(found, cache.get(&found.path));
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(changed.len() / 8 + 1);
-    if cores == 1 {
-        return changed.iter().map(|found| read_one(found)).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, Read)>> = Mutex::new(Vec::with_capacity(changed.len()));
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(found) = changed.get(index) else { break };
-            done.push((index, read_one(found)));
-        }
-        results.lock().extend(done);
-    };
-    thread::scope(|scope| {
-        for _ in 1..cores {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut results = results.into_inner();
-    results.sort_unstable_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, read)| read).collect()
-}
-
 fn read(found: &Found, before: Option<&Entry>) -> Read {
     let [_, oas, mcp] = &found.stamps;
     let companions = [(oas, COMPANIONS[0]), (mcp, COMPANIONS[1])];
     let present = companions.into_iter().find(|(stamp, _)| stamp.is_some());
     let companion = present.map(|(_, ending)| companion_path(&found.path, ending));
-    let texts = files::read(&found.path)
-        .and_then(|text| Ok((text, companion.as_deref().map(files::read).transpose()?)));
+    let texts = disk::read(&found.path)
+        .and_then(|text| Ok((text, companion.as_deref().map(disk::read).transpose()?)));
     let entry = |digest, text_path: &Path, parsed| {
         Read::Entry(Entry { stamps: found.stamps.clone(), digest, text_path: text_path.to_owned(), parsed })
     };
@@ -172,7 +138,7 @@ fn read(found: &Found, before: Option<&Entry>) -> Read {
         Ok(texts) => texts,
         Err(error) => return entry(0, &found.path, Err(vec![unreadable(&error)])),
     };
-    let digest = files::digest([text.as_str()].into_iter().chain(companion_text.as_deref()));
+    let digest = disk::digest([text.as_str()].into_iter().chain(companion_text.as_deref()));
     if before.is_some_and(|before| before.digest == digest && before.parsed.is_ok()) {
         return Read::Same;
     }

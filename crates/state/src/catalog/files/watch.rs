@@ -18,7 +18,7 @@ use notify::{
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Change, PolicySource};
+use super::Change;
 
 /// A burst ends after this long without an event ...
 const QUIET: Duration = Duration::from_millis(20);
@@ -46,14 +46,9 @@ struct Watch {
 }
 
 /// Starts a thread that ends when the receiver is dropped.
-pub(super) fn start(app_path: &Path, policies: &PolicySource) -> mpsc::Receiver<Change> {
-    let mut folders = vec![absolute(app_path)];
-    let mut file = None;
-    match policies {
-        PolicySource::None => {}
-        PolicySource::Folder(folder) => folders.push(absolute(folder)),
-        PolicySource::File(path) => file = Some(absolute(path)),
-    }
+pub(super) fn start(folders: &[PathBuf], file: Option<&Path>) -> mpsc::Receiver<Change> {
+    let folders: Vec<PathBuf> = folders.iter().map(|folder| absolute(folder)).collect();
+    let file = file.map(absolute);
     let (sender, receiver) = mpsc::channel(1);
     let (events, queue) = sync_channel(BACKLOG);
     let overflow = Arc::new(AtomicBool::new(false));

@@ -11,8 +11,8 @@ use document::{Document, Fault, Format, pointer_join};
 use serde_json::Value;
 
 use super::{
-    Loaded, PolicySource,
-    files::{self, Stamp},
+    CatalogError, Item, Kind, Loaded, PolicySource,
+    disk::{self, Stamp},
     load::unreadable,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn load(source: &PolicySource, cache: &mut HashMap<PathBuf, Entry>, l
     let (paths, is_map) = match source {
         PolicySource::None => return,
         PolicySource::File(path) => (vec![path.clone()], true),
-        PolicySource::Folder(folder) => match files::json_names(folder) {
+        PolicySource::Folder(folder) => match disk::json_names(folder) {
             Ok(names) => (names.into_iter().map(|name| folder.join(name)).collect(), false),
             Err(error) => {
                 missing(folder, format!("cannot list the folder of policies: {error}"), loaded);
@@ -75,14 +75,14 @@ fn keep<'a>(entries: impl IntoIterator<Item = &'a Entry>, loaded: &mut Loaded) {
 }
 
 fn read(path: &Path, stamp: Stamp, is_map: bool, before: Option<Entry>, loaded: &mut Loaded) -> Entry {
-    let text = match files::read(path) {
+    let text = match disk::read(path) {
         Ok(text) => text,
         Err(error) => {
             let policies = before.map(|before| before.policies).unwrap_or_default();
             return Entry { stamp, digest: 0, policies, faults: vec![unreadable(&error)] };
         }
     };
-    let digest = files::digest([text.as_str()]);
+    let digest = disk::digest([text.as_str()]);
     let before = match before {
         Some(before) if before.digest == digest => return Entry { stamp, ..before },
         before => before.map(|before| before.policies).unwrap_or_default(),
@@ -122,8 +122,46 @@ fn read(path: &Path, stamp: Stamp, is_map: bool, before: Option<Entry>, loaded: 
     Entry { stamp, digest, policies, faults }
 }
 
+/// Every policy that was read, as it is written; with the id of the map, where it is one.
+pub(super) fn items(
+    source: &PolicySource,
+    loaded: &Loaded,
+    items: &mut Vec<Item>,
+) -> Result<(), CatalogError> {
+    let folder = match source {
+        PolicySource::None => return Ok(()),
+        PolicySource::Folder(folder) => folder,
+        PolicySource::File(_) => {
+            for (id, policy) in &loaded.policies {
+                let text = format!("{:#}\n", serde_json::to_value(&**policy).unwrap_or_default());
+                items.push(Item { kind: Kind::Policy, id: id.clone(), text });
+            }
+            return Ok(());
+        }
+    };
+    let io = |path: &Path, source| CatalogError::Io { path: path.to_owned(), source };
+    for name in disk::json_names(folder).map_err(|error| io(folder, error))? {
+        let path = folder.join(name);
+        let text = disk::read(&path).map_err(|error| io(&path, error))?;
+        let mut value: Value = serde_json::from_str(&text)
+            .map_err(|error| CatalogError::Unreadable { path: path.clone(), reason: error.to_string() })?;
+        let (id, _) =
+            policy(None, &value).map_err(|reason| CatalogError::Unreadable { path: path.clone(), reason })?;
+        let named = value.get("id").and_then(Value::as_str).is_some_and(|own| *own == *id);
+        let text = if named {
+            text
+        } else {
+            // Known by the id of a database: elsewhere it is known by this one.
+            value["id"] = Value::from(&*id);
+            format!("{value:#}\n")
+        };
+        items.push(Item { kind: Kind::Policy, id, text });
+    }
+    Ok(())
+}
+
 /// The id is that of the map, or the policy's own, or that of a database.
-fn policy(id: Option<&str>, value: &Value) -> Result<(Box<str>, Arc<Policy>), String> {
+pub(in crate::catalog) fn policy(id: Option<&str>, value: &Value) -> Result<(Box<str>, Arc<Policy>), String> {
     if !value.is_object() {
         return Err(format!("this is {}, not a policy", kind(value)));
     }

@@ -1,0 +1,200 @@
+//! A place for a catalog, in each engine, and what is written there by hand.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use apidef::{Definition, Policy};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+use state::{Address, Catalog, CatalogOptions, Change, Kind, Loaded};
+use tokio::sync::mpsc::Receiver;
+
+/// One place; its tables and files go with it.
+pub(crate) struct Bed {
+    pub(crate) engine: &'static str,
+    pub(crate) address: Address,
+    pub(crate) options: CatalogOptions,
+    folder: PathBuf,
+}
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+fn unique() -> String {
+    format!("catalog_{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn postgres_url() -> String {
+    let port = std::env::var("SLUICEGATE_TEST_POSTGRESQL_PORT").unwrap_or_else(|_| "25432".to_owned());
+    format!("postgresql://postgres@127.0.0.1:{port}/postgres")
+}
+
+impl Bed {
+    pub(crate) fn of(engine: &'static str) -> Bed {
+        let name = unique();
+        let folder = std::env::temp_dir().join(format!("sluicegate-{name}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let address = match engine {
+            "files" => folder.join("catalog").display().to_string(),
+            "sqlite" => format!("sqlite:{}", folder.join("catalog.db").display()),
+            "postgresql" => postgres_url(),
+            other => panic!("{other} is no engine"),
+        };
+        let options = CatalogOptions { name, ..CatalogOptions::default() };
+        Bed { engine, address: Address::parse(&address).unwrap(), options, folder }
+    }
+
+    /// One of each engine.
+    pub(crate) fn all() -> Vec<Bed> {
+        ["files", "sqlite", "postgresql"].map(Bed::of).into()
+    }
+
+    pub(crate) fn databases() -> Vec<Bed> {
+        ["sqlite", "postgresql"].map(Bed::of).into()
+    }
+
+    pub(crate) fn open(&self) -> Catalog {
+        Catalog::open(&self.address, &self.options).unwrap()
+    }
+
+    /// What somebody writes by hand.
+    pub(crate) async fn write(&self, kind: &str, id: &str, text: &str) {
+        let table = &self.options.name;
+        let put = format!(
+            "INSERT INTO {table} (kind, id, text) VALUES ($1, $2, $3)
+             ON CONFLICT (kind, id) DO UPDATE SET text = excluded.text"
+        );
+        match &self.address {
+            Address::Folder(root) => {
+                let folder = match kind {
+                    "api" => "apps",
+                    "policy" => "policies",
+                    "certificate" => "certificates",
+                    _ => "clients",
+                };
+                let ending = if kind == "certificate" { "pem" } else { "json" };
+                std::fs::write(root.join(folder).join(format!("{id}.{ending}")), text).unwrap();
+            }
+            Address::Sqlite(path) => {
+                let mut connection = sqlite(path).await;
+                let query = sqlx::query(AssertSqlSafe(put)).bind(kind).bind(id).bind(text);
+                query.execute(&mut connection).await.unwrap();
+            }
+            Address::Postgres(url) => {
+                let mut connection = PgConnection::connect(url.expose()).await.unwrap();
+                let query = sqlx::query(AssertSqlSafe(put)).bind(kind).bind(id).bind(text);
+                query.execute(&mut connection).await.unwrap();
+            }
+            Address::Mongo(_) => unreachable!(),
+        }
+    }
+
+    /// A statement, in SQL.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.replace("{table}", &self.options.name));
+        match &self.address {
+            Address::Sqlite(path) => drop(sqlx::raw_sql(sql).execute(&mut sqlite(path).await).await.unwrap()),
+            Address::Postgres(url) => {
+                let mut connection = PgConnection::connect(url.expose()).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn sqlite(path: &Path) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap()
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+        let table = &self.options.name;
+        if let Address::Postgres(url) = &self.address {
+            let sql = format!(
+                "DROP TABLE IF EXISTS {table}, {table}_head; DROP FUNCTION IF EXISTS {table}_draw, {table}_stamp"
+            );
+            // A server that a test killed is gone with its tables.
+            Command::new("psql").args(["-qX", "-c", &sql, url.expose()]).output().ok();
+        }
+    }
+}
+
+pub(crate) fn classic(id: &str, name: &str) -> String {
+    json!({
+        "api_id": id, "org_id": "org", "name": name, "active": true, "use_keyless": true,
+        "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default"}}},
+        "proxy": {"listen_path": format!("/{id}/"), "target_url": "http://localhost:9000/", "strip_listen_path": true},
+    })
+    .to_string()
+}
+
+pub(crate) fn oas(id: &str, name: &str) -> String {
+    json!({
+        "openapi": "3.0.3", "info": {"title": name, "version": "1"}, "paths": {},
+        "x-tyk-api-gateway": {
+            "info": {"id": id, "orgId": "org", "name": name, "state": {"active": true}},
+            "upstream": {"url": "http://localhost:9000/"},
+            "server": {"listenPath": {"value": format!("/{id}/"), "strip": true}},
+        },
+    })
+    .to_string()
+}
+
+pub(crate) fn definition(text: &str) -> Definition {
+    Definition::parse(text).unwrap()
+}
+
+pub(crate) fn policy(id: &str, rate: i64) -> Policy {
+    serde_json::from_value(json!({"id": id, "name": id, "rate": rate, "per": 1})).unwrap()
+}
+
+/// The APIs that were loaded, with their names.
+pub(crate) fn apis(loaded: &Loaded) -> Vec<(String, String)> {
+    let mut apis: Vec<_> = loaded
+        .definitions
+        .iter()
+        .filter_map(|(_, parsed)| parsed.as_ref().ok())
+        .map(|found| (found.api.id.to_string(), found.api.name.to_string()))
+        .collect();
+    apis.sort();
+    apis
+}
+
+/// What is wrong: the end of its place, pointer, message.
+pub(crate) fn faults(loaded: &Loaded) -> Vec<String> {
+    loaded
+        .faults()
+        .flat_map(|(path, faults)| {
+            faults.iter().map(move |fault| format!("{} {} {}", path.display(), fault.pointer, fault.message))
+        })
+        .collect()
+}
+
+/// Waits until a catalog tells of a change, and loads until what is loaded is as it should be.
+pub(crate) async fn sees(
+    catalog: &Catalog,
+    changes: &mut Receiver<Change>,
+    what: &str,
+    mut right: impl FnMut(&Loaded) -> bool,
+) -> Duration {
+    let begun = Instant::now();
+    loop {
+        if right(&catalog.load().await) {
+            return begun.elapsed();
+        }
+        let told = tokio::time::timeout(Duration::from_secs(20), changes.recv()).await;
+        told.unwrap_or_else(|_| panic!("{what}: nothing was told")).expect("the feed runs");
+    }
+}
+
+pub(crate) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+pub(crate) fn papers(catalog: &Catalog) -> Vec<(Kind, String)> {
+    let of = |kind| catalog.papers(kind).into_iter().map(move |id| (kind, id.to_string()));
+    of(Kind::Certificate).chain(of(Kind::Client)).collect()
+}
