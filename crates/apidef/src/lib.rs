@@ -20,10 +20,10 @@ pub mod versioning;
 
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream};
 pub use auth::{
-    Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Guarded, HttpSignature,
-    Introspection, Jwt, KeySetAddress, KeySignature, KeySignatureAlgorithm, OpenId, OpenIdProvider,
-    SchemeKind, ScopePolicies, SecretBytes, SecurityScheme, SignatureAlgorithm, SigningMethod, Skews,
-    Sources, Token, TokenCheck, TokenKeys, TokenPolicies,
+    Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Grants, Guarded,
+    HttpSignature, Introspection, Jwt, KeySetAddress, KeySignature, KeySignatureAlgorithm, NewTokenNotice,
+    OAuth, OpenId, OpenIdProvider, Responses, SchemeKind, ScopePolicies, SecretBytes, SecurityScheme,
+    SignatureAlgorithm, SigningMethod, Skews, Sources, Token, TokenCheck, TokenKeys, TokenPolicies,
 };
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};

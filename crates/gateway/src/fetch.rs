@@ -71,7 +71,15 @@ impl Ask {
         self
     }
 
-    /// With another header.
+    /// A JSON document, sent by POST.
+    pub(crate) fn json(target: Target, body: impl Into<Bytes>) -> Self {
+        let mut ask = Self::get(target);
+        ask.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        (ask.method, ask.body) = (Method::POST, body.into());
+        ask
+    }
+
+    /// One more header field.
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self

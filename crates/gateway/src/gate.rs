@@ -96,6 +96,8 @@ pub struct Gate {
     pub(crate) key_sets: KeySets,
     pub(crate) passwords: Passwords,
     pub(crate) upstream_tokens: UpstreamTokens,
+    /// What the OAuth 2.0 servers of all APIs share.
+    pub(crate) oauth: crate::oauth::Shared,
     pub(crate) reloads: Reloads,
     /// Held while APIs come or go, so that no change is made on top of what another one replaces.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -145,6 +147,7 @@ impl Gate {
             checked: Tokens::default(),
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),
             passwords: Passwords::default(),
+            oauth: crate::oauth::Shared::new(believed),
             settings: parts.settings,
             state: parts.state,
             catalog,

@@ -21,6 +21,7 @@ mod limits;
 pub mod listen;
 mod metrics;
 mod nodes;
+mod oauth;
 mod query;
 mod record;
 pub mod reload;
@@ -37,7 +38,7 @@ pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
 pub use http::HeaderName;
 pub use settings::{
-    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, PasswordHash,
-    Settings,
+    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, OAuthSettings,
+    PasswordHash, Settings,
 };
 pub use snapshot::{RunningApi, Snapshot};

@@ -145,6 +145,7 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
                 }
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
+                    gate.oauth.forget();
                     gate.watched.doubt(&gate, None);
                     gate.organisations.clear();
                     gate.certificates.clear();
@@ -158,7 +159,10 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
                         gate.nodes.wake.notify_one();
                     }
                 }
-                Ok(Signal::Other { command, payload }) => gate.hear_of_keys(&command, &payload),
+                Ok(Signal::Other { command, payload }) => {
+                    gate.hear_of_keys(&command, &payload);
+                    gate.oauth.hear(&command);
+                }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             },
@@ -488,6 +492,7 @@ fn build(
             .map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
         metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
         definition: Arc::clone(definition),
+        oauth: crate::oauth::Server::of(&model),
         model,
         chain,
         versions: None,

@@ -14,6 +14,7 @@ use crate::exchange::{Exchange, Peer, Timings};
 use crate::gate::Gate;
 use crate::hosted;
 use crate::limits::Budget;
+use crate::oauth;
 use crate::record;
 use crate::respond::{self, Blame, Refusal};
 use crate::route::{self, Oddity};
@@ -117,8 +118,16 @@ fn exchange(
     }
 }
 
-/// Through the chain, then to the backend.
+/// Through the chain, then to the backend; what asks for tokens goes to who gives them.
 async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+    if exchange.api.oauth.is_some()
+        && let Some(endpoint) = oauth::endpoint(exchange.path_in_api())
+    {
+        let api = Arc::clone(&exchange.api);
+        if let Some(server) = &api.oauth {
+            return Box::pin(server.answer(endpoint, exchange)).await;
+        }
+    }
     Arc::clone(&exchange.api).chain.admit(exchange).await?;
     call_backend(exchange).await
 }

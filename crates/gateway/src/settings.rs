@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apidef::PathMatching;
 use apidef::keys::Algorithm;
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 use state::Secret;
 
 use crate::hosted::Service;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub certificates: CertificateSettings,
     /// Published keys of tokens.
     pub key_sets: KeySetSettings,
+    /// Tokens that APIs give themselves.
+    pub oauth: OAuthSettings,
     /// What `X-RateLimit-*` tell.
     pub limit_headers: LimitHeaders,
     /// How limits count.
@@ -183,6 +185,40 @@ impl Default for KeySetSettings {
     }
 }
 
+/// Tokens of the OAuth 2.0 servers (contract 1.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthSettings {
+    /// Life of access tokens (`oauth_token_expire`).
+    pub access: Duration,
+    /// Life of refresh tokens (`oauth_refresh_token_expire`).
+    pub refresh: Duration,
+    /// How long tokens that have ended stay listed; `None`: until somebody asks for it
+    /// (`oauth_token_expired_retain_period`).
+    pub retain: Option<Duration>,
+    /// What stands between the redirect addresses of a client; empty: it has one (`oauth_redirect_uri_separator`).
+    pub separator: Box<str>,
+    /// Status of a refused request for a token (`oauth_error_status_code`).
+    pub error_status: u16,
+}
+
+impl OAuthSettings {
+    pub(crate) fn refused(&self) -> StatusCode {
+        StatusCode::from_u16(self.error_status).unwrap_or(StatusCode::FORBIDDEN)
+    }
+}
+
+impl Default for OAuthSettings {
+    fn default() -> Self {
+        Self {
+            access: Duration::from_secs(3600),
+            refresh: Duration::from_secs(1_209_600),
+            retain: None,
+            separator: Box::default(),
+            error_status: 403,
+        }
+    }
+}
+
 /// How the password of a basic-auth user is stored (`basic_auth_hash_key_function`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordHash {
@@ -233,6 +269,7 @@ impl Default for Settings {
             },
             certificates: CertificateSettings::default(),
             key_sets: KeySetSettings::default(),
+            oauth: OAuthSettings::default(),
             limit_headers: LimitHeaders::Quotas,
             limits: LimitSettings::default(),
             streaming: true,

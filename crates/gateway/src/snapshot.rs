@@ -53,6 +53,8 @@ pub struct RunningApi {
     pub chain: Chain,
     /// What serves versions of it; `None` where requests are not told apart.
     pub(crate) versions: Option<Box<Versions>>,
+    /// Gives tokens, where the API says so.
+    pub(crate) oauth: Option<crate::oauth::Server>,
     /// What is behind the chain.
     pub backend: Backend,
     /// Counters; kept when the definition changes.

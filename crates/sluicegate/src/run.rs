@@ -11,7 +11,7 @@ use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, 
 use gateway::listen::{Listener, ServerTls};
 use gateway::{
     CertificateSettings, Gate, HeaderName, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
-    LimitSettings, Limiter, Parts, PasswordHash, Settings, UpstreamSettings, reload,
+    LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings, UpstreamSettings, reload,
 };
 use state::{RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -264,6 +264,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
             },
             insecure: config.jwt_ssl_insecure_skip_verify,
         },
+        oauth: oauth(config)?,
         limit_headers: match config.rate_limit_response_headers {
             RateLimitHeaders::Quotas => LimitHeaders::Quotas,
             RateLimitHeaders::RateLimits => LimitHeaders::RateLimits,
@@ -277,6 +278,24 @@ fn settings(config: &Config) -> Result<Settings, String> {
         drain_delay: config.graceful_shutdown_delay_seconds,
         app_path: PathBuf::from(&config.app_path),
         service: None,
+    })
+}
+
+fn oauth(config: &Config) -> Result<OAuthSettings, String> {
+    let default = OAuthSettings::default();
+    let or = |given: Duration, default: Duration| if given.is_zero() { default } else { given };
+    let retain = config.oauth_token_expired_retain_period;
+    let status = config.oauth_error_status_code;
+    Ok(OAuthSettings {
+        access: or(config.oauth_token_expire, default.access),
+        refresh: or(config.oauth_refresh_token_expire, default.refresh),
+        retain: (!retain.is_zero()).then_some(retain),
+        separator: config.oauth_redirect_uri_separator.as_str().into(),
+        error_status: match status {
+            0 => default.error_status,
+            400..=599 => status,
+            _ => return Err(format!("oauth_error_status_code: {status} is no error; use 400, 401 or 403")),
+        },
     })
 }
 

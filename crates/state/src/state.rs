@@ -167,6 +167,11 @@ impl State {
         }
     }
 
+    /// Takes what has a score of `until` or less out of a sorted collection.
+    pub async fn remove_scored(&self, key: &str, until: f64) -> Result<(), Unavailable> {
+        either!(self, store => store.remove_scored(key, until).await)
+    }
+
     /// Members of a collection, lists in their order, others by score; scores count for [`Sort::Scored`] only.
     pub async fn members(&self, key: &str, sort: Sort) -> Result<Vec<(String, f64)>, Unavailable> {
         match &self.0 {

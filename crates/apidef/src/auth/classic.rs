@@ -1,7 +1,7 @@
 //! Which schemes a classic definition asks for (contract 2.2).
 
 use super::{Auth, BASE_IDENTITIES, Basic, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
-use super::{ExternalOAuth, HttpSignature, OpenId};
+use super::{ExternalOAuth, HttpSignature, OAuth, OpenId};
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Value, json};
@@ -32,6 +32,9 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
     if root.section("external_oauth", faults).flag("enabled", faults) {
         let oauth = ExternalOAuth::classic(root, &configs, faults);
         schemes.push(SecurityScheme::ExternalOAuth(Box::new(oauth)));
+    }
+    if root.flag("use_oauth2", faults) {
+        schemes.push(SecurityScheme::OAuth(Box::new(OAuth::classic(root, &configs, faults))));
     }
     if root.flag("use_openid", faults) {
         schemes.push(SecurityScheme::OpenId(Box::new(OpenId::classic(root, &configs, faults))));
@@ -75,6 +78,7 @@ pub(crate) fn write(auth: &Auth, definition: &mut Value) {
             SecurityScheme::ExternalOAuth(oauth) => oauth.write_classic(definition),
             SecurityScheme::Signature(signature) => signature.write_classic(definition),
             SecurityScheme::Jwt(jwt) => jwt.write_classic(definition),
+            SecurityScheme::OAuth(oauth) => oauth.write_classic(definition),
             SecurityScheme::OpenId(open_id) => open_id.write_classic(definition),
             SecurityScheme::Token(token) => token.write_classic(definition),
         }

@@ -7,6 +7,7 @@ mod hmac;
 mod jwt;
 mod key_signature;
 mod oas;
+mod oauth;
 mod open_id;
 mod requirements;
 mod sources;
@@ -20,6 +21,7 @@ pub use jwt::{
     TokenKeys, TokenPolicies,
 };
 pub use key_signature::{KeySignature, KeySignatureAlgorithm};
+pub use oauth::{Grants, NewTokenNotice, OAuth, Responses};
 pub use open_id::{OpenId, OpenIdProvider};
 pub use sources::Sources;
 pub use token::Token;
@@ -33,6 +35,7 @@ pub(crate) use hmac::OAS as OAS_HMAC;
 pub(crate) use jwt::OAS as OAS_JWT;
 pub(crate) use key_signature::CLASSIC as CLASSIC_KEY_SIGNATURE;
 pub(crate) use oas::{TOKEN as OAS_TOKEN, read as read_oas};
+pub(crate) use oauth::{CLASSIC as CLASSIC_OAUTH, CLASSIC_NOTICES as CLASSIC_OAUTH_NOTICES};
 pub(crate) use open_id::{CLASSIC as CLASSIC_OPEN_ID, OAS as OAS_OPEN_ID};
 
 /// How callers identify themselves.
@@ -65,6 +68,8 @@ pub enum SecurityScheme {
     Signature(HttpSignature),
     /// Signed claims.
     Jwt(Box<Jwt>),
+    /// OAuth 2.0 tokens of the gate itself.
+    OAuth(Box<OAuth>),
     /// OpenID Connect.
     OpenId(Box<OpenId>),
     /// A key.
@@ -150,6 +155,7 @@ impl SecurityScheme {
             Self::Signature(_) => SchemeKind::Signature,
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
+            Self::OAuth(_) => SchemeKind::OAuth,
             Self::OpenId(_) => SchemeKind::OpenId,
             Self::Token(_) => SchemeKind::Token,
         }
@@ -162,6 +168,7 @@ impl SecurityScheme {
             Self::Signature(signature) => Some(&signature.sources),
             Self::ExternalOAuth(oauth) => Some(&oauth.sources),
             Self::Jwt(jwt) => Some(&jwt.sources),
+            Self::OAuth(oauth) => Some(&oauth.sources),
             Self::OpenId(open_id) => Some(&open_id.sources),
             Self::Token(token) => Some(&token.sources),
         }

@@ -2,8 +2,8 @@
 
 use super::classic::base_identity;
 use super::requirements::groups;
-use super::{Auth, Basic, ExternalOAuth, Guarded, HttpSignature, Jwt, OpenId, SecurityScheme, Token};
-use super::{external_oauth, jwt, key_signature};
+use super::{Auth, Basic, ExternalOAuth, Guarded, HttpSignature, Jwt, OAuth, OpenId, SecurityScheme, Token};
+use super::{external_oauth, jwt, key_signature, oauth};
 use crate::fields::{Field, LEFT_OPEN, acts, check, section};
 use crate::section::Section;
 use document::{Fault, nearest, pointer_join};
@@ -74,6 +74,9 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     Auth::Guarded(Guarded::any_of(groups, base))
 }
 
+/// What tells that an `oauth2` scheme checks tokens of others by their scopes, or exchanges them (contract 5.12).
+const NEWER: [&str; 3] = ["scopeCheck", "protectedResourceMetadata", "tokenExchange"];
+
 /// A scheme by what OpenAPI calls it.
 fn read_scheme(
     schemes: &Section<'_>,
@@ -100,7 +103,11 @@ fn read_scheme(
             known(external_oauth::OAS, scheme, faults);
             return Some(SecurityScheme::ExternalOAuth(Box::new(ExternalOAuth::oas(scheme, faults))));
         }
-        ("oauth2", _) => "OAuth 2 is",
+        ("oauth2", _) if NEWER.iter().any(|key| scheme.get(key).is_some()) => "this form of OAuth 2 is",
+        ("oauth2", _) => {
+            known(oauth::OAS, scheme, faults);
+            return Some(SecurityScheme::OAuth(Box::new(OAuth::oas(scheme, component, faults))));
+        }
         ("openIdConnect", _) => "OpenID Connect is",
         _ => "this security scheme is",
     };

@@ -1,6 +1,9 @@
 //! What becomes of each key of a classic definition (contract 2.1 to 2.7).
 
-use crate::auth::{CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OPEN_ID};
+use crate::auth::{
+    CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OAUTH, CLASSIC_OAUTH_NOTICES,
+    CLASSIC_OPEN_ID,
+};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::upstream::{CLASSIC_AUTH, CLASSIC_SIGNING, CLASSIC_TRANSPORT};
 use crate::versioning;
@@ -33,9 +36,9 @@ pub(crate) const ROOT: &[Field] = &[
     acts("strip_auth_data"),
     acts("use_basic_auth"),
     section("basic_auth", CLASSIC_BASIC).when("use_basic_auth"),
-    guards("use_oauth2", "the OAuth 2 server is"),
-    kept("oauth_meta").when("use_oauth2"),
-    kept("notifications").when("use_oauth2"),
+    acts("use_oauth2"),
+    section("oauth_meta", CLASSIC_OAUTH).when("use_oauth2"),
+    section("notifications", CLASSIC_OAUTH_NOTICES).when("use_oauth2"),
     acts("use_openid"),
     section("openid_options", CLASSIC_OPEN_ID).when("use_openid"),
     section("external_oauth", CLASSIC_EXTERNAL_OAUTH),

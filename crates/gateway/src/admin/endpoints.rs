@@ -70,6 +70,19 @@ pub(super) enum Action {
     AddOrgKey,
     ReplaceOrgKey,
     DeleteOrgKey,
+    AuthorizeOAuthClient,
+    CreateOAuthClient,
+    ListOAuthClients,
+    ListApisOfOAuthClient,
+    GetOAuthClient,
+    ReplaceOAuthClient,
+    DeleteOAuthClient,
+    RotateOAuthClient,
+    ListOAuthTokens,
+    DeleteOAuthRefresh,
+    RevokeOAuthToken,
+    RevokeOAuthTokens,
+    PurgeOAuthTokens,
     DropCache,
     ForgetKeySets,
     ForgetKeySetsOfApi,
@@ -138,6 +151,14 @@ pub(super) enum Shape {
     /// A stream's configuration, as JSON or YAML.
     Stream,
     /// Each stream by its id: whether it is active, and for how long.
+    OAuthClient,
+    OAuthClients,
+    /// A form: what is asked for a user who has logged in.
+    AuthorizeForm,
+    /// A form: a token that is to be taken back.
+    RevokeForm,
+    /// A form: a client that is to lose its tokens.
+    RevokeAllForm,
     Streams,
     StreamComponents,
     Records,

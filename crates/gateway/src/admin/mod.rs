@@ -11,6 +11,7 @@ mod endpoints;
 mod health;
 mod jwks;
 mod keys;
+mod oauth;
 mod openapi;
 mod orgs;
 mod policies;
@@ -193,6 +194,20 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         AddOrgKey => orgs::write(gate, call, name, "added").await?,
         ReplaceOrgKey => orgs::write(gate, call, name, "modified").await?,
         DeleteOrgKey => orgs::delete(gate, name).await?,
+
+        AuthorizeOAuthClient => oauth::authorize(gate, call).await?,
+        CreateOAuthClient => oauth::create(gate, call).await?,
+        ListOAuthClients => oauth::list(gate, name).await?,
+        ListApisOfOAuthClient => oauth::apis(gate, call).await?,
+        GetOAuthClient => oauth::get(gate, call).await?,
+        ReplaceOAuthClient => oauth::replace(gate, call).await?,
+        DeleteOAuthClient => oauth::remove(gate, call).await?,
+        RotateOAuthClient => oauth::rotate(gate, call).await?,
+        ListOAuthTokens => oauth::of_client(gate, call).await?,
+        DeleteOAuthRefresh => oauth::forget_refresh(gate, call).await?,
+        RevokeOAuthToken => oauth::revoke(gate, call).await?,
+        RevokeOAuthTokens => oauth::revoke_all(gate, call).await?,
+        PurgeOAuthTokens => oauth::purge(gate, call).await?,
 
         DropCache => cache::drop_answers(gate, name).await,
         ForgetKeySets => jwks::forget(gate, None).await,

@@ -54,7 +54,13 @@ fn operation(endpoint: &Endpoint) -> Value {
         "responses": responses,
     });
     if let Some(shape) = endpoint.takes {
-        let media = if shape == Shape::Pem { "application/x-pem-file" } else { "application/json" };
+        let media = match shape {
+            Shape::Pem => "application/x-pem-file",
+            Shape::AuthorizeForm | Shape::RevokeForm | Shape::RevokeAllForm => {
+                "application/x-www-form-urlencoded"
+            }
+            _ => "application/json",
+        };
         operation["requestBody"] =
             json!({"required": true, "content": {media: {"schema": reference(shape)}}});
     }
@@ -95,6 +101,7 @@ fn meaning(status: u16) -> &'static str {
         200 => "Done.",
         400 => "The request is at fault; `errors` says where.",
         403 => "The secret is missing or wrong.",
+        401 => "Who asks has not proved who it is.",
         404 => "There is no such thing.",
         405 => "There is no body.",
         413 => "The body is larger than 16 MiB.",
@@ -140,6 +147,11 @@ fn text() -> Value {
 
 fn one(value: &str) -> Value {
     json!({"type": "string", "enum": [value]})
+}
+
+fn form(names: &[&str]) -> Value {
+    let members: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), text())).collect();
+    json!({"type": "object", "properties": members})
 }
 
 fn schema(shape: Shape) -> Value {
@@ -230,6 +242,27 @@ fn schema(shape: Shape) -> Value {
             },
         }),
         Shape::Pem => text(),
+        Shape::OAuthClient => json!({
+            "type": "object",
+            "properties": {
+                "client_id": text(), "secret": text(), "redirect_uri": text(), "api_id": text(),
+                "policy_id": text(), "description": text(), "meta_data": {},
+            },
+        }),
+        Shape::OAuthClients => list_of(reference(Shape::OAuthClient)),
+        Shape::AuthorizeForm => form(&[
+            "client_id",
+            "response_type",
+            "redirect_uri",
+            "state",
+            "scope",
+            "key_rules",
+            "code_challenge",
+            "code_challenge_method",
+            "api_id",
+        ]),
+        Shape::RevokeForm => form(&["token", "token_type_hint", "client_id", "org_id"]),
+        Shape::RevokeAllForm => form(&["client_id", "client_secret", "org_id"]),
         Shape::Policies => list_of(reference(Shape::Policy)),
         Shape::Stream => json!({
             "type": "object",

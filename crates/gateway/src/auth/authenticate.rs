@@ -10,6 +10,7 @@ use super::callers::Caller;
 use super::external_oauth::ExternalOAuth;
 use super::jwks::{KeySets, Published};
 use super::jwt::Jwt;
+use super::oauth::OAuth;
 use super::open_id::OpenId;
 use super::signature::Signature;
 use super::token::{Token, disallowed};
@@ -34,6 +35,7 @@ enum Method {
     Basic(Box<Basic>),
     ExternalOAuth(Box<ExternalOAuth>),
     Jwt(Box<Jwt>),
+    OAuth(Box<OAuth>),
     OpenId(Box<OpenId>),
     Signature(Box<Signature>),
     Token(Token),
@@ -104,6 +106,7 @@ impl Method {
             SecurityScheme::Signature(signature) => {
                 Self::Signature(Box::new(Signature::new(signature, api)?))
             }
+            SecurityScheme::OAuth(oauth) => Self::OAuth(Box::new(OAuth::new(oauth, api)?)),
             SecurityScheme::Token(token) => Self::Token(Token::new(token, &api.org_id)?),
         })
     }
@@ -113,6 +116,7 @@ impl Method {
             Self::Basic(_) => SchemeKind::Basic,
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
+            Self::OAuth(_) => SchemeKind::OAuth,
             Self::OpenId(_) => SchemeKind::OpenId,
             Self::Signature(_) => SchemeKind::Signature,
             Self::Token(_) => SchemeKind::Token,
@@ -124,7 +128,7 @@ impl Method {
             Self::ExternalOAuth(oauth) => oauth.published(),
             Self::Jwt(jwt) => jwt.published(),
             Self::OpenId(open_id) => open_id.published(),
-            Self::Basic(_) | Self::Signature(_) | Self::Token(_) => &[],
+            Self::Basic(_) | Self::OAuth(_) | Self::Signature(_) | Self::Token(_) => &[],
         }
     }
 
@@ -133,6 +137,7 @@ impl Method {
             Self::Basic(basic) => Box::pin(basic.caller(exchange)).await,
             Self::ExternalOAuth(oauth) => Box::pin(oauth.caller(exchange)).await,
             Self::Jwt(jwt) => jwt.caller(exchange).await,
+            Self::OAuth(oauth) => oauth.caller(exchange).await,
             Self::OpenId(open_id) => Box::pin(open_id.caller(exchange)).await,
             Self::Signature(signature) => Box::pin(signature.caller(exchange)).await,
             Self::Token(token) => token.caller(exchange).await,

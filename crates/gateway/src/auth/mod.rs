@@ -14,6 +14,7 @@ mod grant;
 pub(crate) mod jwks;
 pub(crate) mod jwt;
 mod lifetime;
+mod oauth;
 mod open_id;
 mod passwords;
 mod places;

@@ -28,6 +28,12 @@ impl Places {
         Ok(Self { header, query: sources.query.clone(), cookie: sources.cookie.clone() })
     }
 
+    /// Whether it is a header that [`Places::find`] finds it in.
+    pub(crate) fn in_header(&self, head: &request::Parts) -> bool {
+        let elsewhere = Self { header: None, query: self.query.clone(), cookie: self.cookie.clone() };
+        elsewhere.find(head).is_none()
+    }
+
     /// What is written there, with whatever scheme stands before it; a later place overrides an earlier one.
     pub(crate) fn find<'a>(&self, head: &'a request::Parts) -> Option<Cow<'a, str>> {
         let from_header =

@@ -47,6 +47,14 @@ pub(crate) struct Config {
     pub(crate) enable_hashed_keys_listing: bool,
     pub(crate) min_token_length: usize,
     pub(crate) allow_master_keys: bool,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) oauth_token_expire: Duration,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) oauth_refresh_token_expire: Duration,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) oauth_token_expired_retain_period: Duration,
+    pub(crate) oauth_redirect_uri_separator: String,
+    pub(crate) oauth_error_status_code: u16,
     pub(crate) force_global_session_lifetime: bool,
     pub(crate) global_session_lifetime: i64,
     pub(crate) enable_redis_rolling_limiter: bool,

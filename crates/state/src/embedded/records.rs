@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 
 use super::Embedded;
 use super::writer::Edit;
 use crate::{Unavailable, state::Sort, values::unix_millis};
+
+/// Edits under way at once.
+const AT_ONCE: usize = 256;
 
 /// A value and when it ends.
 #[derive(Clone, Debug)]
@@ -53,6 +57,13 @@ impl Records {
         let mut members: Vec<_> = members.map(|(member, score)| (member.to_string(), *score)).collect();
         members.sort_by(|one, other| one.1.total_cmp(&other.1));
         members
+    }
+
+    /// Members with this score or less.
+    fn up_to(&self, key: &str, until: f64) -> Vec<Box<str>> {
+        let collections = self.collections.lock();
+        let members = collections.get(key).into_iter().flatten();
+        members.filter(|(_, score)| **score <= until).map(|(member, _)| member.clone()).collect()
     }
 
     /// The score of a member at the end of a list.
@@ -150,6 +161,17 @@ impl Embedded {
 
     pub(crate) async fn remove_member(&self, key: &str, member: &str) -> Result<bool, Unavailable> {
         self.edit(Edit::RemoveMember { key: key.into(), member: member.into() }).await
+    }
+
+    pub(crate) async fn remove_scored(&self, key: &str, until: f64) -> Result<(), Unavailable> {
+        let gone = self.memory.records.up_to(key, until);
+        // Many at once, so that they share a commit.
+        for members in gone.chunks(AT_ONCE) {
+            let edit = |member: &str| Edit::RemoveMember { key: key.into(), member: member.into() };
+            let edits: Vec<_> = members.iter().map(|member| self.edit(edit(member))).collect();
+            try_join_all(edits).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn members(&self, key: &str) -> Result<Vec<(String, f64)>, Unavailable> {

@@ -88,6 +88,11 @@ impl Redis {
         Ok(removed > 0)
     }
 
+    pub(crate) async fn remove_scored(&self, key: &str, until: f64) -> Result<(), Unavailable> {
+        let remove = cmd("ZREMRANGEBYSCORE").arg(key).arg("-inf").arg(until).clone();
+        self.link.run(|mut connection| async move { remove.query_async::<()>(&mut connection).await }).await
+    }
+
     pub(crate) async fn members(&self, key: &str, sort: Sort) -> Result<Vec<(String, f64)>, Unavailable> {
         let read = match sort {
             Sort::List => cmd("LRANGE").arg(key).arg(0).arg(-1).clone(),
