@@ -55,6 +55,7 @@ mod node;
 pub mod outputs;
 mod panics;
 mod pipeline;
+pub mod placeholders;
 mod places;
 pub mod processors;
 mod rate_limit;

@@ -1,6 +1,7 @@
 //! What a stream is given by whoever runs it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -62,6 +63,9 @@ pub struct Settings {
     pub alone: bool,
     /// Components that are made of others.
     pub templates: Arc<Templates>,
+    /// Secrets that configurations inside of a gate name: `conf.NAME` those of its configuration, `env.NAME` those of its
+    /// environment (streams contract 1.6).
+    pub secrets: Arc<BTreeMap<String, String>>,
     /// What else is a fault.
     pub strictness: Strictness,
     /// Faults that lint finds are told as warnings, and the stream is built in spite of them. What cannot be built is
@@ -84,6 +88,7 @@ impl Settings {
             variables: Variables::default(),
             alone: false,
             templates: Arc::default(),
+            secrets: Arc::default(),
             strictness: Strictness::default(),
             lenient: false,
         }
