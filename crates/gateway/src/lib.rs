@@ -11,6 +11,7 @@ mod body;
 mod certificates;
 mod chain;
 mod clock;
+mod context;
 mod exchange;
 mod fetch;
 mod gate;

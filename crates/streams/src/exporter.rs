@@ -1,5 +1,7 @@
 //! What an exporter of counters must do (streams contract 2.17, 5.13).
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +15,25 @@ pub struct Sample {
     pub labels: Vec<(String, String)>,
     /// The number.
     pub value: SampleValue,
+}
+
+impl Sample {
+    /// Whether it goes up and down, and means nothing when what it is about is gone.
+    pub fn is_gauge(&self) -> bool {
+        matches!(self.value, SampleValue::Gauge(_))
+    }
+}
+
+/// The samples with those of one series put together: what several counted, as one would have. Sorted by series.
+pub fn merged_samples(samples: Vec<Sample>) -> Vec<Sample> {
+    let mut all: BTreeMap<SeriesKey, SampleValue> = BTreeMap::new();
+    for Sample { name, labels, value } in samples {
+        match all.entry((name, labels)) {
+            Entry::Vacant(free) => drop(free.insert(value)),
+            Entry::Occupied(mut known) => known.get_mut().merge(value),
+        }
+    }
+    all.into_iter().map(|((name, labels), value)| Sample { name, labels, value }).collect()
 }
 
 /// What tells one series from another: its name and its labels.

@@ -287,6 +287,11 @@ impl Watcher {
         samples
     }
 
+    /// What its components count, or its `metric` processors (`own`).
+    pub fn counted(&self, own: bool) -> Vec<Sample> {
+        if own { self.0.samples.customs.samples() } else { self.0.samples.counted() }
+    }
+
     /// Waits until its input has ended and everything was delivered (true), or a part of it broke down (false).
     pub async fn ended(&self) -> bool {
         // The sender lives as long as this does.

@@ -17,7 +17,7 @@ mod lifetime;
 mod oauth;
 mod open_id;
 mod passwords;
-mod places;
+pub(crate) mod places;
 mod rights;
 pub(crate) mod signature;
 mod signed_key;

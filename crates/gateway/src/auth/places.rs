@@ -39,7 +39,10 @@ impl Places {
         let from_header =
             || head.headers.get(self.header.as_ref()?)?.to_str().ok().map(str::trim).map(Cow::Borrowed);
         let from_query = || query::value(head.uri.query()?, self.query.as_ref()?);
-        let from_cookie = || cookie_value(&head.headers, self.cookie.as_ref()?).map(Cow::Borrowed);
+        let from_cookie = || {
+            let asked = self.cookie.as_deref()?;
+            cookie_value(&head.headers, |name| name == asked).map(Cow::Borrowed)
+        };
         let filled = |value: &Cow<'_, str>| !value.is_empty();
         from_cookie()
             .filter(filled)
@@ -48,7 +51,8 @@ impl Places {
     }
 }
 
-fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The first cookie of a name that is asked for.
+pub(crate) fn cookie_value(headers: &HeaderMap, is_asked: impl Fn(&str) -> bool) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -56,7 +60,7 @@ fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .flat_map(|cookies| cookies.split(';'))
         .find_map(|cookie| {
             let (key, value) = cookie.trim().split_once('=')?;
-            (key == name).then_some(value)
+            is_asked(key).then_some(value)
         })
 }
 

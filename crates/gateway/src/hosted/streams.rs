@@ -58,6 +58,11 @@ impl Gate {
         let Backend::Stream(stream) = &api.backend else {
             return Err(vec![Fault::error("", "this is no stream")]);
         };
+        if stream.waits_for_requests() {
+            let fault =
+                Fault::error("", "`$tyk_context` and `$tyk_meta` are known of the requests of an API");
+            return Err(vec![fault.hint("write the stream into an API definition")]);
+        }
         stream.start();
         let Some(watcher) = stream.watchers().pop() else {
             return Err(vec![Fault::error("", "the stream did not start")]);

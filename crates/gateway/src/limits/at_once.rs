@@ -32,6 +32,11 @@ impl AtOnce {
         &self.parts[(self.hasher.hash_one(name) % PARTS as u64) as usize]
     }
 
+    /// How many there are of a name.
+    pub(crate) fn count(&self, name: &str) -> u32 {
+        self.part(name).lock().get(name).copied().unwrap_or_default()
+    }
+
     /// Lets one more in, unless there are `most` already.
     pub(crate) fn enter(self: &Arc<Self>, name: Box<str>, most: u32) -> Option<Held> {
         let mut part = self.part(&name).lock();
@@ -117,6 +122,7 @@ mod tests {
         let (first, second) = (enter("a", 2), enter("a", 2));
         assert!(first.is_some() && second.is_some() && enter("a", 2).is_none());
         assert!(enter("b", 1).is_some(), "names are apart");
+        assert_eq!((all.count("a"), all.count("c")), (2, 0));
         drop(first);
         let third = enter("a", 2);
         assert!(third.is_some() && enter("a", 2).is_none() && enter("a", 0).is_none());

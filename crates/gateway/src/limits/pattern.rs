@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use apidef::Session;
 use serde_json::Value;
 
+use crate::context;
 use crate::exchange::Exchange;
 
 /// Longest name of a counter that a pattern may give; longer ones are cut by their hash.
@@ -54,7 +55,7 @@ impl Pattern {
     /// The name of the counter; `None` where nothing comes out.
     pub(crate) fn name(&self, exchange: &Exchange) -> Option<String> {
         let caller = exchange.caller.as_ref()?;
-        let name = self.render(&caller.session, &|name| context(exchange, name));
+        let name = self.render(&caller.session, &|name| context::value(exchange, name));
         if name.is_empty() {
             return None;
         }
@@ -86,25 +87,6 @@ fn plain(value: &Value) -> Cow<'_, str> {
         Value::Null => Cow::Borrowed(""),
         other => Cow::Owned(other.to_string()),
     }
-}
-
-/// The variables that are known before the request is changed.
-fn context(exchange: &Exchange, name: &str) -> Option<String> {
-    let head = &exchange.head;
-    Some(match name {
-        "path" => head.uri.path().to_owned(),
-        "remote_addr" => exchange.client_address()?.to_string(),
-        "path_parts" => head.uri.path().trim_start_matches('/').replace('/', ","),
-        "headers_Host" => head
-            .uri
-            .authority()
-            .map(|host| host.as_str().to_owned())
-            .or_else(|| Some(head.headers.get(http::header::HOST)?.to_str().ok()?.to_owned()))?,
-        _ => {
-            let field = name.strip_prefix("headers_")?.replace('_', "-");
-            head.headers.get(field.as_str())?.to_str().ok()?.to_owned()
-        }
-    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod metadata;
 mod routes;
 mod socket;
 mod subscribe;
+mod variants;
 mod watched;
 
 use std::sync::{Arc, OnceLock};
@@ -17,11 +18,14 @@ use std::time::{Duration, Instant};
 use document::Fault;
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
+use serde_json::Value as Json;
+use streams::placeholders;
 use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics, Watcher};
 
 pub(crate) use self::watched::{Watched, watch};
 
 use self::routes::{Miss, Port, Routes};
+use self::variants::{Chosen, Family};
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::limits::at_once::{self, Kind};
@@ -34,6 +38,8 @@ pub struct StreamBackend {
     streams: Mutex<Vec<Stream>>,
     api: Box<str>,
     started: OnceLock<Instant>,
+    /// Streams of which one runs for each set of values that requests bring.
+    families: Vec<Arc<Family>>,
 }
 
 struct Stream {
@@ -64,22 +70,29 @@ impl StreamBackend {
             let fault = Fault::error(&*model.pointer, "streams are switched off on this gate");
             return Err(vec![fault.hint("set `streaming.enabled` to true in the configuration")]);
         }
-        let port = Arc::new(Port::default());
         let settings = streams::Settings {
-            port: port.clone(),
             // What streams of one process say to each other is nobody else's, what those of one API say is theirs.
             topics: if shared.alone { shared.topics.clone() } else { Topics::default() },
             allow_unsafe: settings.allow_unsafe.clone(),
             ..shared.clone()
         };
+        Self::of(model, &settings)
+    }
+
+    /// As [`StreamBackend::build`], with settings that are those of the API.
+    fn of(model: &apidef::Streams, settings: &streams::Settings) -> Result<Self, Vec<Fault>> {
+        let port = Arc::new(Port::default());
+        let settings = streams::Settings { port: port.clone(), ..settings.clone() };
         let mut built = Vec::new();
+        let mut families = Vec::new();
         let mut faults = Vec::new();
         for (name, value) in &model.streams {
             let pointer = document::pointer_join(&model.pointer, name);
-            match streams::build(name, value, &pointer, &settings) {
-                Ok(stream) => {
-                    built.push(Stream { name: (**name).into(), life: Life::Built(Box::new(stream)) })
+            match one(name, value, &pointer, &settings, &port) {
+                Ok(One::Stream(stream)) => {
+                    built.push(Stream { name: (**name).into(), life: Life::Built(stream) });
                 }
+                Ok(One::Family(family)) => families.push(family),
                 Err(more) => faults.extend(more),
             }
         }
@@ -91,6 +104,7 @@ impl StreamBackend {
             streams: Mutex::new(built),
             api: Box::default(),
             started: OnceLock::new(),
+            families,
         })
     }
 
@@ -101,6 +115,7 @@ impl StreamBackend {
     /// Starts what was built.
     pub(crate) fn start(&self) {
         self.started.get_or_init(Instant::now);
+        self.families.iter().for_each(Family::start);
         for stream in self.streams.lock().iter_mut() {
             stream.life = match std::mem::replace(&mut stream.life, Life::Over) {
                 Life::Built(built) => Life::Running(built.start()),
@@ -111,6 +126,18 @@ impl StreamBackend {
 
     /// Stops everything: inputs first, then what is under way is delivered, then subscribers are told `reason`.
     pub(crate) async fn stop(&self, deadline: Duration, reason: CloseReason) {
+        let families = self.families.iter().map(|family| family.stop(deadline, reason));
+        let families = futures_util::future::join_all(families);
+        tokio::join!(families, self.stop_counting(deadline, reason, |_| {}));
+    }
+
+    /// Stops what runs by itself; what it counted until then is told.
+    async fn stop_counting(
+        &self,
+        deadline: Duration,
+        reason: CloseReason,
+        told: impl FnOnce([Vec<streams::Sample>; 2]),
+    ) {
         let running: Vec<_> = self
             .streams
             .lock()
@@ -120,7 +147,15 @@ impl StreamBackend {
                 Life::Built(_) | Life::Over => None,
             })
             .collect();
+        let watchers: Vec<Watcher> = running.iter().map(RunningStream::watcher).collect();
         futures_util::future::join_all(running.into_iter().map(|stream| stream.stop(deadline, reason))).await;
+        let counted = |own| watchers.iter().flat_map(|watcher| watcher.counted(own)).collect();
+        told([counted(false), counted(true)]);
+    }
+
+    /// Whether some of its streams wait for requests to fill them in.
+    pub(crate) fn waits_for_requests(&self) -> bool {
+        !self.families.is_empty()
     }
 
     /// The counters of all components.
@@ -130,7 +165,9 @@ impl StreamBackend {
             Life::Running(running) => Some((&stream.name, running.status().components)),
             Life::Built(_) | Life::Over => None,
         });
-        running.flat_map(|(name, probes)| probes.into_iter().map(|probe| (Arc::clone(name), probe))).collect()
+        let own =
+            running.flat_map(|(name, probes)| probes.into_iter().map(|probe| (Arc::clone(name), probe)));
+        own.chain(self.families.iter().flat_map(|family| family.probes())).collect()
     }
 
     pub(crate) fn samples(&self, own: bool) -> Vec<(Arc<str>, streams::Sample)> {
@@ -142,6 +179,7 @@ impl StreamBackend {
         });
         running
             .flat_map(|(name, samples)| samples.into_iter().map(|sample| (Arc::clone(name), sample)))
+            .chain(self.families.iter().flat_map(|family| family.samples(own)))
             .collect()
     }
 
@@ -152,7 +190,7 @@ impl StreamBackend {
             Life::Running(running) => Some(running.watcher()),
             Life::Built(_) | Life::Over => None,
         });
-        running.collect()
+        running.chain(self.families.iter().flat_map(|family| family.watchers())).collect()
     }
 
     /// The same by their names, and since when they run.
@@ -162,7 +200,10 @@ impl StreamBackend {
             Life::Running(running) => Some((Arc::clone(&stream.name), running.watcher())),
             Life::Built(_) | Life::Over => None,
         });
-        (running.collect(), self.started.get().map(Instant::elapsed).unwrap_or_default())
+        let variants = self.families.iter().flat_map(|family| {
+            family.watchers().into_iter().map(|watcher| (Arc::clone(family.name()), watcher))
+        });
+        (running.chain(variants).collect(), self.started.get().map(Instant::elapsed).unwrap_or_default())
     }
 
     /// Paths below the listen path, and what is there.
@@ -184,6 +225,16 @@ impl StreamBackend {
             Ok(found) => found,
             Err(miss) => return missed(&miss),
         };
+        let family = self.families.iter().find(|family| **family.name() == *found.endpoint.stream);
+        let chosen = match family {
+            Some(family) => Some(family.choose(exchange).await?),
+            None => None,
+        };
+        let routes = chosen.as_ref().map_or(&self.routes, |chosen| &chosen.backend.routes);
+        let found = match routes.find(exchange.path_in_api(), &exchange.head.method, upgrade) {
+            Ok(found) => found,
+            Err(miss) => return missed(&miss),
+        };
         let rules = &found.endpoint.cors;
         let input = matches!(found.endpoint.role, Role::IngestSocket(_));
         if upgrade && !cors::may_open_socket(rules, exchange, input) {
@@ -200,6 +251,9 @@ impl StreamBackend {
         let shared = cors::headers(rules, exchange);
         let role = found.endpoint.role.clone();
         let captures = found.captures;
+        if let Some(Chosen { held, .. }) = chosen {
+            exchange.held.push(held);
+        }
         let mut response = match role {
             Role::Ingest(ingest) => ingest::post(exchange, &ingest, captures).await,
             Role::Next(feed) => return subscribe::next(exchange, &feed, shared).await,
@@ -210,6 +264,36 @@ impl StreamBackend {
         response.headers_mut().extend(shared);
         Ok(response)
     }
+}
+
+/// A stream that was built, or what builds it for requests.
+enum One {
+    Stream(Box<Built>),
+    Family(Arc<Family>),
+}
+
+fn one(
+    name: &str,
+    config: &Json,
+    pointer: &str,
+    settings: &streams::Settings,
+    port: &Port,
+) -> Result<One, Vec<Fault>> {
+    let build = |config: &Json| streams::build(name, config, pointer, settings).map(Box::new);
+    if settings.alone {
+        return build(config).map(One::Stream);
+    }
+    let wanted = variants::wanted(config, pointer, settings)?;
+    let config = placeholders::with_secrets(config, pointer, settings)?;
+    let Some(first) = wanted.first() else { return build(&config).map(One::Stream) };
+    let offered = port.count();
+    drop(build(&placeholders::sampled(&config, settings))?);
+    if port.count() == offered {
+        let fault =
+            Fault::error(pointer, format!("`{first}` is known of requests, and this stream has no endpoint"));
+        return Err(vec![fault.hint("add an `http_server` input or output, or write the value itself")]);
+    }
+    Ok(One::Family(Family::new(name, config, pointer, wanted, settings.clone())))
 }
 
 /// The answer where no endpoint fits (streams contract 1.11).

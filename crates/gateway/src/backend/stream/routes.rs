@@ -25,6 +25,11 @@ impl EndpointPort for Port {
 }
 
 impl Port {
+    /// How many endpoints were offered so far.
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
     pub(super) fn routes(&self) -> Routes {
         let mut endpoints = std::mem::take(&mut *self.0.lock());
         // Exact paths before those with captures, and long prefixes before short ones.
