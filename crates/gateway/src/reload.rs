@@ -501,6 +501,11 @@ fn build(
     })
 }
 
+/// The faults for which a gate would not run a definition, without their places. Nothing is connected or started.
+pub fn check(gate: &Gate, definition: Definition) -> Vec<Fault> {
+    compile(gate, &Arc::new(definition), None, &gate.streams).err().unwrap_or_default()
+}
+
 /// The faults with their places in the text that they were found in.
 pub(crate) fn located(text: &str, mut faults: Vec<Fault>) -> Vec<Fault> {
     if let Ok(document) = Document::parse(text, Format::Json) {

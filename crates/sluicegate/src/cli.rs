@@ -31,6 +31,9 @@ pub(crate) enum Command {
         /// Files, or folders whose *.json, *.yaml and *.yml files are meant
         #[arg(required = true, value_name = "FILES")]
         files: Vec<PathBuf>,
+        /// Judge by the settings of this configuration file, and of the environment, as `run` with it would
+        #[arg(long, value_name = "FILE")]
+        conf: Option<PathBuf>,
         /// How to tell what was found
         #[arg(long, value_enum, default_value_t = Form::Human)]
         format: Form,
@@ -126,8 +129,13 @@ const LINT_HELP: &str = "\
 What a file is, is told by its content: an OAS definition (with the streams inside), a classic definition, a policy
 or a map of policies, a key, a stand-alone stream configuration, a configuration file. JSON and YAML.
 
+Whether a gate takes a definition depends on its settings, too: which unsafe components are allowed, where streams may
+connect to, which variables and secrets there are. With --conf the verdict is that of `sluicegate run --conf` with the
+same file; without it that of a gate with the default settings, where any secret may be named.
+
 Examples:
   sluicegate lint apis/*.json
+  sluicegate lint --conf /etc/tyk/tyk.conf apis/
   sluicegate lint --format json stream.yaml | jq '.files[].faults[].message'
 
 Exit codes: 0 no fault (there may be warnings), 1 faults found, 2 wrong usage or a file that cannot be read.";
@@ -164,7 +172,7 @@ mod tests {
         assert!(matches!(parse("sluicegate run --conf a"), Ok(Command::Run { conf: Some(_) })));
         assert!(matches!(
             parse("sluicegate lint a b --format json"),
-            Ok(Command::Lint { format: Form::Json, files }) if files.len() == 2
+            Ok(Command::Lint { format: Form::Json, conf: None, files }) if files.len() == 2
         ));
         assert!(matches!(parse("sluicegate version --json"), Ok(Command::Version { json: true })));
         assert!(matches!(

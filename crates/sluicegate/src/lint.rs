@@ -4,13 +4,17 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use apidef::{Definition, Policy, Session};
 use document::{Document, Fault, Format};
+use gateway::Gate;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use streams::placeholders;
 
 use crate::cli::Form;
+use crate::config::Config;
 use crate::{components, config};
 
 const FAULTS_FOUND: u8 = 1;
@@ -47,6 +51,32 @@ impl Kind {
     }
 }
 
+/// By which settings it is judged.
+pub(crate) struct Judge {
+    streams: streams::Settings,
+    /// A gate as it would run; none: no particular one.
+    gate: Option<Arc<Gate>>,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self { streams: components::lint_settings(), gate: None }
+    }
+}
+
+impl Judge {
+    /// A gate that runs with this configuration.
+    ///
+    /// # Errors
+    /// Why it could not start.
+    pub(crate) fn of(config: &Config) -> Result<Self, String> {
+        let gate = crate::run::judge(config)?;
+        let streams =
+            streams::Settings { allow_unsafe: config.streaming.allow_unsafe.clone(), ..gate.streams.clone() };
+        Ok(Self { streams, gate: Some(gate) })
+    }
+}
+
 /// What is to be told about one file.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -59,7 +89,7 @@ pub(crate) struct Report {
 
 /// Checks the files, and the definitions and configurations in the folders, and tells what was found on `out`.
 /// Blocking. The exit code is 0 without faults, 1 with faults, 2 when a file could not be read.
-pub(crate) fn lint(paths: &[PathBuf], form: Form, out: &mut dyn Write) -> ExitCode {
+pub(crate) fn lint(paths: &[PathBuf], judge: &Judge, form: Form, out: &mut dyn Write) -> ExitCode {
     let mut reports = Vec::new();
     let mut unreadable = Vec::new();
     for path in paths {
@@ -73,7 +103,7 @@ pub(crate) fn lint(paths: &[PathBuf], form: Form, out: &mut dyn Write) -> ExitCo
             Ok(found) => {
                 for file in found {
                     match read(&file) {
-                        Ok(bytes) => reports.push(inspect(&file, bytes)),
+                        Ok(bytes) => reports.push(inspect(&file, bytes, judge)),
                         Err(error) => unreadable.push((file.display().to_string(), error.to_string())),
                     }
                 }
@@ -137,7 +167,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-fn inspect(path: &Path, bytes: Vec<u8>) -> Report {
+fn inspect(path: &Path, bytes: Vec<u8>, judge: &Judge) -> Report {
     let name = path.display().to_string();
     let alone =
         |text: String, fault| Report { path: name.clone(), kind: Kind::Unknown, text, faults: vec![fault] };
@@ -158,11 +188,11 @@ fn inspect(path: &Path, bytes: Vec<u8>) -> Report {
     };
     let kind = kind_of(document.value());
     let mut faults = match kind {
-        Kind::Oas | Kind::Classic => definition(&document, format, kind),
+        Kind::Oas | Kind::Classic => judge.definition(&document, format, kind),
         Kind::Policy => shape::<Policy>(document.value(), "", "policy"),
         Kind::Key => shape::<Session>(document.value(), "", "key"),
         Kind::Policies => policies(document.value()),
-        Kind::Stream => stream("stream", document.value(), "", &components::lint_settings()),
+        Kind::Stream => judge.stream("stream", document.value(), ""),
         Kind::Configuration => config::faults(&document),
         Kind::Unknown => vec![Fault::error("", "cannot tell what this file is").hint(
             "a definition has `openapi` or `proxy`, a stream `input` and `output`, a policy `access_rights`",
@@ -212,40 +242,62 @@ fn kind_of(value: &Value) -> Kind {
     }
 }
 
-fn definition(document: &Document, format: Format, kind: Kind) -> Vec<Fault> {
-    // Definitions are JSON. One that is written in YAML is checked as the same JSON; its places are found in the YAML.
-    let text = match format {
-        Format::Json => document.text().to_owned(),
-        Format::Yaml => document.value().to_string(),
-    };
-    let parsed = match kind {
-        Kind::Oas => Definition::parse_oas(&text),
-        _ => Definition::parse_classic(&text),
-    };
-    let mut faults = match parsed {
-        Ok(definition) => definition.warnings,
-        Err(faults) => faults,
-    };
-    if format == Format::Yaml {
-        faults.iter_mut().for_each(|fault| fault.place = None);
+impl Judge {
+    fn definition(&self, document: &Document, format: Format, kind: Kind) -> Vec<Fault> {
+        // Definitions are JSON. One that is written in YAML is checked as the same JSON; its places are found in the YAML.
+        let text = match format {
+            Format::Json => document.text().to_owned(),
+            Format::Yaml => document.value().to_string(),
+        };
+        let parsed = match kind {
+            Kind::Oas => Definition::parse_oas(&text),
+            _ => Definition::parse_classic(&text),
+        };
+        let (parsed, mut faults) = match parsed {
+            Ok(definition) => {
+                let warnings = definition.warnings.clone();
+                (Some(definition), warnings)
+            }
+            Err(faults) => (None, faults),
+        };
+        if format == Format::Yaml {
+            faults.iter_mut().for_each(|fault| fault.place = None);
+        }
+        // The streams inside, even where the definition around them is refused: all faults are told at once.
+        let streams = document.value().pointer(STREAMS).and_then(Value::as_object).into_iter().flatten();
+        for (name, stream) in streams {
+            faults.extend(self.stream(name, stream, &document::pointer_join(STREAMS, name)));
+        }
+        if let (Some(gate), Some(definition)) = (&self.gate, parsed)
+            && !faults.iter().any(Fault::is_error)
+        {
+            faults.extend(gateway::reload::check(gate, definition));
+        }
+        faults
     }
-    // The streams inside, even where the definition around them is refused: all faults are told at once.
-    let settings = components::lint_settings();
-    for (name, stream) in document.value().pointer(STREAMS).and_then(Value::as_object).into_iter().flatten() {
-        faults.extend(self::stream(name, stream, &document::pointer_join(STREAMS, name), &settings));
-    }
-    faults
-}
 
-/// The faults of one stream: those that its tables tell, and where there are none, those that only building finds.
-fn stream(name: &str, value: &Value, pointer: &str, settings: &streams::Settings) -> Vec<Fault> {
-    let mut faults = streams::lint(value, pointer, settings);
-    if !faults.iter().any(Fault::is_error)
-        && let Err(built) = streams::build(name, value, pointer, settings)
-    {
-        faults.extend(built.into_iter().filter(Fault::is_error));
+    /// The faults of one stream: those that its tables tell, and where there are none, those that only building finds.
+    fn stream(&self, name: &str, value: &Value, pointer: &str) -> Vec<Fault> {
+        let (_, mut faults) = placeholders::placeholders(value, pointer, &self.streams);
+        let value = match &self.gate {
+            None => value.clone(),
+            Some(_) => match placeholders::with_secrets(value, pointer, &self.streams) {
+                Ok(value) => value,
+                Err(missing) => {
+                    faults.extend(missing);
+                    value.clone()
+                }
+            },
+        };
+        let value = placeholders::sampled(&value, &self.streams);
+        faults.extend(streams::lint(&value, pointer, &self.streams));
+        if !faults.iter().any(Fault::is_error)
+            && let Err(built) = streams::build(name, &value, pointer, &self.streams)
+        {
+            faults.extend(built.into_iter().filter(Fault::is_error));
+        }
+        faults
     }
-    faults
 }
 
 /// Whether the value has the shape of what it was taken for.
@@ -330,7 +382,7 @@ mod tests {
     }
 
     fn report(name: &str, text: &str) -> Report {
-        inspect(Path::new(name), text.as_bytes().to_vec())
+        inspect(Path::new(name), text.as_bytes().to_vec(), &Judge::default())
     }
 
     fn told(report: Report) -> String {
@@ -351,7 +403,7 @@ mod tests {
     fn texts_that_cannot_be_parsed_are_faults_with_a_place() {
         let text = told(report("a.json", "{\"openapi\": \n  nope}"));
         assert!(text.starts_with("a.json:2:4: error: not valid JSON"), "{text}");
-        let text = told(inspect(Path::new("b.json"), vec![b'{', 0xff]));
+        let text = told(inspect(Path::new("b.json"), vec![b'{', 0xff], &Judge::default()));
         assert!(text.contains("not UTF-8 text: byte 1"), "{text}");
     }
 
@@ -409,7 +461,7 @@ mod tests {
         let absent = folder.join("absent.json");
         let code = |paths: &[&PathBuf]| {
             let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).clone()).collect();
-            format!("{:?}", lint(&paths, Form::Json, &mut Vec::new()))
+            format!("{:?}", lint(&paths, &Judge::default(), Form::Json, &mut Vec::new()))
         };
         let expected = |code: u8| format!("{:?}", ExitCode::from(code));
         assert_eq!(code(&[&good]), expected(0));

@@ -31,19 +31,36 @@ const FAILED: u8 = 1;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { conf } => start(conf.as_deref()),
-        Command::Lint { files, format } => lint::lint(&files, format, &mut io::stdout().lock()),
+        Command::Lint { files, conf, format } => lint(&files, conf.as_deref(), format),
         Command::Blobl(asked) => blobl::blobl(&asked),
         Command::Stream(asked) => stream::stream(&asked),
         Command::Version { json } => version(json),
     }
 }
 
-fn start(conf: Option<&Path>) -> ExitCode {
+fn load(conf: Option<&Path>) -> Result<config::Loaded, config::Broken> {
     let variables: Variables = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let loaded = match config::load(conf, &folder, &variables) {
+    config::load(conf, &folder, &variables)
+}
+
+fn lint(files: &[PathBuf], conf: Option<&Path>, form: cli::Form) -> ExitCode {
+    let judge = match conf {
+        None => Ok(lint::Judge::default()),
+        Some(_) => load(conf)
+            .map_err(|broken| broken.to_string())
+            .and_then(|loaded| lint::Judge::of(&loaded.config).map_err(|error| format!("error: {error}"))),
+    };
+    match judge {
+        Ok(judge) => lint::lint(files, &judge, form, &mut io::stdout().lock()),
+        Err(error) => fail(&format!("{error}\n")),
+    }
+}
+
+fn start(conf: Option<&Path>) -> ExitCode {
+    let loaded = match load(conf) {
         Ok(loaded) => loaded,
         Err(broken) => return fail(&format!("{broken}\n")),
     };

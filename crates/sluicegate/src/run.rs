@@ -44,13 +44,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let state = open_state(&config)?;
     let records = open_records(&config)?;
     let catalog = catalog::open(&config)?;
-    let mut streams = streams::Settings::new(components::registry());
-    streams.lines = Arc::new(components::StandardOutput);
-    streams.egress = Arc::new(egress(&config)?);
-    streams.environment = crate::mappings::environment(&config.streaming.mappings)?;
-    if !config.streaming.environment.is_empty() {
-        streams.variables = streams::Variables::Named(config.streaming.environment.clone());
-    }
+    let streams = streams(&config)?;
     let tls = tls(&config)?;
     let parts = Parts {
         settings: settings(&config)?,
@@ -362,6 +356,36 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
         },
         forced_lifetime: config.force_global_session_lifetime.then(|| lifetime.map(Duration::from_secs)),
     })
+}
+
+/// A gate with this configuration that serves nothing and reads no definitions: it judges them as one that runs does.
+///
+/// # Errors
+/// Why one could not start.
+pub(crate) fn judge(config: &Config) -> Result<Arc<Gate>, String> {
+    let parts = Parts {
+        settings: settings(config)?,
+        state: State::embedded(None).map_err(|error| error.to_string())?,
+        catalog: Catalog::files("", PolicySource::None),
+        upstream: upstream(config)?,
+        streams: streams(config)?,
+        offered: None,
+        records: None,
+    };
+    Ok(Gate::new(parts).0)
+}
+
+/// What streams are built with.
+fn streams(config: &Config) -> Result<streams::Settings, String> {
+    let mut streams = streams::Settings::new(components::registry());
+    streams.lines = Arc::new(components::StandardOutput);
+    streams.egress = Arc::new(egress(config)?);
+    streams.environment = crate::mappings::environment(&config.streaming.mappings)?;
+    streams.secrets = Arc::new(config.named_secrets.clone());
+    if !config.streaming.environment.is_empty() {
+        streams.variables = streams::Variables::Named(config.streaming.environment.clone());
+    }
+    Ok(streams)
 }
 
 fn egress(config: &Config) -> Result<streams::Egress, String> {

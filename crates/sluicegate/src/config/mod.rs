@@ -100,6 +100,7 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
         return Err(Broken(errors));
     }
     let mut config = typed(&given)?;
+    config.named_secrets = references::named(&given, variables);
     if config.node_secret.is_empty() {
         config.node_secret = config.secret.clone();
     }

@@ -1,5 +1,7 @@
 //! Secrets given by reference: `env://NAME` and `secrets://name`. Other stores are refused, never taken literally.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::check::Given;
@@ -21,6 +23,18 @@ pub(super) fn resolve(given: &mut Given, variables: &Variables) -> Vec<String> {
         }
     }
     errors
+}
+
+/// Every secret that can be named: `conf.NAME` those of `secrets`, `env.NAME` those of variables `TYK_SECRET_NAME`.
+pub(super) fn named(given: &Given, variables: &Variables) -> BTreeMap<String, String> {
+    let configured = given.get("secrets").and_then(Value::as_object).into_iter().flatten();
+    let configured =
+        configured.filter_map(|(name, value)| Some((format!("conf.{name}"), value.as_str()?.to_owned())));
+    let set = variables.iter();
+    let set = set.filter_map(|(name, value)| {
+        Some((format!("env.{}", name.strip_prefix("TYK_SECRET_")?), value.clone()))
+    });
+    configured.chain(set).collect()
 }
 
 fn lookup(text: &str, named: &Value, variables: &Variables) -> Result<Option<String>, String> {

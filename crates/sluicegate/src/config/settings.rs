@@ -12,6 +12,9 @@ use state::Secret;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
+    /// Named secrets, as streams may ask for them: `conf.NAME` those of `secrets`, `env.NAME` those of `TYK_SECRET_NAME`.
+    #[serde(skip)]
+    pub(crate) named_secrets: BTreeMap<String, String>,
     pub(crate) listen_address: String,
     pub(crate) listen_port: u16,
     pub(crate) control_api_port: u16,
