@@ -128,7 +128,6 @@ fn lint_judges_by_the_settings_of_a_gate() {
     let stream = |output: Value| json!({"input": {"http_server": {}}, "output": output});
     let file = stream(json!({"file": {"path": "/tmp/x"}}));
     let secret = stream(json!({"reject": "$secret_conf.word"}));
-    let near = stream(json!({"http_client": {"url": "http://127.0.0.1:1/"}}));
     let variable = stream(json!({"reject": "${STREAM_WORD:x}"}));
     let request = stream(json!({"reject": "$tyk_context.headers_X"}));
     let impossible =
@@ -140,8 +139,6 @@ fn lint_judges_by_the_settings_of_a_gate() {
         (None, &secret, 0, "0 errors"),
         (Some(json!({})), &secret, 1, "no value for `$secret_conf.word`"),
         (Some(json!({"secrets": {"word": "w"}})), &secret, 0, "0 errors"),
-        (Some(json!({})), &near, 0, "0 errors"),
-        (Some(json!({"streaming": {"egress": {"deny_private": true}}})), &near, 1, "127.0.0.1"),
         (Some(json!({})), &variable, 1, "STREAM_WORD"),
         (Some(json!({"streaming": {"environment": ["STREAM_*"]}})), &variable, 0, "0 errors"),
         (Some(json!({})), &request, 0, "0 errors"),

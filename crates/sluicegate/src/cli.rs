@@ -129,8 +129,8 @@ const LINT_HELP: &str = "\
 What a file is, is told by its content: an OAS definition (with the streams inside), a classic definition, a policy
 or a map of policies, a key, a stand-alone stream configuration, a configuration file. JSON and YAML.
 
-Whether a gate takes a definition depends on its settings, too: which unsafe components are allowed, where streams may
-connect to, which variables and secrets there are. With --conf the verdict is that of `sluicegate run --conf` with the
+Whether a gate takes a definition depends on its settings, too: which unsafe components are allowed, what mappings
+may read, which variables and secrets there are. With --conf the verdict is that of `sluicegate run --conf` with the
 same file; without it that of a gate with the default settings, where any secret may be named.
 
 Examples:

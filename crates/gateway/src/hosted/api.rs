@@ -189,11 +189,11 @@ impl Stream {
 }
 
 fn list(gate: &Gate, kept: &Kept) -> Json {
-    let mut all: Map<String, Json> =
+    let mut all: BTreeMap<String, Json> =
         defined::all(gate).iter().map(|stream| (stream.id(), Json::Object(stream.life()))).collect();
     let streams = kept.streams.lock();
     all.extend(streams.iter().map(|(id, stream)| (id.clone(), Json::Object(stream.life()))));
-    Json::Object(all)
+    Json::Object(all.into_iter().collect())
 }
 
 fn unknown() -> Refused {
