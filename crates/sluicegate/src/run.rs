@@ -366,7 +366,7 @@ pub(crate) fn judge(config: &Config) -> Result<Arc<Gate>, String> {
     let parts = Parts {
         settings: settings(config)?,
         state: State::embedded(None).map_err(|error| error.to_string())?,
-        catalog: Catalog::files("", PolicySource::None),
+        catalog: state::Catalog::files("", state::PolicySource::None),
         upstream: upstream(config)?,
         streams: streams(config)?,
         offered: None,
