@@ -24,6 +24,8 @@ use crate::reload::Reloads;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 
+/// Calls of the admin API that are worked on at once.
+const ADMIN_CALLS: usize = 32;
 /// Most counts under way that no request waits for.
 const COUNTS: usize = 4096;
 /// Most requests that wait out their rate.
@@ -105,6 +107,8 @@ pub struct Gate {
     pub(crate) hosted: Kept,
     /// Held while the admin API writes definitions, until they are live: what one change builds upon, no other replaces.
     pub(crate) defining: tokio::sync::Mutex<()>,
+    /// Permits for calls of the admin API that are worked on; the others wait.
+    pub(crate) admin_calls: Arc<Semaphore>,
     snapshot: ArcSwap<Snapshot>,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
@@ -163,6 +167,7 @@ impl Gate {
             changing: tokio::sync::Mutex::default(),
             hosted: Kept::default(),
             defining: tokio::sync::Mutex::default(),
+            admin_calls: Arc::new(Semaphore::new(ADMIN_CALLS)),
             closing: watch::Sender::new(false),
             is_closing: AtomicBool::new(false),
         };

@@ -6,6 +6,7 @@ use ::state::{Signal, Unavailable};
 use http::{Response, StatusCode};
 
 use super::reply::{error, ok};
+use super::together::together;
 use crate::body::Body;
 use crate::gate::Gate;
 
@@ -21,8 +22,7 @@ pub(super) async fn drop_answers(gate: &Arc<Gate>, api: &str) -> Response<Body> 
 }
 
 async fn drop_everywhere(gate: &Gate, api: &str) -> Result<(), Unavailable> {
-    for key in gate.state.record_keys(&format!("cache-{api}")).await? {
-        gate.state.delete_record(&key).await?;
-    }
+    let keys = gate.state.record_keys(&format!("cache-{api}")).await?;
+    together(keys.iter().map(|key| gate.state.delete_record(key))).await?;
     gate.state.publish(Signal::CacheDropped(api.to_owned())).await
 }

@@ -1,13 +1,13 @@
-//! Which endpoints there are: one table ([`table::ALL`]) that routing, the OpenAPI document, its tests and the
+//! Which endpoints there are: one table ([`table::all`]) that routing, the OpenAPI document, its tests and the
 //! documentation share.
 
 mod table;
 
 use http::Method;
 
-pub(super) use table::ALL;
 #[cfg(test)]
 pub(super) use table::FOREIGN;
+pub(super) use table::all;
 
 /// One endpoint below `/tyk`.
 #[derive(Debug)]
@@ -162,6 +162,15 @@ pub(super) enum Shape {
     Streams,
     StreamComponents,
     Records,
+    /// `{"certs"}`: ids, or with `mode=detailed` what is known of each.
+    Certificates,
+    Certificate,
+    /// One certificate, or an array of them.
+    CertificateDetails,
+    /// `{"id","status":"ok","message"}`
+    CertificateAdded,
+    /// Text, a line for each thing.
+    Lines,
     Anything,
     Versions,
     /// A plain OpenAPI document.
@@ -191,11 +200,11 @@ pub(super) enum Found<'p> {
 /// Finds the endpoint of a request: of the paths that match, the one that says most itself, from its beginning. What a
 /// path spells out is nobody's name, whatever the method: `/apis/oas/import` is no API called `import`.
 pub(super) fn find<'p>(method: &Method, path: &[&'p str]) -> Found<'p> {
-    let fitting = ALL.iter().filter(|endpoint| matches(endpoint.path, path).is_some());
+    let fitting = all().filter(|endpoint| matches(endpoint.path, path).is_some());
     let Some(best) = fitting.map(|endpoint| endpoint.path).min_by_key(|path| named_segments(path)) else {
         return Found::Nowhere;
     };
-    match ALL.iter().find(|endpoint| endpoint.path == best && endpoint.method == *method) {
+    match all().find(|endpoint| endpoint.path == best && endpoint.method == *method) {
         Some(endpoint) => Found::Endpoint(endpoint, matches(endpoint.path, path).unwrap_or_default()),
         None => Found::OtherMethod,
     }
@@ -281,7 +290,7 @@ mod tests {
     #[test]
     fn no_endpoint_hides_another_and_every_one_can_succeed() {
         let mut seen = HashSet::new();
-        for endpoint in ALL {
+        for endpoint in all() {
             assert!(
                 seen.insert((endpoint.method.clone(), endpoint.path)),
                 "{} {} is there twice",

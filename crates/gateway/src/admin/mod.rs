@@ -4,6 +4,7 @@
 
 mod apis;
 mod cache;
+mod call;
 mod catalog;
 mod certs;
 mod debug;
@@ -20,16 +21,17 @@ mod reply;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use apidef::Source;
-use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
+use self::call::Call;
 use self::endpoints::{Action, Found};
 use self::reply::{error, ok};
 use crate::auth::ClientCertificates;
@@ -64,28 +66,6 @@ pub(crate) fn is_addressed<B>(gate: &Gate, peer: &Peer, request: &Request<B>) ->
         .is_none_or(|name| name.eq_ignore_ascii_case(host(request)))
 }
 
-/// One request to the admin API, read whole.
-struct Call {
-    /// What the path names first, decoded.
-    name: String,
-    /// What it names beside it.
-    beside: String,
-    query: Vec<(String, String)>,
-    body: Bytes,
-}
-
-impl Call {
-    fn flag(&self, name: &str) -> bool {
-        self.parameter(name).is_some_and(|value| matches!(value, "1" | "true"))
-    }
-
-    /// The parameter, unless it is empty.
-    fn parameter(&self, name: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        found.filter(|value| !value.is_empty())
-    }
-}
-
 /// Answers a request to the gate itself.
 pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<RequestBody>) -> Response<Body> {
     let path = request.uri().path().trim_end_matches('/');
@@ -97,7 +77,11 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
         return only_get(request.method(), || health::ready(gate));
     }
     if name == "metrics" {
-        return only_get(request.method(), || respond::text(StatusCode::OK, crate::metrics::render(gate)));
+        let gate = Arc::clone(gate);
+        // There may be thousands of APIs.
+        let text =
+            tokio::task::spawn_blocking(move || crate::metrics::render(&gate)).await.unwrap_or_default();
+        return only_get(request.method(), || respond::text(StatusCode::OK, text));
     }
     let below = match name {
         "tyk" => "",
@@ -136,11 +120,30 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
             );
         }
     };
-    let call = Call { name, beside, query, body };
-    let outcome = Box::pin(perform(gate, endpoint.action, &call)).await;
-    outcome.unwrap_or_else(|away| {
-        error(StatusCode::SERVICE_UNAVAILABLE, &format!("The store of keys cannot be reached: {away}"))
-    })
+    let call = Call { endpoint, name, beside, query, body };
+    if let Err(text) = call.check() {
+        return error(StatusCode::BAD_REQUEST, &text);
+    }
+    let Ok(permit) = Arc::clone(&gate.admin_calls).acquire_owned().await else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "Gateway is shutting down");
+    };
+    // Off the threads that carry exchanges: all definitions, or the names of a million keys, take their time. What has
+    // begun is done to its end, whether or not its caller waits for it.
+    let (gate, runtime) = (Arc::clone(gate), tokio::runtime::Handle::current());
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        runtime.block_on(perform(&gate, call.endpoint.action, &call))
+    });
+    match done.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(away)) => {
+            error(StatusCode::SERVICE_UNAVAILABLE, &format!("The store of keys cannot be reached: {away}"))
+        }
+        Err(failure) => {
+            tracing::error!(%failure, path = endpoint.path, "a call of the admin API broke off");
+            error(StatusCode::INTERNAL_SERVER_ERROR, "The call broke off inside; the log says where")
+        }
+    }
 }
 
 /// What an endpoint answers, unless the state store is away.
@@ -223,7 +226,7 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         StreamComponents => streams::components(gate),
         StreamsReady => crate::hosted::ready(gate),
         StreamsSchema => streams::schema(gate),
-        OpenApi => reply::json(StatusCode::OK, &openapi::document()),
+        OpenApi => reply::json(StatusCode::OK, &*openapi::DOCUMENT),
         ListRecords => records::answer(gate, call.parameter("limit")).await,
     })
 }

@@ -27,7 +27,8 @@ pub(super) async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Re
         Action::SetStreamResource => (Method::POST, &["resources", name, beside]),
         _ => (Method::GET, &of_one),
     };
-    match hosted::perform(gate, &method, path, &call.body, call.flag("chilled")).await {
+    let lenient = ![Method::GET, Method::DELETE].contains(&method) && call.flag("chilled");
+    match hosted::perform(gate, &method, path, &call.body, lenient).await {
         Ok(value) => reply::json(StatusCode::OK, &value),
         Err(Refused::Text(status, text)) => reply::error(status, &text),
         Err(Refused::Faults(faults)) => {

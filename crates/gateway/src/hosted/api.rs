@@ -10,10 +10,11 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
-use streams::{Sort, Watcher};
+use streams::Watcher;
 
 use super::defined;
-use super::streams::Place;
+use super::resources::{Resource, is_inside, set_resource, with_resources};
+use super::streams::{Place, beside};
 use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
 use crate::gate::Gate;
@@ -31,17 +32,25 @@ const OWN: [&str; 8] = ["ping", "ready", "version", "metrics", "stats", "endpoin
 /// The streams there are, and the resources that they share by name.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    streams: Mutex<BTreeMap<String, Stream>>,
-    resources: Mutex<BTreeMap<(&'static str, String), Json>>,
+    pub(super) streams: Mutex<BTreeMap<String, Stream>>,
+    pub(super) resources: Mutex<BTreeMap<(&'static str, String), Resource>>,
     /// Held over a change, so that what is kept and what runs agree.
-    changing: tokio::sync::Mutex<()>,
+    pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+/// Where a stream comes from, and how it is looked at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Origin {
+    /// It was made with `chilled`.
+    pub(super) lenient: bool,
+    /// The file that it stands in, for what its mappings read beside it.
+    pub(super) file: Option<String>,
 }
 
 #[derive(Debug)]
-struct Stream {
-    config: Json,
-    /// It was made with `chilled`.
-    lenient: bool,
+pub(super) struct Stream {
+    pub(super) config: Json,
+    pub(super) origin: Origin,
     since: Instant,
     watcher: Watcher,
 }
@@ -69,15 +78,11 @@ pub(super) async fn add(
     id: &str,
     config: Json,
     lenient: bool,
+    file: Option<&str>,
 ) -> Result<(), Vec<Fault>> {
     check_id(gate, id).map_err(|text| vec![Fault::error("", text)])?;
     let _changing = kept.changing.lock().await;
-    put(gate, kept, id, config, lenient).await
-}
-
-/// Keeps a resource that was read when the process started.
-pub(super) fn add_resource(kept: &Kept, field: &'static str, label: &str, config: Json) {
-    kept.resources.lock().insert((field, label.to_owned()), config);
+    put(gate, kept, id, config, Origin { lenient, file: file.map(str::to_owned) }).await
 }
 
 /// Whether a path is answered here.
@@ -273,10 +278,10 @@ async fn replace(
 async fn patch(gate: &Arc<Gate>, kept: &Kept, id: &str, body: &[u8], lenient: bool) -> Result<Json, Refused> {
     let document = read(body)?;
     let _changing = kept.changing.lock().await;
-    let known = kept.streams.lock().get(id).map(|stream| stream.config.clone());
-    let mut config = known.ok_or_else(|| unchangeable(gate, id))?;
+    let known = kept.streams.lock().get(id).map(|stream| (stream.config.clone(), stream.origin.file.clone()));
+    let (mut config, file) = known.ok_or_else(|| unchangeable(gate, id))?;
     ::streams::merge_patch(&mut config, document.value());
-    let put = put(gate, kept, id, config, lenient).await;
+    let put = put(gate, kept, id, config, Origin { lenient, file }).await;
     put.map_err(|faults| Refused::Faults(vec![(id.to_owned(), faults)]))?;
     Ok(json!({}))
 }
@@ -299,6 +304,7 @@ async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8], lenient: bool) 
             "an object of streams by their ids is expected".to_owned(),
         ));
     };
+    let origin = Origin { lenient, file: None };
     let _changing = kept.changing.lock().await;
     let mut faults = Vec::new();
     for (id, config) in wanted {
@@ -306,7 +312,7 @@ async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8], lenient: bool) 
             faults.push((id.clone(), vec![Fault::error("", text)]));
             continue;
         }
-        let mut found = check(gate, kept, config, lenient);
+        let mut found = check(gate, kept, config, &origin);
         for fault in &mut found {
             fault.pointer.insert_str(0, &document::pointer_join("", id));
         }
@@ -327,76 +333,14 @@ async fn replace_all(gate: &Arc<Gate>, kept: &Kept, body: &[u8], lenient: bool) 
     for (id, config) in wanted {
         let same = kept.streams.lock().get(id).is_some_and(|stream| stream.config == *config);
         if !same {
-            let put = put(gate, kept, id, config.clone(), lenient).await;
+            let put = put(gate, kept, id, config.clone(), origin.clone()).await;
             put.map_err(|faults| Refused::Faults(vec![(id.clone(), faults)]))?;
         }
     }
     Ok(json!({}))
 }
 
-async fn set_resource(
-    gate: &Arc<Gate>,
-    kept: &Kept,
-    (sort, label): (&str, &str),
-    body: &[u8],
-    lenient: bool,
-) -> Result<Json, Refused> {
-    let sorts = [Sort::Cache, Sort::Input, Sort::Output, Sort::Processor, Sort::RateLimit];
-    let field = sorts
-        .iter()
-        .filter_map(|sort| sort.resources())
-        .find(|field| field.strip_suffix("_resources") == Some(sort));
-    let Some(field) = field else {
-        let text = "resources are of `cache`, `input`, `output`, `processor` or `rate_limit`".to_owned();
-        return Err(Refused::Text(StatusCode::NOT_FOUND, text));
-    };
-    let document = read(body)?;
-    let mut config = document.value().clone();
-    let Some(members) = config.as_object_mut() else {
-        return Err(Refused::Text(StatusCode::BAD_REQUEST, "an object is expected".to_owned()));
-    };
-    members.insert("label".to_owned(), label.into());
-    let mut faults = ::streams::lint(
-        &json!({"input": {"generate": {"mapping": ""}}, "output": {"drop": {}}, field: [config.clone()]}),
-        "",
-        &settings(gate, lenient),
-    );
-    let base = format!("/{field}/0");
-    for fault in &mut faults {
-        fault.pointer = fault.pointer.strip_prefix(&base).unwrap_or_default().to_owned();
-    }
-    ::streams::locate(&document, &mut faults);
-    if faults.iter().any(Fault::is_error) {
-        return Err(Refused::Faults(vec![(String::new(), faults)]));
-    }
-    let _changing = kept.changing.lock().await;
-    kept.resources.lock().insert((field, label.to_owned()), config);
-    // Whoever uses it is built anew, before the old one is stopped.
-    let users: Vec<(String, Json, bool)> = kept
-        .streams
-        .lock()
-        .iter()
-        .filter(|(_, stream)| mentions(&stream.config, label))
-        .map(|(id, stream)| (id.clone(), stream.config.clone(), stream.lenient))
-        .collect();
-    for (id, config, was_lenient) in users {
-        let put = put(gate, kept, &id, config, lenient || was_lenient).await;
-        put.map_err(|faults| Refused::Faults(vec![(id, faults)]))?;
-    }
-    Ok(json!({}))
-}
-
-/// Whether a text of the configuration is this label.
-fn mentions(value: &Json, label: &str) -> bool {
-    match value {
-        Json::String(text) => text == label,
-        Json::Array(items) => items.iter().any(|item| mentions(item, label)),
-        Json::Object(members) => members.values().any(|value| mentions(value, label)),
-        _ => false,
-    }
-}
-
-fn read(body: &[u8]) -> Result<Document, Refused> {
+pub(super) fn read(body: &[u8]) -> Result<Document, Refused> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Refused::Text(StatusCode::BAD_REQUEST, "the body is not UTF-8 text".to_owned()))?;
     ::streams::read_body(text).map_err(|fault| Refused::Faults(vec![(String::new(), vec![fault])]))
@@ -413,7 +357,8 @@ async fn put_read(
     let mut faults = document.repeated_keys();
     faults.retain(Fault::is_error);
     if faults.is_empty() {
-        match put(gate, kept, id, document.value().clone(), lenient).await {
+        let origin = Origin { lenient, file: None };
+        match put(gate, kept, id, document.value().clone(), origin).await {
             Ok(()) => return Ok(json!({})),
             Err(found) => faults = found,
         }
@@ -422,42 +367,45 @@ async fn put_read(
     Err(Refused::Faults(vec![(id.to_owned(), faults)]))
 }
 
-async fn put(gate: &Arc<Gate>, kept: &Kept, id: &str, config: Json, lenient: bool) -> Result<(), Vec<Fault>> {
-    let faults = check(gate, kept, &config, lenient);
+pub(super) async fn put(
+    gate: &Arc<Gate>,
+    kept: &Kept,
+    id: &str,
+    config: Json,
+    origin: Origin,
+) -> Result<(), Vec<Fault>> {
+    let faults = check(gate, kept, &config, &origin);
     if faults.iter().any(Fault::is_error) {
         return Err(faults);
     }
     let path = format!("/{id}/");
-    let place = Place { id, path: &path, lenient };
-    let watcher = gate.host(place, with_resources(kept, config.clone())).await?;
-    let stream = Stream { config, lenient, since: Instant::now(), watcher };
+    let (whole, lenient_ones) = with_resources(kept, config.clone());
+    // What of it must not be lenient has been looked at just now.
+    let lenient = origin.lenient || !lenient_ones.is_empty();
+    let place = Place { id, path: &path, lenient, file: origin.file.as_deref() };
+    let watcher = gate.host(place, whole).await?;
+    let stream = Stream { config, origin, since: Instant::now(), watcher };
     kept.streams.lock().insert(id.to_owned(), stream);
     Ok(())
 }
 
 /// The faults of a configuration, as lint tells them: building tells the others.
-fn check(gate: &Gate, kept: &Kept, config: &Json, lenient: bool) -> Vec<Fault> {
-    ::streams::lint(&with_resources(kept, config.clone()), "", &settings(gate, lenient))
-}
-
-fn settings(gate: &Gate, lenient: bool) -> ::streams::Settings {
-    ::streams::Settings { lenient, ..gate.streams.clone() }
-}
-
-/// The configuration with the shared resources behind its own; its own win.
-fn with_resources(kept: &Kept, mut config: Json) -> Json {
-    let Some(members) = config.as_object_mut() else { return config };
-    for ((field, label), resource) in kept.resources.lock().iter() {
-        let list = members.entry(*field).or_insert_with(|| json!([]));
-        if list.is_null() {
-            *list = json!([]);
-        }
-        let Some(list) = list.as_array_mut() else { continue };
-        if !list.iter().any(|own| own["label"] == label.as_str()) {
-            list.push(resource.clone());
-        }
+fn check(gate: &Gate, kept: &Kept, config: &Json, origin: &Origin) -> Vec<Fault> {
+    let (whole, lenient_ones) = with_resources(kept, config.clone());
+    let inside = |fault: &Fault| lenient_ones.iter().any(|at| is_inside(&fault.pointer, at));
+    let mut faults = ::streams::lint(&whole, "", &settings(gate, origin));
+    if !origin.lenient && faults.iter().any(inside) {
+        faults.retain(|fault| !inside(fault));
+        let lenient = Origin { lenient: true, ..origin.clone() };
+        let more = ::streams::lint(&whole, "", &settings(gate, &lenient));
+        faults.extend(more.into_iter().filter(inside));
     }
-    config
+    faults
+}
+
+pub(super) fn settings(gate: &Gate, origin: &Origin) -> ::streams::Settings {
+    let settings = ::streams::Settings { lenient: origin.lenient, ..gate.streams.clone() };
+    beside(settings, origin.file.as_deref())
 }
 
 /// Why an id cannot be one.
@@ -499,16 +447,5 @@ mod tests {
         for id in ["", "a/b", "a b", "ä", "..", "streams", "ready", &"x".repeat(201)] {
             assert!(well_formed(id).is_err(), "{id}");
         }
-    }
-
-    #[test]
-    fn own_resources_win_over_shared_ones() {
-        let kept = Kept::default();
-        for label in ["a", "b"] {
-            add_resource(&kept, "cache_resources", label, json!({"label": label, "memory": {}}));
-        }
-        let config = json!({"cache_resources": [{"label": "a", "noop": {}}]});
-        let expected = json!({"cache_resources": [{"label": "a", "noop": {}}, {"label": "b", "memory": {}}]});
-        assert_eq!(with_resources(&kept, config), expected);
     }
 }

@@ -7,6 +7,7 @@ mod api;
 mod defined;
 mod page;
 mod password;
+mod resources;
 mod streams;
 
 use std::sync::Arc;
@@ -105,7 +106,8 @@ async fn answer(
 }
 
 impl Gate {
-    /// Starts a stream of streams mode, in spite of faults that lint finds where it is `lenient`.
+    /// Starts a stream of streams mode, in spite of faults that lint finds where it is `lenient`. Its mappings read what is
+    /// beside `file`.
     ///
     /// # Errors
     /// Every fault, with its pointer in the configuration.
@@ -114,14 +116,15 @@ impl Gate {
         id: &str,
         config: Json,
         lenient: bool,
+        file: Option<&str>,
     ) -> Result<(), Vec<Fault>> {
-        api::add(self, &self.hosted, id, config, lenient).await
+        api::add(self, &self.hosted, id, config, lenient, file).await
     }
 
     /// Keeps a resource of streams mode, which streams that are added later share by its label. `field` is where
-    /// configurations list those of its sort.
-    pub fn add_resource(&self, field: &'static str, label: &str, config: Json) {
-        api::add_resource(&self.hosted, field, label, config);
+    /// configurations list those of its sort; what lint finds in a `lenient` one is no fault of theirs.
+    pub fn add_resource(&self, field: &'static str, label: &str, config: Json, lenient: bool) {
+        resources::add_resource(&self.hosted, field, label, config, lenient);
     }
 }
 

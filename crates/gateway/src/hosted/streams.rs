@@ -29,9 +29,37 @@ pub struct Place<'a> {
     pub path: &'a str,
     /// Whether it runs in spite of faults that lint finds.
     pub lenient: bool,
+    /// The file that it stands in: its mappings read what is beside that (`file_rel`).
+    pub file: Option<&'a str>,
+}
+
+/// The settings for a stream that stands in a file.
+pub(super) fn beside(mut settings: streams::Settings, file: Option<&str>) -> streams::Settings {
+    if let Some(file) = file {
+        settings.environment = settings.environment.beside(file);
+    }
+    settings
 }
 
 impl Gate {
+    /// Builds a stream, and starts nothing.
+    pub(super) async fn built(
+        self: &Arc<Self>,
+        place: Place<'_>,
+        config: Json,
+    ) -> Result<Arc<RunningApi>, Vec<Fault>> {
+        let (id, path) = (place.id.to_owned(), place.path.to_owned());
+        let gate = Arc::clone(self);
+        let settings = streams::Settings { lenient: place.lenient, ..self.streams.clone() };
+        let settings = beside(settings, place.file);
+        let compiled = tokio::task::spawn_blocking(move || {
+            let definition = Arc::new(definition(&id, &path, config)?);
+            compile(&gate, &definition, gate.snapshot().apis.get(&*id), &settings)
+                .map_err(|faults| inside(&id, faults))
+        });
+        compiled.await.unwrap_or_else(|error| Err(vec![Fault::error("", error.to_string())]))
+    }
+
     /// Builds a stream, starts it and serves its endpoints; one of the same id is stopped when the new one runs.
     ///
     /// # Errors
@@ -39,16 +67,7 @@ impl Gate {
     pub async fn host(self: &Arc<Self>, place: Place<'_>, config: Json) -> Result<Watcher, Vec<Fault>> {
         let _alone = self.changing.lock().await;
         self.may_host(place.id).map_err(|text| vec![Fault::error("", text)])?;
-        let (id, path) = (place.id.to_owned(), place.path.to_owned());
-        let gate = Arc::clone(self);
-        let settings = streams::Settings { lenient: place.lenient, ..self.streams.clone() };
-        let compiled = tokio::task::spawn_blocking(move || {
-            let definition = Arc::new(definition(&id, &path, config)?);
-            compile(&gate, &definition, gate.snapshot().apis.get(&*id), &settings)
-                .map_err(|faults| inside(&id, faults))
-        });
-        let mut api =
-            compiled.await.unwrap_or_else(|error| Err(vec![Fault::error("", error.to_string())]))?;
+        let mut api = self.built(place, config).await?;
         if let Some(new) = Arc::get_mut(&mut api) {
             new.hosted = true;
         }

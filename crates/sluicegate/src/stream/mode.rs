@@ -15,7 +15,7 @@ use super::environment::{self, Given};
 use super::lint::{check, sort_out};
 use super::service::{self, Service, Signals};
 use super::source::{Merged, Source};
-use super::{FAILED, UNREADABLE, fail, settings_with};
+use super::{FAILED, UNREADABLE, beside, fail, settings_with};
 use crate::cli::Form;
 use crate::components;
 use crate::lint::{Report, files, tell};
@@ -26,6 +26,8 @@ const SHARED: [&str; 3] = ["http", "logger", "shutdown_timeout"];
 /// A stream to begin with.
 struct First {
     id: String,
+    /// Where its file is; mappings read what is beside it.
+    file: String,
     merged: Merged,
 }
 
@@ -96,10 +98,14 @@ fn read(
             }
         };
         for file in found {
-            match check(&file, with, given, settings) {
+            let mut settings = settings.clone();
+            settings.environment = beside(&settings, &file);
+            match check(&file, with, given, &settings) {
                 Ok((merged, reports)) => {
                     read.reports.extend(reports);
-                    read.firsts.push(First { id: id_of(&file, path), merged });
+                    let id = id_of(&file, path);
+                    let file = file.canonicalize().unwrap_or(file).display().to_string();
+                    read.firsts.push(First { id, file, merged });
                 }
                 Err(unread) => sort_out(unread, &mut read.reports, &mut read.unreadable),
             }
@@ -172,10 +178,11 @@ async fn until_stopped(
     let secret = std::env::var("TYK_GW_SECRET").ok().filter(|secret| !secret.is_empty()).map(Secret::new);
     let service = Service::open(http, settings, true, false, secret).await?;
     for (field, label, resource) in read.resources {
-        service.gate.add_resource(field, &label, resource);
+        service.gate.add_resource(field, &label, resource, read.lenient);
     }
-    for First { id, merged } in read.firsts {
-        if let Err(faults) = service.gate.add_stream(&id, merged.value.clone(), read.lenient).await {
+    for First { id, file, merged } in read.firsts {
+        let added = service.gate.add_stream(&id, merged.value.clone(), read.lenient, Some(&file));
+        if let Err(faults) = added.await {
             tell(&merged.reports(faults), &[], Form::Human, &mut std::io::stderr().lock());
             return Err(format!("stream `{id}` was not started"));
         }

@@ -105,7 +105,7 @@ async fn until_stopped(
     let mut signals = service::Signals::listen()?;
     let lenient = settings.lenient;
     let service = Service::open(http, settings, false, !names(config, "http_server"), None).await?;
-    let place = Place { id: name, path: "/", lenient };
+    let place = Place { id: name, path: "/", lenient, file: None };
     let stream = service.gate.host(place, config.clone()).await;
     let stream = stream.map_err(Failure::Faults)?;
     let serving = service.serve();

@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::Call;
+use super::super::endpoints::Action;
 use super::super::reply::{error, json, schema_refused};
 use super::write::{add_text, needs_oas, put};
 use super::{document, find, is_oas, not_found};
@@ -26,10 +27,8 @@ pub(crate) async fn import(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
         return error(StatusCode::BAD_REQUEST, &format!("the import payload should not contain {EXTENSION}"));
     }
     let id = Uuid::new_v4().simple().to_string();
-    let asked = match asked(call) {
-        Ok(asked) => Import { id: asked.id.or(Some(&id)), ..asked },
-        Err(refused) => return *refused,
-    };
+    let asked = asked(call);
+    let asked = Import { id: asked.id.or(Some(&id)), ..asked };
     match apidef::import(&mut document, &asked) {
         Ok(()) => add_text(gate, call, document.to_string().as_bytes(), Source::Oas).await,
         Err(told) => error(StatusCode::BAD_REQUEST, &told),
@@ -46,10 +45,7 @@ pub(crate) async fn patch(gate: &Arc<Gate>, call: &Call, id: &str) -> Response<B
         Ok(document) => document,
         Err(refused) => return *refused,
     };
-    let asked = match asked(call) {
-        Ok(asked) => asked,
-        Err(refused) => return *refused,
-    };
+    let asked = asked(call);
     // What the body does not bring stays: what is the gateway's own, and where the servers are.
     if let (Some(patched), Some(held)) = (patched.as_object_mut(), document(&api).as_object()) {
         let kept = held.iter().filter(|(name, _)| {
@@ -74,41 +70,25 @@ fn read(call: &Call) -> Result<Value, Box<Response<Body>>> {
     document.ok_or_else(|| Box::new(error(StatusCode::BAD_REQUEST, "request malformed")))
 }
 
-fn asked(call: &Call) -> Result<Import<'_>, Box<Response<Body>>> {
-    let refuse = |text: &str| Err(Box::new(error(StatusCode::BAD_REQUEST, text)));
-    let flag = |name: &str| match call.parameter(name) {
-        None => Ok(None),
-        Some("true" | "1") => Ok(Some(true)),
-        Some("false" | "0") => Ok(Some(false)),
-        Some(_) => {
-            let text = format!("the parameter {name} must be true or false");
-            Err(Box::new(error(StatusCode::BAD_REQUEST, &text)))
-        }
-    };
-    let authentication = match call.parameter("authentication") {
-        None => None,
-        Some("true" | "1") => Some(Authentication::On),
-        Some("false" | "0") => Some(Authentication::Off),
-        Some("compliant") => Some(Authentication::Compliant),
-        Some(_) => {
-            return refuse("the parameter authentication must be true, false or compliant");
-        }
-    };
-    let processing_mode = call.parameter("securityProcessingMode");
-    if processing_mode.is_some_and(|mode| !matches!(mode, "legacy" | "compliant")) {
-        return refuse("the parameter securityProcessingMode must be legacy or compliant");
-    }
-    Ok(Import {
+/// What the parameters ask for; the call has been checked.
+fn asked(call: &Call) -> Import<'_> {
+    let flag = |name: &str| call.parameter(name).map(|_| call.flag(name));
+    let patched = call.endpoint.action == Action::PatchOas;
+    Import {
         upstream: call.parameter("upstreamURL"),
         listen_path: call.parameter("listenPath"),
         domain: call.parameter("customDomain"),
-        id: call.parameter("apiID"),
-        authentication,
-        allow_list: flag("allowList")?,
-        validate_request: flag("validateRequest")?,
-        mock_response: flag("mockResponse")?,
-        processing_mode,
-    })
+        id: if patched { None } else { call.parameter("apiID") },
+        authentication: call.parameter("authentication").map(|asked| match asked {
+            "compliant" => Authentication::Compliant,
+            "true" => Authentication::On,
+            _ => Authentication::Off,
+        }),
+        allow_list: flag("allowList"),
+        validate_request: flag("validateRequest"),
+        mock_response: flag("mockResponse"),
+        processing_mode: call.parameter("securityProcessingMode"),
+    }
 }
 
 /// `GET /schema`.

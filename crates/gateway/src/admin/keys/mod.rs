@@ -204,12 +204,14 @@ mod tests {
     use apidef::keys::Algorithm;
     use bytes::Bytes;
 
+    use super::super::endpoints::{self, Action};
     use super::*;
     use crate::settings::Settings;
 
     fn call(query: &[(&str, &str)]) -> Call {
         let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Call { name: String::new(), beside: String::new(), query, body: Bytes::new() }
+        let endpoint = endpoints::all().find(|endpoint| endpoint.action == Action::GetKey).unwrap();
+        Call { endpoint, name: String::new(), beside: String::new(), query, body: Bytes::new() }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use apidef::{Limit, Session};
 use state::Unavailable;
 
+use super::super::together::together;
 use crate::auth::Grant;
 use crate::clock::unix_now;
 use crate::gate::Gate;
@@ -19,9 +20,9 @@ pub(super) async fn show(gate: &Gate, session: &mut Session, name: &str) -> Resu
         .filter(|(_, access)| access.limit.quota_max > 0)
         .map(|(api, _)| (api.clone(), Grant::counter(session, name, api)))
         .collect();
-    for (api, counter) in counters {
-        let used = gate.state.peek_quota(&counter).await?;
-        let Some(limit) = session.access_rights.get_mut(&api).map(|access| &mut access.limit) else {
+    let used = together(counters.iter().map(|(_, counter)| gate.state.peek_quota(counter))).await?;
+    for ((api, _), used) in counters.iter().zip(used) {
+        let Some(limit) = session.access_rights.get_mut(api).map(|access| &mut access.limit) else {
             continue;
         };
         limit.quota_remaining = used.map_or(limit.quota_max, |count| count.remaining(limit.quota_max));

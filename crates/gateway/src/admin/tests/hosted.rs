@@ -152,3 +152,27 @@ async fn secrets_are_not_shown_and_resources_are_shared() {
     let config = &admin.get("/streams/s").await.json()["config"];
     assert_eq!(config["output_resources"], Value::Null, "as it was given: {config}");
 }
+
+#[tokio::test]
+async fn a_lenient_resource_is_no_fault_of_strict_streams() {
+    let admin = with_streams().await;
+    let odd = r#"{"memory": {"nonsense": 1}}"#;
+    let broken = r#"{"memory": {}, "nonsense": 1}"#;
+    let reply = admin.call("POST", "/resources/cache/odd?chilled=true", broken).await;
+    assert_eq!(reply.status, 400, "what cannot be built is refused: {reply:?}");
+    assert_eq!(admin.call("POST", "/resources/cache/odd", odd).await.status, 400);
+    assert_eq!(admin.call("POST", "/resources/cache/odd?chilled=true", odd).await.status, 200);
+    admin.add("/streams/strict", &stream("")).await;
+    let mut wrong = stream("");
+    wrong["nonsense"] = json!(1);
+    assert_eq!(admin.post("/streams/wrong", &wrong).await.status, 400, "its own faults count");
+    assert_eq!(admin.post("/streams/wrong?chilled=true", &wrong).await.status, 200);
+    // Who uses it is built anew, and stays as strict as it was.
+    let mut user = stream("");
+    user["pipeline"]["processors"] =
+        json!([{"cache": {"resource": "odd", "operator": "set", "key": "k", "value": "v"}}]);
+    admin.add("/streams/user", &user).await;
+    assert_eq!(admin.call("POST", "/resources/cache/odd?chilled=true", odd).await.status, 200);
+    let more = json!({"nonsense": 1}).to_string();
+    assert_eq!(admin.call("PATCH", "/streams/user", &more).await.status, 400);
+}

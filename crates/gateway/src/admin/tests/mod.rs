@@ -4,6 +4,7 @@ mod apis;
 mod hosted;
 mod keys;
 mod rest;
+mod truth;
 mod versions;
 
 use std::path::PathBuf;
@@ -98,11 +99,13 @@ impl Admin {
         let request = request.body(RequestBody::full(body.to_owned().into())).unwrap();
         let (head, body) = super::answer(&self.gate, &local_peer(), request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Reply {
+        let reply = Reply {
             status: head.status.as_u16(),
             headers: head.headers,
             text: String::from_utf8(body.to_vec()).unwrap(),
-        }
+        };
+        truth::check(method, path, &reply);
+        reply
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {
