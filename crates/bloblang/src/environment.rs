@@ -19,6 +19,8 @@ pub enum Capability {
     Hostname,
     /// Caches of the stream: `cache_get` and its like. See [`Environment::with_caches`].
     Cache,
+    /// Chance: `uuid_v4`, `random_int`, `fake` and their like. There unless it is taken away.
+    Random,
 }
 
 impl Capability {
@@ -28,6 +30,7 @@ impl Capability {
             Capability::File => 2,
             Capability::Hostname => 4,
             Capability::Cache => 8,
+            Capability::Random => 16,
         }
     }
 
@@ -37,6 +40,15 @@ impl Capability {
             Capability::File => "files",
             Capability::Hostname => "the host name",
             Capability::Cache => "caches",
+            Capability::Random => "random numbers",
+        }
+    }
+
+    /// What a mapping does with it, and may do.
+    pub(crate) const fn verb(self) -> (&'static str, &'static str) {
+        match self {
+            Capability::Random => ("draws", "draw"),
+            _ => ("reads", "read"),
         }
     }
 }
@@ -94,7 +106,7 @@ pub trait Caches: Send + Sync {
 }
 
 /// The rules under which a mapping is checked: which capabilities its functions have, and where files come from.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Environment {
     granted: u8,
     files: Option<Arc<dyn Files>>,
@@ -114,16 +126,37 @@ impl fmt::Debug for Environment {
     }
 }
 
+impl Default for Environment {
+    fn default() -> Environment {
+        Environment::pure()
+    }
+}
+
 impl Environment {
     /// Messages and time only: no environment variables, no files, no host name.
     pub fn pure() -> Environment {
-        Environment::default()
+        Environment {
+            granted: Capability::Random.bit(),
+            files: None,
+            caches: None,
+            variables: Arc::default(),
+            within: None,
+            beside: None,
+            limits: Limits::default(),
+        }
     }
 
     /// The same environment with one more capability.
     #[must_use]
     pub fn with(mut self, capability: Capability) -> Environment {
         self.granted |= capability.bit();
+        self
+    }
+
+    /// The same environment with one capability less.
+    #[must_use]
+    pub fn without(mut self, capability: Capability) -> Environment {
+        self.granted &= !capability.bit();
         self
     }
 

@@ -20,6 +20,9 @@ pub(crate) fn environment(granted: &Mappings) -> Result<Environment, String> {
     if granted.hostname {
         environment = environment.with(Capability::Hostname);
     }
+    if !granted.random {
+        environment = environment.without(Capability::Random);
+    }
     if !granted.files.is_empty() {
         environment = environment.with_files(Arc::new(Folder::new(&granted.files)?));
     }
@@ -101,7 +104,7 @@ mod tests {
     }
 
     fn granted(environment: bool, files: &str, hostname: bool) -> Mappings {
-        Mappings { environment, files: files.to_owned(), hostname }
+        Mappings { environment, files: files.to_owned(), hostname, random: true }
     }
 
     struct Nothing;
@@ -169,6 +172,15 @@ mod tests {
         assert!(run(&granted(false, &folder, true), "root = env(\"PATH\")").is_err());
         let fault = environment(&granted(false, "/nowhere/at/all", false)).unwrap_err();
         assert!(fault.contains("`/nowhere/at/all` is no folder"), "{fault}");
+    }
+
+    #[test]
+    fn chance_is_there_unless_it_is_taken_away() {
+        let mut granted = granted(false, "", false);
+        assert_eq!(run(&granted, "root = uuid_v4().length()").as_deref(), Ok("36"));
+        granted.random = false;
+        let refused = run(&granted, "root = uuid_v4().length()").unwrap_err();
+        assert!(refused.contains("it draws random numbers"), "{refused}");
     }
 
     #[test]

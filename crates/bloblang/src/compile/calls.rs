@@ -79,8 +79,9 @@ impl Compiler<'_> {
         written: &[tree::Argument],
     ) -> Arguments {
         if let Some(capability) = spec.needs.filter(|needed| !self.environment().allows(*needed)) {
+            let (does, _) = capability.verb();
             let message =
-                format!("{what} `{}` is not allowed here: it reads {}", spec.name, capability.name());
+                format!("{what} `{}` is not allowed here: it {does} {}", spec.name, capability.name());
             self.fault(Fault::new(name.span, message));
         }
         let mut items: Vec<Argument> = Vec::with_capacity(spec.parameters.len());

@@ -1,6 +1,7 @@
 //! Faults of the text: where they are, and what was probably meant.
 
-use crate::{Environment, Mapping};
+use super::run_in;
+use crate::{Capability, Environment, Mapping};
 
 #[test]
 fn faults_have_places_and_proposals() {
@@ -99,5 +100,18 @@ fn faults_have_places_and_proposals() {
             })
             .collect();
         assert_eq!(found, expected, "{mapping}");
+    }
+}
+
+#[test]
+fn chance_can_be_taken_away() {
+    let sober = Environment::pure().without(Capability::Random);
+    for function in ["random_int()", "uuid_v4()", "ksuid()", "nanoid()", "ulid()", "fake()"] {
+        let mapping = format!("root = {function} != null");
+        assert_eq!(run_in(&Environment::pure(), &mapping, "{}"), "true", "{function}");
+        let name = function.trim_end_matches("()");
+        let refused =
+            format!("parse: line 1 char 8: function `{name}` is not allowed here: it draws random numbers");
+        assert_eq!(run_in(&sober, &mapping, "{}"), refused);
     }
 }

@@ -4,8 +4,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use rand::RngExt;
 
 use super::{Example, Fixed, Kind, Parameter, Spec};
-use crate::Value;
 use crate::run::{Arguments, Context, Evaluated, Failure};
+use crate::{Capability, Value};
 
 mod words;
 
@@ -70,7 +70,8 @@ pub(crate) static TABLE: &[Spec] =
             Example(r#"root = fake("email").contains("@")"#, "{}", "true"),
             Example(r#"root = fake("latitude") < 91"#, "{}", "true"),
             Example(r#"root = fake(this)"#, r#""colour""#, "error: unrecognised kind"),
-        ])];
+        ])
+        .needs(Capability::Random)];
 
 fn fake(context: &mut Context<'_>, arguments: &Arguments) -> Evaluated {
     let kind = arguments.text(context, 0)?;

@@ -85,7 +85,8 @@ pub(crate) static TABLE: &[Spec] = &[
             Parameter::with_default("min", Kind::Integer, Fixed::Int(0), "The smallest number."),
             Parameter::with_default("max", Kind::Integer, Fixed::Int(i64::MAX - 1), "The largest number."),
         ])
-        .examples(&[Example("root = random_int(min: 7, max: 7)", "{}", "7")]),
+        .examples(&[Example("root = random_int(min: 7, max: 7)", "{}", "7")])
+        .needs(Capability::Random),
     Spec::function("now", "The current time in local time, as RFC 3339 text.", |_, _| {
         Ok(Value::from(crate::time::rfc3339(&Zoned::now())))
     })
@@ -107,7 +108,8 @@ pub(crate) static TABLE: &[Spec] = &[
     })
     .examples(&[Example("root = timestamp_unix_nano() > 1600000000000000000", "{}", "true")]),
     Spec::function("uuid_v4", "A random UUID.", |_, _| Ok(Value::from(uuid::Uuid::new_v4().to_string())))
-        .examples(&[Example("root = uuid_v4().length()", "{}", "36")]),
+        .examples(&[Example("root = uuid_v4().length()", "{}", "36")])
+        .needs(Capability::Random),
     Spec::function("count", "A counter of the whole process by name, starting at 1. Prefer `counter`.", count)
         .parameters(&[Parameter::required("name", Kind::Text, "The name of the counter.")])
         .examples(&[Example(r#"root = [count("docs"), count("docs")]"#, "{}", "[1,2]")]),

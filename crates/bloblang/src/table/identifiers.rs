@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use rand::{Rng, RngExt};
 
 use super::{Example, Fixed, Kind, Parameter, Spec};
-use crate::Value;
 use crate::run::{Arguments, Context, Evaluated, Failure};
+use crate::{Capability, Value};
 
 /// Longest text that `nanoid` gives, in characters.
 const MAX_NANOID: i64 = 65_536;
@@ -28,7 +28,8 @@ pub(crate) static TABLE: &[Spec] = &[
         "A random id of 27 letters and digits that sorts by the second in which it was made.",
         |_, _| Ok(Value::from(ksuid(Timestamp::now().as_second(), rand::random()))),
     )
-    .examples(&[Example("root = ksuid().length()", "{}", "27")]),
+    .examples(&[Example("root = ksuid().length()", "{}", "27")])
+    .needs(Capability::Random),
     Spec::function("nanoid", "A random id that needs no escaping in a URL.", nanoid)
         .parameters(&[
             Parameter::optional("length", Kind::Integer, "How many characters; 21 by default."),
@@ -38,7 +39,8 @@ pub(crate) static TABLE: &[Spec] = &[
             Example("root = nanoid().length()", "{}", "21"),
             Example(r#"root = nanoid(5, "a")"#, "{}", r#""aaaaa""#),
             Example(r#"root = nanoid(alphabet: "ab")"#, "{}", "error: needs a length"),
-        ]),
+        ])
+        .needs(Capability::Random),
     Spec::function("ulid", "A random id that sorts by the millisecond in which it was made.", ulid)
         .parameters(&[
             Parameter::with_default(
@@ -54,7 +56,8 @@ pub(crate) static TABLE: &[Spec] = &[
                 "Accepted; the random part is always one that nobody can guess.",
             ),
         ])
-        .examples(&[Example(r#"root = [ulid().length(), ulid("hex").length()]"#, "{}", "[26,32]")]),
+        .examples(&[Example(r#"root = [ulid().length(), ulid("hex").length()]"#, "{}", "[26,32]")])
+        .needs(Capability::Random),
     Spec::function(
         "snowflake_id",
         "A whole number as text that no other node gives and that grows with time.",

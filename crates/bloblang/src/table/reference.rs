@@ -47,7 +47,7 @@ fn lower(text: &str) -> String {
 fn describe(spec: &Spec, out: &mut String) {
     let _ = write!(out, "\n### `{}`\n\n{}\n{}", spec.name, signature(spec), spec.summary);
     if let Some(capability) = spec.needs {
-        let _ = write!(out, " Only where a mapping may read {}.", capability.name());
+        let _ = write!(out, " Only where a mapping may {} {}.", capability.verb().1, capability.name());
     }
     if !spec.aliases.is_empty() {
         let names: Vec<String> = spec.aliases.iter().map(|alias| format!("`{alias}`")).collect();

@@ -287,7 +287,7 @@ pub(crate) struct Streaming {
     pub(crate) mappings: Mappings,
 }
 
-/// What mappings of streams may read.
+/// What mappings of streams may read and do.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mappings {
@@ -295,6 +295,7 @@ pub(crate) struct Mappings {
     /// A folder; empty: no files.
     pub(crate) files: String,
     pub(crate) hostname: bool,
+    pub(crate) random: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

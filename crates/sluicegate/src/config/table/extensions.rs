@@ -57,6 +57,12 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Let mappings of streams read the name of the machine (`hostname`).",
     ),
+    acted(
+        "streaming.mappings.random",
+        Bool,
+        "true",
+        "Let mappings of streams draw random numbers, ids and made-up data (`random_int`, `uuid_v4`, `fake` and their like). When off, mappings with such functions are refused.",
+    ),
     acted("secrets", SecretMap, "", "Named secrets, for references of the form `secrets://name`."),
     pending("enable_jsvm", Bool, "", "JavaScript plugins."),
     pending("jsvm_timeout", COUNT, "5", "How long one may run, in seconds."),
