@@ -381,7 +381,9 @@ fn streams(config: &Config) -> Result<streams::Settings, String> {
     streams.lines = Arc::new(components::StandardOutput);
     streams.egress = Arc::new(egress(config)?);
     streams.environment = crate::mappings::environment(&config.streaming.mappings)?;
-    streams.secrets = Arc::new(config.named_secrets.clone());
+    let named = config.named_secrets.iter();
+    let named = named.map(|(name, secret)| (name.clone(), secret.expose().to_owned()));
+    streams.secrets = Arc::new(named.collect());
     if !config.streaming.environment.is_empty() {
         streams.variables = streams::Variables::Named(config.streaming.environment.clone());
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use state::Secret;
 
 use super::check::Given;
 use super::environment::Variables;
@@ -26,13 +27,13 @@ pub(super) fn resolve(given: &mut Given, variables: &Variables) -> Vec<String> {
 }
 
 /// Every secret that can be named: `conf.NAME` those of `secrets`, `env.NAME` those of variables `TYK_SECRET_NAME`.
-pub(super) fn named(given: &Given, variables: &Variables) -> BTreeMap<String, String> {
+pub(super) fn named(given: &Given, variables: &Variables) -> BTreeMap<String, Secret> {
     let configured = given.get("secrets").and_then(Value::as_object).into_iter().flatten();
     let configured =
-        configured.filter_map(|(name, value)| Some((format!("conf.{name}"), value.as_str()?.to_owned())));
+        configured.filter_map(|(name, value)| Some((format!("conf.{name}"), Secret::new(value.as_str()?))));
     let set = variables.iter();
     let set = set.filter_map(|(name, value)| {
-        Some((format!("env.{}", name.strip_prefix("TYK_SECRET_")?), value.clone()))
+        Some((format!("env.{}", name.strip_prefix("TYK_SECRET_")?), Secret::new(value.as_str())))
     });
     configured.chain(set).collect()
 }

@@ -14,7 +14,7 @@ use state::Secret;
 pub(crate) struct Config {
     /// Named secrets, as streams may ask for them: `conf.NAME` those of `secrets`, `env.NAME` those of `TYK_SECRET_NAME`.
     #[serde(skip)]
-    pub(crate) named_secrets: BTreeMap<String, String>,
+    pub(crate) named_secrets: BTreeMap<String, Secret>,
     pub(crate) listen_address: String,
     pub(crate) listen_port: u16,
     pub(crate) control_api_port: u16,
