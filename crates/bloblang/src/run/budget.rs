@@ -58,12 +58,18 @@ impl Budget {
         if self.steps > self.limits.steps {
             return Err(Failure::new(format!("the mapping takes more than {} steps", self.limits.steps)));
         }
+        self.waits()?;
+        self.look = self.steps.saturating_add(STEPS_A_LOOK).min(self.limits.steps);
+        Ok(())
+    }
+
+    /// Looks at the clock; also before something that may wait for others, which steps say nothing about.
+    pub(crate) fn waits(&mut self) -> Evaluated<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() > self.limits.time {
             let text = format!("the mapping runs for more than {} seconds", self.limits.time.as_secs());
             return Err(Failure::new(text));
         }
-        self.look = self.steps.saturating_add(STEPS_A_LOOK).min(self.limits.steps);
         Ok(())
     }
 
@@ -153,6 +159,9 @@ mod tests {
         assert!(budget.make(1).unwrap_err().to_string().contains("more than 100 bytes"));
         let mut budget = Budget::new(Limits { time: Duration::ZERO, ..limits });
         let ended = (0..50_000).map(|_| budget.step(1)).find_map(Result::err).unwrap();
+        assert!(ended.to_string().contains("for more than 0 seconds"), "{ended}");
+        let mut budget = Budget::new(Limits { time: Duration::ZERO, ..limits });
+        let ended = (0..50_000).map(|_| budget.waits()).find_map(Result::err).unwrap();
         assert!(ended.to_string().contains("for more than 0 seconds"), "{ended}");
     }
 }

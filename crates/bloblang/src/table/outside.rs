@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Example, Fixed, Kind, Parameter, Spec};
 use crate::run::{Arguments, Context, Evaluated, Failure, Prepared};
-use crate::{Capability, Environment, File, Value};
+use crate::{Caches, Capability, Environment, File, Value};
 
 const RESOURCE: Parameter = Parameter::required("resource", Kind::Text, "The label of the cache.");
 const KEY: Parameter = Parameter::required("key", Kind::Text, "The key.");
@@ -79,7 +79,7 @@ pub(crate) static TABLE: &[Spec] = &[
     .needs(Capability::File),
     Spec::function("cache_get", "The value of a key in a cache; fails when it is not there.", |context, arguments| {
         let (cache, key) = (arguments.text(context, 0)?, arguments.text(context, 1)?);
-        let caches = context.program.environment.caches().map_err(Failure::new)?;
+        let caches = caches(context)?;
         caches.get(&cache, &key).map(Value::Bytes).map_err(|why| wrong("get", &cache, &why))
     })
     .parameters(&[RESOURCE, KEY])
@@ -91,7 +91,7 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::function("cache_set", "Sets a key of a cache; gives null.", |context, arguments| {
         let (cache, key) = (arguments.text(context, 0)?, arguments.text(context, 1)?);
         let value = payload(context, arguments)?;
-        let caches = context.program.environment.caches().map_err(Failure::new)?;
+        let caches = caches(context)?;
         caches.set(&cache, &key, value).map(|()| Value::Null).map_err(|why| wrong("set", &cache, &why))
     })
     .parameters(&[RESOURCE, KEY, VALUE])
@@ -100,7 +100,7 @@ pub(crate) static TABLE: &[Spec] = &[
     Spec::function("cache_add", "Sets a key of a cache that is not there yet, and fails when it is; gives null.", |context, arguments| {
         let (cache, key) = (arguments.text(context, 0)?, arguments.text(context, 1)?);
         let value = payload(context, arguments)?;
-        let caches = context.program.environment.caches().map_err(Failure::new)?;
+        let caches = caches(context)?;
         caches.add(&cache, &key, value).map(|()| Value::Null).map_err(|why| wrong("add to", &cache, &why))
     })
     .parameters(&[RESOURCE, KEY, VALUE])
@@ -111,13 +111,19 @@ pub(crate) static TABLE: &[Spec] = &[
     .needs(Capability::Cache),
     Spec::function("cache_delete", "Removes a key from a cache; gives null.", |context, arguments| {
         let (cache, key) = (arguments.text(context, 0)?, arguments.text(context, 1)?);
-        let caches = context.program.environment.caches().map_err(Failure::new)?;
+        let caches = caches(context)?;
         caches.delete(&cache, &key).map(|()| Value::Null).map_err(|why| wrong("delete from", &cache, &why))
     })
     .parameters(&[RESOURCE, KEY])
     .examples(&[Example(r#"root.a = cache_delete("documented", "a")"#, "{}", r#"{"a":null}"#)])
     .needs(Capability::Cache),
 ];
+
+/// The caches; each may be waited for.
+fn caches<'r>(context: &mut Context<'r>) -> Evaluated<&'r dyn Caches> {
+    context.budget.waits()?;
+    context.program.environment.caches().map_err(Failure::new)
+}
 
 fn wrong(what: &str, cache: &str, why: &str) -> Failure {
     Failure::new(format!("failed to {what} cache `{cache}`: {why}"))
