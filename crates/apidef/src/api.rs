@@ -3,7 +3,7 @@
 use crate::Versioning;
 use crate::auth::Auth;
 use crate::limits::{AtOnce, EndpointRate};
-use crate::upstream::Manner;
+use crate::upstream::{Endpoints, Manner};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -95,12 +95,16 @@ pub enum Backend {
 pub struct Upstream {
     /// Where requests go.
     pub target: Target,
+    /// Targets among which requests are shared out in this order, round and round; empty: all go to `target`.
+    pub targets: Box<[Target]>,
     /// Send the client's Host instead of the target's.
     pub preserve_host: bool,
     /// Keep the slash that ends the joined path.
     pub keep_trailing_slash: bool,
     /// Enforced limit for the whole answer's head.
     pub timeout: Option<Duration>,
+    /// What single paths have of their own.
+    pub endpoints: Box<Endpoints>,
     /// TLS, credentials, and what is in between.
     pub manner: Box<Manner>,
 }

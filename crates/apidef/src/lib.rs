@@ -36,7 +36,7 @@ pub use session::{
     Subscriptions, TypeFields,
 };
 pub use upstream::{
-    ByHost, Manner, OutboundProxy, ProxyKind, RequestSigning, SigningKey, UpstreamCredentials, UpstreamGrant,
-    UpstreamOAuth, UpstreamTls,
+    Breaker, ByHost, Endpoint as UpstreamEndpoint, Endpoints, Manner, OutboundProxy, ProxyKind,
+    RequestSigning, SigningKey, UpstreamCredentials, UpstreamGrant, UpstreamOAuth, UpstreamTls,
 };
 pub use versioning::{VersionLocation, Versioning, Versions};

@@ -139,7 +139,7 @@ pub(crate) fn oas_endpoints(
 }
 
 /// Path and method of an operation of the document.
-fn operation<'v>(root: &Section<'v>, id: &str) -> Option<(&'v str, &'v str)> {
+pub(crate) fn operation<'v>(root: &Section<'v>, id: &str) -> Option<(&'v str, &'v str)> {
     root.get("paths")?.as_object()?.iter().find_map(|(path, item)| {
         let named = |operation: &Value| operation.get("operationId").and_then(Value::as_str) == Some(id);
         let (method, _) = item.as_object()?.iter().find(|(_, operation)| named(operation))?;

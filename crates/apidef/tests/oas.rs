@@ -121,7 +121,7 @@ fn every_fault_has_its_pointer_and_line() {
         (with("\"1m\"", "\"\""), vec![(format!("{X}/upstream/rateLimit"), 8, "needs `rate` and `per`")]),
         (
             with("\"loadBalancing\": {\"enabled\": false", "\"loadBalancing\": {\"enabled\": true"),
-            vec![(format!("{X}/upstream/loadBalancing"), 9, "wrong place")],
+            vec![(format!("{X}/upstream/loadBalancing/targets/0/url"), 9, "must be absolute")],
         ),
         (
             with("\"allow\": {\"enabled\": false}", "\"block\": {\"enabled\": true}"),

@@ -3,7 +3,7 @@
 //! with it, where.
 
 use apidef::{
-    Backend, Definition, Manner, SignatureAlgorithm, SigningKey, UpstreamCredentials, UpstreamGrant,
+    Backend, Definition, Manner, SignatureAlgorithm, SigningKey, Upstream, UpstreamCredentials, UpstreamGrant,
 };
 use serde_json::{Value, json};
 
@@ -34,9 +34,23 @@ fn read(definition: &Value) -> Definition {
     Definition::parse(&definition.to_string()).unwrap_or_else(|faults| panic!("{definition}: {faults:#?}"))
 }
 
-fn manner(definition: &Definition) -> &Manner {
+fn upstream(definition: &Definition) -> &Upstream {
     let Backend::Upstream(upstream) = &definition.api.backend else { panic!("{definition:?}") };
-    &upstream.manner
+    upstream
+}
+
+fn manner(definition: &Definition) -> &Manner {
+    &upstream(definition).manner
+}
+
+/// With a path that has a timeout and a breaker.
+fn with_paths(mut document: Value) -> Value {
+    document["paths"] = json!({"/x/{id}": {"get": {"operationId": "x"}}});
+    document["x-tyk-api-gateway"]["middleware"] = json!({"global": {"ignoreCase": {"enabled": true}}, "operations": {"x": {
+        "enforceTimeout": {"enabled": true, "value": 9, "duration": "3s"},
+        "circuitBreaker": {"enabled": true, "threshold": 0.25, "sampleSize": 8, "coolDownPeriod": 5, "halfOpenStateEnabled": false},
+    }}});
+    document
 }
 
 #[test]
@@ -115,6 +129,23 @@ fn both_formats_say_the_same() {
                 "algorithm": "rsa-sha256"}}}),
             ),
         ),
+        // Targets, and what single paths have of their own.
+        (
+            classic(
+                &json!({
+                    "proxy": {"listen_path": "/a/", "target_url": "https://h/", "enable_load_balancing": true,
+                        "target_list": ["https://i/", "https://j/", "https://i/", "https://i/"]},
+                    "version_data": {"not_versioned": true, "versions": {"": {"use_extended_paths": true,
+                        "ignore_endpoint_case": true, "extended_paths": {
+                            "hard_timeouts": [{"path": "/x/{id}", "method": "get", "timeout": 3},
+                                {"path": "/y", "method": "GET", "disabled": true, "timeout": 3}],
+                            "circuit_breakers": [{"path": "/x/{id}", "method": "GET", "threshold_percent": 0.25,
+                                "samples": 8, "return_to_service_after": 5, "disable_half_open_state": true}]}}}}}),
+                &json!({}),
+            ),
+            with_paths(oas(&json!({"loadBalancing": {"enabled": true, "targets": [
+                {"url": "https://i/", "weight": 30}, {"url": "https://j/", "weight": 10}, {"url": "https://k/", "weight": 0}]}}))),
+        ),
         // What is switched off says nothing.
         (
             classic(
@@ -135,10 +166,14 @@ fn both_formats_say_the_same() {
     for (classic, oas) in cases {
         let (from_classic, from_oas) = (read(&classic), read(&oas));
         assert_eq!((&*from_classic.warnings, &*from_oas.warnings), (&[][..], &[][..]), "{classic}");
+        assert_eq!(upstream(&from_classic).endpoints, upstream(&from_oas).endpoints, "{classic}");
+        let mut shares = [&from_classic, &from_oas].map(|definition| upstream(definition).targets.to_vec());
+        shares.iter_mut().for_each(|targets| targets.sort_by(|a, b| a.host.cmp(&b.host)));
+        assert_eq!(shares[0], shares[1], "{classic}");
         assert_eq!(manner(&from_classic), manner(&from_oas), "{classic}");
         let projected = from_oas.classic();
         let back = read(&projected);
-        assert_eq!(manner(&back), manner(&from_oas), "{projected}");
+        assert_eq!(upstream(&back), upstream(&from_oas), "{projected}");
         assert_eq!(back.warnings, [], "{projected}");
     }
 }
@@ -179,10 +214,27 @@ fn what_is_wrong_is_told_with_its_place() {
             "client_credentials": client}}),
         )
     };
+    let with_breaker = |breaker: Value| {
+        let version = json!({"use_extended_paths": true, "extended_paths": {"circuit_breakers": [breaker]}});
+        classic(&json!({"version_data": {"not_versioned": true, "versions": {"v": version}}}), &json!({}))
+    };
+    const B: &str = "/version_data/versions/v/extended_paths/circuit_breakers/0";
     const T: &str = "/proxy/transport";
     const C: &str = "/upstream_auth/oauth/client_credentials";
     const O: &str = "/x-tyk-api-gateway/upstream";
     for (definition, expected) in [
+        (
+            with_breaker(json!({"threshold_percent": 0, "samples": 1, "return_to_service_after": 1})),
+            vec![(format!("{B}/threshold_percent"), "no part of all answers")],
+        ),
+        (
+            with_breaker(json!({"threshold_percent": 1, "samples": 0, "return_to_service_after": 1})),
+            vec![(format!("{B}/samples"), "whole number above 0")],
+        ),
+        (
+            with_breaker(json!({"threshold_percent": 1, "samples": 1})),
+            vec![(format!("{B}/return_to_service_after"), "must be above 0")],
+        ),
         (
             transport(json!({"ssl_min_version": 1})),
             vec![(format!("{T}/ssl_min_version"), "no version of TLS")],

@@ -6,6 +6,7 @@ use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::limits::{EndpointRate, at_once};
 use crate::place;
 use crate::section::Section;
+use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
 use crate::{Api, ApiLimits, Backend, Manner, Rate, Target, Upstream};
@@ -20,7 +21,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 
     let id = identity(&root, "api_id", faults);
     let proxy = root.section("proxy", faults);
-    let Version { timeout, endpoints, expires: version_expires, .. } = sole(&root, faults);
+    let Version { timeout, endpoints, of_paths, expires: version_expires, .. } = sole(&root, faults);
     providers(&root, faults);
     protocol(&root, faults);
     validate_rest(&root, &proxy, faults);
@@ -43,6 +44,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         preserve_host: proxy.flag("preserve_host_header", faults),
         keep_trailing_slash: proxy.flag("disable_strip_slash", faults),
         timeout,
+        targets: classic_targets(&proxy, faults),
+        endpoints: Box::new(of_paths),
         manner: Box::new(Manner::classic(&root, faults)),
         target: target?,
     };

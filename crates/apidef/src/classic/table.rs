@@ -5,7 +5,7 @@ use crate::auth::{
     CLASSIC_OPEN_ID,
 };
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
-use crate::upstream::{CLASSIC_AUTH, CLASSIC_SIGNING, CLASSIC_TRANSPORT};
+use crate::upstream::{CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT};
 use crate::versioning;
 
 pub(crate) const ROOT: &[Field] = &[
@@ -187,8 +187,8 @@ const PROXY: &[Field] = &[
     acts("strip_listen_path"),
     acts("disable_strip_slash"),
     acts("preserve_host_header"),
-    routes("enable_load_balancing", "load balancing is"),
-    kept("target_list").when("enable_load_balancing"),
+    acts("enable_load_balancing"),
+    acts("target_list").when("enable_load_balancing"),
     later("check_host_against_uptime_tests", "uptime tests are"),
     section(
         "service_discovery",
@@ -258,8 +258,8 @@ const EXTENDED: &[Field] = &[
     later("transform_jq_response", "body transforms are"),
     later("transform_headers", "header transforms are"),
     later("transform_response_headers", "header transforms are"),
-    later("hard_timeouts", "timeouts of paths are"),
-    later("circuit_breakers", "circuit breakers are"),
+    each("hard_timeouts", CLASSIC_TIMEOUT),
+    each("circuit_breakers", CLASSIC_BREAKER),
     later("url_rewrites", "URL rewrites are"),
     later("virtual", "virtual endpoints are"),
     later("method_transforms", "method transforms are"),

@@ -2,6 +2,7 @@
 
 use crate::auth::write_classic as write_auth;
 use crate::limits::{OWN, write_own};
+use crate::upstream::write_targets;
 use crate::versioning;
 use crate::{Api, Backend};
 use serde_json::{Value, json};
@@ -22,6 +23,11 @@ pub(crate) fn write(api: &Api) -> Value {
             version["global_enforce_timeout"] = format!("{}ms", timeout.as_millis()).into();
         }
     }
+    if let Backend::Upstream(upstream) = &api.backend {
+        upstream.endpoints.write_classic(&mut version);
+        proxy["enable_load_balancing"] = (!upstream.targets.is_empty()).into();
+        proxy["target_list"] = write_targets(&upstream.targets);
+    }
     if !api.limits.endpoints.is_empty() {
         let entry = |endpoint: &crate::EndpointRate| {
             let rate = endpoint.rate;
@@ -29,8 +35,9 @@ pub(crate) fn write(api: &Api) -> Value {
                 "rate": rate.requests, "per": rate.per.as_secs_f64()})
         };
         version["extended_paths"]["rate_limit"] = api.limits.endpoints.iter().map(entry).collect();
-        version["ignore_endpoint_case"] =
-            api.limits.endpoints.iter().any(|endpoint| endpoint.ignore_case).into();
+        version["ignore_endpoint_case"] = (version["ignore_endpoint_case"] == true
+            || api.limits.endpoints.iter().any(|endpoint| endpoint.ignore_case))
+        .into();
     }
     let limit = api.limits.global;
     let mut definition = json!({

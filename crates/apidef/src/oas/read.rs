@@ -7,6 +7,7 @@ use crate::fields::{check, in_use};
 use crate::limits::{at_once, oas_endpoints};
 use crate::place;
 use crate::section::Section;
+use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
 use crate::{Api, ApiLimits, Backend, Manner, Streams, Upstream};
@@ -56,7 +57,10 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let global_rate = global_rate(&upstream, faults);
     let backend = match streams {
         Some(streams) => Some(Backend::Streams(streams)),
-        None => proxied(&upstream, faults).map(Backend::Upstream),
+        None => {
+            let endpoints = Box::new(Endpoints::oas(&root, &middleware, faults));
+            proxied(&upstream, endpoints, faults).map(Backend::Upstream)
+        }
     };
     validate_rest(&server, &upstream, faults);
     let traffic_logs = global.section("trafficLogs", faults);
@@ -182,7 +186,7 @@ fn global_rate(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<crate:
     rate(enabled, requests, per, &limit, faults)
 }
 
-fn proxied(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Upstream> {
+fn proxied(upstream: &Section<'_>, endpoints: Box<Endpoints>, faults: &mut Vec<Fault>) -> Option<Upstream> {
     if !upstream.exists() {
         return None;
     }
@@ -194,7 +198,16 @@ fn proxied(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Upstream> 
     let timeout = enforce.duration("duration", faults);
     let timeout = timeout.filter(|_| enforce.flag("enabled", faults));
     let manner = Box::new(Manner::oas(upstream, faults));
-    Some(Upstream { target: target?, preserve_host, keep_trailing_slash, timeout, manner })
+    let targets = oas_targets(upstream, faults);
+    Some(Upstream {
+        target: target?,
+        targets,
+        preserve_host,
+        keep_trailing_slash,
+        timeout,
+        endpoints,
+        manner,
+    })
 }
 
 fn lifetime(authentication: &Section<'_>, faults: &mut Vec<Fault>) -> (Option<std::time::Duration>, bool) {

@@ -2,7 +2,9 @@
 
 use crate::auth::{OAS_HMAC, OAS_OPEN_ID};
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
-use crate::upstream::{OAS_AUTH, OAS_CERTIFICATES, OAS_PINS, OAS_TRANSPORT};
+use crate::upstream::{
+    OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_PINS, OAS_TIMEOUT, OAS_TRANSPORT,
+};
 use crate::versioning;
 
 /// The OpenAPI document. Keys that begin with `x-` are anyone's.
@@ -60,7 +62,7 @@ const UPSTREAM: &[Field] = &[
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     section("enforceTimeout", &[acts("enabled"), acts("duration")]),
     section("tlsTransport", OAS_TRANSPORT),
-    routes("loadBalancing", "load balancing is"),
+    section("loadBalancing", OAS_BALANCE),
     routes("serviceDiscovery", "service discovery is"),
     section("proxy", &[acts("enabled"), acts("url")]),
     section("certificatePinning", OAS_PINS),
@@ -148,10 +150,10 @@ const OPERATION: &[Field] = &[
     later("transformResponseHeaders", "header transforms are"),
     later("urlRewrite", "URL rewrites are"),
     later("cache", "caching is"),
-    later("enforceTimeout", "timeouts of paths are"),
+    section("enforceTimeout", OAS_TIMEOUT),
     later("mockResponse", "mock responses are"),
     later("virtualEndpoint", "virtual endpoints are"),
-    later("circuitBreaker", "circuit breakers are"),
+    section("circuitBreaker", OAS_BREAKER),
     later("trackEndpoint", "tracked paths are"),
     later("doNotTrackEndpoint", "untracked paths are"),
 ];

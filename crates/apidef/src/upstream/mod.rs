@@ -1,22 +1,28 @@
 //! How requests go upstream, beside where (contract 2.3, 3.2): TLS, credentials, signatures, a proxy in between; one a file:
 //! its model, and how both formats write it.
 
+mod balance;
 mod credentials;
+mod endpoints;
 mod hosts;
 mod outbound;
 mod signing;
 mod tls;
 
 pub use credentials::{UpstreamCredentials, UpstreamGrant, UpstreamOAuth};
+pub use endpoints::{Breaker, Endpoint, Endpoints};
 pub use hosts::ByHost;
 pub use outbound::{OutboundProxy, ProxyKind};
 pub use signing::{RequestSigning, SigningKey};
 pub use tls::UpstreamTls;
 
+pub(crate) use balance::OAS as OAS_BALANCE;
 pub(crate) use credentials::{CLASSIC as CLASSIC_AUTH, OAS as OAS_AUTH};
+pub(crate) use endpoints::{CLASSIC_BREAKER, CLASSIC_TIMEOUT, OAS_BREAKER, OAS_TIMEOUT};
 pub(crate) use signing::CLASSIC as CLASSIC_SIGNING;
 pub(crate) use tls::{CLASSIC as CLASSIC_TRANSPORT, OAS as OAS_TRANSPORT, OAS_CERTIFICATES, OAS_PINS};
 
+use crate::Target;
 use crate::section::Section;
 use document::Fault;
 use serde_json::Value;
@@ -98,4 +104,19 @@ fn header(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Box<str> 
         faults.push(Fault::error(holder.at(key), format!("`{name}` is no name of a header")));
     }
     name.to_ascii_lowercase().into()
+}
+
+/// The targets among which requests are shared out.
+pub(crate) fn classic_targets(proxy: &Section<'_>, faults: &mut Vec<Fault>) -> Box<[Target]> {
+    balance::classic(proxy, faults)
+}
+
+/// The same of an OpenAPI definition.
+pub(crate) fn oas_targets(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Box<[Target]> {
+    balance::oas(&upstream.section("loadBalancing", faults), faults)
+}
+
+/// What `proxy.target_list` is to say.
+pub(crate) fn write_targets(targets: &[Target]) -> Value {
+    balance::write(targets)
 }

@@ -3,6 +3,7 @@
 use super::{Versioning, Versions};
 use crate::limits::{EndpointRate, classic_endpoints};
 use crate::section::Section;
+use crate::upstream::Endpoints;
 use crate::versioning::date;
 use crate::{Api, Backend, Target};
 use document::{Fault, pointer_join};
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub(crate) struct Version {
     pub(crate) timeout: Option<Duration>,
     pub(crate) endpoints: Vec<EndpointRate>,
+    /// What single paths of the upstream have of their own.
+    pub(crate) of_paths: Endpoints,
     target: Option<Target>,
     pub(crate) expires: Option<i64>,
 }
@@ -80,8 +83,10 @@ pub(crate) fn read_own(
         api.limits.endpoints = version.endpoints.into();
         if let Backend::Upstream(upstream) = &mut api.backend {
             upstream.timeout = version.timeout;
+            *upstream.endpoints = version.of_paths;
             if let Some(target) = version.target {
                 upstream.target = target;
+                upstream.targets = Box::default();
             }
         }
         own.push(api);
@@ -110,10 +115,11 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
             faults.push(Fault::error(at, "invalid timeout value"));
         }
     }
-    let mut endpoints = Vec::new();
+    let (mut endpoints, mut of_paths) = (Vec::new(), Endpoints::default());
     if version.flag("use_extended_paths", faults) {
         let ignore_case = version.flag("ignore_endpoint_case", faults);
         classic_endpoints(&extended, ignore_case, &mut endpoints, faults);
+        of_paths = Endpoints::classic(&extended, ignore_case, faults);
     }
     let text = version.text("global_enforce_timeout", faults);
     let mut timeout = None;
@@ -133,5 +139,5 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
             })
             .ok(),
     };
-    Version { timeout, endpoints, target, expires: date(version, "expires", faults) }
+    Version { timeout, endpoints, of_paths, target, expires: date(version, "expires", faults) }
 }

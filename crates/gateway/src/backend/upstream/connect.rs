@@ -110,13 +110,14 @@ impl Connector {
     }
 
     pub(crate) async fn dial(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
-        tokio::time::timeout(self.timeout, self.dial_unbounded(purpose)).await.unwrap_or_else(|_| {
-            Err(DialError::TimedOut {
-                host: self.origin.host.clone(),
-                port: self.origin.port,
-                seconds: self.timeout.as_secs(),
-            })
-        })
+        tokio::time::timeout(self.timeout, self.dial_unbounded(purpose))
+            .await
+            .unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    pub(super) fn timed_out(&self) -> DialError {
+        let Origin { host, port, .. } = &self.origin;
+        DialError::TimedOut { host: host.clone(), port: *port, seconds: self.timeout.as_secs() }
     }
 
     async fn dial_unbounded(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {

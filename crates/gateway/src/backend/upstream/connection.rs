@@ -99,6 +99,11 @@ impl Connection {
         self.read.is_empty() && self.poll_read(&mut cx).is_pending()
     }
 
+    /// It is not parked when its exchange is over.
+    pub(super) fn use_once(&mut self) {
+        self.keep_alive = false;
+    }
+
     /// Whether it can be parked: the answer was read to its end, the request was sent to its end, and both sides keep
     /// the connection.
     pub(super) fn is_free(&self) -> bool {

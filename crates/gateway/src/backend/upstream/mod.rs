@@ -1,8 +1,11 @@
 //! The backend of a proxied API: sends the exchange's request to the upstream and brings its answer back.
 
 mod body;
+mod breaker;
 mod connect;
 mod connection;
+mod destination;
+mod endpoints;
 mod forward;
 mod head;
 mod identity;
@@ -17,15 +20,14 @@ pub(crate) mod tls;
 mod tls_tests;
 mod tokens;
 mod tunnel;
+mod way;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::{Scheme, Target};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 pub(crate) use body::UpstreamBody;
@@ -34,72 +36,61 @@ pub use settings::UpstreamSettings;
 
 pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
-use self::forward::Forward;
+use self::destination::{Destination, Destinations, Reached};
+use self::endpoints::Endpoints;
 use self::identity::Identity;
-use self::patience::Patience;
-use self::pool::{Line, Multiplexed, Pool};
+use self::pool::Pool;
 pub(crate) use self::security::{Client, Security};
 pub(crate) use self::settings::ClientTls;
 pub(crate) use self::tokens::UpstreamTokens;
+use self::way::Way;
 use crate::body::{Body, BodyError, RequestBody, cause, is_too_large};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::http1::{AnswerHead, Breach, MalformedAnswer};
-use crate::respond::Refusal;
+use crate::respond::{Blame, Refusal};
 
 /// A compiled upstream: where requests go and how.
 pub struct Upstream {
-    target: Target,
-    host: HeaderValue,
+    destinations: Destinations,
     preserve_host: bool,
     keep_trailing_slash: bool,
-    limit: Duration,
-    /// Whether the API itself sets the limit, for the whole answer's head.
-    enforced: bool,
-    pool: Arc<Pool>,
-    /// Requests are handed to a proxy.
-    forward: Option<Box<Forward>>,
+    limit: Limit,
+    /// What single paths have of their own.
+    endpoints: Option<Box<Endpoints>>,
     /// Who the gate is towards it.
     identity: Option<Box<Identity>>,
 }
 
+/// How long the head of an answer may take.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    time: Duration,
+    /// Whether the API itself sets it, for the whole answer's head.
+    enforced: bool,
+}
+
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("target", &self.destinations.first().target).finish_non_exhaustive()
     }
 }
 
-/// How often a request is put on a connection: what a closed one did not take goes to a new one.
-const ATTEMPTS: usize = 3;
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Sluicegate/", env!("CARGO_PKG_VERSION")));
 
 impl Upstream {
     /// Compiles an upstream; the reason, if its host cannot be one.
     pub(crate) fn new(model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
-        let (target, manner, settings) = (model.target.clone(), &model.manner, &gate.upstream);
-        let (security, client) = match target.scheme {
-            Scheme::Https => {
-                let security = Security::of(&manner.tls, &target, &settings.common);
-                (security.clone(), Some(security.client(settings, &gate.certificates)))
-            }
-            Scheme::Http | Scheme::H2c => (Security::default(), None),
-        };
-        let proxy = manner.proxy.clone().map(Arc::new);
-        let forward = proxy.as_deref().map(|proxy| Forward::new(proxy, &target)).transpose()?.flatten();
-        let connector =
-            Connector::new(Origin { proxy, ..Origin::new(&target, security) }, client, settings.timeout)?;
-        let host = HeaderValue::try_from(&*target.authority)
-            .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
         Ok(Self {
-            host,
+            destinations: Destinations::new(model, gate)?,
             preserve_host: model.preserve_host,
             keep_trailing_slash: model.keep_trailing_slash,
-            limit: model.timeout.unwrap_or(settings.timeout),
-            enforced: model.timeout.is_some(),
-            pool: gate.pools.get(connector, settings.keep),
-            forward: forward.map(Box::new),
-            identity: Identity::new(manner)?.map(Box::new),
-            target,
+            limit: Limit {
+                time: model.timeout.unwrap_or(gate.upstream.timeout),
+                enforced: model.timeout.is_some(),
+            },
+            endpoints: Endpoints::new(&model.endpoints, gate.settings.path_matching)?.map(Box::new),
+            identity: Identity::new(&model.manner)?.map(Box::new),
         })
     }
 
@@ -108,27 +99,50 @@ impl Upstream {
         if tunnel::wanted(exchange) {
             return Box::pin(tunnel::open(self, exchange)).await;
         }
-        let request = self.request(exchange)?;
-        let (asked, answer) = match &self.identity {
-            None => {
-                let asked = Instant::now();
-                (asked, self.send(request, asked).await)
+        let Some(endpoints) = &self.endpoints else { return self.ask(exchange, self.limit).await };
+        let limit = endpoints.timeout(exchange).map_or(self.limit, |time| Limit { time, enforced: true });
+        let leave = endpoints.enter(exchange)?;
+        let answer = self.ask(exchange, limit).await;
+        if let Some(leave) = leave {
+            match &answer {
+                Ok(response) => leave.tell(!response.status().is_server_error(), Instant::now()),
+                Err(refusal) if refusal.blame == Blame::Backend => leave.tell(false, Instant::now()),
+                // What a client broke says nothing about the upstream.
+                Err(_) => {}
             }
-            Some(identity) => Box::pin(self.send_as(identity, request, exchange)).await?,
+        }
+        answer
+    }
+
+    async fn ask(&self, exchange: &mut Exchange, limit: Limit) -> Result<Response<Body>, Refusal> {
+        let (destination, line) = match self.destinations.sole() {
+            Some(destination) => (destination, None),
+            None => match Box::pin(self.destinations.reach(false)).await {
+                Ok((destination, Reached::Line(line))) => (destination, Some(line)),
+                Ok((destination, Reached::Upgrade(_))) => (destination, None),
+                Err(error) => return Err(refuse(&error.into())),
+            },
         };
-        exchange.timings.answered(asked);
+        let request = self.request(destination, exchange)?;
+        let way = Way { destination, limit, asked: Instant::now() };
+        let answer = match &self.identity {
+            None => way.send(request, line).await,
+            Some(identity) => Box::pin(way.send_as(identity, request, line, exchange)).await?,
+        };
+        exchange.timings.answered(way.asked);
         let mut response = answer.map_err(|failure| refuse(&failure))?;
         head::strip_hop_by_hop(response.headers_mut());
         Ok(response)
     }
 
     /// The request as the upstream shall see it.
-    fn request(&self, exchange: &mut Exchange) -> Result<Outbound, Refusal> {
-        let path = if head::passes_unchanged(&self.target, exchange.stripped > 0) {
+    fn request(&self, destination: &Destination, exchange: &mut Exchange) -> Result<Outbound, Refusal> {
+        let Destination { target, host: own_host, .. } = destination;
+        let path = if head::passes_unchanged(target, exchange.stripped > 0) {
             exchange.head.uri.path_and_query().cloned()
         } else {
             let joined = head::join(
-                &self.target,
+                target,
                 exchange.remaining_path(),
                 exchange.head.uri.query(),
                 self.keep_trailing_slash,
@@ -146,108 +160,18 @@ impl Upstream {
         }
         head::append_forwarded_for(&mut headers, exchange.peer.address, &exchange.peer.text);
         if !self.preserve_host {
-            headers.insert(header::HOST, self.host.clone());
+            headers.insert(header::HOST, own_host.clone());
         } else if !headers.contains_key(header::HOST) {
             // HTTP/2 names the host elsewhere; HTTP/1.0 may not name one at all.
             let authority = exchange.head.uri.authority();
             let host = authority.and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
-            headers.insert(header::HOST, host.unwrap_or_else(|| self.host.clone()));
+            headers.insert(header::HOST, host.unwrap_or_else(|| own_host.clone()));
         }
         if let http::header::Entry::Vacant(entry) = headers.entry(header::USER_AGENT) {
             entry.insert(USER_AGENT);
         }
         let body = std::mem::replace(&mut exchange.body, RequestBody::none());
         Ok(Outbound { method: exchange.head.method.clone(), path, headers, body })
-    }
-
-    /// Sends a request that says who the gate is. Where a token that was kept is not taken, and the request can be sent
-    /// again, that is done once with a new one.
-    async fn send_as(
-        &self,
-        identity: &Identity,
-        mut request: Outbound,
-        exchange: &Exchange,
-    ) -> Result<(Instant, Result<Response<Body>, Failure>), Refusal> {
-        let gate = &exchange.gate;
-        let used = identity.add(gate, &mut request).await?;
-        let again = used.as_ref().filter(|used| !used.fresh).and_then(|_| request.again());
-        let asked = Instant::now();
-        let answer = self.send(request, asked).await;
-        let refused = answer.as_ref().is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED);
-        let Some(used) = used.filter(|_| refused) else { return Ok((asked, answer)) };
-        used.forget(gate);
-        let Some(mut request) = again else { return Ok((asked, answer)) };
-        drop(answer);
-        identity.add(gate, &mut request).await?;
-        Ok((asked, self.send(request, asked).await))
-    }
-
-    async fn send(&self, mut request: Outbound, asked: Instant) -> Result<Response<Body>, Failure> {
-        let mut patience = Patience::new(asked, self.limit, self.enforced, &request.body);
-        let forwarded = self.forward.as_ref().map(|forward| forward.hand_over(&mut request));
-        let mut failed = Failure::Closed;
-        for attempt in 0..ATTEMPTS {
-            let mut connection = match self.pool.line(attempt > 0).await? {
-                Line::Multiplexed(sender) => return self.send_multiplexed(sender, request, patience).await,
-                Line::Exclusive(connection) => connection,
-            };
-            let bodiless = request.body.is_none();
-            let Outbound { method, path, headers, body } = &mut request;
-            let target = forwarded.as_deref().unwrap_or(path.as_str());
-            failed = match connection.send(method, target, headers, body, &mut patience).await {
-                Ok(answer) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
-                    return Err(Failure::Malformed(MalformedAnswer("it switches protocols unasked")));
-                }
-                Ok(answer) => return Ok(response(answer, connection, &self.pool)),
-                // A parked connection may be closed by the upstream at the very moment we use it. What it did not get,
-                // or may get twice (RFC 9110 section 9.2.2), is sent once more.
-                Err(failure @ SendFailure::Unsent) if bodiless => failure.into(),
-                Err(failure @ (SendFailure::Broken(_) | SendFailure::Closed))
-                    if bodiless && connection.reused && method.is_idempotent() =>
-                {
-                    failure.into()
-                }
-                Err(failure) => return Err(failure.into()),
-            };
-        }
-        Err(failed)
-    }
-
-    async fn send_multiplexed(
-        &self,
-        mut sender: Multiplexed,
-        request: Outbound,
-        mut patience: Patience,
-    ) -> Result<Response<Body>, Failure> {
-        let Outbound { method, path, mut headers, body } = request;
-        let scheme = if self.pool_is_clear() { "http" } else { "https" };
-        let authority = headers.remove(header::HOST).unwrap_or_else(|| self.host.clone());
-        let uri = Uri::builder()
-            .scheme(scheme)
-            .authority(authority.as_bytes())
-            .path_and_query(path)
-            .build()
-            .map_err(|error| Failure::Unsendable(error.to_string()))?;
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = headers;
-        let mut answer = pin!(sender.send_request(request));
-        loop {
-            match tokio::time::timeout_at(patience.deadline(), &mut answer).await {
-                Ok(Ok(response)) => {
-                    return Ok(response.map(|body| Body::upstream(UpstreamBody::Multiplexed(body))));
-                }
-                Ok(Err(error)) => return Err(Failure::Broken(error.into())),
-                Err(_) if patience.renew(Instant::now()) => {}
-                Err(_) => return Err(Failure::TimedOut),
-            }
-        }
-    }
-
-    fn pool_is_clear(&self) -> bool {
-        self.target.scheme != apidef::Scheme::Https
     }
 }
 

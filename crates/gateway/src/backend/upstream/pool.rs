@@ -70,6 +70,11 @@ impl Pool {
         Ok(Line::Exclusive(Box::new(Connection::new(stream))))
     }
 
+    /// The error of a connection that takes too long.
+    pub(super) fn timed_out(&self) -> DialError {
+        self.connector.timed_out()
+    }
+
     /// A connection of its own, for an upgrade that will not give it back.
     pub(super) async fn dial_for_upgrade(&self) -> Result<UpstreamStream, DialError> {
         self.connector.dial(Purpose::Upgrade).await

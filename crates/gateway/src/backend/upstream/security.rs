@@ -66,20 +66,23 @@ impl Security {
     }
 
     /// The client for it.
-    pub(super) fn client(self, settings: &UpstreamSettings, store: &Arc<CertificateStore>) -> Client {
+    pub(super) fn client(
+        self,
+        settings: &UpstreamSettings,
+        store: &Arc<CertificateStore>,
+    ) -> Result<Client, String> {
         if self == Self::usual(&settings.common, self.insecure) {
-            return Client::Usual(if self.insecure {
-                settings.insecure_tls.clone()
-            } else {
-                settings.tls.clone()
-            });
+            let usual = if self.insecure { &settings.insecure_tls } else { &settings.tls };
+            return Ok(Client::Usual(usual.clone()));
         }
-        Client::Special(Arc::new(Special {
+        // What nobody can build is told when the definition is read, not when the first client comes.
+        tls::config(&self, tls::usual_roots(), &Proof::default(), &[]).map_err(|error| error.to_string())?;
+        Ok(Client::Special(Arc::new(Special {
             security: self,
             http2: settings.http2,
             store: Arc::clone(store),
             built: Mutex::default(),
-        }))
+        })))
     }
 }
 

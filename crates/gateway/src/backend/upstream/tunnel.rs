@@ -6,7 +6,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::time::Instant;
 
 use super::patience::Patience;
-use super::{Connection, Upstream, head, refuse};
+use super::{Connection, Reached, Upstream, head, refuse};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
 use crate::http1::last_head;
@@ -43,23 +43,35 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
             "connections can only be upgraded over HTTP/1.1",
         ));
     };
-    let mut request = upstream.request(exchange)?;
+    let (destination, stream) = match upstream.destinations.reach(true).await {
+        Ok((destination, Reached::Upgrade(stream))) => (destination, stream),
+        Ok((destination, Reached::Line(_))) => {
+            let stream = destination.pool.dial_for_upgrade().await.map_err(|error| refuse(&error.into()))?;
+            (destination, stream)
+        }
+        Err(error) => return Err(refuse(&error.into())),
+    };
+    let mut request = upstream.request(destination, exchange)?;
     if let Some(identity) = &upstream.identity {
         identity.add(&exchange.gate, &mut request).await?;
     }
     request.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 
-    let stream = upstream.pool.dial_for_upgrade().await.map_err(|error| refuse(&error.into()))?;
     let mut connection = Box::new(Connection::new(stream));
-    let mut patience = Patience::new(Instant::now(), upstream.limit, upstream.enforced, &request.body);
+    let limit = upstream.limit;
+    let mut patience = Patience::new(Instant::now(), limit.time, limit.enforced, &request.body);
     let mut answer = connection
         .send(&request.method, request.path.as_str(), &request.headers, &mut request.body, &mut patience)
         .await
         .map_err(|failure| refuse(&failure.into()))?;
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
         head::strip_hop_by_hop(&mut answer.headers);
-        return Ok(super::response(answer, connection, &upstream.pool));
+        if destination.forward.is_some() {
+            // It leads through the proxy, where the others of its pool end at the proxy.
+            connection.use_once();
+        }
+        return Ok(super::response(answer, connection, &destination.pool));
     }
     let (mut far, early) = connection.into_stream();
     let answer_head = last_head(answer.status, &answer.headers);

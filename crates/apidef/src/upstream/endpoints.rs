@@ -1,0 +1,207 @@
+//! What single paths of an upstream have of their own: how long it may take, and when it is left alone (contract 2.5, 4.6).
+
+use crate::fields::{Field, acts, in_use};
+use crate::limits::operation;
+use crate::section::Section;
+use document::{Fault, pointer_join};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// `extended_paths.hard_timeouts`.
+pub(crate) const CLASSIC_TIMEOUT: &[Field] =
+    &[acts("path"), acts("method"), acts("disabled"), acts("timeout"), acts("duration")];
+/// `extended_paths.circuit_breakers`.
+pub(crate) const CLASSIC_BREAKER: &[Field] = &[
+    acts("path"),
+    acts("method"),
+    acts("disabled"),
+    acts("threshold_percent"),
+    acts("samples"),
+    acts("return_to_service_after"),
+    acts("disable_half_open_state"),
+];
+/// `middleware.operations.*.enforceTimeout`.
+pub(crate) const OAS_TIMEOUT: &[Field] = &[acts("enabled"), acts("value"), acts("duration")];
+/// `middleware.operations.*.circuitBreaker`.
+pub(crate) const OAS_BREAKER: &[Field] = &[
+    acts("enabled"),
+    acts("threshold"),
+    acts("sampleSize"),
+    acts("coolDownPeriod"),
+    acts("halfOpenStateEnabled"),
+];
+
+/// Something that counts for one method and path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint<T> {
+    /// Method, upper case.
+    pub method: Box<str>,
+    /// Pattern of the path below the listen path (contract 4.3).
+    pub path: Box<str>,
+    /// Upper and lower case of the path are the same.
+    pub ignore_case: bool,
+    /// What counts there.
+    pub value: T,
+}
+
+/// What single paths have of their own; the first that fits counts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Endpoints {
+    /// How long the head of an answer may take.
+    pub timeouts: Box<[Endpoint<Duration>]>,
+    /// When an upstream that fails is left alone.
+    pub breakers: Box<[Endpoint<Breaker>]>,
+}
+
+/// When an upstream that fails is left alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Breaker {
+    /// The part of the answers that may be failures; above 0, at most 1.
+    pub threshold: f64,
+    /// So many answers are looked at before it is judged.
+    pub samples: u32,
+    /// How long it is left alone.
+    pub rest: Duration,
+    /// One request tries it before all others do.
+    pub half_open: bool,
+}
+
+impl Endpoints {
+    pub(crate) fn classic(extended: &Section<'_>, ignore_case: bool, faults: &mut Vec<Fault>) -> Self {
+        let timeouts = classic(extended, "hard_timeouts", ignore_case, faults, |entry, faults| {
+            timeout(entry, "timeout", faults)
+        });
+        let breakers = classic(extended, "circuit_breakers", ignore_case, faults, |entry, faults| {
+            let half_open = !entry.flag("disable_half_open_state", faults);
+            breaker(entry, ["threshold_percent", "samples", "return_to_service_after"], half_open, faults)
+        });
+        Self { timeouts, breakers }
+    }
+
+    pub(crate) fn oas(root: &Section<'_>, middleware: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+        let timeouts =
+            oas(root, middleware, "enforceTimeout", faults, |entry, faults| timeout(entry, "value", faults));
+        let breakers = oas(root, middleware, "circuitBreaker", faults, |entry, faults| {
+            let half_open = entry.flag("halfOpenStateEnabled", faults);
+            breaker(entry, ["threshold", "sampleSize", "coolDownPeriod"], half_open, faults)
+        });
+        Self { timeouts, breakers }
+    }
+
+    /// What `extended_paths` is to say, and whether case counts.
+    pub(crate) fn write_classic(&self, version: &mut Value) {
+        let place = |method: &str, path: &str| json!({"path": path, "method": method, "disabled": false});
+        if !self.timeouts.is_empty() {
+            let entry = |endpoint: &Endpoint<Duration>| {
+                let mut entry = place(&endpoint.method, &endpoint.path);
+                entry["duration"] = format!("{}ms", endpoint.value.as_millis()).into();
+                entry
+            };
+            version["extended_paths"]["hard_timeouts"] = self.timeouts.iter().map(entry).collect();
+        }
+        if !self.breakers.is_empty() {
+            let entry = |endpoint: &Endpoint<Breaker>| {
+                let mut entry = place(&endpoint.method, &endpoint.path);
+                let Breaker { threshold, samples, rest, half_open } = endpoint.value;
+                entry["threshold_percent"] = threshold.into();
+                entry["samples"] = samples.into();
+                entry["return_to_service_after"] = rest.as_secs_f64().into();
+                entry["disable_half_open_state"] = (!half_open).into();
+                entry
+            };
+            version["extended_paths"]["circuit_breakers"] = self.breakers.iter().map(entry).collect();
+        }
+        let ignores = self.timeouts.iter().any(|endpoint| endpoint.ignore_case)
+            || self.breakers.iter().any(|endpoint| endpoint.ignore_case);
+        if ignores {
+            version["ignore_endpoint_case"] = true.into();
+        }
+    }
+}
+
+/// A duration comes before whole seconds.
+fn timeout(entry: &Section<'_>, seconds: &str, faults: &mut Vec<Fault>) -> Option<Duration> {
+    if entry.text("duration", faults).starts_with('-') || entry.number(seconds, faults) < 0.0 {
+        // Contract 2.8; both formats tell it in the same words.
+        faults.push(Fault::error(entry.pointer.clone(), "invalid timeout value"));
+        return None;
+    }
+    entry.duration("duration", faults).or_else(|| entry.seconds(seconds, faults))
+}
+
+fn breaker(
+    entry: &Section<'_>,
+    [threshold, samples, rest]: [&str; 3],
+    half_open: bool,
+    faults: &mut Vec<Fault>,
+) -> Option<Breaker> {
+    let part = entry.number(threshold, faults);
+    if !(part > 0.0 && part <= 1.0) {
+        let fault = Fault::error(entry.at(threshold), format!("{part} is no part of all answers"));
+        faults.push(fault.hint("use a number above 0 and not above 1, such as 0.5"));
+        return None;
+    }
+    let count = entry.number(samples, faults);
+    if count < 1.0 || count > f64::from(u32::MAX) || count.fract() != 0.0 {
+        faults.push(Fault::error(entry.at(samples), format!("`{samples}` must be a whole number above 0")));
+        return None;
+    }
+    let Some(rest) = entry.seconds(rest, faults) else {
+        let message = format!("`{rest}` must be above 0: how many seconds is the upstream left alone?");
+        faults.push(Fault::error(entry.at(rest), message));
+        return None;
+    };
+    Some(Breaker { threshold: part, samples: count as u32, rest, half_open })
+}
+
+fn classic<T>(
+    extended: &Section<'_>,
+    key: &str,
+    ignore_case: bool,
+    faults: &mut Vec<Fault>,
+    read: impl Fn(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
+) -> Box<[Endpoint<T>]> {
+    let mut endpoints = Vec::new();
+    for (index, entry) in extended.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let pointer = pointer_join(&extended.at(key), &index.to_string());
+        let entry = Section { object: entry.as_object(), pointer };
+        if entry.flag("disabled", faults) {
+            continue;
+        }
+        let (method, path) =
+            (entry.text("method", faults).to_uppercase().into(), entry.text("path", faults).into());
+        endpoints.extend(read(&entry, faults).map(|value| Endpoint { method, path, ignore_case, value }));
+    }
+    endpoints.into()
+}
+
+fn oas<T>(
+    root: &Section<'_>,
+    middleware: &Section<'_>,
+    key: &str,
+    faults: &mut Vec<Fault>,
+    read: impl Fn(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
+) -> Box<[Endpoint<T>]> {
+    let ignore_case = middleware.section("global", faults).section("ignoreCase", faults);
+    let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
+    let operations = middleware.section("operations", faults);
+    let mut endpoints = Vec::new();
+    for id in operations.object.into_iter().flat_map(serde_json::Map::keys) {
+        let entry = operations.section(id, faults).section(key, faults);
+        if !entry.flag("enabled", faults) {
+            continue;
+        }
+        let Some(value) = read(&entry, faults) else { continue };
+        match operation(root, id) {
+            Some((path, method)) => {
+                let (path, method) = (path.into(), method.to_uppercase().into());
+                endpoints.push(Endpoint { method, path, ignore_case, value });
+            }
+            None => {
+                let message = format!("no operation in `paths` has the id `{id}`, so this counts nowhere");
+                faults.push(Fault::error(entry.pointer.clone(), message).on_key());
+            }
+        }
+    }
+    endpoints.into()
+}
