@@ -1,9 +1,9 @@
 //! The internal model of an API: what every room above works with. No Tyk field name lives here.
 
-use crate::Versioning;
 use crate::auth::Auth;
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Endpoints, Manner};
+use crate::{Addresses, Cors, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -45,6 +45,10 @@ pub struct Api {
     pub backend: Backend,
     /// Limits of the API itself, and which limits of keys are off.
     pub limits: ApiLimits,
+    /// From where it may be called.
+    pub addresses: Addresses,
+    /// Which pages of other origins may call it from a browser.
+    pub cors: Option<Box<Cors>>,
     /// How long a key of this API is stored; `None` = no limit from the API.
     pub session_lifetime: Option<Duration>,
     /// Never drop a stored key before its own expiry, even if `session_lifetime` is shorter.

@@ -1,8 +1,10 @@
 //! Definitions, policies, sessions and keys: the formats at the edge, and the one model behind them.
 
+mod addresses;
 mod api;
 mod auth;
 mod classic;
+mod cors;
 mod definition;
 mod fields;
 pub mod keys;
@@ -18,6 +20,7 @@ mod upstream;
 mod validate;
 pub mod versioning;
 
+pub use addresses::{Addresses, Network};
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream};
 pub use auth::{
     Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExternalOAuth, Grants, Guarded,
@@ -25,6 +28,7 @@ pub use auth::{
     OAuth, OpenId, OpenIdProvider, Responses, SchemeKind, ScopePolicies, SecretBytes, SecurityScheme,
     SignatureAlgorithm, SigningMethod, Skews, Sources, Token, TokenCheck, TokenKeys, TokenPolicies,
 };
+pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, import, schema};

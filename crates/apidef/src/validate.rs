@@ -6,26 +6,6 @@ use crate::section::Section;
 use document::{Fault, pointer_join};
 use serde_json::Value;
 
-/// Every entry of an IP list is an address or a network.
-pub(crate) fn addresses(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) {
-    for (index, text) in holder.texts(key, faults).iter().enumerate() {
-        if !is_network(text) {
-            let at = pointer_join(&holder.at(key), &index.to_string());
-            faults.push(Fault::error(at, format!("invalid IP/CIDR \"{text}\"")));
-        }
-    }
-}
-
-fn is_network(text: &str) -> bool {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
-    };
-    let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
-}
-
 /// Load balancing that is on needs a target. `weighs` tells whether an entry takes part.
 pub(crate) fn targets(holder: &Section<'_>, key: &str, weighs: fn(&Value) -> bool, faults: &mut Vec<Fault>) {
     let targets = holder.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

@@ -33,6 +33,7 @@ mod settings;
 mod small_write;
 mod snapshot;
 mod socket;
+mod transform;
 
 pub use backend::upstream::{KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};

@@ -1,5 +1,6 @@
 //! The road of a request, from its head to its response: one page, top to bottom.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
@@ -128,8 +129,10 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
             return Box::pin(server.answer(endpoint, exchange)).await;
         }
     }
-    Arc::clone(&exchange.api).chain.admit(exchange).await?;
-    call_backend(exchange).await
+    match Arc::clone(&exchange.api).chain.admit(exchange).await? {
+        ControlFlow::Continue(()) => call_backend(exchange).await,
+        ControlFlow::Break(answer) => Ok(answer),
+    }
 }
 
 async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
@@ -156,6 +159,7 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
             (response, refusal.flag)
         }
     };
+    exchange.api.chain.finish(exchange, response.headers_mut());
     if let Some(ends) = exchange.api.chain.ends().filter(|_| flag != "VNF") {
         response.headers_mut().insert(EXPIRES, ends.clone());
     }

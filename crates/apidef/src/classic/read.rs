@@ -1,7 +1,9 @@
 //! Classic definition -> model.
 
 use super::table;
+use crate::addresses;
 use crate::auth::read_classic as read_auth;
+use crate::cors;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::limits::{EndpointRate, at_once};
 use crate::place;
@@ -70,6 +72,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         strip_auth_data: root.flag("strip_auth_data", faults),
         backend: Backend::Upstream(upstream),
         limits: limits(&root, endpoints, faults),
+        addresses: addresses::read_classic(&root, faults),
+        cors: cors::read_classic(&root, faults),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
         do_not_track: root.flag("do_not_track", faults),
@@ -179,10 +183,6 @@ fn providers(root: &Section<'_>, faults: &mut Vec<Fault>) {
 
 /// What contract 2.8 checks beyond what the model takes.
 fn validate_rest(root: &Section<'_>, proxy: &Section<'_>, faults: &mut Vec<Fault>) {
-    if !root.get("ip_access_control_disabled").is_some_and(in_use) {
-        validate::addresses(root, "allowed_ips", faults);
-        validate::addresses(root, "blacklisted_ips", faults);
-    }
     if proxy.get("enable_load_balancing").is_some_and(in_use) {
         validate::targets(proxy, "target_list", in_use, faults);
     }

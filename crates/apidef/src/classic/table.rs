@@ -4,6 +4,7 @@ use crate::auth::{
     CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OAUTH, CLASSIC_OAUTH_NOTICES,
     CLASSIC_OPEN_ID,
 };
+use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::upstream::{CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT};
 use crate::versioning;
@@ -71,11 +72,11 @@ pub(crate) const ROOT: &[Field] = &[
     kept("security_requirement_scopes"),
     section("auth_provider", PROVIDER),
     section("session_provider", PROVIDER),
-    guards("enable_ip_whitelisting", "IP allow lists are").unless("ip_access_control_disabled"),
-    guards("allowed_ips", "IP allow lists are").unless("ip_access_control_disabled"),
-    guards("enable_ip_blacklisting", "IP block lists are").unless("ip_access_control_disabled"),
-    guards("blacklisted_ips", "IP block lists are").unless("ip_access_control_disabled"),
-    kept("ip_access_control_disabled"),
+    acts("enable_ip_whitelisting"),
+    acts("allowed_ips"),
+    acts("enable_ip_blacklisting"),
+    acts("blacklisted_ips"),
+    acts("ip_access_control_disabled"),
     // Limits.
     acts("disable_rate_limit"),
     acts("disable_quota"),
@@ -117,7 +118,7 @@ pub(crate) const ROOT: &[Field] = &[
     section("definition", versioning::CLASSIC),
     section("version_data", &[acts("not_versioned"), acts("default_version"), each("versions", VERSION)]),
     // What happens on the way.
-    later("CORS", "CORS is"),
+    section("CORS", cors::CLASSIC),
     section(
         "cache_options",
         &[

@@ -1,6 +1,8 @@
 //! Model -> classic definition: what the gateway acts on, under the names that classic clients read (contract 3.2).
 
+use crate::addresses;
 use crate::auth::write_classic as write_auth;
+use crate::cors;
 use crate::limits::{OWN, write_own};
 use crate::upstream::write_targets;
 use crate::versioning;
@@ -78,6 +80,8 @@ pub(crate) fn write(api: &Api) -> Value {
     if let Some(own) = write_own(&api.limits.at_once) {
         definition[OWN] = own;
     }
+    addresses::write_classic(&api.addresses, &mut definition);
+    cors::write_classic(api.cors.as_deref(), &mut definition);
     write_auth(&api.auth, &mut definition);
     if let Backend::Upstream(upstream) = &api.backend {
         upstream.manner.write_classic(&mut definition);

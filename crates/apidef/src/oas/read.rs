@@ -1,8 +1,10 @@
 //! OpenAPI definition -> model.
 
 use super::{EXTENSION, STREAMING, table};
+use crate::addresses;
 use crate::auth::read_oas as read_auth;
 use crate::classic::{domain, identity, rate, target};
+use crate::cors;
 use crate::fields::{check, in_use};
 use crate::limits::{at_once, oas_endpoints};
 use crate::place;
@@ -62,7 +64,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
             proxied(&upstream, endpoints, faults).map(Backend::Upstream)
         }
     };
-    validate_rest(&server, &upstream, faults);
+    validate_rest(&upstream, faults);
     let traffic_logs = global.section("trafficLogs", faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
@@ -91,6 +93,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
             endpoints,
             at_once: at_once(&root, faults),
         },
+        addresses: addresses::read_oas(&server, faults),
+        cors: cors::read_oas(&global, faults),
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
         do_not_track: traffic_logs.exists() && !traffic_logs.flag("enabled", faults),
@@ -100,12 +104,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 }
 
 /// What contract 2.8 checks beyond what the model takes.
-fn validate_rest(server: &Section<'_>, upstream: &Section<'_>, faults: &mut Vec<Fault>) {
-    let access = server.section("ipAccessControl", faults);
-    if access.get("enabled").is_some_and(in_use) {
-        validate::addresses(&access, "allow", faults);
-        validate::addresses(&access, "block", faults);
-    }
+fn validate_rest(upstream: &Section<'_>, faults: &mut Vec<Fault>) {
     let balancing = upstream.section("loadBalancing", faults);
     if balancing.get("enabled").is_some_and(in_use) {
         let weighs = |target: &Value| target.get("weight").is_some_and(in_use);

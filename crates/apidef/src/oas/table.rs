@@ -1,6 +1,7 @@
 //! What becomes of each key of `x-tyk-api-gateway` (contract 3.2, 3.3) and of the document around it.
 
 use crate::auth::{OAS_HMAC, OAS_OPEN_ID};
+use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_PINS, OAS_TIMEOUT, OAS_TRANSPORT,
@@ -79,7 +80,7 @@ const SERVER: &[Field] = &[
     acts("protocol"),
     routes("port", "a port of its own is"),
     section("clientCertificates", &[acts("enabled"), acts("allowlist")]),
-    guards("ipAccessControl", "IP access control is"),
+    section("ipAccessControl", &[acts("enabled"), acts("allow"), acts("block")]),
     later("detailedActivityLogs", "recording of whole requests is"),
     later("detailedTracing", "detailed tracing is"),
     later("batchProcessing", "batch requests are"),
@@ -124,7 +125,7 @@ const GLOBAL: &[Field] = &[
     later("responsePlugins", "plugins on responses are"),
     later("responsePlugin", "plugins on responses are"),
     section("pluginConfig", &[kept("driver"), guards("bundle", "plugin bundles are"), kept("data")]),
-    later("cors", "CORS is"),
+    section("cors", cors::OAS),
     later("cache", "caching is"),
     later("transformRequestHeaders", "header transforms are"),
     later("transformResponseHeaders", "header transforms are"),

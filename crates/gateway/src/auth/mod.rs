@@ -1,6 +1,7 @@
 //! Who is calling: the credential is found and checked by the API's security schemes (one a file), its session looked up
 //! and merged with its policies, and what the session allows is checked.
 
+mod addresses;
 mod authenticate;
 mod basic;
 mod bound;
@@ -24,6 +25,7 @@ mod signed_key;
 mod strip;
 mod token;
 
+pub(crate) use addresses::Addresses;
 pub(crate) use authenticate::Authenticate;
 pub(crate) use callers::Callers;
 pub(crate) use callers::{Caller, store_name};

@@ -1,21 +1,30 @@
 //! The chain of one API: its guards in the order in which they run (contract 4.4), compiled once from its definition.
 
+use std::ops::ControlFlow;
+
 use apidef::{Api, Auth};
-use http::header::HeaderValue;
+use http::Response;
+use http::header::{HeaderMap, HeaderValue};
 
 use crate::auth::jwks::{KeySets, Published};
-use crate::auth::{AccessRights, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth};
+use crate::auth::{
+    AccessRights, Addresses, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth,
+};
+use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation};
 use crate::respond::Refusal;
 use crate::route::Term;
 use crate::settings::Settings;
+use crate::transform::CrossOrigin;
 
-/// One step of a chain: may pass, change or refuse an exchange.
+/// One step of a chain: may pass, change, answer or refuse an exchange.
 #[derive(Debug)]
 enum Guard {
     Term(Term),
+    CrossOrigin(CrossOrigin),
+    Addresses(Addresses),
     ClientCertificates(ClientCertificates),
     Authenticate(Authenticate),
     StripAuth(StripAuth),
@@ -27,7 +36,7 @@ enum Guard {
     Limits(Limits),
 }
 
-/// The guards of one API. The first refusal wins.
+/// The guards of one API. The first answer or refusal wins.
 #[derive(Debug)]
 pub struct Chain {
     guards: Box<[Guard]>,
@@ -48,6 +57,10 @@ impl Chain {
             ends = term.header();
             guards.push(Guard::Term(term));
         }
+        if let Some(cors) = &api.cors {
+            guards.push(Guard::CrossOrigin(CrossOrigin::new(cors)?));
+        }
+        guards.extend(Addresses::new(&api.addresses).map(Guard::Addresses));
         if let Some(own) = &api.client_certificates {
             let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
             guards.push(Guard::ClientCertificates(ClientCertificates::new(allowed)));
@@ -89,11 +102,21 @@ impl Chain {
         authenticate.flat_map(Authenticate::published)
     }
 
-    /// Runs the guards.
-    pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    /// Runs the guards; breaks off with the answer of one that has it.
+    pub(crate) async fn admit(
+        &self,
+        exchange: &mut Exchange,
+    ) -> Result<ControlFlow<Response<Body>>, Refusal> {
         for guard in &self.guards {
             match guard {
                 Guard::Term(guard) => guard.pass()?,
+                Guard::CrossOrigin(guard) if guard.passes_by(exchange) => break,
+                Guard::CrossOrigin(guard) => {
+                    if let Some(answer) = guard.answer(exchange) {
+                        return Ok(ControlFlow::Break(answer));
+                    }
+                }
+                Guard::Addresses(guard) => guard.pass(exchange)?,
                 Guard::ClientCertificates(guard) => guard.pass(exchange).await?,
                 Guard::Authenticate(guard) => guard.pass(exchange).await?,
                 Guard::StripAuth(guard) => guard.pass(exchange)?,
@@ -105,6 +128,15 @@ impl Chain {
                 Guard::Limits(guard) => guard.pass(exchange).await?,
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Lets the guards that have to do with answers see what every answer carries, refusals as well.
+    pub(crate) fn finish(&self, exchange: &Exchange, headers: &mut HeaderMap) {
+        for guard in self.guards.iter().rev() {
+            if let Guard::CrossOrigin(guard) = guard {
+                guard.finish(exchange, headers);
+            }
+        }
     }
 }
