@@ -59,7 +59,8 @@ static MAPPINGS: LazyLock<Vec<Mapping>> = LazyLock::new(|| {
     let parse = |call: &&str| {
         Mapping::parse(&Environment::pure(), &format!("root = content().string().{call}")).expect(call)
     };
-    let bytes = |call: &&str| Mapping::parse(&Environment::pure(), &format!("root = content().{call}")).expect(call);
+    let bytes =
+        |call: &&str| Mapping::parse(&Environment::pure(), &format!("root = content().{call}")).expect(call);
     calls.iter().map(parse).chain(calls.iter().map(bytes)).collect()
 });
 

@@ -7,7 +7,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     match Definition::parse_classic(text) {
         Ok(definition) => {
-            let again = Definition::parse_classic(&definition.text).expect("the stored text is the same definition");
+            let again =
+                Definition::parse_classic(&definition.text).expect("the stored text is the same definition");
             assert_eq!((again.digest, &again.api), (definition.digest, &definition.api));
             let _ = definition.classic();
         }

@@ -9,7 +9,8 @@ fuzz_target!(|text: &str| {
         Ok(document) => {
             // A reader that is not ours agrees.
             assert!(serde_json::from_str::<serde_json::Value>(text.trim_start_matches('\u{feff}')).is_ok());
-            let mut faults = vec![Fault::error("", "x"), Fault::error("/0/a", "y"), Fault::warning("/a/0", "z").on_key()];
+            let mut faults =
+                vec![Fault::error("", "x"), Fault::error("/0/a", "y"), Fault::warning("/a/0", "z").on_key()];
             faults.extend(document.repeated_keys());
             document.locate(&mut faults);
             for fault in &faults {

@@ -7,7 +7,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     match Document::parse(text, Format::Yaml) {
         Ok(document) => {
-            let mut faults = vec![Fault::error("", "x"), Fault::error("/0/a", "y"), Fault::warning("/a/0", "z").on_key()];
+            let mut faults =
+                vec![Fault::error("", "x"), Fault::error("/0/a", "y"), Fault::warning("/a/0", "z").on_key()];
             document.locate(&mut faults);
             for fault in &faults {
                 let _ = render("f", text, fault);

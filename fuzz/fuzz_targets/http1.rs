@@ -27,8 +27,10 @@ fuzz_target!(|input: (bool, u16, &[u8])| {
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(&bytes[..length]).expect("a head that passes is one for others, too");
         assert!(parsed.is_complete());
-        let lengths = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("content-length"));
-        let codings = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("transfer-encoding"));
+        let lengths =
+            request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("content-length"));
+        let codings =
+            request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("transfer-encoding"));
         assert!(lengths.count() + codings.count() <= 1);
     }
 });

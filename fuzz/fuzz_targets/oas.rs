@@ -8,7 +8,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     match Definition::parse_oas(text) {
         Ok(definition) => {
-            let again = Definition::parse_oas(&definition.text).expect("the stored text is the same definition");
+            let again =
+                Definition::parse_oas(&definition.text).expect("the stored text is the same definition");
             assert_eq!((again.digest, &again.api), (definition.digest, &definition.api));
             let classic = definition.classic().to_string();
             if let Backend::Upstream(_) = definition.api.backend {

@@ -1,0 +1,28 @@
+//! A session as a store or an admin gives it is read or refused, never a panic; what was read is written so that it is
+//! read as the same again, and so it is with policies.
+#![no_main]
+
+use apidef::{Policy, Session, check_access_rights};
+use libfuzzer_sys::fuzz_target;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn again<T: Serialize + DeserializeOwned>(text: &str) -> Option<T> {
+    let read: T = serde_json::from_str(text).ok()?;
+    let written = serde_json::to_string(&read).expect("what was read can be written");
+    let read_again: T = serde_json::from_str(&written).expect("what was written can be read");
+    // The last bit of a fraction may change; all else may not.
+    let fraction = |pair: &[u8]| pair[0].is_ascii_digit() && matches!(pair[1], b'.' | b'e');
+    if !written.as_bytes().windows(2).any(fraction) {
+        assert_eq!(serde_json::to_string(&read_again).ok(), Some(written));
+    }
+    Some(read)
+}
+
+fuzz_target!(|text: &str| {
+    if let Some(session) = again::<Session>(text) {
+        let _ = check_access_rights(&session.access_rights, "/access_rights");
+        let _ = (session.is_expired(0), session.limit_of("a"));
+    }
+    again::<Policy>(text);
+});
