@@ -192,7 +192,7 @@ fn every_fault_has_its_pointer_and_place() {
                 "warning",
                 "/CORS/allow_credentials",
                 2,
-                                26,
+                26,
                 "browsers do not send credentials",
                 "name the origins",
             )],
