@@ -27,7 +27,7 @@ fn the_examples_are_definitions() {
     let page = include_str!("../../../docs/definitions.md");
     let examples: Vec<&str> =
         page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         let definition = apidef::Definition::parse(example).expect(example);
         assert_eq!(definition.warnings, [], "{example}");
