@@ -49,6 +49,18 @@ impl Redis {
         until("Redis answers", async || self.try_call(&["PING"]).trim() == "PONG").await;
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends it a signal: `STOP` makes it hang, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.as_ref().expect("Redis runs").id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
     /// Ends it at once, as a crash does.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("Redis runs");

@@ -50,16 +50,33 @@ async fn limits_of_paths_come_before_those_of_apis_and_of_keys() {
     assert_eq!(statuses(&gate, 3, "GET", "/a/narrow", &key).await, [200, 200, 429]);
     let reply = call(&gate, "GET", "/a/narrow", &key).await;
     assert_eq!(refused(&reply), (429, json!("API Rate Limit Exceeded")));
-    // Four were counted for the API as a whole; another key has the rest.
+    // Four were counted for the API as a whole; another key has the rest. Another method on the path is the API's.
     let other = gate.admin().key(&session(&["a"])).await;
-    assert_eq!(statuses(&gate, 4, "GET", "/a/off", &other).await, [200, 200, 429, 429]);
-    assert_eq!(refused(&call(&gate, "PUT", "/a/narrow", &other).await).0, 429, "another method is the API's");
+    assert_eq!(call(&gate, "PUT", "/a/narrow", &other).await.status, 200);
+    assert_eq!(statuses(&gate, 3, "GET", "/a/off", &other).await, [200, 429, 429]);
+    assert_eq!(call(&gate, "PUT", "/a/narrow", &other).await.status, 429);
     // The same in OpenAPI.
     let mut seen = Vec::new();
     for path in ["/o/narrow/1", "/o/narrow/2", "/o/wide"] {
         seen.push(gate.get(path, &[]).await.status);
     }
     assert_eq!(seen, [200, 429, 200]);
+}
+
+#[tokio::test]
+async fn what_an_api_refuses_costs_no_quota() {
+    let upstream = Upstream::start().await;
+    let mut api = keyed("a", &upstream.url(""));
+    api["global_rate_limit"] = json!({"rate": 2, "per": 3600});
+    let gate = Gate::setup().api(api).start().await;
+    let mut counted = session(&["a"]);
+    for (key, value) in [("quota_max", 5), ("quota_renewal_rate", 3600)] {
+        counted[key] = json!(value);
+    }
+    let key = gate.admin().key(&counted).await;
+    assert_eq!(statuses(&gate, 6, "GET", "/a/x", &key).await, [200, 200, 429, 429, 429, 429]);
+    let shown = gate.admin().get(&format!("/keys/{key}")).await.json();
+    assert_eq!(shown["quota_remaining"], 3, "{shown}");
 }
 
 #[tokio::test]

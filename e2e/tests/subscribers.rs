@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use e2e::definition::session;
 use e2e::streaming::{events, guarded, post};
 use e2e::{End, Endless, Gate, Redis, Reply, Socket, soon};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -118,6 +120,56 @@ async fn a_policy_that_is_switched_off_takes_its_subscribers_along() {
     std::fs::write(gate.dir().join("policies/gold.json"), policy(true).to_string()).unwrap();
     let (rest, _) = events.rest().await;
     assert!(rest.contains("may not receive this any more"), "{rest}");
+}
+
+/// One that takes nothing of what it is sent; it is there for as long as this is kept.
+async fn stuck(gate: &Gate, transport: &str, key: &str) -> Box<dyn std::any::Any> {
+    if transport == "ws" {
+        return Box::new(Socket::open(gate.port(), "/ev/ws", &[("Authorization", key)]).await.unwrap());
+    }
+    if transport == "sse" {
+        let events = sse(gate, key).await;
+        assert_eq!(events.status, 200);
+        return Box::new(events);
+    }
+    let stream = e2e::raw_socket(gate.port()).await;
+    let (mut client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get(gate.url("/ev/sse")).header("authorization", key);
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    let response = client.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    Box::new((client, connection, response))
+}
+
+#[tokio::test]
+async fn who_takes_nothing_goes_with_the_key_too() {
+    let mut api = api();
+    api["x-sluicegate"] = json!({"concurrency": {"subscribers": 2}});
+    let gate = Gate::setup().oas(api).start().await;
+    let admin = gate.admin();
+    let other = admin.key(&session(&["ev"])).await;
+    let _keeps_up = sse(&gate, &other).await.collect();
+    let large = "x".repeat(100 << 10);
+    for transport in ["sse", "ws", "h2"] {
+        let is_free = async || sse(&gate, &other).await.status == 200;
+        e2e::until("there is a place", is_free).await;
+        e2e::until("it is free again", is_free).await;
+        let key = admin.key(&session(&["ev"])).await;
+        let stuck = stuck(&gate, transport, &key).await;
+        assert!(!is_free().await, "{transport}: the API is full");
+        // More than sockets and windows hold.
+        for _ in 0..160 {
+            assert_eq!(send(&gate, &other, &large).await.status, 200, "{transport}");
+        }
+        let began = Instant::now();
+        assert_eq!(admin.delete(&format!("/keys/{key}")).await.status, 200);
+        e2e::until("its place is free", is_free).await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(1), "{transport}: {took:?}");
+        drop(stuck);
+    }
 }
 
 #[tokio::test]

@@ -102,6 +102,13 @@ pub(crate) fn classic_endpoints(
         let (requests, per) = (entry.number("rate", faults), entry.seconds("per", faults));
         let (method, path) = (entry.text("method", faults), entry.text("path", faults));
         if let Some(rate) = rate(on, requests, per, &entry, faults) {
+            if method.is_empty() {
+                let message = format!(
+                    "this rate limit names no `method`, so that no request is counted: its path is {LEFT_OPEN}"
+                );
+                faults.push(Fault::error(entry.pointer.clone(), message));
+                continue;
+            }
             let method = method.to_uppercase().into();
             endpoints.push(EndpointRate { method, path: path.into(), ignore_case, rate });
         }
@@ -165,13 +172,16 @@ mod tests {
             {"path": "/b", "method": "POST", "rate": 1, "per": 1, "disabled": true},
             {"path": "/c", "method": "POST", "rate": 5},
             {"path": "/d", "method": "PUT", "rate": 0.5, "per": 2},
+            {"path": "/e", "rate": 5, "per": 60},
+            {"path": "/f", "method": "", "rate": 5, "per": 60},
+            {"path": "/g", "rate": 5, "per": 60, "disabled": true},
         ]});
         let (mut endpoints, mut faults) = (Vec::new(), Vec::new());
         let extended = Section::root(&value, &mut faults);
         classic_endpoints(&extended, false, &mut endpoints, &mut faults);
         assert_eq!(endpoints, [endpoint("GET", "/a", 3.0, 60), endpoint("PUT", "/d", 0.5, 2)]);
         let places: Vec<&str> = faults.iter().map(|fault| &*fault.pointer).collect();
-        assert_eq!(places, ["/rate_limit/2"]);
+        assert_eq!(places, ["/rate_limit/2", "/rate_limit/4", "/rate_limit/5"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 use http::request;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::jwt::Claims;
@@ -36,6 +37,8 @@ pub(crate) struct Peer {
     pub tls: Option<Agreed>,
     /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).
     pub takeover: Option<Takeover>,
+    /// Ends a connection that is shared by exchanges, with all of them.
+    pub(crate) cut: Option<Arc<Notify>>,
 }
 
 /// What went over a connection after it had left HTTP.

@@ -114,6 +114,12 @@ pub(crate) fn render(gate: &Gate) -> String {
         "whether the state store answers",
         u64::from(gate.state.health().connected),
     );
+    page.single(
+        "sluicegate_nodes",
+        "gauge",
+        "live nodes that share the state store, this one included",
+        gate.nodes.live() as u64,
+    );
     if let Some(recorder) = &gate.recorder {
         page.single("sluicegate_records_total", "counter", "records taken", recorder.recorded());
         page.single(

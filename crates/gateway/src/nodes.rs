@@ -6,7 +6,7 @@
 //! the store is away, and until all have found it again, there is no echo and nobody is forgotten: every node keeps the
 //! share it had, so that all together still admit no more than the limit.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,8 @@ pub(crate) struct View {
     announced: Option<Instant>,
     /// Own announcements that came back.
     echoes: u64,
-    others: HashMap<String, Other>,
+    /// In an order, so that all who know the same numbers come to the same shares.
+    others: BTreeMap<String, Other>,
 }
 
 #[derive(Debug)]
@@ -72,7 +73,7 @@ struct Other {
 
 impl View {
     pub(crate) fn new() -> Self {
-        Self { load: 0.0, announced: None, echoes: 0, others: HashMap::new() }
+        Self { load: 0.0, announced: None, echoes: 0, others: BTreeMap::new() }
     }
 
     /// Takes what another node says of itself; tells whether it was unknown.

@@ -25,7 +25,7 @@ pub use catalog::{
     PolicySource,
 };
 pub use draw::{Draw, Drawn, Meter, Tally};
-pub use embedded::OpenError;
+pub use embedded::{Counters, OpenError};
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use secret::Secret;
 pub use signal::Signal;

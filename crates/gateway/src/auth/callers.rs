@@ -10,6 +10,7 @@ use apidef::{Session, keys};
 use parking_lot::RwLock;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
+use state::Unavailable;
 
 use super::grant::Grant;
 use super::token::disallowed;
@@ -195,16 +196,26 @@ impl Callers {
         }
     }
 
-    /// A caller as it is now: its session read again and merged with the policies that count now. `None`: it is none
-    /// any more.
-    pub(crate) async fn again(&self, gate: &Gate, caller: &Caller) -> Result<Option<Arc<Caller>>, Refusal> {
-        if let Some(session) = &caller.unstored {
-            let unstored = Some(Arc::clone(session));
-            let again = compile(gate, &caller.name, session);
-            return Ok(again.ok().map(|again| Arc::new(Caller { unstored, ..again })));
-        }
-        let found = gate.state.session(&caller.name).await.map_err(Refusal::store_away)?;
-        Ok(found.and_then(|session| merge(gate, &caller.name, &session).ok()).map(Arc::new))
+    /// Callers as they are now: their sessions read again, in one round trip, and merged with the policies that count
+    /// now. `None`: it is none any more.
+    pub(crate) async fn again(
+        &self,
+        gate: &Gate,
+        callers: &[Arc<Caller>],
+    ) -> Result<Vec<Option<Arc<Caller>>>, Unavailable> {
+        let stored = callers.iter().filter(|caller| caller.unstored.is_none());
+        let names: Vec<&str> = stored.map(|caller| &*caller.name).collect();
+        let mut found = gate.state.sessions(&names).await?.into_iter();
+        let again = callers.iter().map(|caller| {
+            if let Some(session) = &caller.unstored {
+                let unstored = Some(Arc::clone(session));
+                let again = compile(gate, &caller.name, session).ok()?;
+                return Some(Arc::new(Caller { unstored, ..again }));
+            }
+            let session = found.next().flatten()?;
+            merge(gate, &caller.name, &session).ok().map(Arc::new)
+        });
+        Ok(again.collect())
     }
 
     /// Forgets sessions that have changed. `names` are keys or their hashes.

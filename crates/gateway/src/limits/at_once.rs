@@ -1,7 +1,8 @@
 //! How much is under way at once: requests that are being answered, subscribers that are connected. Counted on this node.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -13,38 +14,47 @@ use crate::respond::Refusal;
 /// Parts that are locked apart.
 const PARTS: usize = 32;
 
+/// What is counted together: two hashes under secrets of this process, so wide that no two names are the same.
+type Name = (u64, u64);
+
 /// Everything that is counted, by name. What is not under way takes no memory.
 #[derive(Debug, Default)]
 pub(crate) struct AtOnce {
-    hasher: RandomState,
-    parts: [Mutex<HashMap<Box<str>, u32>>; PARTS],
+    hashers: (RandomState, RandomState),
+    parts: [Mutex<HashMap<Name, u32>>; PARTS],
 }
 
 /// One that is under way; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     of: Arc<AtOnce>,
-    name: Box<str>,
+    name: Name,
 }
 
 impl AtOnce {
-    fn part(&self, name: &str) -> &Mutex<HashMap<Box<str>, u32>> {
-        &self.parts[(self.hasher.hash_one(name) % PARTS as u64) as usize]
+    fn part(&self, name: Name) -> &Mutex<HashMap<Name, u32>> {
+        &self.parts[(name.0 % PARTS as u64) as usize]
+    }
+
+    fn name(&self, of: impl Hash) -> Name {
+        (self.hashers.0.hash_one(&of), self.hashers.1.hash_one(&of))
     }
 
     /// How many there are of a name.
-    pub(crate) fn count(&self, name: &str) -> u32 {
-        self.part(name).lock().get(name).copied().unwrap_or_default()
+    pub(crate) fn count(&self, name: impl Hash) -> u32 {
+        let name = self.name(name);
+        self.part(name).lock().get(&name).copied().unwrap_or_default()
     }
 
-    /// Lets one more in, unless there are `most` already.
-    pub(crate) fn enter(self: &Arc<Self>, name: Box<str>, most: u32) -> Option<Held> {
-        let mut part = self.part(&name).lock();
+    /// Lets one more of this name in, unless there are `most` already.
+    pub(crate) fn enter(self: &Arc<Self>, name: impl Hash, most: u32) -> Option<Held> {
+        let name = self.name(name);
+        let mut part = self.part(name).lock();
         match part.get_mut(&name) {
             Some(count) if *count >= most => return None,
             Some(count) => *count += 1,
             None if most == 0 => return None,
-            None => drop(part.insert(name.clone(), 1)),
+            None => drop(part.insert(name, 1)),
         }
         drop(part);
         Some(Held { of: Arc::clone(self), name })
@@ -53,7 +63,7 @@ impl AtOnce {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut part = self.of.part(&self.name).lock();
+        let mut part = self.of.part(self.name).lock();
         if let Some(count) = part.get_mut(&self.name) {
             *count -= 1;
             if *count == 0 {
@@ -64,18 +74,27 @@ impl Drop for Held {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Requests,
     Subscribers,
 }
 
+/// Over whom.
+#[derive(Hash)]
+enum Of<'a> {
+    Api(&'a str),
+    Address(&'a str, IpAddr),
+    KeyAt(&'a str, &'a str),
+    Key(&'a str),
+}
+
 /// Takes the places of an exchange: of its API, of its address, of its key by the API's and by its own limit.
 pub(crate) fn enter(exchange: &Exchange, kind: Kind) -> Result<Vec<Held>, Refusal> {
     let limits = &exchange.api.model.limits.at_once;
-    let (letter, of_api, of_key, of_ip) = match kind {
-        Kind::Requests => ('r', limits.requests, limits.requests_per_key, limits.requests_per_ip),
-        Kind::Subscribers => ('s', limits.subscribers, limits.subscribers_per_key, limits.subscribers_per_ip),
+    let (of_api, of_key, of_ip) = match kind {
+        Kind::Requests => (limits.requests, limits.requests_per_key, limits.requests_per_ip),
+        Kind::Subscribers => (limits.subscribers, limits.subscribers_per_key, limits.subscribers_per_ip),
     };
     let own = exchange.grant.as_ref().map_or(0, |grant| match kind {
         Kind::Requests => grant.at_once.requests,
@@ -86,20 +105,18 @@ pub(crate) fn enter(exchange: &Exchange, kind: Kind) -> Result<Vec<Held>, Refusa
     }
     let api = &*exchange.api.model.id;
     let mut held = Vec::with_capacity(4);
-    let mut take = |name: Option<String>, most: u32| match name {
-        Some(name) if most > 0 => {
-            let one = exchange.gate.at_once.enter(name.into_boxed_str(), most).ok_or_else(|| full(kind))?;
-            held.push(one);
+    let mut take = |of: Option<Of<'_>>, most: u32| match of {
+        Some(of) if most > 0 => {
+            held.push(exchange.gate.at_once.enter((kind, of), most).ok_or_else(|| full(kind))?);
             Ok(())
         }
         _ => Ok(()),
     };
-    take(Some(format!("{letter}a:{api}")), of_api)?;
+    take(Some(Of::Api(api)), of_api)?;
     let address = if of_ip > 0 { exchange.client_address() } else { None };
-    take(address.map(|address| format!("{letter}i:{api}:{address}")), of_ip)?;
-    let key = exchange.caller.as_ref().map(|caller| &caller.name);
-    take(key.map(|key| format!("{letter}k:{api}:{key}")), of_key)?;
-    take(exchange.grant.as_ref().map(|grant| format!("{letter}g:{}", grant.quota.name)), own)?;
+    take(address.map(|address| Of::Address(api, address)), of_ip)?;
+    take(exchange.caller.as_ref().map(|caller| Of::KeyAt(api, &caller.name)), of_key)?;
+    take(exchange.grant.as_ref().map(|grant| Of::Key(&grant.quota.name)), own)?;
     Ok(held)
 }
 
@@ -118,7 +135,7 @@ mod tests {
     #[test]
     fn places_are_limited_given_back_and_forgotten() {
         let all = Arc::new(AtOnce::default());
-        let enter = |name: &str, most| all.enter(name.into(), most);
+        let enter = |name: &str, most| all.enter(name, most);
         let (first, second) = (enter("a", 2), enter("a", 2));
         assert!(first.is_some() && second.is_some() && enter("a", 2).is_none());
         assert!(enter("b", 1).is_some(), "names are apart");

@@ -72,7 +72,11 @@ impl Plan<'_> {
     /// Counts the request against everything, or against nothing where something refuses. Two refusals count: that of a
     /// quota (contract 6.6), and of a rolling window where `counts_refused` asks for it.
     pub(super) async fn draw(&self, gate: &Gate, now: Instant, counts_refused: bool) -> Told {
-        let mut step = self.begin(&Around::of(gate, now), counts_refused);
+        let around = Around::of(gate, now);
+        if !around.store_up {
+            gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut step = self.begin(&around, counts_refused);
         if !step.draws.is_empty() {
             let answer = gate.state.draw(&step.draws, unix_now()).await;
             if let Err(away) = &answer {
@@ -258,10 +262,8 @@ async fn count_afterwards(gate: &Gate, counter: &Counter) {
     let requests = counter.allowed(&gate.settings.limits);
     let (counter, state, share) = (counter.clone(), gate.state.clone(), gate.nodes.share());
     let count = async move {
-        let Counter { name, per, window, .. } = &counter;
-        let draw =
-            Draw { meter: Meter::Rolling, name, limit: requests, per: *per, cost: 1, counts_refused: true };
-        let answer = state.draw(&[draw], unix_now()).await;
+        let Counter { per, window, .. } = &counter;
+        let answer = state.draw(&[afterwards(&counter, requests)], unix_now()).await;
         if let Err(away) = &answer {
             tracing::debug!(%away, "a request that passed is counted on this node alone");
         }
@@ -274,6 +276,12 @@ async fn count_afterwards(gate: &Gate, counter: &Counter) {
         })),
         Err(_) => count.await,
     }
+}
+
+/// What is drawn for a request that has passed.
+pub(super) fn afterwards(counter: &Counter, limit: f64) -> Draw<'_> {
+    let Counter { name, per, .. } = counter;
+    Draw { meter: Meter::Rolling, name, limit, per: *per, cost: 1, counts_refused: true }
 }
 
 /// Takes what the store said of a request that had passed already: where the window is full, the next is refused.

@@ -148,7 +148,7 @@ async fn wait_out(
     key: &str,
 ) -> Told {
     let Ok(_place) = gate.waiting.try_acquire() else { return told };
-    let Some(_place_of_key) = gate.at_once.enter(format!("w:{key}").into(), WAITING_OF_ONE) else {
+    let Some(_place_of_key) = gate.at_once.enter(("waits", key), WAITING_OF_ONE) else {
         return told;
     };
     let mut closed = pin!(gate.closed());

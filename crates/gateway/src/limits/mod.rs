@@ -7,6 +7,8 @@ mod guard;
 mod headers;
 mod organisation;
 mod pattern;
+#[cfg(test)]
+mod simulator;
 mod smoothing;
 mod subscription;
 mod window;

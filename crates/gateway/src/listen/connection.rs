@@ -42,11 +42,11 @@ pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketA
         HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
     let tls = Agreed::on(&stream);
     if http2 {
-        let peer = Peer { address, text, control, tls, takeover: None };
+        let peer = Peer { address, text, control, tls, takeover: None, cut: Some(Arc::default()) };
         return http2::run(gate, stream, read, Arc::new(peer)).await;
     }
     let takeover = Takeover::default();
-    let peer = Peer { address, text, control, tls, takeover: Some(takeover.clone()) };
+    let peer = Peer { address, text, control, tls, takeover: Some(takeover.clone()), cut: None };
     http1::run(&Client { gate, peer: Arc::new(peer) }, stream, read, &takeover).await;
 }
 

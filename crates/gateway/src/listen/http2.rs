@@ -29,6 +29,7 @@ use crate::serve::serve;
 pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, peer: Arc<Peer>) {
     let idle = Arc::new(Idle::new(gate.settings.read_timeout, gate.settings.write_timeout));
     let stream = Stream { inner: stream, read, idle: Arc::clone(&idle), stalled: false };
+    let cut = peer.cut.clone();
     let service = {
         let (gate, idle) = (Arc::clone(&gate), Arc::clone(&idle));
         service_fn(move |request: Request<Incoming>| {
@@ -56,6 +57,12 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
     let mut watchdog = pin!(idle.watch());
     let mut closing = pin!(gate.closed());
     let mut shutting_down = false;
+    let mut cut = pin!(async {
+        match &cut {
+            Some(cut) => cut.notified().await,
+            None => std::future::pending().await,
+        }
+    });
     let ended = poll_fn(|cx| {
         if !shutting_down && closing.as_mut().poll(cx).is_ready() {
             shutting_down = true;
@@ -63,6 +70,9 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(ended);
+        }
+        if cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
         ready!(watchdog.as_mut().poll(cx));
         // The client learns that nothing more will be answered, if it still listens.

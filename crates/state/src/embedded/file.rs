@@ -3,7 +3,6 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
@@ -113,7 +112,7 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
     for row in read.open_table(QUOTAS)?.iter()? {
         let (name, value) = row?;
         let (used, renews_at) = value.value();
-        memory.quotas.restore(name.value(), used, renews_at);
+        memory.counters.quotas.restore(name.value(), used, renews_at);
     }
     for row in read.open_table(RECORDS)?.iter()? {
         let (key, value) = row?;
@@ -130,15 +129,12 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
     Ok(())
 }
 
-pub(super) fn encode(held: &Held) -> Result<Vec<u8>, serde_json::Error> {
-    let mut row = held.expires_at.to_le_bytes().to_vec();
-    serde_json::to_writer(&mut row, &*held.session)?;
-    Ok(row)
+pub(super) fn encode(held: &Held) -> Vec<u8> {
+    [&held.expires_at.to_le_bytes()[..], &held.text].concat()
 }
 
 fn decode(row: &[u8]) -> Option<Held> {
-    let (_, json) = row.split_at_checked(8)?;
-    Some(Held { session: Arc::new(serde_json::from_slice(json).ok()?), expires_at: expiry(row)? })
+    Some(Held { text: row.get(8..)?.into(), expires_at: expiry(row)? })
 }
 
 pub(super) fn record_row(record: &Record) -> Vec<u8> {

@@ -1,43 +1,28 @@
 //! Fixed windows of one node: a window begins with the first draw after the last one ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::counters::nanos;
 use crate::{Draw, Drawn};
 
-/// All windows.
-#[derive(Debug)]
+/// All windows. Times are nanoseconds since the beginning.
+#[derive(Debug, Default)]
 pub(super) struct Fixed {
-    started: Instant,
     windows: papaya::HashMap<Box<str>, Mutex<Window>>,
 }
 
 #[derive(Debug, Default)]
 struct Window {
-    /// Nanoseconds since `Fixed::started`.
     ends: u64,
     /// With which it was begun, in nanoseconds.
     per: u64,
     used: u64,
 }
 
-impl Default for Fixed {
-    fn default() -> Fixed {
-        Fixed { started: Instant::now(), windows: papaya::HashMap::new() }
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl Fixed {
-    pub(super) fn draw(&self, draw: &Draw<'_>) -> Drawn {
-        self.draw_at(draw, nanos(self.started.elapsed()))
-    }
-
-    fn draw_at(&self, draw: &Draw<'_>, now: u64) -> Drawn {
+    pub(super) fn draw(&self, draw: &Draw<'_>, now: u64) -> Drawn {
         let windows = self.windows.pin();
         let window = match windows.get(draw.name) {
             Some(window) => window,
@@ -73,8 +58,7 @@ impl Fixed {
     }
 
     /// Forgets windows that have ended.
-    pub(super) fn sweep(&self) {
-        let now = nanos(self.started.elapsed());
+    pub(super) fn sweep(&self, now: u64) {
         self.windows.pin().retain(|_, window| now < window.lock().ends);
     }
 }
@@ -99,7 +83,7 @@ mod tests {
         ] {
             let per = Duration::from_nanos(100);
             let draw = Draw { meter: Meter::Fixed, name: "k", limit: 10.0, per, cost, counts_refused: false };
-            let drawn = fixed.draw_at(&draw, now);
+            let drawn = fixed.draw(&draw, now);
             assert_eq!((drawn.used, drawn.exceeded), (used, exceeded), "at {now}");
         }
         fixed.give_back("k", 1);
@@ -120,7 +104,7 @@ mod tests {
             let per = Duration::from_nanos(per);
             let draw =
                 Draw { meter: Meter::Fixed, name: "k", limit: 1.0, per, cost: 1, counts_refused: false };
-            let drawn = fixed.draw_at(&draw, now);
+            let drawn = fixed.draw(&draw, now);
             assert_eq!((drawn.exceeded, drawn.resets_in.as_nanos()), (exceeded, left), "at {now}");
         }
     }

@@ -1,6 +1,6 @@
 //! The store of one node: memory that answers, one file that remembers.
 
-mod draws;
+mod counters;
 mod file;
 mod fixed;
 mod quotas;
@@ -8,20 +8,23 @@ mod rates;
 mod records;
 mod writer;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use apidef::Session;
 use tokio::sync::{broadcast, watch};
 
+pub use counters::Counters;
 pub use file::OpenError;
 
 use crate::{
     Draw, Health, QuotaCount, Signal, Tally, Unavailable,
     values::{unix_millis, unix_now},
 };
-use fixed::Fixed;
-use quotas::Quotas;
-use rates::Rates;
 use records::Records;
 use writer::Writer;
 
@@ -41,28 +44,50 @@ pub(crate) struct Embedded {
 #[derive(Debug)]
 pub(super) struct Memory {
     sessions: papaya::HashMap<Box<str>, Held>,
-    quotas: Quotas,
-    rates: Rates,
-    fixed: Fixed,
+    counters: Counters,
+    /// When they began.
+    started: Instant,
     records: Records,
     health: watch::Sender<Health>,
 }
 
-/// A session and when it ends.
-#[derive(Clone, Debug)]
+/// A session and when it ends. As text, which is a tenth of what the session takes: a million keys are to fit into
+/// memory, and who calls often is kept read elsewhere.
+#[derive(Clone)]
 pub(super) struct Held {
-    session: Arc<Session>,
+    text: Box<[u8]>,
     /// Unix milliseconds; `u64::MAX` is never.
     expires_at: u64,
 }
 
 impl Held {
-    fn new(session: Session, ttl: Option<Duration>) -> Held {
-        Held { session: Arc::new(session), expires_at: expires_at(ttl) }
+    fn new(session: &Session, ttl: Option<Duration>) -> Result<Held, Unavailable> {
+        let text = serde_json::to_vec(session)
+            .map_err(|error| Unavailable(format!("session cannot be written: {error}")))?;
+        Ok(Held { text: text.into(), expires_at: expires_at(ttl) })
+    }
+
+    /// One that cannot be read counts as absent.
+    fn session(&self) -> Option<Arc<Session>> {
+        match serde_json::from_slice(&self.text) {
+            Ok(session) => Some(Arc::new(session)),
+            Err(error) => {
+                // The text may hold secrets, and the error may quote it: only where it broke is told.
+                tracing::warn!(column = error.column(), "a stored session cannot be read");
+                None
+            }
+        }
     }
 
     fn alive(&self, now_millis: u64) -> bool {
         now_millis < self.expires_at
+    }
+}
+
+impl fmt::Debug for Held {
+    /// The text may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
@@ -83,9 +108,8 @@ impl Memory {
     fn new() -> Memory {
         Memory {
             sessions: papaya::HashMap::new(),
-            quotas: Quotas::default(),
-            rates: Rates::default(),
-            fixed: Fixed::default(),
+            counters: Counters::default(),
+            started: Instant::now(),
             records: Records::default(),
             health: watch::Sender::new(Health::up()),
         }
@@ -93,9 +117,7 @@ impl Memory {
 
     /// Forgets counters that have ended; returns what else has.
     fn sweep(&self) -> Ended {
-        self.quotas.sweep(unix_now());
-        self.rates.sweep();
-        self.fixed.sweep();
+        self.counters.sweep(self.started.elapsed(), unix_now());
         let now = unix_millis();
         let sessions = self.sessions.pin();
         let sessions = sessions.iter().filter(|(_, held)| !held.alive(now)).map(|(name, _)| name.clone());
@@ -130,7 +152,7 @@ impl Embedded {
         }
         self.memory.forget(&self.memory.sweep());
         // Nobody writes down what changed.
-        self.memory.quotas.take_changed();
+        self.memory.counters.quotas.take_changed();
     }
 
     pub(crate) async fn session(&self, name: &str) -> Result<Option<Arc<Session>>, Unavailable> {
@@ -139,7 +161,7 @@ impl Embedded {
 
     fn find(&self, name: &str) -> Option<Arc<Session>> {
         let sessions = self.memory.sessions.pin();
-        sessions.get(name).filter(|held| held.alive(unix_millis())).map(|held| Arc::clone(&held.session))
+        sessions.get(name).filter(|held| held.alive(unix_millis())).and_then(Held::session)
     }
 
     pub(crate) async fn first_session(
@@ -163,7 +185,7 @@ impl Embedded {
         ttl: Option<Duration>,
         only_existing: bool,
     ) -> Result<bool, Unavailable> {
-        let held = Held::new(session.clone(), ttl);
+        let held = Held::new(session, ttl)?;
         match &self.writer {
             Some(writer) => writer.put(name, held, only_existing).await,
             None if only_existing => {
@@ -201,16 +223,16 @@ impl Embedded {
     }
 
     pub(crate) async fn draw(&self, draws: &[Draw<'_>], now: i64) -> Result<Tally, Unavailable> {
-        Ok(self.memory.draw(draws, now))
+        Ok(self.memory.counters.draw(draws, self.memory.started.elapsed(), now))
     }
 
     pub(crate) async fn reset_quota(&self, name: &str) -> Result<(), Unavailable> {
-        self.memory.quotas.reset(name);
+        self.memory.counters.quotas.reset(name);
         Ok(())
     }
 
     pub(crate) async fn peek_quota(&self, name: &str) -> Result<Option<QuotaCount>, Unavailable> {
-        Ok(self.memory.quotas.peek(name, unix_now()))
+        Ok(self.memory.counters.quotas.peek(name, unix_now()))
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -265,6 +287,6 @@ mod tests {
         store.tidy();
         let kept: Vec<Box<str>> = store.memory.sessions.pin().keys().cloned().collect();
         assert_eq!(kept, [Box::<str>::from("stays")]);
-        assert!(store.memory.quotas.take_changed().is_empty());
+        assert!(store.memory.counters.quotas.take_changed().is_empty());
     }
 }

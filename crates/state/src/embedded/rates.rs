@@ -3,34 +3,28 @@
 //! A window of length `per` is kept as [`SLICES`] equal slices, and the oldest slice counts whole. So never more than the
 //! limit passes in any `per`, and a place in the window may be freed late by at most `per / SLICES`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::counters::nanos;
 use crate::{Draw, Drawn};
 
 const SLICES: usize = 32;
 
-/// All windows.
-#[derive(Debug)]
+/// All windows. Times are nanoseconds since the beginning.
+#[derive(Debug, Default)]
 pub(super) struct Rates {
-    started: Instant,
     windows: papaya::HashMap<Box<str>, Mutex<Window>>,
 }
 
 #[derive(Debug)]
 struct Window {
     per_nanos: u64,
-    /// Number of the slice that was counted last, since `Rates::started`.
+    /// Number of the slice that was counted last.
     newest: u64,
     /// Ring: the slice of number `n` is at `n % counts.len()`. One more than [`SLICES`]: the newest is not full yet.
     counts: [u32; SLICES + 1],
-}
-
-impl Default for Rates {
-    fn default() -> Rates {
-        Rates { started: Instant::now(), windows: papaya::HashMap::new() }
-    }
 }
 
 impl Window {
@@ -126,16 +120,8 @@ impl Window {
 }
 
 impl Rates {
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    pub(super) fn draw(&self, draw: &Draw<'_>) -> Drawn {
-        self.draw_at(draw, self.now())
-    }
-
-    fn draw_at(&self, draw: &Draw<'_>, now: u64) -> Drawn {
-        let per_nanos = u64::try_from(draw.per.as_nanos()).unwrap_or(u64::MAX);
+    pub(super) fn draw(&self, draw: &Draw<'_>, now: u64) -> Drawn {
+        let per_nanos = nanos(draw.per);
         let windows = self.windows.pin();
         let window = match windows.get(draw.name) {
             Some(window) => window,
@@ -155,8 +141,7 @@ impl Rates {
     }
 
     /// Forgets windows in which nothing is counted any more.
-    pub(super) fn sweep(&self) {
-        let now = self.now();
+    pub(super) fn sweep(&self, now: u64) {
         let windows = self.windows.pin();
         windows.retain(|_, window| {
             let window = window.lock();
@@ -185,7 +170,7 @@ mod tests {
             let mut times: Vec<u64> = Vec::new();
             for index in 0..10 * SECOND / step {
                 let now = index * step;
-                if !rates.draw_at(&draw("k", 10.0, per), now).exceeded {
+                if !rates.draw(&draw("k", 10.0, per), now).exceeded {
                     times.push(now);
                 }
                 let inside = times.iter().filter(|time| **time + SECOND > now).count();
@@ -203,17 +188,14 @@ mod tests {
         let rates = Rates::default();
         let per = Duration::from_secs(1);
         for asked in 1..=5 {
-            let count = rates.draw_at(&draw("k", 3.0, per), 0);
+            let count = rates.draw(&draw("k", 3.0, per), 0);
             assert_eq!((count.used, count.exceeded), (asked.min(3), asked > 3));
             assert!(count.resets_in >= per && count.resets_in < per * 34 / 32, "{count:?}");
         }
-        assert!(rates.draw_at(&draw("k", 3.0, per), SECOND - 1).exceeded);
-        assert!(
-            !rates.draw_at(&draw("k", 3.0, per), SECOND * 33 / 32).exceeded,
-            "refused draws do not count"
-        );
+        assert!(rates.draw(&draw("k", 3.0, per), SECOND - 1).exceeded);
+        assert!(!rates.draw(&draw("k", 3.0, per), SECOND * 33 / 32).exceeded, "refused draws do not count");
         rates.give_back("k");
-        assert_eq!(rates.draw_at(&draw("k", 3.0, per), 2 * SECOND).used, 1);
+        assert_eq!(rates.draw(&draw("k", 3.0, per), 2 * SECOND).used, 1);
     }
 
     #[test]
@@ -232,7 +214,7 @@ mod tests {
             // All have left it.
             (45, 1, 1),
         ] {
-            let count = rates.draw_at(&draw("k", 3.0, per * periods), tenth * SECOND / 10);
+            let count = rates.draw(&draw("k", 3.0, per * periods), tenth * SECOND / 10);
             assert_eq!(count.used, used, "at {tenth} in {periods}");
         }
         // Periods that take turns let no more through than the longer one, and hold nobody for ever.
@@ -240,7 +222,7 @@ mod tests {
         for tick in 0..6000 {
             let now = 100 * SECOND + tick * SECOND / 100;
             let period = if tick % 2 == 0 { per } else { per * 3 };
-            if !rates.draw_at(&draw("turns", 5.0, period), now).exceeded {
+            if !rates.draw(&draw("turns", 5.0, period), now).exceeded {
                 times.push(now);
             }
         }
@@ -257,7 +239,7 @@ mod tests {
         let counting = Draw { counts_refused: true, ..draw("k", 2.0, Duration::from_secs(1)) };
         for index in 0..50 {
             // Faster than the window empties: once over the limit, for ever.
-            let count = rates.draw_at(&counting, index * SECOND / 10);
+            let count = rates.draw(&counting, index * SECOND / 10);
             assert_eq!(count.exceeded, index >= 2, "{index}");
         }
     }
@@ -266,9 +248,9 @@ mod tests {
     fn fractional_and_huge_limits() {
         let rates = Rates::default();
         let second = Duration::from_secs(1);
-        assert!(!rates.draw_at(&draw("a", 1.5, second), 0).exceeded);
-        assert!(rates.draw_at(&draw("a", 1.5, second), 0).exceeded);
-        assert!(rates.draw_at(&draw("b", 0.5, second), 0).exceeded);
-        assert!(!rates.draw_at(&draw("c", f64::INFINITY, Duration::from_nanos(1)), u64::MAX).exceeded);
+        assert!(!rates.draw(&draw("a", 1.5, second), 0).exceeded);
+        assert!(rates.draw(&draw("a", 1.5, second), 0).exceeded);
+        assert!(rates.draw(&draw("b", 0.5, second), 0).exceeded);
+        assert!(!rates.draw(&draw("c", f64::INFINITY, Duration::from_nanos(1)), u64::MAX).exceeded);
     }
 }

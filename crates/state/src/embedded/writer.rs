@@ -68,8 +68,7 @@ impl Writer {
     }
 
     pub(super) async fn put(&self, name: &str, held: Held, only_existing: bool) -> Result<bool, Unavailable> {
-        let row = file::encode(&held)
-            .map_err(|error| Unavailable(format!("session cannot be written: {error}")))?;
+        let row = file::encode(&held);
         self.ask(|answer| Job::Put { name: name.into(), held, row, only_existing, answer }).await
     }
 
@@ -230,14 +229,14 @@ fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, redb::Error> 
 
 /// Writes changed counters and removes what has ended.
 fn save(database: &Database, memory: &Memory, ended: &Ended) -> Result<(), String> {
-    let changed = memory.quotas.take_changed();
+    let changed = memory.counters.quotas.take_changed();
     if changed.is_empty() && ended.sessions.is_empty() && ended.records.is_empty() {
         return Ok(());
     }
     let result = save_rows(database, &changed, ended).map_err(|error| redb_text(&error));
     match &result {
         Ok(()) => memory.forget(ended),
-        Err(_) => memory.quotas.put_back(changed.into_iter().map(|(name, _)| name)),
+        Err(_) => memory.counters.quotas.put_back(changed.into_iter().map(|(name, _)| name)),
     }
     result
 }

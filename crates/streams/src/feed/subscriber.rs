@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::entry::{Entry, event};
@@ -23,6 +25,8 @@ const SHARE: usize = 32;
 pub(super) struct Member {
     pub(super) id: u64,
     hands: Mutex<Hands>,
+    // Whoever watches over the connection beside it, which may be stuck.
+    gone: Notify,
 }
 
 #[derive(Default)]
@@ -40,7 +44,7 @@ struct Hands {
 
 impl Member {
     pub(super) fn new(id: u64) -> Member {
-        Member { id, hands: Mutex::default() }
+        Member { id, hands: Mutex::default(), gone: Notify::new() }
     }
 
     pub(super) fn unpark(&self) -> Option<Waker> {
@@ -55,6 +59,7 @@ impl Member {
 
     pub(super) fn close(&self, reason: CloseReason) {
         self.hands.lock().closed.get_or_insert(reason);
+        self.gone.notify_waiters();
     }
 
     /// As [`Member::close`], and lets the connection notice.
@@ -67,6 +72,7 @@ impl Member {
         if let Some(waker) = waker {
             waker.wake();
         }
+        self.gone.notify_waiters();
     }
 
     pub(super) fn has_held_for(&self, longer: Duration) -> bool {
@@ -273,6 +279,16 @@ impl Confirmer {
     /// is stuck.
     pub fn closed(&self) -> Option<CloseReason> {
         self.member.hands.lock().closed
+    }
+
+    /// Resolves once the feed has closed this one subscriber.
+    pub async fn until_closed(&self) {
+        let mut gone = pin!(self.member.gone.notified());
+        // Before the look: what comes after it is heard.
+        gone.as_mut().enable();
+        if self.closed().is_none() {
+            gone.await;
+        }
     }
 }
 

@@ -192,6 +192,7 @@ fn local_peer() -> Peer {
         control: false,
         tls: None,
         takeover: None,
+        cut: None,
     }
 }
 

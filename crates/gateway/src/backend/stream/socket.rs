@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame, Utf8Bytes};
 
 use super::ingest::current;
 use super::metadata::Metadata;
-use super::subscribe::{begin, explain};
+use super::subscribe::{LAST_WORDS, begin, explain};
 use super::watched::Subscription;
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
@@ -42,7 +42,7 @@ const PONG_WAIT: Duration = Duration::from_secs(60);
 /// Longest time one frame to a producer may take.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 /// How long a producer that is sent away may take to answer.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const HEARD_OUT: Duration = Duration::from_secs(1);
 
 type Socket = WebSocketStream<ClientStream>;
 
@@ -191,7 +191,7 @@ impl Feeding {
                         }
                         if let Some(frame) = frame(&delivery, options.socket_message) {
                             self.carried.bytes += frame.len() as u64;
-                            in_time(times.write_wait, self.socket.send(frame)).await?;
+                            self.send(frame).await?;
                         }
                         self.subscriber.confirm(number);
                         // Deliveries are numbered from 1.
@@ -199,7 +199,7 @@ impl Feeding {
                     }
                     None => {
                         let goodbye = goodbye(self.subscriber.close_reason());
-                        return in_time(times.write_wait, self.socket.close(Some(goodbye))).await;
+                        return in_time(LAST_WORDS, self.socket.close(Some(goodbye))).await;
                     }
                 },
                 received = self.socket.next() => match received {
@@ -210,7 +210,7 @@ impl Feeding {
                     if heard.elapsed() > times.pong_wait {
                         return Ok(());
                     }
-                    in_time(times.write_wait, self.socket.send(Frame::Ping(Bytes::new()))).await?;
+                    self.send(Frame::Ping(Bytes::new())).await?;
                 }
             }
         }
@@ -246,9 +246,24 @@ impl Feeding {
                     if heard.elapsed() > times.pong_wait {
                         return Ok(None);
                     }
-                    in_time(times.write_wait, self.socket.send(Frame::Ping(Bytes::new()))).await?;
+                    self.send(Frame::Ping(Bytes::new())).await?;
                 }
             }
+        }
+    }
+
+    /// Sends a frame, unless the client takes nothing for too long, or takes nothing while it is sent away.
+    async fn send(&mut self, frame: Frame) -> Result<(), tungstenite::Error> {
+        let limit = self.subscriber.feed().options.socket.write_wait;
+        let Self { socket, subscription, .. } = self;
+        let closed = async {
+            subscription.closed().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            biased;
+            sent = in_time(limit, socket.send(frame)) => sent,
+            () = closed => Err(too_late()),
         }
     }
 
@@ -257,8 +272,7 @@ impl Feeding {
         let seconds = wait.as_millis().div_ceil(1000);
         let reason = format!("{}; Retry-After: {seconds}", explain(CloseReason::Limited));
         let goodbye = CloseFrame { code: CloseCode::Again, reason: reason.into() };
-        let wait = self.subscriber.feed().options.socket.write_wait;
-        in_time(wait, self.socket.close(Some(goodbye))).await
+        in_time(LAST_WORDS, self.socket.close(Some(goodbye))).await
     }
 }
 
@@ -266,12 +280,14 @@ async fn in_time(
     limit: Duration,
     sending: impl Future<Output = Result<(), tungstenite::Error>>,
 ) -> Result<(), tungstenite::Error> {
-    tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
-        Err(tungstenite::Error::Io(std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            "the client took nothing in time",
-        )))
-    })
+    tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+fn too_late() -> tungstenite::Error {
+    tungstenite::Error::Io(std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        "the client took nothing in time",
+    ))
 }
 
 fn frame(delivery: &Delivery, kind: SocketMessage) -> Option<Frame> {
@@ -424,7 +440,7 @@ impl Producer {
         in_time(WRITE_WAIT, self.socket.close(Some(goodbye(reason)))).await?;
         let rest = async { while let Some(Ok(_)) = self.socket.next().await {} };
         // Whoever does not answer is left.
-        let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+        let _ = tokio::time::timeout(HEARD_OUT, rest).await;
         Ok(())
     }
 }

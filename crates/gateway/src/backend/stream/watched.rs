@@ -1,19 +1,20 @@
 //! Subscribers that came with a key, for as long as they are connected: when the key is revoked, expires or loses its
-//! right, they are sent away within a second.
+//! right, they are sent away within a second, whether or not they take what is sent to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use streams::feed::Confirmer;
 use streams::{CloseReason, Subscriber};
 use tokio::sync::Notify;
 
-use crate::auth::{Caller, store_name};
+use crate::auth::{Caller, Grant, store_name};
 use crate::clock::unix_now;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -26,30 +27,57 @@ const TICK: Duration = Duration::from_millis(400);
 const READ_AGAIN: Duration = Duration::from_secs(10);
 /// Longest time until a limit is looked at again: an admin may have raised or reset it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How soon a subscriber that waits for its limit notices that it was closed.
-const LOOK_FOR_CLOSE: Duration = Duration::from_millis(250);
-/// Sessions that are read at the same time.
-const AT_ONCE: usize = 64;
+/// Sessions that are read in one round trip.
+const TOGETHER: usize = 256;
+/// Round trips under way at the same time. Whose turn does not come is read with the next one that ends.
+const AT_ONCE: usize = 16;
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watched {
     entries: Mutex<HashMap<u64, Arc<Entry>>>,
     next: AtomicU64,
+    /// Unix seconds at which the first of them expires; sooner at most.
+    soonest: AtomicI64,
     /// Somebody changed a key or a policy.
     doubt: Notify,
 }
 
+impl Default for Watched {
+    fn default() -> Self {
+        Self {
+            entries: Mutex::default(),
+            next: AtomicU64::new(0),
+            soonest: AtomicI64::new(i64::MAX),
+            doubt: Notify::new(),
+        }
+    }
+}
+
 /// One subscriber and what it was let in with.
 pub(super) struct Entry {
-    caller: ArcSwap<Caller>,
+    known: ArcSwap<Known>,
     read_at: Mutex<Instant>,
     doubted: AtomicBool,
+    /// Its session is being read. One at a time, so that what was read last is known last.
+    reading: AtomicBool,
     api: Box<str>,
     method: Box<str>,
     /// Below the listen path, and whole.
     paths: [Box<str>; 2],
     confirmer: Confirmer,
+}
+
+/// What is known of the caller.
+struct Known {
+    caller: Arc<Caller>,
+    grant: Arc<Grant>,
+}
+
+impl Known {
+    fn new(caller: Arc<Caller>, api: &str) -> Self {
+        Self { grant: caller.grant(api), caller }
+    }
 }
 
 impl std::fmt::Debug for Entry {
@@ -61,6 +89,7 @@ impl std::fmt::Debug for Entry {
 /// A subscriber's place among them; `None` inside for one without a key.
 pub(super) struct Subscription {
     gate: Arc<Gate>,
+    confirmer: Confirmer,
     watched: Option<(u64, Arc<Entry>)>,
 }
 
@@ -76,36 +105,50 @@ impl Subscription {
     /// Watches over a subscriber for as long as this lives.
     pub(super) fn begin(exchange: &Exchange, subscriber: &Subscriber) -> Self {
         let gate = Arc::clone(&exchange.gate);
+        let confirmer = subscriber.confirmer();
         let watched = exchange.caller.as_ref().map(|caller| {
+            let api = &exchange.api.model.id;
             let entry = Arc::new(Entry {
-                caller: ArcSwap::new(Arc::clone(caller)),
+                known: ArcSwap::from_pointee(Known::new(Arc::clone(caller), api)),
                 read_at: Mutex::new(Instant::now()),
                 // It may have changed between the look-up and now.
                 doubted: AtomicBool::new(true),
-                api: exchange.api.model.id.clone(),
+                reading: AtomicBool::new(false),
+                api: api.clone(),
                 method: exchange.head.method.as_str().into(),
                 paths: [
                     query::decode_path(exchange.path_in_api()).into(),
                     query::decode_path(exchange.head.uri.path()).into(),
                 ],
-                confirmer: subscriber.confirmer(),
+                confirmer: confirmer.clone(),
             });
             let id = gate.watched.next.fetch_add(1, Ordering::Relaxed);
             gate.watched.entries.lock().insert(id, Arc::clone(&entry));
+            gate.watched.expires(caller);
             (id, entry)
         });
-        Self { gate, watched }
+        Self { gate, confirmer, watched }
+    }
+
+    fn received<T>(&self, ask: impl FnOnce(&Received) -> T) -> Option<T> {
+        let (_, entry) = self.watched.as_ref()?;
+        entry.known.load().grant.received.as_ref().map(ask)
     }
 
     /// Whether what it receives is limited, and counted before it is sent.
     pub(super) fn is_limited(&self) -> bool {
-        self.watched.as_ref().is_some_and(|(_, entry)| entry.with_limits(|received| received.is_some()))
+        self.received(|_| ()).is_some()
+    }
+
+    /// Resolves when the subscriber is sent away.
+    pub(super) async fn closed(&self) {
+        self.confirmer.until_closed().await;
     }
 
     /// Draws messages that are about to be sent; otherwise how long until it is worth to look again.
     pub(super) async fn look(&self, messages: u64, bytes: u64) -> Result<Passed, Duration> {
         let Some((_, entry)) = &self.watched else { return Ok(Passed::Yes) };
-        let grant = entry.caller.load().grant(&entry.api);
+        let grant = Arc::clone(&entry.known.load().grant);
         match &grant.received {
             None => Ok(Passed::Yes),
             Some(received) => received.look(&self.gate, messages, bytes).await,
@@ -114,16 +157,11 @@ impl Subscription {
 
     /// Waits for the next look; tells whether the subscriber was closed meanwhile.
     pub(super) async fn wait(&self, wait: Duration) -> bool {
-        let closed = || self.watched.as_ref().is_some_and(|(_, entry)| entry.confirmer.closed().is_some());
-        let until = Instant::now() + wait.min(LOOK_AGAIN);
-        while !closed() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            tokio::time::sleep(left.min(LOOK_FOR_CLOSE)).await;
+        tokio::select! {
+            biased;
+            () = self.closed() => true,
+            () = tokio::time::sleep(wait.min(LOOK_AGAIN)) => false,
         }
-        true
     }
 
     /// Passes messages on, now or later.
@@ -139,10 +177,7 @@ impl Subscription {
 
     /// Whether a subscriber that is sent away at its limit may come in.
     pub(super) async fn has_room(&self) -> Result<(), Duration> {
-        let closes = |received: &Option<Received>| {
-            received.as_ref().is_some_and(|received| received.at_limit == AtLimit::Close)
-        };
-        if !self.watched.as_ref().is_some_and(|(_, entry)| entry.with_limits(closes)) {
+        if self.received(|received| received.at_limit) != Some(AtLimit::Close) {
             return Ok(());
         }
         match self.look(0, 0).await {
@@ -153,13 +188,9 @@ impl Subscription {
 }
 
 impl Entry {
-    fn with_limits<T>(&self, ask: impl FnOnce(&Option<Received>) -> T) -> T {
-        ask(&self.caller.load().grant(&self.api).received)
-    }
-
-    /// Whether the caller may still be subscribed.
-    fn holds(&self, caller: &Caller) -> bool {
-        let grant = caller.grant(&self.api);
+    /// Whether this still may be subscribed.
+    fn holds(&self, known: &Known) -> bool {
+        let Known { caller, grant } = known;
         !caller.session.is_inactive
             && !caller.session.is_expired(unix_now())
             && grant.allowed
@@ -170,6 +201,9 @@ impl Entry {
         self.confirmer.close(CloseReason::Revoked);
     }
 }
+
+/// A caller and its subscribers.
+type OfOne = (Arc<Caller>, Vec<Arc<Entry>>);
 
 impl Watched {
     /// These keys changed, or everything may have.
@@ -182,7 +216,7 @@ impl Watched {
         };
         let mut any = false;
         for entry in self.entries.lock().values() {
-            if meant(&entry.caller.load().name) {
+            if meant(&entry.known.load().caller.name) {
                 entry.doubted.store(true, Ordering::Release);
                 any = true;
             }
@@ -192,50 +226,100 @@ impl Watched {
         }
     }
 
-    /// Sends away who has expired, and those whose sessions are to be read again.
-    async fn look(&self, gate: &Gate) {
-        let entries: Vec<Arc<Entry>> = self.entries.lock().values().cloned().collect();
+    fn expires(&self, caller: &Caller) {
+        if caller.session.expires > 0 {
+            self.soonest.fetch_min(caller.session.expires, Ordering::AcqRel);
+        }
+    }
+
+    /// Sends away who has expired. Looks at all of them only when somebody has.
+    fn send_expired_away(&self) {
         let now = unix_now();
-        let mut asked: HashMap<Arc<str>, Vec<Arc<Entry>>> = HashMap::new();
-        for entry in entries {
-            let caller = entry.caller.load_full();
-            if caller.session.is_expired(now) {
+        if now < self.soonest.load(Ordering::Acquire) {
+            return;
+        }
+        // Before the walk: who comes meanwhile is seen by it, or says when it expires after this.
+        self.soonest.store(i64::MAX, Ordering::Release);
+        for entry in self.entries.lock().values() {
+            let known = entry.known.load();
+            if known.caller.session.is_expired(now) {
                 entry.close();
-                continue;
-            }
-            let old = entry.read_at.lock().elapsed() > READ_AGAIN;
-            if entry.doubted.swap(false, Ordering::AcqRel) || old {
-                asked.entry(Arc::clone(&caller.name)).or_default().push(entry);
+            } else {
+                self.expires(&known.caller);
             }
         }
-        let looks = asked.into_values().map(|entries| async move {
-            let Some(first) = entries.first() else { return };
-            let caller = first.caller.load_full();
-            let outcome = gate.callers.again(gate, &caller).await;
-            for entry in entries {
-                match &outcome {
-                    Ok(Some(fresh)) if entry.holds(fresh) => {
-                        entry.caller.store(Arc::clone(fresh));
-                        *entry.read_at.lock() = Instant::now();
+    }
+
+    /// Those whose sessions are to be read now, by key; so many keys at most.
+    fn due(&self, most: usize) -> Vec<OfOne> {
+        let mut asked: HashMap<Arc<str>, OfOne> = HashMap::new();
+        for entry in self.entries.lock().values() {
+            let is_due = entry.doubted.load(Ordering::Acquire) || entry.read_at.lock().elapsed() > READ_AGAIN;
+            if !is_due || entry.reading.load(Ordering::Acquire) {
+                continue;
+            }
+            let caller = Arc::clone(&entry.known.load().caller);
+            let room = asked.len() < most;
+            let (_, entries) = match asked.get_mut(&caller.name) {
+                Some(of_one) => of_one,
+                None if room => asked.entry(Arc::clone(&caller.name)).or_insert_with(|| (caller, Vec::new())),
+                None => continue,
+            };
+            entry.reading.store(true, Ordering::Release);
+            entry.doubted.store(false, Ordering::Release);
+            entries.push(Arc::clone(entry));
+        }
+        asked.into_values().collect()
+    }
+
+    /// Reads the sessions of some keys in one round trip, and sends away who may not receive any more.
+    async fn read(&self, gate: &Gate, asked: Vec<OfOne>) {
+        let callers: Vec<Arc<Caller>> = asked.iter().map(|(caller, _)| Arc::clone(caller)).collect();
+        match gate.callers.again(gate, &callers).await {
+            Ok(callers) => {
+                for ((_, entries), caller) in asked.iter().zip(callers) {
+                    for entry in entries {
+                        let known = caller.as_ref().map(|caller| Known::new(Arc::clone(caller), &entry.api));
+                        match known.filter(|known| entry.holds(known)) {
+                            Some(known) => {
+                                self.expires(&known.caller);
+                                entry.known.store(Arc::new(known));
+                                *entry.read_at.lock() = Instant::now();
+                            }
+                            None => entry.close(),
+                        }
                     }
-                    Ok(_) => entry.close(),
-                    // Nobody is sent away because the store is; it is asked again with the next tick.
-                    Err(_) => entry.doubted.store(true, Ordering::Release),
                 }
             }
-        });
-        stream::iter(looks).buffer_unordered(AT_ONCE).collect::<()>().await;
+            // Nobody is sent away because the store is; it is asked again with the next tick.
+            Err(_) => {
+                let entries = asked.iter().flat_map(|(_, entries)| entries);
+                entries.for_each(|entry| entry.doubted.store(true, Ordering::Release));
+            }
+        }
+        let entries = asked.iter().flat_map(|(_, entries)| entries);
+        entries.for_each(|entry| entry.reading.store(false, Ordering::Release));
     }
 }
 
-/// Watches until the gate closes.
+/// Watches until the gate closes. A slow store keeps nobody from being sent away whose time is up.
 pub(crate) async fn watch(gate: Arc<Gate>) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut reading = FuturesUnordered::new();
     loop {
         tokio::select! {
             () = gate.watched.doubt.notified() => {}
-            () = tokio::time::sleep(TICK) => {}
+            _ = tick.tick() => {}
+            Some(()) = reading.next(), if !reading.is_empty() => {}
             () = gate.closed() => return,
         }
-        gate.watched.look(&gate).await;
+        gate.watched.send_expired_away();
+        let room = AT_ONCE.saturating_sub(reading.len()) * TOGETHER;
+        let mut due = gate.watched.due(room);
+        while !due.is_empty() {
+            let rest = due.split_off(due.len().min(TOGETHER));
+            reading.push(gate.watched.read(&gate, std::mem::replace(&mut due, rest)));
+        }
     }
 }

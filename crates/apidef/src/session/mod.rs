@@ -1,39 +1,23 @@
 //! Sessions (contract 6.1) and policies (6.3) as they are stored: zero values are left out when written, unknown keys
 //! are kept, and `null` means "not set", because that is what keys made by other versions carry.
 
-use serde::{Deserialize, Deserializer, Serialize};
+mod access;
+mod limit;
+mod policy;
+mod record;
+
+pub use access::{
+    AccessDefinition, AllowedUrl, Endpoint, EndpointMethod, FieldAccess, FieldLimits, TypeFields,
+};
+pub use limit::{Concurrency, Limit, RateLimit, Smoothing, Subscriptions};
+pub use policy::{Partitions, Policy};
+
+use record::{is_default, null_is_default, record};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
-
-fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    input: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(input)?.unwrap_or_default())
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// A stored record: every field optional on the way in, left out when zero on the way out.
-macro_rules! record {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-        pub struct $name {
-            $(
-                $(#[$field_doc])*
-                #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
-                pub $field: $type,
-            )*
-            /// Keys that nothing here acts on, kept as they came.
-            #[serde(flatten)]
-            pub other: Map<String, Value>,
-        }
-    };
-}
 
 /// A string that never shows in logs or dumps; it is written only when the record is stored.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -158,242 +142,6 @@ record! {
 Monitor {
     /// Percentages.
     trigger_limits: Vec<f64>,
-}}
-
-record! {
-/// How an effective rate moves between a threshold and the rate (contract 6.5).
-Smoothing {
-    /// On.
-    enabled: bool,
-    /// Lowest allowance.
-    threshold: i64,
-    /// Fraction of a step at which to move.
-    trigger: f64,
-    /// Change.
-    step: i64,
-    /// Seconds between changes.
-    delay: i64,
-}}
-
-record! {
-/// What a session may do with one API (contract 6.1).
-AccessDefinition {
-    /// Human name.
-    api_name: String,
-    /// API id; the map's key counts.
-    api_id: String,
-    /// Version names.
-    versions: Vec<String>,
-    /// When not empty, only these.
-    allowed_urls: Vec<AllowedUrl>,
-    /// GraphQL: types and fields that may not be asked for.
-    restricted_types: Vec<TypeFields>,
-    /// GraphQL: when not empty, only these types and fields.
-    allowed_types: Vec<TypeFields>,
-    /// GraphQL: limits of single fields.
-    field_access_rights: Vec<FieldAccess>,
-    /// GraphQL: no introspection.
-    disable_introspection: bool,
-    /// Limits of this API instead of the session's.
-    limit: Limit,
-    /// Whose counters: empty = the session's, else the policy's or the API's id (contract 6.4).
-    allowance_scope: String,
-    /// Limits per path and method.
-    endpoints: Vec<Endpoint>,
-}}
-
-record! {
-/// A GraphQL type and fields of it.
-TypeFields {
-    /// Of the type.
-    name: String,
-    /// Names; `*` = all.
-    fields: Vec<String>,
-}}
-
-record! {
-/// The limits of one GraphQL field.
-FieldAccess {
-    /// Of the type.
-    type_name: String,
-    /// Of the field.
-    field_name: String,
-    /// What it may cost.
-    limits: FieldLimits,
-}}
-
-record! {
-/// What one GraphQL field may cost.
-FieldLimits {
-    /// Depth below it; -1 = unlimited.
-    max_query_depth: i64,
-}}
-
-record! {
-/// A path that may be called.
-AllowedUrl {
-    /// Regular expression.
-    url: String,
-    /// Methods, upper case.
-    methods: Vec<String>,
-}}
-
-record! {
-/// Rate, quota and depth of one API in a session.
-Limit {
-    /// As in [`Session`].
-    rate: f64,
-    /// Seconds.
-    per: f64,
-    /// As in [`Session`].
-    smoothing: Smoothing,
-    /// Seconds.
-    throttle_interval: f64,
-    /// As in [`Session`].
-    throttle_retry_limit: i64,
-    /// As in [`Session`].
-    max_query_depth: i64,
-    /// As in [`Session`].
-    quota_max: i64,
-    /// Unix seconds.
-    quota_renews: i64,
-    /// As in [`Session`].
-    quota_remaining: i64,
-    /// Seconds.
-    quota_renewal_rate: i64,
-    /// Requests and subscribers at once (ours).
-    concurrency: Concurrency,
-    /// What subscribers of streams may receive (ours).
-    subscriptions: Subscriptions,
-}}
-
-record! {
-/// How much may be under way at once. 0 says nothing, -1 is without limit; neither limits anything.
-Concurrency {
-    /// Requests that are being answered.
-    requests: i64,
-    /// Subscribers that are connected.
-    subscribers: i64,
-}}
-
-record! {
-/// What the subscribers of one key may receive, all together. 0 says nothing, -1 is without limit.
-Subscriptions {
-    /// Messages in each `per`.
-    messages: f64,
-    /// Bytes of messages in each `per`.
-    bytes: f64,
-    /// Seconds; 0 = 1.
-    per: f64,
-    /// Messages in a quota window.
-    quota_messages: i64,
-    /// Bytes of messages in a quota window.
-    quota_bytes: i64,
-    /// Seconds; 0 or less = never renews.
-    quota_renewal_rate: i64,
-    /// What happens at a limit: `delay` (the default), `drop` or `close`.
-    at_limit: String,
-}}
-
-record! {
-/// Limits of one path.
-Endpoint {
-    /// Path, matched like endpoint paths of a definition.
-    path: String,
-    /// By method.
-    methods: Vec<EndpointMethod>,
-}}
-
-record! {
-/// The limit of one method on a path.
-EndpointMethod {
-    /// Method, upper case.
-    name: String,
-    /// Its limit.
-    limit: RateLimit,
-}}
-
-record! {
-/// A rate alone.
-RateLimit {
-    /// As in [`Session`].
-    rate: f64,
-    /// Seconds.
-    per: f64,
-    /// As in [`Session`].
-    smoothing: Smoothing,
-}}
-
-record! {
-/// A template that sessions take their rights and limits from (contract 6.3).
-Policy {
-    /// Database id.
-    _id: String,
-    /// Identity.
-    id: String,
-    /// Human name.
-    name: String,
-    /// Owner organisation.
-    org_id: String,
-    /// As in [`Session`].
-    rate: f64,
-    /// Seconds.
-    per: f64,
-    /// As in [`Session`].
-    quota_max: i64,
-    /// Seconds.
-    quota_renewal_rate: i64,
-    /// Seconds.
-    throttle_interval: f64,
-    /// As in [`Session`].
-    throttle_retry_limit: i64,
-    /// As in [`Session`].
-    max_query_depth: i64,
-    /// By API id.
-    access_rights: BTreeMap<String, AccessDefinition>,
-    /// As in [`Session`].
-    hmac_enabled: bool,
-    /// As in [`Session`].
-    enable_http_signature_validation: bool,
-    /// Informational; only `is_inactive` counts (contract 6.3).
-    active: bool,
-    /// Keys with this policy are refused.
-    is_inactive: bool,
-    /// Added to the session's.
-    tags: Vec<String>,
-    /// Seconds of life of a key made with this policy; 0 = no end. Applied when a key is made.
-    key_expires_in: i64,
-    /// As in [`Session`].
-    post_expiry_action: String,
-    /// As in [`Session`].
-    post_expiry_grace_period: i64,
-    /// Which parts of the policy apply; none set = all.
-    partitions: Partitions,
-    /// Unix seconds, as text.
-    last_updated: String,
-    /// Added to the session's.
-    meta_data: Map<String, Value>,
-    /// As in [`Session`].
-    smoothing: Smoothing,
-    /// As in [`Session`].
-    concurrency: Concurrency,
-    /// As in [`Session`].
-    subscriptions: Subscriptions,
-}}
-
-record! {
-/// The parts of a policy that apply.
-Partitions {
-    /// Quotas.
-    quota: bool,
-    /// Rates.
-    rate_limit: bool,
-    /// GraphQL depth.
-    complexity: bool,
-    /// Access rights.
-    acl: bool,
-    /// Each API has limits and counters of its own.
-    per_api: bool,
 }}
 
 impl Session {

@@ -1,0 +1,121 @@
+//! How far the limiters miss, at worst: nodes, their clocks and their store are simulated, what counts is the real code.
+//!
+//! Time is passed in everywhere, so an hour of many nodes passes in no time, and the same seed gives the same figures.
+//! The table goes into `docs/limits.md`; a limiter that misses by more than its stated bound fails.
+
+mod scenes;
+mod world;
+
+use scenes::SCENES;
+use world::{Missed, World};
+
+use crate::settings::Limiter;
+
+/// Runs of each scene, each with other arrivals.
+const SEEDS: u64 = 3;
+
+/// A limiter, and by how much of its limit it may miss: more than the limit, less than the limit; in steady state and
+/// where something fails.
+#[derive(Debug)]
+struct Bound {
+    name: &'static str,
+    limiter: Limiter,
+    /// Percent of the limit in any period as long as the window.
+    steady: Missed,
+    failing: Missed,
+}
+
+const BOUNDS: [Bound; 4] = [
+    Bound {
+        name: "rolling",
+        limiter: Limiter::Rolling,
+        steady: Missed { over: 0.0, under: 25.0 },
+        failing: Missed { over: 200.0, under: 35.0 },
+    },
+    Bound {
+        name: "fixed window",
+        limiter: Limiter::FixedWindow,
+        steady: Missed { over: 100.0, under: 20.0 },
+        failing: Missed { over: 200.0, under: 35.0 },
+    },
+    Bound {
+        name: "sentinel",
+        limiter: Limiter::Sentinel,
+        steady: Missed { over: 10.0, under: 25.0 },
+        failing: Missed { over: 210.0, under: 35.0 },
+    },
+    Bound {
+        name: "per node",
+        limiter: Limiter::PerNode,
+        steady: Missed { over: 200.0, under: 60.0 },
+        failing: Missed { over: 250.0, under: 60.0 },
+    },
+];
+
+/// The worst of all seeds.
+fn worst(limiter: Limiter, scene: &scenes::Scene) -> Missed {
+    (0..SEEDS).map(|seed| World::new(limiter, scene, seed).run()).fold(Missed::default(), |one, other| {
+        Missed { over: one.over.max(other.over), under: one.under.max(other.under) }
+    })
+}
+
+/// The table of the page, and what is beyond its bound.
+fn measure() -> (String, Vec<String>) {
+    use std::fmt::Write as _;
+    let mut page = String::from("| Scene | ");
+    let mut line = String::from("|---|");
+    for bound in &BOUNDS {
+        let _ = write!(page, "{} | ", bound.name);
+        line.push_str("---|");
+    }
+    page = format!("{}\n{line}\n", page.trim_end());
+    let mut beyond = Vec::new();
+    for scene in &SCENES {
+        let _ = write!(page, "| {} |", scene.name);
+        for bound in &BOUNDS {
+            let missed = worst(bound.limiter, scene);
+            let most = if scene.fails { &bound.failing } else { &bound.steady };
+            let _ = write!(page, " +{:.0} %, −{:.0} % |", missed.over, missed.under);
+            if missed.over > most.over || missed.under > most.under {
+                beyond.push(format!("{}, {}: {missed:?} beyond {most:?}", bound.name, scene.name));
+            }
+        }
+        page.push('\n');
+    }
+    let _ = write!(page, "| **bound**, steady |");
+    for Bound { steady, .. } in &BOUNDS {
+        let _ = write!(page, " +{:.0} %, −{:.0} % |", steady.over, steady.under);
+    }
+    let _ = write!(page, "\n| **bound**, failing |");
+    for Bound { failing, .. } in &BOUNDS {
+        let _ = write!(page, " +{:.0} %, −{:.0} % |", failing.over, failing.under);
+    }
+    page.push('\n');
+    (page, beyond)
+}
+
+#[test]
+fn page_says_how_far_limiters_miss() {
+    let (page, beyond) = measure();
+    assert!(beyond.is_empty(), "beyond the stated bounds: {beyond:#?}\n{page}");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
+    let written = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- simulated: generated -->\n", "<!-- end of simulated -->\n");
+    let (before, rest) = written.split_once(begin).expect("the page has a place for the figures");
+    let (_, after) = rest.split_once(end).expect("that place has an end");
+    let wanted = format!("{before}{begin}\n{page}\n{end}{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, wanted).unwrap();
+    } else {
+        assert!(written == wanted, "docs/limits.md is stale; write it with `make docs`:\n{page}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures() {
+    let run = |seed| {
+        let missed = World::new(Limiter::PerNode, &SCENES[1], seed).run();
+        (missed.over.to_bits(), missed.under.to_bits())
+    };
+    assert_eq!(run(7), run(7));
+}
