@@ -57,8 +57,9 @@ impl Drop for Server {
 }
 
 fn call(port: u16, command: &[&str]) -> String {
-    let output = Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(command);
-    let output = output.output().expect("redis-cli can be started");
+    let port = port.to_string();
+    let output = Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port]).args(command).output();
+    let output = output.expect("redis-cli can be started");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

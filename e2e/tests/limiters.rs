@@ -143,7 +143,7 @@ async fn a_slow_redis_changes_nothing_until_it_is_too_slow() {
     assert_eq!(pair.admitted(4 * LIMIT).await, LIMIT - 20, "slow, and exact");
     slow.delay(Duration::from_secs(3));
     let during = pair.admitted(4 * LIMIT).await;
-    assert!(during > 0 && during <= LIMIT + 2, "too slow: the nodes' own shares: {during}");
+    assert!(during > 0 && during <= LIMIT * 13 / 10, "too slow: the nodes' own shares: {during}");
     slow.delay(Duration::ZERO);
     pair.together().await;
     assert_eq!(pair.admitted(2 * LIMIT).await, 0, "what was counted is still there");
@@ -163,7 +163,7 @@ async fn a_failover_by_sentinels_lets_no_more_than_two_limits_through() {
     pair.together().await;
     let after = pair.admitted(4 * LIMIT).await;
     let all = first + during + after;
-    assert!(during > 0 && (LIMIT..=2 * LIMIT + 2).contains(&all), "{first} + {during} + {after}");
+    assert!(during > 0 && (LIMIT..=2 * LIMIT + 12).contains(&all), "{first} + {during} + {after}");
 }
 
 #[tokio::test]
@@ -175,5 +175,5 @@ async fn a_cluster_counts_exactly_and_without_a_master_lets_no_more_than_two_lim
     assert_eq!(pair.admitted(20).await, 20);
     masters.kill(masters.holder(&format!("rate-limit-{}", pair.name)));
     let during = pair.admitted(4 * LIMIT).await;
-    assert!(during > 0 && during <= LIMIT + 2, "the nodes' own shares: {during}");
+    assert!(during > 0 && during <= LIMIT * 13 / 10, "the nodes' own shares: {during}");
 }

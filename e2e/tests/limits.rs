@@ -1,8 +1,11 @@
 //! Who is limited, where, and what everybody is told (contract 4.4 rows 10, 22 and 25, 6.4 to 6.7).
 
+use std::time::{Duration, Instant};
+
 use e2e::definition::{keyed, keyless, oas, session};
 use e2e::{Gate, Redis, Reply, Upstream, until};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn call(gate: &Gate, method: &str, path: &str, key: &str) -> Reply {
     gate.get(path, &["-X", method, "-H", &format!("Authorization: {key}")]).await
@@ -114,6 +117,42 @@ async fn whoever_may_wait_waits_out_its_rate() {
     limited["throttle_retry_limit"] = json!(1);
     let key = gate.admin().key(&limited).await;
     assert_eq!(statuses(&gate, 2, "GET", "/a/x", &key).await, [200, 429]);
+}
+
+#[tokio::test]
+async fn one_key_cannot_wait_for_all_and_nobody_waits_for_a_gate_that_stops() {
+    let upstream = Upstream::start().await;
+    let mut gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
+    let mut limited = session(&["a"]);
+    for (name, value) in [("rate", 1), ("per", 600), ("throttle_interval", 300), ("throttle_retry_limit", 9)]
+    {
+        limited[name] = json!(value);
+    }
+    let key = gate.admin().key(&limited).await;
+    assert_eq!(call(&gate, "GET", "/a/x", &key).await.status, 200);
+    let request = format!("GET /a/x HTTP/1.1\r\nHost: gate\r\nAuthorization: {key}\r\n\r\n");
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let mut socket = e2e::raw_socket(gate.port()).await;
+        socket.write_all(request.as_bytes()).await.unwrap();
+        waiting.push(socket);
+    }
+    // Before all of them have come, this one waits itself.
+    until("one more is refused at once", async || {
+        let asked = tokio::time::timeout(Duration::from_millis(500), call(&gate, "GET", "/a/x", &key));
+        asked.await.is_ok_and(|reply| reply.status == 429)
+    })
+    .await;
+    let other = gate.admin().key(&session(&["a"])).await;
+    assert_eq!(call(&gate, "GET", "/a/x", &other).await.status, 200);
+    let began = Instant::now();
+    assert_eq!(gate.stop().await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    for mut socket in waiting {
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        assert!(answer.starts_with(b"HTTP/1.1 429 "), "{}", String::from_utf8_lossy(&answer));
+    }
 }
 
 #[tokio::test]

@@ -35,8 +35,9 @@ const ROOMS: &[&str] = &[
     "document",
 ];
 
-/// Says of every lost connection that it gives up, as an error; its connector, which made it give up, tells what matters.
-const QUIET: &str = "async_nats=off";
+/// Say of every lost connection that they give up, or of every call to a cluster that a node is away: several lines a
+/// request. What made them, a connector or the state, tells what matters.
+const QUIET: &str = "async_nats=off,redis::cluster_handling=error";
 
 /// Keeps the log going; dropping it writes what is left.
 #[derive(Debug)]
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn more_detail_is_asked_of_our_own_rooms_only() {
-        assert_eq!(directives("warn"), "warn,async_nats=off");
+        assert_eq!(directives("warn"), format!("warn,{QUIET}"));
         assert!(directives("debug").starts_with("info,sluicegate=debug,"));
     }
 }

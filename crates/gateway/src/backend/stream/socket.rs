@@ -198,8 +198,10 @@ impl Feeding {
                         self.carried.messages = number;
                     }
                     None => {
-                        let goodbye = goodbye(self.subscriber.close_reason());
-                        return in_time(LAST_WORDS, self.socket.close(Some(goodbye))).await;
+                        let reason = self.subscriber.close_reason();
+                        let revoked = reason == CloseReason::Revoked;
+                        let limit = if revoked { LAST_WORDS.min(times.write_wait) } else { times.write_wait };
+                        return in_time(limit, self.socket.close(Some(goodbye(reason)))).await;
                     }
                 },
                 received = self.socket.next() => match received {
@@ -272,7 +274,8 @@ impl Feeding {
         let seconds = wait.as_millis().div_ceil(1000);
         let reason = format!("{}; Retry-After: {seconds}", explain(CloseReason::Limited));
         let goodbye = CloseFrame { code: CloseCode::Again, reason: reason.into() };
-        in_time(LAST_WORDS, self.socket.close(Some(goodbye))).await
+        let wait = self.subscriber.feed().options.socket.write_wait;
+        in_time(wait, self.socket.close(Some(goodbye))).await
     }
 }
 

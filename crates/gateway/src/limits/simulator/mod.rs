@@ -95,6 +95,7 @@ fn measure() -> (String, Vec<String>) {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test may wait for files")]
 fn page_says_how_far_limiters_miss() {
     let (page, beyond) = measure();
     assert!(beyond.is_empty(), "beyond the stated bounds: {beyond:#?}\n{page}");

@@ -93,14 +93,14 @@ impl Connection {
             let farewell = farewell(reason, limited.unwrap_or_default());
             self.write(farewell.as_bytes()).await?;
         }
-        let Self { io, chunked, .. } = self;
+        let Self { io, chunked, subscription, .. } = self;
         let end = async {
             if *chunked {
                 io.write_all(b"0\r\n\r\n").await?;
             }
             io.shutdown().await
         };
-        tokio::time::timeout(LAST_WORDS, end).await.unwrap_or_else(|_| Err(too_long()))
+        patiently(subscription, end).await
     }
 
     /// Passes one message on, now or later; `None` when the client went meanwhile. Heartbeats go on.
@@ -163,18 +163,26 @@ impl Connection {
             }
             io.flush().await
         };
-        // Who is sent away and takes nothing does not even get to know.
-        let closed = async {
-            tokio::select! {
-                () = async { subscription.closed().await; tokio::time::sleep(LAST_WORDS).await } => {}
-                () = tokio::time::sleep(STALLED) => {}
-            }
-        };
+        patiently(subscription, writing).await
+    }
+}
+
+/// Waits for a client to take what is written to it; for one that is sent away meanwhile, only a moment.
+async fn patiently(
+    subscription: &Subscription,
+    writing: impl Future<Output = std::io::Result<()>>,
+) -> std::io::Result<()> {
+    let too_long = async {
         tokio::select! {
-            biased;
-            written = writing => written,
-            () = closed => Err(too_long()),
+            () = async { subscription.closed().await; tokio::time::sleep(LAST_WORDS).await } => {}
+            () = tokio::time::sleep(STALLED) => {}
         }
+        std::io::Error::new(std::io::ErrorKind::TimedOut, "the client took nothing for too long")
+    };
+    tokio::select! {
+        biased;
+        written = writing => written,
+        error = too_long => Err(error),
     }
 }
 
@@ -182,10 +190,6 @@ enum Event {
     Messages(Option<(u64, Vec<u8>)>),
     Heartbeat,
     Gone,
-}
-
-fn too_long() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, "the client took nothing for too long")
 }
 
 async fn at(time: Option<Instant>) {
