@@ -210,6 +210,7 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let papers_changed = loaded.papers_changed;
     if papers_changed {
         gate.certificates.clear();
+        gate.oauth.forget();
     }
     let prepared = tokio::task::spawn_blocking(move || prepare(&worker, loaded, &known)).await;
     let prepared = match prepared {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::catalog::CatalogCommand;
 use crate::stream::Stream;
 
 /// One gate for every API: requests and streams of events, guarded by the same chain.
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Run, check, test, create and list streams that stand alone
     #[command(subcommand)]
     Stream(Stream),
+    /// Copy catalogs (definitions, policies, certificates, clients) between folders and databases, and list them
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Print the version
     Version {
         /// As JSON

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Lint { files, conf, format } => lint(&files, conf.as_deref(), format),
         Command::Blobl(asked) => blobl::blobl(&asked),
         Command::Stream(asked) => stream::stream(&asked),
+        Command::Catalog(command) => catalog::catalog(&command),
         Command::Version { json } => version(json),
     }
 }

@@ -12,7 +12,7 @@ use quick_cache::Equivalent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
-use state::{Signal, Sort, Unavailable};
+use state::{CatalogError, Kind, Signal, Sort, Unavailable};
 
 use super::names::{CLIENT, Names};
 use super::records::{read, write};
@@ -70,8 +70,21 @@ pub(crate) async fn find(gate: &Gate, api: &str, id: &str) -> Result<Option<Clie
     if id.is_empty() || id.len() > LONGEST {
         return Ok(None);
     }
-    let found = gate.state.record(&Names(api).client(id)).await?;
-    Ok(found.and_then(|bytes| read::<Client>(&bytes)).filter(|client| client.id == id))
+    let found = match gate.catalog.paper(Kind::Client, &catalogued(api, id)) {
+        Some(text) => read::<Client>(text.as_bytes()),
+        None => gate.state.record(&Names(api).client(id)).await?.and_then(|bytes| read::<Client>(&bytes)),
+    };
+    Ok(found.filter(|client| client.id == id))
+}
+
+/// What a client is called in a catalog that keeps clients.
+fn catalogued(api: &str, id: &str) -> String {
+    format!("{api}/{id}")
+}
+
+/// Whoever asks for a change learns that it was not made, and may try again.
+fn not_taken(failure: &CatalogError) -> Unavailable {
+    Unavailable(failure.to_string())
 }
 
 #[derive(Debug, PartialEq, Eq, Hash, Clone)]
@@ -125,6 +138,13 @@ pub(crate) async fn exists(gate: &Gate, api: &str, client: &str) -> Result<bool,
 pub(crate) async fn put(gate: &Gate, api: &str, org: &str, client: &Client) -> Result<(), Unavailable> {
     let names = Names(api);
     let (key, record) = (names.client(&client.id), write(client));
+    if gate.catalog.keeps_papers() {
+        let text = String::from_utf8_lossy(&record);
+        let put = gate.catalog.put_paper(Kind::Client, &catalogued(api, &client.id), &text).await;
+        put.map_err(|failure| not_taken(&failure))?;
+        changed(gate).await;
+        return Ok(());
+    }
     unlist(gate, names, &key).await?;
     gate.state.put_record(&key, &record, None).await?;
     let listed = format!("{CLIENT}{}", client.id);
@@ -142,7 +162,12 @@ pub(crate) async fn remove(gate: &Gate, api: &str, org: &str, id: &str) -> Resul
     let key = names.client(id);
     unlist(gate, names, &key).await?;
     // First the client, so that no token comes after those that are taken back.
-    let found = gate.state.delete_record(&key).await?;
+    let kept = match gate.catalog.keeps_papers() {
+        true => gate.catalog.delete_paper(Kind::Client, &catalogued(api, id)).await,
+        false => Ok(false),
+    };
+    let kept = kept.map_err(|failure| not_taken(&failure))?;
+    let found = gate.state.delete_record(&key).await? || kept;
     gate.state.remove_member(&names.index(org), Sort::List, &format!("{CLIENT}{id}")).await?;
     changed(gate).await;
     revoke::all_of(gate, api, id, revoke::Trace::Left).await?;
@@ -186,6 +211,9 @@ pub(crate) async fn list(gate: &Gate, api: &str, org: &str) -> Result<Vec<Client
         let keys = gate.state.record_keys(&prefix).await?;
         ids.extend(keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned));
     }
+    let of_api = catalogued(api, "");
+    let kept = gate.catalog.papers(Kind::Client);
+    ids.extend(kept.iter().filter_map(|id| id.strip_prefix(&of_api)).map(str::to_owned));
     let mut seen = HashSet::new();
     ids.retain(|id| seen.insert(id.clone()));
     let mut clients = Vec::with_capacity(ids.len());

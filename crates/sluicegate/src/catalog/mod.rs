@@ -1,10 +1,37 @@
 //! The catalog that the settings name, and the commands that work on catalogs.
 
+mod cli;
+mod copy;
+
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use state::{Address, Catalog, CatalogOptions, PolicySource, Secret};
 
-use crate::config::Config;
+pub(crate) use self::cli::CatalogCommand;
+use crate::config::{Config, Variables};
+
+/// Does what is asked of catalogs.
+pub(crate) fn catalog(command: &CatalogCommand) -> ExitCode {
+    let variables: Variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("the TLS provider was there already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(copy::run(command, &variables)),
+        Err(error) => Err(format!("cannot start worker threads: {error}")),
+    };
+    let (said, code) = match outcome {
+        Ok(said) => (io::stdout().lock().write_all(said.as_bytes()), ExitCode::SUCCESS),
+        Err(error) => (writeln!(io::stderr().lock(), "error: {error}"), ExitCode::FAILURE),
+    };
+    // Nowhere left to tell it.
+    if said.is_ok() { code } else { ExitCode::FAILURE }
+}
 
 /// The catalog of a gate. Nothing is connected yet.
 ///

@@ -48,6 +48,12 @@ pub enum CatalogError {
         /// What is wrong.
         reason: String,
     },
+    /// There is none, and none is to be made.
+    #[error("there is no catalog at {place}")]
+    Missing {
+        /// Where; without secrets.
+        place: String,
+    },
     /// The database cannot be asked now.
     #[error("catalog unavailable: {place}: {reason}")]
     Away {

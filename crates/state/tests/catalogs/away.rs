@@ -11,35 +11,40 @@ use state::{Address, Catalog, CatalogError, CatalogOptions, Kind};
 
 use crate::bed::{Bed, CERTIFICATE, apis, classic, definition, faults, policy, sees};
 
-/// A PostgreSQL for one test alone, so that it can be killed.
+/// A server for one test alone, so that it can be killed.
 struct Own {
+    name: &'static str,
     port: u16,
     state: PathBuf,
 }
 
 impl Own {
     /// Not started yet.
-    fn new() -> Own {
+    fn new(name: &'static str) -> Own {
         // Below those ports that the kernel gives to clients.
-        let first = 12_000 + u16::try_from(std::process::id() % 500).unwrap() * 8;
+        let first =
+            12_000 + u16::try_from(std::process::id() % 500).unwrap() * 8 + u16::from(name == "mongodb");
         let port = (first..19_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
-        Own { port, state: std::env::temp_dir().join(format!("sluicegate-catalog-postgresql-{port}")) }
+        Own { name, port, state: std::env::temp_dir().join(format!("sluicegate-catalog-{name}-{port}")) }
     }
 
     fn run(&self, arguments: &[&str]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/services");
         let output = Command::new(script)
             .args(arguments)
-            .arg("postgresql")
+            .arg(self.name)
             .env("SLUICEGATE_SERVICES_DIR", &self.state)
-            .env("SLUICEGATE_TEST_POSTGRESQL_PORT", self.port.to_string())
+            .env(format!("SLUICEGATE_TEST_{}_PORT", self.name.to_uppercase()), self.port.to_string())
             .output()
             .unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn open(&self) -> Catalog {
-        let url = format!("postgresql://postgres:canary@127.0.0.1:{}/postgres", self.port);
+        let url = match self.name {
+            "mongodb" => format!("mongodb://127.0.0.1:{}/catalogs?appName=canary", self.port),
+            _ => format!("postgresql://postgres:canary@127.0.0.1:{}/postgres", self.port),
+        };
         let options = CatalogOptions { timeout: Duration::from_secs(3), ..CatalogOptions::default() };
         Catalog::open(&Address::parse(&url).unwrap(), &options).unwrap()
     }
@@ -53,8 +58,17 @@ impl Drop for Own {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_database_leaves_what_was_loaded_and_is_taken_up_again() {
-    let own = Own::new();
+async fn a_killed_postgresql_leaves_what_was_loaded_and_is_taken_up_again() {
+    is_taken_up_again(&Own::new("postgresql")).await;
+}
+
+#[cfg(feature = "mongodb")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_mongodb_leaves_what_was_loaded_and_is_taken_up_again() {
+    is_taken_up_again(&Own::new("mongodb")).await;
+}
+
+async fn is_taken_up_again(own: &Own) {
     let catalog = own.open();
     let mut changes = catalog.watch();
     // It is not there when the gate begins.
@@ -116,11 +130,7 @@ async fn tables_that_are_dropped_and_come_again_are_read_again() {
         let mut changes = catalog.watch();
         catalog.put_api(&definition(&classic("one", "x")), None).await.unwrap();
         sees(&catalog, &mut changes, bed.engine, |loaded| apis(loaded).len() == 1).await;
-        bed.execute("DROP TABLE {table}_head").await;
-        bed.execute("DROP TABLE {table}").await;
-        if bed.engine == "postgresql" {
-            bed.execute("DROP FUNCTION {table}_draw; DROP FUNCTION {table}_stamp").await;
-        }
+        bed.drop_tables().await;
         sees(&catalog, &mut changes, bed.engine, |loaded| loaded.complete && apis(loaded).is_empty()).await;
         catalog.put_api(&definition(&classic("two", "x")), None).await.unwrap();
         sees(&catalog, &mut changes, bed.engine, |loaded| apis(loaded).len() == 1).await;

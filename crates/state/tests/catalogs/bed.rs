@@ -32,6 +32,15 @@ pub(crate) fn postgres_url() -> String {
     format!("postgresql://postgres@127.0.0.1:{port}/postgres")
 }
 
+fn mongo_url() -> String {
+    let port = std::env::var("SLUICEGATE_TEST_MONGODB_PORT").unwrap_or_else(|_| "27117".to_owned());
+    format!("mongodb://127.0.0.1:{port}/catalogs")
+}
+
+/// The engines of this build.
+const DATABASES: &[&str] =
+    if cfg!(feature = "mongodb") { &["sqlite", "postgresql", "mongodb"] } else { &["sqlite", "postgresql"] };
+
 impl Bed {
     pub(crate) fn of(engine: &'static str) -> Bed {
         let name = unique();
@@ -41,6 +50,7 @@ impl Bed {
             "files" => folder.join("catalog").display().to_string(),
             "sqlite" => format!("sqlite:{}", folder.join("catalog.db").display()),
             "postgresql" => postgres_url(),
+            "mongodb" => mongo_url(),
             other => panic!("{other} is no engine"),
         };
         let options = CatalogOptions { name, ..CatalogOptions::default() };
@@ -49,11 +59,11 @@ impl Bed {
 
     /// One of each engine.
     pub(crate) fn all() -> Vec<Bed> {
-        ["files", "sqlite", "postgresql"].map(Bed::of).into()
+        ["files"].iter().chain(DATABASES).map(|engine| Bed::of(engine)).collect()
     }
 
     pub(crate) fn databases() -> Vec<Bed> {
-        ["sqlite", "postgresql"].map(Bed::of).into()
+        DATABASES.iter().map(|engine| Bed::of(engine)).collect()
     }
 
     pub(crate) fn open(&self) -> Catalog {
@@ -88,22 +98,73 @@ impl Bed {
                 let query = sqlx::query(AssertSqlSafe(put)).bind(kind).bind(id).bind(text);
                 query.execute(&mut connection).await.unwrap();
             }
+            #[cfg(feature = "mongodb")]
+            Address::Mongo(url) => {
+                use mongodb::bson::doc;
+                let database = mongo(url).await;
+                // As the page on catalogs says.
+                let items = database.collection::<mongodb::bson::Document>(table);
+                let change = doc! { "$set": { "text": text }, "$inc": { "revision": 1_000_000_i64 } };
+                let put = items.update_one(doc! { "_id": format!("{kind}/{id}") }, change).upsert(true);
+                put.await.unwrap();
+                let heads = database.collection::<mongodb::bson::Document>(&format!("{table}_head"));
+                heads.update_one(doc! { "_id": "head" }, doc! { "$inc": { "revision": 1 } }).await.unwrap();
+            }
+            #[cfg(not(feature = "mongodb"))]
             Address::Mongo(_) => unreachable!(),
+        }
+    }
+
+    /// Takes the tables away.
+    pub(crate) async fn drop_tables(&self) {
+        match self.engine {
+            "sqlite" => self.execute("DROP TABLE {table}_head; DROP TABLE {table}").await,
+            "postgresql" => {
+                let sql = "DROP TABLE {table}_head; DROP TABLE {table}; \
+                           DROP FUNCTION {table}_draw; DROP FUNCTION {table}_stamp";
+                self.execute(sql).await;
+            }
+            _ => self.drop_collections().await,
+        }
+    }
+
+    #[cfg(not(feature = "mongodb"))]
+    async fn drop_collections(&self) {}
+
+    #[cfg(feature = "mongodb")]
+    async fn drop_collections(&self) {
+        let Address::Mongo(url) = &self.address else { return };
+        let database = mongo(url).await;
+        for name in [format!("{}_head", self.options.name), self.options.name.clone()] {
+            database.collection::<mongodb::bson::Document>(&name).drop().await.unwrap();
         }
     }
 
     /// A statement, in SQL.
     pub(crate) async fn execute(&self, sql: &str) {
-        let sql = AssertSqlSafe(sql.replace("{table}", &self.options.name));
+        let text = sql.replace("{table}", &self.options.name);
+        let sql = AssertSqlSafe(text.clone());
         match &self.address {
             Address::Sqlite(path) => drop(sqlx::raw_sql(sql).execute(&mut sqlite(path).await).await.unwrap()),
             Address::Postgres(url) => {
                 let mut connection = PgConnection::connect(url.expose()).await.unwrap();
                 sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
             }
+            #[cfg(feature = "mongodb")]
+            Address::Mongo(url) if text.contains("layout = 2") => {
+                use mongodb::bson::doc;
+                let head = format!("{}_head", self.options.name);
+                let heads = mongo(url).await.collection::<mongodb::bson::Document>(&head);
+                heads.update_one(doc! {}, doc! { "$set": { "layout": 2 } }).await.unwrap();
+            }
             _ => {}
         }
     }
+}
+
+#[cfg(feature = "mongodb")]
+async fn mongo(url: &state::Secret) -> mongodb::Database {
+    mongodb::Client::with_uri_str(url.expose()).await.unwrap().default_database().unwrap()
 }
 
 async fn sqlite(path: &Path) -> SqliteConnection {
@@ -120,6 +181,14 @@ impl Drop for Bed {
             );
             // A server that a test killed is gone with its tables.
             Command::new("psql").args(["-qX", "-c", &sql, url.expose()]).output().ok();
+        }
+        #[cfg(feature = "mongodb")]
+        if let Address::Mongo(_) = &self.address {
+            let run = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(self.drop_collections());
+            };
+            std::thread::scope(|scope| drop(scope.spawn(run).join()));
         }
     }
 }

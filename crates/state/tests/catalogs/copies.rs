@@ -44,6 +44,39 @@ async fn items_come_back_as_they_were_through_every_engine() {
 }
 
 #[tokio::test]
+async fn a_folder_need_not_have_every_kind() {
+    let bed = Bed::of("files");
+    let state::Address::Folder(root) = &bed.address else { panic!("a folder") };
+    std::fs::create_dir_all(root.join("apps")).unwrap();
+    std::fs::write(root.join("apps/one.json"), classic("one", "x")).unwrap();
+    let options = state::CatalogOptions { create: false, ..bed.options.clone() };
+    let catalog = state::Catalog::open(&bed.address, &options).unwrap();
+    let places: Vec<_> = catalog.items().await.unwrap().iter().map(Item::place).collect();
+    assert_eq!(places, ["api/one"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn secrets_are_for_nobody_else_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    for engine in ["files", "sqlite"] {
+        let bed = Bed::of(engine);
+        bed.open().write_items(items(), Vec::new()).await.unwrap();
+        let files = match &bed.address {
+            state::Address::Folder(root) => {
+                vec![root.join("certificates/orgabc.pem"), root.join("clients/one%2fapp.json")]
+            }
+            state::Address::Sqlite(path) => vec![path.clone()],
+            _ => unreachable!(),
+        };
+        for file in files {
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", file.display());
+        }
+    }
+}
+
+#[tokio::test]
 async fn items_are_removed_in_the_same_step() {
     for bed in Bed::all() {
         let catalog = bed.open();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::Call;
 use super::super::endpoints::Action;
 use super::super::reply::{error, json, schema_refused};
-use super::write::{add_text, needs_oas, put};
+use super::write::{add_text, again, needs_oas, put};
 use super::{document, find, is_oas, not_found};
 use crate::body::Body;
 use crate::gate::Gate;
@@ -37,6 +37,16 @@ pub(crate) async fn import(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
 
 /// `PATCH /apis/oas/{id}`.
 pub(crate) async fn patch(gate: &Arc<Gate>, call: &Call, id: &str) -> Response<Body> {
+    let mut made = 0;
+    loop {
+        let response = try_patch(gate, call, id).await;
+        if !again(gate, response.status(), &mut made).await {
+            return response;
+        }
+    }
+}
+
+async fn try_patch(gate: &Arc<Gate>, call: &Call, id: &str) -> Response<Body> {
     let Some(api) = find(gate, id) else { return not_found() };
     if !is_oas(&api) {
         return needs_oas();
@@ -56,7 +66,10 @@ pub(crate) async fn patch(gate: &Arc<Gate>, call: &Call, id: &str) -> Response<B
         }
     }
     match apidef::import(&mut patched, &asked) {
-        Ok(()) => put(gate, patched.to_string().as_bytes(), Source::Oas, id).await,
+        Ok(()) => {
+            let over = Some(&*api.definition);
+            put(gate, patched.to_string().as_bytes(), Source::Oas, id, over).await
+        }
         Err(told) => error(StatusCode::BAD_REQUEST, &told),
     }
 }

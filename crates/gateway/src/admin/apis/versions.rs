@@ -18,7 +18,7 @@ use crate::snapshot::RunningApi;
 
 /// What an API becomes a version of.
 pub(super) struct Wanted {
-    base: Arc<RunningApi>,
+    pub(super) base: Arc<RunningApi>,
     base_name: Option<String>,
     name: String,
     default: bool,
@@ -87,11 +87,15 @@ pub(super) async fn linked(
     checked(gate, with_version(base, &new).as_bytes(), base.source).await
 }
 
-/// The definitions of APIs that name this one among their versions, without it.
-pub(super) fn unlinked(gate: &Gate, id: &str) -> Result<Vec<Definition>, Vec<Fault>> {
+/// The definitions of APIs that name this one among their versions, as they are and without it.
+pub(super) fn unlinked(gate: &Gate, id: &str) -> Result<Vec<(Arc<Definition>, Definition)>, Vec<Fault>> {
     let snapshot = gate.snapshot();
     let bases = snapshot.apis.values().filter(|api| *api.identity.id != *id && has_version(api, id));
-    bases.map(|base| Definition::parse(&without_version(&base.definition, id))).collect()
+    let without = |base: &Arc<RunningApi>| {
+        let definition = Definition::parse(&without_version(&base.definition, id))?;
+        Ok((Arc::clone(&base.definition), definition))
+    };
+    bases.map(without).collect()
 }
 
 fn versioning(api: &RunningApi) -> Option<&Versioning> {

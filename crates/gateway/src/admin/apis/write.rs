@@ -19,6 +19,9 @@ use crate::reload;
 /// The number of the configuration that holds a change, told with the reply to it.
 const GENERATION: &str = "x-sluicegate-generation";
 
+/// How often a change is made of what runs here, while others change the same.
+const TRIES: usize = 4;
+
 /// What the original says of a body that is no definition at all.
 fn malformed_text(source: Source) -> &'static str {
     match source {
@@ -34,10 +37,22 @@ pub(crate) async fn add(gate: &Arc<Gate>, call: &Call, source: Source) -> Respon
 /// Adds a definition, as a version of another one if the call says so.
 pub(super) async fn add_text(gate: &Arc<Gate>, call: &Call, text: &[u8], source: Source) -> Response<Body> {
     let _alone = gate.defining.lock().await;
-    match try_add(gate, call, text, source).await {
-        Ok(id) => live(gate, modified(&id, "added")).await,
-        Err(refused) => refused,
+    let mut made = 0;
+    loop {
+        let response = match try_add(gate, call, text, source).await {
+            Ok(id) => return live(gate, modified(&id, "added")).await,
+            Err(refused) => refused,
+        };
+        if !again(gate, response.status(), &mut made).await {
+            return response;
+        }
     }
+}
+
+/// Whether a change is made again of what runs here now: another node was faster, and what it wrote has been loaded.
+pub(super) async fn again(gate: &Gate, status: StatusCode, made: &mut usize) -> bool {
+    *made += 1;
+    status == StatusCode::CONFLICT && *made < TRIES && gate.reload().await.is_some()
 }
 
 async fn try_add(
@@ -48,10 +63,10 @@ async fn try_add(
 ) -> Result<String, Response<Body>> {
     let wanted = versions::wanted(gate, call).map_err(|refused| *refused)?;
     let definition = checked(gate, text, source).await?;
-    let Some(wanted) = wanted else { return store(gate, &definition).await };
+    let Some(wanted) = wanted else { return store(gate, &definition, None).await };
     let base = versions::linked(gate, &wanted, &definition.api.id).await?;
-    let id = store(gate, &definition).await?;
-    if let Err(refused) = store(gate, &base).await {
+    let id = store(gate, &definition, None).await?;
+    if let Err(refused) = store(gate, &base, Some(&wanted.base.definition)).await {
         // Half of it is none of it, unless the API was there before.
         if find(gate, &id).is_none()
             && let Err(failure) = gate.catalog.delete_api(&id).await
@@ -75,7 +90,7 @@ pub(crate) async fn replace(gate: &Arc<Gate>, call: &Call, source: Source, id: &
         (Some(api), Source::Oas) if !is_oas(&api) => return needs_oas(),
         _ => {}
     }
-    put(gate, &call.body, source, id).await
+    put(gate, &call.body, source, id, None).await
 }
 
 /// Said where the stored API is a classic one.
@@ -86,8 +101,14 @@ pub(super) fn needs_oas() -> Response<Body> {
     )
 }
 
-/// Replaces a definition by one with the same id.
-pub(super) async fn put(gate: &Arc<Gate>, text: &[u8], source: Source, id: &str) -> Response<Body> {
+/// Replaces a definition by one with the same id; one that was made of another, `over`, only where that is still there.
+pub(super) async fn put(
+    gate: &Arc<Gate>,
+    text: &[u8],
+    source: Source,
+    id: &str,
+    over: Option<&Definition>,
+) -> Response<Body> {
     let _alone = gate.defining.lock().await;
     let definition = match checked(gate, text, source).await {
         Ok(definition) => definition,
@@ -99,7 +120,7 @@ pub(super) async fn put(gate: &Arc<Gate>, text: &[u8], source: Source, id: &str)
             "Request APIID does not match that in Definition! For Update operations these must match.",
         );
     }
-    match store(gate, &definition).await {
+    match store(gate, &definition, over).await {
         Ok(id) => live(gate, modified(&id, "modified")).await,
         Err(refused) => refused,
     }
@@ -107,14 +128,24 @@ pub(super) async fn put(gate: &Arc<Gate>, text: &[u8], source: Source, id: &str)
 
 pub(crate) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     let _alone = gate.defining.lock().await;
+    let mut made = 0;
+    loop {
+        let response = try_delete(gate, id).await;
+        if !again(gate, response.status(), &mut made).await {
+            return response;
+        }
+    }
+}
+
+async fn try_delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     if find(gate, id).is_none() {
         return not_found();
     }
     // First nobody leads to it any more, then it goes.
     match versions::unlinked(gate, id) {
         Ok(bases) => {
-            for base in &bases {
-                if let Err(refused) = store(gate, base).await {
+            for (before, base) in &bases {
+                if let Err(refused) = store(gate, base, Some(before)).await {
                     return refused;
                 }
             }
@@ -176,8 +207,12 @@ pub(super) async fn checked(
 }
 
 /// Writes a definition to the catalog; gives its id.
-pub(super) async fn store(gate: &Gate, definition: &Definition) -> Result<String, Response<Body>> {
-    match gate.catalog.put_api(definition, None).await {
+async fn store(
+    gate: &Gate,
+    definition: &Definition,
+    over: Option<&Definition>,
+) -> Result<String, Response<Body>> {
+    match gate.catalog.put_api(definition, over).await {
         Ok(_) => Ok(definition.api.id.to_string()),
         Err(failure @ ::state::CatalogError::Id(_)) => {
             Err(faults("Invalid API ID", &[Fault::error("", failure.to_string())]))

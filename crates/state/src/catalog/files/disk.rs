@@ -140,6 +140,15 @@ pub(in crate::catalog) fn is_safe(id: &str) -> bool {
 
 /// Replaces or creates a file such that whoever reads it, now or after a crash, finds the old or the new content whole.
 pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
+    write_anew(path, content, false)
+}
+
+/// The same for a file with secrets: a new one is for the user of this process alone.
+pub(super) fn replace_private(path: &Path, content: &str) -> io::Result<()> {
+    write_anew(path, content, true)
+}
+
+fn write_anew(path: &Path, content: &str, private: bool) -> io::Result<()> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -150,7 +159,7 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temporary: PathBuf = folder.join(format!(".{name}.{}-{number}.tmp", std::process::id()));
     let write = || {
-        let mut file = File::create_new(&temporary)?;
+        let mut file = create(&temporary, private)?;
         // A file that few may read stays one.
         if let Ok(before) = fs::metadata(&path) {
             file.set_permissions(before.permissions())?;
@@ -163,6 +172,18 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     write().inspect_err(|_| {
         fs::remove_file(&temporary).ok();
     })
+}
+
+#[cfg(unix)]
+fn create(path: &Path, private: bool) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mode = if private { 0o600 } else { 0o666 };
+    File::options().write(true).create_new(true).mode(mode).open(path)
+}
+
+#[cfg(not(unix))]
+fn create(path: &Path, _: bool) -> io::Result<File> {
+    File::create_new(path)
 }
 
 /// Removes a file; tells whether there was one.

@@ -63,6 +63,11 @@ impl Files {
         Ok(())
     }
 
+    /// A whole catalog need not have a folder of policies.
+    fn lacks_policies(&self) -> bool {
+        self.root.as_ref().is_some_and(|root| !root.join("policies").exists())
+    }
+
     /// Whether certificates and clients are kept here.
     pub(super) fn keeps_papers(&self) -> bool {
         self.root.is_some()
@@ -72,7 +77,9 @@ impl Files {
         let mut cache = self.cache.lock();
         let mut loaded = Loaded::default();
         load::definitions(&self.app_path, &mut cache.definitions, &mut loaded);
-        policies::load(&self.policies, &mut cache.policies, &mut loaded);
+        if !cache.policies.is_empty() || !self.lacks_policies() {
+            policies::load(&self.policies, &mut cache.policies, &mut loaded);
+        }
         if let Some(root) = &self.root {
             papers::load(root, papers, &mut loaded);
         }
@@ -115,6 +122,11 @@ impl Files {
 
     /// Everything in it, as it is written there; what is at fault is an error.
     pub(super) fn items(&self) -> Result<Vec<Item>, CatalogError> {
+        if let Some(root) = &self.root
+            && !self.app_path.is_dir()
+        {
+            return Err(CatalogError::Missing { place: root.display().to_string() });
+        }
         let (papers, mut items) = (Papers::default(), Vec::new());
         let loaded = self.load(&papers);
         loaded.refuse_faults()?;
@@ -123,7 +135,9 @@ impl Files {
             let text = disk::read(path).map_err(|source| CatalogError::Io { path: path.clone(), source })?;
             items.push(Item { kind: Kind::Api, id: definition.api.id.as_ref().into(), text });
         }
-        policies::items(&self.policies, &loaded, &mut items)?;
+        if !self.lacks_policies() {
+            policies::items(&self.policies, &loaded, &mut items)?;
+        }
         items.extend(papers.items());
         Ok(items)
     }

@@ -50,7 +50,7 @@ pub(super) fn load(root: &Path, papers: &Papers, loaded: &mut Loaded) {
 
 pub(super) fn put(root: Option<&Path>, kind: Kind, id: &str, text: &str) -> Result<(), CatalogError> {
     let path = path(root, kind, id)?;
-    disk::replace(&path, text).map_err(|source| CatalogError::Io { path, source })
+    disk::replace_private(&path, text).map_err(|source| CatalogError::Io { path, source })
 }
 
 pub(super) fn delete(root: Option<&Path>, kind: Kind, id: &str) -> Result<bool, CatalogError> {

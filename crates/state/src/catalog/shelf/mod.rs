@@ -7,6 +7,8 @@
 //! What was loaded is kept here. While the database is away that is all there is, and it stays in force.
 
 mod feed;
+#[cfg(feature = "mongodb")]
+mod mongo;
 mod parse;
 mod postgres;
 mod sql;
@@ -340,6 +342,7 @@ impl Shelf {
     fn failed(&self, id: &str, trouble: Trouble) -> CatalogError {
         match trouble {
             Trouble::Changed => CatalogError::Changed(id.to_owned()),
+            Trouble::Missing => CatalogError::Missing { place: self.place.clone() },
             Trouble::Away(reason) | Trouble::Refused(reason) => {
                 CatalogError::Away { place: self.place.clone(), reason }
             }

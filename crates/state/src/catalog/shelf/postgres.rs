@@ -78,7 +78,7 @@ impl Postgres {
         let mut connection = pool.acquire().await.map_err(|error| sql::trouble(&error))?;
         if !self.is_there(&mut connection).await.map_err(|error| sql::trouble(&error))? {
             if !self.options.create {
-                return Err(self.sql.missing());
+                return Err(Trouble::Missing);
             }
             self.create(&mut connection).await.map_err(|error| sql::trouble(&error))?;
         }

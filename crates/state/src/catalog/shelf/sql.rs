@@ -40,11 +40,6 @@ impl Statements {
             delete: format!("DELETE FROM {table} WHERE kind = $1 AND id = $2"),
         }
     }
-
-    /// What is said where there is no catalog, and none is to be made.
-    pub(super) fn missing(&self) -> Trouble {
-        Trouble::Refused(format!("there is no table {} in this database", self.table))
-    }
 }
 
 /// Whether the tables are of a layout that is known.

@@ -59,6 +59,12 @@ impl Sqlite {
         if self.prepared.load(Ordering::Acquire) {
             return Ok(());
         }
+        if !matches!(tokio::fs::try_exists(&self.path).await, Ok(true)) {
+            if !self.create {
+                return Err(Trouble::Missing);
+            }
+            self.make().await;
+        }
         let trouble = |error: sqlx::Error| self.trouble(&error);
         let mut connection = self.pool.acquire().await.map_err(trouble)?;
         let found = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $1";
@@ -66,7 +72,7 @@ impl Sqlite {
         let count: i64 =
             sqlx::query_scalar(found).bind(&head).fetch_one(&mut *connection).await.map_err(trouble)?;
         if count == 0 && !self.create {
-            return Err(self.sql.missing());
+            return Err(Trouble::Missing);
         }
         if count == 0 {
             let schema = schema(&self.sql.table);
@@ -82,6 +88,16 @@ impl Sqlite {
         sql::check_layout(layout)?;
         self.prepared.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Makes the file for the user of this process alone: secrets of clients will be in it. What prevents it is told when
+    /// it is opened.
+    async fn make(&self) {
+        let mut options = tokio::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        options.open(&self.path).await.ok();
     }
 
     pub(super) async fn head(&self) -> Result<i64, Trouble> {

@@ -1,5 +1,7 @@
 //! The database behind a shelf, whichever it is.
 
+#[cfg(feature = "mongodb")]
+use super::mongo::Mongo;
 use super::{postgres::Postgres, sqlite::Sqlite};
 use crate::catalog::{Address, AddressError, CatalogOptions, Item, Kind};
 
@@ -42,6 +44,9 @@ pub(super) enum Trouble {
     /// The database does not answer, or not as it should.
     #[error("{0}")]
     Away(String),
+    /// There is no catalog, and none is to be made.
+    #[error("there is no catalog of this name")]
+    Missing,
     /// The database answers, and will not.
     #[error("{0}")]
     Refused(String),
@@ -51,6 +56,8 @@ pub(super) enum Trouble {
 pub(super) enum Store {
     Sqlite(Box<Sqlite>),
     Postgres(Box<Postgres>),
+    #[cfg(feature = "mongodb")]
+    Mongo(Box<Mongo>),
 }
 
 /// What wakes a node as soon as something changes; without one it looks by time.
@@ -74,6 +81,8 @@ macro_rules! each {
         match $store {
             Store::Sqlite($inner) => $work,
             Store::Postgres($inner) => $work,
+            #[cfg(feature = "mongodb")]
+            Store::Mongo($inner) => $work,
         }
     };
 }
@@ -84,6 +93,9 @@ impl Store {
             Address::Folder(_) => Err(AddressError::Scheme),
             Address::Sqlite(path) => Ok(Store::Sqlite(Box::new(Sqlite::new(path, options)))),
             Address::Postgres(url) => Ok(Store::Postgres(Box::new(Postgres::new(url, options)?))),
+            #[cfg(feature = "mongodb")]
+            Address::Mongo(url) => Ok(Store::Mongo(Box::new(Mongo::new(url, options)?))),
+            #[cfg(not(feature = "mongodb"))]
             Address::Mongo(_) => Err(AddressError::NoMongo),
         }
     }
