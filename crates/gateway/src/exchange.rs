@@ -99,6 +99,8 @@ pub(crate) struct Exchange {
     pub caller: Option<Arc<Caller>>,
     /// What the token says that the caller was identified by, if it was by one that says anything.
     pub claims: Option<Arc<Claims>>,
+    /// The caller's token, until it is exchanged for another.
+    pub(crate) subject: Option<apidef::Secret>,
     /// What the caller may do with this API, once its right to it has been checked.
     pub grant: Option<Arc<Grant>>,
     /// The version that serves it for want of another one, where the API serves several itself.

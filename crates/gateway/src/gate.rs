@@ -100,6 +100,8 @@ pub struct Gate {
     pub(crate) upstream_tokens: UpstreamTokens,
     /// What the OAuth 2.0 servers of all APIs share.
     pub(crate) oauth: crate::oauth::Shared,
+    /// Tokens that were exchanged for those of callers.
+    pub(crate) exchanged: crate::auth::Exchanges,
     pub(crate) reloads: Reloads,
     /// Held while APIs come or go, so that no change is made on top of what another one replaces.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -152,6 +154,7 @@ impl Gate {
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),
             passwords: Passwords::default(),
             oauth: crate::oauth::Shared::new(believed),
+            exchanged: crate::auth::Exchanges::default(),
             settings: parts.settings,
             state: parts.state,
             catalog,

@@ -110,6 +110,7 @@ fn exchange(
         matched,
         caller: None,
         claims: None,
+        subject: None,
         grant: None,
         version_by_default: None,
         budget: Budget::default(),

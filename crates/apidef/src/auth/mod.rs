@@ -12,6 +12,7 @@ mod open_id;
 mod requirements;
 mod sources;
 mod token;
+mod token_exchange;
 
 pub use basic::{Basic, BodyCredentials};
 pub use external_oauth::{ExternalOAuth, Introspection, TokenCheck};
@@ -25,6 +26,7 @@ pub use oauth::{Grants, NewTokenNotice, OAuth, Responses};
 pub use open_id::{OpenId, OpenIdProvider};
 pub use sources::Sources;
 pub use token::Token;
+pub use token_exchange::{ExchangeProvider, KeepExchanged, TokenExchange};
 
 pub(crate) use basic::{CLASSIC as CLASSIC_BASIC, OAS as OAS_BASIC};
 pub(crate) use classic::{read as read_classic, write as write_classic};
@@ -55,6 +57,8 @@ pub struct Guarded {
     pub groups: Vec<Vec<SecurityScheme>>,
     /// Whose session counts where a group has several schemes; `None`: that of the last one (contract 5.10).
     pub base_identity: Option<SchemeKind>,
+    /// Tokens of callers are exchanged before requests go on.
+    pub exchange: Option<Box<TokenExchange>>,
 }
 
 /// One way to authenticate.
@@ -138,7 +142,7 @@ impl Guarded {
             schemes.sort_by_key(SecurityScheme::kind);
         }
         let base_identity = base_identity.filter(|_| groups.iter().any(|schemes| schemes.len() > 1));
-        Self { groups, base_identity }
+        Self { groups, base_identity, exchange: None }
     }
 
     /// Every scheme once for each group that asks for it.

@@ -3,7 +3,7 @@
 use super::classic::base_identity;
 use super::requirements::groups;
 use super::{Auth, Basic, ExternalOAuth, Guarded, HttpSignature, Jwt, OAuth, OpenId, SecurityScheme, Token};
-use super::{external_oauth, jwt, key_signature, oauth};
+use super::{TokenExchange, external_oauth, jwt, key_signature, oauth, token_exchange};
 use crate::fields::{Field, LEFT_OPEN, acts, check, section};
 use crate::section::Section;
 use document::{Fault, nearest, pointer_join};
@@ -36,6 +36,7 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     }
 
     let mut named: Vec<(&str, SecurityScheme)> = Vec::new();
+    let (mut verified_by_another, mut exchange) = (Vec::new(), None);
     for name in schemes.object.into_iter().flat_map(|object| object.keys()) {
         let scheme = schemes.section(name, faults);
         if !scheme.flag("enabled", faults) {
@@ -44,6 +45,16 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
         let component = components.section(name, faults);
         if !component.exists() {
             faults.push(missing(&components, schemes.at(name), name));
+            continue;
+        }
+        if component.text("type", faults) == "oauth2"
+            && token_exchange::SECTIONS.iter().any(|key| scheme.get(key).is_some())
+        {
+            known(token_exchange::OAS, &scheme, faults);
+            if let Some(read) = TokenExchange::oas(&scheme, faults) {
+                exchange = Some(Box::new(read));
+            }
+            verified_by_another.push(name);
             continue;
         }
         if let Some(read) = read_scheme(&schemes, name, &scheme, &component, faults) {
@@ -58,7 +69,27 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     if hmac.flag("enabled", faults) {
         named.push(("hmac", SecurityScheme::Signature(HttpSignature::oas(&hmac, faults))));
     }
+    for name in verified_by_another {
+        // It takes tokens and leaves it to another scheme to verify them, so it stands for that one.
+        match token_exchange::verifier(&named).cloned() {
+            Some(verifier) => named.push((name, verifier)),
+            None => {
+                let text = "nothing verifies the tokens that this scheme takes";
+                let hint = "enable a scheme of `type: http`, `scheme: bearer` beside it";
+                faults.push(Fault::error(schemes.at(name), text).hint(hint).on_key());
+            }
+        }
+    }
     let mut groups = groups(root, authentication, &named, faults);
+    groups.iter_mut().for_each(|group| {
+        let mut seen: Vec<SecurityScheme> = Vec::new();
+        group.retain(|scheme| {
+            !seen.contains(scheme) && {
+                seen.push(scheme.clone());
+                true
+            }
+        });
+    });
     if groups.is_empty() {
         // Contract 2.2: the auth token is what guards when nothing else is enabled.
         faults.push(
@@ -71,11 +102,10 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
         groups.push(vec![SecurityScheme::Token(Token::default())]);
     }
     let base = base_identity(authentication, "baseIdentityProvider", faults);
-    Auth::Guarded(Guarded::any_of(groups, base))
+    let mut guarded = Guarded::any_of(groups, base);
+    guarded.exchange = exchange;
+    Auth::Guarded(guarded)
 }
-
-/// What tells that an `oauth2` scheme checks tokens of others by their scopes, or exchanges them (contract 5.12).
-const NEWER: [&str; 3] = ["scopeCheck", "protectedResourceMetadata", "tokenExchange"];
 
 /// A scheme by what OpenAPI calls it.
 fn read_scheme(
@@ -103,7 +133,6 @@ fn read_scheme(
             known(external_oauth::OAS, scheme, faults);
             return Some(SecurityScheme::ExternalOAuth(Box::new(ExternalOAuth::oas(scheme, faults))));
         }
-        ("oauth2", _) if NEWER.iter().any(|key| scheme.get(key).is_some()) => "this form of OAuth 2 is",
         ("oauth2", _) => {
             known(oauth::OAS, scheme, faults);
             return Some(SecurityScheme::OAuth(Box::new(OAuth::oas(scheme, component, faults))));

@@ -12,7 +12,7 @@ use crate::section::Section;
 use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
-use crate::{Api, ApiLimits, Backend, Manner, Streams, Upstream};
+use crate::{Api, ApiLimits, Auth, Backend, Manner, Streams, Upstream, UpstreamCredentials};
 use document::Fault;
 use serde_json::Value;
 
@@ -65,6 +65,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         }
     };
     validate_rest(&upstream, faults);
+    let auth = read_auth(&root, &authentication, faults);
+    one_credential(&auth, backend.as_ref(), &upstream, faults);
     let traffic_logs = global.section("trafficLogs", faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
@@ -83,7 +85,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         version: Box::default(),
         expires: date(&info, "expiration", faults),
         version_expires: None,
-        auth: read_auth(&root, &authentication, faults),
+        auth,
         strip_auth_data: authentication.flag("stripAuthorizationData", faults),
         backend: backend?,
         limits: ApiLimits {
@@ -116,6 +118,23 @@ fn validate_rest(upstream: &Section<'_>, faults: &mut Vec<Fault>) {
         client_credentials: "clientCredentials",
     };
     validate::upstream_auth(&upstream.section("authentication", faults), &names, faults);
+}
+
+/// An exchanged token and credentials of the gate cannot both be in one header.
+fn one_credential(auth: &Auth, backend: Option<&Backend>, upstream: &Section<'_>, faults: &mut Vec<Fault>) {
+    let (Auth::Guarded(guarded), Some(Backend::Upstream(known))) = (auth, backend) else { return };
+    let header = match &known.manner.credentials {
+        Some(UpstreamCredentials::Basic { header, .. }) => &**header,
+        Some(UpstreamCredentials::OAuth(oauth)) => &*oauth.header,
+        None => return,
+    };
+    if guarded.exchange.is_some() && header.eq_ignore_ascii_case("authorization") {
+        let text = "the exchanged token of the caller is in `Authorization`, so these credentials cannot be";
+        faults.push(
+            Fault::error(upstream.at("authentication"), text)
+                .hint("take them out, or give them a header of their own"),
+        );
+    }
 }
 
 fn openapi(root: &Section<'_>, faults: &mut Vec<Fault>) {

@@ -142,7 +142,7 @@ const OPERATION: &[Field] = &[
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     guards("scopeCheck", "scope checks are"),
     guards("postPlugins", "plugins are"),
-    later("exchange", "token exchange is"),
+    routes("exchange", "other targets of exchanged tokens are"),
     later("ignoreAuthentication", "paths without authentication are"),
     later("transformRequestMethod", "method transforms are"),
     later("transformRequestBody", "body transforms are"),

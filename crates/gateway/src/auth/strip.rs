@@ -18,7 +18,8 @@ pub(crate) struct StripAuth {
 
 impl StripAuth {
     pub(crate) fn new(guarded: &Guarded) -> Self {
-        let sources = || guarded.schemes().filter_map(SecurityScheme::sources);
+        let exchanged = || guarded.exchange.iter().map(|exchange| &exchange.sources);
+        let sources = || guarded.schemes().filter_map(SecurityScheme::sources).chain(exchanged());
         let header = |sources: &Sources| HeaderName::try_from(&**sources.header.as_ref()?).ok();
         Self {
             headers: sources().filter_map(header).collect(),

@@ -1,6 +1,7 @@
 //! The chain of one API: its guards in the order in which they run (contract 4.4), compiled once from its definition.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use apidef::{Api, Auth};
 use http::Response;
@@ -9,6 +10,7 @@ use http::header::{HeaderMap, HeaderValue};
 use crate::auth::jwks::{KeySets, Published};
 use crate::auth::{
     AccessRights, Addresses, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth,
+    TokenExchange,
 };
 use crate::body::Body;
 use crate::exchange::Exchange;
@@ -34,6 +36,9 @@ enum Guard {
     Organisation(Organisation),
     AtOnce,
     Limits(Limits),
+    /// Takes note of the token that is to be exchanged.
+    Subject(Arc<TokenExchange>),
+    Exchange(Arc<TokenExchange>),
 }
 
 /// The guards of one API. The first answer or refusal wins.
@@ -68,10 +73,17 @@ impl Chain {
         if settings.limits.organisations {
             guards.push(Guard::Organisation(Organisation));
         }
+        let mut exchanging = None;
         let keyed = matches!(api.auth, Auth::Guarded(_));
         if let Auth::Guarded(guarded) = &api.auth {
             guards.push(Guard::Authenticate(Authenticate::new(guarded, api, sets)?));
-            if api.strip_auth_data {
+            if let Some(model) = &guarded.exchange {
+                let exchange = Arc::new(TokenExchange::new(model, api)?);
+                guards.push(Guard::Subject(Arc::clone(&exchange)));
+                exchanging = Some(exchange);
+            }
+            // A token that is exchanged is never seen behind the gate.
+            if api.strip_auth_data || guarded.exchange.is_some() {
                 guards.push(Guard::StripAuth(StripAuth::new(guarded)));
             }
             guards.push(Guard::Expiry(Expiry));
@@ -85,6 +97,7 @@ impl Chain {
         if let Some(limits) = Limits::compile(api, keyed, limits)? {
             guards.push(Guard::Limits(limits));
         }
+        guards.extend(exchanging.map(Guard::Exchange));
         Ok(Self { guards: guards.into(), ends })
     }
 
@@ -126,6 +139,8 @@ impl Chain {
                 Guard::Organisation(guard) => guard.pass(exchange).await?,
                 Guard::AtOnce => exchange.held = at_once::enter(exchange, Kind::Requests)?,
                 Guard::Limits(guard) => guard.pass(exchange).await?,
+                Guard::Subject(guard) => guard.note(exchange)?,
+                Guard::Exchange(guard) => Box::pin(guard.pass(exchange)).await?,
             }
         }
         Ok(ControlFlow::Continue(()))
