@@ -43,6 +43,23 @@ pub(crate) async fn addresses(egress: &Egress, host: &str, port: u16) -> Result<
     if allowed.is_empty() { Err(refusal) } else { Ok(allowed) }
 }
 
+/// Connects to the first address of a place that the policy allows and that answers. Who asks bounds the time.
+///
+/// # Errors
+/// Why there is no connection, for people.
+#[cfg(any(feature = "redis", feature = "sql"))]
+pub(crate) async fn dial(egress: &Egress, host: &str, port: u16) -> Result<tokio::net::TcpStream, String> {
+    let mut failure = format!("{host}:{port} has no address");
+    for address in addresses(egress, host, port).await? {
+        let opened = tokio::net::TcpStream::connect(address).await;
+        match opened.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(fault) => failure = format!("no connection to {host}:{port} ({address}): {fault}"),
+        }
+    }
+    Err(failure)
+}
+
 /// Whether a socket of this machine may be connected to.
 ///
 /// # Errors

@@ -15,12 +15,12 @@ use redis::{
 };
 use rustls::pki_types::ServerName;
 use streams::{BuildContext, Egress, Node};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
 use crate::fields::{Tls, filled, tls};
 use crate::net::tls::{TlsClient, plain_identity};
-use crate::permits::{addresses, bare, socket_permitted};
+use crate::permits::{addresses, bare, dial, socket_permitted};
 
 /// How long connecting, and the answer to a command that does not wait, may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -210,7 +210,7 @@ impl Reach {
                 }
                 _ => return Err("redis: an address of a kind that cannot be dialled".to_owned()),
             };
-            let stream = self.dial(host, port).await?;
+            let stream = dial(&self.resolver.0, host, port).await.map_err(|text| format!("redis: {text}"))?;
             match &self.tls {
                 Some(tls) if secure => {
                     let name = ServerName::try_from(bare(host).to_owned())
@@ -224,20 +224,6 @@ impl Reach {
             }
         };
         tokio::time::timeout(PATIENCE, opened).await.map_err(|_| late(PATIENCE))?
-    }
-
-    async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, String> {
-        let mut failure = format!("redis: {host}:{port} has no address");
-        for address in addresses(&self.resolver.0, host, port).await? {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true).map_err(|fault| format!("redis: {address}: {fault}"))?;
-                    return Ok(stream);
-                }
-                Err(fault) => failure = format!("redis: {address}: {fault}"),
-            }
-        }
-        Err(failure)
     }
 
     /// The master that sentinels know, and a connection to it. Sentinels are asked one after the other until one names a

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use streams::Egress;
-use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use crate::permits::addresses;
+use crate::permits::dial;
 
 /// See the module. Dropping it ends its connections.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ fn is_own(stream: &UnixStream) -> bool {
 }
 
 async fn pass(mut inner: UnixStream, target: &Target, fault: &Mutex<Option<String>>) -> Result<(), String> {
-    let mut outer = match dial(target).await {
+    let mut outer = match dial(&target.egress, &target.host, target.port).await {
         Ok(outer) => outer,
         Err(text) => {
             // Before the client sees that there is no connection.
@@ -108,20 +108,6 @@ async fn pass(mut inner: UnixStream, target: &Target, fault: &Mutex<Option<Strin
     *fault.lock() = None;
     let passed = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
     passed.map(|_| ()).map_err(|fault| fault.to_string())
-}
-
-async fn dial(Target { egress, host, port }: &Target) -> Result<TcpStream, String> {
-    let mut failure = format!("{host}:{port} has no address");
-    for address in addresses(egress, host, *port).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(|fault| format!("{host}:{port}: {fault}"))?;
-                return Ok(stream);
-            }
-            Err(fault) => failure = format!("no connection to {host}:{port} ({address}): {fault}"),
-        }
-    }
-    Err(failure)
 }
 
 #[cfg(test)]
