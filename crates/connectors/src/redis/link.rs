@@ -69,12 +69,19 @@ impl Link {
 
     /// The connection there is, or a new one.
     pub(super) async fn connection(&self) -> Result<Connection, String> {
+        self.opened().await.map(|(connection, _)| connection)
+    }
+
+    /// As [`Link::connection`], and what to forget when it breaks.
+    async fn opened(&self) -> Result<(Connection, Opening), String> {
         let opening = self.live.lock().get_or_insert_with(|| opening(self.reach.clone())).clone();
-        let opened = opening.clone().await;
-        if opened.is_err() {
-            self.drop_if(&opening);
+        match opening.clone().await {
+            Ok(connection) => Ok((connection, opening)),
+            Err(text) => {
+                self.drop_if(&opening);
+                Err(text)
+            }
         }
-        opened
     }
 
     /// The next one who asks for a connection makes a new one.
@@ -92,11 +99,10 @@ impl Link {
 
     /// Runs a command on the connection there is; one that breaks is forgotten.
     pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Trouble> {
-        let mut connection = self.connection().await.map_err(Trouble::Away)?;
-        let used = self.live.lock().clone();
+        let (mut connection, opening) = self.opened().await.map_err(Trouble::Away)?;
         let answer = command.query_async(&mut connection).await.map_err(Trouble::from);
-        if let (Err(Trouble::Away(_)), Some(used)) = (&answer, used) {
-            self.drop_if(&used);
+        if matches!(answer, Err(Trouble::Away(_))) {
+            self.drop_if(&opening);
         }
         answer
     }
