@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 use http::request;
+use http::{StatusCode, Uri};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -40,6 +40,10 @@ pub(crate) struct Peer {
     /// Ends a connection that is shared by exchanges, with all of them.
     pub(crate) cut: Option<Arc<Notify>>,
 }
+
+/// The target of a request as its client sent it, where a version was taken out of it: what a client has signed.
+#[derive(Debug, Clone)]
+pub(crate) struct AsSent(pub(crate) Uri);
 
 /// What went over a connection after it had left HTTP.
 #[derive(Debug, Default, Clone, Copy)]

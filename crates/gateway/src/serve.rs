@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::admin;
 use crate::backend::Backend;
 use crate::body::{Body, RequestBody};
-use crate::exchange::{Exchange, Peer, Timings};
+use crate::exchange::{AsSent, Exchange, Peer, Timings};
 use crate::gate::Gate;
 use crate::hosted;
 use crate::limits::Budget;
@@ -271,8 +271,12 @@ fn version(
     }
     // Both may be changed: taken out of the request for that.
     let mut uri = std::mem::take(request.uri_mut());
+    let sent = uri.clone();
     let mut headers = std::mem::take(request.headers_mut());
     let chosen = route::choose(&snapshot.apis, &api, &mut uri, &mut headers, matched);
+    if uri != sent {
+        request.extensions_mut().insert(AsSent(sent));
+    }
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     match chosen {

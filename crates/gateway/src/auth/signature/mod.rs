@@ -24,7 +24,7 @@ use self::sign::Checks;
 use self::text::{Head, OTHER_DATE, paths};
 use super::callers::Caller;
 use super::places::Places;
-use crate::exchange::Exchange;
+use crate::exchange::{AsSent, Exchange};
 use crate::respond::Refusal;
 
 /// Largest body whose digest is checked; it has to be held in memory.
@@ -109,7 +109,7 @@ impl Check {
         let algorithm = SignatureAlgorithm::named(&params.algorithm)
             .filter(|algorithm| self.algorithms.is_empty() || self.algorithms.contains(algorithm))
             .ok_or("the algorithm is not known, or not allowed")?;
-        let uri = &head.uri;
+        let uri = head.extensions.get::<AsSent>().map_or(&head.uri, |sent| &sent.0);
         let head = Head {
             method: head.method.as_str(),
             headers: &head.headers,

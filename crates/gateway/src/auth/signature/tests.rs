@@ -164,6 +164,14 @@ fn a_request_is_good_only_around_its_date() {
 }
 
 #[test]
+fn the_path_counts_as_it_was_sent() {
+    let mut versioned = request("/", &[("host", "example.com"), ("date", DATE)]);
+    assert!(!any(None).read(&signed(HmacSha256), &versioned, NOW).unwrap().is_by_secret(SECRET));
+    versioned.extensions.insert(crate::exchange::AsSent("/foo".parse().unwrap()));
+    assert!(any(None).read(&signed(HmacSha256), &versioned, NOW).unwrap().is_by_secret(SECRET));
+}
+
+#[test]
 fn a_changed_request_does_not_fit() {
     let changes: Vec<(&str, Parts)> = vec![
         ("another path", request("/bar", &[("host", "example.com"), ("date", DATE)])),

@@ -76,9 +76,9 @@ pub(super) struct Used {
 }
 
 impl Used {
-    /// The upstream does not take it: the next request fetches another.
-    pub(super) fn forget(&self, gate: &Gate) {
-        gate.upstream_tokens.forget(&self.question, &self.token);
+    /// The upstream does not take it: the next request fetches another, unless that has been too often.
+    pub(super) fn forget(&self, gate: &Gate) -> bool {
+        gate.upstream_tokens.forget(&self.question, &self.token)
     }
 }
 

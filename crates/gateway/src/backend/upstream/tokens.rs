@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderValue};
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -32,6 +33,10 @@ const MARGIN: Duration = Duration::from_secs(10);
 const UNSAID: Duration = Duration::from_secs(300);
 /// How long a failure is believed, so that a broken server is not asked for every request.
 const FAILED: Duration = Duration::from_secs(1);
+/// How often a token may be thrown away because an upstream did not take it: so many at once, and one each so often. An
+/// upstream that takes none must not have its token endpoint asked for every request.
+const RENEWALS: f64 = 5.0;
+const RENEWAL: Duration = Duration::from_secs(10);
 /// No token is used for longer.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
@@ -40,6 +45,8 @@ const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 pub(super) struct Question {
     model: UpstreamOAuth,
     key: [u8; 32],
+    /// Renewals that are left, and when that was counted.
+    renewals: Mutex<(f64, Instant)>,
 }
 
 /// A token, ready to be sent.
@@ -87,7 +94,19 @@ impl Question {
             digest.update(part.len().to_be_bytes());
             digest.update(part.as_bytes());
         }
-        Self { model: model.clone(), key: digest.finalize().into() }
+        let renewals = Mutex::new((RENEWALS, Instant::now()));
+        Self { model: model.clone(), key: digest.finalize().into(), renewals }
+    }
+
+    /// Whether another token may be thrown away.
+    fn may_renew(&self, now: Instant) -> bool {
+        let mut renewals = self.renewals.lock();
+        let (left, counted) = *renewals;
+        let earned = now.saturating_duration_since(counted).as_secs_f64() / RENEWAL.as_secs_f64();
+        let left = (left + earned).min(RENEWALS);
+        let may = left >= 1.0;
+        *renewals = (if may { left - 1.0 } else { left }, now);
+        may
     }
 
     fn ask(&self) -> Result<Ask, String> {
@@ -146,11 +165,16 @@ impl UpstreamTokens {
         }
     }
 
-    /// Forgets a token that was not taken, unless another is known by now.
-    pub(super) fn forget(&self, question: &Question, token: &Arc<Token>) {
+    /// Forgets a token that was not taken, unless another is known by now. `false`: it has to do, since too many have been
+    /// forgotten.
+    pub(super) fn forget(&self, question: &Question, token: &Arc<Token>) -> bool {
         if matches!(self.known.get(&question.key), Some(Ok(known)) if Arc::ptr_eq(&known, token)) {
+            if !question.may_renew(Instant::now()) {
+                return false;
+            }
             self.known.remove(&question.key);
         }
+        true
     }
 }
 
@@ -233,9 +257,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn identities_are_told_apart() {
-        let model = UpstreamOAuth {
+    fn model() -> UpstreamOAuth {
+        UpstreamOAuth {
             header: "authorization".into(),
             url: Target::parse("https://i/token").unwrap(),
             client: "a".into(),
@@ -243,7 +266,25 @@ mod tests {
             in_form: false,
             scopes: Box::default(),
             grant: UpstreamGrant::Client,
-        };
+        }
+    }
+
+    #[test]
+    fn tokens_are_thrown_away_within_a_budget() {
+        let question = Question::new(&model());
+        let start = Instant::now();
+        let taken = (0..20).filter(|_| question.may_renew(start)).count();
+        assert_eq!(taken, 5);
+        assert!(!question.may_renew(start + Duration::from_secs(9)));
+        assert!(question.may_renew(start + Duration::from_secs(11)));
+        assert!(!question.may_renew(start + Duration::from_secs(12)));
+        let later = start + Duration::from_secs(3600);
+        assert_eq!((0..20).filter(|_| question.may_renew(later)).count(), 5);
+    }
+
+    #[test]
+    fn identities_are_told_apart() {
+        let model = model();
         let user = |user: &str, password: &str| UpstreamGrant::Password {
             user: user.into(),
             password: Secret(password.to_owned()),

@@ -45,8 +45,8 @@ impl Way<'_> {
         let answer = self.send(request, line).await;
         let refused = answer.as_ref().is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED);
         let Some(used) = used.filter(|_| refused) else { return Ok(answer) };
-        used.forget(gate);
-        let Some(mut request) = again else { return Ok(answer) };
+        let renewed = used.forget(gate);
+        let Some(mut request) = again.filter(|_| renewed) else { return Ok(answer) };
         drop(answer);
         identity.add(gate, &mut request).await?;
         Ok(self.send(request, None).await)
