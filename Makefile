@@ -11,7 +11,7 @@ SECONDS_EACH ?= 60
 BINARY := $(CARGO_TARGET_DIR)/debug/sluicegate
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release test lint fmt docs bench fuzz services-up services-down
+.PHONY: help run build release test lint fmt docs bench fuzz property services-up services-down
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ bench: release ## compare with nginx and with itself, side by side, in one run (
 fuzz: ## give every fuzz target SECONDS_EACH seconds
 	@scripts/needs build
 	@scripts/fuzz $(SECONDS_EACH)
+
+property: build ## hold the admin API from outside to the OpenAPI document that it serves
+	@scripts/property $(BINARY) 50 600
 
 services-up: ## start the real servers that the tests use, on ports of their own
 	@scripts/services up

@@ -357,3 +357,26 @@ async fn secrets_are_not_shown_again() {
     let auth = &shown["config"]["output"]["http_client"]["basic_auth"];
     assert_eq!((&auth["username"], &auth["password"]), (&json!("ann"), &json!("!!!SECRET_SCRUBBED!!!")));
 }
+
+#[tokio::test]
+async fn each_stream_reads_what_is_beside_its_own_file() {
+    let stream = json!({
+        "input": {"http_server": {"path": "/post"}},
+        "pipeline": {"processors": [{"mapping": "root = content().string() + file_rel(\"name.txt\")"}]},
+        "output": {"sync_response": {}},
+    })
+    .to_string();
+    let folder = Gate::setup()
+        .file("service.yaml", SERVICE)
+        .file("streams/one/first.yaml", &stream)
+        .file("streams/one/name.txt", "one")
+        .file("streams/two/second.yaml", &stream)
+        .file("streams/two/name.txt", "two")
+        .prepare();
+    let process = Process::start(folder.dir(), &["streams", "-c", "service.yaml", "streams"], &[]).await;
+    for (id, name) in [("one_first", "one"), ("two_second", "two")] {
+        let posted = process.send("POST", &format!("/{id}/post"), "x ").await;
+        assert_eq!(posted, (200, format!("x {name}")), "{id}");
+    }
+    assert_eq!(process.stop().await, Some(0));
+}

@@ -23,6 +23,10 @@ pub(crate) fn date(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> 
 }
 
 fn read(text: &str) -> Option<i64> {
+    // Four digits of a year, and no sign.
+    if text.len() != 16 || !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
     let date = DateTime::strptime("%Y-%m-%d %H:%M", text).ok()?;
     Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
 }
@@ -42,6 +46,8 @@ mod tests {
             ("2030-01-31 12:00", Some(1_896_091_200)),
             ("2030-02-30 12:00", None),
             ("2030-01-31", None),
+            ("-030-01-31 12:00", None),
+            ("9999-01-01 00:00", Some(253_370_764_800)),
             ("2030-01-31 12:00:00", None),
             ("tomorrow", None),
         ] {

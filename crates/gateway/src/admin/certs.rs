@@ -6,7 +6,8 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::catalog::not_taken;
-use super::reply::{error, json, ok};
+use super::endpoints::methods;
+use super::reply::{error, json, ok, other_method};
 use super::together::together;
 use super::{Call, Outcome};
 use crate::body::Body;
@@ -19,7 +20,7 @@ fn org(call: &Call) -> &str {
 
 pub(super) async fn add(gate: &Gate, call: &Call) -> Outcome {
     if call.body.is_empty() {
-        return Ok(error(StatusCode::METHOD_NOT_ALLOWED, "Malformed request body"));
+        return Ok(other_method("Malformed request body", &methods(call.endpoint.path)));
     }
     match gate.certificates.add(org(call), &call.body).await {
         Ok(certificate) => {

@@ -192,8 +192,8 @@ pub(super) enum Shape {
 pub(super) enum Found<'p> {
     /// There, with the values of its parameters in their order.
     Endpoint(&'static Endpoint, Vec<&'p str>),
-    /// Nothing is done here with this method.
-    OtherMethod,
+    /// Nothing is done here with this method, but with these.
+    OtherMethod(Vec<&'static str>),
     Nowhere,
 }
 
@@ -206,8 +206,13 @@ pub(super) fn find<'p>(method: &Method, path: &[&'p str]) -> Found<'p> {
     };
     match all().find(|endpoint| endpoint.path == best && endpoint.method == *method) {
         Some(endpoint) => Found::Endpoint(endpoint, matches(endpoint.path, path).unwrap_or_default()),
-        None => Found::OtherMethod,
+        None => Found::OtherMethod(methods(best)),
     }
+}
+
+/// The methods of a path.
+pub(super) fn methods(path: &str) -> Vec<&'static str> {
+    all().filter(|endpoint| endpoint.path == path).map(|endpoint| endpoint.method.as_str()).collect()
 }
 
 /// Which segments of a template are parameters.
@@ -282,7 +287,7 @@ mod tests {
         ] {
             let segments: Vec<&str> = path.split('/').collect();
             let found = find(&method, &segments);
-            assert_eq!(matches!(found, Found::OtherMethod), there, "{method} {path}: {found:?}");
+            assert_eq!(matches!(found, Found::OtherMethod(_)), there, "{method} {path}: {found:?}");
             assert!(there || matches!(found, Found::Nowhere), "{method} {path}: {found:?}");
         }
     }

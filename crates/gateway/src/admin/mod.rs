@@ -104,7 +104,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
     let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
     let (endpoint, names) = match endpoints::find(request.method(), &path) {
         Found::Endpoint(endpoint, names) => (endpoint, names),
-        Found::OtherMethod => return error(StatusCode::METHOD_NOT_ALLOWED, "Method not supported"),
+        Found::OtherMethod(methods) => return reply::other_method("Method not supported", &methods),
         Found::Nowhere => return nowhere(),
     };
     let mut names = names.into_iter().map(str::to_owned);
@@ -266,9 +266,5 @@ fn nowhere() -> Response<Body> {
 }
 
 fn only_get(method: &Method, answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
-    if *method == Method::GET {
-        answer()
-    } else {
-        error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-    }
+    if *method == Method::GET { answer() } else { reply::other_method("Method Not Allowed", &["GET"]) }
 }

@@ -1,7 +1,7 @@
 //! The shapes of admin answers (contract 7.1).
 
 use document::{Fault, Place};
-use http::header::CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -110,6 +110,15 @@ pub(super) fn ok(message: &str) -> Response<Body> {
 
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
     json(status, &Plain { status: "error", message })
+}
+
+/// Not with this method, but with these (RFC 9110 section 15.5.6).
+pub(super) fn other_method(message: &str, methods: &[&str]) -> Response<Body> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, message);
+    if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    response
 }
 
 /// A refused document: the message names the first fault, the list all of them.

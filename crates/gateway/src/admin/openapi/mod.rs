@@ -80,7 +80,7 @@ fn operation(endpoint: &Endpoint) -> Value {
 /// How a body may be written.
 fn taken(shape: Shape) -> &'static [&'static str] {
     match shape {
-        Shape::Pem => &["application/x-pem-file"],
+        Shape::Pem => &["text/plain"],
         Shape::AuthorizeForm | Shape::RevokeForm | Shape::RevokeAllForm => {
             &["application/x-www-form-urlencoded"]
         }

@@ -37,6 +37,14 @@ async fn who_may_call_and_what_is_there() {
         let reply = admin.send(method, path, "", secret).await;
         assert_eq!((reply.status, reply.text.as_str()), (status, body), "{method} {path} {secret:?}");
     }
+    for (method, path, allowed) in [
+        ("PATCH", "/tyk/keys", "GET, POST"),
+        ("GET", "/tyk/apis/oas/import", "POST"),
+        ("POST", "/hello", "GET"),
+    ] {
+        let reply = admin.send(method, path, "", Some("secret")).await;
+        assert_eq!((reply.status, reply.header("allow")), (405, Some(allowed)), "{method} {path}");
+    }
     let closed = Admin::start(|settings| settings.secret = None).await;
     assert_eq!(closed.send("GET", "/tyk/apis", "", Some("")).await.status, 403, "no secret opens nothing");
 }
