@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use e2e::definition::{keyed, keyless, session};
-use e2e::{Gate, Reply, Upstream};
+use e2e::{Gate, Redis, Reply, Upstream};
 use serde_json::{Value, json};
 
 fn assert_refused(reply: &Reply, status: u16, message: &str) {
@@ -103,6 +103,58 @@ async fn a_key_that_is_over_is_told_so() {
     // A change counts at once.
     assert_eq!(admin.put(&format!("/keys/{lasting}"), &with(json!({"is_inactive": true}))).await.status, 200);
     assert_refused(&with_key(&gate, "/a/x", &lasting).await, 403, "Key is inactive, please renew");
+}
+
+#[tokio::test]
+async fn keys_are_hashed_under_a_secret_and_known_by_their_id() {
+    let upstream = Upstream::start().await;
+    let redis = Redis::start().await;
+    let with = |more: Value| {
+        let conf =
+            json!({"hash_keys": true, "enable_hashed_keys_listing": true, "node_secret": "of the node"});
+        Gate::setup().conf(redis.conf()).conf(conf).conf(more).api(keyed("a", &upstream.url("")))
+    };
+    let old = with(json!({"hash_key_function": "murmur64"})).start().await;
+    let before = old.admin().key(&session(&["a"])).await;
+    let keyed = json!({"hash_key_function": "hmac-sha256"});
+    let gate = with(keyed.clone()).start().await;
+    let admin = gate.admin();
+    let made = admin.post("/keys", &session(&["a"])).await.json();
+    let (key, id) = (made["key"].as_str().unwrap(), made["key_hash"].as_str().unwrap());
+    assert_eq!(id, hmac("of the node", key).await);
+    assert!(redis.call(&["GET", &format!("apikey-{id}")]).contains("\"a\""));
+    for key in [key, &before] {
+        assert_eq!(with_key(&gate, "/a/x", key).await.status, 200);
+        // The one that only knows older functions finds what it is shown, if the secret is the same.
+        assert_eq!(with_key(&old, "/a/x", key).await.status, 200);
+    }
+    assert_refused(&with_key(&gate, "/a/x", id).await, 403, "Access to this API has been disallowed");
+
+    // Its id is what an admin needs to know.
+    let listed = admin.get("/keys").await.json();
+    assert!(listed["keys"].as_array().unwrap().contains(&json!(id)), "{listed}");
+    let path = format!("/keys/{id}?hashed=true");
+    let mut stored = admin.get(&path).await.json();
+    stored["alias"] = json!("told apart");
+    assert_eq!(admin.put(&path, &stored).await.status, 200);
+    assert_eq!(admin.get(&format!("/keys/{key}")).await.json()["alias"], json!("told apart"));
+
+    // Under another secret it is unknown; under the same one it is not, whatever the node's is by now.
+    let other = with(keyed.clone()).conf(json!({"node_secret": "another"})).start().await;
+    assert_refused(&with_key(&other, "/a/x", key).await, 403, "Access to this API has been disallowed");
+    let kept = json!({"node_secret": "another", "hash_key_secret": "of the node"});
+    let kept = with(keyed).conf(kept).start().await;
+    assert_eq!(with_key(&kept, "/a/x", key).await.status, 200);
+
+    assert_eq!(admin.delete(&path).await.status, 200);
+    assert_refused(&with_key(&gate, "/a/x", key).await, 403, "Access to this API has been disallowed");
+}
+
+/// What openssl makes of it.
+async fn hmac(secret: &str, text: &str) -> String {
+    let command = format!("printf %s '{text}' | openssl dgst -sha256 -hmac '{secret}' -r");
+    let output = tokio::process::Command::new("sh").args(["-c", &command]).output().await.unwrap();
+    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
 }
 
 #[tokio::test]

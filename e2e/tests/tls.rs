@@ -109,6 +109,82 @@ async fn the_oldest_version_of_tls_is_chosen_by_the_configuration() {
     }
 }
 
+/// What `openssl s_client` tells of a connection.
+async fn openssl(gate: &Gate, arguments: &[&str]) -> String {
+    let output = tokio::process::Command::new("openssl")
+        .args(["s_client", "-connect", &format!("127.0.0.1:{}", gate.port()), "-servername", "api.test"])
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[tokio::test]
+async fn versions_suites_and_protocols_are_agreed_on_as_configured() {
+    const OTHER: &str = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+    let one = json!(["tls_ecdhe_ecdsa_with_aes_128_gcm_sha256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]);
+    let weak = json!(["TLS_RSA_WITH_AES_128_CBC_SHA"]);
+    // Options, what openssl is told to do and what it sees, what is logged.
+    type Connections = Vec<(&'static [&'static str], &'static str)>;
+    let cases: Vec<(Value, Connections, &str)> = vec![
+        (
+            json!({}),
+            vec![
+                (&["-tls1_3"], "New, TLSv1.3, Cipher is TLS_AES"),
+                (&["-tls1_2", "-cipher", OTHER], "AES256-GCM-SHA384"),
+                (&["-tls1_2", "-cipher", "AES128-SHA"], "alert handshake failure"),
+                (&["-alpn", "h2,http/1.1"], "ALPN protocol: h2"),
+                (&["-alpn", "http/1.1"], "ALPN protocol: http/1.1"),
+                (&["-alpn", "spdy/3"], "alert no application protocol"),
+            ],
+            "",
+        ),
+        (
+            json!({"ssl_ciphers": one}),
+            vec![
+                (&["-tls1_2"], "AES128-GCM-SHA256"),
+                (&["-tls1_2", "-cipher", OTHER], "alert handshake failure"),
+                (&["-tls1_3"], "New, TLSv1.3, Cipher is TLS_AES"),
+            ],
+            "",
+        ),
+        (
+            json!({"ssl_ciphers": weak}),
+            vec![(&["-tls1_2"], "alert protocol version"), (&["-tls1_3"], "New, TLSv1.3")],
+            "so TLS 1.3 alone is offered",
+        ),
+        (
+            json!({"max_version": 771}),
+            vec![(&["-tls1_3"], "alert protocol version"), (&["-tls1_2"], "New, TLSv1.2")],
+            "",
+        ),
+    ];
+    for (options, connections, logged) in cases {
+        let gate = secure(options.clone()).start().await;
+        for (arguments, expected) in connections {
+            let told = openssl(&gate, arguments).await;
+            assert!(told.contains(expected), "{options} {arguments:?}: {told}");
+        }
+        assert!(gate.log().contains(logged), "{options}: {}", gate.log());
+    }
+}
+
+#[tokio::test]
+async fn a_client_resumes_by_its_ticket() {
+    let gate = secure(json!({})).start().await;
+    let ticket = gate.dir().join("ticket").display().to_string();
+    let first = openssl(&gate, &["-tls1_2", "-sess_out", &ticket]).await;
+    assert!(first.contains("New, TLSv1.2"), "{first}");
+    let second = openssl(&gate, &["-tls1_2", "-sess_in", &ticket]).await;
+    assert!(second.contains("Reused, TLSv1.2"), "{second}");
+    // Another process cannot read it, so its key is nowhere but in memory.
+    let other = secure(json!({})).start().await;
+    let strange = openssl(&other, &["-tls1_2", "-sess_in", &ticket]).await;
+    assert!(strange.contains("New, TLSv1.2"), "{strange}");
+}
+
 #[tokio::test]
 async fn certificates_that_cannot_be_used_are_named_and_end_the_process() {
     let mismatched = std::fs::read_to_string(sample("api.crt")).unwrap()

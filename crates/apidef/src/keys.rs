@@ -22,12 +22,19 @@ pub enum Algorithm {
     Murmur128,
     /// SHA-256: 64 hex digits.
     Sha256,
+    /// HMAC with SHA-256 under a secret of the gate: 64 hex digits. Whoever has the store alone cannot try out keys.
+    HmacSha256,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 4] =
-        [Algorithm::Murmur32, Algorithm::Murmur64, Algorithm::Murmur128, Algorithm::Sha256];
+    pub const ALL: [Algorithm; 5] = [
+        Algorithm::Murmur32,
+        Algorithm::Murmur64,
+        Algorithm::Murmur128,
+        Algorithm::Sha256,
+        Algorithm::HmacSha256,
+    ];
 
     /// The name used in configurations and keys.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +43,7 @@ impl Algorithm {
             Algorithm::Murmur64 => "murmur64",
             Algorithm::Murmur128 => "murmur128",
             Algorithm::Sha256 => "sha256",
+            Algorithm::HmacSha256 => "hmac-sha256",
         }
     }
 }
@@ -54,7 +62,7 @@ impl fmt::Display for UnknownAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "\"{}\" is not a hash algorithm; use murmur32, murmur64, murmur128 or sha256",
+            "\"{}\" is not a hash algorithm; use murmur32, murmur64, murmur128, sha256 or hmac-sha256",
             self.0.escape_debug()
         )
     }
@@ -71,6 +79,7 @@ impl FromStr for Algorithm {
             "murmur64" => Ok(Algorithm::Murmur64),
             "murmur128" => Ok(Algorithm::Murmur128),
             "sha256" => Ok(Algorithm::Sha256),
+            "hmac-sha256" => Ok(Algorithm::HmacSha256),
             other => Err(UnknownAlgorithm(other.to_owned())),
         }
     }
@@ -98,7 +107,8 @@ pub fn generate(org: &str, id: Option<&str>, algorithm: Option<Algorithm>) -> St
     }
 }
 
-/// The hash that names the session of `key`: by `algorithm`, else by the one the key names, else murmur32.
+/// The hash that names the session of `key`: by `algorithm`, else by the one the key names, else murmur32. That of
+/// [`Algorithm::HmacSha256`] needs a secret, which is not here: it comes out as that of SHA-256, and names no session.
 pub fn hash(key: &str, algorithm: Option<Algorithm>) -> String {
     let algorithm = algorithm.or_else(|| algorithm_of(key)).unwrap_or(Algorithm::Murmur32);
     match algorithm {
@@ -108,11 +118,13 @@ pub fn hash(key: &str, algorithm: Option<Algorithm>) -> String {
             let (high, low) = murmur3_x64_128(key.as_bytes());
             format!("{high:016x}{low:016x}")
         }
-        Algorithm::Sha256 => Sha256::digest(key).iter().fold(String::with_capacity(64), |mut text, byte| {
-            use fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-            text
-        }),
+        Algorithm::Sha256 | Algorithm::HmacSha256 => {
+            Sha256::digest(key).iter().fold(String::with_capacity(64), |mut text, byte| {
+                use fmt::Write as _;
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+        }
     }
 }
 

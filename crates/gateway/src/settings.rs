@@ -92,6 +92,8 @@ pub struct KeySettings {
     pub algorithm: Option<Algorithm>,
     /// How passwords of new users are stored.
     pub passwords: PasswordHash,
+    /// What [`Algorithm::HmacSha256`] is keyed with. With another one, keys that it hashed are unknown.
+    pub hash_secret: Secret,
     /// Older algorithms that are tried on look-up.
     pub fallbacks: Vec<Algorithm>,
     /// Shorter tokens are refused unseen.
@@ -260,6 +262,7 @@ impl Default for Settings {
                 hashed: true,
                 algorithm: None,
                 passwords: PasswordHash::Bcrypt,
+                hash_secret: Secret::default(),
                 fallbacks: Vec::new(),
                 min_length: 3,
                 allow_master: false,

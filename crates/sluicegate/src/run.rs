@@ -161,6 +161,7 @@ fn tls(config: &Config) -> Result<Option<Arc<ServerTls>>, String> {
         http2: options.enable_http2,
         min_version: options.min_version,
         max_version: options.max_version,
+        ciphers: options.ssl_ciphers.clone(),
     })
     .map_err(|error| error.to_string())?;
     for warning in &tls.warnings {
@@ -327,9 +328,20 @@ fn boxed(texts: &[String]) -> Vec<Box<str>> {
 fn keys(config: &Config) -> Result<KeySettings, String> {
     let algorithm = |name: &str| {
         name.parse::<Algorithm>().map_err(|_| {
-            format!("`{name}` is no key hash function: use murmur32, murmur64, murmur128 or sha256")
+            format!(
+                "`{name}` is no key hash function: use murmur32, murmur64, murmur128, sha256 or hmac-sha256"
+            )
         })
     };
+    let needs_secret = std::iter::once(&config.hash_key_function)
+        .chain(&config.hash_key_function_fallback)
+        .any(|name| name == Algorithm::HmacSha256.as_str());
+    if config.hash_keys && needs_secret && config.hash_key_secret.is_empty() {
+        return Err(
+            "`hmac-sha256` hashes keys under a secret: set `hash_key_secret`, `node_secret` or `secret`"
+                .into(),
+        );
+    }
     let lifetime = u64::try_from(config.global_session_lifetime).ok().filter(|seconds| *seconds > 0);
     Ok(KeySettings {
         hashed: config.hash_keys,
@@ -337,6 +349,7 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
             "" => None,
             name => Some(algorithm(name)?),
         },
+        hash_secret: config.hash_key_secret.clone(),
         fallbacks: config
             .hash_key_function_fallback
             .iter()

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use apidef::keys::Algorithm;
 use apidef::policies::{self, PolicyError};
 use apidef::{Session, keys};
 use parking_lot::RwLock;
@@ -13,11 +12,11 @@ use quick_cache::sync::Cache;
 use state::Unavailable;
 
 use super::grant::Grant;
+use super::names::{hash, is_of_certificate, store_name, store_names, user_names};
 use super::token::disallowed;
 use crate::gate::Gate;
 use crate::limits::Context;
 use crate::respond::Refusal;
-use crate::settings::KeySettings;
 
 /// How many callers are kept.
 const KEPT: usize = 100_000;
@@ -246,7 +245,11 @@ fn compile(gate: &Gate, name: &str, session: &Session) -> Result<Caller, PolicyE
     let snapshot = gate.snapshot();
     let merged = policies::apply(session, &|id| snapshot.policies.get(id).cloned())?;
     let name: Arc<str> = name.into();
-    let hash = if gate.settings.keys.hashed { Arc::clone(&name) } else { keys::hash(&name, None).into() };
+    let hash = if gate.settings.keys.hashed {
+        Arc::clone(&name)
+    } else {
+        hash(&gate.settings.keys, &name, None).into()
+    };
     let of_certificate = is_of_certificate(&gate.settings.keys, session, &name);
     Ok(Caller {
         of_certificate,
@@ -259,56 +262,4 @@ fn compile(gate: &Gate, name: &str, session: &Session) -> Result<Caller, PolicyE
         generation: snapshot.policy_generation,
         read_at: Instant::now(),
     })
-}
-
-/// Whether a session is stored under a key that is made of its certificate, in whatever form keys had then.
-fn is_of_certificate(settings: &KeySettings, session: &Session, name: &str) -> bool {
-    if session.certificate.is_empty() {
-        return false;
-    }
-    let forms = [None].into_iter().chain(Algorithm::ALL.map(Some));
-    let mut keys = forms.map(|form| keys::generate(&session.org_id, Some(&session.certificate), form));
-    keys.any(|key| {
-        name == key
-            || settings.hashed
-                && (name == keys::hash(&key, None)
-                    || Algorithm::ALL.iter().any(|algorithm| name == keys::hash(&key, Some(*algorithm))))
-    })
-}
-
-/// The name under which the session of a full key is stored.
-pub(crate) fn store_name(settings: &KeySettings, key: &str) -> String {
-    if settings.hashed { keys::hash(key, None) } else { key.to_owned() }
-}
-
-/// The names under which a presented token may be stored, most likely first (contract 5.1, "Session lookup").
-fn store_names(settings: &KeySettings, org: &str, token: &str) -> Vec<String> {
-    let mut names = Vec::with_capacity(2 + settings.fallbacks.len());
-    if keys::org_of(token) != org {
-        names.push(store_name(settings, &keys::generate(org, Some(token), settings.algorithm)));
-    }
-    names.push(store_name(settings, token));
-    if settings.hashed {
-        names.extend(settings.fallbacks.iter().map(|algorithm| keys::hash(token, Some(*algorithm))));
-    }
-    names.dedup();
-    names
-}
-
-/// The names under which the session of a user may be stored: that of the key as it is made now, that of the older form,
-/// and what older hashes make of both.
-fn user_names(settings: &KeySettings, org: &str, user: &str, key: &str) -> Vec<String> {
-    let mut names = vec![store_name(settings, key)];
-    let legacy = keys::generate(org, Some(user), None);
-    if legacy != key {
-        names.push(store_name(settings, &legacy));
-    }
-    if settings.hashed {
-        for algorithm in &settings.fallbacks {
-            names.extend([keys::hash(key, Some(*algorithm)), keys::hash(&legacy, Some(*algorithm))]);
-        }
-    }
-    let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(name.clone()));
-    names
 }

@@ -10,7 +10,7 @@ use http::StatusCode;
 use md5::{Digest as _, Md5};
 use serde_json::Value;
 
-use super::callers::{Caller, store_name};
+use super::callers::Caller;
 use super::flights::Flights;
 use super::jwks::{KeySets, Published};
 use super::jwt::claims::check_times;
@@ -18,6 +18,7 @@ use super::jwt::source::Source;
 use super::jwt::token::{LONGEST, Token};
 use super::jwt::verified::{Checked, Name};
 use super::jwt::{Claims, json};
+use super::names::store_name;
 use super::places::Places;
 use super::token::without_bearer;
 use crate::clock::unix_now;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
+mod ciphers;
 #[cfg(test)]
 mod tests;
 
@@ -67,6 +69,8 @@ pub struct ServerTlsSettings {
     pub min_version: u16,
     /// `max_version`, likewise; 0 means 1.3.
     pub max_version: u16,
+    /// Suites of TLS 1.2 that are offered (`ssl_ciphers`), by their names in the registry of IANA; empty: all that are good.
+    pub ciphers: Vec<String>,
 }
 
 /// A TLS listener's configuration: one for each way of asking clients for a certificate.
@@ -98,9 +102,17 @@ impl ServerTls {
 /// Unreadable or malformed files, a key that does not belong to its certificate, versions that leave nothing.
 pub fn server_tls(settings: &ServerTlsSettings) -> Result<ServerTls, TlsError> {
     let mut warnings = Vec::new();
-    let versions = versions(settings.min_version, settings.max_version, &mut warnings)?;
+    let mut versions = versions(settings.min_version, settings.max_version, &mut warnings)?;
+    let provider = ciphers::chosen(&settings.ciphers, &mut warnings);
+    if versions.contains(&&version::TLS12) && !ciphers::serve_tls12(&provider) {
+        versions.retain(|offered| **offered != version::TLS12);
+        if versions.is_empty() {
+            return Err(TlsError("tls `ssl_ciphers` names no suite that TLS 1.2 can be offered with".into()));
+        }
+        warnings.push("tls `ssl_ciphers` names no suite of TLS 1.2, so TLS 1.3 alone is offered".into());
+    }
     let certificates = Arc::new(Certificates::load(&settings.certificates)?);
-    let config = |asks| config(settings, &versions, &certificates, asks);
+    let config = |asks| config(settings, (&provider, &versions), &certificates, asks);
     Ok(ServerTls {
         silent: config(Asks::Nothing)?,
         asking: config(Asks::IfThereIsOne)?,
@@ -112,17 +124,17 @@ pub fn server_tls(settings: &ServerTlsSettings) -> Result<ServerTls, TlsError> {
 
 fn config(
     settings: &ServerTlsSettings,
-    versions: &[&'static SupportedProtocolVersion],
+    (provider, versions): (&Arc<CryptoProvider>, &[&'static SupportedProtocolVersion]),
     certificates: &Arc<Certificates>,
     asks: Asks,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider())
+    let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(versions)
         .map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
     let builder = match asks {
         Asks::Nothing => builder.with_no_client_auth(),
         _ => {
-            let verifier = AnyClient::new(provider(), asks == Asks::Always);
+            let verifier = AnyClient::new(Arc::clone(provider), asks == Asks::Always);
             builder.with_client_cert_verifier(Arc::new(verifier))
         }
     };
@@ -342,12 +354,19 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "documented as blocking; certificates are read outside async code"
-)]
+/// A larger file holds no certificates.
+const LARGEST: u64 = 16 << 20;
+
+/// Blocking, as all that reads files here; certificates are read outside async code.
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| TlsError(format!("{}: cannot read: {error}", path.display())))
+    let fault = |why: &dyn fmt::Display| TlsError(format!("{}: cannot read: {why}", path.display()));
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| fault(&error))?;
+    file.take(LARGEST + 1).read_to_end(&mut text).map_err(|error| fault(&error))?;
+    if text.len() as u64 > LARGEST {
+        return Err(fault(&"it is larger than 16 MiB"));
+    }
+    Ok(text)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

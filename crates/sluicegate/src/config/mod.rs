@@ -104,12 +104,36 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
     if config.node_secret.is_empty() {
         config.node_secret = config.secret.clone();
     }
+    if config.hash_key_secret.is_empty() {
+        config.hash_key_secret = config.node_secret.clone();
+    }
+    if path.as_deref().filter(|_| file_counts).is_some_and(is_yaml) {
+        hash_by_default(&given, &mut config);
+    }
     if config.secret.expose() == WELL_KNOWN_SECRET {
         warnings.push("`secret` has the value that every documentation shows; choose your own".into());
     }
     warnings.extend(crate::catalog::warnings(&config));
     let source = path.filter(|_| file_counts).map_or(Source::BuiltIn, Source::File);
     Ok(Loaded { config, source, warnings })
+}
+
+/// Files of the original are JSON, and keep its defaults; a YAML file is ours.
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Where nothing is said of how keys are stored, they are hashed, under a secret if there is one.
+fn hash_by_default(given: &Given, config: &mut Config) {
+    if given.contains_key("hash_keys") || given.contains_key("hash_key_function") {
+        return;
+    }
+    config.hash_keys = true;
+    config.hash_key_function =
+        if config.hash_key_secret.is_empty() { "sha256" } else { "hmac-sha256" }.to_owned();
+    if !given.contains_key("enable_hashed_keys_listing") {
+        config.enable_hashed_keys_listing = true;
+    }
 }
 
 /// Checks a configuration document by itself, without environment: for `lint`.

@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) local_session_cache: LocalSessionCache,
     pub(crate) hash_keys: bool,
     pub(crate) hash_key_function: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) hash_key_secret: Secret,
     pub(crate) hash_key_function_fallback: Vec<String>,
     pub(crate) basic_auth_hash_key_function: String,
     pub(crate) enable_hashed_keys_listing: bool,
@@ -134,6 +136,7 @@ pub(crate) struct HttpServerOptions {
     pub(crate) min_version: u16,
     /// As `min_version`.
     pub(crate) max_version: u16,
+    pub(crate) ssl_ciphers: Vec<String>,
     pub(crate) max_request_body_size: u64,
     pub(crate) skip_url_cleaning: bool,
     pub(crate) xff_depth: usize,

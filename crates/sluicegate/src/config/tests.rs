@@ -181,3 +181,26 @@ fn unreadable_texts_are_refused() {
         assert!(load_text("syntax", text, &[]).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_yaml_file_hashes_keys_under_a_secret_unless_it_says_otherwise() {
+    let folder = Folder::new("hashes");
+    let of = |file: &str, text: &str, pairs: &[(&str, &str)]| {
+        let path = folder.file(file, text);
+        let config = load(Some(&path), &folder.0, &variables(pairs)).unwrap().config;
+        let secret = config.hash_key_secret.expose().to_owned();
+        (config.hash_keys, config.hash_key_function, config.enable_hashed_keys_listing, secret)
+    };
+    let keyed = |secret: &str| (true, "hmac-sha256".to_owned(), true, secret.to_owned());
+    let plain = (false, String::new(), false, "s".to_owned());
+    assert_eq!(of("a.yaml", "secret: s", &[]), keyed("s"));
+    assert_eq!(of("b.yml", "secret: s\nnode_secret: n", &[]), keyed("n"));
+    assert_eq!(of("c.yaml", "node_secret: n\nhash_key_secret: h", &[]), keyed("h"));
+    assert_eq!(of("d.yaml", "listen_port: 1", &[]), (true, "sha256".to_owned(), true, String::new()));
+    assert_eq!(of("e.yaml", "secret: s\nhash_keys: false", &[]), plain);
+    assert_eq!(of("f.yaml", "secret: s", &[("TYK_GW_HASHKEYS", "false")]), plain);
+    assert_eq!(of("g.yaml", "hash_key_function: murmur64", &[]).1, "murmur64");
+    assert!(!of("h.yaml", "enable_hashed_keys_listing: false", &[]).2);
+    // A file of the original keeps its defaults.
+    assert_eq!(of("tyk.conf", r#"{"secret": "s"}"#, &[]), plain);
+}

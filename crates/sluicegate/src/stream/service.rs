@@ -139,7 +139,7 @@ async fn bind(http: &Http) -> Result<Option<Listener>, String> {
         Some((certificate, key)) => {
             let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
             let certificates = CertificateSet { defaults: vec![files], ..CertificateSet::default() };
-            let options = ServerTlsSettings { certificates, http2: true, min_version: 0, max_version: 0 };
+            let options = ServerTlsSettings { certificates, http2: true, ..ServerTlsSettings::default() };
             Some(Arc::new(server_tls(&options).map_err(|error| format!("http: {error}"))?))
         }
     };

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(super) use self::write::{add, create, replace, set_policies};
 use super::reply::{error, modified, record, refused};
 use super::{Call, Outcome, reply};
-use crate::auth::store_name;
+use crate::auth::{hash, store_name};
 use crate::body::Body;
 use crate::gate::Gate;
 use crate::settings::KeySettings;
@@ -43,7 +43,7 @@ fn names(settings: &KeySettings, org: &str, call: &Call, key: &str) -> Vec<Strin
         vec![raw, generated]
     };
     if settings.hashed {
-        names.extend(settings.fallbacks.iter().map(|algorithm| keys::hash(key, Some(*algorithm))));
+        names.extend(settings.fallbacks.iter().map(|algorithm| hash(settings, key, Some(*algorithm))));
     }
     names.dedup();
     names

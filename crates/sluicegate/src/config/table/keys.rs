@@ -2,16 +2,27 @@
 
 use super::{COUNT, Key, Kind, Kind::*, acted, idle, ours, pending};
 
-const ALGORITHMS: &[&str] = &["", "murmur32", "murmur64", "murmur128", "sha256"];
+const ALGORITHMS: &[&str] = &["", "murmur32", "murmur64", "murmur128", "sha256", "hmac-sha256"];
 const SIGNED: Kind = Kind::Integer { min: i64::MIN, max: i64::MAX };
 
 pub(super) static KEYS: &[Key] = &[
-    acted("hash_keys", Bool, "", "Store hashes of keys, never the keys."),
+    acted(
+        "hash_keys",
+        Bool,
+        "",
+        "Store hashes of keys, never the keys. A YAML file that says nothing of `hash_keys` and `hash_key_function` means `true`.",
+    ),
     acted(
         "hash_key_function",
         Choice(ALGORITHMS),
         "",
-        "How keys are hashed. Empty means `murmur32` and the older format of key texts.",
+        "How keys are hashed. Empty means `murmur32` and the older format of key texts. `hmac-sha256` is keyed with a secret, so that a copy of the store does not let anybody try out keys; a YAML file that says nothing of `hash_keys` and `hash_key_function` means it.",
+    ),
+    ours(
+        "hash_key_secret",
+        Secret,
+        "",
+        "What `hmac-sha256` is keyed with. Empty means: the value of `node_secret`. With another one, keys that were hashed with it are unknown.",
     ),
     acted(
         "hash_key_function_fallback",
@@ -19,7 +30,12 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Older algorithms that are tried when a key is looked up.",
     ),
-    acted("enable_hashed_keys_listing", Bool, "", "`GET /tyk/keys` lists hashes when keys are hashed."),
+    acted(
+        "enable_hashed_keys_listing",
+        Bool,
+        "",
+        "`GET /tyk/keys` lists hashes when keys are hashed. A YAML file that says nothing of how keys are hashed means `true`.",
+    ),
     acted("min_token_length", COUNT, "3", "Shorter tokens are refused without a look-up."),
     acted("allow_master_keys", Bool, "", "Accept keys without access rights: they open every API."),
     acted(

@@ -80,7 +80,12 @@ pub(super) static KEYS: &[Key] = &[
     ),
     pending("http_server_options.server_name", Text, "", "Server name of the TLS listener."),
     pending("http_server_options.ssl_insecure_skip_verify", Bool, "", "Do not verify client certificates."),
-    pending("http_server_options.ssl_ciphers", Texts, "", "TLS cipher suites."),
+    acted(
+        "http_server_options.ssl_ciphers",
+        Texts,
+        "",
+        "Cipher suites of TLS 1.2 that are offered, by their names in the registry of IANA. Empty means all that are good; those of TLS 1.3 are offered in any case.",
+    ),
     pending(
         "http_server_options.skip_client_ca_announcement",
         Bool,
