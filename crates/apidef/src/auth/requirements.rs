@@ -157,8 +157,11 @@ fn unused(
     faults: &mut Vec<Fault>,
 ) {
     let schemes = pointer_join(&authentication.pointer, "securitySchemes");
-    for (name, _) in named {
-        if !PROPRIETARY.contains(name) && !requirements.iter().any(|known| known.names.contains(name)) {
+    let asked = |name: &str| requirements.iter().any(|known| known.names.contains(&name));
+    for (name, scheme) in named {
+        // One that only takes tokens stands for the one that verifies them.
+        let stands_for = |(other, same): &(&str, SecurityScheme)| same == scheme && asked(other);
+        if !PROPRIETARY.contains(name) && !named.iter().any(stands_for) {
             let message = format!("`{name}` is enabled, yet no requirement that counts asks for it");
             faults.push(Fault::warning(pointer_join(&schemes, name), message).on_key());
         }
