@@ -74,7 +74,8 @@ impl Window {
     pub(crate) fn take_many(&self, limit: f64, per: Duration, cost: u64, now: Instant) -> Taken {
         let longest = now.checked_add(per).unwrap_or(now + FOREVER);
         let mut count = self.0.lock();
-        if now >= count.ends {
+        // A window begins with the first request that counts; `now` may be earlier than the making of it.
+        if count.used == 0 || now >= count.ends {
             (count.ends, count.per, count.used) = (longest, per, 0);
         }
         if count.per != per {
@@ -185,6 +186,15 @@ mod tests {
                 (35, true, 1, 10),
             ]
         );
+    }
+
+    #[test]
+    fn a_window_that_was_made_after_the_request_counts_it() {
+        let before = Instant::now();
+        let window = Window::default();
+        let per = Duration::from_secs(10);
+        assert_eq!(window.take(4.0, per, before).remaining, 3);
+        assert_eq!(window.take(4.0, per, before + Duration::from_secs(1)).remaining, 2);
     }
 
     #[test]

@@ -92,6 +92,10 @@ impl Destinations {
                 targets.push(target);
             }
         }
+        if round.is_empty() {
+            // The one server has every turn: upgrades are reached for as with several.
+            round.push(0);
+        }
         let (first, others) =
             targets.split_first().map_or((&model.target, &[][..]), |(first, others)| (*first, others));
         Ok(Self {
