@@ -276,7 +276,10 @@ async fn so_many_at_once() {
             .spawn()
             .unwrap()
     };
+    // It has its place before anybody asks for one: who asks meanwhile takes it away for a moment.
+    let there = upstream.hits() + 1;
     let first = slow(&key);
+    until("the first is under way", async || upstream.hits() >= there).await;
     until("a second of the same key is refused", async || {
         let reply = call(&gate, "GET", "/a/x", &key).await;
         reply.status == 429 && refused(&reply).1 == json!("Too many requests at once")
