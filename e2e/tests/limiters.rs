@@ -175,5 +175,6 @@ async fn a_cluster_counts_exactly_and_without_a_master_lets_no_more_than_two_lim
     assert_eq!(pair.admitted(20).await, 20);
     masters.kill(masters.holder(&format!("rate-limit-{}", pair.name)));
     let during = pair.admitted(4 * LIMIT).await;
-    assert!(during > 0 && during <= LIMIT * 13 / 10, "the nodes' own shares: {during}");
+    // Shares follow the load as it was last announced, so that both together may be above the whole for a while.
+    assert!(during > 0 && during <= 2 * LIMIT, "the nodes' own shares: {during}");
 }
