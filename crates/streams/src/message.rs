@@ -137,7 +137,7 @@ impl Message {
     /// Removes one metadata value.
     pub fn delete_meta(&mut self, key: &str) {
         if let Some(all) = &mut self.metadata
-            && all.contains(key)
+            && all.get(key).is_some()
         {
             Arc::make_mut(all).remove(key);
         }

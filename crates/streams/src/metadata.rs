@@ -23,10 +23,6 @@ impl Metadata {
         self.find(name).ok().map(|at| &self.0[at].1)
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.find(name).is_ok()
-    }
-
     /// All of them, in order.
     pub(crate) fn entries(&self) -> &[(Arc<str>, Value)] {
         &self.0
@@ -83,7 +79,6 @@ mod tests {
                 map.insert(name.clone(), Value::from(step));
             }
             assert_eq!(metadata.get(&name), map.get(&name));
-            assert_eq!(metadata.contains(&name), map.contains_key(&name));
             assert!(
                 metadata
                     .entries()

@@ -25,7 +25,7 @@ use crate::transform::CrossOrigin;
 #[derive(Debug)]
 enum Guard {
     Term(Term),
-    CrossOrigin(CrossOrigin),
+    CrossOrigin(Arc<CrossOrigin>),
     Addresses(Addresses),
     ClientCertificates(ClientCertificates),
     Authenticate(Authenticate),
@@ -45,6 +45,8 @@ enum Guard {
 #[derive(Debug)]
 pub struct Chain {
     guards: Box<[Guard]>,
+    /// Of the guards, the one that has to do with answers, too.
+    cross_origin: Option<Arc<CrossOrigin>>,
     ends: Option<HeaderValue>,
 }
 
@@ -62,9 +64,8 @@ impl Chain {
             ends = term.header();
             guards.push(Guard::Term(term));
         }
-        if let Some(cors) = &api.cors {
-            guards.push(Guard::CrossOrigin(CrossOrigin::new(cors)?));
-        }
+        let cross_origin = api.cors.as_deref().map(CrossOrigin::new).transpose()?.map(Arc::new);
+        guards.extend(cross_origin.clone().map(Guard::CrossOrigin));
         guards.extend(Addresses::new(&api.addresses).map(Guard::Addresses));
         if let Some(own) = &api.client_certificates {
             let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
@@ -98,7 +99,7 @@ impl Chain {
             guards.push(Guard::Limits(limits));
         }
         guards.extend(exchanging.map(Guard::Exchange));
-        Ok(Self { guards: guards.into(), ends })
+        Ok(Self { guards: guards.into(), cross_origin, ends })
     }
 
     /// Until when the API is served, as answers tell it; `None` where that is for ever.
@@ -146,12 +147,10 @@ impl Chain {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Lets the guards that have to do with answers see what every answer carries, refusals as well.
+    /// Adds what guards have to say of every answer, refusals as well.
     pub(crate) fn finish(&self, exchange: &Exchange, headers: &mut HeaderMap) {
-        for guard in self.guards.iter().rev() {
-            if let Guard::CrossOrigin(guard) = guard {
-                guard.finish(exchange, headers);
-            }
+        if let Some(guard) = &self.cross_origin {
+            guard.finish(exchange, headers);
         }
     }
 }
