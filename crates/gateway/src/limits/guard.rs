@@ -4,9 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apidef::{Api, PathMatching, keys, path_pattern};
+use apidef::{Api, PathMatching, keys};
 use http::StatusCode;
-use regex::Regex;
 
 use super::Budget;
 use super::counter::Counter;
@@ -16,8 +15,8 @@ use crate::auth::Grant;
 use crate::clock::unix_after;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
-use crate::query;
 use crate::respond::Refusal;
+use crate::route::{PerPath, Written};
 use crate::settings::LimitHeaders;
 
 /// Most requests of one key that wait out its rate.
@@ -31,14 +30,7 @@ pub(crate) struct Limits {
     /// Quotas of keys count.
     key_quota: bool,
     global: Option<Counter>,
-    endpoints: Box<[Endpoint]>,
-}
-
-#[derive(Debug)]
-struct Endpoint {
-    method: Box<str>,
-    path: Regex,
-    counter: Counter,
+    endpoints: PerPath<Counter>,
 }
 
 /// What compiling limits needs of the gate.
@@ -69,23 +61,18 @@ impl Limits {
             let numbers = (rate.requests, rate.per.as_secs_f64());
             Counter::new(&context.windows, name, numbers, &apidef::Smoothing::default())
         };
-        let mut endpoints = Vec::with_capacity(api.limits.endpoints.len());
-        for endpoint in &api.limits.endpoints {
-            let ignore_case = context.matching.ignore_case || endpoint.ignore_case;
-            let path = path_pattern(&endpoint.path, PathMatching { ignore_case, ..context.matching })
-                .map_err(|error| {
-                    format!("the path `{}` of a rate limit cannot be used: {error}", endpoint.path)
-                })?;
-            let of = keys::hash(&format!("{}:{}", endpoint.method, endpoint.path), None);
-            if let Some(counter) = counter(&format!("-{of}"), endpoint.rate) {
-                endpoints.push(Endpoint { method: endpoint.method.clone(), path, counter });
-            }
-        }
+        let endpoints = api.limits.endpoints.iter().filter_map(|endpoint| {
+            let apidef::EndpointRate { method, path, ignore_case, rate } = endpoint;
+            let of = keys::hash(&format!("{method}:{path}"), None);
+            let counter = counter(&format!("-{of}"), *rate)?;
+            Some((Written { method, path, ignore_case: *ignore_case }, counter))
+        });
+        let endpoints = PerPath::new("a rate limit", context.matching, endpoints)?;
         let limits = Self {
             key_rate: keyed && !api.limits.rate_limit_disabled,
             key_quota: keyed && !api.limits.quota_disabled,
             global: api.limits.global.and_then(|rate| counter("", rate)),
-            endpoints: endpoints.into(),
+            endpoints,
         };
         let any =
             limits.key_rate || limits.key_quota || limits.global.is_some() || !limits.endpoints.is_empty();
@@ -125,16 +112,7 @@ impl Limits {
 
     /// The limit over all callers: of the path, else of the API.
     fn of_api(&self, exchange: &Exchange) -> Option<&Counter> {
-        if self.endpoints.is_empty() {
-            return self.global.as_ref();
-        }
-        let method = exchange.head.method.as_str();
-        let (within, whole) =
-            (query::decode_path(exchange.path_in_api()), query::decode_path(exchange.head.uri.path()));
-        let fits = |endpoint: &&Endpoint| {
-            *endpoint.method == *method && (endpoint.path.is_match(&within) || endpoint.path.is_match(&whole))
-        };
-        self.endpoints.iter().find(fits).map(|endpoint| &endpoint.counter).or(self.global.as_ref())
+        self.endpoints.find(exchange).or(self.global.as_ref())
     }
 }
 
