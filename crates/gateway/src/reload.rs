@@ -3,6 +3,10 @@
 //! One task applies changes, one after the other; whoever asks for a reload while one runs shares the next. What is at
 //! fault is refused with every fault told, and the running version of it stays.
 
+mod compile;
+mod follow;
+mod offer;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,21 +14,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use apidef::Definition;
-use document::{Document, Fault, Format, Severity};
-use rustls::sign::CertifiedKey;
-use state::{Change, Loaded, Signal};
+use document::{Fault, Severity};
+use state::Loaded;
 use streams::CloseReason;
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::Backend;
-use crate::backend::stream::{StreamBackend, watch};
-use crate::backend::upstream::Upstream;
-use crate::chain::Chain;
 use crate::gate::Gate;
 use crate::listen::AskedByName;
-use crate::nodes::ANNOUNCEMENT;
-use crate::route::{Place, Table, Versions};
-use crate::snapshot::{Identity, RunningApi, Snapshot};
+use crate::route::{Place, Table};
+use crate::snapshot::{RunningApi, Snapshot};
+
+pub use compile::check;
+pub(crate) use compile::{compile, located};
+pub use follow::follow;
 
 /// How long the streams of a replaced API may take to deliver what is under way.
 const STREAM_DRAIN: Duration = Duration::from_secs(5);
@@ -41,9 +44,6 @@ pub struct Report {
     /// What was refused or is worth a warning, by file.
     pub faults: Vec<(PathBuf, Vec<Fault>)>,
 }
-
-/// The shortest time between two announcements of this node.
-const SOON: Duration = Duration::from_millis(100);
 
 type Reply = oneshot::Sender<Arc<Report>>;
 /// The last version of each file that could be read.
@@ -116,90 +116,6 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
     futures_util::future::join_all(stops).await;
 }
 
-/// Follows what asks for reloads by itself: the catalog, and signals of other nodes.
-pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen_to_nodes: bool) {
-    tokio::spawn(watch(Arc::clone(&gate)));
-    // Aside: a slow store must not keep this node from what the others say.
-    if gate.state.kind() != "embedded" {
-        tokio::spawn(announce(Arc::clone(&gate)));
-    }
-    let offers = Arc::new(Notify::new());
-    tokio::spawn(offer(Arc::clone(&gate), Arc::clone(&offers)));
-    let mut signals = gate.state.signals();
-    loop {
-        tokio::select! {
-            change = catalog.recv() => match change {
-                Some(_) => gate.reload_soon(),
-                None => std::future::pending().await,
-            },
-            signal = signals.recv() => match signal {
-                Ok(Signal::Reload) if listen_to_nodes => gate.reload_soon(),
-                Ok(Signal::KeysChanged(names)) => {
-                    gate.callers.forget(&names);
-                    gate.watched.doubt(&gate, Some(&names));
-                    gate.organisations.clear();
-                }
-                Ok(Signal::CertificateChanged(id)) => {
-                    gate.certificates.forget(&id);
-                    offers.notify_one();
-                }
-                Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                    gate.callers.clear();
-                    gate.oauth.forget();
-                    gate.watched.doubt(&gate, None);
-                    gate.organisations.clear();
-                    gate.certificates.clear();
-                    offers.notify_one();
-                    if listen_to_nodes {
-                        gate.reload_soon();
-                    }
-                }
-                Ok(Signal::Other { command, payload }) if command == ANNOUNCEMENT => {
-                    if gate.nodes.heard(&payload) {
-                        gate.nodes.wake.notify_one();
-                    }
-                }
-                Ok(Signal::Other { command, payload }) => {
-                    gate.hear_of_keys(&command, &payload);
-                    gate.oauth.hear(&command);
-                }
-                Ok(_) => {}
-                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-            },
-            () = gate.closed() => return,
-        }
-    }
-}
-
-/// Tells the other nodes of this one until the gate closes: regularly, soon after one appeared that does not know it, and
-/// without much ado until it has been heard at all.
-async fn announce(gate: Arc<Gate>) {
-    let every = gate.settings.limits.announce_every.max(SOON);
-    loop {
-        let payload = gate.nodes.announce(every);
-        let signal = Signal::Other { command: ANNOUNCEMENT.to_owned(), payload };
-        if let Err(away) = gate.state.publish(signal).await {
-            tracing::debug!(%away, "the other nodes are not told of this one");
-        }
-        let pause = if gate.nodes.has_been_heard() { every } else { SOON };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = gate.nodes.wake.notified() => tokio::time::sleep(SOON.min(every)).await,
-            () = gate.closed() => return,
-        }
-    }
-}
-
-/// Offers the certificates of domains again when asked to, until the gate closes. Several who ask share one look.
-async fn offer(gate: Arc<Gate>, asked: Arc<Notify>) {
-    loop {
-        tokio::select! {
-            () = asked.notified() => gate.offer_domains().await,
-            () = gate.closed() => return,
-        }
-    }
-}
-
 async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let started = Instant::now();
     let _alone = gate.changing.lock().await;
@@ -259,52 +175,6 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         "configuration applied"
     );
     report
-}
-
-impl Gate {
-    /// Offers the certificates that APIs name for their domains, as they are now.
-    pub(crate) async fn offer_domains(&self) {
-        if let Some(offered) = &self.offered {
-            let (domains, unknown) = domains(self).await;
-            offered.swap_domains(domains, &unknown);
-        }
-    }
-}
-
-/// What there is to offer, and the domains of which that cannot be told now, because the store is away.
-async fn domains(gate: &Gate) -> (Vec<(String, CertifiedKey)>, Vec<String>) {
-    let apis: Vec<_> = gate.snapshot().apis.values().cloned().collect();
-    let (mut domains, mut unknown) = (Vec::new(), Vec::new());
-    for api in apis.iter().filter(|_| gate.settings.custom_domains) {
-        let Some(domain) = &api.model.domain else { continue };
-        for reference in &api.model.certificates {
-            let api_id = &*api.model.id;
-            match gate.certificates.get(reference).await {
-                Ok(Some(certificate)) => match certificate.certified_key() {
-                    Some(key) => domains.push((domain.to_string(), key)),
-                    None => tracing::error!(
-                        api_id,
-                        certificate = &**reference,
-                        "the certificate of a domain has no private key; it is not offered"
-                    ),
-                },
-                Ok(None) => tracing::error!(
-                    api_id,
-                    certificate = &**reference,
-                    "the certificate of a domain does not exist; add it over the admin API"
-                ),
-                Err(away) => {
-                    tracing::error!(
-                        api_id,
-                        %away,
-                        "the certificate of a domain cannot be read; what was offered before stays"
-                    );
-                    unknown.push(domain.to_string());
-                }
-            }
-        }
-    }
-    (domains, unknown)
 }
 
 /// Stops the streams of APIs that run no more. Nobody waits for it: the new ones serve already.
@@ -438,81 +308,6 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         policies: if same_policies { Arc::clone(&current.policies) } else { Arc::new(policies) },
     };
     Prepared { snapshot: Some(snapshot), fresh, removed, faults, good }
-}
-
-/// Compiles a definition into a running API, or tells every fault, without its place. Connects and starts nothing.
-pub(crate) fn compile(
-    gate: &Gate,
-    definition: &Arc<Definition>,
-    before: Option<&Arc<RunningApi>>,
-    streams: &streams::Settings,
-) -> Result<Arc<RunningApi>, Vec<Fault>> {
-    let api = build(gate, definition, Arc::clone(&definition.api), before, streams)?;
-    let Some(versioning) = api.model.versioning.as_deref().filter(|versioning| versioning.enabled) else {
-        return Ok(Arc::new(api));
-    };
-    let own = match &versioning.versions {
-        apidef::Versions::Others(_) => None,
-        apidef::Versions::Own(shapes) => {
-            let mut own = Vec::with_capacity(shapes.len());
-            for shape in shapes {
-                let shape = build(gate, definition, Arc::new(shape.clone()), before, streams)?;
-                // All of them are one API.
-                own.push(Arc::new(RunningApi { metrics: Arc::clone(&api.metrics), ..shape }));
-            }
-            Some(own)
-        }
-    };
-    let versions = Versions::compile(versioning, own).map_err(|text| vec![Fault::error("", text)])?;
-    Ok(Arc::new(RunningApi { versions: Some(versions), ..api }))
-}
-
-/// An API without its versions.
-fn build(
-    gate: &Gate,
-    definition: &Arc<Definition>,
-    model: Arc<apidef::Api>,
-    before: Option<&Arc<RunningApi>>,
-    streams: &streams::Settings,
-) -> Result<RunningApi, Vec<Fault>> {
-    let limits = crate::limits::Context::of(gate);
-    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings)
-        .map_err(|text| vec![Fault::error("", text)])?;
-    let backend = match &model.backend {
-        apidef::Backend::Upstream(upstream) => {
-            Backend::Upstream(Upstream::new(upstream, gate).map_err(|text| vec![Fault::error("", text)])?)
-        }
-        apidef::Backend::Streams(model) => {
-            let mut backend = StreamBackend::build(model, &gate.settings, streams)?;
-            backend.name_api(&definition.api.id);
-            Backend::Stream(backend)
-        }
-    };
-    Ok(RunningApi {
-        identity: before
-            .map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
-        metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
-        definition: Arc::clone(definition),
-        oauth: crate::oauth::Server::of(&model),
-        model,
-        chain,
-        versions: None,
-        backend,
-        hosted: false,
-    })
-}
-
-/// The faults for which a gate would not run a definition, without their places. Nothing is connected or started.
-pub fn check(gate: &Gate, definition: Definition) -> Vec<Fault> {
-    compile(gate, &Arc::new(definition), None, &gate.streams).err().unwrap_or_default()
-}
-
-/// The faults with their places in the text that they were found in.
-pub(crate) fn located(text: &str, mut faults: Vec<Fault>) -> Vec<Fault> {
-    if let Ok(document) = Document::parse(text, Format::Json) {
-        streams::locate(&document, &mut faults);
-    }
-    faults
 }
 
 /// As [`located`], in a file. Blocking.

@@ -1,0 +1,89 @@
+//! From a definition to an API that can run, or to its faults.
+
+use std::sync::Arc;
+
+use apidef::Definition;
+use document::{Document, Fault, Format};
+
+use crate::backend::Backend;
+use crate::backend::stream::StreamBackend;
+use crate::backend::upstream::Upstream;
+use crate::chain::Chain;
+use crate::gate::Gate;
+use crate::route::Versions;
+use crate::snapshot::{Identity, RunningApi};
+
+/// Compiles a definition into a running API, or tells every fault, without its place. Connects and starts nothing.
+pub(crate) fn compile(
+    gate: &Gate,
+    definition: &Arc<Definition>,
+    before: Option<&Arc<RunningApi>>,
+    streams: &streams::Settings,
+) -> Result<Arc<RunningApi>, Vec<Fault>> {
+    let api = build(gate, definition, Arc::clone(&definition.api), before, streams)?;
+    let Some(versioning) = api.model.versioning.as_deref().filter(|versioning| versioning.enabled) else {
+        return Ok(Arc::new(api));
+    };
+    let own = match &versioning.versions {
+        apidef::Versions::Others(_) => None,
+        apidef::Versions::Own(shapes) => {
+            let mut own = Vec::with_capacity(shapes.len());
+            for shape in shapes {
+                let shape = build(gate, definition, Arc::new(shape.clone()), before, streams)?;
+                // All of them are one API.
+                own.push(Arc::new(RunningApi { metrics: Arc::clone(&api.metrics), ..shape }));
+            }
+            Some(own)
+        }
+    };
+    let versions = Versions::compile(versioning, own).map_err(|text| vec![Fault::error("", text)])?;
+    Ok(Arc::new(RunningApi { versions: Some(versions), ..api }))
+}
+
+/// An API without its versions.
+fn build(
+    gate: &Gate,
+    definition: &Arc<Definition>,
+    model: Arc<apidef::Api>,
+    before: Option<&Arc<RunningApi>>,
+    streams: &streams::Settings,
+) -> Result<RunningApi, Vec<Fault>> {
+    let limits = crate::limits::Context::of(gate);
+    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings)
+        .map_err(|text| vec![Fault::error("", text)])?;
+    let backend = match &model.backend {
+        apidef::Backend::Upstream(upstream) => {
+            Backend::Upstream(Upstream::new(upstream, gate).map_err(|text| vec![Fault::error("", text)])?)
+        }
+        apidef::Backend::Streams(model) => {
+            let mut backend = StreamBackend::build(model, &gate.settings, streams)?;
+            backend.name_api(&definition.api.id);
+            Backend::Stream(backend)
+        }
+    };
+    Ok(RunningApi {
+        identity: before
+            .map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
+        metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
+        definition: Arc::clone(definition),
+        oauth: crate::oauth::Server::of(&model),
+        model,
+        chain,
+        versions: None,
+        backend,
+        hosted: false,
+    })
+}
+
+/// The faults for which a gate would not run a definition, without their places. Nothing is connected or started.
+pub fn check(gate: &Gate, definition: Definition) -> Vec<Fault> {
+    compile(gate, &Arc::new(definition), None, &gate.streams).err().unwrap_or_default()
+}
+
+/// The faults with their places in the text that they were found in.
+pub(crate) fn located(text: &str, mut faults: Vec<Fault>) -> Vec<Fault> {
+    if let Ok(document) = Document::parse(text, Format::Json) {
+        streams::locate(&document, &mut faults);
+    }
+    faults
+}
