@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use apidef::Session;
-use serde_json::Value;
 
 use crate::context;
 use crate::exchange::Exchange;
@@ -72,20 +71,14 @@ impl Pattern {
         for piece in &self.0 {
             let value: Cow<'_, str> = match piece {
                 Piece::Text(text) => Cow::Borrowed(text),
-                Piece::Meta(name) => session.meta_data.get(&**name).map(plain).unwrap_or_default(),
+                Piece::Meta(name) => {
+                    session.meta_data.get(&**name).and_then(context::plain).unwrap_or_default()
+                }
                 Piece::Context(name) => context(name).map(Cow::Owned).unwrap_or_default(),
             };
             text.push_str(&value);
         }
         text
-    }
-}
-
-fn plain(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => Cow::Borrowed(text),
-        Value::Null => Cow::Borrowed(""),
-        other => Cow::Owned(other.to_string()),
     }
 }
 
