@@ -13,7 +13,7 @@ use super::client::{Client, find, unguessable};
 use super::failure::{Code, Failure, Halt, error, halt, unkept};
 use super::issue::{self, Order};
 use super::names::Names;
-use super::records::{Authorization, user_data, write};
+use super::records::{Authorization, write};
 use super::{BODY_LIMIT, Form, RULES_LIMIT, Server, parameters, pkce, redirect};
 use crate::admin;
 use crate::body::Body;
@@ -145,7 +145,7 @@ async fn authorized(
         redirect_uri: asked.redirect.clone(),
         state: state.to_owned(),
         created_at: rfc3339(SystemTime::now()),
-        user_data: rules.as_ref().map_or(Value::Null, user_data),
+        user_data: issue::recorded(rules.as_ref(), ""),
         code_challenge: asked.challenge.unwrap_or_default().to_owned(),
         code_challenge_method: asked.challenge.map_or("", |_| "S256").to_owned(),
         issued: unix_millis(),

@@ -10,6 +10,7 @@ use super::client::{Client, unguessable};
 use super::failure::{Code, Failure, Halt, halt};
 use super::names::Names;
 use super::records::{Access, Family, user_data, write};
+use super::revoke;
 use crate::auth::{lifetime, store_name};
 use crate::clock::{rfc3339, unix_millis, unix_now};
 use crate::gate::Gate;
@@ -85,6 +86,16 @@ fn strip(session: &mut Session) {
     session.oauth_keys.clear();
 }
 
+/// The rules of a token as its record keeps them, to be given again. Those of a user are looked up anew then, and what
+/// opens something else is kept in no record.
+pub(super) fn recorded(rules: Option<&Session>, user: &str) -> Value {
+    rules.filter(|_| user.is_empty()).map_or(Value::Null, |rules| {
+        let mut rules = rules.clone();
+        strip(&mut rules);
+        user_data(&rules)
+    })
+}
+
 /// Makes a token and stores all that belongs to it.
 pub(super) async fn issue(
     gate: &Gate,
@@ -118,6 +129,7 @@ pub(super) async fn issue(
         true => Some(unguessable().ok_or_else(|| halt(Code::ServerError, "there is no randomness"))?),
         false => None,
     };
+    let issued = unix_millis();
     let record = Access {
         client: Some(client.clone()),
         access_token: access.clone(),
@@ -126,8 +138,8 @@ pub(super) async fn issue(
         scope: order.scope.clone(),
         redirect_uri: order.redirect,
         created_at: session.date_created.clone(),
-        user_data: order.rules.as_ref().map_or(Value::Null, user_data),
-        issued: unix_millis(),
+        user_data: recorded(order.rules.as_ref(), &order.user),
+        issued,
         family: order.family.clone(),
         user: order.user,
         ..Access::default()
@@ -143,7 +155,7 @@ pub(super) async fn issue(
 
     let names = Names(api);
     let state = &gate.state;
-    // First what the token is taken back by: it is never alive without it.
+    // First what the token is taken back by.
     let listed = names.tokens(&client.id);
     state.add_member(&listed, Sort::Scored, &name, expires as f64).await?;
     if let Some(retain) = settings.retain {
@@ -174,5 +186,10 @@ pub(super) async fn issue(
     };
     tokio::try_join!(put_access, put_refresh, put_family)?;
     state.put_session(&name, &session, Some(kept)).await?;
+    // Whoever took back all that the client has meanwhile has not seen this session.
+    if revoke::is_over(gate, api, &client.id, issued).await? {
+        revoke::access(gate, api, &client.id, &access.0).await?;
+        return Err(halt(Code::InvalidGrant, "all that the client had has just been revoked"));
+    }
     Ok(Issued { access, refresh, expires_in: expires - now, scope: order.scope })
 }

@@ -27,23 +27,12 @@ pub(crate) enum Trace {
     Left,
 }
 
-/// What may be told of a token that is to be taken back.
+/// Which tokens are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hint {
-    Access,
+pub(crate) enum Meant {
+    /// Both: a `token_type_hint` only says where to look first (RFC 7009 section 2.1), and both are looked at at once.
+    Any,
     Refresh,
-    Either,
-}
-
-impl Hint {
-    /// An unknown hint is none (RFC 7009 section 2.1).
-    pub(crate) fn read(text: Option<&str>) -> Self {
-        match text {
-            Some("access_token") => Self::Access,
-            Some("refresh_token") => Self::Refresh,
-            _ => Self::Either,
-        }
-    }
 }
 
 /// The digest that names what is not to be stored itself.
@@ -57,7 +46,7 @@ pub(crate) async fn token(
     gate: &Gate,
     api: &str,
     token: &str,
-    hint: Hint,
+    meant: Meant,
     client: Option<&str>,
 ) -> Result<bool, Unavailable> {
     if token.is_empty() || token.len() > LONGEST {
@@ -67,7 +56,7 @@ pub(crate) async fn token(
     let theirs = |access: &Access| {
         client.is_none_or(|client| access.client.as_ref().is_some_and(|owner| owner.id == client))
     };
-    if hint != Hint::Refresh {
+    if meant != Meant::Refresh {
         let name = store_name(&gate.settings.keys, token);
         let found = gate.state.record(&names.access(&name)).await?.and_then(|bytes| read::<Access>(&bytes));
         // The very token: others may have the same short hash.
@@ -81,21 +70,19 @@ pub(crate) async fn token(
             return Ok(true);
         }
     }
-    if hint != Hint::Access {
-        let key = names.refresh(token);
-        let found = gate.state.record(&key).await?.and_then(|bytes| read::<Access>(&bytes));
-        if let Some(access) = found.filter(theirs) {
-            gate.state.delete_record(&key).await?;
-            // What it has led to goes with it (RFC 7009 section 2.1).
-            let name = store_name(&gate.settings.keys, &access.access_token.0);
-            let owner = access.client.map(|client| client.id).unwrap_or_default();
-            drop_access(gate, names, &owner, &name, Trace::None).await?;
-            if !access.family.is_empty() {
-                gate.state.delete_record(&names.family(&access.family)).await?;
-            }
-            tell(gate, vec![name]).await;
-            return Ok(true);
+    let key = names.refresh(token);
+    let found = gate.state.record(&key).await?.and_then(|bytes| read::<Access>(&bytes));
+    if let Some(access) = found.filter(theirs) {
+        gate.state.delete_record(&key).await?;
+        // What it has led to goes with it (RFC 7009 section 2.1).
+        let name = store_name(&gate.settings.keys, &access.access_token.0);
+        let owner = access.client.map(|client| client.id).unwrap_or_default();
+        drop_access(gate, names, &owner, &name, Trace::None).await?;
+        if !access.family.is_empty() {
+            gate.state.delete_record(&names.family(&access.family)).await?;
         }
+        tell(gate, vec![name]).await;
+        return Ok(true);
     }
     Ok(false)
 }

@@ -16,7 +16,7 @@ use super::issue::{self, Issued, Order};
 use super::names::Names;
 use super::notice::{self, Notice};
 use super::records::{Access, Authorization, read, session_of};
-use super::revoke::{self, Hint, Trace, digest};
+use super::revoke::{self, Meant, Trace, digest};
 use super::{BODY_LIMIT, Form, Server, parameters, pkce};
 use crate::body::Body;
 use crate::clock::unix_now;
@@ -297,7 +297,10 @@ async fn by_refresh(
         Order { rules, user: stored.user, scope, redirect: stored.redirect_uri, refresh: true, family };
     match issue::issue(gate, (api, org), client, order).await {
         Ok(issued) => {
-            revoke::access(gate, api, &client.id, &stored.access_token.0).await?;
+            // The client must have what it was given in any case; the old token ends by itself.
+            if let Err(away) = revoke::access(gate, api, &client.id, &stored.access_token.0).await {
+                tracing::warn!(api_id = api, client = client.id, %away, "a renewed token is not taken back");
+            }
             Ok(issued)
         }
         Err(halted) => {
@@ -369,8 +372,9 @@ pub(super) async fn revoke(server: &Server, exchange: &mut Exchange) -> Result<R
     } else {
         None
     };
-    let hint = Hint::read(form.get("token_type_hint"));
-    revoke::token(gate, &server.api, token, hint, client.as_deref()).await.map_err(Refusal::store_away)?;
+    revoke::token(gate, &server.api, token, Meant::Any, client.as_deref())
+        .await
+        .map_err(Refusal::store_away)?;
     // Whether there was such a token is nobody's business (RFC 7009 section 2.2).
     Ok(ok("token revoked successfully"))
 }

@@ -100,6 +100,8 @@ pub(in crate::admin) async fn create(gate: &Arc<Gate>, call: &Call) -> Outcome {
         asked.secret = secret;
     }
     for api in apis {
+        let before = client::find(gate, &api.model.id, &asked.client_id).await?;
+        let other_policy = before.as_ref().is_some_and(|before| before.policyid != asked.policy_id);
         let made = Client {
             id: asked.client_id.clone(),
             secret: asked.secret.clone(),
@@ -107,9 +109,13 @@ pub(in crate::admin) async fn create(gate: &Arc<Gate>, call: &Call) -> Outcome {
             meta_data: asked.meta_data.clone(),
             policyid: asked.policy_id.clone(),
             description: asked.description.clone(),
-            ..Client::default()
+            ..before.unwrap_or_default()
         };
         client::put(gate, &api.model.id, &api.model.org_id, &made).await?;
+        if other_policy {
+            // It was there already: what was given under the old one opens what the new one may not.
+            revoke::all_of(gate, &api.model.id, &made.id, Trace::None).await?;
+        }
     }
     Ok(json(StatusCode::OK, &asked))
 }

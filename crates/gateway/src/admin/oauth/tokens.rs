@@ -12,7 +12,7 @@ use crate::clock::unix_now;
 use crate::gate::Gate;
 use crate::oauth::Form;
 use crate::oauth::client;
-use crate::oauth::revoke::{self, Hint, Trace};
+use crate::oauth::revoke::{self, Meant, Trace};
 use crate::respond;
 
 /// Tokens on a page of a listing.
@@ -99,7 +99,7 @@ pub(in crate::admin) async fn forget_refresh(gate: &Arc<Gate>, call: &Call) -> O
     if server(gate, id).is_none() {
         return Ok(error(StatusCode::BAD_REQUEST, "OAuth is not enabled on this API"));
     }
-    revoke::token(gate, id, &call.name, Hint::Refresh, None).await?;
+    revoke::token(gate, id, &call.name, Meant::Refresh, None).await?;
     Ok(modified(&call.name, "deleted"))
 }
 
@@ -109,9 +109,8 @@ pub(in crate::admin) async fn revoke(gate: &Arc<Gate>, call: &Call) -> Outcome {
     let Some(token) = form.get("token") else {
         return Ok(error(StatusCode::BAD_REQUEST, "token is required"));
     };
-    let hint = Hint::read(form.get("token_type_hint"));
     for api in servers(gate, form.get("org_id")) {
-        revoke::token(gate, &api.model.id, token, hint, form.get("client_id")).await?;
+        revoke::token(gate, &api.model.id, token, Meant::Any, form.get("client_id")).await?;
     }
     Ok(ok("token revoked successfully"))
 }

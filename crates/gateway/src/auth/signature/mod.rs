@@ -24,6 +24,7 @@ use self::sign::Checks;
 use self::text::{Head, OTHER_DATE, paths};
 use super::callers::Caller;
 use super::places::Places;
+use crate::clock::unix_now;
 use crate::exchange::{AsSent, Exchange};
 use crate::respond::Refusal;
 
@@ -87,6 +88,9 @@ impl Signature {
             }
             let certificate = gate.certificates.get(reference).await.map_err(Refusal::store_away)?;
             let certificate = certificate.ok_or_else(|| misconfigured("Certificate not found"))?;
+            if certificate.has_expired(unix_now()) {
+                return Err(refused("the certificate of the key has expired"));
+            }
             let key = Checks::new(&certificate.public_key)
                 .ok_or_else(|| misconfigured("Certificate doesn't contain RSA Public key"))?;
             claimed.is_by_key(&key)
