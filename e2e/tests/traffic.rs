@@ -105,8 +105,15 @@ async fn browsers_are_told_which_pages_may_call() {
     let other = gate.get("/shop/x", &["-H", "Origin: https://b.example"]).await;
     assert_eq!((other.status, other.header("access-control-allow-origin").as_deref()), (401, None));
     assert_eq!(other.header("vary").as_deref(), Some("Origin"));
+    // What the upstream answers can be read by the same pages.
+    for (origin, allowed) in [("https://a.example", true), ("https://b.example", false)] {
+        let reply = gate.get("/described/x", &["-H", &format!("Origin: {origin}")]).await;
+        assert_eq!(reply.status, 200);
+        let told = reply.header("access-control-allow-origin");
+        assert_eq!(told.as_deref(), allowed.then_some(origin));
+    }
     // Past every guard, to an upstream that has rules of its own.
     assert_eq!(ask("passing", "https://b.example", "GET").await.status, 200);
-    assert_eq!(upstream.hits(), before + 1);
+    assert_eq!(upstream.hits(), before + 3);
     assert_eq!(gate.get("/passing/x", &[]).await.status, 401);
 }

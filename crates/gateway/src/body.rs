@@ -1,6 +1,6 @@
 //! The two bodies that cross the gate: a client's request body on its way in, a response body on its way out.
 //!
-//! Both stream: nothing here collects a body. One enum each instead of a boxed trait object keeps the common cases
+//! Both stream: nothing here collects a body but for who asks for the whole. One enum each instead of a boxed trait object keeps the common cases
 //! free of an allocation.
 
 use std::pin::Pin;
@@ -33,6 +33,15 @@ pub(crate) struct Body {
     busy: Option<Busy>,
     /// Places among what is under way at once, given back with the body.
     held: Vec<Held>,
+}
+
+/// Why a response's body cannot be looked at whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotWhole {
+    #[error("it is larger than what may be kept of it")]
+    TooLarge,
+    #[error("{0}")]
+    Broken(BodyError),
 }
 
 enum Content {
@@ -85,6 +94,27 @@ impl Body {
     /// A body of any other kind.
     pub(crate) fn boxed(body: BoxedBody) -> Self {
         Content::Boxed(body).into()
+    }
+
+    /// Reads the body whole, up to `limit` bytes. Trailers are lost: no body that has any is to be looked at whole.
+    pub(crate) async fn whole(mut self, limit: usize) -> Result<Bytes, NotWhole> {
+        if self.size_hint().lower() > limit as u64 {
+            return Err(NotWhole::TooLarge);
+        }
+        let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
+            let Ok(data) = frame.map_err(NotWhole::Broken)?.into_data() else { continue };
+            if first.len() + rest.len() + data.len() > limit {
+                return Err(NotWhole::TooLarge);
+            }
+            if first.is_empty() && rest.is_empty() {
+                first = data;
+            } else {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+                rest.extend_from_slice(&data);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
     }
 
     /// Hands over what shall be told when the body has ended.
@@ -339,4 +369,42 @@ pub(crate) fn cause<'a, T: std::error::Error + 'static>(
         };
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body that comes in these pieces.
+    fn pieces(of: &'static [&'static str]) -> Body {
+        let frames = of.iter().map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes()))));
+        Body::boxed(Box::pin(http_body_util::StreamBody::new(futures_util::stream::iter(frames))))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_up_to_its_limit() {
+        for (body, limit, whole) in [
+            (Body::empty(), 0, Some("")),
+            (Body::full("abc"), 3, Some("abc")),
+            (Body::full("abcd"), 3, None),
+            (pieces(&["abc"]), 3, Some("abc")),
+            (pieces(&["ab", "", "c"]), 3, Some("abc")),
+            (pieces(&["ab", "cd"]), 3, None),
+            (pieces(&[]), 3, Some("")),
+        ] {
+            let read = body.whole(limit).await;
+            assert_eq!(read.ok().as_deref(), whole.map(str::as_bytes));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_body_is_kept_once_and_read_often() {
+        let mut body = RequestBody::full(Bytes::from_static(b"abc"));
+        for _ in 0..2 {
+            assert_eq!(body.keep(3).await.unwrap(), "abc");
+        }
+        assert_eq!(body.size_hint().exact(), Some(3));
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "abc");
+    }
 }

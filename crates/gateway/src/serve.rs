@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::admin;
 use crate::backend::Backend;
 use crate::body::{Body, RequestBody};
+use crate::chain::Early;
 use crate::exchange::{AsSent, Exchange, Peer, Timings};
 use crate::gate::Gate;
 use crate::hosted;
@@ -131,8 +132,14 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
         }
     }
     match Arc::clone(&exchange.api).chain.admit(exchange).await? {
-        ControlFlow::Continue(()) => call_backend(exchange).await,
-        ControlFlow::Break(answer) => Ok(answer),
+        ControlFlow::Continue(()) => {
+            let response = call_backend(exchange).await?;
+            Arc::clone(&exchange.api).chain.answered(exchange, response).await
+        }
+        ControlFlow::Break(Early::AsBackend(response)) => {
+            Arc::clone(&exchange.api).chain.answered(exchange, response).await
+        }
+        ControlFlow::Break(Early::Final(response)) => Ok(response),
     }
 }
 

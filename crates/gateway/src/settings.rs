@@ -36,6 +36,8 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// Largest request body in bytes; 0 = any.
     pub max_request_body: u64,
+    /// Largest response body that a stage may look at whole, in bytes; 0 = 32 MiB.
+    pub max_response_body: u64,
     /// `/app` does not match `/apple`.
     pub strict_routes: bool,
     /// Serve paths with `//` and dot segments as they are instead of redirecting.
@@ -77,10 +79,27 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Most of a request's body that a guard may keep.
+    pub(crate) fn most_kept_of_requests(&self) -> usize {
+        most_kept(self.max_request_body)
+    }
+
+    /// The same of a response's.
+    pub(crate) fn most_kept_of_answers(&self) -> usize {
+        most_kept(self.max_response_body)
+    }
+
     /// Whether streams come and go beside each other in a process that runs nothing else.
     pub(crate) fn hosts_many(&self) -> bool {
         self.service.as_ref().is_some_and(|service| service.hosts_many())
     }
+}
+
+/// Bytes of a body that are looked at whole where no limit is set: no message may take all memory.
+const MOST_KEPT: usize = 32 << 20;
+
+fn most_kept(limit: u64) -> usize {
+    if limit == 0 { MOST_KEPT } else { usize::try_from(limit).unwrap_or(MOST_KEPT) }
 }
 
 /// How keys are made, stored and looked up (contract 5.1).
@@ -253,6 +272,7 @@ impl Default for Settings {
             read_timeout: Duration::from_secs(120),
             write_timeout: Duration::from_secs(120),
             max_request_body: 0,
+            max_response_body: 0,
             strict_routes: false,
             skip_url_cleaning: false,
             custom_domains: true,

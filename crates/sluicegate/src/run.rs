@@ -235,6 +235,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         read_timeout: options.read_timeout,
         write_timeout: options.write_timeout,
         max_request_body: options.max_request_body_size,
+        max_response_body: options.max_response_body_size,
         strict_routes: options.enable_strict_routes,
         skip_url_cleaning: options.skip_url_cleaning,
         custom_domains: config.enable_custom_domains,

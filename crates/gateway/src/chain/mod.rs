@@ -1,5 +1,7 @@
 //! The chain of one API: its guards in the order in which they run (contract 4.4), compiled once from its definition.
 
+mod stages;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ use crate::route::Term;
 use crate::settings::Settings;
 use crate::transform::CrossOrigin;
 
+use self::stages::Stages;
+
 /// One step of a chain: may pass, change, answer or refuse an exchange.
 #[derive(Debug)]
 enum Guard {
@@ -41,12 +45,24 @@ enum Guard {
     Exchange(Arc<TokenExchange>),
 }
 
+/// The answer of a guard.
+#[derive(Debug)]
+pub(crate) enum Early {
+    /// It is sent as it is.
+    Final(Response<Body>),
+    /// It stands for the backend's, and goes through what changes answers.
+    #[allow(dead_code, reason = "no guard stands for the backend so far")]
+    AsBackend(Response<Body>),
+}
+
 /// The guards of one API. The first answer or refusal wins.
 #[derive(Debug)]
 pub struct Chain {
     guards: Box<[Guard]>,
     /// Of the guards, the one that has to do with answers, too.
     cross_origin: Option<Arc<CrossOrigin>>,
+    /// What changes answers on their way back.
+    stages: Stages,
     ends: Option<HeaderValue>,
 }
 
@@ -99,7 +115,7 @@ impl Chain {
             guards.push(Guard::Limits(limits));
         }
         guards.extend(exchanging.map(Guard::Exchange));
-        Ok(Self { guards: guards.into(), cross_origin, ends })
+        Ok(Self { guards: guards.into(), cross_origin, stages: Stages::default(), ends })
     }
 
     /// Until when the API is served, as answers tell it; `None` where that is for ever.
@@ -117,17 +133,14 @@ impl Chain {
     }
 
     /// Runs the guards; breaks off with the answer of one that has it.
-    pub(crate) async fn admit(
-        &self,
-        exchange: &mut Exchange,
-    ) -> Result<ControlFlow<Response<Body>>, Refusal> {
+    pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<ControlFlow<Early>, Refusal> {
         for guard in &self.guards {
             match guard {
                 Guard::Term(guard) => guard.pass()?,
                 Guard::CrossOrigin(guard) if guard.passes_by(exchange) => break,
                 Guard::CrossOrigin(guard) => {
                     if let Some(answer) = guard.answer(exchange) {
-                        return Ok(ControlFlow::Break(answer));
+                        return Ok(ControlFlow::Break(Early::Final(answer)));
                     }
                 }
                 Guard::Addresses(guard) => guard.pass(exchange)?,
@@ -145,6 +158,23 @@ impl Chain {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Takes an answer of the backend through what changes answers (contract 4.5).
+    pub(crate) async fn answered(
+        &self,
+        exchange: &mut Exchange,
+        response: Response<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        if self.stages.is_empty() {
+            return Ok(response);
+        }
+        Box::pin(self.stages.pass(exchange, response)).await
+    }
+
+    /// Whether fields of the request are looked at once more when there is an answer.
+    pub(crate) fn looks_back(&self) -> bool {
+        self.cross_origin.is_some() || !self.stages.is_empty()
     }
 
     /// Adds what guards have to say of every answer, refusals as well.

@@ -138,6 +138,7 @@ pub(crate) struct HttpServerOptions {
     pub(crate) max_version: u16,
     pub(crate) ssl_ciphers: Vec<String>,
     pub(crate) max_request_body_size: u64,
+    pub(crate) max_response_body_size: u64,
     pub(crate) skip_url_cleaning: bool,
     pub(crate) xff_depth: usize,
 }

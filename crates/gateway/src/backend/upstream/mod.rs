@@ -153,7 +153,7 @@ impl Upstream {
         };
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
 
-        let mut headers = std::mem::take(&mut exchange.head.headers);
+        let mut headers = exchange.hand_over_headers();
         head::strip_hop_by_hop(&mut headers);
         if exchange.head.version == Version::HTTP_2 {
             head::join_cookies(&mut headers);

@@ -69,7 +69,7 @@ pub(super) static KEYS: &[Key] = &[
         "http_server_options.max_request_body_size",
         COUNT,
         "",
-        "Largest request body in bytes, for all APIs and the admin API; 413 above it. 0 sets no limit.",
+        "Largest request body in bytes, for all APIs and the admin API; 413 above it. 0 sets no limit, but for bodies that are looked at whole: 32 MiB.",
     ),
     acted("http_server_options.skip_url_cleaning", Bool, "", "Keep `//` and dot segments in request paths."),
     acted(
@@ -98,11 +98,11 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Forward the bytes of the path as they came.",
     ),
-    pending(
+    acted(
         "http_server_options.max_response_body_size",
         COUNT,
         "",
-        "Largest answer that a response guard may collect.",
+        "Largest answer in bytes that is looked at or changed whole; 500 above it. 0 means 32 MiB. Other answers are passed on as they come, however large.",
     ),
     idle("http_server_options.flush_interval", COUNT, "Answers are passed on as they arrive."),
     idle("http_server_options.override_defaults", Bool, "Has no meaning in `tyk.conf` either."),

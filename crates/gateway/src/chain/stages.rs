@@ -1,0 +1,79 @@
+//! What changes the answers of one API on their way back, in the order of contract 4.5.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+use crate::body::{Body, NotWhole};
+use crate::exchange::{Exchange, is_grpc};
+use crate::respond::Refusal;
+
+/// One step on the way back. The next one sees what this one made of the answer.
+#[derive(Debug)]
+enum Stage {}
+
+/// The steps that the definition asks for, in order: body, header fields, other processors, plugins, overrides of errors,
+/// and last the cache, which keeps what the client gets.
+#[derive(Debug, Default)]
+pub(super) struct Stages(Box<[Stage]>);
+
+impl Stages {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[allow(clippy::never_loop, reason = "there is no stage so far")]
+    pub(super) async fn pass(
+        &self,
+        _exchange: &mut Exchange,
+        response: Response<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        for stage in &self.0 {
+            match *stage {}
+        }
+        Ok(response)
+    }
+}
+
+/// Whether the body of an answer may be waited for: no stream (events, gRPC, what has left HTTP), and a body at all.
+#[allow(dead_code, reason = "no stage looks at bodies so far")]
+pub(crate) fn has_an_end(method: &Method, response: &Response<Body>) -> bool {
+    let status = response.status();
+    let bodiless = *method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    !bodiless && !is_grpc(response.headers()) && !is_event_stream(response.headers())
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream")
+}
+
+/// Reads the body of an answer whole, for a stage that has to look at it; the next one gets the same bytes. Ask
+/// [`has_an_end`] before.
+#[allow(dead_code, reason = "no stage looks at bodies so far")]
+pub(crate) async fn whole(exchange: &Exchange, response: &mut Response<Body>) -> Result<Bytes, Refusal> {
+    const UNREADABLE: &str = "There was a problem with reading Body of the Request.";
+    let limit = exchange.gate.settings.most_kept_of_answers();
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    let bytes = body.whole(limit).await.map_err(|error| {
+        let text = match error {
+            NotWhole::TooLarge => "Response body too large",
+            NotWhole::Broken(_) => UNREADABLE,
+        };
+        Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UPE", text).detail(error)
+    })?;
+    *response.body_mut() = Body::full(bytes.clone());
+    Ok(bytes)
+}
+
+/// Puts another body into an answer, with the fields that tell of it.
+#[allow(dead_code, reason = "no stage changes bodies so far")]
+pub(crate) fn replace(response: &mut Response<Body>, bytes: Bytes) {
+    let headers = response.headers_mut();
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.remove(header::TRAILER);
+    headers.insert(header::CONTENT_LENGTH, bytes.len().into());
+    *response.body_mut() = Body::full(bytes);
+}
