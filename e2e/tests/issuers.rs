@@ -196,6 +196,69 @@ async fn a_token_of_others_opens_one_api() {
 }
 
 #[tokio::test]
+async fn clients_are_told_where_they_get_tokens() {
+    let upstream = Upstream::start().await;
+    let api = |id: &str, metadata: Value| {
+        let mut api = oas(id, &upstream.url(""));
+        api["components"] = json!({"securitySchemes": {"jwt": {"type": "http", "scheme": "bearer"}}});
+        api["security"] = json!([{"jwt": []}]);
+        api["x-tyk-api-gateway"]["server"]["authentication"] = json!({
+            "enabled": true, "protectedResourceMetadata": metadata,
+            "securitySchemes": {"jwt": {"enabled": true, "signingMethod": "hmac", "source": "c2VjcmV0"}},
+        });
+        api
+    };
+    let gate = Gate::setup()
+        .oas(api("plain", json!({"enabled": true, "authorizationServers": ["https://i"]})))
+        .oas(api(
+            "full",
+            json!({"enabled": true, "wellKnownPath": "about", "resource": "https://api.example/full",
+                "authorizationServers": ["https://i", "https://j"], "scopesSupported": ["read", "write"]}),
+        ))
+        .oas(api("silent", json!({"enabled": false})))
+        .start()
+        .await;
+    let base = format!("http://127.0.0.1:{}", gate.port());
+    let document = gate.get("/plain/.well-known/oauth-protected-resource", &[]).await;
+    assert_eq!(
+        (document.status, document.json()),
+        (200, json!({"resource": format!("{base}/plain"), "authorization_servers": ["https://i"]}))
+    );
+    assert_eq!(document.header("content-type").as_deref(), Some("application/json"));
+    let document = gate.get("/full/about", &[]).await.json();
+    assert_eq!(
+        document,
+        json!({"resource": "https://api.example/full", "authorization_servers": ["https://i", "https://j"], "scopes_supported": ["read", "write"]})
+    );
+    let missing = "Authorization field missing";
+    for (path, status, challenge) in [
+        (
+            "/plain/x",
+            401,
+            Some(format!(
+                "Bearer realm=\"tyk\", resource_metadata=\"{base}/plain/.well-known/oauth-protected-resource\""
+            )),
+        ),
+        ("/full/x", 401, Some(format!("Bearer realm=\"tyk\", resource_metadata=\"{base}/full/about\""))),
+        // Beside that address nothing is open.
+        (
+            "/full/about/x",
+            401,
+            Some(format!("Bearer realm=\"tyk\", resource_metadata=\"{base}/full/about\"")),
+        ),
+        ("/silent/.well-known/oauth-protected-resource", 400, None),
+    ] {
+        let reply = gate.get(path, &[]).await;
+        assert_refused(&reply, status, missing);
+        assert_eq!(reply.header("www-authenticate"), challenge, "{path}");
+    }
+    assert_refused(&gate.get("/full/about", &["-d", "x"]).await, 401, missing);
+    let odd = gate.get("/plain/x", &["-H", "Host: a\"b"]).await;
+    assert_ne!(odd.status, 200, "{odd:?}");
+    assert_eq!(upstream.hits(), 0);
+}
+
+#[tokio::test]
 async fn subscribers_with_a_token_of_others_stay_until_it_ends() {
     let issuer = Issuer::start().await;
     let mut api = events(

@@ -1,6 +1,6 @@
 //! The internal model of an API: what every room above works with. No Tyk field name lives here.
 
-use crate::auth::Auth;
+use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Endpoints, Manner};
 use crate::{Addresses, Cors, Versioning};
@@ -39,6 +39,8 @@ pub struct Api {
     pub client_certificates: Option<Box<[Box<str>]>>,
     /// Who may call.
     pub auth: Auth,
+    /// What clients are told of where they get tokens.
+    pub resource_metadata: Option<Box<ResourceMetadata>>,
     /// Remove the credential before the request goes upstream.
     pub strip_auth_data: bool,
     /// What is behind the chain.

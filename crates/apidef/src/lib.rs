@@ -23,11 +23,11 @@ pub mod versioning;
 pub use addresses::{Addresses, Network};
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream};
 pub use auth::{
-    Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, ExchangeProvider, ExternalOAuth,
-    Grants, Guarded, HttpSignature, Introspection, Jwt, KeepExchanged, KeySetAddress, KeySignature,
-    KeySignatureAlgorithm, NewTokenNotice, OAuth, OpenId, OpenIdProvider, Responses, SchemeKind,
-    ScopePolicies, SecretBytes, SecurityScheme, SignatureAlgorithm, SigningMethod, Skews, Sources, Token,
-    TokenCheck, TokenExchange, TokenKeys, TokenPolicies,
+    Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, Custom, ExchangeProvider,
+    ExternalOAuth, Grants, Guarded, HttpSignature, Introspection, Jwt, KeepExchanged, KeySetAddress,
+    KeySignature, KeySignatureAlgorithm, NewTokenNotice, OAuth, OpenId, OpenIdProvider, ResourceMetadata,
+    Responses, SchemeKind, ScopePolicies, SecretBytes, SecurityScheme, SignatureAlgorithm, SigningMethod,
+    Skews, Sources, Token, TokenCheck, TokenExchange, TokenKeys, TokenPolicies,
 };
 pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};

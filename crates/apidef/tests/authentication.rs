@@ -371,3 +371,64 @@ fn requirements_make_groups_by_their_mode() {
         );
     }
 }
+
+#[test]
+fn plugins_are_read_in_both_formats() {
+    let check = json!({"name": "who", "path": "a.js", "raw_body_only": true});
+    let of_classic = |more: Value| {
+        let mut definition = json!({"custom_plugin_auth_enabled": true,
+            "custom_middleware": {"driver": "otto", "auth_check": check}});
+        definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        classic(&definition)
+    };
+    let definition = read(&of_classic(json!({})));
+    let [SecurityScheme::Custom(custom)] = schemes(&definition) else { panic!("{definition:?}") };
+    assert_eq!((&*custom.driver, &*custom.function, &*custom.path), ("otto", "who", "a.js"));
+    assert!(custom.raw_body_only && definition.warnings.is_empty());
+    // What is switched off guards nothing; then a key does.
+    for off in [
+        json!({"custom_plugin_auth_enabled": false}),
+        json!({"custom_middleware": {"driver": "otto", "auth_check": {"disabled": true, "name": "who"}}}),
+    ] {
+        assert!(matches!(schemes(&read(&of_classic(off))), [SecurityScheme::Token(_)]));
+    }
+    let custom = json!({"enabled": true, "config": {"enabled": true, "functionName": "who", "path": "a.js", "rawBodyOnly": true}});
+    let mut open = oas(&json!({}), &json!([]), &json!({"enabled": true, "custom": custom}));
+    open["x-tyk-api-gateway"]["middleware"] = json!({"global": {"pluginConfig": {"driver": "otto"}}});
+    let from_oas = read(&open);
+    assert_eq!((&from_oas.api.auth, &*from_oas.warnings), (&definition.api.auth, &[][..]));
+    assert_projects(&from_oas);
+    assert_faults(
+        &classic(&json!({"custom_plugin_auth_enabled": true})),
+        &[
+            ("/custom_middleware/auth_check/name", "which function is it?"),
+            ("/custom_middleware/driver", "what runs the plugin?"),
+        ],
+    );
+}
+
+#[test]
+fn what_a_resource_says_of_itself_is_read() {
+    let with = |metadata: Value| {
+        oas(&json!({}), &json!([]), &json!({"enabled": false, "protectedResourceMetadata": metadata}))
+    };
+    let usual = read(&with(json!({"enabled": true, "authorizationServers": ["https://i"]})));
+    let metadata = usual.api.resource_metadata.as_deref().unwrap();
+    assert_eq!((&*metadata.path, &*metadata.resource), (".well-known/oauth-protected-resource", ""));
+    assert!(read(&with(json!({"enabled": false, "wellKnownPath": ".."}))).api.resource_metadata.is_none());
+    let at = |key: &str| format!("/x-tyk-api-gateway/server/authentication/protectedResourceMetadata/{key}");
+    let (path, resource, servers) = (at("wellKnownPath"), at("resource"), at("authorizationServers"));
+    for (more, expected) in [
+        (json!({"wellKnownPath": "/about/me/"}), &[][..]),
+        (json!({"wellKnownPath": "a//b"}), &[(&*path, "no path that can be asked for")]),
+        (json!({"wellKnownPath": "../x"}), &[(&*path, "no path that can be asked for")]),
+        (json!({"wellKnownPath": "x?y"}), &[(&*path, "no path that can be asked for")]),
+        (json!({"resource": "orders"}), &[(&*resource, "an absolute address")]),
+        (json!({"resource": "https://h/#x"}), &[(&*resource, "without a fragment")]),
+        (json!({"authorizationServers": []}), &[(&*servers, "who issues tokens")]),
+    ] {
+        let mut metadata = json!({"enabled": true, "authorizationServers": ["https://i"]});
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_faults(&with(metadata), expected);
+    }
+}

@@ -159,7 +159,14 @@ fn every_fault_has_its_pointer_and_line() {
         ),
         (
             with("\"baseIdentityProvider\": \"auth_token\"", "\"custom\": {\"enabled\": true}"),
-            vec![(format!("{X}/server/authentication/custom"), 14, "by plugins")],
+            vec![
+                (
+                    format!("{X}/server/authentication/custom/config/functionName"),
+                    14,
+                    "which function is it?",
+                ),
+                (format!("{X}/middleware/global/pluginConfig/driver"), 17, "what runs the plugin?"),
+            ],
         ),
         (
             with("\"x-other\": {\"free\": true}", "\"x-tyk-streaming\": {\"streams\": {}, \"stream\": 1}"),

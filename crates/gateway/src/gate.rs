@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auth::jwks::KeySets;
 use crate::auth::jwt::{Checked, Tokens, Verified};
-use crate::auth::{Callers, Passwords};
+use crate::auth::{Authenticators, Callers, Passwords};
 use crate::backend::stream::Watched;
 use crate::backend::upstream::{Pools, UpstreamSettings, UpstreamTokens};
 use crate::certificates::CertificateStore;
@@ -45,6 +45,8 @@ pub struct Parts {
     pub streams: streams::Settings,
     /// What the listeners offer, so that APIs may add certificates for their domains.
     pub offered: Option<Arc<Certificates>>,
+    /// What runs plugins that say who is calling.
+    pub authenticators: Authenticators,
     /// Where records go; `None` keeps none.
     pub records: Option<(Store, Recorder)>,
 }
@@ -97,6 +99,7 @@ pub struct Gate {
     /// Keys of tokens, as their issuers publish them.
     pub(crate) key_sets: KeySets,
     pub(crate) passwords: Passwords,
+    pub(crate) authenticators: Authenticators,
     pub(crate) upstream_tokens: UpstreamTokens,
     /// What the OAuth 2.0 servers of all APIs share.
     pub(crate) oauth: crate::oauth::Shared,
@@ -153,6 +156,7 @@ impl Gate {
             checked: Tokens::default(),
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),
             passwords: Passwords::default(),
+            authenticators: parts.authenticators,
             oauth: crate::oauth::Shared::new(believed),
             exchanged: crate::auth::Exchanges::default(),
             settings: parts.settings,

@@ -35,6 +35,7 @@ mod snapshot;
 mod socket;
 mod transform;
 
+pub use auth::{Asked, Authenticator, Authenticators, Denied, Identified};
 pub use backend::upstream::{KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};

@@ -53,6 +53,7 @@ async fn serve(config: Config) -> Result<(), String> {
         upstream: upstream(&config)?,
         streams,
         offered: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
+        authenticators: gateway::Authenticators::default(),
         records,
     };
     let (gate, requests) = Gate::new(parts);
@@ -384,6 +385,7 @@ pub(crate) fn judge(config: &Config) -> Result<Arc<Gate>, String> {
         upstream: upstream(config)?,
         streams: streams(config)?,
         offered: None,
+        authenticators: gateway::Authenticators::default(),
         records: None,
     };
     Ok(Gate::new(parts).0)

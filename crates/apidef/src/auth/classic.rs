@@ -1,6 +1,6 @@
 //! Which schemes a classic definition asks for (contract 2.2).
 
-use super::{Auth, BASE_IDENTITIES, Basic, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
+use super::{Auth, BASE_IDENTITIES, Basic, Custom, Guarded, Jwt, SchemeKind, SecurityScheme, Token};
 use super::{ExternalOAuth, HttpSignature, OAuth, OpenId};
 use crate::section::Section;
 use document::Fault;
@@ -39,6 +39,9 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Auth {
     if root.flag("use_openid", faults) {
         schemes.push(SecurityScheme::OpenId(Box::new(OpenId::classic(root, &configs, faults))));
     }
+    if let Some(custom) = Custom::classic(root, faults) {
+        schemes.push(SecurityScheme::Custom(custom));
+    }
     // The token is what guards when nothing else is switched on.
     if standard || schemes.is_empty() {
         schemes.push(SecurityScheme::Token(Token::classic(root, &configs, faults)));
@@ -75,6 +78,7 @@ pub(crate) fn write(auth: &Auth, definition: &mut Value) {
     for scheme in guarded.schemes() {
         match scheme {
             SecurityScheme::Basic(basic) => basic.write_classic(definition),
+            SecurityScheme::Custom(custom) => custom.write_classic(definition),
             SecurityScheme::ExternalOAuth(oauth) => oauth.write_classic(definition),
             SecurityScheme::Signature(signature) => signature.write_classic(definition),
             SecurityScheme::Jwt(jwt) => jwt.write_classic(definition),

@@ -2,6 +2,7 @@
 
 mod basic;
 mod classic;
+mod custom;
 mod external_oauth;
 mod hmac;
 mod jwt;
@@ -10,11 +11,13 @@ mod oas;
 mod oauth;
 mod open_id;
 mod requirements;
+mod resource_metadata;
 mod sources;
 mod token;
 mod token_exchange;
 
 pub use basic::{Basic, BodyCredentials};
+pub use custom::Custom;
 pub use external_oauth::{ExternalOAuth, Introspection, TokenCheck};
 pub use hmac::{HttpSignature, SignatureAlgorithm};
 pub use jwt::{
@@ -24,6 +27,7 @@ pub use jwt::{
 pub use key_signature::{KeySignature, KeySignatureAlgorithm};
 pub use oauth::{Grants, NewTokenNotice, OAuth, Responses};
 pub use open_id::{OpenId, OpenIdProvider};
+pub use resource_metadata::ResourceMetadata;
 pub use sources::Sources;
 pub use token::Token;
 pub use token_exchange::{ExchangeProvider, KeepExchanged, TokenExchange};
@@ -32,6 +36,7 @@ pub(crate) use basic::{CLASSIC as CLASSIC_BASIC, OAS as OAS_BASIC};
 pub(crate) use classic::{read as read_classic, write as write_classic};
 use oas::SOURCE;
 
+pub(crate) use custom::{CLASSIC as CLASSIC_CUSTOM, OAS as OAS_CUSTOM};
 pub(crate) use external_oauth::{CLASSIC as CLASSIC_EXTERNAL_OAUTH, OAS as OAS_EXTERNAL_OAUTH};
 pub(crate) use hmac::OAS as OAS_HMAC;
 pub(crate) use jwt::OAS as OAS_JWT;
@@ -39,6 +44,7 @@ pub(crate) use key_signature::CLASSIC as CLASSIC_KEY_SIGNATURE;
 pub(crate) use oas::{TOKEN as OAS_TOKEN, read as read_oas};
 pub(crate) use oauth::{CLASSIC as CLASSIC_OAUTH, CLASSIC_NOTICES as CLASSIC_OAUTH_NOTICES};
 pub(crate) use open_id::{CLASSIC as CLASSIC_OPEN_ID, OAS as OAS_OPEN_ID};
+pub(crate) use resource_metadata::OAS as OAS_RESOURCE_METADATA;
 
 /// How callers identify themselves.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +72,8 @@ pub struct Guarded {
 pub enum SecurityScheme {
     /// A user's name and password.
     Basic(Basic),
+    /// Whoever a plugin says.
+    Custom(Custom),
     /// OAuth 2.0 tokens of others.
     ExternalOAuth(Box<ExternalOAuth>),
     /// Signed requests.
@@ -156,6 +164,7 @@ impl SecurityScheme {
     pub fn kind(&self) -> SchemeKind {
         match self {
             Self::Basic(_) => SchemeKind::Basic,
+            Self::Custom(_) => SchemeKind::Custom,
             Self::Signature(_) => SchemeKind::Signature,
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
@@ -169,6 +178,7 @@ impl SecurityScheme {
     pub fn sources(&self) -> Option<&Sources> {
         match self {
             Self::Basic(basic) => Some(&basic.sources),
+            Self::Custom(_) => None,
             Self::Signature(signature) => Some(&signature.sources),
             Self::ExternalOAuth(oauth) => Some(&oauth.sources),
             Self::Jwt(jwt) => Some(&jwt.sources),

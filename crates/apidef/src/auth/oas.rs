@@ -2,7 +2,9 @@
 
 use super::classic::base_identity;
 use super::requirements::groups;
-use super::{Auth, Basic, ExternalOAuth, Guarded, HttpSignature, Jwt, OAuth, OpenId, SecurityScheme, Token};
+use super::{
+    Auth, Basic, Custom, ExternalOAuth, Guarded, HttpSignature, Jwt, OAuth, OpenId, SecurityScheme, Token,
+};
 use super::{TokenExchange, external_oauth, jwt, key_signature, oauth, token_exchange};
 use crate::fields::{Field, LEFT_OPEN, acts, check, section};
 use crate::section::Section;
@@ -68,6 +70,11 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     let hmac = authentication.section("hmac", faults);
     if hmac.flag("enabled", faults) {
         named.push(("hmac", SecurityScheme::Signature(HttpSignature::oas(&hmac, faults))));
+    }
+    let custom = authentication.section("custom", faults);
+    let is_off = custom.section("config", faults).get("enabled") == Some(&Value::Bool(false));
+    if custom.flag("enabled", faults) && !is_off {
+        named.push(("custom", SecurityScheme::Custom(Custom::oas(root, &custom, faults))));
     }
     for name in verified_by_another {
         // It takes tokens and leaves it to another scheme to verify them, so it stands for that one.

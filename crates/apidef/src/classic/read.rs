@@ -69,6 +69,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         expires: date(&root, "expiration", faults),
         version_expires,
         auth: read_auth(&root, faults),
+        resource_metadata: None,
         strip_auth_data: root.flag("strip_auth_data", faults),
         backend: Backend::Upstream(upstream),
         limits: limits(&root, endpoints, faults),

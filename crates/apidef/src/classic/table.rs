@@ -1,8 +1,8 @@
 //! What becomes of each key of a classic definition (contract 2.1 to 2.7).
 
 use crate::auth::{
-    CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OAUTH, CLASSIC_OAUTH_NOTICES,
-    CLASSIC_OPEN_ID,
+    CLASSIC_BASIC, CLASSIC_CUSTOM, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OAUTH,
+    CLASSIC_OAUTH_NOTICES, CLASSIC_OPEN_ID,
 };
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
@@ -64,7 +64,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("hmac_allowed_algorithms").when("enable_signature_checking"),
     acts("use_mutual_tls_auth"),
     acts("client_certificates"),
-    guards("custom_plugin_auth_enabled", "authentication by plugins is"),
+    acts("custom_plugin_auth_enabled"),
     guards("use_go_plugin_auth", "authentication by plugins is"),
     guards("enable_coprocess_auth", "authentication by plugins is"),
     acts("base_identity_provided_by"),
@@ -134,14 +134,14 @@ pub(crate) const ROOT: &[Field] = &[
     section(
         "custom_middleware",
         &[
-            kept("driver"),
+            acts("driver"),
             guards("pre", "plugins before authentication are"),
-            guards("auth_check", "authentication by plugins is"),
+            section("auth_check", CLASSIC_CUSTOM),
             guards("post_key_auth", "plugins after authentication are"),
             guards("post", "plugins before the upstream are"),
             later("response", "plugins on responses are"),
             later("traffic_logs", "plugins on records are"),
-            kept("id_extractor"),
+            later("id_extractor", "sessions of plugins are asked for each time; keeping them is"),
         ],
     ),
     guards("custom_middleware_bundle", "plugin bundles are").unless("custom_middleware_bundle_disabled"),

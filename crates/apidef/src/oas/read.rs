@@ -2,7 +2,7 @@
 
 use super::{EXTENSION, STREAMING, table};
 use crate::addresses;
-use crate::auth::read_oas as read_auth;
+use crate::auth::{ResourceMetadata, read_oas as read_auth};
 use crate::classic::{domain, identity, rate, target};
 use crate::cors;
 use crate::fields::{check, in_use};
@@ -86,6 +86,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         expires: date(&info, "expiration", faults),
         version_expires: None,
         auth,
+        resource_metadata: ResourceMetadata::oas(&authentication, faults),
         strip_auth_data: authentication.flag("stripAuthorizationData", faults),
         backend: backend?,
         limits: ApiLimits {

@@ -1,6 +1,6 @@
 //! What becomes of each key of `x-tyk-api-gateway` (contract 3.2, 3.3) and of the document around it.
 
-use crate::auth::{OAS_HMAC, OAS_OPEN_ID};
+use crate::auth::{OAS_CUSTOM, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_METADATA};
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::upstream::{
@@ -97,9 +97,9 @@ const AUTHENTICATION: &[Field] = &[
     acts("security"),
     section("hmac", OAS_HMAC).when("enabled"),
     section("oidc", OAS_OPEN_ID).when("enabled"),
-    guards("custom", "authentication by plugins is").when("enabled"),
+    section("custom", OAS_CUSTOM).when("enabled"),
     guards("certificateAuth", "client certificates are").when("enabled"),
-    later("protectedResourceMetadata", "protected resource metadata is"),
+    section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
 ];
 
 const GLOBAL: &[Field] = &[
@@ -124,7 +124,7 @@ const GLOBAL: &[Field] = &[
     guards("postPlugin", "plugins before the upstream are"),
     later("responsePlugins", "plugins on responses are"),
     later("responsePlugin", "plugins on responses are"),
-    section("pluginConfig", &[kept("driver"), guards("bundle", "plugin bundles are"), kept("data")]),
+    section("pluginConfig", &[acts("driver"), guards("bundle", "plugin bundles are"), kept("data")]),
     section("cors", cors::OAS),
     later("cache", "caching is"),
     later("transformRequestHeaders", "header transforms are"),

@@ -7,6 +7,7 @@ use apidef::{Api, Guarded, SchemeKind, SecurityScheme};
 use super::basic::Basic;
 use super::bound;
 use super::callers::Caller;
+use super::custom::ByPlugin;
 use super::external_oauth::ExternalOAuth;
 use super::jwks::{KeySets, Published};
 use super::jwt::Jwt;
@@ -33,6 +34,7 @@ struct Group(Box<[Method]>);
 #[derive(Debug)]
 enum Method {
     Basic(Box<Basic>),
+    Custom(Box<ByPlugin>),
     ExternalOAuth(Box<ExternalOAuth>),
     Jwt(Box<Jwt>),
     OAuth(Box<OAuth>),
@@ -98,6 +100,7 @@ impl Method {
     fn new(scheme: &SecurityScheme, api: &Api, sets: &KeySets) -> Result<Self, String> {
         Ok(match scheme {
             SecurityScheme::Basic(basic) => Self::Basic(Box::new(Basic::new(basic, api)?)),
+            SecurityScheme::Custom(plugin) => Self::Custom(Box::new(ByPlugin::new(plugin, api))),
             SecurityScheme::ExternalOAuth(oauth) => {
                 Self::ExternalOAuth(Box::new(ExternalOAuth::new(oauth, api, sets)?))
             }
@@ -114,6 +117,7 @@ impl Method {
     fn kind(&self) -> SchemeKind {
         match self {
             Self::Basic(_) => SchemeKind::Basic,
+            Self::Custom(_) => SchemeKind::Custom,
             Self::ExternalOAuth(_) => SchemeKind::ExternalOAuth,
             Self::Jwt(_) => SchemeKind::Jwt,
             Self::OAuth(_) => SchemeKind::OAuth,
@@ -128,13 +132,14 @@ impl Method {
             Self::ExternalOAuth(oauth) => oauth.published(),
             Self::Jwt(jwt) => jwt.published(),
             Self::OpenId(open_id) => open_id.published(),
-            Self::Basic(_) | Self::OAuth(_) | Self::Signature(_) | Self::Token(_) => &[],
+            Self::Basic(_) | Self::Custom(_) | Self::OAuth(_) | Self::Signature(_) | Self::Token(_) => &[],
         }
     }
 
     async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         match self {
             Self::Basic(basic) => Box::pin(basic.caller(exchange)).await,
+            Self::Custom(plugin) => Box::pin(plugin.caller(exchange)).await,
             Self::ExternalOAuth(oauth) => Box::pin(oauth.caller(exchange)).await,
             Self::Jwt(jwt) => jwt.caller(exchange).await,
             Self::OAuth(oauth) => oauth.caller(exchange).await,

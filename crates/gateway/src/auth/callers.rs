@@ -43,6 +43,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Whether its session is this one, and stored nowhere.
+    pub(super) fn is_of(&self, session: &Session) -> bool {
+        self.unstored.as_deref() == Some(session)
+    }
+
     /// What the caller may do with an API.
     pub(crate) fn grant(&self, api: &str) -> Arc<Grant> {
         if let Some((_, grant)) = self.grants.read().iter().find(|(id, _)| **id == *api) {

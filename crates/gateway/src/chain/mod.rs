@@ -11,7 +11,7 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::auth::jwks::{KeySets, Published};
 use crate::auth::{
-    AccessRights, Addresses, Authenticate, ClientCertificates, Expiry, GranularAccess, StripAuth,
+    AccessRights, Addresses, Authenticate, ClientCertificates, Describe, Expiry, GranularAccess, StripAuth,
     TokenExchange,
 };
 use crate::body::Body;
@@ -32,6 +32,7 @@ enum Guard {
     CrossOrigin(Arc<CrossOrigin>),
     Addresses(Addresses),
     ClientCertificates(ClientCertificates),
+    Describe(Describe),
     Authenticate(Authenticate),
     StripAuth(StripAuth),
     Expiry(Expiry),
@@ -90,6 +91,7 @@ impl Chain {
         if settings.limits.organisations {
             guards.push(Guard::Organisation(Organisation));
         }
+        guards.extend(Describe::of(api).map(Guard::Describe));
         let mut exchanging = None;
         let keyed = matches!(api.auth, Auth::Guarded(_));
         if let Auth::Guarded(guarded) = &api.auth {
@@ -145,6 +147,11 @@ impl Chain {
                 }
                 Guard::Addresses(guard) => guard.pass(exchange)?,
                 Guard::ClientCertificates(guard) => guard.pass(exchange).await?,
+                Guard::Describe(guard) => {
+                    if let Some(answer) = guard.answer(exchange) {
+                        return Ok(ControlFlow::Break(answer));
+                    }
+                }
                 Guard::Authenticate(guard) => guard.pass(exchange).await?,
                 Guard::StripAuth(guard) => guard.pass(exchange)?,
                 Guard::Expiry(guard) => guard.pass(exchange)?,

@@ -20,6 +20,7 @@ pub(crate) fn compile(
     before: Option<&Arc<RunningApi>>,
     streams: &streams::Settings,
 ) -> Result<Arc<RunningApi>, Vec<Fault>> {
+    gate.authenticators.check(definition)?;
     let api = build(gate, definition, Arc::clone(&definition.api), before, streams)?;
     let Some(versioning) = api.model.versioning.as_deref().filter(|versioning| versioning.enabled) else {
         return Ok(Arc::new(api));

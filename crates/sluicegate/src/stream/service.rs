@@ -88,6 +88,7 @@ impl Service {
             upstream: no_upstream()?,
             streams,
             offered: None,
+            authenticators: gateway::Authenticators::default(),
             records: None,
         };
         // Nothing is ever reloaded: streams come by hand.

@@ -3,6 +3,7 @@
 mod apis;
 mod hosted;
 mod keys;
+mod plugins;
 mod rest;
 mod truth;
 mod versions;
@@ -21,7 +22,7 @@ use crate::body::RequestBody;
 use crate::exchange::Peer;
 use crate::gate::{Gate, Parts};
 use crate::settings::Settings;
-use crate::{KeepAlive, UpstreamSettings};
+use crate::{Authenticators, KeepAlive, UpstreamSettings};
 use apidef::UpstreamTls;
 
 /// A gate without listeners, and its folder.
@@ -51,6 +52,14 @@ impl Reply {
 impl Admin {
     /// A gate with these settings, and keys in plain text unless they say otherwise.
     pub(super) async fn start(adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_with(Authenticators::default(), adjust).await
+    }
+
+    /// The same with plugins.
+    pub(super) async fn start_with(
+        authenticators: Authenticators,
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("sluicegate-admin-{}-{number}", std::process::id()));
@@ -75,6 +84,7 @@ impl Admin {
             .unwrap(),
             streams: streams::Settings::new(streams::Registry::standard()),
             offered: None,
+            authenticators,
             records: None,
         });
         tokio::spawn(crate::reload::run(Arc::clone(&gate), requests));

@@ -35,6 +35,7 @@ use self::verified::Name;
 use super::callers::Caller;
 use super::jwks::KeySets;
 use super::places::Places;
+use super::resource_metadata;
 use super::token::without_bearer;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -78,7 +79,8 @@ impl Jwt {
 
     pub(crate) async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         let Some(found) = self.places.find(&exchange.head) else {
-            return Err(Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Authorization field missing"));
+            let missing = Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Authorization field missing");
+            return Err(resource_metadata::missing(exchange, missing));
         };
         let text = without_bearer(&found);
         let gate = &exchange.gate;
