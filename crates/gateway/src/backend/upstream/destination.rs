@@ -9,9 +9,9 @@ use http::header::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::connect::{Connector, DialError, Origin, UpstreamStream};
+use super::connect::{Connector, DialError, Origin};
 use super::forward::Forward;
-use super::pool::{Line, Pool};
+use super::pool::Pool;
 use super::security::Security;
 use crate::gate::Gate;
 
@@ -41,12 +41,6 @@ pub(super) struct Destinations {
     limit: Duration,
 }
 
-/// What a connection is opened for, and is then.
-pub(super) enum Reached {
-    Line(Line),
-    Upgrade(UpstreamStream),
-}
-
 impl Destination {
     fn new(target: &Target, model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
         let (manner, settings) = (&model.manner, &gate.upstream);
@@ -69,14 +63,6 @@ impl Destination {
             forward: forward.map(Box::new),
             target: target.clone(),
             rests: Mutex::default(),
-        })
-    }
-
-    async fn reach(&self, upgrade: bool) -> Result<Reached, DialError> {
-        Ok(if upgrade {
-            Reached::Upgrade(self.pool.dial_for_upgrade().await?)
-        } else {
-            Reached::Line(self.pool.line(false).await?)
         })
     }
 }
@@ -122,16 +108,23 @@ impl Destinations {
 
     /// The next one to which there is a connection. Where none can be opened, nothing of the request was sent, so that
     /// the one behind it may have it.
-    pub(super) async fn reach(&self, upgrade: bool) -> Result<(&Destination, Reached), DialError> {
+    pub(super) async fn reach<'d, T, F>(
+        &'d self,
+        open: impl Fn(&'d Pool) -> F,
+    ) -> Result<(&'d Destination, T), DialError>
+    where
+        F: Future<Output = Result<T, DialError>>,
+    {
         let deadline = Instant::now() + self.limit;
+        // Whoever does not answer must not use up the time of the others.
+        let each = if self.others.is_empty() { self.limit } else { self.limit / 2 };
         let mut tried: Vec<usize> = Vec::new();
         let mut failed = None;
         while let Some(number) = self.turn(&tried, Instant::now()) {
             tried.push(number);
             let destination = self.at(number);
-            // Whoever does not answer must not use up the time of the others.
-            let until = (Instant::now() + self.limit / 2).min(deadline);
-            match tokio::time::timeout_at(until, destination.reach(upgrade)).await {
+            let until = (Instant::now() + each).min(deadline);
+            match tokio::time::timeout_at(until, open(&destination.pool)).await {
                 Ok(Ok(reached)) => return Ok((destination, reached)),
                 Ok(Err(error)) => failed = Some(error),
                 Err(_) => failed = Some(destination.pool.timed_out()),

@@ -34,9 +34,10 @@ pub(crate) use body::UpstreamBody;
 pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 
+use self::breaker::Leave;
 pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
-use self::destination::{Destination, Destinations, Reached};
+use self::destination::{Destination, Destinations};
 use self::endpoints::Endpoints;
 use self::identity::Identity;
 use self::pool::Pool;
@@ -66,8 +67,30 @@ pub struct Upstream {
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     time: Duration,
-    /// Whether the API itself sets it, for the whole answer's head.
+    /// Whether the API itself sets it, for all that comes before the answer: opening a connection and fetching a token, too.
     enforced: bool,
+}
+
+impl Limit {
+    /// Until when whatever comes before the answer may take, for a request that set out then.
+    fn deadline(&self, asked: Instant) -> Option<Instant> {
+        self.enforced.then(|| asked + self.time)
+    }
+}
+
+/// Waits as long as an API allows.
+async fn within<T, E: Into<Failure>>(
+    deadline: Option<Instant>,
+    what: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
+    match deadline {
+        None => what.await.map_err(Into::into),
+        // It costs a timer only where it has to be waited for.
+        Some(deadline) => match tokio::time::timeout_at(deadline, what).await {
+            Ok(done) => done.map_err(Into::into),
+            Err(_) => Err(Failure::TimedOut),
+        },
+    }
 }
 
 impl std::fmt::Debug for Upstream {
@@ -99,38 +122,41 @@ impl Upstream {
         if tunnel::wanted(exchange) {
             return Box::pin(tunnel::open(self, exchange)).await;
         }
-        let Some(endpoints) = &self.endpoints else { return self.ask(exchange, self.limit).await };
-        let limit = endpoints.timeout(exchange).map_or(self.limit, |time| Limit { time, enforced: true });
-        let leave = endpoints.enter(exchange)?;
-        let answer = self.ask(exchange, limit).await;
-        if let Some(leave) = leave {
-            match &answer {
-                Ok(response) => leave.tell(!response.status().is_server_error(), Instant::now()),
-                Err(refusal) if refusal.blame == Blame::Backend => leave.tell(false, Instant::now()),
-                // What a client broke says nothing about the upstream.
-                Err(_) => {}
-            }
+        if self.endpoints.is_none() {
+            return self.ask(exchange, self.limit).await;
         }
+        let (limit, leave) = self.admit(exchange)?;
+        let answer = self.ask(exchange, limit).await;
+        tell(leave, answer.as_ref().map(Response::status));
         answer
     }
 
+    /// What counts for the path that is asked for; refused where its upstream is left alone.
+    fn admit(&self, exchange: &Exchange) -> Result<(Limit, Option<Leave<'_>>), Refusal> {
+        let Some(endpoints) = &self.endpoints else { return Ok((self.limit, None)) };
+        let limit = endpoints.timeout(exchange).map_or(self.limit, |time| Limit { time, enforced: true });
+        Ok((limit, endpoints.enter(exchange)?))
+    }
+
     async fn ask(&self, exchange: &mut Exchange, limit: Limit) -> Result<Response<Body>, Refusal> {
+        let asked = Instant::now();
         let (destination, line) = match self.destinations.sole() {
             Some(destination) => (destination, None),
-            None => match Box::pin(self.destinations.reach(false)).await {
-                Ok((destination, Reached::Line(line))) => (destination, Some(line)),
-                Ok((destination, Reached::Upgrade(_))) => (destination, None),
-                Err(error) => return Err(refuse(&error.into())),
-            },
+            None => {
+                let reach = Box::pin(self.destinations.reach(|pool| pool.line(false)));
+                let reached = within(limit.deadline(asked), reach).await;
+                let (destination, line) = reached.map_err(|failure| refuse(&failure))?;
+                (destination, Some(line))
+            }
         };
         let request = self.request(destination, exchange)?;
-        let way = Way { destination, limit, asked: Instant::now() };
+        let way = Way::new(destination, limit, asked, line.is_some());
         let answer = match &self.identity {
-            None => way.send(request, line).await,
-            Some(identity) => Box::pin(way.send_as(identity, request, line, exchange)).await?,
+            None => way.send(&mut { request }, line, false).await.map_err(|failure| refuse(&failure)),
+            Some(identity) => Box::pin(way.send_as(identity, request, line, exchange)).await,
         };
-        exchange.timings.answered(way.asked);
-        let mut response = answer.map_err(|failure| refuse(&failure))?;
+        exchange.timings.answered(asked);
+        let mut response = answer?;
         head::strip_hop_by_hop(response.headers_mut());
         Ok(response)
     }
@@ -184,10 +210,31 @@ struct Outbound {
 }
 
 impl Outbound {
-    /// The same request once more; `None` where its body is gone by then.
-    fn again(&self) -> Option<Self> {
+    /// The same without its body.
+    fn copy(&self) -> Self {
         let (method, path, headers) = (self.method.clone(), self.path.clone(), self.headers.clone());
-        self.body.is_none().then(|| Self { method, path, headers, body: RequestBody::none() })
+        Self { method, path, headers, body: RequestBody::none() }
+    }
+
+    /// All of it; fields and body are gone then.
+    fn take(&mut self) -> Self {
+        Self {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            headers: std::mem::take(&mut self.headers),
+            body: std::mem::replace(&mut self.body, RequestBody::none()),
+        }
+    }
+}
+
+/// Tells a breaker what came of its leave.
+fn tell(leave: Option<Leave<'_>>, answer: Result<StatusCode, &Refusal>) {
+    let Some(leave) = leave else { return };
+    match answer {
+        Ok(status) => leave.tell(!status.is_server_error(), Instant::now()),
+        Err(refusal) if refusal.blame == Blame::Backend => leave.tell(false, Instant::now()),
+        // What a client broke says nothing about the upstream.
+        Err(_) => {}
     }
 }
 

@@ -5,11 +5,12 @@ use http::{Response, StatusCode};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::time::Instant;
 
-use super::patience::Patience;
-use super::{Connection, Reached, Upstream, head, refuse};
+use super::way::Way;
+use super::{Connection, Limit, Upstream, head, refuse, within};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
-use crate::http1::last_head;
+use crate::http1::{AnswerHead, last_head};
+use crate::listen::Takeover;
 use crate::respond::Refusal;
 
 /// Whether the client asks for a WebSocket. `Connection` is a list of tokens: `keep-alive, Upgrade` counts. Any other
@@ -31,6 +32,21 @@ fn upgrades(headers: &HeaderMap) -> bool {
         .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
 }
 
+/// What an upstream says to an upgrade.
+enum Answer {
+    Agreed(AnswerHead, Box<Connection>),
+    Declined(Response<Body>),
+}
+
+impl Answer {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Agreed(head, _) => head.status,
+            Self::Declined(response) => response.status(),
+        }
+    }
+}
+
 /// Asks the upstream for the upgrade. When it agrees, the client's connection is taken over and joined to it.
 pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
     if !exchange.gate.upstream.websockets {
@@ -43,40 +59,69 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
             "connections can only be upgraded over HTTP/1.1",
         ));
     };
-    let (destination, stream) = match upstream.destinations.reach(true).await {
-        Ok((destination, Reached::Upgrade(stream))) => (destination, stream),
-        Ok((destination, Reached::Line(_))) => {
-            let stream = destination.pool.dial_for_upgrade().await.map_err(|error| refuse(&error.into()))?;
-            (destination, stream)
-        }
-        Err(error) => return Err(refuse(&error.into())),
-    };
-    let mut request = upstream.request(destination, exchange)?;
-    if let Some(identity) = &upstream.identity {
-        identity.add(&exchange.gate, &mut request).await?;
+    let (limit, leave) = upstream.admit(exchange)?;
+    let asked = Instant::now();
+    let answer = ask(upstream, exchange, limit, asked).await;
+    exchange.timings.answered(asked);
+    // What the connection carries later says nothing about the upstream.
+    super::tell(leave, answer.as_ref().map(Answer::status));
+    match answer? {
+        Answer::Declined(response) => Ok(response),
+        Answer::Agreed(head, connection) => join(&takeover, exchange, head, *connection).await,
     }
+}
+
+async fn ask(
+    upstream: &Upstream,
+    exchange: &mut Exchange,
+    limit: Limit,
+    asked: Instant,
+) -> Result<Answer, Refusal> {
+    let reach = upstream.destinations.reach(|pool| pool.dial_for_upgrade());
+    let reached = within(limit.deadline(asked), reach).await;
+    let (destination, stream) = reached.map_err(|failure| refuse(&failure))?;
+    let mut request = upstream.request(destination, exchange)?;
     request.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-
-    let mut connection = Box::new(Connection::new(stream));
-    let limit = upstream.limit;
-    let mut patience = Patience::new(Instant::now(), limit.time, limit.enforced, &request.body);
-    let mut answer = connection
-        .send(&request.method, request.path.as_str(), &request.headers, &mut request.body, &mut patience)
-        .await
-        .map_err(|failure| refuse(&failure.into()))?;
-    if answer.status != StatusCode::SWITCHING_PROTOCOLS {
-        head::strip_hop_by_hop(&mut answer.headers);
-        if destination.forward.is_some() {
-            // It leads through the proxy, where the others of its pool end at the proxy.
-            connection.use_once();
-        }
-        return Ok(super::response(answer, connection, &destination.pool));
+    let way = Way::new(destination, limit, asked, true);
+    let used = match &upstream.identity {
+        Some(identity) => way.identify(identity, &mut request, exchange).await?,
+        None => None,
+    };
+    let sent = way.send_upgrade(&mut request, stream).await;
+    let (mut answer, mut connection) = sent.map_err(|failure| refuse(&failure))?;
+    if let (Some(used), Some(identity)) = (used, &upstream.identity)
+        && answer.status == StatusCode::UNAUTHORIZED
+        && used.forget(&exchange.gate)
+        && !used.fresh
+    {
+        // As with any other request, one with a token that was kept is sent once more with a new one.
+        way.identify(identity, &mut request, exchange).await?;
+        let again = async { way.send_upgrade(&mut request, way.dial_for_upgrade().await?).await };
+        (answer, connection) = again.await.map_err(|failure| refuse(&failure))?;
     }
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Answer::Agreed(answer, connection));
+    }
+    head::strip_hop_by_hop(&mut answer.headers);
+    if destination.forward.is_some() {
+        // It leads through the proxy, where the others of its pool end at the proxy.
+        connection.use_once();
+    }
+    Ok(Answer::Declined(super::response(answer, connection, &destination.pool)))
+}
+
+/// Copies bytes both ways until either side ends.
+async fn join(
+    takeover: &Takeover,
+    exchange: &mut Exchange,
+    answer: AnswerHead,
+    connection: Connection,
+) -> Result<Response<Body>, Refusal> {
     let (mut far, early) = connection.into_stream();
     let answer_head = last_head(answer.status, &answer.headers);
     let never = exchange
-        .take_over(&takeover, answer.status, move |mut near, sent_early| async move {
+        .take_over(takeover, answer.status, move |mut near, sent_early| async move {
             let joined = async {
                 near.write_all(&answer_head).await?;
                 near.write_all(&early).await?;

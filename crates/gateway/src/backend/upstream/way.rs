@@ -7,15 +7,16 @@ use http::header;
 use http::{Request, Response, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
-use super::connection::SendFailure;
+use super::connect::UpstreamStream;
+use super::connection::{Connection, SendFailure};
 use super::destination::Destination;
-use super::identity::Identity;
+use super::identity::{Identity, Used};
 use super::patience::Patience;
 use super::pool::{Line, Multiplexed};
-use super::{Failure, Limit, Outbound, UpstreamBody, response};
+use super::{Failure, Limit, Outbound, UpstreamBody, refuse, response, within};
 use crate::body::Body;
 use crate::exchange::Exchange;
-use crate::http1::MalformedAnswer;
+use crate::http1::{AnswerHead, MalformedAnswer};
 use crate::respond::Refusal;
 
 /// How often a request is put on a connection: what a closed one did not take goes to a new one.
@@ -23,13 +24,35 @@ const ATTEMPTS: usize = 3;
 
 /// Where a request goes, and how long it may take.
 pub(super) struct Way<'u> {
-    pub(super) destination: &'u Destination,
-    pub(super) limit: Limit,
-    /// When it set out.
-    pub(super) asked: Instant,
+    destination: &'u Destination,
+    limit: Limit,
+    /// When its time began.
+    since: Instant,
 }
 
-impl Way<'_> {
+impl<'u> Way<'u> {
+    /// For a request that set out at `asked`. Where it was looked for a connection since then (`reached`), the upstream has
+    /// its whole time left, unless the API itself limits it.
+    pub(super) fn new(destination: &'u Destination, limit: Limit, asked: Instant, reached: bool) -> Self {
+        let since = if reached && !limit.enforced { Instant::now() } else { asked };
+        Self { destination, limit, since }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.limit.deadline(self.since)
+    }
+
+    /// Says who the gate is; the token that was used, if one was.
+    pub(super) async fn identify(
+        &self,
+        identity: &Identity,
+        request: &mut Outbound,
+        exchange: &Exchange,
+    ) -> Result<Option<Used>, Refusal> {
+        let add = async { Ok::<_, Failure>(identity.add(&exchange.gate, request).await) };
+        within(self.deadline(), add).await.map_err(|failure| refuse(&failure))?
+    }
+
     /// Sends a request that says who the gate is. Where a token that was kept is not taken, and the request can be sent
     /// again, that is done once with a new one.
     pub(super) async fn send_as(
@@ -38,41 +61,48 @@ impl Way<'_> {
         mut request: Outbound,
         line: Option<Line>,
         exchange: &Exchange,
-    ) -> Result<Result<Response<Body>, Failure>, Refusal> {
-        let gate = &exchange.gate;
-        let used = identity.add(gate, &mut request).await?;
-        let again = used.as_ref().filter(|used| !used.fresh).and_then(|_| request.again());
-        let answer = self.send(request, line).await;
-        let refused = answer.as_ref().is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED);
-        let Some(used) = used.filter(|_| refused) else { return Ok(answer) };
-        let renewed = used.forget(gate);
-        let Some(mut request) = again.filter(|_| renewed) else { return Ok(answer) };
+    ) -> Result<Response<Body>, Refusal> {
+        let used = self.identify(identity, &mut request, exchange).await?;
+        let again = request.body.is_none() && used.as_ref().is_some_and(|used| !used.fresh);
+        let answer = self.send(&mut request, line, again).await.map_err(|failure| refuse(&failure))?;
+        let Some(used) = used.filter(|_| answer.status() == StatusCode::UNAUTHORIZED) else {
+            return Ok(answer);
+        };
+        if !used.forget(&exchange.gate) || !again {
+            return Ok(answer);
+        }
         drop(answer);
-        identity.add(gate, &mut request).await?;
-        Ok(self.send(request, None).await)
+        self.identify(identity, &mut request, exchange).await?;
+        self.send(&mut request, None, false).await.map_err(|failure| refuse(&failure))
     }
 
-    /// `line`: a connection that is there already.
+    /// `line`: a connection that is there already. `again`: the request has no body, and its fields are left as they are,
+    /// so that it can be sent once more.
     pub(super) async fn send(
         &self,
-        mut request: Outbound,
+        request: &mut Outbound,
         mut line: Option<Line>,
+        again: bool,
     ) -> Result<Response<Body>, Failure> {
         let Destination { pool, forward, .. } = self.destination;
-        let mut patience = Patience::new(self.asked, self.limit.time, self.limit.enforced, &request.body);
-        let forwarded = forward.as_ref().map(|forward| forward.hand_over(&mut request));
+        let mut patience = Patience::new(self.since, self.limit.time, self.limit.enforced, &request.body);
+        let forwarded = forward.as_ref().map(|forward| forward.hand_over(request));
         let mut failed = Failure::Closed;
         for attempt in 0..ATTEMPTS {
             let line = match line.take() {
                 Some(line) => line,
-                None => pool.line(attempt > 0).await?,
+                None => within(self.deadline(), pool.line(attempt > 0)).await?,
             };
             let mut connection = match line {
-                Line::Multiplexed(sender) => return self.send_multiplexed(sender, request, patience).await,
+                Line::Multiplexed(sender) => {
+                    // What is handed to HTTP/2 does not come back.
+                    let request = if again { request.copy() } else { request.take() };
+                    return self.send_multiplexed(sender, request, patience).await;
+                }
                 Line::Exclusive(connection) => connection,
             };
             let bodiless = request.body.is_none();
-            let Outbound { method, path, headers, body } = &mut request;
+            let Outbound { method, path, headers, body } = &mut *request;
             let target = forwarded.as_deref().unwrap_or(path.as_str());
             failed = match connection.send(method, target, headers, body, &mut patience).await {
                 Ok(answer) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
@@ -91,6 +121,24 @@ impl Way<'_> {
             };
         }
         Err(failed)
+    }
+
+    /// Asks for an upgrade on a connection of its own.
+    pub(super) async fn send_upgrade(
+        &self,
+        request: &mut Outbound,
+        stream: UpstreamStream,
+    ) -> Result<(AnswerHead, Box<Connection>), Failure> {
+        let mut connection = Box::new(Connection::new(stream));
+        let mut patience = Patience::new(self.since, self.limit.time, self.limit.enforced, &request.body);
+        let Outbound { method, path, headers, body } = request;
+        let answer = connection.send(method, path.as_str(), headers, body, &mut patience).await?;
+        Ok((answer, connection))
+    }
+
+    /// A connection of its own for an upgrade.
+    pub(super) async fn dial_for_upgrade(&self) -> Result<UpstreamStream, Failure> {
+        within(self.deadline(), self.destination.pool.dial_for_upgrade()).await
     }
 
     async fn send_multiplexed(
