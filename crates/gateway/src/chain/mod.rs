@@ -149,7 +149,7 @@ impl Chain {
                 Guard::ClientCertificates(guard) => guard.pass(exchange).await?,
                 Guard::Describe(guard) => {
                     if let Some(answer) = guard.answer(exchange) {
-                        return Ok(ControlFlow::Break(answer));
+                        return Ok(ControlFlow::Break(Early::Final(answer)));
                     }
                 }
                 Guard::Authenticate(guard) => guard.pass(exchange).await?,
