@@ -14,7 +14,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("connectors", &["document", "bloblang", "streams", "codecs"]),
     ("state", &["document", "apidef"]),
     ("analytics", &["document", "apidef", "streams"]),
-    ("gateway", &["document", "bloblang", "apidef", "streams", "connectors", "state", "analytics"]),
+    ("plugins", &["apidef"]),
+    (
+        "gateway",
+        &["document", "bloblang", "apidef", "streams", "connectors", "state", "analytics", "plugins"],
+    ),
     (
         "sluicegate",
         &[

@@ -1,0 +1,87 @@
+//! Where the servers of plugins are.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+use tower_service::Service;
+
+/// One channel to all of them, connected when it is used. With several, calls take turns.
+pub(super) fn channel(servers: &str, authority: &str) -> Result<Channel, String> {
+    let addresses: Vec<&str> =
+        servers.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
+    match addresses[..] {
+        [] => Err("no server of plugins is named: set `coprocess_options.coprocess_grpc_server`".to_owned()),
+        [one] => match one.strip_prefix("unix:") {
+            Some(path) => {
+                let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+                Ok(endpoint("localhost:0", authority)?.connect_with_connector_lazy(Socket(path)))
+            }
+            None => Ok(endpoint(place(one)?, authority)?.connect_lazy()),
+        },
+        _ => {
+            let endpoints = addresses.iter().map(|address| endpoint(place(address)?, authority));
+            Ok(Channel::balance_list(endpoints.collect::<Result<Vec<_>, _>>()?.into_iter()))
+        }
+    }
+}
+
+/// Host and port of an address.
+fn place(address: &str) -> Result<&str, String> {
+    let known = ["tcp://", "dns:///", "http://"].iter().find_map(|prefix| address.strip_prefix(prefix));
+    match known.unwrap_or(address) {
+        place if !place.contains('/') && place.contains(':') => Ok(place),
+        _ => Err(format!(
+            "`{address}` is no address of a server of plugins: write tcp://host:port or unix:///path"
+        )),
+    }
+}
+
+fn endpoint(place: &str, authority: &str) -> Result<Endpoint, String> {
+    let wrong =
+        |fault: &dyn std::fmt::Display| format!("`{place}` cannot be the address of a server: {fault}");
+    let endpoint = Endpoint::from_shared(format!("http://{place}")).map_err(|fault| wrong(&fault))?;
+    if authority.is_empty() {
+        return Ok(endpoint);
+    }
+    let origin: Uri = format!("http://{authority}").parse().map_err(|fault| wrong(&fault))?;
+    Ok(endpoint.origin(origin))
+}
+
+/// Connects to a socket of the machine.
+#[derive(Debug, Clone)]
+struct Socket(PathBuf);
+
+impl Service<Uri> for Socket {
+    type Response = TokioIo<UnixStream>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let path = self.0.clone();
+        Box::pin(async move { Ok(TokioIo::new(UnixStream::connect(path).await?)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_are_understood_or_refused() {
+        for good in ["tcp://127.0.0.1:5555", "dns:///plugins:1", "unix:///tmp/p.sock", "h:1, tcp://h:2"] {
+            assert!(channel(good, "localhost").is_ok(), "{good}");
+        }
+        for bad in ["", "tcp://host", "ftp://host:1", "tcp://ho st:1"] {
+            assert!(channel(bad, "localhost").is_err(), "{bad}");
+        }
+    }
+}

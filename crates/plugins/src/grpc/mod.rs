@@ -1,0 +1,268 @@
+//! Plugins in servers of their own, in any language, by the protocol `coprocess.Dispatcher` (gateway contract 9.3).
+
+mod address;
+pub mod messages;
+pub mod session;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use serde_json::Value;
+use tonic::Code;
+use tonic::client::Grpc;
+use tonic::transport::Channel;
+use tonic_prost::ProstCodec;
+
+use crate::{Call, Fault, Hook, Outcome, Overrides, Request, Response};
+use messages::{
+    Event, EventReply, Header, HookType, MiniRequestObject, Object, ResponseObject, ReturnOverrides,
+};
+use session::SessionState;
+
+/// How servers of plugins are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Addresses, one or several with commas between: `tcp://host:port`, `dns:///host:port`, `unix:///path`.
+    pub servers: String,
+    /// What servers take themselves for (`:authority`).
+    pub authority: String,
+    /// Largest answer, in bytes.
+    pub largest_answer: usize,
+    /// Largest question, in bytes.
+    pub largest_question: usize,
+    /// A call takes no longer.
+    pub time: Duration,
+}
+
+/// The servers of plugins. Connections are made when they are needed, kept, and made again.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    channel: Channel,
+    settings: Settings,
+}
+
+impl Servers {
+    /// For use where the runtime is.
+    ///
+    /// # Errors
+    /// What is wrong with an address.
+    pub fn new(settings: Settings) -> Result<Self, Fault> {
+        let channel = address::channel(&settings.servers, &settings.authority).map_err(Fault::Unusable)?;
+        Ok(Self { channel, settings })
+    }
+
+    /// Calls a plugin from its hook.
+    ///
+    /// # Errors
+    /// Why it gives no outcome.
+    pub async fn call(&self, name: &str, call: &Call<'_>) -> Result<Outcome, Fault> {
+        let object = question(name, call);
+        let given: Object = self.ask("/coprocess.Dispatcher/Dispatch", object).await?;
+        Ok(outcome(given, call))
+    }
+
+    /// Tells of an event.
+    ///
+    /// # Errors
+    /// Why it was not heard.
+    pub async fn event(&self, payload: String) -> Result<(), Fault> {
+        let _: EventReply = self.ask("/coprocess.Dispatcher/DispatchEvent", Event { payload }).await?;
+        Ok(())
+    }
+
+    async fn ask<Q, A>(&self, path: &'static str, question: Q) -> Result<A, Fault>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let mut client = Grpc::new(self.channel.clone())
+            .max_decoding_message_size(self.settings.largest_answer)
+            .max_encoding_message_size(self.settings.largest_question);
+        let mut request = tonic::Request::new(question);
+        request.set_timeout(self.settings.time);
+        let asked = async {
+            client.ready().await.map_err(|fault| Fault::Away(told(&fault)))?;
+            let codec: ProstCodec<Q, A> = ProstCodec::default();
+            let answer = client.unary(request, PathAndQuery::from_static(path), codec).await;
+            answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
+                Code::Cancelled | Code::DeadlineExceeded => Fault::Late(self.settings.time),
+                code => Fault::Away(format!("{code:?}: {}", told(&Said(&status)))),
+            })
+        };
+        let asked = tokio::time::timeout(self.settings.time, asked).await;
+        asked.unwrap_or(Err(Fault::Late(self.settings.time)))
+    }
+}
+
+/// A status without its code.
+#[derive(Debug)]
+struct Said<'a>(&'a tonic::Status);
+
+impl std::fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl std::error::Error for Said<'_> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// An error with what led to it.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+fn question(name: &str, call: &Call<'_>) -> Object {
+    let request = call.request;
+    let body = request.body.as_deref().unwrap_or_default();
+    let spec = call.spec;
+    let config = match &spec.config_data {
+        Value::Null => "{}".to_owned(),
+        config => config.to_string(),
+    };
+    let spec = [
+        ("OrgID", spec.org.clone()),
+        ("APIID", spec.api.clone()),
+        ("bundle_hash", spec.bundle.clone()),
+        ("config_data", config),
+    ];
+    Object {
+        hook_type: hook_type(call.hook).into(),
+        hook_name: name.to_owned(),
+        request: Some(MiniRequestObject {
+            headers: firsts(&request.headers),
+            body: text(body, call.raw_body_only),
+            url: request.url.clone(),
+            params: firsts(&request.params),
+            return_overrides: Some(ReturnOverrides { response_code: -1, ..Default::default() }),
+            method: request.method.clone(),
+            request_uri: request.request_uri.clone(),
+            scheme: request.scheme.clone(),
+            raw_body: body.to_vec(),
+            ..Default::default()
+        }),
+        session: call.session.map(SessionState::from),
+        metadata: HashMap::new(),
+        spec: spec.map(|(name, value)| (name.to_owned(), value)).into(),
+        response: call.response.map(|response| {
+            let body = response.body.as_deref().unwrap_or_default();
+            let header = |(name, values): (&String, &Vec<String>)| Header {
+                key: name.clone(),
+                values: values.clone(),
+            };
+            ResponseObject {
+                status_code: response.status_code.into(),
+                raw_body: body.to_vec(),
+                body: text(body, call.raw_body_only),
+                headers: firsts(&response.headers),
+                multivalue_headers: response.headers.iter().map(header).collect(),
+            }
+        }),
+    }
+}
+
+const fn hook_type(hook: Hook) -> HookType {
+    match hook {
+        Hook::Pre => HookType::Pre,
+        Hook::Auth => HookType::CustomKeyCheck,
+        Hook::PostKeyAuth => HookType::PostKeyAuth,
+        Hook::Post => HookType::Post,
+        Hook::Response => HookType::Response,
+    }
+}
+
+/// The protocol has one value of each.
+fn firsts(lists: &BTreeMap<String, Vec<String>>) -> HashMap<String, String> {
+    lists.iter().filter_map(|(name, values)| Some((name.clone(), values.first()?.clone()))).collect()
+}
+
+fn text(body: &[u8], raw_only: bool) -> String {
+    if raw_only { String::new() } else { String::from_utf8_lossy(body).into_owned() }
+}
+
+/// The body that takes the place of the one that was sent, by whichever field; `None` where it stays.
+fn changed(before: Option<&Bytes>, raw_only: bool, raw: Vec<u8>, as_text: String) -> Option<Bytes> {
+    let before = before.map(|body| &**body).unwrap_or_default();
+    if raw != before {
+        return Some(raw.into());
+    }
+    (as_text != text(before, raw_only) && !(as_text.is_empty() && raw_only)).then(|| as_text.into())
+}
+
+fn outcome(given: Object, call: &Call<'_>) -> Outcome {
+    let metadata = given.metadata.into_iter().map(|(name, value)| (name, Value::String(value)));
+    let response = match (given.response, call.response) {
+        (Some(given), Some(before)) => Some(answer(given, before, call.raw_body_only)),
+        _ => None,
+    };
+    Outcome {
+        request: given.request.map(|given| request(given, call)).unwrap_or_default(),
+        response,
+        session: given.session.map(|session| Box::new(session.into_session(call.session))),
+        metadata: metadata.collect(),
+    }
+}
+
+fn request(given: MiniRequestObject, call: &Call<'_>) -> Request {
+    let overrides = given.return_overrides.unwrap_or_default();
+    let body = changed(call.request.body.as_ref(), call.raw_body_only, given.raw_body, given.body);
+    Request {
+        set_headers: given.set_headers.into_iter().collect(),
+        delete_headers: given.delete_headers,
+        url: given.url,
+        add_params: given.add_params.into_iter().collect(),
+        extended_params: given.extended_params.into_iter().map(|(name, value)| (name, vec![value])).collect(),
+        delete_params: given.delete_params,
+        return_overrides: Overrides {
+            response_code: overrides.response_code.max(0),
+            response_error: overrides.response_error,
+            response_body: overrides.response_body,
+            response_headers: overrides.headers.into_iter().collect(),
+            override_error: overrides.override_error,
+        },
+        method: given.method,
+        body,
+        ..Request::default()
+    }
+}
+
+/// What a plugin made of an answer: fields are set and deleted by what is other than before, in either list.
+fn answer(given: ResponseObject, before: &Response, raw_only: bool) -> Response {
+    let mut set = BTreeMap::new();
+    let lists: HashMap<&String, &Vec<String>> =
+        given.multivalue_headers.iter().map(|header| (&header.key, &header.values)).collect();
+    for (name, values) in &lists {
+        if before.headers.get(*name) != Some(*values) {
+            set.insert((*name).clone(), (*values).clone());
+        }
+    }
+    for (name, value) in &given.headers {
+        if before.headers.get(name).and_then(|values| values.first()) != Some(value) {
+            set.insert(name.clone(), vec![value.clone()]);
+        }
+    }
+    let is_gone = |name: &&String| {
+        !given.headers.contains_key(*name) || (!lists.is_empty() && !lists.contains_key(name))
+    };
+    let gone = before.headers.keys().filter(|name| !set.contains_key(*name)).filter(is_gone);
+    Response {
+        status_code: u16::try_from(given.status_code).unwrap_or_default(),
+        delete_headers: gone.cloned().collect(),
+        set_headers: set,
+        body: changed(before.body.as_ref(), raw_only, given.raw_body, given.body),
+        headers: BTreeMap::new(),
+    }
+}

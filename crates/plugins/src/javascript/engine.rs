@@ -1,0 +1,235 @@
+//! One engine: the scripts of an API, loaded once and called as often as it holds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rquickjs::context::EvalOptions;
+use rquickjs::function::Args;
+use rquickjs::loader::{BuiltinLoader, BuiltinResolver};
+use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Module, Object, Runtime, Value};
+
+use super::{Limits, Source, native};
+use crate::{Fault, Outside};
+
+/// Stack of a script, in bytes; the threads that run it have four times as much.
+const STACK: usize = 512 << 10;
+/// Requests and batches that one call may send.
+const MOST_REQUESTS: usize = 100;
+/// Promises that are settled after a call has ended, in a row.
+const MOST_JOBS: usize = 10_000;
+/// Where the functions of the prelude are kept. It is no name that a script can write by accident.
+const ENTRIES: &str = "\u{2063}entries";
+
+/// What is left to a call.
+pub(super) struct Left {
+    until: Instant,
+    requests: usize,
+}
+
+impl Left {
+    /// Takes one of the requests of a call; tells how long its answer may take.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub(super) fn request(&mut self) -> Result<Duration, String> {
+        let left = self.requests.checked_sub(1);
+        self.requests = left.ok_or_else(|| format!("a call sends no more than {MOST_REQUESTS} requests"))?;
+        Ok(self.until.saturating_duration_since(Instant::now()))
+    }
+}
+
+pub(super) struct Engine {
+    runtime: Runtime,
+    context: Context,
+    left: Arc<Mutex<Left>>,
+    limits: Limits,
+    /// It ran out of time or memory: what it holds may be anything.
+    broken: bool,
+}
+
+impl Engine {
+    /// Makes an engine and runs the scripts in it, in their order.
+    ///
+    /// # Errors
+    /// What is wrong with a script, and where.
+    pub(super) fn new(sources: &[Source], limits: Limits, outside: &Arc<dyn Outside>) -> Result<Self, Fault> {
+        let left =
+            Arc::new(Mutex::new(Left { until: Instant::now() + limits.time, requests: MOST_REQUESTS }));
+        let make = || -> rquickjs::Result<(Runtime, Context)> {
+            let runtime = Runtime::new()?;
+            runtime.set_memory_limit(limits.memory);
+            runtime.set_max_stack_size(STACK);
+            let watched = Arc::clone(&left);
+            let is_late = move || Instant::now() >= watched.lock().until;
+            runtime.set_interrupt_handler(Some(Box::new(is_late)));
+            let (mut resolver, mut loader) = (BuiltinResolver::default(), BuiltinLoader::default());
+            for module in sources.iter().filter(|source| source.is_module()) {
+                resolver = resolver.with_module(&*module.name);
+                loader = loader.with_module(&*module.name, module.text.as_bytes().to_vec());
+            }
+            runtime.set_loader(resolver, loader);
+            let context = Context::full(&runtime)?;
+            Ok((runtime, context))
+        };
+        let (runtime, context) =
+            make().map_err(|fault| Fault::Unusable(format!("no engine for scripts: {fault}")))?;
+        context
+            .with(|context| {
+                let native = native::functions(&context, &left, outside)?;
+                let prelude: Function<'_> = context.eval(include_str!("prelude.js"))?;
+                context.globals().set(ENTRIES, prelude.call::<_, Object<'_>>((native,))?)
+            })
+            .map_err(|fault| Fault::Unusable(format!("no engine for scripts: {fault}")))?;
+        let mut engine = Self { runtime, context, left, limits, broken: false };
+        for source in sources {
+            engine.load(source)?;
+        }
+        Ok(engine)
+    }
+
+    fn load(&mut self, source: &Source) -> Result<(), Fault> {
+        self.begin();
+        let ran = self.context.with(|context| match source.is_module() {
+            true => exported(&context, source).catch(&context).map_err(|fault| told(&fault)),
+            false => {
+                let mut options = EvalOptions::default();
+                options.strict = false;
+                options.filename = Some(source.name.to_string());
+                let ran = context.eval_with_options::<Value<'_>, _>(&*source.text, options);
+                ran.map(drop).catch(&context).map_err(|fault| told(&fault))
+            }
+        });
+        self.end(ran).map_err(|fault| match fault {
+            Fault::Thrown(text) => Fault::Unusable(format!("`{}` cannot be used: {text}", source.name)),
+            other => other,
+        })
+    }
+
+    /// Whether it can be called again.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.broken
+    }
+
+    /// Whether the scripts define something of this name that can be called.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let found = self.context.with(|context| {
+            let entries: Object<'_> = context.globals().get(ENTRIES)?;
+            entries.get::<_, Function<'_>>("has")?.call::<_, bool>((name,))
+        });
+        matches!(found, Ok(true))
+    }
+
+    /// Calls an entry of the prelude; gives the JSON that it returns, and the body that takes the place of another one.
+    ///
+    /// # Errors
+    /// What the script threw, or why it was ended.
+    pub(super) fn call(
+        &mut self,
+        entry: &str,
+        texts: &[Option<&str>],
+    ) -> Result<(String, Option<String>), Fault> {
+        self.begin();
+        let ran = self.context.with(|context| {
+            let call = || -> rquickjs::Result<(String, Option<String>)> {
+                let entries: Object<'_> = context.globals().get(ENTRIES)?;
+                let function: Function<'_> = entries.get(entry)?;
+                let mut arguments = Args::new(context.clone(), texts.len());
+                for text in texts {
+                    match text {
+                        Some(text) => arguments.push_arg(*text)?,
+                        None => arguments.push_arg(rquickjs::Undefined)?,
+                    }
+                }
+                let given: rquickjs::Array<'_> = function.call_arg(arguments)?;
+                Ok((given.get(0)?, given.get(1)?))
+            };
+            call().catch(&context).map_err(|fault| told(&fault))
+        });
+        self.end(ran)
+    }
+
+    fn begin(&self) {
+        *self.left.lock() = Left { until: Instant::now() + self.limits.time, requests: MOST_REQUESTS };
+    }
+
+    fn end<T>(&mut self, ran: Result<T, String>) -> Result<T, Fault> {
+        let ran = ran.and_then(|given| {
+            // A script that is not finished goes on in no other call.
+            self.settle().map(|()| given).inspect_err(|_| self.broken = true)
+        });
+        let late = Instant::now() >= self.left.lock().until;
+        ran.map_err(|text| {
+            // Nobody knows what an engine keeps that was stopped anywhere.
+            if late {
+                self.broken = true;
+                return Fault::Late(self.limits.time);
+            }
+            if text.contains("out of memory") {
+                self.broken = true;
+                return Fault::Memory(self.limits.memory);
+            }
+            Fault::Thrown(text)
+        })
+    }
+
+    /// Runs what a script left behind promises.
+    fn settle(&self) -> Result<(), String> {
+        for _ in 0..MOST_JOBS {
+            match self.runtime.execute_pending_job() {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(_) => return Err("a promise of the script failed".to_owned()),
+            }
+        }
+        Err(format!("the script leaves more than {MOST_JOBS} promises in a row"))
+    }
+}
+
+/// Runs a module and puts what it exports where scripts have their names; `default` gets the name of the file.
+fn exported<'js>(context: &Ctx<'js>, source: &Source) -> rquickjs::Result<()> {
+    let module = Module::declare(context.clone(), &*source.name, source.text.as_bytes())?;
+    let (module, ran) = module.eval()?;
+    ran.finish::<()>()?;
+    for pair in module.namespace()?.props::<String, Value<'js>>() {
+        let (name, value) = pair?;
+        match name.as_str() {
+            "default" => context.globals().set(source.stem(), value)?,
+            name => context.globals().set(name, value)?,
+        }
+    }
+    Ok(())
+}
+
+/// What a script threw, and where.
+fn told(fault: &CaughtError<'_>) -> String {
+    match fault {
+        CaughtError::Exception(exception) => {
+            let name = exception.as_object().get::<_, String>("name").unwrap_or_default();
+            let message = exception.message().unwrap_or_default();
+            let text =
+                if name.is_empty() || name == "Error" { message } else { format!("{name}: {message}") };
+            match exception.stack().as_deref().and_then(place) {
+                Some(place) => format!("{text} ({place})"),
+                None => text,
+            }
+        }
+        CaughtError::Value(value) => match value.as_string().and_then(|text| text.to_string().ok()) {
+            Some(text) => text,
+            None => "it threw a value that is no error".to_owned(),
+        },
+        CaughtError::Error(fault) => fault.to_string(),
+    }
+}
+
+/// The first place in a stack, without that of the prelude: `file:line`, of `at f (file:2:5)`.
+fn place(stack: &str) -> Option<String> {
+    stack.lines().find_map(|line| {
+        let line = line.trim().strip_prefix("at ")?;
+        let inside = line.rsplit_once('(').map_or(line, |(_, inside)| inside.trim_end_matches(')'));
+        let mut parts = inside.rsplitn(3, ':');
+        let (_column, row) = (parts.next()?, parts.next()?);
+        let file = parts.next()?;
+        (row.parse::<u32>().is_ok() && !file.starts_with("eval_script")).then(|| format!("{file}:{row}"))
+    })
+}

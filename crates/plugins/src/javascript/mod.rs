@@ -1,0 +1,252 @@
+//! Plugins in JavaScript (gateway contract 9.2).
+//!
+//! The scripts of an API run in engines that know nothing of the machine: no files, no network, no timers but what
+//! [`Outside`] lets them ask for. Loading them takes much longer than a call, so engines are kept; each serves one call at
+//! a time. What a script keeps in its globals may be seen by the next call in the same engine, and is by none in another.
+
+mod engine;
+mod native;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apidef::Session;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+use crate::call::nullable;
+use crate::{Call, Fault, Hook, Outcome, Outside, Request, Response, Spec};
+use engine::Engine;
+
+/// Largest script, in bytes.
+const LARGEST: usize = 1 << 20;
+/// Engines that are kept while they have nothing to do.
+const SPARE: usize = 32;
+/// Calls of one API that run at once; more wait. So scripts that hang leave threads to those of other APIs.
+const AT_ONCE: usize = 64;
+
+/// What a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time, waiting for the world outside included.
+    pub time: Duration,
+    /// Memory of an engine, in bytes.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(5), memory: 64 << 20 }
+    }
+}
+
+/// A file of scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name, for faults; that of a module (`.mjs`) is what others import it by.
+    pub name: Box<str>,
+    /// Its text.
+    pub text: Box<str>,
+}
+
+impl Source {
+    fn is_module(&self) -> bool {
+        self.name.ends_with(".mjs")
+    }
+
+    /// The name of the file alone.
+    fn stem(&self) -> &str {
+        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
+        file.strip_suffix(".mjs").unwrap_or(file)
+    }
+}
+
+/// The scripts of one API.
+pub struct Scripts {
+    sources: Box<[Source]>,
+    limits: Limits,
+    outside: Arc<dyn Outside>,
+    spare: Mutex<Vec<Engine>>,
+    places: Semaphore,
+}
+
+impl std::fmt::Debug for Scripts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scripts").field("sources", &self.sources.len()).finish_non_exhaustive()
+    }
+}
+
+/// The answer of a virtual endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Answered {
+    /// What the client is answered.
+    #[serde(rename = "Response", deserialize_with = "nullable")]
+    pub response: Reply,
+    /// Metadata that the session gets.
+    #[serde(rename = "SessionMeta", deserialize_with = "nullable")]
+    pub session_meta: Map<String, Value>,
+}
+
+/// What a virtual endpoint answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Reply {
+    /// The body.
+    #[serde(deserialize_with = "nullable")]
+    pub body: String,
+    /// Header fields.
+    #[serde(deserialize_with = "crate::call::texts")]
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// The status.
+    #[serde(deserialize_with = "nullable")]
+    pub code: u16,
+}
+
+/// What a script gives, in its own spelling.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Given {
+    #[serde(deserialize_with = "nullable")]
+    request: Request,
+    response: Option<Response>,
+    session: Option<Box<Session>>,
+    #[serde(deserialize_with = "nullable")]
+    session_meta: Map<String, Value>,
+}
+
+impl Scripts {
+    /// Loads scripts, in their order.
+    ///
+    /// # Errors
+    /// What is wrong with one of them, and where.
+    pub fn load(sources: Vec<Source>, limits: Limits, outside: Arc<dyn Outside>) -> Result<Self, Fault> {
+        if let Some(source) = sources.iter().find(|source| source.text.len() > LARGEST) {
+            return Err(Fault::Unusable(format!("`{}` is longer than {LARGEST} bytes", source.name)));
+        }
+        let first = Engine::new(&sources, limits, &outside)?;
+        let places = Semaphore::new(AT_ONCE);
+        Ok(Self { sources: sources.into(), limits, outside, spare: Mutex::new(vec![first]), places })
+    }
+
+    /// # Errors
+    /// Nothing of this name can be called.
+    pub fn check(&self, name: &str) -> Result<(), Fault> {
+        let engine = self.engine()?;
+        let has = engine.has(name);
+        self.give_back(engine);
+        if has { Ok(()) } else { Err(Fault::Missing(name.to_owned())) }
+    }
+
+    /// Calls a plugin from its hook.
+    ///
+    /// # Errors
+    /// Why it gives no outcome.
+    pub async fn call(self: &Arc<Self>, name: &str, call: &Call<'_>) -> Result<Outcome, Fault> {
+        let request = json(call.request)?;
+        let (session, spec) = (session_of(call.session)?, json(call.spec)?);
+        let (text, body) = match (call.hook, call.response) {
+            (Hook::Response, Some(response)) => {
+                let texts = vec![Some(json(response)?), text_of(&response.body), Some(request)];
+                self.run("response", name, texts, [session, spec]).await?
+            }
+            _ => {
+                let texts = vec![Some(request), text_of(&call.request.body)];
+                self.run("request", name, texts, [session, spec]).await?
+            }
+        };
+        let given: Given = read(&text)?;
+        let mut outcome = Outcome {
+            request: given.request,
+            response: given.response,
+            session: given.session,
+            metadata: given.session_meta,
+        };
+        let body = body.map(bytes::Bytes::from);
+        match &mut outcome.response {
+            Some(response) => response.body = body,
+            None => outcome.request.body = body,
+        }
+        Ok(outcome)
+    }
+
+    /// Has a virtual endpoint answer a request.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn answer(
+        self: &Arc<Self>,
+        name: &str,
+        request: &Request,
+        session: Option<&Session>,
+        spec: &Spec,
+    ) -> Result<Answered, Fault> {
+        let texts = vec![Some(json(request)?), text_of(&request.body)];
+        let rest = [session_of(session)?, json(spec)?];
+        let (text, _) = self.run("answer", name, texts, rest).await?;
+        read(&text)
+    }
+
+    /// Tells a handler of an event, both as JSON.
+    ///
+    /// # Errors
+    /// Why it was not handled.
+    pub async fn event(self: &Arc<Self>, name: &str, event: &str, context: &str) -> Result<(), Fault> {
+        self.run("event", name, vec![Some(event.to_owned())], [context.to_owned()]).await.map(drop)
+    }
+
+    /// Runs an entry of the prelude on a thread that may take its time.
+    async fn run<const REST: usize>(
+        self: &Arc<Self>,
+        entry: &'static str,
+        name: &str,
+        mut texts: Vec<Option<String>>,
+        rest: [String; REST],
+    ) -> Result<(String, Option<String>), Fault> {
+        texts.insert(0, Some(name.to_owned()));
+        texts.extend(rest.map(Some));
+        let _place = self.places.acquire().await.map_err(|closed| Fault::Unusable(closed.to_string()))?;
+        let scripts = Arc::clone(self);
+        let work = move || {
+            let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+            let mut engine = scripts.engine()?;
+            let ran = engine.call(entry, &texts);
+            scripts.give_back(engine);
+            ran
+        };
+        let ran = tokio::task::spawn_blocking(work).await;
+        ran.unwrap_or_else(|fault| Err(Fault::Thrown(format!("it was interrupted: {fault}"))))
+    }
+
+    fn engine(&self) -> Result<Engine, Fault> {
+        let spare = self.spare.lock().pop();
+        spare.map_or_else(|| Engine::new(&self.sources, self.limits, &self.outside), Ok)
+    }
+
+    fn give_back(&self, engine: Engine) {
+        let mut spare = self.spare.lock();
+        if spare.len() < SPARE && engine.is_sound() {
+            spare.push(engine);
+        }
+    }
+}
+
+fn text_of(body: &Option<bytes::Bytes>) -> Option<String> {
+    body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned())
+}
+
+fn session_of(session: Option<&Session>) -> Result<String, Fault> {
+    session.map_or_else(|| Ok("{}".to_owned()), json)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|fault| Fault::Unusable(fault.to_string()))
+}
+
+fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|fault| Fault::Shape(fault.to_string()))
+}

@@ -1,0 +1,137 @@
+// What scripts find in their engine. `native` has the functions of the gate; what is returned is called by the gate.
+(function (native) {
+    "use strict";
+    var global = globalThis;
+
+    function Middleware(config) {
+        this.config = config;
+        this.onRequest = null;
+        this.onResponse = null;
+    }
+    Middleware.prototype = {
+        constructor: Middleware,
+        NewProcessRequest: function (callback) { this.onRequest = callback; },
+        NewProcessResponse: function (callback) { this.onResponse = callback; },
+        ReturnData: function (request, meta) { return { Request: request, SessionMeta: meta }; },
+        ReturnAuthData: function (request, session) { return { Request: request, Session: session }; },
+        ReturnResponseData: function (response, meta) { return { Response: response, SessionMeta: meta }; },
+    };
+
+    function EventHandler(config) {
+        this.config = config;
+        this.onEvent = null;
+    }
+    EventHandler.prototype = {
+        constructor: EventHandler,
+        NewHandler: function (callback) { this.onEvent = callback; },
+    };
+
+    global.TykJS = {
+        TykMiddleware: { NewMiddleware: Middleware },
+        TykEventHandlers: { NewEventHandler: EventHandler },
+    };
+    global.TykJsResponse = function (response, meta) {
+        return JSON.stringify({ Response: response, SessionMeta: meta });
+    };
+    global.log = function (text) { native.log(String(text)); };
+    global.rawlog = global.log;
+    global.console = {};
+    ["log", "info", "debug", "warn", "error", "trace"].forEach(function (name) {
+        global.console[name] = function () {
+            native.log(Array.prototype.map.call(arguments, function (value) {
+                return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
+            }).join(" "));
+        };
+    });
+    global.b64enc = function (text) { return native.encode(String(text), true); };
+    global.rawb64enc = function (text) { return native.encode(String(text), false); };
+    global.b64dec = function (text) { return native.decode(String(text)); };
+    global.rawb64dec = global.b64dec;
+    global.TykMakeHttpRequest = function (request) { return native.send(String(request)); };
+    global.TykBatchRequest = function (requests) { return native.batch(String(requests)); };
+    global.TykGetKeyData = function (key, api) { return native.session(String(key), String(api)); };
+    global.TykSetKeyData = function (key, session, suppress) {
+        // Both that text and the value itself are given to it in the wild.
+        var text = typeof session === "object" ? JSON.stringify(session) : String(session);
+        native.putSession(String(key), text, suppress === true || suppress === "1" || suppress === 1);
+    };
+    global.TykStorageGet = function (name) { return native.stored(String(name)); };
+    global.TykStorageSet = function (name, text, seconds) {
+        return native.store(String(name), String(text), Number(seconds) || 0, false);
+    };
+    global.TykStorageSetNX = function (name, text, seconds) {
+        return native.store(String(name), String(text), Number(seconds) || 0, true);
+    };
+    global.TykStorageDel = function (name) { return native.forget(String(name)); };
+    global.TykStorageTTL = function (name) { return native.secondsLeft(String(name)); };
+    global.TykStorageIncr = function (name, by) {
+        return native.add(String(name), by === undefined ? 1 : Number(by));
+    };
+
+    // Where `var`, `function` and exports of modules stand; `const` and `let` of scripts are found by their name alone.
+    function find(name) {
+        if (Object.prototype.hasOwnProperty.call(global, name)) return global[name];
+        return /^[A-Za-z_$][\w$]*$/.test(name)
+            ? (0, eval)("typeof " + name + " === 'undefined' ? undefined : " + name) : undefined;
+    }
+
+    // The body that takes the place of another one; null where it stays.
+    function changed(holder, body) {
+        var now = holder.Body;
+        delete holder.Body;
+        if (holder.IgnoreBody || now === body) return null;
+        if (now === undefined || now === null) return body === undefined ? null : "";
+        return typeof now === "string" ? now : JSON.stringify(now);
+    }
+
+    return {
+        has: function (name) {
+            var found = find(name);
+            return typeof found === "function" || found instanceof Middleware || found instanceof EventHandler;
+        },
+        request: function (name, text, body, sessionText, specText) {
+            var found = find(name);
+            var request = JSON.parse(text), session = JSON.parse(sessionText), spec = JSON.parse(specText);
+            request.Body = body;
+            var callback = typeof found === "function" ? found : found.onRequest;
+            if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessRequest");
+            var given = callback.call(found, request, session, spec);
+            if (typeof given === "string") given = JSON.parse(given);
+            // A script that gives nothing has changed the request itself.
+            if (given === undefined || given === null) given = {};
+            var made = given.Request || request;
+            var newBody = changed(made, body);
+            return [JSON.stringify({
+                Request: made, Session: given.Session, SessionMeta: given.SessionMeta,
+            }), newBody];
+        },
+        response: function (name, responseText, body, text, sessionText, specText) {
+            var found = find(name);
+            var response = JSON.parse(responseText), request = JSON.parse(text);
+            var session = JSON.parse(sessionText), spec = JSON.parse(specText);
+            response.Body = body;
+            var callback = typeof found === "function" ? found : found.onResponse;
+            if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessResponse");
+            var given = callback.call(found, response, request, session, spec);
+            if (typeof given === "string") given = JSON.parse(given);
+            if (given === undefined || given === null) given = {};
+            var made = given.Response || response;
+            var newBody = changed(made, body);
+            return [JSON.stringify({ Response: made, SessionMeta: given.SessionMeta }), newBody];
+        },
+        answer: function (name, text, body, sessionText, specText) {
+            var found = find(name);
+            var request = JSON.parse(text), session = JSON.parse(sessionText), spec = JSON.parse(specText);
+            request.Body = body;
+            var given = found(request, session, spec);
+            return [typeof given === "string" ? given : JSON.stringify(given), null];
+        },
+        event: function (name, eventText, specText) {
+            var found = find(name);
+            var callback = typeof found === "function" ? found : found.onEvent;
+            if (typeof callback !== "function") throw new Error("`" + name + "` has no NewHandler");
+            callback.call(found, JSON.parse(eventText), JSON.parse(specText));
+            return ["", null];
+        },
+    };
+})
