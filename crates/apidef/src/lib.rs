@@ -6,6 +6,7 @@ mod auth;
 mod classic;
 mod cors;
 mod definition;
+mod endpoint;
 mod fields;
 pub mod keys;
 mod limits;
@@ -34,7 +35,7 @@ pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, import, schema};
 pub use reference::reference;
-pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern};
+pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{
     AccessDefinition, AllowedUrl, BasicAuthData, Concurrency, Endpoint, EndpointMethod, FieldAccess,
     FieldLimits, JwtData, Limit, Monitor, Partitions, Policy, RateLimit, Secret, Session, Smoothing,

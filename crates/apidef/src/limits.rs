@@ -1,5 +1,6 @@
 //! Limits that an API declares for its paths, and for what may be under way at once.
 
+use crate::endpoint::Operations;
 use crate::fields::{Field, LEFT_OPEN, acts, in_use, section};
 use crate::section::Section;
 use crate::{Rate, classic::rate};
@@ -124,15 +125,16 @@ pub(crate) fn oas_endpoints(
     let ignore_case = middleware.section("global", faults).section("ignoreCase", faults);
     let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
     let operations = middleware.section("operations", faults);
+    let known = Operations::of(root);
     let mut endpoints = Vec::new();
     for id in operations.object.into_iter().flat_map(serde_json::Map::keys) {
         let limit = operations.section(id, faults).section("rateLimit", faults);
         let enabled = limit.flag("enabled", faults);
         let (requests, per) = (limit.number("rate", faults), limit.duration("per", faults));
         let Some(rate) = rate(enabled, requests, per, &limit, faults) else { continue };
-        match operation(root, id) {
-            Some((path, method)) => {
-                let (path, method) = (path.into(), method.to_uppercase().into());
+        match known.get(id) {
+            Some(operation) => {
+                let (path, method) = (operation.path.as_ref().into(), operation.method.to_uppercase().into());
                 endpoints.push(EndpointRate { method, path, ignore_case, rate });
             }
             None => {
@@ -143,15 +145,6 @@ pub(crate) fn oas_endpoints(
         }
     }
     endpoints.into()
-}
-
-/// Path and method of an operation of the document.
-pub(crate) fn operation<'v>(root: &Section<'v>, id: &str) -> Option<(&'v str, &'v str)> {
-    root.get("paths")?.as_object()?.iter().find_map(|(path, item)| {
-        let named = |operation: &Value| operation.get("operationId").and_then(Value::as_str) == Some(id);
-        let (method, _) = item.as_object()?.iter().find(|(_, operation)| named(operation))?;
-        Some((path.as_str(), method.as_str()))
-    })
 }
 
 #[cfg(test)]

@@ -77,19 +77,30 @@ const MAX_PATTERN: usize = 256 * 1024;
 /// A path pattern: `{name}` is one segment, `/*` any rest, all else a regular expression, searched for anywhere in
 /// the path unless anchored (contract 4.3).
 pub fn path_pattern(pattern: &str, matching: PathMatching) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&path_source(pattern, matching)).size_limit(MAX_PATTERN).build()
+}
+
+/// The regular expression that a path pattern stands for.
+pub fn path_source(pattern: &str, matching: PathMatching) -> String {
     let mut source = String::with_capacity(pattern.len() + 8);
+    if matching.ignore_case {
+        source.push_str("(?i)");
+    }
     if matching.prefix && pattern.starts_with('/') {
         source.push('^');
     }
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
-        let name = rest.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        if let Some((_, after)) = name.filter(|(name, _)| is_name(name)) {
+        if let Some(after) = parameter(rest) {
             source.push_str("([^/]+)");
             rest = after;
         } else if let Some(after) = rest.strip_prefix("/*/") {
             source.push_str("/[^/]+/");
             rest = after;
+            if let Some(after) = rest.strip_prefix('*') {
+                source.push_str(".*");
+                rest = after;
+            }
         } else if let Some(after) = rest.strip_prefix("/*") {
             source.push_str("/.*");
             rest = after;
@@ -101,7 +112,23 @@ pub fn path_pattern(pattern: &str, matching: PathMatching) -> Result<Regex, rege
     if matching.suffix && !source.ends_with('$') {
         source.push('$');
     }
-    RegexBuilder::new(&source).case_insensitive(matching.ignore_case).size_limit(MAX_PATTERN).build()
+    source
+}
+
+/// What is behind a parameter that the text begins with: `{name}`, `{name:regex}`, of which only the name counts, or `{*}`.
+fn parameter(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix('{')?;
+    let mut depth = 1;
+    let close = inner.char_indices().find_map(|(at, c)| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        (depth == 0).then_some(at)
+    })?;
+    let name = inner[..close].split(':').next().unwrap_or_default();
+    (name == "*" || is_name(name)).then_some(&inner[close + 1..])
 }
 
 /// A parameter's name, as opposed to a repetition such as `{2,3}`.
@@ -136,6 +163,10 @@ mod tests {
             ("/a/*/c", both, "/a/b/b/c", false),
             ("/a/*", both, "/a/b/c", true),
             ("/x{2}", both, "/xx", true),
+            ("/users/{id:[0-9]{2}}/x", both, "/users/abc/x", true),
+            ("/users/{id:[0-9]{2}}/x", both, "/users/a/b/x", false),
+            ("/users/{*}/x", both, "/users/a/x", true),
+            ("/a/*/*/c", both, "/a/b/b/c", true),
             ("^/a$", both, "/a", true),
             ("/A", plain, "/a", false),
             ("/A", PathMatching { ignore_case: true, ..plain }, "/a", true),

@@ -1,9 +1,10 @@
 //! What single paths of an upstream have of their own: how long it may take, and when it is left alone (contract 2.5, 4.6).
 
-use crate::fields::{Field, acts, in_use};
-use crate::limits::operation;
+pub use crate::endpoint::Endpoint;
+use crate::endpoint::{Methods, classic, oas};
+use crate::fields::{Field, acts};
 use crate::section::Section;
-use document::{Fault, pointer_join};
+use document::Fault;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -31,19 +32,6 @@ pub(crate) const OAS_BREAKER: &[Field] = &[
     acts("halfOpenStateEnabled"),
 ];
 
-/// Something that counts for one method and path.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Endpoint<T> {
-    /// Method, upper case.
-    pub method: Box<str>,
-    /// Pattern of the path below the listen path (contract 4.3).
-    pub path: Box<str>,
-    /// Upper and lower case of the path are the same.
-    pub ignore_case: bool,
-    /// What counts there.
-    pub value: T,
-}
-
 /// What single paths have of their own; the first that fits counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Endpoints {
@@ -68,20 +56,23 @@ pub struct Breaker {
 
 impl Endpoints {
     pub(crate) fn classic(extended: &Section<'_>, ignore_case: bool, faults: &mut Vec<Fault>) -> Self {
-        let timeouts = classic(extended, "hard_timeouts", ignore_case, faults, |entry, faults| {
-            timeout(entry, "timeout", faults)
-        });
-        let breakers = classic(extended, "circuit_breakers", ignore_case, faults, |entry, faults| {
-            let half_open = !entry.flag("disable_half_open_state", faults);
-            breaker(entry, ["threshold_percent", "samples", "return_to_service_after"], half_open, faults)
-        });
+        let timeouts =
+            classic(extended, "hard_timeouts", Methods::One, ignore_case, faults, |entry, faults| {
+                timeout(entry, "timeout", faults)
+            });
+        let breakers =
+            classic(extended, "circuit_breakers", Methods::One, ignore_case, faults, |entry, faults| {
+                let half_open = !entry.flag("disable_half_open_state", faults);
+                breaker(entry, ["threshold_percent", "samples", "return_to_service_after"], half_open, faults)
+            });
         Self { timeouts, breakers }
     }
 
     pub(crate) fn oas(root: &Section<'_>, middleware: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
-        let timeouts =
-            oas(root, middleware, "enforceTimeout", faults, |entry, faults| timeout(entry, "value", faults));
-        let breakers = oas(root, middleware, "circuitBreaker", faults, |entry, faults| {
+        let timeouts = oas(root, middleware, "enforceTimeout", faults, |entry, _, faults| {
+            timeout(entry, "value", faults)
+        });
+        let breakers = oas(root, middleware, "circuitBreaker", faults, |entry, _, faults| {
             let half_open = entry.flag("halfOpenStateEnabled", faults);
             breaker(entry, ["threshold", "sampleSize", "coolDownPeriod"], half_open, faults)
         });
@@ -152,56 +143,4 @@ fn breaker(
         return None;
     };
     Some(Breaker { threshold: part, samples: count as u32, rest, half_open })
-}
-
-fn classic<T>(
-    extended: &Section<'_>,
-    key: &str,
-    ignore_case: bool,
-    faults: &mut Vec<Fault>,
-    read: impl Fn(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
-) -> Box<[Endpoint<T>]> {
-    let mut endpoints = Vec::new();
-    for (index, entry) in extended.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let pointer = pointer_join(&extended.at(key), &index.to_string());
-        let entry = Section { object: entry.as_object(), pointer };
-        if entry.flag("disabled", faults) {
-            continue;
-        }
-        let (method, path) =
-            (entry.text("method", faults).to_uppercase().into(), entry.text("path", faults).into());
-        endpoints.extend(read(&entry, faults).map(|value| Endpoint { method, path, ignore_case, value }));
-    }
-    endpoints.into()
-}
-
-fn oas<T>(
-    root: &Section<'_>,
-    middleware: &Section<'_>,
-    key: &str,
-    faults: &mut Vec<Fault>,
-    read: impl Fn(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
-) -> Box<[Endpoint<T>]> {
-    let ignore_case = middleware.section("global", faults).section("ignoreCase", faults);
-    let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
-    let operations = middleware.section("operations", faults);
-    let mut endpoints = Vec::new();
-    for id in operations.object.into_iter().flat_map(serde_json::Map::keys) {
-        let entry = operations.section(id, faults).section(key, faults);
-        if !entry.flag("enabled", faults) {
-            continue;
-        }
-        let Some(value) = read(&entry, faults) else { continue };
-        match operation(root, id) {
-            Some((path, method)) => {
-                let (path, method) = (path.into(), method.to_uppercase().into());
-                endpoints.push(Endpoint { method, path, ignore_case, value });
-            }
-            None => {
-                let message = format!("no operation in `paths` has the id `{id}`, so this counts nowhere");
-                faults.push(Fault::error(entry.pointer.clone(), message).on_key());
-            }
-        }
-    }
-    endpoints.into()
 }
