@@ -41,6 +41,9 @@ pub struct Record {
     pub host: Box<str>,
     /// Path behind the listen path, or the pattern that it is tracked as.
     pub path: Box<str>,
+    /// Whether `path` is a pattern that requests are counted by.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tracked: bool,
     /// Path as it came; `None` when it is the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_path: Option<Box<str>>,
@@ -94,6 +97,7 @@ impl Record {
             method: Cow::Borrowed("GET"),
             host: Box::default(),
             path: Box::default(),
+            tracked: false,
             raw_path: None,
             status: 0,
             refusal: None,

@@ -3,7 +3,7 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Endpoints, Manner};
-use crate::{Addresses, Cors, Versioning};
+use crate::{Addresses, Cors, Paths, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -51,6 +51,8 @@ pub struct Api {
     pub addresses: Addresses,
     /// Which pages of other origins may call it from a browser.
     pub cors: Option<Box<Cors>>,
+    /// What it says of single paths.
+    pub paths: Box<Paths>,
     /// How long a key of this API is stored; `None` = no limit from the API.
     pub session_lifetime: Option<Duration>,
     /// Never drop a stored key before its own expiry, even if `session_lifetime` is shorter.

@@ -2,15 +2,16 @@
 
 mod addresses;
 mod api;
+mod at_path;
 mod auth;
 mod classic;
 mod cors;
 mod definition;
-mod endpoint;
 mod fields;
 pub mod keys;
 mod limits;
 mod oas;
+mod paths;
 mod place;
 pub mod policies;
 mod reference;
@@ -23,6 +24,7 @@ pub mod versioning;
 
 pub use addresses::{Addresses, Network};
 pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream};
+pub use at_path::{AtPath, WrittenAt};
 pub use auth::{
     Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, Custom, ExchangeProvider,
     ExternalOAuth, Grants, Guarded, HttpSignature, Introspection, Jwt, KeepExchanged, KeySetAddress,
@@ -34,6 +36,7 @@ pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, import, schema};
+pub use paths::{Lists, Paths, Reply, Sizes, Tracking};
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{
@@ -42,7 +45,7 @@ pub use session::{
     Subscriptions, TypeFields,
 };
 pub use upstream::{
-    Breaker, ByHost, Endpoint as UpstreamEndpoint, Endpoints, Manner, OutboundProxy, ProxyKind,
-    RequestSigning, SigningKey, UpstreamCredentials, UpstreamGrant, UpstreamOAuth, UpstreamTls,
+    Breaker, ByHost, Endpoints, Manner, OutboundProxy, ProxyKind, RequestSigning, SigningKey,
+    UpstreamCredentials, UpstreamGrant, UpstreamOAuth, UpstreamTls,
 };
 pub use versioning::{VersionLocation, Versioning, Versions};

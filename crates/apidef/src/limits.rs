@@ -1,6 +1,6 @@
 //! Limits that an API declares for its paths, and for what may be under way at once.
 
-use crate::endpoint::Operations;
+use crate::at_path::Operations;
 use crate::fields::{Field, LEFT_OPEN, acts, in_use, section};
 use crate::section::Section;
 use crate::{Rate, classic::rate};

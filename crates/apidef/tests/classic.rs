@@ -106,18 +106,18 @@ fn every_fault_has_its_pointer_and_place() {
             &[("error", "/allowed_ips/0", 2, 17, "invalid IP/CIDR \"1.2.3\"", "")],
         ),
         (
-            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\"black_list\": [\n{\"path\": \"/x\"}]}}}},",
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\"persist_graphql\": [\n{\"path\": \"/x\"}]}}}},",
             &[(
                 "error",
-                "/version_data/versions/v/extended_paths/black_list",
+                "/version_data/versions/v/extended_paths/persist_graphql",
                 4,
                 20,
-                "block lists of paths are",
+                "persisted GraphQL operations are",
                 "",
             )],
         ),
         (
-            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\"black_list\": [\n{\"path\": \"/x\", \"disabled\": true}]}}}},",
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\"persist_graphql\": [\n{\"path\": \"/x\", \"disabled\": true}]}}}},",
             &[],
         ),
         (

@@ -124,8 +124,8 @@ fn every_fault_has_its_pointer_and_line() {
             vec![(format!("{X}/upstream/loadBalancing/targets/0/url"), 9, "must be absolute")],
         ),
         (
-            with("\"allow\": {\"enabled\": false}", "\"block\": {\"enabled\": true}"),
-            vec![(format!("{X}/middleware/operations/getOrder/block"), 18, "not left open")],
+            with("\"allow\": {\"enabled\": false}", "\"postPlugins\": [{\"enabled\": true}]"),
+            vec![(format!("{X}/middleware/operations/getOrder/postPlugins"), 18, "not left open")],
         ),
         (
             with(scheme, "{\"type\": \"http\", \"scheme\": \"Digest\"}"),

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::limits::{Budget, Held};
 use crate::listen::{Agreed, ClientStream, Takeover};
 use crate::record;
 use crate::respond::Refusal;
+use crate::route::Fitting;
 use crate::snapshot::RunningApi;
 
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -102,6 +104,14 @@ pub(crate) struct Exchange {
     pub stripped: usize,
     /// Bytes of the path that the listen path covers, stripped or not.
     pub matched: usize,
+    /// Where in the path a version stands that was not taken out of it.
+    pub(crate) version_in_path: Option<Range<usize>>,
+    /// Which patterns of the API fit its path, as it came.
+    pub(crate) fitting: Fitting,
+    /// How often the gate itself has sent it on, to this API or another.
+    pub(crate) loops: u32,
+    /// Its path is open to everybody: nobody is asked who is calling.
+    pub(crate) open: bool,
     /// Who is calling; `None` for keyless APIs.
     pub caller: Option<Arc<Caller>>,
     /// What the token says that the caller was identified by, if it was by one that says anything.
@@ -118,6 +128,12 @@ pub(crate) struct Exchange {
     pub(crate) held: Vec<Held>,
     /// How long things took.
     pub timings: Timings,
+    /// Neither is anything recorded of it …
+    pub(crate) unrecorded: bool,
+    /// … nor does its answer carry anything beside what it was defined with, where this is true.
+    pub(crate) bare: bool,
+    /// The pattern that its path is recorded as.
+    pub(crate) tracked_as: Option<Arc<str>>,
     /// Whether its record has begun.
     pub(crate) recorded: bool,
 }

@@ -71,7 +71,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     let elapsed = exchange.timings.elapsed();
     api.metrics.count(status, elapsed, exchange.timings.upstream);
 
-    let recorder = gate.recorder.clone().filter(|_| !api.model.do_not_track);
+    let recorder = gate.recorder.clone().filter(|_| !api.model.do_not_track && !exchange.unrecorded);
     let access_log = gate.settings.access_log;
     if recorder.is_none() && !access_log {
         return None;
@@ -92,7 +92,14 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     }
     let head = &exchange.head;
     record.method = method(&head.method);
-    record.path = head.uri.path().into();
+    match &exchange.tracked_as {
+        Some(pattern) => {
+            record.path = (&**pattern).into();
+            record.raw_path = Some(head.uri.path().into());
+            record.tracked = true;
+        }
+        None => record.path = head.uri.path().into(),
+    }
     record.status = status.as_u16();
     record.refusal = (!flag.is_empty()).then_some(Cow::Borrowed(flag));
     record.upstream = exchange.timings.upstream;

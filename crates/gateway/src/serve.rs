@@ -1,6 +1,6 @@
 //! The road of a request, from its head to its response: one page, top to bottom.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
@@ -19,7 +19,7 @@ use crate::limits::Budget;
 use crate::oauth;
 use crate::record;
 use crate::respond::{self, Blame, Refusal};
-use crate::route::{self, Oddity};
+use crate::route::{self, Fitting, Oddity};
 use crate::snapshot::{RunningApi, Snapshot};
 
 /// Until when the API is served (contract 8.1).
@@ -84,6 +84,7 @@ async fn walk(
 ) -> Response<Body> {
     let mut exchange = exchange(gate, peer, found.api, request, found.matched, started);
     exchange.version_by_default = found.version_by_default;
+    exchange.version_in_path = found.version_in_path;
     let answer = match found.refused {
         None => pass(&mut exchange).await,
         Some(refusal) => Err(refusal),
@@ -109,6 +110,10 @@ fn exchange(
         body,
         stripped,
         matched,
+        version_in_path: None,
+        fitting: Fitting::default(),
+        loops: 0,
+        open: false,
         caller: None,
         claims: None,
         subject: None,
@@ -117,6 +122,9 @@ fn exchange(
         budget: Budget::default(),
         held: Vec::new(),
         timings: Timings::begin(started),
+        unrecorded: false,
+        bare: false,
+        tracked_as: None,
         recorded: false,
     }
 }
@@ -131,6 +139,7 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
             return Box::pin(server.answer(endpoint, exchange)).await;
         }
     }
+    exchange.fitting = route::fitting(exchange);
     match Arc::clone(&exchange.api).chain.admit(exchange).await? {
         ControlFlow::Continue(()) => {
             let response = call_backend(exchange).await?;
@@ -156,7 +165,9 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     let settings = &exchange.gate.settings;
     let (mut response, flag) = match answer {
         Ok(mut response) => {
-            exchange.budget.write(response.headers_mut());
+            if !exchange.bare {
+                exchange.budget.write(response.headers_mut());
+            }
             (response, "")
         }
         Err(refusal) => {
@@ -255,6 +266,8 @@ struct Found {
     matched: usize,
     /// See [`Exchange::version_by_default`].
     version_by_default: Option<HeaderValue>,
+    /// See [`Exchange::version_in_path`].
+    version_in_path: Option<Range<usize>>,
     /// The API has versions, and not the one that is asked for.
     refused: Option<Refusal>,
 }
@@ -274,7 +287,7 @@ fn version(
     matched: usize,
 ) -> Found {
     if api.versions.is_none() {
-        return Found { api, matched, version_by_default: None, refused: None };
+        return Found { api, matched, version_by_default: None, version_in_path: None, refused: None };
     }
     // Both may be changed: taken out of the request for that.
     let mut uri = std::mem::take(request.uri_mut());
@@ -287,10 +300,12 @@ fn version(
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     match chosen {
-        Ok(route::Chosen { api, by_default }) => {
-            Found { api, matched, version_by_default: by_default, refused: None }
+        Ok(route::Chosen { api, by_default, in_path }) => {
+            Found { api, matched, version_by_default: by_default, version_in_path: in_path, refused: None }
         }
-        Err(refusal) => Found { api, matched, version_by_default: None, refused: Some(refusal) },
+        Err(refusal) => {
+            Found { api, matched, version_by_default: None, version_in_path: None, refused: Some(refusal) }
+        }
     }
 }
 

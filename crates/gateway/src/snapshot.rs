@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::listen::AskedByName;
 use crate::metrics::ApiMetrics;
-use crate::route::{Table, Versions};
+use crate::route::{Patterns, Table, Versions};
 
 /// Everything that an exchange may see.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub struct RunningApi {
     pub model: Arc<Api>,
     /// Who may pass and what happens on the way.
     pub chain: Chain,
+    /// The patterns of its paths, of all that it has for single ones.
+    pub(crate) patterns: Patterns,
     /// What serves versions of it; `None` where requests are not told apart.
     pub(crate) versions: Option<Box<Versions>>,
     /// Gives tokens, where the API says so.

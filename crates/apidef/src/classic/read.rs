@@ -23,7 +23,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 
     let id = identity(&root, "api_id", faults);
     let proxy = root.section("proxy", faults);
-    let Version { timeout, endpoints, of_paths, expires: version_expires, .. } = sole(&root, faults);
+    let Version { timeout, endpoints, of_paths, paths, expires: version_expires, .. } = sole(&root, faults);
     providers(&root, faults);
     protocol(&root, faults);
     validate_rest(&root, &proxy, faults);
@@ -75,6 +75,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         limits: limits(&root, endpoints, faults),
         addresses: addresses::read_classic(&root, faults),
         cors: cors::read_classic(&root, faults),
+        paths: Box::new(paths),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
         do_not_track: root.flag("do_not_track", faults),

@@ -6,6 +6,7 @@ use crate::auth::{
 };
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SIZE, CLASSIC_TRACKED};
 use crate::upstream::{CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT};
 use crate::versioning;
 
@@ -213,15 +214,7 @@ const PROXY: &[Field] = &[
 const VERSION: &[Field] = &[
     kept("name"),
     acts("expires"),
-    section(
-        "paths",
-        &[
-            later("ignored", "paths without authentication are"),
-            guards("white_list", "allow lists of paths are"),
-            guards("black_list", "block lists of paths are"),
-        ],
-    )
-    .unless("use_extended_paths"),
+    section("paths", &[acts("ignored"), acts("white_list"), acts("black_list")]).unless("use_extended_paths"),
     acts("use_extended_paths"),
     section("extended_paths", EXTENDED).when("use_extended_paths"),
     later("global_headers", "added request headers are").unless("global_headers_disabled"),
@@ -232,25 +225,25 @@ const VERSION: &[Field] = &[
         .unless("global_response_headers_disabled"),
     kept("global_response_headers_disabled"),
     acts("ignore_endpoint_case"),
-    guards("global_size_limit", "request size limits are").unless("global_size_limit_disabled"),
-    kept("global_size_limit_disabled"),
+    acts("global_size_limit"),
+    acts("global_size_limit_disabled"),
     acts("global_enforce_timeout"),
     acts("global_enforce_timeout_disabled"),
     acts("override_target"),
 ];
 
 const EXTENDED: &[Field] = &[
-    later("ignored", "paths without authentication are"),
-    guards("white_list", "allow lists of paths are"),
-    guards("black_list", "block lists of paths are"),
-    guards("internal", "internal paths are"),
-    guards("size_limits", "request size limits are"),
+    each("ignored", CLASSIC_LIST),
+    each("white_list", CLASSIC_LIST),
+    each("black_list", CLASSIC_LIST),
+    each("internal", CLASSIC_TRACKED),
+    each("size_limits", CLASSIC_SIZE),
     each("rate_limit", &[acts("path"), acts("method"), acts("disabled"), acts("rate"), acts("per")]),
     guards("validate_json", "validation of bodies is"),
     guards("validate_request", "validation of requests is"),
     guards("go_plugin", "plugins are"),
     guards("persist_graphql", "persisted GraphQL operations are"),
-    later("mock_response", "mock responses are"),
+    each("mock_response", CLASSIC_REPLY),
     later("cache", "caching is"),
     later("advance_cache_config", "caching is"),
     later("transform", "body transforms are"),
@@ -264,6 +257,6 @@ const EXTENDED: &[Field] = &[
     later("url_rewrites", "URL rewrites are"),
     later("virtual", "virtual endpoints are"),
     later("method_transforms", "method transforms are"),
-    later("track_endpoints", "tracked paths are"),
-    later("do_not_track_endpoints", "untracked paths are"),
+    each("track_endpoints", CLASSIC_TRACKED),
+    each("do_not_track_endpoints", CLASSIC_TRACKED),
 ];

@@ -30,6 +30,7 @@ pub(crate) fn write(api: &Api) -> Value {
         proxy["enable_load_balancing"] = (!upstream.targets.is_empty()).into();
         proxy["target_list"] = write_targets(&upstream.targets);
     }
+    api.paths.write_classic(&mut version);
     if !api.limits.endpoints.is_empty() {
         let entry = |endpoint: &crate::EndpointRate| {
             let rate = endpoint.rate;

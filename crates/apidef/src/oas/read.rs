@@ -12,7 +12,7 @@ use crate::section::Section;
 use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
-use crate::{Api, ApiLimits, Auth, Backend, Manner, Streams, Upstream, UpstreamCredentials};
+use crate::{Api, ApiLimits, Auth, Backend, Manner, Paths, Streams, Upstream, UpstreamCredentials};
 use document::Fault;
 use serde_json::Value;
 
@@ -37,6 +37,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let state = info.section("state", faults);
     let middleware = extension.section("middleware", faults);
     let global = middleware.section("global", faults);
+    let paths = Box::new(Paths::oas(&root, &middleware, faults));
     let endpoints = oas_endpoints(&root, &middleware, faults);
     let authentication = server.section("authentication", faults);
     let (lifetime, respects_expiry) = lifetime(&authentication, faults);
@@ -98,6 +99,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         },
         addresses: addresses::read_oas(&server, faults),
         cors: cors::read_oas(&global, faults),
+        paths,
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
         do_not_track: traffic_logs.exists() && !traffic_logs.flag("enabled", faults),

@@ -3,6 +3,7 @@
 use crate::auth::{OAS_CUSTOM, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_METADATA};
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_SIZE, OAS_TRACKED};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_PINS, OAS_TIMEOUT, OAS_TRANSPORT,
 };
@@ -115,7 +116,7 @@ const GLOBAL: &[Field] = &[
             later("plugins", "plugins on records are"),
         ],
     ),
-    guards("requestSizeLimit", "request size limits are"),
+    section("requestSizeLimit", OAS_SIZE),
     guards("prePlugins", "plugins before authentication are"),
     guards("prePlugin", "plugins before authentication are"),
     guards("postAuthenticationPlugins", "plugins after authentication are"),
@@ -134,16 +135,16 @@ const GLOBAL: &[Field] = &[
 ];
 
 const OPERATION: &[Field] = &[
-    guards("allow", "allow lists of paths are"),
-    guards("block", "block lists of paths are"),
-    guards("internal", "internal paths are"),
+    section("allow", OAS_LIST),
+    section("block", OAS_LIST),
+    section("internal", OAS_INTERNAL),
     guards("validateRequest", "validation of requests is"),
-    guards("requestSizeLimit", "request size limits are"),
+    section("requestSizeLimit", OAS_SIZE),
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     guards("scopeCheck", "scope checks are"),
     guards("postPlugins", "plugins are"),
     routes("exchange", "other targets of exchanged tokens are"),
-    later("ignoreAuthentication", "paths without authentication are"),
+    section("ignoreAuthentication", OAS_LIST),
     later("transformRequestMethod", "method transforms are"),
     later("transformRequestBody", "body transforms are"),
     later("transformResponseBody", "body transforms are"),
@@ -155,6 +156,6 @@ const OPERATION: &[Field] = &[
     later("mockResponse", "mock responses are"),
     later("virtualEndpoint", "virtual endpoints are"),
     section("circuitBreaker", OAS_BREAKER),
-    later("trackEndpoint", "tracked paths are"),
-    later("doNotTrackEndpoint", "untracked paths are"),
+    section("trackEndpoint", OAS_TRACKED),
+    section("doNotTrackEndpoint", OAS_TRACKED),
 ];

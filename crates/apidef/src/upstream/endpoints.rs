@@ -1,11 +1,11 @@
 //! What single paths of an upstream have of their own: how long it may take, and when it is left alone (contract 2.5, 4.6).
 
-pub use crate::endpoint::Endpoint;
-use crate::endpoint::{Methods, classic, oas};
+use crate::AtPath;
+use crate::at_path::{classic, oas, write_classic};
 use crate::fields::{Field, acts};
 use crate::section::Section;
 use document::Fault;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// `extended_paths.hard_timeouts`.
@@ -36,9 +36,9 @@ pub(crate) const OAS_BREAKER: &[Field] = &[
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Endpoints {
     /// How long the head of an answer may take.
-    pub timeouts: Box<[Endpoint<Duration>]>,
+    pub timeouts: Box<[AtPath<Duration>]>,
     /// When an upstream that fails is left alone.
-    pub breakers: Box<[Endpoint<Breaker>]>,
+    pub breakers: Box<[AtPath<Breaker>]>,
 }
 
 /// When an upstream that fails is left alone.
@@ -56,23 +56,20 @@ pub struct Breaker {
 
 impl Endpoints {
     pub(crate) fn classic(extended: &Section<'_>, ignore_case: bool, faults: &mut Vec<Fault>) -> Self {
-        let timeouts =
-            classic(extended, "hard_timeouts", Methods::One, ignore_case, faults, |entry, faults| {
-                timeout(entry, "timeout", faults)
-            });
-        let breakers =
-            classic(extended, "circuit_breakers", Methods::One, ignore_case, faults, |entry, faults| {
-                let half_open = !entry.flag("disable_half_open_state", faults);
-                breaker(entry, ["threshold_percent", "samples", "return_to_service_after"], half_open, faults)
-            });
+        let timeouts = classic(extended, "hard_timeouts", ignore_case, faults, |entry, faults| {
+            timeout(entry, "timeout", faults)
+        });
+        let breakers = classic(extended, "circuit_breakers", ignore_case, faults, |entry, faults| {
+            let half_open = !entry.flag("disable_half_open_state", faults);
+            breaker(entry, ["threshold_percent", "samples", "return_to_service_after"], half_open, faults)
+        });
         Self { timeouts, breakers }
     }
 
     pub(crate) fn oas(root: &Section<'_>, middleware: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
-        let timeouts = oas(root, middleware, "enforceTimeout", faults, |entry, _, faults| {
-            timeout(entry, "value", faults)
-        });
-        let breakers = oas(root, middleware, "circuitBreaker", faults, |entry, _, faults| {
+        let timeouts =
+            oas(root, middleware, "enforceTimeout", faults, |entry, faults| timeout(entry, "value", faults));
+        let breakers = oas(root, middleware, "circuitBreaker", faults, |entry, faults| {
             let half_open = entry.flag("halfOpenStateEnabled", faults);
             breaker(entry, ["threshold", "sampleSize", "coolDownPeriod"], half_open, faults)
         });
@@ -81,32 +78,16 @@ impl Endpoints {
 
     /// What `extended_paths` is to say, and whether case counts.
     pub(crate) fn write_classic(&self, version: &mut Value) {
-        let place = |method: &str, path: &str| json!({"path": path, "method": method, "disabled": false});
-        if !self.timeouts.is_empty() {
-            let entry = |endpoint: &Endpoint<Duration>| {
-                let mut entry = place(&endpoint.method, &endpoint.path);
-                entry["duration"] = format!("{}ms", endpoint.value.as_millis()).into();
-                entry
-            };
-            version["extended_paths"]["hard_timeouts"] = self.timeouts.iter().map(entry).collect();
-        }
-        if !self.breakers.is_empty() {
-            let entry = |endpoint: &Endpoint<Breaker>| {
-                let mut entry = place(&endpoint.method, &endpoint.path);
-                let Breaker { threshold, samples, rest, half_open } = endpoint.value;
-                entry["threshold_percent"] = threshold.into();
-                entry["samples"] = samples.into();
-                entry["return_to_service_after"] = rest.as_secs_f64().into();
-                entry["disable_half_open_state"] = (!half_open).into();
-                entry
-            };
-            version["extended_paths"]["circuit_breakers"] = self.breakers.iter().map(entry).collect();
-        }
-        let ignores = self.timeouts.iter().any(|endpoint| endpoint.ignore_case)
-            || self.breakers.iter().any(|endpoint| endpoint.ignore_case);
-        if ignores {
-            version["ignore_endpoint_case"] = true.into();
-        }
+        write_classic(&self.timeouts, "hard_timeouts", version, |timeout, entry| {
+            entry["duration"] = format!("{}ms", timeout.as_millis()).into();
+        });
+        write_classic(&self.breakers, "circuit_breakers", version, |breaker, entry| {
+            let Breaker { threshold, samples, rest, half_open } = *breaker;
+            entry["threshold_percent"] = threshold.into();
+            entry["samples"] = samples.into();
+            entry["return_to_service_after"] = rest.as_secs_f64().into();
+            entry["disable_half_open_state"] = (!half_open).into();
+        });
     }
 }
 

@@ -10,7 +10,7 @@ mod signing;
 mod tls;
 
 pub use credentials::{UpstreamCredentials, UpstreamGrant, UpstreamOAuth};
-pub use endpoints::{Breaker, Endpoint, Endpoints};
+pub use endpoints::{Breaker, Endpoints};
 pub use hosts::ByHost;
 pub use outbound::{OutboundProxy, ProxyKind};
 pub use signing::{RequestSigning, SigningKey};

@@ -5,7 +5,7 @@ use crate::limits::{EndpointRate, classic_endpoints};
 use crate::section::Section;
 use crate::upstream::Endpoints;
 use crate::versioning::date;
-use crate::{Api, Backend, Target};
+use crate::{Api, Backend, Paths, Target};
 use document::{Fault, pointer_join};
 use serde_json::Value;
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub(crate) struct Version {
     pub(crate) endpoints: Vec<EndpointRate>,
     /// What single paths of the upstream have of their own.
     pub(crate) of_paths: Endpoints,
+    pub(crate) paths: Paths,
     target: Option<Target>,
     pub(crate) expires: Option<i64>,
 }
@@ -81,6 +82,7 @@ pub(crate) fn read_own(
         api.version = key.as_str().into();
         api.version_expires = version.expires;
         api.limits.endpoints = version.endpoints.into();
+        *api.paths = version.paths;
         if let Backend::Upstream(upstream) = &mut api.backend {
             upstream.timeout = version.timeout;
             *upstream.endpoints = version.of_paths;
@@ -139,5 +141,6 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
             })
             .ok(),
     };
-    Version { timeout, endpoints, of_paths, target, expires: date(version, "expires", faults) }
+    let paths = Paths::classic(version, faults);
+    Version { timeout, endpoints, of_paths, paths, target, expires: date(version, "expires", faults) }
 }

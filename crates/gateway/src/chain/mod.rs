@@ -17,9 +17,9 @@ use crate::auth::{
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::limits::at_once::{self, Kind};
-use crate::limits::{Context, Limits, Organisation};
+use crate::limits::{Context, Limits, Organisation, Sizes};
 use crate::respond::Refusal;
-use crate::route::Term;
+use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
 use crate::transform::CrossOrigin;
 
@@ -29,6 +29,7 @@ use self::stages::Stages;
 #[derive(Debug)]
 enum Guard {
     Term(Term),
+    Lists(Lists),
     CrossOrigin(Arc<CrossOrigin>),
     Addresses(Addresses),
     ClientCertificates(ClientCertificates),
@@ -39,6 +40,8 @@ enum Guard {
     AccessRights(AccessRights),
     GranularAccess(GranularAccess),
     Organisation(Organisation),
+    Sizes(Sizes),
+    Tracking(Tracking),
     AtOnce,
     Limits(Limits),
     /// Takes note of the token that is to be exchanged.
@@ -54,6 +57,33 @@ pub(crate) enum Early {
     /// It stands for the backend's, and goes through what changes answers.
     #[allow(dead_code, reason = "no guard stands for the backend so far")]
     AsBackend(Response<Body>),
+}
+
+impl Guard {
+    /// Whether it asks who is calling, or what for: not of paths that are open to everybody. What it counts of callers
+    /// nobody is counted for there (contract 4.3, "Ignored").
+    fn is_about_callers(&self) -> bool {
+        match self {
+            Self::ClientCertificates(_)
+            | Self::Authenticate(_)
+            | Self::StripAuth(_)
+            | Self::Expiry(_)
+            | Self::AccessRights(_)
+            | Self::GranularAccess(_)
+            | Self::Subject(_)
+            | Self::Exchange(_) => true,
+            Self::Term(_)
+            | Self::Lists(_)
+            | Self::CrossOrigin(_)
+            | Self::Addresses(_)
+            | Self::Organisation(_)
+            | Self::Sizes(_)
+            | Self::Tracking(_)
+            | Self::Describe(_)
+            | Self::AtOnce
+            | Self::Limits(_) => false,
+        }
+    }
 }
 
 /// The guards of one API. The first answer or refusal wins.
@@ -74,6 +104,7 @@ impl Chain {
         limits: &Context,
         sets: &KeySets,
         settings: &Settings,
+        patterns: &Collector,
     ) -> Result<Self, String> {
         let mut guards = Vec::new();
         let mut ends = None;
@@ -82,6 +113,7 @@ impl Chain {
             guards.push(Guard::Term(term));
         }
         let cross_origin = api.cors.as_deref().map(CrossOrigin::new).transpose()?.map(Arc::new);
+        guards.extend(Lists::new(&api.paths.lists, patterns, cross_origin.clone())?.map(Guard::Lists));
         guards.extend(cross_origin.clone().map(Guard::CrossOrigin));
         guards.extend(Addresses::new(&api.addresses).map(Guard::Addresses));
         if let Some(own) = &api.client_certificates {
@@ -91,6 +123,8 @@ impl Chain {
         if settings.limits.organisations {
             guards.push(Guard::Organisation(Organisation));
         }
+        guards.extend(Sizes::new(&api.paths.sizes, patterns).map(Guard::Sizes));
+        guards.extend(Tracking::new(&api.paths.tracking, patterns).map(Guard::Tracking));
         guards.extend(Describe::of(api).map(Guard::Describe));
         let mut exchanging = None;
         let keyed = matches!(api.auth, Auth::Guarded(_));
@@ -113,7 +147,7 @@ impl Chain {
         if keyed || api.limits.at_once != apidef::AtOnce::default() {
             guards.push(Guard::AtOnce);
         }
-        if let Some(limits) = Limits::compile(api, keyed, limits)? {
+        if let Some(limits) = Limits::compile(api, keyed, limits, patterns) {
             guards.push(Guard::Limits(limits));
         }
         guards.extend(exchanging.map(Guard::Exchange));
@@ -137,8 +171,16 @@ impl Chain {
     /// Runs the guards; breaks off with the answer of one that has it.
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<ControlFlow<Early>, Refusal> {
         for guard in &self.guards {
+            if exchange.open && guard.is_about_callers() {
+                continue;
+            }
             match guard {
                 Guard::Term(guard) => guard.pass()?,
+                Guard::Lists(guard) => {
+                    if let Some(answer) = guard.pass(exchange)? {
+                        return Ok(ControlFlow::Break(Early::Final(answer)));
+                    }
+                }
                 Guard::CrossOrigin(guard) if guard.passes_by(exchange) => break,
                 Guard::CrossOrigin(guard) => {
                     if let Some(answer) = guard.answer(exchange) {
@@ -158,6 +200,8 @@ impl Chain {
                 Guard::AccessRights(guard) => guard.pass(exchange)?,
                 Guard::GranularAccess(guard) => guard.pass(exchange)?,
                 Guard::Organisation(guard) => guard.pass(exchange).await?,
+                Guard::Sizes(guard) => guard.pass(exchange)?,
+                Guard::Tracking(guard) => guard.note(exchange),
                 Guard::AtOnce => exchange.held = at_once::enter(exchange, Kind::Requests)?,
                 Guard::Limits(guard) => guard.pass(exchange).await?,
                 Guard::Subject(guard) => guard.note(exchange)?,

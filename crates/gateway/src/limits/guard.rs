@@ -16,7 +16,7 @@ use crate::clock::unix_after;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::respond::Refusal;
-use crate::route::{PerPath, Written};
+use crate::route::{Collector, PerPath, Written};
 use crate::settings::LimitHeaders;
 
 /// Most requests of one key that wait out its rate.
@@ -54,7 +54,7 @@ impl Context {
 
 impl Limits {
     /// `None` where nothing limits the API.
-    pub(crate) fn compile(api: &Api, keyed: bool, context: &Context) -> Result<Option<Self>, String> {
+    pub(crate) fn compile(api: &Api, keyed: bool, context: &Context, patterns: &Collector) -> Option<Self> {
         let counter = |suffix: &str, rate: apidef::Rate| {
             let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
             let name = if context.hashed { keys::hash(&name, None) } else { name };
@@ -67,7 +67,7 @@ impl Limits {
             let counter = counter(&format!("-{of}"), *rate)?;
             Some((Written { method, path, ignore_case: *ignore_case }, counter))
         });
-        let endpoints = PerPath::new("a rate limit", context.matching, endpoints)?;
+        let endpoints = PerPath::new(patterns, endpoints);
         let limits = Self {
             key_rate: keyed && !api.limits.rate_limit_disabled,
             key_quota: keyed && !api.limits.quota_disabled,
@@ -76,7 +76,7 @@ impl Limits {
         };
         let any =
             limits.key_rate || limits.key_quota || limits.global.is_some() || !limits.endpoints.is_empty();
-        Ok(any.then_some(limits))
+        any.then_some(limits)
     }
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {

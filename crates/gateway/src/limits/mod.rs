@@ -9,6 +9,7 @@ mod organisation;
 mod pattern;
 #[cfg(test)]
 mod simulator;
+mod size;
 mod smoothing;
 mod subscription;
 mod window;
@@ -20,5 +21,6 @@ pub(crate) use guard::{Context, Limits};
 pub(crate) use headers::Budget;
 pub(crate) use organisation::{Organisation, Organisations};
 pub(crate) use pattern::Pattern;
+pub(crate) use size::Sizes;
 pub(crate) use subscription::{AtLimit, Passed, Received, names as subscriber_names};
 pub(crate) use window::Windows;

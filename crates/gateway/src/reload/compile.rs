@@ -10,7 +10,7 @@ use crate::backend::stream::StreamBackend;
 use crate::backend::upstream::Upstream;
 use crate::chain::Chain;
 use crate::gate::Gate;
-use crate::route::Versions;
+use crate::route::{Collector, Versions};
 use crate::snapshot::{Identity, RunningApi};
 
 /// Compiles a definition into a running API, or tells every fault, without its place. Connects and starts nothing.
@@ -50,11 +50,13 @@ fn build(
     streams: &streams::Settings,
 ) -> Result<RunningApi, Vec<Fault>> {
     let limits = crate::limits::Context::of(gate);
-    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings)
+    let patterns = Collector::new(gate.settings.path_matching);
+    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(upstream) => {
-            Backend::Upstream(Upstream::new(upstream, gate).map_err(|text| vec![Fault::error("", text)])?)
+            let upstream = Upstream::new(upstream, gate, &patterns);
+            Backend::Upstream(upstream.map_err(|text| vec![Fault::error("", text)])?)
         }
         apidef::Backend::Streams(model) => {
             let mut backend = StreamBackend::build(model, &gate.settings, streams)?;
@@ -70,6 +72,7 @@ fn build(
         oauth: crate::oauth::Server::of(&model),
         model,
         chain,
+        patterns: patterns.finish().map_err(|text| vec![Fault::error("", text)])?,
         versions: None,
         backend,
         hosted: false,

@@ -13,7 +13,8 @@ use crate::body::Body;
 /// `Content-Type` of JSON answers.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// `Content-Type` of plain answers.
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Renders a refusal by the default templates of contract 4.1. The format follows the *request's* content type,
 /// as clients of the original expect.

@@ -1,23 +1,18 @@
 //! What single paths of an API have of their own (contract 4.3): the first that fits a request counts.
 
-use apidef::{PathMatching, path_pattern};
-use regex::Regex;
+use std::ops::Range;
 
-use crate::exchange::Exchange;
+use apidef::AtPath;
+
+use super::patterns::{Collector, Fitting, Places};
+use crate::exchange::{AsSent, Exchange};
 use crate::query;
 
 /// Values by method and path, in the order written.
 #[derive(Debug)]
-pub(crate) struct PerPath<T>(Box<[Place<T>]>);
+pub(crate) struct PerPath<T>(Places<T>);
 
-#[derive(Debug)]
-struct Place<T> {
-    method: Box<str>,
-    path: Regex,
-    value: T,
-}
-
-/// A method and a path as a definition has them.
+/// A method, empty for every one, and a path as a definition has them.
 pub(crate) struct Written<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
@@ -25,36 +20,99 @@ pub(crate) struct Written<'a> {
 }
 
 impl<T> PerPath<T> {
-    /// Compiles the paths; `what` says in a fault whose they are.
-    pub(crate) fn new<'a>(
-        what: &str,
-        matching: PathMatching,
-        places: impl Iterator<Item = (Written<'a>, T)>,
-    ) -> Result<Self, String> {
+    /// Gives the paths to the table of the API that they are of.
+    pub(crate) fn new<'a>(patterns: &Collector, places: impl Iterator<Item = (Written<'a>, T)>) -> Self {
         let place = |(written, value): (Written<'_>, T)| {
-            let ignore_case = matching.ignore_case || written.ignore_case;
-            let path = path_pattern(written.path, PathMatching { ignore_case, ..matching })
-                .map_err(|error| format!("the path `{}` of {what} cannot be used: {error}", written.path))?;
-            Ok(Place { method: written.method.into(), path, value })
+            (written.method.into(), patterns.add(written.path, written.ignore_case), value)
         };
-        places.map(place).collect::<Result<_, String>>().map(Self)
+        Self(Places::new(places.map(place)))
+    }
+
+    /// The same, of a list of a definition.
+    pub(crate) fn of<M>(
+        patterns: &Collector,
+        list: &[AtPath<M>],
+        mut compile: impl FnMut(&AtPath<M>) -> T,
+    ) -> Self {
+        let place = |one: &AtPath<M>| {
+            let AtPath { method, path, ignore_case, .. } = one;
+            (method.clone(), patterns.add(path, *ignore_case), compile(one))
+        };
+        Self(Places::new(list.iter().map(place)))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What the path of a request has: below the listen path, or whole.
+    /// What the path of a request has: as it came, whatever was done to it on the way.
     pub(crate) fn find(&self, exchange: &Exchange) -> Option<&T> {
         if self.is_empty() {
             return None;
         }
-        let method = exchange.head.method.as_str();
-        let within = query::decode_path(exchange.path_in_api());
-        let whole = query::decode_path(exchange.head.uri.path());
-        let fits = |place: &&Place<T>| {
-            *place.method == *method && (place.path.is_match(&within) || place.path.is_match(&whole))
+        self.0.find(&exchange.fitting, exchange.head.method.as_str())
+    }
+}
+
+/// Which patterns of its API fit a request: below the listen path and the version, below the listen path, or whole.
+pub(crate) fn fitting(exchange: &Exchange) -> Fitting {
+    let patterns = &exchange.api.patterns;
+    if patterns.is_empty() {
+        return Fitting::default();
+    }
+    // As an upstream reads them, whatever of them the client has escaped.
+    let within = query::decode_path(exchange.path_in_api());
+    let whole = query::decode_path(exchange.head.uri.path());
+    if exchange.version_in_path.is_none() && exchange.head.extensions.get::<AsSent>().is_none() {
+        return if within == whole {
+            patterns.fitting([&*within])
+        } else {
+            patterns.fitting([&*within, &*whole])
         };
-        self.0.iter().find(fits).map(|place| &place.value)
+    }
+    let mut paths = vec![within.into_owned(), whole.into_owned()];
+    if let Some(AsSent(sent)) = exchange.head.extensions.get() {
+        let path = sent.path();
+        paths.push(query::decode_path(below(path, exchange.matched)).into_owned());
+        paths.push(query::decode_path(path).into_owned());
+    }
+    if let Some(segment) = exchange.version_in_path.clone() {
+        paths.push(query::decode_path(below(exchange.head.uri.path(), segment.end)).into_owned());
+        paths.push(query::decode_path(&without(exchange.head.uri.path(), segment)).into_owned());
+    }
+    patterns.fitting(paths.iter().map(String::as_str))
+}
+
+/// The path behind so many bytes; begins with `/`.
+fn below(path: &str, matched: usize) -> &str {
+    let from =
+        if path.get(..matched).is_some_and(|head| head.ends_with('/')) { matched - 1 } else { matched };
+    match path.get(from..).unwrap_or_default() {
+        "" => "/",
+        rest => rest,
+    }
+}
+
+/// The path without one of its segments.
+fn without(path: &str, segment: Range<usize>) -> String {
+    let (before, behind) =
+        (path.get(..segment.start).unwrap_or(path), path.get(segment.end..).unwrap_or_default());
+    format!("{before}{}", behind.trim_start_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_paths() {
+        for (path, matched, rest) in
+            [("/app/x", 4, "/x"), ("/app/x", 5, "/x"), ("/app", 4, "/"), ("/", 9, "/")]
+        {
+            assert_eq!(below(path, matched), rest, "{path} {matched}");
+        }
+        for (path, segment, rest) in [("/app/v1/x", 5..7, "/app/x"), ("/v1", 1..3, "/"), ("/a", 2..2, "/a")] {
+            assert_eq!(without(path, segment.clone()), rest, "{path} {segment:?}");
+        }
     }
 }

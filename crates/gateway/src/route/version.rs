@@ -36,6 +36,8 @@ pub(crate) struct Chosen {
     pub(crate) api: Arc<RunningApi>,
     /// The request named no version, and the API serves several itself: which one it was.
     pub(crate) by_default: Option<HeaderValue>,
+    /// Where in the path the version stands that was chosen by it and left there.
+    pub(crate) in_path: Option<Range<usize>>,
 }
 
 type Apis = HashMap<Arc<str>, Arc<RunningApi>>;
@@ -49,11 +51,13 @@ pub(crate) fn choose(
     headers: &mut HeaderMap,
     matched: usize,
 ) -> Result<Chosen, Refusal> {
-    let mut chosen = Chosen { api: Arc::clone(base), by_default: None };
+    let mut chosen = Chosen { api: Arc::clone(base), by_default: None, in_path: None };
     for _ in 0..HANDED_ON {
         let api = Arc::clone(&chosen.api);
         let Some(versions) = &api.versions else { return Ok(chosen) };
+        let before = chosen.in_path.take();
         chosen = versions.choose(apis, &api, uri, headers, matched)?;
+        chosen.in_path = chosen.in_path.or(before);
         if Arc::ptr_eq(&chosen.api, &api) {
             return Ok(chosen);
         }
@@ -90,12 +94,14 @@ impl Versions {
         matched: usize,
     ) -> Result<Chosen, Refusal> {
         let asked = self.asked(uri, headers, matched);
-        let chosen = match &self.own {
+        let mut chosen = match &self.own {
             Some(own) => self.among_own(own, &asked)?,
-            None => Chosen { api: self.among_others(apis, base, &asked)?, by_default: None },
+            None => Chosen { api: self.among_others(apis, base, &asked)?, by_default: None, in_path: None },
         };
         if self.versioning.strip && !asked.is_empty() {
             self.strip(&asked, uri, headers, matched);
+        } else if matches!(self.versioning.location, VersionLocation::Path) && self.names(&asked) {
+            chosen.in_path = Some(self.segment(uri.path(), matched));
         }
         Ok(chosen)
     }
@@ -142,7 +148,7 @@ impl Versions {
             (asked, _) => (asked, None),
         };
         match own.iter().find(|api| *api.model.version == *name) {
-            Some(api) => Ok(Chosen { api: Arc::clone(api), by_default }),
+            Some(api) => Ok(Chosen { api: Arc::clone(api), by_default, in_path: None }),
             None => Err(unknown(StatusCode::FORBIDDEN)),
         }
     }

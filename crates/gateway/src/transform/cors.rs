@@ -96,6 +96,12 @@ impl CrossOrigin {
         self.passthrough && exchange.head.method == Method::OPTIONS
     }
 
+    /// Whether a browser asks whether it may send a request.
+    pub(crate) fn is_asked(&self, exchange: &Exchange) -> bool {
+        let wanted = exchange.head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD);
+        exchange.head.method == Method::OPTIONS && wanted.is_some_and(|wanted| !wanted.is_empty())
+    }
+
     /// The answer, where a browser asks whether it may send a request.
     pub(crate) fn answer(&self, exchange: &Exchange) -> Option<Response<Body>> {
         let fields = self.verdict(&exchange.head.method, &exchange.head.headers)?;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use apidef::{PathMatching, UpstreamEndpoint as Endpoint};
 use http::StatusCode;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Leave};
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
-use crate::route::{PerPath, Written};
+use crate::route::{Collector, PerPath};
 
 /// What single paths have of their own; the first that fits counts.
 pub(super) struct Endpoints {
@@ -19,12 +18,12 @@ pub(super) struct Endpoints {
 
 impl Endpoints {
     /// `None` where no path has anything of its own.
-    pub(super) fn new(model: &apidef::Endpoints, matching: PathMatching) -> Result<Option<Self>, String> {
+    pub(super) fn new(model: &apidef::Endpoints, patterns: &Collector) -> Option<Self> {
         let endpoints = Self {
-            timeouts: places(&model.timeouts, matching, |limit| *limit)?,
-            breakers: places(&model.breakers, matching, |breaker| Breaker::new(*breaker))?,
+            timeouts: PerPath::of(patterns, &model.timeouts, |limit| limit.value),
+            breakers: PerPath::of(patterns, &model.breakers, |breaker| Breaker::new(breaker.value)),
         };
-        Ok((!endpoints.timeouts.is_empty() || !endpoints.breakers.is_empty()).then_some(endpoints))
+        (!endpoints.timeouts.is_empty() || !endpoints.breakers.is_empty()).then_some(endpoints)
     }
 
     /// How long the head of the answer may take.
@@ -40,16 +39,4 @@ impl Endpoints {
                 .detail("the upstream fails and is left alone")
         })
     }
-}
-
-fn places<M, T>(
-    endpoints: &[Endpoint<M>],
-    matching: PathMatching,
-    compile: impl Fn(&M) -> T,
-) -> Result<PerPath<T>, String> {
-    let places = endpoints.iter().map(|endpoint| {
-        let Endpoint { method, path, ignore_case, value } = endpoint;
-        (Written { method, path, ignore_case: *ignore_case }, compile(value))
-    });
-    PerPath::new("an upstream", matching, places)
 }

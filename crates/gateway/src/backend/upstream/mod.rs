@@ -50,6 +50,7 @@ use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::http1::{AnswerHead, Breach, MalformedAnswer};
 use crate::respond::{Blame, Refusal};
+use crate::route::Collector;
 
 /// A compiled upstream: where requests go and how.
 pub struct Upstream {
@@ -103,7 +104,7 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Sluicegate/", 
 
 impl Upstream {
     /// Compiles an upstream; the reason, if its host cannot be one.
-    pub(crate) fn new(model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
+    pub(crate) fn new(model: &apidef::Upstream, gate: &Gate, patterns: &Collector) -> Result<Self, String> {
         Ok(Self {
             destinations: Destinations::new(model, gate)?,
             preserve_host: model.preserve_host,
@@ -112,7 +113,7 @@ impl Upstream {
                 time: model.timeout.unwrap_or(gate.upstream.timeout),
                 enforced: model.timeout.is_some(),
             },
-            endpoints: Endpoints::new(&model.endpoints, gate.settings.path_matching)?.map(Box::new),
+            endpoints: Endpoints::new(&model.endpoints, patterns).map(Box::new),
             identity: Identity::new(&model.manner)?.map(Box::new),
         })
     }

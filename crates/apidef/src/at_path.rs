@@ -1,17 +1,17 @@
-//! What counts for single methods and paths, as both formats write it (contract 2.5, 3.1, 3.2, 4.3).
+//! What counts for single methods and paths: lists of `extended_paths`, or a key of operations (contract 2.5, 3.1, 3.2, 4.3).
 
 use crate::fields::{LEFT_OPEN, in_use};
 use crate::rights::{PathMatching, path_pattern};
 use crate::section::Section;
 use document::{Fault, pointer_join};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// Something that counts for one method and path.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Endpoint<T> {
+pub struct AtPath<T> {
     /// Method, upper case; empty for every method.
     pub method: Box<str>,
     /// Pattern of the path below the listen path (contract 4.3).
@@ -20,6 +20,25 @@ pub struct Endpoint<T> {
     pub ignore_case: bool,
     /// What counts there.
     pub value: T,
+    /// Where it stands.
+    pub at: WrittenAt,
+}
+
+/// A JSON pointer into the definition that something was read from, for faults that are found later. What is the same in
+/// two places is the same.
+#[derive(Debug, Clone, Default)]
+pub struct WrittenAt(pub Box<str>);
+
+impl PartialEq for WrittenAt {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl From<String> for WrittenAt {
+    fn from(pointer: String) -> Self {
+        Self(pointer.into())
+    }
 }
 
 /// What an entry means that names no method.
@@ -33,21 +52,35 @@ pub(crate) enum Methods {
     Guarded,
 }
 
-/// Something that counts for one method and path, for every entry of a list in `extended_paths` that is not disabled.
+/// The entries of one list of `extended_paths` that are on; those that name no method are told, and count for nothing.
 pub(crate) fn classic<T>(
+    extended: &Section<'_>,
+    key: &str,
+    ignore_case: bool,
+    faults: &mut Vec<Fault>,
+    read: impl FnMut(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
+) -> Box<[AtPath<T>]> {
+    classic_for(extended, key, Methods::One, ignore_case, faults, read)
+}
+
+/// The same; `methods` is what entries mean that name no method.
+pub(crate) fn classic_for<T>(
     extended: &Section<'_>,
     key: &str,
     methods: Methods,
     ignore_case: bool,
     faults: &mut Vec<Fault>,
-    read: impl Fn(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
-) -> Box<[Endpoint<T>]> {
-    let mut endpoints = Vec::new();
+    mut read: impl FnMut(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
+) -> Box<[AtPath<T>]> {
+    let mut all = Vec::new();
     for entry in entries(extended, key) {
         if entry.flag("disabled", faults) {
             continue;
         }
         let (method, path) = (entry.text("method", faults).to_uppercase(), entry.text("path", faults));
+        let ignore_case = ignore_case || entry.get("ignore_case").is_some_and(in_use);
+        let Some(value) = read(&entry, faults) else { continue };
+        check_path(path, || entry.at("path"), faults);
         if method.is_empty() && methods != Methods::Any {
             let message = "this names no `method`, so that it counts for no request";
             faults.push(match methods {
@@ -58,12 +91,10 @@ pub(crate) fn classic<T>(
             });
             continue;
         }
-        check_path(path, entry.at("path"), faults);
-        let ignore_case = ignore_case || entry.flag("ignore_case", faults);
         let (method, path) = (method.into(), path.into());
-        endpoints.extend(read(&entry, faults).map(|value| Endpoint { method, path, ignore_case, value }));
+        all.push(AtPath { method, path, ignore_case, value, at: entry.pointer.into() });
     }
-    endpoints.into()
+    all.into()
 }
 
 /// The entries of a list of objects.
@@ -76,15 +107,26 @@ pub(crate) fn entries<'v>(holder: &Section<'v>, key: &str) -> impl Iterator<Item
     })
 }
 
-/// The same for every operation of an OpenAPI definition that has `key` switched on, in the order in which paths are
-/// tried.
+/// One key of every operation where it is on, in the order in which paths are tried; path and method are those of the
+/// operation.
 pub(crate) fn oas<T>(
     root: &Section<'_>,
     middleware: &Section<'_>,
     key: &str,
     faults: &mut Vec<Fault>,
+    mut read: impl FnMut(&Section<'_>, &mut Vec<Fault>) -> Option<T>,
+) -> Box<[AtPath<T>]> {
+    oas_with(root, middleware, key, faults, |entry, _, faults| read(entry, faults))
+}
+
+/// The same, of what the document says of the operation, too.
+pub(crate) fn oas_with<T>(
+    root: &Section<'_>,
+    middleware: &Section<'_>,
+    key: &str,
+    faults: &mut Vec<Fault>,
     mut read: impl FnMut(&Section<'_>, &Operation<'_>, &mut Vec<Fault>) -> Option<T>,
-) -> Box<[Endpoint<T>]> {
+) -> Box<[AtPath<T>]> {
     let named = middleware.section("operations", faults);
     if !named.object.into_iter().flat_map(Map::values).any(|entry| entry.get(key).is_some()) {
         return Box::default();
@@ -92,7 +134,7 @@ pub(crate) fn oas<T>(
     let operations = Operations::of(root);
     let ignore_case = middleware.section("global", faults).section("ignoreCase", faults);
     let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
-    let mut endpoints = Vec::new();
+    let mut all = Vec::new();
     for id in named.object.into_iter().flat_map(Map::keys) {
         let entry = named.section(id, faults).section(key, faults);
         if !entry.flag("enabled", faults) {
@@ -104,13 +146,34 @@ pub(crate) fn oas<T>(
             continue;
         };
         let Some(value) = read(&entry, operation, faults) else { continue };
-        check_path(&operation.path, pointer_join("/paths", operation.written), faults);
+        check_path(&operation.path, || pointer_join("/paths", operation.written), faults);
         let (method, path) = (operation.method.to_uppercase().into(), operation.path.as_ref().into());
-        let ignore_case = ignore_case || entry.flag("ignoreCase", faults);
-        endpoints.push(Endpoint { method, path, ignore_case, value });
+        let ignore_case = ignore_case || entry.get("ignoreCase").is_some_and(in_use);
+        all.push(AtPath { method, path, ignore_case, value, at: entry.pointer.into() });
     }
-    endpoints.sort_by(|a, b| precedence(&a.path).cmp(&precedence(&b.path)));
-    endpoints.into()
+    all.sort_by(|a, b| precedence(&a.path).cmp(&precedence(&b.path)));
+    all.into()
+}
+
+/// Writes such a list into `extended_paths` of a version; `entry` adds what is not path and method.
+pub(crate) fn write_classic<T>(
+    all: &[AtPath<T>],
+    key: &str,
+    version: &mut Value,
+    entry: impl Fn(&T, &mut Value),
+) {
+    if all.is_empty() {
+        return;
+    }
+    let written = all.iter().map(|one| {
+        let mut written = json!({"path": one.path, "method": one.method, "disabled": false});
+        entry(&one.value, &mut written);
+        written
+    });
+    version["extended_paths"][key] = written.collect();
+    if all.iter().any(|one| one.ignore_case) {
+        version["ignore_endpoint_case"] = true.into();
+    }
 }
 
 /// What paths of OpenAPI documents are ordered by: most segments first, then the longer one without its parameters, which
@@ -122,9 +185,9 @@ fn precedence(path: &str) -> (Reverse<usize>, Reverse<usize>, &str) {
 }
 
 /// A pattern that cannot be used is a fault where it stands.
-pub(crate) fn check_path(path: &str, pointer: String, faults: &mut Vec<Fault>) {
+pub(crate) fn check_path(path: &str, pointer: impl FnOnce() -> String, faults: &mut Vec<Fault>) {
     if path.is_empty() {
-        faults.push(Fault::error(pointer, "there is no `path`").hint("write `/` for every path"));
+        faults.push(Fault::error(pointer(), "there is no `path`").hint("write `/` for every path"));
     } else if !is_plain(path)
         && let Err(error) = path_pattern(path, PathMatching::default())
     {
@@ -132,7 +195,7 @@ pub(crate) fn check_path(path: &str, pointer: String, faults: &mut Vec<Fault>) {
         let why = told.lines().last().unwrap_or_default().trim();
         let message =
             format!("`{path}` is no usable pattern: {}", why.strip_prefix("error: ").unwrap_or(why));
-        faults.push(Fault::error(pointer, message));
+        faults.push(Fault::error(pointer(), message));
     }
 }
 
@@ -150,6 +213,12 @@ pub(crate) struct Operation<'v> {
     pub(crate) written: &'v str,
     /// Lower case.
     pub(crate) method: &'v str,
+    /// What the document says of the path …
+    #[allow(dead_code, reason = "no key of an operation needs it so far")]
+    pub(crate) item: &'v Map<String, Value>,
+    /// … and of the operation.
+    #[allow(dead_code, reason = "no key of an operation needs it so far")]
+    pub(crate) operation: &'v Map<String, Value>,
 }
 
 /// The operations of an OpenAPI document by id (contract 3.1, "Operation binding").
@@ -172,7 +241,7 @@ impl<'v> Operations<'v> {
                     _ => format!("{}{}", written.trim_start_matches('/'), method.to_uppercase()).into(),
                 };
                 let path = pattern(written, item, operation);
-                operations.insert(id, Operation { path, written, method });
+                operations.insert(id, Operation { path, written, method, item, operation });
             }
         }
         Self(operations)
@@ -208,13 +277,12 @@ fn pattern<'v>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn read(value: &Value) -> (Vec<(String, String)>, Vec<String>) {
         let mut faults = Vec::new();
         let root = Section::root(value, &mut faults);
         let middleware = root.section("middleware", &mut faults);
-        let found = oas(&root, &middleware, "allow", &mut faults, |_, _, _| Some(()));
+        let found = oas(&root, &middleware, "allow", &mut faults, |_, _| Some(()));
         let found = found.iter().map(|at| (at.method.to_string(), at.path.to_string())).collect();
         (found, faults.into_iter().map(|fault| fault.pointer).collect())
     }
@@ -268,7 +336,7 @@ mod tests {
         ] {
             let mut faults = Vec::new();
             let root = Section::root(&value, &mut faults);
-            let found = classic(&root, "list", methods, false, &mut faults, |_, _| Some(()));
+            let found = classic_for(&root, "list", methods, false, &mut faults, |_, _| Some(()));
             assert_eq!(found.iter().map(|at| &*at.path).collect::<Vec<_>>(), paths, "{methods:?}");
             assert_eq!(faults.iter().map(|fault| &*fault.pointer).collect::<Vec<_>>(), faulty, "{methods:?}");
             assert_eq!(faults.iter().filter(|fault| fault.is_error()).count(), errors, "{methods:?}");

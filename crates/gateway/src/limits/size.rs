@@ -1,0 +1,73 @@
+//! How much a request may send (contract 4.4 row 11), by what it announces.
+
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::{Method, StatusCode};
+
+use crate::exchange::Exchange;
+use crate::respond::Refusal;
+use crate::route::{Collector, PerPath};
+
+/// Refuses requests that announce a larger body than they may have, or none.
+#[derive(Debug)]
+pub(crate) struct Sizes {
+    every: Option<u64>,
+    endpoints: PerPath<u64>,
+}
+
+impl Sizes {
+    /// `None` where any size will do.
+    pub(crate) fn new(model: &apidef::Sizes, patterns: &Collector) -> Option<Self> {
+        let endpoints = PerPath::of(patterns, &model.endpoints, |limit| limit.value);
+        (model.every.is_some() || !endpoints.is_empty()).then_some(Self { every: model.every, endpoints })
+    }
+
+    pub(crate) fn pass(&self, exchange: &Exchange) -> Result<(), Refusal> {
+        if is_bodiless(&exchange.head.method) {
+            return Ok(());
+        }
+        // Both count, so the lower one does.
+        let limit = self.every.into_iter().chain(self.endpoints.find(exchange).copied()).min();
+        limit.map_or(Ok(()), |limit| judge(&exchange.head.headers, limit))
+    }
+}
+
+fn is_bodiless(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::TRACE].contains(method)
+}
+
+fn judge(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
+    let refuse = |status, text| Err(Refusal::client(status, "BTL", text));
+    let Some(announced) = headers.get(CONTENT_LENGTH) else {
+        return refuse(StatusCode::LENGTH_REQUIRED, "Content length is required for this request");
+    };
+    match announced.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
+        None => refuse(StatusCode::BAD_REQUEST, "content length is not a valid Integer"),
+        Some(length) if length > limit => refuse(StatusCode::BAD_REQUEST, "Request is too large"),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn announced_lengths_are_judged() {
+        for (announced, status) in [
+            (None, Some(411)),
+            (Some("ten"), Some(400)),
+            (Some("-1"), Some(400)),
+            (Some("11"), Some(400)),
+            (Some("10"), None),
+            (Some("0"), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(text) = announced {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static(text));
+            }
+            let status_of = judge(&headers, 10).err().map(|refusal| refusal.status.as_u16());
+            assert_eq!(status_of, status, "{announced:?}");
+        }
+    }
+}
