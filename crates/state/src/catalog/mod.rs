@@ -62,6 +62,9 @@ pub struct CatalogOptions {
     pub timeout: Duration,
     /// How often the database is asked whether anything changed.
     pub poll: Duration,
+    /// How often the numbers of all rows are compared with what was loaded: the longest time for which a change can stay
+    /// unseen that nobody told of.
+    pub compare: Duration,
     /// Whether a database, a table or a folder that is not there is made.
     pub create: bool,
 }
@@ -72,6 +75,7 @@ impl Default for CatalogOptions {
             name: "sluicegate_catalog".to_owned(),
             timeout: Duration::from_secs(5),
             poll: Duration::from_millis(500),
+            compare: Duration::from_secs(30),
             create: true,
         }
     }

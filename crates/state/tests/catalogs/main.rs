@@ -10,3 +10,4 @@ mod away;
 mod bed;
 mod behaviour;
 mod copies;
+mod unseen;

@@ -13,6 +13,7 @@ use crate::catalog::papers::PaperMap;
 
 /// Reads every file. They are few and small, and not parsed.
 pub(super) fn load(root: &Path, papers: &Papers, loaded: &mut Loaded) {
+    let since = papers.writes();
     let mut read: PaperMap = HashMap::new();
     for kind in [Kind::Certificate, Kind::Client] {
         let folder = root.join(kind.folder());
@@ -45,7 +46,8 @@ pub(super) fn load(root: &Path, papers: &Papers, loaded: &mut Loaded) {
             }
         }
     }
-    loaded.papers_changed = papers.set(read);
+    // Where that overlapped a write, the watch tells of the file that was written, and it is read again.
+    loaded.papers_changed = papers.set(read, since).changed;
 }
 
 pub(super) fn put(root: Option<&Path>, kind: Kind, id: &str, text: &str) -> Result<(), CatalogError> {

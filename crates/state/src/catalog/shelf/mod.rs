@@ -2,7 +2,10 @@
 //!
 //! Each definition, policy, certificate and client is one row (or document) with a kind, an id, its text, and the number
 //! of the change that wrote it. That number is drawn from one counter, the head, so that who knows the head knows whether
-//! anything changed, and who knows the number of a row knows whether it is the one that was read.
+//! anything changed, and who knows the number of a row knows whether it is the one that was read. Numbers go up by steps of
+//! random length: a database that was put back to where it was before, or failed over to a server that had not the last
+//! changes, does not draw for new ones the numbers that somebody has seen already. Once in a while all numbers are compared,
+//! for what the head does not tell.
 //!
 //! What was loaded is kept here. While the database is away that is all there is, and it stays in force.
 
@@ -21,9 +24,9 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use apidef::{Definition, Policy};
@@ -41,6 +44,8 @@ use super::{
 };
 use crate::Health;
 
+/// The head of which nothing is known: everything differs from it.
+const UNKNOWN: i64 = -1;
 /// A write of many items may take so many times as long as one call.
 const BULK: u32 = 12;
 
@@ -53,6 +58,10 @@ pub(super) struct Shelf {
     options: CatalogOptions,
     /// The head that was last loaded; negative before.
     head: AtomicI64,
+    /// What was loaded is not what is there, whatever the head says.
+    doubted: AtomicBool,
+    /// When all numbers were last looked at.
+    compared: parking_lot::Mutex<Instant>,
     /// Held while loading, so that loads do not overtake each other.
     cache: Mutex<Cache>,
     health: ArcSwap<Health>,
@@ -74,6 +83,14 @@ struct Entry {
     content: Content,
 }
 
+impl Cache {
+    /// The number of the change that a row was last read as.
+    fn known(&self, kind: &str, id: &str) -> Option<i64> {
+        let key = (Kind::of_word(kind)?, Box::from(id));
+        self.entries.get(&key).map(|entry| entry.revision)
+    }
+}
+
 impl Shelf {
     pub(super) fn new(address: &Address, options: &CatalogOptions) -> Result<Shelf, AddressError> {
         let name = &options.name;
@@ -89,7 +106,9 @@ impl Shelf {
             engine: address.engine(),
             place: format!("{address}#{name}"),
             options: options.clone(),
-            head: AtomicI64::new(-1),
+            head: AtomicI64::new(UNKNOWN),
+            doubted: AtomicBool::new(false),
+            compared: parking_lot::Mutex::new(Instant::now()),
             cache: Mutex::default(),
             health: ArcSwap::from_pointee(Health::down("not connected yet")),
         })
@@ -110,36 +129,46 @@ impl Shelf {
 
     pub(super) async fn load(&self, papers: &Papers) -> Loaded {
         let mut cache = self.cache.lock().await;
-        let known = |kind: &str, id: &str| {
-            let key = (Kind::of_word(kind)?, Box::from(id));
-            cache.entries.get(&key).map(|entry| entry.revision)
-        };
-        let head = self.head.load(Ordering::Acquire);
-        let read = self.call(1, self.store.read(head, &known)).await;
+        let since = papers.writes();
+        let doubted = self.doubted.swap(false, Ordering::AcqRel);
+        let head = if doubted { UNKNOWN } else { self.head.load(Ordering::Acquire) };
+        let read = self.call(1, self.store.read(head, &|kind, id| cache.known(kind, id))).await;
         let mut loaded = Loaded::default();
-        match read {
-            Ok(None) => {}
+        let taken = match read {
+            Ok(None) => None,
             Ok(Some(read)) => {
                 let head = read.head;
                 match self.take(&mut cache, read).await {
-                    Ok(parsed) => {
-                        loaded.parsed = parsed;
-                        self.head.store(head, Ordering::Release);
-                    }
+                    Ok(parsed) => Some((parsed, head)),
                     Err(reason) => self.incomplete(&mut loaded, &reason),
                 }
             }
             Err(trouble) => self.incomplete(&mut loaded, &trouble.to_string()),
+        };
+        let read = self.tell(&cache, &mut loaded);
+        match taken {
+            Some((parsed, head)) => {
+                loaded.parsed = parsed;
+                self.head.store(head, Ordering::Release);
+                let taken = papers.set(read, since);
+                loaded.papers_changed = taken.changed;
+                if taken.overlapped {
+                    self.doubted.store(true, Ordering::Release);
+                }
+            }
+            // Nothing was read: what this process wrote since the last load holds.
+            None if doubted => self.doubted.store(true, Ordering::Release),
+            None => {}
         }
-        self.tell(&cache, papers, &mut loaded);
         loaded
     }
 
-    fn incomplete(&self, loaded: &mut Loaded, reason: &str) {
+    fn incomplete<T>(&self, loaded: &mut Loaded, reason: &str) -> Option<T> {
         let fault = Fault::error("", format!("the catalog cannot be read: {reason}"))
             .hint("what was loaded before stays in force until it can be read again");
         loaded.definitions.push((PathBuf::from(&self.place), Err(vec![fault])));
         loaded.complete = false;
+        None
     }
 
     /// Parses what is new, and forgets what is gone; tells how many were parsed.
@@ -180,8 +209,8 @@ impl Shelf {
         Ok(count)
     }
 
-    /// What is in force, as far as it is known.
-    fn tell(&self, cache: &Cache, papers: &Papers, loaded: &mut Loaded) {
+    /// What is in force, as far as it is known; returns certificates and clients.
+    fn tell(&self, cache: &Cache, loaded: &mut Loaded) -> PaperMap {
         let mut read = PaperMap::new();
         for ((kind, id), entry) in &cache.entries {
             match &entry.content {
@@ -204,10 +233,7 @@ impl Shelf {
             let fault = Fault::warning("", "a row of this kind is not known here and is left out");
             loaded.paper_faults.push((PathBuf::from(place), vec![fault]));
         }
-        // Before anything was ever loaded nothing is known of them.
-        if self.head.load(Ordering::Acquire) >= 0 {
-            loaded.papers_changed = papers.set(read);
-        }
+        read
     }
 
     pub(super) async fn put_api(
@@ -282,7 +308,7 @@ impl Shelf {
 
     pub(super) async fn items(&self) -> Result<Vec<Item>, CatalogError> {
         let nothing = |_: &str, _: &str| None;
-        let read = self.call(BULK, self.store.read(-1, &nothing)).await;
+        let read = self.call(BULK, self.store.read(UNKNOWN, &nothing)).await;
         let read = read.map_err(|trouble| self.failed("", trouble))?;
         let mut items = Vec::new();
         for fresh in read.into_iter().flat_map(|read| read.fresh) {
@@ -307,7 +333,30 @@ impl Shelf {
     /// Whether something changed since the last load.
     async fn stale(&self) -> Result<bool, Trouble> {
         let head = self.call(1, self.store.head()).await?;
-        Ok(head != self.head.load(Ordering::Acquire))
+        if head != self.head.load(Ordering::Acquire) || self.doubted.load(Ordering::Acquire) {
+            return Ok(true);
+        }
+        if self.compared.lock().elapsed() < self.options.compare {
+            return Ok(false);
+        }
+        let differs = self.differs().await?;
+        *self.compared.lock() = Instant::now();
+        Ok(differs)
+    }
+
+    /// Whether any name or number is another than it was loaded, whatever the head says: a change may have been made
+    /// by who was gone before he could tell, or by hand.
+    async fn differs(&self) -> Result<bool, Trouble> {
+        let cache = self.cache.lock().await;
+        let keys = self.call(1, self.store.keys()).await?;
+        let differs = keys.len() != cache.entries.len() + cache.strangers.len()
+            || keys.iter().any(|(kind, id, revision)| {
+                Kind::of_word(kind).is_some() && cache.known(kind, id) != Some(*revision)
+            });
+        if differs {
+            self.doubted.store(true, Ordering::Release);
+        }
+        Ok(differs)
     }
 
     /// A call in its time; what came of it tells whether the database is there.

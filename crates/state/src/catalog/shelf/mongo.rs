@@ -2,11 +2,13 @@
 //!
 //! Each item is a document of its own, `_id: "KIND/ID"`. No transaction is needed, so a single server will do: the number
 //! of a change is drawn before it is made, which makes the document another one, and again after it, which tells the
-//! others to look. Who looks in between finds the new document or will look again.
+//! others to look. Who looks in between finds the new document or will look again. What becomes of a change may stay unclear
+//! (no answer, no time left): the others are told all the same.
 
 use std::{
     fmt,
     sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
 
 use futures_util::TryStreamExt as _;
@@ -20,7 +22,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     sql::LAYOUT,
-    store::{Fresh, Known, Read, Trouble},
+    store::{Fresh, Key, Known, Read, STEPS, Trouble},
 };
 use crate::{
     Secret,
@@ -29,6 +31,12 @@ use crate::{
 
 /// Documents that are asked for at once.
 const DOCUMENTS: usize = 500;
+/// Pauses between tries to tell the others of a change, and how long it is tried: by then they compare everything.
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+const TELLING: Duration = Duration::from_secs(60);
+/// How long one try may take.
+const ONE_CALL: Duration = Duration::from_secs(5);
 /// What the server answers when two make the same document.
 const DUPLICATE_KEY: i32 = 11_000;
 
@@ -122,13 +130,24 @@ impl Mongo {
         revision(head)
     }
 
-    /// The number of the next change.
-    async fn draw(&self) -> Result<i64, Trouble> {
+    /// Makes a change under a number of its own, and tells the others.
+    async fn change<T>(
+        &self,
+        make: impl AsyncFnOnce(Collection<Document>, i64) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        self.prepare().await?;
         let heads = self.heads().await?;
-        let next = heads
-            .find_one_and_update(only(), doc! { "$inc": { "revision": 1_i64 } })
-            .return_document(ReturnDocument::After);
-        revision(next.await.map_err(|error| trouble(&error))?)
+        let items = self.items().await?;
+        let revision = draw(&heads).await?;
+        // From here on something may have changed, also where this is given up in the middle.
+        let owed = Owed { heads: Some(heads) };
+        let made = make(items, revision).await;
+        if matches!(made, Err(Trouble::Changed)) {
+            owed.forget();
+        } else {
+            owed.tell().await;
+        }
+        made
     }
 
     pub(super) async fn read(&self, known_head: i64, known: &Known<'_>) -> Result<Option<Read>, Trouble> {
@@ -142,17 +161,13 @@ impl Mongo {
 
     async fn try_read(&self, head: i64, known: &Known<'_>) -> Result<Read, Error> {
         let items = self.items().await.map_err(|trouble| Error::custom(trouble.to_string()))?;
-        let mut keys = Vec::new();
         let mut wanted = Vec::new();
-        let mut all = items.find(doc! {}).projection(doc! { "revision": 1 }).await?;
-        while let Some(found) = all.try_next().await? {
-            let (kind, id) = key(&found);
-            let revision = whole(&found, "revision").unwrap_or_default();
-            if known(&kind, &id) != Some(revision) {
+        let keys = all_keys(&items, |found, (kind, id, revision)| {
+            if known(kind, id) != Some(*revision) {
                 wanted.extend(found.get("_id").cloned());
             }
-            keys.push((kind, id, revision));
-        }
+        });
+        let keys = keys.await?;
         let mut fresh = Vec::with_capacity(wanted.len());
         for some in wanted.chunks(DOCUMENTS) {
             let mut found = items.find(doc! { "_id": { "$in": some.to_vec() } }).await?;
@@ -166,6 +181,12 @@ impl Mongo {
         Ok(Read { head, keys, fresh })
     }
 
+    pub(super) async fn keys(&self) -> Result<Vec<Key>, Trouble> {
+        self.prepare().await?;
+        let items = self.items().await?;
+        all_keys(&items, |_, _| {}).await.map_err(|error| trouble(&error))
+    }
+
     pub(super) async fn put(
         &self,
         kind: &str,
@@ -173,39 +194,107 @@ impl Mongo {
         text: &str,
         expected: Option<i64>,
     ) -> Result<(), Trouble> {
-        self.prepare().await?;
-        let revision = self.draw().await?;
-        let items = self.items().await?;
         let mut filter = doc! { "_id": format!("{kind}/{id}") };
         if let Some(expected) = expected {
             filter.insert("revision", expected);
         }
-        write(&items, filter, text, revision, expected.is_none()).await?;
-        self.draw().await.map(drop)
+        self.change(async |items, revision| write(&items, filter, text, revision, expected.is_none()).await)
+            .await
     }
 
     pub(super) async fn delete(&self, kind: &str, id: &str) -> Result<bool, Trouble> {
-        self.prepare().await?;
         let filter = doc! { "_id": format!("{kind}/{id}") };
-        let gone = self.items().await?.delete_one(filter).await.map_err(|error| trouble(&error))?;
-        self.draw().await?;
-        Ok(gone.deleted_count > 0)
+        let gone =
+            self.change(async |items, _| items.delete_one(filter).await.map_err(|error| trouble(&error)));
+        Ok(gone.await?.deleted_count > 0)
     }
 
     /// One after the other: what fails in the middle leaves whole documents, and can be done again.
     pub(super) async fn write_all(&self, put: &[Item], remove: &[(Kind, Box<str>)]) -> Result<(), Trouble> {
-        self.prepare().await?;
-        let revision = self.draw().await?;
-        let items = self.items().await?;
-        for item in put {
-            write(&items, doc! { "_id": item.place() }, &item.text, revision, true).await?;
-        }
-        for (kind, id) in remove {
-            let filter = doc! { "_id": format!("{kind}/{id}") };
-            items.delete_one(filter).await.map_err(|error| trouble(&error))?;
-        }
-        self.draw().await.map(drop)
+        let all = self.change(async |items, revision| {
+            for item in put {
+                write(&items, doc! { "_id": item.place() }, &item.text, revision, true).await?;
+            }
+            for (kind, id) in remove {
+                let filter = doc! { "_id": format!("{kind}/{id}") };
+                items.delete_one(filter).await.map_err(|error| trouble(&error))?;
+            }
+            Ok(())
+        });
+        all.await
     }
+}
+
+/// The others have to be told of a change. Dropped, it does so aside: who changed something may have run out of time.
+struct Owed {
+    heads: Option<Collection<Document>>,
+}
+
+impl Owed {
+    /// Nothing was changed.
+    fn forget(mut self) {
+        self.heads = None;
+    }
+
+    /// Tells them now, or aside where that fails.
+    async fn tell(mut self) {
+        if let Some(heads) = &self.heads
+            && draw(heads).await.is_ok()
+        {
+            self.heads = None;
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        let Some(heads) = self.heads.take() else { return };
+        // Without a runtime the process ends; the others find out by comparing.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let begun = Instant::now();
+            let mut pause = FIRST;
+            while begun.elapsed() < TELLING {
+                match tokio::time::timeout(ONE_CALL, draw(&heads)).await {
+                    Ok(Ok(_)) => return,
+                    Ok(Err(trouble)) => {
+                        tracing::debug!(%trouble, "a change of the catalog is not called out yet")
+                    }
+                    Err(_) => {}
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
+            tracing::warn!(
+                "a change of the catalog was not called out; other nodes find it when they compare all"
+            );
+        });
+    }
+}
+
+/// The number of the next change.
+async fn draw(heads: &Collection<Document>) -> Result<i64, Trouble> {
+    let step = rand::random_range(1..=STEPS);
+    let next = heads
+        .find_one_and_update(only(), doc! { "$inc": { "revision": step } })
+        .return_document(ReturnDocument::After);
+    revision(next.await.map_err(|error| trouble(&error))?)
+}
+
+/// Every key, and each document on the way.
+async fn all_keys(
+    items: &Collection<Document>,
+    mut each: impl FnMut(&Document, &Key),
+) -> Result<Vec<Key>, Error> {
+    let mut keys = Vec::new();
+    let mut all = items.find(doc! {}).projection(doc! { "revision": 1 }).await?;
+    while let Some(found) = all.try_next().await? {
+        let (kind, id) = key(&found);
+        let key = (kind, id, whole(&found, "revision").unwrap_or_default());
+        each(&found, &key);
+        keys.push(key);
+    }
+    Ok(keys)
 }
 
 async fn write(

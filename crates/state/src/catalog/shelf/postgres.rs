@@ -19,7 +19,7 @@ use sqlx::{
 
 use super::{
     sql::{self, LAYOUT, ROWS, Statements},
-    store::{Ears, Fresh, Known, Read, Trouble},
+    store::{Ears, Fresh, Key, Known, Read, STEPS, Trouble},
 };
 use crate::{
     Secret,
@@ -126,13 +126,7 @@ impl Postgres {
         if head == known_head {
             return Ok(None);
         }
-        let keys = sqlx::query(AssertSqlSafe(self.sql.keys.clone())).persistent(false);
-        let keys: Vec<(String, String, i64)> = keys
-            .fetch_all(&mut *moment)
-            .await?
-            .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
-            .collect::<sqlx::Result<_>>()?;
+        let keys = self.all_keys(&mut moment).await?;
         let mut fresh = Vec::new();
         if let Some(least) = sql::least(&keys, known) {
             let rows = sqlx::query(AssertSqlSafe(self.sql.texts.clone())).bind(least).persistent(false);
@@ -144,6 +138,19 @@ impl Postgres {
         }
         moment.commit().await?;
         Ok(Some(Read { head, keys, fresh }))
+    }
+
+    pub(super) async fn keys(&self) -> Result<Vec<Key>, Trouble> {
+        self.prepare().await?;
+        let pool = self.pool.load_full();
+        let keys = async { self.all_keys(&mut *pool.acquire().await?).await };
+        keys.await.map_err(|error| sql::trouble(&error))
+    }
+
+    async fn all_keys(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Key>> {
+        let rows = sqlx::query(AssertSqlSafe(self.sql.keys.clone())).persistent(false);
+        let rows = rows.fetch_all(connection).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
     }
 
     pub(super) async fn put(
@@ -243,7 +250,8 @@ fn schema(table: &str) -> String {
          BEGIN
              -- Once a transaction.
              EXECUTE format(
-                 'UPDATE %I.%I SET revision = revision + 1, writer = txid_current() WHERE writer <> txid_current()',
+                 'UPDATE %I.%I SET revision = revision + 1 + floor(random() * {STEPS})::bigint,
+                      writer = txid_current() WHERE writer <> txid_current()',
                  TG_TABLE_SCHEMA, '{table}_head');
              PERFORM pg_notify('{table}', '');
              RETURN NULL;

@@ -53,7 +53,7 @@ pub(super) fn check_layout(layout: i64) -> Result<(), Trouble> {
 }
 
 /// The number from which on texts are wanted: the least one of what is new. `None` when nothing is.
-pub(super) fn least(keys: &[(String, String, i64)], known: &super::store::Known<'_>) -> Option<i64> {
+pub(super) fn least(keys: &[super::store::Key], known: &super::store::Known<'_>) -> Option<i64> {
     let fresh = keys.iter().filter(|(kind, id, revision)| known(kind, id) != Some(*revision));
     fresh.map(|(_, _, revision)| *revision).min()
 }

@@ -6,13 +6,14 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlitePool,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqliteConnection,
+    SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::{
     sql::{self, LAYOUT, Statements},
-    store::{Fresh, Known, Read, Trouble},
+    store::{Fresh, Key, Known, Read, STEPS, Trouble},
 };
 use crate::catalog::{CatalogOptions, Item, Kind};
 
@@ -119,15 +120,7 @@ impl Sqlite {
         if head == known_head {
             return Ok(None);
         }
-        let keys = sqlx::query(AssertSqlSafe(self.sql.keys.clone())).fetch_all(&mut *moment).await?;
-        let text = |row: &sqlx::sqlite::SqliteRow, index| {
-            let bytes: Vec<u8> = row.try_get_unchecked(index)?;
-            Ok::<_, sqlx::Error>(String::from_utf8_lossy(&bytes).into_owned())
-        };
-        let keys: Vec<(String, String, i64)> = keys
-            .iter()
-            .map(|row| Ok((text(row, 0)?, text(row, 1)?, row.try_get_unchecked(2)?)))
-            .collect::<sqlx::Result<_>>()?;
+        let keys = self.all_keys(&mut moment).await?;
         let mut fresh = Vec::new();
         if let Some(least) = sql::least(&keys, known) {
             let rows = sqlx::query(AssertSqlSafe(self.sql.texts.clone())).bind(least);
@@ -148,6 +141,21 @@ impl Sqlite {
             }
         }
         Ok(Some(Read { head, keys, fresh }))
+    }
+
+    pub(super) async fn keys(&self) -> Result<Vec<Key>, Trouble> {
+        self.prepare().await?;
+        let keys = async { self.all_keys(&mut *self.pool.acquire().await?).await };
+        keys.await.map_err(|error| self.trouble(&error))
+    }
+
+    async fn all_keys(&self, connection: &mut SqliteConnection) -> sqlx::Result<Vec<Key>> {
+        let rows = sqlx::query(AssertSqlSafe(self.sql.keys.clone())).fetch_all(connection).await?;
+        let text = |row: &sqlx::sqlite::SqliteRow, index| {
+            let bytes: Vec<u8> = row.try_get_unchecked(index)?;
+            Ok::<_, sqlx::Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?, row.try_get_unchecked(2)?))).collect()
     }
 
     pub(super) async fn put(
@@ -208,7 +216,8 @@ impl Sqlite {
 
 /// Every change of a row draws the next number, whoever makes it: rows can be written by hand, too.
 fn schema(table: &str) -> String {
-    let next = format!("UPDATE {table}_head SET revision = revision + 1;");
+    let step = format!("1 + (random() & {})", STEPS - 1);
+    let next = format!("UPDATE {table}_head SET revision = revision + {step};");
     let stamp = format!(
         "{next}
          UPDATE {table} SET revision = (SELECT revision FROM {table}_head),

@@ -8,6 +8,13 @@ use crate::catalog::{Address, AddressError, CatalogOptions, Item, Kind};
 /// Longer texts are refused unread.
 pub(super) const LARGEST: usize = 64 << 20;
 
+/// Steps between numbers of changes are 1 to this long, by chance, so that numbers that were drawn once are not drawn
+/// again after the database was put back. A power of two. There is room for 2^33 changes.
+pub(super) const STEPS: i64 = 1 << 30;
+
+/// Kind, id, and number of the change that wrote it.
+pub(super) type Key = (String, String, i64);
+
 /// A row that is new to who asked.
 #[derive(Debug)]
 pub(super) struct Fresh {
@@ -27,8 +34,7 @@ impl Fresh {
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) head: i64,
-    /// Kind, id, and number of the change that wrote it.
-    pub(super) keys: Vec<(String, String, i64)>,
+    pub(super) keys: Vec<Key>,
     pub(super) fresh: Vec<Fresh>,
 }
 
@@ -108,6 +114,11 @@ impl Store {
     /// What is in it, as of one moment; `None` when the head is the one that is known.
     pub(super) async fn read(&self, head: i64, known: &Known<'_>) -> Result<Option<Read>, Trouble> {
         each!(self, store => store.read(head, known).await)
+    }
+
+    /// Every key.
+    pub(super) async fn keys(&self) -> Result<Vec<Key>, Trouble> {
+        each!(self, store => store.keys().await)
     }
 
     /// Writes a row; one that is expected to be of some change only where it still is.
