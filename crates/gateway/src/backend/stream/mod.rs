@@ -9,6 +9,7 @@ mod metadata;
 mod routes;
 mod socket;
 mod subscribe;
+mod turns;
 mod variants;
 mod watched;
 

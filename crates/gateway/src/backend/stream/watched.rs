@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use streams::feed::Confirmer;
 use streams::{CloseReason, Subscriber};
 use tokio::sync::Notify;
 
+use super::turns::Turns;
 use crate::auth::{Caller, Grant, store_name};
 use crate::clock::unix_now;
 use crate::exchange::Exchange;
@@ -35,8 +36,7 @@ const AT_ONCE: usize = 16;
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    entries: Mutex<HashMap<u64, Arc<Entry>>>,
-    next: AtomicU64,
+    turns: Mutex<Turns<Entry>>,
     /// Unix seconds at which the first of them expires; sooner at most.
     soonest: AtomicI64,
     /// Somebody changed a key or a policy.
@@ -46,8 +46,7 @@ pub(crate) struct Watched {
 impl Default for Watched {
     fn default() -> Self {
         Self {
-            entries: Mutex::default(),
-            next: AtomicU64::new(0),
+            turns: Mutex::new(Turns::new(READ_AGAIN)),
             soonest: AtomicI64::new(i64::MAX),
             doubt: Notify::new(),
         }
@@ -57,10 +56,6 @@ impl Default for Watched {
 /// One subscriber and what it was let in with.
 pub(super) struct Entry {
     known: ArcSwap<Known>,
-    read_at: Mutex<Instant>,
-    doubted: AtomicBool,
-    /// Its session is being read. One at a time, so that what was read last is known last.
-    reading: AtomicBool,
     api: Box<str>,
     method: Box<str>,
     /// Below the listen path, and whole.
@@ -96,7 +91,7 @@ pub(super) struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some((id, _)) = &self.watched {
-            self.gate.watched.entries.lock().remove(id);
+            self.gate.watched.turns.lock().remove(*id);
         }
     }
 }
@@ -110,10 +105,6 @@ impl Subscription {
             let api = &exchange.api.model.id;
             let entry = Arc::new(Entry {
                 known: ArcSwap::from_pointee(Known::new(Arc::clone(caller), api)),
-                read_at: Mutex::new(Instant::now()),
-                // It may have changed between the look-up and now.
-                doubted: AtomicBool::new(true),
-                reading: AtomicBool::new(false),
                 api: api.clone(),
                 method: exchange.head.method.as_str().into(),
                 paths: [
@@ -122,8 +113,7 @@ impl Subscription {
                 ],
                 confirmer: confirmer.clone(),
             });
-            let id = gate.watched.next.fetch_add(1, Ordering::Relaxed);
-            gate.watched.entries.lock().insert(id, Arc::clone(&entry));
+            let id = gate.watched.turns.lock().add(Arc::clone(&entry), Instant::now());
             gate.watched.expires(caller);
             (id, entry)
         });
@@ -203,7 +193,7 @@ impl Entry {
 }
 
 /// A caller and its subscribers.
-type OfOne = (Arc<Caller>, Vec<Arc<Entry>>);
+type OfOne = (Arc<Caller>, Vec<(u64, Arc<Entry>)>);
 
 impl Watched {
     /// These keys changed, or everything may have.
@@ -214,14 +204,7 @@ impl Watched {
             names.is_none_or(|names| names.iter().any(|other| other == name))
                 || hashes.iter().any(|hash| hash == name)
         };
-        let mut any = false;
-        for entry in self.entries.lock().values() {
-            if meant(&entry.known.load().caller.name) {
-                entry.doubted.store(true, Ordering::Release);
-                any = true;
-            }
-        }
-        if any {
+        if self.turns.lock().doubt(|entry| meant(&entry.known.load().caller.name)) {
             self.doubt.notify_one();
         }
     }
@@ -240,7 +223,7 @@ impl Watched {
         }
         // Before the walk: who comes meanwhile is seen by it, or says when it expires after this.
         self.soonest.store(i64::MAX, Ordering::Release);
-        for entry in self.entries.lock().values() {
+        for entry in self.turns.lock().iter() {
             let known = entry.known.load();
             if known.caller.session.is_expired(now) {
                 entry.close();
@@ -253,21 +236,20 @@ impl Watched {
     /// Those whose sessions are to be read now, by key; so many keys at most.
     fn due(&self, most: usize) -> Vec<OfOne> {
         let mut asked: HashMap<Arc<str>, OfOne> = HashMap::new();
-        for entry in self.entries.lock().values() {
-            let is_due = entry.doubted.load(Ordering::Acquire) || entry.read_at.lock().elapsed() > READ_AGAIN;
-            if !is_due || entry.reading.load(Ordering::Acquire) {
-                continue;
-            }
+        let (mut turns, now) = (self.turns.lock(), Instant::now());
+        while let Some((id, entry)) = turns.take(now) {
             let caller = Arc::clone(&entry.known.load().caller);
             let room = asked.len() < most;
-            let (_, entries) = match asked.get_mut(&caller.name) {
-                Some(of_one) => of_one,
-                None if room => asked.entry(Arc::clone(&caller.name)).or_insert_with(|| (caller, Vec::new())),
-                None => continue,
-            };
-            entry.reading.store(true, Ordering::Release);
-            entry.doubted.store(false, Ordering::Release);
-            entries.push(Arc::clone(entry));
+            match asked.get_mut(&caller.name) {
+                Some((_, entries)) => entries.push((id, entry)),
+                None if room => {
+                    asked.insert(Arc::clone(&caller.name), (caller, vec![(id, entry)]));
+                }
+                None => {
+                    turns.put_back(id);
+                    break;
+                }
+            }
         }
         asked.into_values().collect()
     }
@@ -275,30 +257,28 @@ impl Watched {
     /// Reads the sessions of some keys in one round trip, and sends away who may not receive any more.
     async fn read(&self, gate: &Gate, asked: Vec<OfOne>) {
         let callers: Vec<Arc<Caller>> = asked.iter().map(|(caller, _)| Arc::clone(caller)).collect();
-        match gate.callers.again(gate, &callers).await {
-            Ok(callers) => {
-                for ((_, entries), caller) in asked.iter().zip(callers) {
-                    for entry in entries {
-                        let known = caller.as_ref().map(|caller| Known::new(Arc::clone(caller), &entry.api));
-                        match known.filter(|known| entry.holds(known)) {
-                            Some(known) => {
-                                self.expires(&known.caller);
-                                entry.known.store(Arc::new(known));
-                                *entry.read_at.lock() = Instant::now();
-                            }
-                            None => entry.close(),
-                        }
+        let answer = gate.callers.again(gate, &callers).await;
+        let ids = asked.iter().flat_map(|(_, entries)| entries).map(|(id, _)| *id);
+        let Ok(callers) = answer else {
+            // Nobody is sent away because the store is; it is asked again with the next tick.
+            let mut turns = self.turns.lock();
+            ids.for_each(|id| turns.failed(id));
+            return;
+        };
+        for ((_, entries), caller) in asked.iter().zip(callers) {
+            for (_, entry) in entries {
+                let known = caller.as_ref().map(|caller| Known::new(Arc::clone(caller), &entry.api));
+                match known.filter(|known| entry.holds(known)) {
+                    Some(known) => {
+                        self.expires(&known.caller);
+                        entry.known.store(Arc::new(known));
                     }
+                    None => entry.close(),
                 }
             }
-            // Nobody is sent away because the store is; it is asked again with the next tick.
-            Err(_) => {
-                let entries = asked.iter().flat_map(|(_, entries)| entries);
-                entries.for_each(|entry| entry.doubted.store(true, Ordering::Release));
-            }
         }
-        let entries = asked.iter().flat_map(|(_, entries)| entries);
-        entries.for_each(|entry| entry.reading.store(false, Ordering::Release));
+        let (mut turns, now) = (self.turns.lock(), Instant::now());
+        ids.for_each(|id| turns.done(id, now));
     }
 }
 
@@ -310,7 +290,7 @@ pub(crate) async fn watch(gate: Arc<Gate>) {
     loop {
         tokio::select! {
             () = gate.watched.doubt.notified() => {}
-            _ = tick.tick() => {}
+            _ = tick.tick() => gate.watched.turns.lock().tick(),
             Some(()) = reading.next(), if !reading.is_empty() => {}
             () = gate.closed() => return,
         }
