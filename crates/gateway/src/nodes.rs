@@ -4,7 +4,8 @@
 //! `NoticeGatewayDRLNotification`). A node's share of a limit is its share of that load. Announcements come back to the
 //! node that made them, and that echo is its clock: a node that is not heard of while three echoes were is gone. While
 //! the store is away, and until all have found it again, there is no echo and nobody is forgotten: every node keeps the
-//! share it had, so that all together still admit no more than the limit.
+//! share it had: all shares together make one. What they admit of a limit together is that limit, and up to one more for
+//! each node, since a node admits at least one of a limit that admits anything (`limits/counter.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

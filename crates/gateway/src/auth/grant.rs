@@ -97,7 +97,7 @@ impl Grant {
         let at_most = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
         let tries = at_most(limit.throttle_retry_limit);
         let interval = Duration::try_from_secs_f64(limit.throttle_interval).unwrap_or_default();
-        let received = Received::compile(&limit.subscriptions, &counter, context);
+        let received = Received::compile(&limit.subscriptions, &counter);
         Self {
             allowed,
             versions: access.map(|access| access.versions.iter().map(|version| version.as_str().into()).collect()),
@@ -109,7 +109,7 @@ impl Grant {
                     Urls::None
                 }
             }),
-            rate: Counter::new(&context.windows, counter.as_str(), (limit.rate, limit.per), &limit.smoothing),
+            rate: Counter::new(counter.as_str(), (limit.rate, limit.per), &limit.smoothing),
             endpoints: access.map(|access| endpoints(&access.endpoints, &counter, context)).unwrap_or_default(),
             name: counter.as_str().into(),
             quota: QuotaGrant {
@@ -175,12 +175,7 @@ fn endpoints(written: &[apidef::Endpoint], name: &str, context: &Context) -> Box
         for method in endpoint.methods.iter().filter(|method| method.limit != apidef::RateLimit::default()) {
             let limit = &method.limit;
             let of = keys::hash(&format!("{}:{}", method.name, endpoint.path), None);
-            let rate = Counter::new(
-                &context.windows,
-                format!("{name}-{of}"),
-                (limit.rate, limit.per),
-                &limit.smoothing,
-            );
+            let rate = Counter::new(format!("{name}-{of}"), (limit.rate, limit.per), &limit.smoothing);
             endpoints.push(Endpoint { method: method.name.to_uppercase().into(), path: path.clone(), rate });
         }
     }
@@ -189,13 +184,10 @@ fn endpoints(written: &[apidef::Endpoint], name: &str, context: &Context) -> Box
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::limits::Windows;
 
     fn context() -> Context {
-        Context { windows: Arc::new(Windows::default()), matching: PathMatching::default(), hashed: true }
+        Context { matching: PathMatching::default(), hashed: true }
     }
 
     #[test]

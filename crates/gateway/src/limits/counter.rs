@@ -1,13 +1,14 @@
 //! One rate limit: its counter, and where it counts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use apidef::Smoothing;
 use state::Meter;
 
 use super::smoothing::Steps;
-use super::window::{Taken, Window, Windows};
+use super::window::{Taken, Window};
+use super::windows::Windows;
 use crate::gate::Gate;
 use crate::settings::{LimitSettings, Limiter};
 
@@ -18,7 +19,8 @@ pub(crate) struct Counter {
     pub(crate) name: Arc<str>,
     pub(crate) requests: f64,
     pub(crate) per: Duration,
-    pub(crate) window: Arc<Window>,
+    /// Found when it is first needed: what is counted in the store needs none here.
+    pub(super) window: OnceLock<Arc<Window>>,
     pub(crate) steps: Option<Steps>,
 }
 
@@ -27,6 +29,8 @@ pub(crate) struct Counter {
 pub(crate) enum Place {
     /// On this node, up to its share.
     Here,
+    /// The same, because the state store is away.
+    Alone,
     /// In the state store, before the request passes.
     Shared(Meter),
     /// In the state store, while the request passes.
@@ -64,14 +68,36 @@ impl<'a> Around<'a> {
     /// What this node may admit of a limit by itself. Of a limit that admits anything at all each node admits at least
     /// one, so that nobody is kept out for good.
     pub(crate) fn share_of(&self, limit: f64) -> f64 {
-        (limit * self.share).max(limit.min(1.0))
+        share_of(limit, self.share)
     }
+
+    /// Counts a quota on this node, the state store being away: against its share, in a window of the same length.
+    pub(crate) fn take_of_quota(
+        &self,
+        quota: &str,
+        (max, renewal): (i64, Duration),
+        cost: u64,
+    ) -> (Arc<Window>, Taken) {
+        let window = self.windows.get(&alone_name(quota));
+        let renewal = if renewal.is_zero() { Duration::MAX } else { renewal };
+        let taken = window.take_many(self.share_of(max as f64), renewal, cost, self.now);
+        (window, taken)
+    }
+}
+
+/// See [`Around::share_of`].
+pub(crate) fn share_of(limit: f64, share: f64) -> f64 {
+    (limit * share).max(limit.min(1.0))
+}
+
+/// Under which name this node counts a quota while the store is away.
+pub(crate) fn alone_name(quota: &str) -> String {
+    format!("quota-{quota}")
 }
 
 impl Counter {
     /// `None` where the numbers limit nothing.
     pub(crate) fn new(
-        windows: &Windows,
         name: impl Into<Arc<str>>,
         (requests, per): (f64, f64),
         smoothing: &Smoothing,
@@ -80,19 +106,23 @@ impl Counter {
         if requests.is_nan() || requests <= 0.0 || per.is_zero() {
             return None;
         }
-        let name = name.into();
-        Some(Self { window: windows.get(&name), name, requests, per, steps: Steps::of(smoothing) })
+        Some(Self { window: OnceLock::new(), name: name.into(), requests, per, steps: Steps::of(smoothing) })
     }
 
     /// The same limit under another name.
-    pub(crate) fn renamed(&self, windows: &Windows, name: String) -> Self {
-        Self { window: windows.get(&name), name: name.into(), ..self.clone() }
+    pub(crate) fn renamed(&self, name: String) -> Self {
+        Self { window: OnceLock::new(), name: name.into(), ..*self }
+    }
+
+    /// Its window on this node.
+    pub(crate) fn window(&self, windows: &Windows) -> &Arc<Window> {
+        self.window.get_or_init(|| windows.get(&self.name))
     }
 
     pub(crate) fn place(&self, around: &Around<'_>) -> Place {
         let rolling = Place::Shared(Meter::Rolling);
         // What would be counted afterwards and cannot be is counted here.
-        let afterwards = if around.store_up { Place::Afterwards } else { Place::Here };
+        let afterwards = if around.store_up { Place::Afterwards } else { Place::Alone };
         match around.settings.limiter {
             Limiter::Rolling => rolling,
             Limiter::FixedWindow => Place::Shared(Meter::Fixed),
@@ -111,9 +141,9 @@ impl Counter {
     }
 
     /// What is allowed in a window now: the limit, or what smoothing allows of it.
-    pub(crate) fn allowed(&self, settings: &LimitSettings) -> f64 {
+    pub(crate) fn allowed(&self, settings: &LimitSettings, windows: &Windows) -> f64 {
         match &self.steps {
-            Some(steps) if settings.smoothing => self.window.smoothed(steps, self.requests),
+            Some(steps) if settings.smoothing => self.window(windows).smoothed(steps, self.requests),
             _ => self.requests,
         }
     }
@@ -122,7 +152,8 @@ impl Counter {
     pub(crate) fn used(&self, around: &Around<'_>, used: u64) {
         if let Some(steps) = &self.steps
             && around.settings.smoothing
-            && let Some(allowance) = self.window.smooth(steps, self.requests, used, around.now)
+            && let Some(allowance) =
+                self.window(around.windows).smooth(steps, self.requests, used, around.now)
         {
             tracing::debug!(counter = &*self.name, allowance, "the allowance of a rate limit moved");
         }
@@ -131,7 +162,7 @@ impl Counter {
     /// Counts a request on this node, against its share of the limit.
     pub(crate) fn take_here(&self, around: &Around<'_>) -> Taken {
         let share = around.share_of(self.requests);
-        let mut taken = self.window.take(share, self.per, around.now);
+        let mut taken = self.window(around.windows).take(share, self.per, around.now);
         if taken.allowed {
             // What the other nodes may admit is left, too.
             taken.remaining = taken.remaining.saturating_add((self.requests - share).max(0.0) as u64);
@@ -141,7 +172,8 @@ impl Counter {
 
     /// As much as `cost` at once; `None` when nothing is left, with the time until there is.
     pub(crate) fn take_many_here(&self, around: &Around<'_>, cost: u64) -> Result<Taken, Duration> {
-        let taken = self.window.take_many(around.share_of(self.requests), self.per, cost, around.now);
+        let share = around.share_of(self.requests);
+        let taken = self.window(around.windows).take_many(share, self.per, cost, around.now);
         if taken.allowed { Ok(taken) } else { Err(taken.resets_in) }
     }
 }

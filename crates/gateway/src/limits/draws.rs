@@ -1,7 +1,8 @@
 //! All counters of a request at once: on this node, and in one round trip to the state store.
 //!
 //! What is decided is apart from the asking: [`Plan::begin`] counts on this node and says what to draw from the store,
-//! [`Step::answered`] takes what the store said. Neither waits nor looks at a clock.
+//! [`Step::answered`] takes what the store said. Neither waits nor looks at a clock. What is counted while the request
+//! passes (sentinel) is drawn aside, from all counters at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 use state::{Draw, Drawn, Meter, Tally, Unavailable};
 
-use super::counter::{Around, Counter, Place};
+use super::counter::{Around, Counter, Place, share_of};
 use super::window::{Taken, Window};
 use crate::auth::QuotaGrant;
 use crate::clock::{unix_after, unix_now};
@@ -46,6 +47,17 @@ pub(super) struct Told {
     pub(super) quota: Option<QuotaLeft>,
     pub(super) api: Option<Taken>,
     pub(super) refused: Option<Which>,
+    /// Something was decided on this node alone, the state store being away.
+    pub(super) alone: bool,
+}
+
+impl Told {
+    /// Counts it among the decisions that were made alone: once, however many limits and tries there were.
+    pub(super) fn count(&self, gate: &Gate) {
+        if self.alone {
+            gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A plan half-way.
@@ -73,22 +85,16 @@ impl Plan<'_> {
     /// quota (contract 6.6), and of a rolling window where `counts_refused` asks for it.
     pub(super) async fn draw(&self, gate: &Gate, now: Instant, counts_refused: bool) -> Told {
         let around = Around::of(gate, now);
-        if !around.store_up {
-            gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
-        }
         let mut step = self.begin(&around, counts_refused);
         if !step.draws.is_empty() {
             let answer = gate.state.draw(&step.draws, unix_now()).await;
             if let Err(away) = &answer {
-                gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%away, "limits are counted on this node alone");
             }
             step.answered(&Around::of(gate, now), answer);
         }
         if step.told.refused.is_none() {
-            for counter in &step.afterwards {
-                count_afterwards(gate, counter).await;
-            }
+            count_afterwards(gate, &step.afterwards).await;
         }
         step.told
     }
@@ -141,16 +147,17 @@ impl<'a> Step<'a> {
         counts_refused: bool,
     ) -> Option<Taken> {
         match counter.place(around) {
-            Place::Here => {
+            place @ (Place::Here | Place::Alone) => {
+                self.told.alone |= place == Place::Alone;
                 let taken = counter.take_here(around);
                 if taken.allowed {
-                    self.held.push((Held::Of(&counter.window), taken));
+                    self.held.push((Held::Of(counter.window(around.windows)), taken));
                 }
                 Some(taken)
             }
             Place::Afterwards => {
                 self.afterwards.push(counter);
-                let blocked = counter.window.blocked_for(around.now);
+                let blocked = counter.window(around.windows).blocked_for(around.now);
                 Some(Taken::told(blocked.is_none(), 0, blocked.unwrap_or_default()))
             }
             Place::Shared(meter) => {
@@ -158,7 +165,11 @@ impl<'a> Step<'a> {
                 self.draws.push(Draw {
                     meter,
                     name: &counter.name,
-                    limit: if rolls { counter.allowed(around.settings) } else { counter.requests },
+                    limit: if rolls {
+                        counter.allowed(around.settings, around.windows)
+                    } else {
+                        counter.requests
+                    },
                     per: counter.per,
                     cost: 1,
                     counts_refused: counts_refused && rolls,
@@ -197,13 +208,12 @@ impl<'a> Step<'a> {
 
     /// The store is away: limits go on for this node alone, up to its share.
     fn alone(&mut self, around: &Around<'_>) {
+        self.told.alone = true;
         for of in self.which.clone() {
             let (held, taken) = match of {
                 Which::Quota => {
                     let Some((quota, name)) = self.plan.quota else { continue };
-                    let window = around.windows.get(&alone_name(name));
-                    let renewal = if quota.renewal.is_zero() { Duration::MAX } else { quota.renewal };
-                    let taken = window.take(around.share_of(quota.max as f64), renewal, around.now);
+                    let (window, taken) = around.take_of_quota(name, (quota.max, quota.renewal), 1);
                     let remaining = i64::try_from(taken.remaining).unwrap_or(i64::MAX);
                     self.told.quota = Some(QuotaLeft { remaining, renews_at: unix_after(taken.resets_in) });
                     (Held::Found(window), taken)
@@ -212,13 +222,13 @@ impl<'a> Step<'a> {
                     let Some(counter) = self.plan.key else { continue };
                     let taken = counter.take_here(around);
                     self.told.key = Some(taken);
-                    (Held::Of(&counter.window), taken)
+                    (Held::Of(counter.window(around.windows)), taken)
                 }
                 Which::Api => {
                     let Some(counter) = self.plan.api else { continue };
                     let taken = counter.take_here(around);
                     self.told.api = Some(taken);
-                    (Held::Of(&counter.window), taken)
+                    (Held::Of(counter.window(around.windows)), taken)
                 }
             };
             if !taken.allowed {
@@ -245,36 +255,39 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Under which name this node counts a quota while the store is away.
-pub(crate) fn alone_name(quota: &str) -> String {
-    format!("quota-{quota}")
-}
-
 fn shared(around: &Around<'_>, counter: &Counter, draw: &Draw<'_>, drawn: &Drawn) -> Taken {
     counter.used(around, drawn.used);
     let remaining = (draw.limit as u64).saturating_sub(drawn.used);
     Taken::told(!drawn.exceeded, remaining, drawn.resets_in)
 }
 
-/// Counts a request that has passed, aside. So many counts may be under way; beyond them the request waits for its own,
-/// so that the store sets the pace.
-async fn count_afterwards(gate: &Gate, counter: &Counter) {
-    let requests = counter.allowed(&gate.settings.limits);
-    let (counter, state, share) = (counter.clone(), gate.state.clone(), gate.nodes.share());
-    let count = async move {
-        let Counter { per, window, .. } = &counter;
-        let answer = state.draw(&[afterwards(&counter, requests)], unix_now()).await;
-        if let Err(away) = &answer {
-            tracing::debug!(%away, "a request that passed is counted on this node alone");
+/// Counts a request that has passed, aside, everywhere at the same time: each counter by itself, for one that is full
+/// keeps it out of no other. So many counts may be under way; beyond them the request waits for its own, so that the
+/// store sets the pace.
+async fn count_afterwards(gate: &Gate, counters: &[&Counter]) {
+    if counters.is_empty() {
+        return;
+    }
+    let (state, share) = (gate.state.clone(), gate.nodes.share());
+    let counts = counters.iter().map(|counter| {
+        let requests = counter.allowed(&gate.settings.limits, &gate.windows);
+        let (counter, state) = (Counter::clone(counter), state.clone());
+        let window = Arc::clone(counter.window(&gate.windows));
+        async move {
+            let answer = state.draw(&[afterwards(&counter, requests)], unix_now()).await;
+            if let Err(away) = &answer {
+                tracing::debug!(%away, "a request that passed is counted on this node alone");
+            }
+            counted(&window, answer, (requests, counter.per), share, Instant::now());
         }
-        counted(window, answer, (requests, *per), share, Instant::now());
-    };
+    });
+    let all = futures_util::future::join_all(counts.collect::<SmallVec<[_; 2]>>());
     match Arc::clone(&gate.counts).try_acquire_owned() {
         Ok(permit) => drop(tokio::spawn(async move {
-            count.await;
+            all.await;
             drop(permit);
         })),
-        Err(_) => count.await,
+        Err(_) => drop(all.await),
     }
 }
 
@@ -303,7 +316,7 @@ pub(super) fn counted(
         }
         // Nobody passes uncounted: this node counts against its share.
         Err(_) => {
-            let taken = window.take((requests * share).max(requests.min(1.0)), per, now);
+            let taken = window.take(share_of(requests, share), per, now);
             if taken.remaining == 0 {
                 window.block(taken.resets_in, now);
             }
@@ -318,7 +331,7 @@ mod tests {
     use state::State;
 
     use super::*;
-    use crate::limits::Windows;
+    use crate::limits::{Windows, alone_name};
     use crate::settings::{LimitSettings, Limiter};
 
     const PER: Duration = Duration::from_secs(3600);
@@ -364,7 +377,7 @@ mod tests {
             let store = State::embedded(None).unwrap();
             let counter = |name: &str, limit: i64| {
                 let numbers = (limit as f64, PER.as_secs_f64());
-                Counter::new(&windows, name, numbers, &Smoothing::default()).unwrap()
+                Counter::new(name, numbers, &Smoothing::default()).unwrap()
             };
             let (key, api) = (counter("key", limits[0]), counter("api", limits[2]));
             let quota = QuotaGrant { name: "q".to_owned(), max: limits[1], renewal: PER };
@@ -385,6 +398,45 @@ mod tests {
                 }
             };
             assert_eq!([100 - left(&key), of_quota, 100 - left(&api)], used, "{case}");
+        }
+    }
+
+    #[test]
+    fn what_is_decided_alone_is_said_and_only_that() {
+        use Limiter::{FixedWindow, PerNode, Rolling, Sentinel};
+        // Limiter, whether the store answers; limits of key and quota -> decided alone, windows that this node needs.
+        for (limiter, is_up, key, quota, alone, windows) in [
+            (PerNode, true, true, false, false, 1),
+            (PerNode, true, true, true, false, 1),
+            (PerNode, false, true, false, false, 1),
+            (PerNode, false, true, true, true, 2),
+            (PerNode, false, false, true, true, 1),
+            (Rolling, true, true, true, false, 0),
+            (FixedWindow, true, true, true, false, 0),
+            (Rolling, false, true, true, true, 2),
+            (Sentinel, true, true, true, false, 1),
+            (Sentinel, false, true, false, true, 1),
+            (Sentinel, false, true, true, true, 2),
+            // Nothing was to be counted.
+            (Sentinel, false, false, false, false, 0),
+        ] {
+            let case = format!("{limiter:?} {is_up} {key} {quota}");
+            let all = Windows::default();
+            let settings = LimitSettings { limiter, ..LimitSettings::default() };
+            let now = Instant::now();
+            let around =
+                Around { settings: &settings, windows: &all, nodes: 1, share: 1.0, store_up: is_up, now };
+            let counter = Counter::new("k", (9.0, 60.0), &Smoothing::default()).unwrap();
+            let of_quota = QuotaGrant { name: "q".to_owned(), max: 9, renewal: PER };
+            let plan =
+                Plan { key: key.then_some(&counter), quota: quota.then_some((&of_quota, "q")), api: None };
+            let store = State::embedded(None).unwrap();
+            let mut step = plan.begin(&around, false);
+            if !step.draws.is_empty() {
+                let answer = store.draw(&step.draws, unix_now()).now_or_never().unwrap();
+                step.answered(&around, if is_up { answer } else { Err(Unavailable("away".to_owned())) });
+            }
+            assert_eq!((step.told.alone, all.count()), (alone, windows), "{case}");
         }
     }
 

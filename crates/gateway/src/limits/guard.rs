@@ -1,7 +1,6 @@
 //! Rate and quota of the calling key, and the rate of the API or of its path (contract 4.4 rows 22 and 25, 6.5, 6.6).
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apidef::{Api, PathMatching, keys};
@@ -10,7 +9,7 @@ use http::StatusCode;
 use super::Budget;
 use super::counter::Counter;
 use super::draws::{Plan, QuotaLeft, Told, Which};
-use super::window::{Taken, Windows};
+use super::window::Taken;
 use crate::auth::Grant;
 use crate::clock::unix_after;
 use crate::exchange::Exchange;
@@ -36,7 +35,6 @@ pub(crate) struct Limits {
 /// What compiling limits needs of the gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    pub(crate) windows: Arc<Windows>,
     pub(crate) matching: PathMatching,
     /// Names of counters are hashed, as those of keys are.
     pub(crate) hashed: bool,
@@ -44,11 +42,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn of(gate: &Gate) -> Self {
-        Self {
-            windows: Arc::clone(&gate.windows),
-            matching: gate.settings.path_matching,
-            hashed: gate.settings.keys.hashed,
-        }
+        Self { matching: gate.settings.path_matching, hashed: gate.settings.keys.hashed }
     }
 }
 
@@ -59,7 +53,7 @@ impl Limits {
             let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
             let name = if context.hashed { keys::hash(&name, None) } else { name };
             let numbers = (rate.requests, rate.per.as_secs_f64());
-            Counter::new(&context.windows, name, numbers, &apidef::Smoothing::default())
+            Counter::new(name, numbers, &apidef::Smoothing::default())
         };
         let endpoints = api.limits.endpoints.iter().filter_map(|endpoint| {
             let apidef::EndpointRate { method, path, ignore_case, rate } = endpoint;
@@ -89,7 +83,7 @@ impl Limits {
         let renamed = match (&custom, key) {
             (Some(custom), Some(key)) => {
                 let suffix = grant.map_or("", |grant| grant.suffix_of(key));
-                Some(key.renamed(&gate.windows, format!("{custom}{suffix}")))
+                Some(key.renamed(format!("{custom}{suffix}")))
             }
             _ => None,
         };
@@ -105,6 +99,7 @@ impl Limits {
         {
             told = wait_out(gate, &plan, told, throttle, &grant.quota.name).await;
         }
+        told.count(gate);
         let outcome = told.refused.map_or(Ok(()), |which| Err(refusal(gate, which, &told)));
         exchange.budget = budget(gate, &plan, &told, grant.filter(|_| self.key_quota));
         outcome
@@ -135,7 +130,9 @@ async fn wait_out(
             () = tokio::time::sleep(interval) => {}
             () = &mut closed => break,
         }
+        let alone = told.alone;
         told = plan.draw(gate, Instant::now(), false).await;
+        told.alone |= alone;
         if told.refused != Some(Which::Key) {
             break;
         }

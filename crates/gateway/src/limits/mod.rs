@@ -13,14 +13,14 @@ mod size;
 mod smoothing;
 mod subscription;
 mod window;
+mod windows;
 
 pub(crate) use at_once::{AtOnce, Held};
-pub(crate) use counter::Counter;
-pub(crate) use draws::alone_name;
+pub(crate) use counter::{Counter, alone_name};
 pub(crate) use guard::{Context, Limits};
 pub(crate) use headers::Budget;
 pub(crate) use organisation::{Organisation, Organisations};
 pub(crate) use pattern::Pattern;
 pub(crate) use size::Sizes;
 pub(crate) use subscription::{AtLimit, Passed, Received, names as subscriber_names};
-pub(crate) use window::Windows;
+pub(crate) use windows::Windows;

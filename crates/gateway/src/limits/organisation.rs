@@ -9,7 +9,6 @@ use quick_cache::sync::Cache;
 
 use super::counter::Counter;
 use super::draws::{Plan, Which};
-use super::guard::Context;
 use crate::auth::{QuotaGrant, store_name};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -72,10 +71,9 @@ impl Organisations {
 
 fn bounds(gate: &Gate, id: &str, session: &Session) -> Bounds {
     let name = store_name(&gate.settings.keys, id);
-    let context = Context::of(gate);
     Bounds {
         is_inactive: session.is_inactive,
-        rate: Counter::new(&context.windows, name.clone(), (session.rate, session.per), &session.smoothing),
+        rate: Counter::new(name.clone(), (session.rate, session.per), &session.smoothing),
         quota: QuotaGrant {
             name,
             max: session.quota_max,
@@ -101,7 +99,9 @@ impl Organisation {
         }
         let quota = Some(&bounds.quota).filter(|quota| quota.max > 0).map(|quota| (quota, &*quota.name));
         let plan = Plan { key: bounds.rate.as_ref(), quota, api: None };
-        match plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await.refused {
+        let told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
+        told.count(gate);
+        match told.refused {
             None => Ok(()),
             Some(Which::Quota) => Err(refused(
                 "QEX",

@@ -44,6 +44,11 @@ impl Allowance {
         begun.min(limit)
     }
 
+    /// Whether it moved in the last `within`.
+    pub(super) fn moved_within(&self, within: Duration, now: Instant) -> bool {
+        self.changed.is_some_and(|changed| now.saturating_duration_since(changed) < within)
+    }
+
     /// Takes notice that so much of the window is used; tells whether the allowance moved, and where to.
     pub(super) fn used(&mut self, steps: &Steps, limit: f64, used: f64, now: Instant) -> Option<f64> {
         let before = self.of(steps, limit);

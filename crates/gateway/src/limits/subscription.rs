@@ -12,8 +12,6 @@ use smallvec::SmallVec;
 use state::{Draw, Meter};
 
 use super::counter::{Around, Counter, Place};
-use super::draws::alone_name;
-use super::guard::Context;
 use super::window::{Taken, Window};
 use crate::clock::unix_now;
 use crate::gate::Gate;
@@ -67,11 +65,10 @@ pub(crate) enum Passed {
 
 impl Received {
     /// `None` where nothing is limited.
-    pub(crate) fn compile(limits: &Subscriptions, name: &str, context: &Context) -> Option<Self> {
+    pub(crate) fn compile(limits: &Subscriptions, name: &str) -> Option<Self> {
         let per = if limits.per > 0.0 { limits.per } else { 1.0 };
         let [of_messages, of_bytes] = names(name);
-        let counter =
-            |name: &str, most: f64| Counter::new(&context.windows, name, (most, per), &Smoothing::default());
+        let counter = |name: &str, most: f64| Counter::new(name, (most, per), &Smoothing::default());
         let renewal = Duration::from_secs(u64::try_from(limits.quota_renewal_rate).unwrap_or(0));
         let (messages, bytes) = (counter(&of_messages, limits.messages), counter(&of_bytes, limits.bytes));
         let quotas =
@@ -104,14 +101,25 @@ impl Received {
     async fn draw(&self, gate: &Gate, messages: u64, bytes: u64) -> Result<(), Duration> {
         let around = Around::of(gate, Instant::now());
         let mut held = Vec::new();
+        // A look decides nothing.
+        let count_alone = || {
+            gate.metrics.degraded_limits.fetch_add(u64::from(messages > 0), Ordering::Relaxed);
+        };
+        let mut alone = false;
         let mut shared: SmallVec<[(&Counter, u64); 2]> = SmallVec::new();
         for (counter, cost) in [(&self.messages, messages), (&self.bytes, bytes)] {
             match counter {
                 None => {}
-                Some(counter) if counter.place(&around) == Place::Here => {
-                    hold(&mut held, Arc::clone(&counter.window), counter.take_many_here(&around, cost))?;
-                }
-                Some(counter) => shared.push((counter, cost)),
+                Some(counter) => match counter.place(&around) {
+                    place @ (Place::Here | Place::Alone) => {
+                        if place == Place::Alone && !std::mem::replace(&mut alone, true) {
+                            count_alone();
+                        }
+                        let window = Arc::clone(counter.window(&gate.windows));
+                        hold(&mut held, window, counter.take_many_here(&around, cost))?;
+                    }
+                    Place::Shared(_) | Place::Afterwards => shared.push((counter, cost)),
+                },
             }
         }
         let mut draws: SmallVec<[Draw<'_>; 4]> = SmallVec::new();
@@ -137,19 +145,19 @@ impl Received {
                 }
             },
             Err(away) => {
-                gate.metrics.degraded_limits.fetch_add(1, Ordering::Relaxed);
+                if !alone {
+                    count_alone();
+                }
                 tracing::debug!(%away, "what subscribers receive is counted on this node alone");
                 // This node goes on with its share.
                 for (counter, cost) in &shared {
                     let taken = counter.take_many_here(&around, *cost);
-                    hold(&mut held, Arc::clone(&counter.window), taken)?;
+                    hold(&mut held, Arc::clone(counter.window(&gate.windows)), taken)?;
                 }
                 for quota in &self.quotas {
                     let cost = if quota.of == Of::Messages { messages } else { bytes };
-                    let window = gate.windows.get(&alone_name(&quota.name));
-                    let renewal = if quota.renewal.is_zero() { Duration::MAX } else { quota.renewal };
-                    let most = around.share_of(quota.max as f64);
-                    let taken = window.take_many(most, renewal, cost, around.now);
+                    let numbers = (quota.max, quota.renewal);
+                    let (window, taken) = around.take_of_quota(&quota.name, numbers, cost);
                     let taken = if taken.allowed { Ok(taken) } else { Err(taken.resets_in) };
                     hold(&mut held, window, taken)?;
                 }
@@ -197,18 +205,10 @@ pub(crate) fn names(counter: &str) -> [String; 2] {
 
 #[cfg(test)]
 mod tests {
-    use apidef::PathMatching;
-
     use super::*;
-    use crate::limits::Windows;
 
     #[test]
     fn what_is_limited() {
-        let context = Context {
-            windows: Arc::new(Windows::default()),
-            matching: PathMatching::default(),
-            hashed: false,
-        };
         let limits = |text: &str| serde_json::from_str::<Subscriptions>(text).unwrap();
         for (text, limited, at_limit) in [
             ("{}", None, AtLimit::Delay),
@@ -223,7 +223,7 @@ mod tests {
             ),
             (r#"{"messages": 5, "at_limit": "explode"}"#, Some((true, false, 0)), AtLimit::Delay),
         ] {
-            let received = Received::compile(&limits(text), "k", &context);
+            let received = Received::compile(&limits(text), "k");
             let parts = received.as_ref().map(|received| {
                 (received.messages.is_some(), received.bytes.is_some(), received.quotas.len())
             });

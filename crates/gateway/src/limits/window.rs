@@ -4,20 +4,16 @@
 //! (contract 6.5, "single node always in-memory"). Unlike there, refused requests are not counted, so a client that
 //! insists is served again as soon as the window ends.
 
-use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
 
 use super::smoothing::{Allowance, Steps};
 
-/// How many windows are kept; the least used are forgotten first, which gives their key a fresh window.
-const KEPT: usize = 200_000;
-
 /// What a window lasts whose end no clock can tell.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// For so long after its last step an allowance is worth to be remembered.
+const SMOOTHED: Duration = Duration::from_secs(600);
 
 /// One window; shared by all exchanges that are counted together.
 #[derive(Debug)]
@@ -102,6 +98,14 @@ impl Window {
         }
     }
 
+    /// Whether forgetting it would let anything through that it refuses.
+    pub(super) fn is_running(&self, now: Instant) -> bool {
+        let count = self.0.lock();
+        (count.used > 0 && now < count.ends)
+            || count.blocked_until.is_some_and(|until| now < until)
+            || count.allowance.moved_within(SMOOTHED, now)
+    }
+
     /// How long refusals hold without a count.
     pub(crate) fn blocked_for(&self, now: Instant) -> Option<Duration> {
         self.0
@@ -127,36 +131,10 @@ impl Window {
     }
 }
 
-/// All windows of the gate, by name. They outlive the sessions and APIs that use them, so that a changed key or
-/// definition does not hand out a fresh allowance.
-#[derive(Debug)]
-pub(crate) struct Windows(Cache<String, Arc<Window>>);
-
-impl Default for Windows {
-    fn default() -> Self {
-        Self(Cache::new(KEPT))
-    }
-}
-
-impl Windows {
-    /// The window of this name.
-    pub(crate) fn get(&self, name: &str) -> Arc<Window> {
-        // Two who ask for the same name at once get the same window.
-        let window = self.0.get_or_insert_with(name, || Ok::<_, Infallible>(Arc::new(Window::default())));
-        match window {
-            Ok(window) => window,
-            Err(never) => match never {},
-        }
-    }
-
-    /// Forgets a window; whoever holds it counts on in it.
-    pub(crate) fn forget(&self, name: &str) {
-        self.0.remove(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -229,24 +207,6 @@ mod tests {
         assert!(window.take(1.0, per, start + per).allowed);
         window.give_back(&second);
         assert!(!window.take(1.0, per, start + per).allowed, "that window has ended");
-    }
-
-    #[test]
-    fn whoever_asks_for_a_name_gets_the_same_window() {
-        let windows = Windows::default();
-        for round in 0..200 {
-            let name = round.to_string();
-            let barrier = std::sync::Barrier::new(4);
-            let got: Vec<Arc<Window>> = std::thread::scope(|scope| {
-                let ask = || {
-                    barrier.wait();
-                    windows.get(&name)
-                };
-                let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-            });
-            assert!(got.iter().all(|window| Arc::ptr_eq(window, &got[0])), "{name}");
-        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod scenes;
 mod world;
 
 use scenes::SCENES;
-use world::{Missed, World};
+use world::{LIMIT, Missed, NODES, World};
 
 use crate::settings::Limiter;
 
@@ -54,9 +54,10 @@ const BOUNDS: [Bound; 4] = [
 
 /// The worst of all seeds.
 fn worst(limiter: Limiter, scene: &scenes::Scene) -> Missed {
-    (0..SEEDS).map(|seed| World::new(limiter, scene, seed).run()).fold(Missed::default(), |one, other| {
-        Missed { over: one.over.max(other.over), under: one.under.max(other.under) }
-    })
+    (0..SEEDS).map(|seed| World::new(limiter, scene, LIMIT, seed).run()).fold(
+        Missed::default(),
+        |one, other| Missed { over: one.over.max(other.over), under: one.under.max(other.under) },
+    )
 }
 
 /// The table of the page, and what is beyond its bound.
@@ -115,8 +116,31 @@ fn page_says_how_far_limiters_miss() {
 #[test]
 fn the_same_seed_gives_the_same_figures() {
     let run = |seed| {
-        let missed = World::new(Limiter::PerNode, &SCENES[1], seed).run();
+        let missed = World::new(Limiter::PerNode, &SCENES[1], LIMIT, seed).run();
         (missed.over.to_bits(), missed.under.to_bits())
     };
     assert_eq!(run(7), run(7));
+}
+
+#[test]
+fn each_node_admits_one_at_least_and_no_more_than_that_is_added() {
+    // Small limits, which cannot be shared out, while nobody reaches the store: each node counts alone.
+    let scene = SCENES.iter().find(|scene| scene.name == "the store is away, and back").unwrap();
+    let mut beyond_two = 0;
+    for limit in [1.0, 2.0, 3.0, 7.0, 40.0] {
+        for limiter in [Limiter::PerNode, Limiter::Rolling, Limiter::FixedWindow, Limiter::Sentinel] {
+            for seed in 0..SEEDS {
+                let missed = World::new(limiter, scene, limit, seed).run();
+                let most = limit * (1.0 + missed.over / 100.0);
+                // In any period two windows of each node at most; where the store comes or goes, what it admitted, too.
+                let alone = limit + (NODES - 1) as f64;
+                // What is under way while the store says that it is full passes with sentinel.
+                let under_way = if limiter == Limiter::Sentinel { NODES as f64 } else { 0.0 };
+                let bound = 2.0 * alone + limit + under_way;
+                assert!(most <= bound + 0.5, "{limiter:?}, limit {limit}: {most} beyond {bound}");
+                beyond_two += usize::from(most > 2.0 * limit + 0.5);
+            }
+        }
+    }
+    assert!(beyond_two > 0, "twice the limit would be a bound, and could be said");
 }

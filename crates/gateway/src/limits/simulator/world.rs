@@ -16,9 +16,9 @@ use crate::limits::draws::{Plan, counted};
 use crate::nodes::View;
 use crate::settings::{LimitSettings, Limiter};
 
-const NODES: usize = 5;
-/// The limit, in each window.
-const LIMIT: f64 = 1000.0;
+pub(super) const NODES: usize = 5;
+/// The limit of most runs, in each window.
+pub(super) const LIMIT: f64 = 1000.0;
 /// Microseconds.
 const WINDOW: u64 = 10_000_000;
 const SECOND: f64 = 1_000_000.0;
@@ -79,6 +79,7 @@ enum Event {
 pub(super) struct World<'a> {
     settings: LimitSettings,
     scene: &'a Scene,
+    limit: f64,
     chance: StdRng,
     base: Instant,
     nodes: Vec<Node>,
@@ -95,10 +96,11 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(limiter: Limiter, scene: &'a Scene, seed: u64) -> Self {
+    pub(super) fn new(limiter: Limiter, scene: &'a Scene, limit: f64, seed: u64) -> Self {
         let mut world = Self {
             settings: LimitSettings { limiter, ..LimitSettings::default() },
             scene,
+            limit,
             chance: StdRng::seed_from_u64(seed),
             // Before everything that the real clock shows: what is new may begin with that.
             base: Instant::now() + Duration::from_secs(3600),
@@ -133,7 +135,7 @@ impl<'a> World<'a> {
         self.named += 1;
         let windows = Windows::default();
         let per = Duration::from_micros(WINDOW).as_secs_f64();
-        let counter = Counter::new(&windows, "limit", (LIMIT, per), &Smoothing::default()).unwrap();
+        let counter = Counter::new("limit", (self.limit, per), &Smoothing::default()).unwrap();
         let drift = self.scene.drift;
         Node {
             id: format!("node-{}", self.named),
@@ -233,13 +235,13 @@ impl<'a> World<'a> {
 
     fn count(&mut self, time: u64, node: usize) {
         let now = self.clock(node, time);
-        let Node { counter, reaches_store, view, .. } = &self.nodes[node];
+        let Node { counter, reaches_store, view, windows, .. } = &self.nodes[node];
         let draw = crate::limits::draws::afterwards(counter, counter.requests);
         let answer = match reaches_store {
             true => Ok(self.store.draw(&[draw], Duration::from_micros(time), 0)),
             false => Err(Unavailable(String::new())),
         };
-        counted(&counter.window, answer, (counter.requests, counter.per), view.share(), now);
+        counted(counter.window(windows), answer, (counter.requests, counter.per), view.share(), now);
     }
 
     fn announce(&mut self, time: u64, node: usize, again: bool) {
@@ -306,10 +308,10 @@ impl<'a> World<'a> {
                 least = least.min(inside.saturating_sub(1));
             }
         }
-        let percent = |number: f64| (number * 100.0 / LIMIT).max(0.0);
+        let percent = |number: f64| (number * 100.0 / self.limit).max(0.0);
         // Where nobody asked, nobody was refused.
         let busy = !self.scene.events.iter().any(|(_, happens)| matches!(happens, Happens::Demand(_)));
-        let under = if busy { percent(LIMIT - least as f64) } else { 0.0 };
-        Missed { over: percent(most as f64 - LIMIT), under }
+        let under = if busy { percent(self.limit - least as f64) } else { 0.0 };
+        Missed { over: percent(most as f64 - self.limit), under }
     }
 }
