@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::definition::{keyed, keyless, oas, session};
-use e2e::{Authority, Gate, HttpProxy, Reply, Shown, Spoken, Upstream, front, until};
+use e2e::{Authority, Gate, HttpProxy, Reply, Shown, Socket, Spoken, Upstream, front, until};
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::{Value, json};
 
@@ -479,6 +479,54 @@ async fn upstreams_are_reached_through_a_proxy() {
     refused(&gate.get("/not/x", &[]).await, 500, PROBLEM);
     until("the failure is told", async || gate.log().contains("it answers 407")).await;
     assert!(!gate.log().contains("u:wrong"), "a password is in the log");
+}
+
+#[tokio::test]
+async fn a_proxy_is_spoken_to_over_tls() {
+    let (upstream, names, others) = (Upstream::start().await, Authority::new(), Authority::new());
+    let target = front(&upstream.authority(), &names.sign(&["localhost"]), None).await;
+    let http = HttpProxy::start().await;
+    let proxy = front(&format!("127.0.0.1:{}", http.port()), &names.sign(&["localhost"]), None).await;
+    let strange = front(&format!("127.0.0.1:{}", http.port()), &others.sign(&["localhost"]), None).await;
+    let through = |id: &str, target: &str, port: u16, transport: Value| {
+        let mut api = keyless(id, target);
+        api["proxy"]["transport"] =
+            with(transport, json!({"proxy_url": format!("https://u:p@localhost:{port}")}));
+        api
+    };
+    let (clear, tls) = (upstream.url("/base"), format!("https://localhost:{target}"));
+    let any = json!({"ssl_insecure_skip_verify": true});
+    let mut gate = Gate::setup()
+        .api(through("clear", &clear, proxy, json!({})))
+        .api(through("tls", &tls, proxy, json!({})))
+        .api(through("strange", &clear, strange, json!({})))
+        .api(through("any", &clear, strange, any))
+        .file("root.pem", &names.pem())
+        .env("SSL_CERT_FILE", "root.pem")
+        .prepare();
+    gate.start().await;
+    let reply = gate.get("/clear/x?y=z", &[]).await;
+    assert_eq!((reply.status, reply.json()["path"].clone()), (200, json!("/base/x?y=z")), "{reply:?}");
+    assert_eq!((http.tunnels(), http.handed_on()), (0, 1), "a request in clear is handed on");
+    for _ in 0..2 {
+        let reply = gate.get("/tls/x", &["-d", "body"]).await;
+        assert_eq!(
+            (reply.status, reply.json()["body"].clone()),
+            (200, json!("body")),
+            "{reply:?}\n{}",
+            gate.log()
+        );
+    }
+    assert_eq!((http.tunnels(), http.handed_on()), (1, 1), "a tunnel is used again");
+    for path in ["/clear/ws", "/tls/ws"] {
+        let mut socket = Socket::open(gate.port(), path, &[]).await.unwrap();
+        socket.send("hello").await;
+        assert_eq!(socket.next().await.unwrap().into_text().unwrap().as_str(), "hello");
+    }
+    // Whoever takes any certificate shares no connection with those who do not.
+    for (path, status) in [("/strange/x", 500), ("/any/x", 200), ("/strange/x", 500)] {
+        assert_eq!(gate.get(path, &[]).await.status, status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
-use crate::upstream::{Endpoints, Manner};
+use crate::upstream::{Care, Endpoints, Manner};
 use crate::{Addresses, Cors, Paths, Versioning};
 use std::time::Duration;
 
@@ -115,6 +115,8 @@ pub struct Upstream {
     pub endpoints: Box<Endpoints>,
     /// TLS, credentials, and what is in between.
     pub manner: Box<Manner>,
+    /// How its targets are asked, and what is sent again.
+    pub care: Box<Care>,
 }
 
 /// A parsed target URL.

@@ -45,7 +45,7 @@ pub use session::{
     Subscriptions, TypeFields,
 };
 pub use upstream::{
-    Breaker, ByHost, Endpoints, Manner, OutboundProxy, ProxyKind, RequestSigning, SigningKey,
-    UpstreamCredentials, UpstreamGrant, UpstreamOAuth, UpstreamTls,
+    Balancing, Breaker, ByHost, Care, Ejection, Endpoints, HashOn, Manner, OutboundProxy, ProxyKind,
+    RequestSigning, Retries, SigningKey, UpstreamCredentials, UpstreamGrant, UpstreamOAuth, UpstreamTls,
 };
 pub use versioning::{VersionLocation, Versioning, Versions};

@@ -11,17 +11,20 @@ use serde_json::{Value, json};
 pub(crate) const OWN: &str = "x-sluicegate";
 
 /// What it holds.
-pub(crate) const OWN_FIELDS: &[Field] = &[section(
-    "concurrency",
-    &[
-        acts("requests"),
-        acts("requests_per_key"),
-        acts("requests_per_ip"),
-        acts("subscribers"),
-        acts("subscribers_per_key"),
-        acts("subscribers_per_ip"),
-    ],
-)];
+pub(crate) const OWN_FIELDS: &[Field] = &[
+    section(
+        "concurrency",
+        &[
+            acts("requests"),
+            acts("requests_per_key"),
+            acts("requests_per_ip"),
+            acts("subscribers"),
+            acts("subscribers_per_key"),
+            acts("subscribers_per_ip"),
+        ],
+    ),
+    section("upstream", crate::upstream::OWN_FIELDS),
+];
 
 /// The rate of one path and method, over all callers together. It counts instead of the API's own.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,17 +77,17 @@ pub(crate) fn at_once(root: &Section<'_>, faults: &mut Vec<Fault>) -> AtOnce {
     }
 }
 
-/// The extension that says this; none where nothing is limited.
-pub(crate) fn write_own(at_once: &AtOnce) -> Option<Value> {
+/// The part of the extension that says this; none where nothing is limited.
+pub(crate) fn write_at_once(at_once: &AtOnce) -> Option<Value> {
     (*at_once != AtOnce::default()).then(|| {
-        json!({"concurrency": {
+        json!({
             "requests": at_once.requests,
             "requests_per_key": at_once.requests_per_key,
             "requests_per_ip": at_once.requests_per_ip,
             "subscribers": at_once.subscribers,
             "subscribers_per_key": at_once.subscribers_per_key,
             "subscribers_per_ip": at_once.subscribers_per_ip,
-        }})
+        })
     })
 }
 

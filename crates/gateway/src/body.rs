@@ -13,7 +13,7 @@ use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::backend::upstream::UpstreamBody;
+use crate::backend::upstream::{UnderWay, UpstreamBody};
 use crate::limits::Held;
 use crate::listen::{Busy, ClientBody};
 use crate::record::Tail;
@@ -33,6 +33,8 @@ pub(crate) struct Body {
     busy: Option<Busy>,
     /// Places among what is under way at once, given back with the body.
     held: Vec<Held>,
+    /// It counts for its server as long as it lives.
+    under_way: Option<UnderWay>,
 }
 
 /// Why a response's body cannot be looked at whole.
@@ -130,6 +132,11 @@ impl Body {
         self.held = held;
     }
 
+    /// Counts for its server for as long as the body lives.
+    pub(crate) fn count(&mut self, under_way: UnderWay) {
+        self.under_way = Some(under_way);
+    }
+
     /// Keeps the connection from being taken for an idle one for as long as the body lives.
     pub(crate) fn hold(&mut self, busy: Busy) {
         self.busy = Some(busy);
@@ -138,7 +145,7 @@ impl Body {
 
 impl From<Content> for Body {
     fn from(content: Content) -> Self {
-        Self { content, tail: None, busy: None, held: Vec::new() }
+        Self { content, tail: None, busy: None, held: Vec::new(), under_way: None }
     }
 }
 
@@ -278,6 +285,17 @@ impl RequestBody {
     /// Bytes at hand, of a request that no client sent.
     pub(crate) fn full(bytes: Bytes) -> Self {
         if bytes.is_empty() { Self::none() } else { Self::new(Source::Kept(bytes, None), 0) }
+    }
+
+    /// The same body once more, where it is at hand.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.source {
+            Source::None => Some(Self::none()),
+            Source::Kept(bytes, trailers) => {
+                Some(Self::new(Source::Kept(bytes.clone(), trailers.clone()), 0))
+            }
+            Source::Http1(_) | Source::Http2(_) | Source::Lost => None,
+        }
     }
 
     /// How many frames went out so far; `None` without a body.

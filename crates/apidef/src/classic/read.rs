@@ -11,7 +11,7 @@ use crate::section::Section;
 use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
-use crate::{Api, ApiLimits, Backend, Manner, Rate, Target, Upstream};
+use crate::{Api, ApiLimits, Backend, Care, Manner, Rate, Target, Upstream};
 use document::Fault;
 use serde_json::Value;
 use std::time::Duration;
@@ -49,6 +49,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         targets: classic_targets(&proxy, faults),
         endpoints: Box::new(of_paths),
         manner: Box::new(Manner::classic(&root, faults)),
+        care: Box::new(Care::read(&root, faults)),
         target: target?,
     };
     let domain_off = root.flag("domain_disabled", faults);

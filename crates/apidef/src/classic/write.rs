@@ -3,7 +3,7 @@
 use crate::addresses;
 use crate::auth::write_classic as write_auth;
 use crate::cors;
-use crate::limits::{OWN, write_own};
+use crate::limits::{OWN, write_at_once};
 use crate::upstream::write_targets;
 use crate::versioning;
 use crate::{Api, Backend};
@@ -78,14 +78,17 @@ pub(crate) fn write(api: &Api) -> Value {
     if let Some(expires) = api.expires.and_then(versioning::write_date) {
         definition["expiration"] = expires.into();
     }
-    if let Some(own) = write_own(&api.limits.at_once) {
-        definition[OWN] = own;
+    if let Some(at_once) = write_at_once(&api.limits.at_once) {
+        definition[OWN]["concurrency"] = at_once;
     }
     addresses::write_classic(&api.addresses, &mut definition);
     cors::write_classic(api.cors.as_deref(), &mut definition);
     write_auth(&api.auth, &mut definition);
     if let Backend::Upstream(upstream) = &api.backend {
         upstream.manner.write_classic(&mut definition);
+        if let Some(care) = upstream.care.write() {
+            definition[OWN]["upstream"] = care;
+        }
     }
     definition
 }

@@ -12,7 +12,7 @@ use crate::section::Section;
 use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
-use crate::{Api, ApiLimits, Auth, Backend, Manner, Paths, Streams, Upstream, UpstreamCredentials};
+use crate::{Api, ApiLimits, Auth, Backend, Care, Manner, Paths, Streams, Upstream, UpstreamCredentials};
 use document::Fault;
 use serde_json::Value;
 
@@ -62,7 +62,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         Some(streams) => Some(Backend::Streams(streams)),
         None => {
             let endpoints = Box::new(Endpoints::oas(&root, &middleware, faults));
-            proxied(&upstream, endpoints, faults).map(Backend::Upstream)
+            let care = Box::new(Care::read(&root, faults));
+            proxied(&upstream, endpoints, care, faults).map(Backend::Upstream)
         }
     };
     validate_rest(&upstream, faults);
@@ -207,7 +208,12 @@ fn global_rate(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<crate:
     rate(enabled, requests, per, &limit, faults)
 }
 
-fn proxied(upstream: &Section<'_>, endpoints: Box<Endpoints>, faults: &mut Vec<Fault>) -> Option<Upstream> {
+fn proxied(
+    upstream: &Section<'_>,
+    endpoints: Box<Endpoints>,
+    care: Box<Care>,
+    faults: &mut Vec<Fault>,
+) -> Option<Upstream> {
     if !upstream.exists() {
         return None;
     }
@@ -228,6 +234,7 @@ fn proxied(upstream: &Section<'_>, endpoints: Box<Endpoints>, faults: &mut Vec<F
         timeout,
         endpoints,
         manner,
+        care,
     })
 }
 

@@ -22,8 +22,17 @@ pub struct OutboundProxy {
 pub enum ProxyKind {
     /// HTTP: requests in clear are handed to it, everything else is tunnelled (`CONNECT`).
     Http,
+    /// The same over TLS.
+    Https,
     /// SOCKS version 5; it looks host names up.
     Socks5,
+}
+
+impl ProxyKind {
+    /// Whether it knows HTTP, so that requests in clear can be handed to it.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
 }
 
 /// With its credentials, as definitions have it.
@@ -31,6 +40,7 @@ impl fmt::Display for OutboundProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             ProxyKind::Http => "http://",
+            ProxyKind::Https => "https://",
             ProxyKind::Socks5 => "socks5://",
         })?;
         if let Some((user, password)) = &self.credentials {
@@ -55,7 +65,7 @@ pub(super) fn read(url: &str, at: String, faults: &mut Vec<Fault>) -> Option<Out
             let fault = Fault::error(at, format!("the address of the proxy {why}"));
             faults.push(
                 fault.hint(
-                    "write `http://host:port` or `socks5://host:port`, with `user:password@` if needed",
+                    "write `http://host:port`, `https://host:port` or `socks5://host:port`, with `user:password@` if needed",
                 ),
             );
             None
@@ -68,7 +78,7 @@ fn parse(url: &str) -> Result<OutboundProxy, &'static str> {
     let (kind, port) = match scheme.to_ascii_lowercase().as_str() {
         "http" => (ProxyKind::Http, 80),
         "socks5" | "socks5h" => (ProxyKind::Socks5, 1080),
-        "https" => return Err("asks for TLS to the proxy, which is not supported yet"),
+        "https" => (ProxyKind::Https, 443),
         _ => return Err("has an unknown scheme"),
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -138,7 +148,8 @@ mod tests {
             ("socks5://10.0.0.1", Ok("socks5://10.0.0.1:1080")),
             ("socks5h://[::1]:9", Ok("socks5://[::1]:9")),
             ("socks5://[::1]", Ok("socks5://[::1]:1080")),
-            ("https://proxy", Err("asks for TLS")),
+            ("https://u:p@proxy", Ok("https://u:p@proxy:443")),
+            ("https://[::1]:8443/", Ok("https://[::1]:8443")),
             ("ftp://proxy", Err("unknown scheme")),
             ("proxy:3128", Err("no scheme")),
             ("http://", Err("no host")),

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::{OutboundProxy, ProxyKind, Scheme, Target};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::secured::Secured;
 use super::security::{Client, Security, SecurityError};
 use super::through::{self, ThroughError};
 use crate::socket::Socket;
@@ -24,11 +26,20 @@ pub(crate) struct Origin {
     pub(crate) security: Security,
     /// What it is reached through.
     pub(crate) proxy: Option<Arc<OutboundProxy>>,
+    /// Whether the certificate of the proxy is not checked.
+    pub(crate) lenient_proxy: bool,
 }
 
 impl Origin {
     pub(crate) fn new(target: &Target, security: Security) -> Self {
-        Self { scheme: target.scheme, host: target.host.clone(), port: target.port, security, proxy: None }
+        Self {
+            scheme: target.scheme,
+            host: target.host.clone(),
+            port: target.port,
+            security,
+            proxy: None,
+            lenient_proxy: false,
+        }
     }
 
     pub(super) fn is_h2c(&self) -> bool {
@@ -41,6 +52,8 @@ impl Origin {
 pub(crate) struct Connector {
     origin: Origin,
     tls: Option<Tls>,
+    /// TLS to the proxy in between.
+    proxy_tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     timeout: Duration,
 }
 
@@ -88,13 +101,17 @@ impl Connector {
     pub(crate) fn new(origin: Origin, client: Option<Client>, timeout: Duration) -> Result<Self, String> {
         let tls = match client {
             None => None,
-            Some(client) => {
-                let name = ServerName::try_from(origin.host.to_string())
-                    .map_err(|error| format!("`{}` is no valid tls server name: {error}", origin.host))?;
-                Some(Tls { client, name })
-            }
+            Some(client) => Some(Tls { client, name: server_name(&origin.host)? }),
         };
-        Ok(Self { origin, tls, timeout })
+        Ok(Self { origin, tls, proxy_tls: None, timeout })
+    }
+
+    /// Speaks TLS of this kind to the proxy, where that is asked for.
+    pub(super) fn through(mut self, config: &Arc<ClientConfig>) -> Result<Self, String> {
+        if let Some(proxy) = self.origin.proxy.as_deref().filter(|proxy| proxy.kind == ProxyKind::Https) {
+            self.proxy_tls = Some((Arc::clone(config), server_name(&proxy.host)?));
+        }
+        Ok(self)
     }
 
     pub(super) fn origin(&self) -> &Origin {
@@ -103,7 +120,7 @@ impl Connector {
 
     /// Whether a proxy is handed such requests instead of being asked for a way through: in clear it knows HTTP itself.
     fn is_forwarded(&self, purpose: Purpose) -> bool {
-        let is_http = |proxy: &Arc<OutboundProxy>| proxy.kind == ProxyKind::Http;
+        let is_http = |proxy: &Arc<OutboundProxy>| proxy.kind.is_http();
         self.origin.scheme == Scheme::Http
             && purpose == Purpose::Requests
             && self.origin.proxy.as_ref().is_some_and(is_http)
@@ -122,12 +139,12 @@ impl Connector {
 
     async fn dial_unbounded(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
         let Origin { host, port, proxy, .. } = &self.origin;
-        let tcp = match proxy {
-            None => dial(host, *port).await?,
+        let way = match proxy {
+            None => Socket::Plain(dial(host, *port).await?),
             Some(proxy) => {
-                let mut tcp = dial(&proxy.host, proxy.port).await?;
+                let mut way = self.dial_proxy(proxy).await?;
                 if !self.is_forwarded(purpose) {
-                    through::ask(&mut tcp, proxy, host, *port).await.map_err(|source| {
+                    through::ask(&mut way, proxy, host, *port).await.map_err(|source| {
                         DialError::Through {
                             proxy: proxy.host.clone(),
                             host: host.clone(),
@@ -136,31 +153,51 @@ impl Connector {
                         }
                     })?;
                 }
-                tcp
+                way
             }
         };
-        match &self.tls {
-            None => Ok(UpstreamStream::Plain(tcp)),
-            Some(tls) => {
-                let client = match &tls.client {
-                    Client::Usual(client) => client.clone(),
-                    Client::Special(special) => special
-                        .client()
-                        .await
-                        .map_err(|source| DialError::Security { host: host.clone(), source })?,
-                };
-                let config = match purpose {
-                    Purpose::Requests => client.requests,
-                    Purpose::Upgrade => client.upgrades,
-                };
-                TlsConnector::from(config)
-                    .connect(tls.name.clone(), tcp)
-                    .await
-                    .map(|stream| UpstreamStream::Tls(Box::new(stream)))
-                    .map_err(|source| DialError::Tls { host: host.clone(), source })
+        let Some(tls) = &self.tls else {
+            return Ok(match way {
+                Socket::Plain(tcp) => Socket::Plain(tcp),
+                Socket::Tls(stream) => Socket::Tls(Box::new(Secured::Once(*stream))),
+            });
+        };
+        let client = match &tls.client {
+            Client::Usual(client) => client.clone(),
+            Client::Special(special) => {
+                special.client().await.map_err(|source| DialError::Security { host: host.clone(), source })?
             }
-        }
+        };
+        let connector = TlsConnector::from(match purpose {
+            Purpose::Requests => client.requests,
+            Purpose::Upgrade => client.upgrades,
+        });
+        let secured = match way {
+            Socket::Plain(tcp) => connector.connect(tls.name.clone(), tcp).await.map(Secured::Once),
+            Socket::Tls(stream) => connector
+                .connect(tls.name.clone(), *stream)
+                .await
+                .map(|stream| Secured::Twice(Box::new(stream))),
+        };
+        secured
+            .map(|secured| Socket::Tls(Box::new(secured)))
+            .map_err(|source| DialError::Tls { host: host.clone(), source })
     }
+
+    async fn dial_proxy(&self, proxy: &OutboundProxy) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
+        let tcp = dial(&proxy.host, proxy.port).await?;
+        let Some((config, name)) = &self.proxy_tls else { return Ok(Socket::Plain(tcp)) };
+        TlsConnector::from(Arc::clone(config))
+            .connect(name.clone(), tcp)
+            .await
+            .map(|stream| Socket::Tls(Box::new(stream)))
+            .map_err(|source| DialError::Tls { host: proxy.host.clone(), source })
+    }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(host.to_owned())
+        .map_err(|error| format!("`{host}` is no valid tls server name: {error}"))
 }
 
 /// A TCP connection.
@@ -179,12 +216,12 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream, DialError> {
 }
 
 /// A byte stream to an upstream.
-pub(crate) type UpstreamStream = Socket<TlsStream<TcpStream>>;
+pub(crate) type UpstreamStream = Socket<Secured>;
 
 /// Whether the upstream chose HTTP/2 by ALPN.
 pub(super) fn negotiated_h2(stream: &UpstreamStream) -> bool {
     match stream {
         Socket::Plain(_) => false,
-        Socket::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        Socket::Tls(stream) => stream.agreed() == Some(b"h2"),
     }
 }

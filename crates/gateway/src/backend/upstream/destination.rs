@@ -1,11 +1,13 @@
-//! The servers behind an upstream: one, or several that are asked in turn (contract 4.6, "Load balancing").
+//! The servers behind an upstream: one, or several that share its requests (contract 4.6, "Load balancing").
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use apidef::{Scheme, Target};
+use apidef::{Balancing, Ejection, HashOn, Scheme, Target};
 use http::header::HeaderValue;
+use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -13,12 +15,17 @@ use super::connect::{Connector, DialError, Origin};
 use super::forward::Forward;
 use super::pool::Pool;
 use super::security::Security;
+use super::{Failure, balance};
+use crate::auth::places::cookie_value;
+use crate::exchange::Exchange;
 use crate::gate::Gate;
 
 /// How many servers are tried for one request, where connections cannot be opened.
 const MOST_TRIED: usize = 4;
 /// How long one is left out to which no connection could be opened.
 const REST: Duration = Duration::from_secs(5);
+/// However often a server has failed, it is left out for no more than so many times its time.
+const LONGEST_EJECTION: u32 = 10;
 
 /// One server.
 pub(super) struct Destination {
@@ -29,16 +36,51 @@ pub(super) struct Destination {
     pub(super) forward: Option<Box<Forward>>,
     /// It is left out until then.
     rests: Mutex<Option<Instant>>,
+    /// Failures one after the other.
+    failures: AtomicU32,
+    /// How often it was left out because of them, without a good answer in between.
+    ejections: AtomicU32,
+    under_way: AtomicUsize,
+}
+
+/// A request on its way to a server, or its answer on the way back.
+pub(crate) struct UnderWay(Arc<Destination>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a server answered.
+pub(super) trait Answered {
+    fn status(&self) -> StatusCode;
+}
+
+impl<B> Answered for Response<B> {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
 }
 
 /// All servers of an upstream.
 pub(super) struct Destinations {
-    first: Destination,
-    others: Box<[Destination]>,
+    servers: Box<[Arc<Destination>]>,
     /// Whose turn it is, by number; each as often as its weight says.
     round: Box<[usize]>,
+    /// What each server is hashed as, and its weight.
+    names: Box<[u64]>,
+    weights: Box<[u32]>,
     next: AtomicUsize,
     limit: Duration,
+    balancing: Balancing,
+    ejection: Option<Ejection>,
+}
+
+impl std::fmt::Debug for Destinations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.servers.iter().map(|server| &server.target)).finish()
+    }
 }
 
 impl Destination {
@@ -52,9 +94,12 @@ impl Destination {
             Scheme::Http | Scheme::H2c => (Security::default(), None),
         };
         let proxy = manner.proxy.clone().map(Arc::new);
+        // A proxy is believed as upstreams of the gate are, unless the API takes any certificate.
+        let lenient = manner.tls.insecure_skip_verify || settings.common.insecure_skip_verify;
+        let proxy_tls = if lenient { &settings.insecure_tls } else { &settings.tls };
         let forward = proxy.as_deref().map(|proxy| Forward::new(proxy, target)).transpose()?.flatten();
-        let origin = Origin { proxy, ..Origin::new(target, security) };
-        let connector = Connector::new(origin, client, settings.timeout)?;
+        let origin = Origin { proxy, lenient_proxy: lenient, ..Origin::new(target, security) };
+        let connector = Connector::new(origin, client, settings.timeout)?.through(&proxy_tls.upgrades)?;
         let host = HeaderValue::try_from(&*target.authority)
             .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
         Ok(Self {
@@ -63,7 +108,18 @@ impl Destination {
             forward: forward.map(Box::new),
             target: target.clone(),
             rests: Mutex::default(),
+            failures: AtomicU32::new(0),
+            ejections: AtomicU32::new(0),
+            under_way: AtomicUsize::new(0),
         })
+    }
+
+    fn is_resting(&self, now: Instant) -> bool {
+        self.rests.lock().is_some_and(|until| now < until)
+    }
+
+    fn rest(&self, until: Instant) {
+        *self.rests.lock() = Some(until);
     }
 }
 
@@ -78,75 +134,151 @@ impl Destinations {
                 targets.push(target);
             }
         }
-        if round.is_empty() {
+        if targets.is_empty() {
             // The one server has every turn: upgrades are reached for as with several.
+            targets.push(&model.target);
             round.push(0);
         }
-        let (first, others) =
-            targets.split_first().map_or((&model.target, &[][..]), |(first, others)| (*first, others));
+        let mut weights = vec![0; targets.len()];
+        for number in &round {
+            weights[*number] += 1;
+        }
         Ok(Self {
-            first: Destination::new(first, model, gate)?,
-            others: others
+            servers: targets
                 .iter()
-                .map(|target| Destination::new(target, model, gate))
+                .map(|target| Destination::new(target, model, gate).map(Arc::new))
                 .collect::<Result<_, _>>()?,
+            names: targets.iter().map(|target| balance::number(target.to_string().as_bytes())).collect(),
+            weights: weights.into(),
             round: round.into(),
             next: AtomicUsize::new(0),
             limit: gate.upstream.timeout,
+            balancing: model.care.balancing.clone(),
+            ejection: model.care.ejection,
         })
     }
 
     /// The only one there is.
-    pub(super) fn sole(&self) -> Option<&Destination> {
-        self.others.is_empty().then_some(&self.first)
+    pub(super) fn sole(&self) -> Option<&Arc<Destination>> {
+        match &*self.servers {
+            [sole] => Some(sole),
+            _ => None,
+        }
     }
 
-    /// The first one, for messages.
-    pub(super) fn first(&self) -> &Destination {
-        &self.first
+    /// Whether there are servers beside those that were tried.
+    pub(super) fn has_others(&self, tried: &[usize]) -> bool {
+        (0..self.servers.len()).any(|number| !tried.contains(&number))
     }
 
-    /// The next one to which there is a connection. Where none can be opened, nothing of the request was sent, so that
-    /// the one behind it may have it.
+    /// What requests have in common that go to the same server; `None` where they do not, or this one has nothing of it.
+    pub(super) fn key(&self, exchange: &Exchange) -> Option<u64> {
+        let Balancing::Hash(on) = &self.balancing else { return None };
+        let headers = &exchange.head.headers;
+        match on {
+            HashOn::Address => Some(match exchange.client_address()? {
+                IpAddr::V4(address) => balance::number(&address.octets()),
+                IpAddr::V6(address) => balance::number(&address.octets()),
+            }),
+            HashOn::Key => Some(balance::number(exchange.caller.as_ref()?.name.as_bytes())),
+            HashOn::Path => Some(balance::number(exchange.remaining_path().as_bytes())),
+            HashOn::Header(name) => Some(balance::number(headers.get(&**name)?.as_bytes())),
+            HashOn::Cookie(name) => {
+                Some(balance::number(cookie_value(headers, |cookie| cookie == &**name)?.as_bytes()))
+            }
+        }
+    }
+
+    /// The next one to which there is a connection, beside those that were tried. Where none can be opened, nothing of the
+    /// request was sent, so that the one behind it may have it.
     pub(super) async fn reach<'d, T, F>(
         &'d self,
+        key: Option<u64>,
+        tried: &mut Vec<usize>,
         open: impl Fn(&'d Pool) -> F,
-    ) -> Result<(&'d Destination, T), DialError>
+    ) -> Result<(&'d Arc<Destination>, T), DialError>
     where
         F: Future<Output = Result<T, DialError>>,
     {
         let deadline = Instant::now() + self.limit;
         // Whoever does not answer must not use up the time of the others.
-        let each = if self.others.is_empty() { self.limit } else { self.limit / 2 };
-        let mut tried: Vec<usize> = Vec::new();
+        let each = if self.servers.len() == 1 { self.limit } else { self.limit / 2 };
+        if !self.has_others(tried) {
+            tried.clear();
+        }
         let mut failed = None;
-        while let Some(number) = self.turn(&tried, Instant::now()) {
+        for _ in 0..MOST_TRIED {
+            let Some(number) = self.choose(key, tried, Instant::now()) else { break };
             tried.push(number);
-            let destination = self.at(number);
+            let destination = &self.servers[number];
             let until = (Instant::now() + each).min(deadline);
             match tokio::time::timeout_at(until, open(&destination.pool)).await {
                 Ok(Ok(reached)) => return Ok((destination, reached)),
                 Ok(Err(error)) => failed = Some(error),
                 Err(_) => failed = Some(destination.pool.timed_out()),
             }
-            *destination.rests.lock() = Some(Instant::now() + REST);
-            if tried.len() == MOST_TRIED || Instant::now() >= deadline {
+            destination.rest(Instant::now() + REST);
+            if Instant::now() >= deadline {
                 break;
             }
         }
-        Err(failed.unwrap_or_else(|| self.first.pool.timed_out()))
+        Err(failed.unwrap_or_else(|| self.servers[0].pool.timed_out()))
     }
 
     /// Whose turn it is of those that were not tried; those that rest only where no other is left.
-    fn turn(&self, tried: &[usize], now: Instant) -> Option<usize> {
-        let start = self.next.fetch_add(1, Ordering::Relaxed) % self.round.len().max(1);
-        let (before, from) = self.round.split_at(start.min(self.round.len()));
-        let untried = || from.iter().chain(before).copied().filter(|number| !tried.contains(number));
-        let rests = |number: &usize| self.at(*number).rests.lock().is_some_and(|until| now < until);
-        untried().find(|number| !rests(number)).or_else(|| untried().next())
+    fn choose(&self, key: Option<u64>, tried: &[usize], now: Instant) -> Option<usize> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let choose = |resting: bool| {
+            let fits =
+                |number| !tried.contains(&number) && (resting || !self.servers[number].is_resting(now));
+            match (&self.balancing, key) {
+                (Balancing::Hash(_), Some(key)) => balance::hashed(&self.names, &self.weights, key, fits),
+                (Balancing::LeastRequests, _) => {
+                    let under_way = |number: usize| self.servers[number].under_way.load(Ordering::Relaxed);
+                    balance::least(&self.weights, start, under_way, fits)
+                }
+                _ => balance::turns(&self.round, start, fits),
+            }
+        };
+        choose(false).or_else(|| choose(true))
     }
 
-    fn at(&self, number: usize) -> &Destination {
-        number.checked_sub(1).and_then(|other| self.others.get(other)).unwrap_or(&self.first)
+    /// Counts a request to a server, where that makes a difference.
+    pub(super) fn count(&self, destination: &Arc<Destination>) -> Option<UnderWay> {
+        (self.balancing == Balancing::LeastRequests).then(|| {
+            destination.under_way.fetch_add(1, Ordering::Relaxed);
+            UnderWay(Arc::clone(destination))
+        })
+    }
+
+    /// Tells what came of asking a server: one that fails again and again is left out for a while.
+    pub(super) fn tell(&self, destination: &Destination, answer: &Result<impl Answered, Failure>) {
+        let Some(ejection) = self.ejection.filter(|_| self.servers.len() > 1) else { return };
+        let good = match answer {
+            Ok(answer) => !answer.status().is_server_error(),
+            Err(failure) => !failure.is_of_upstream(),
+        };
+        if good {
+            if destination.failures.load(Ordering::Relaxed) != 0 {
+                destination.failures.store(0, Ordering::Relaxed);
+            }
+            if destination.ejections.load(Ordering::Relaxed) != 0 && !destination.is_resting(Instant::now()) {
+                destination.ejections.store(0, Ordering::Relaxed);
+            }
+            return;
+        }
+        if destination.failures.fetch_add(1, Ordering::Relaxed) + 1 < ejection.failures {
+            return;
+        }
+        let now = Instant::now();
+        let resting = self.servers.iter().filter(|server| server.is_resting(now)).count();
+        if destination.is_resting(now) || (resting + 1) as f64 > ejection.most * self.servers.len() as f64 {
+            return;
+        }
+        destination.failures.store(0, Ordering::Relaxed);
+        let times = destination.ejections.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let rest = ejection.rest.saturating_mul(times.min(LONGEST_EJECTION));
+        destination.rest(now + rest);
+        tracing::warn!(server = %destination.target, ?rest, "a target fails again and again and is left out");
     }
 }

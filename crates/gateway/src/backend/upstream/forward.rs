@@ -1,6 +1,6 @@
 //! Requests in clear that are handed to an HTTP proxy, which sends them on (RFC 9112 section 3.2.2).
 
-use apidef::{OutboundProxy, ProxyKind, Scheme, Target};
+use apidef::{OutboundProxy, Scheme, Target};
 use http::header::{HeaderValue, PROXY_AUTHORIZATION};
 
 use super::Outbound;
@@ -16,7 +16,7 @@ pub(super) struct Forward {
 impl Forward {
     /// `None` where the proxy is asked for a way through instead.
     pub(super) fn new(proxy: &OutboundProxy, target: &Target) -> Result<Option<Self>, String> {
-        if proxy.kind != ProxyKind::Http || target.scheme != Scheme::Http {
+        if !proxy.kind.is_http() || target.scheme != Scheme::Http {
             return Ok(None);
         }
         let authorization = through::authorization(proxy).map(|text| secret(&text)).transpose()?;

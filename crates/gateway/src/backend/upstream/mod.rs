@@ -1,5 +1,6 @@
 //! The backend of a proxied API: sends the exchange's request to the upstream and brings its answer back.
 
+mod balance;
 mod body;
 mod breaker;
 mod connect;
@@ -11,6 +12,8 @@ mod head;
 mod identity;
 mod patience;
 mod pool;
+mod retry;
+mod secured;
 mod security;
 mod settings;
 mod signer;
@@ -31,6 +34,7 @@ use http::{Method, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 pub(crate) use body::UpstreamBody;
+pub(crate) use destination::UnderWay;
 pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 
@@ -41,6 +45,7 @@ use self::destination::{Destination, Destinations};
 use self::endpoints::Endpoints;
 use self::identity::Identity;
 use self::pool::Pool;
+use self::retry::Retrying;
 pub(crate) use self::security::{Client, Security};
 pub(crate) use self::settings::ClientTls;
 pub(crate) use self::tokens::UpstreamTokens;
@@ -62,6 +67,8 @@ pub struct Upstream {
     endpoints: Option<Box<Endpoints>>,
     /// Who the gate is towards it.
     identity: Option<Box<Identity>>,
+    /// What is sent to it again.
+    retrying: Option<Box<Retrying>>,
 }
 
 /// How long the head of an answer may take.
@@ -96,7 +103,7 @@ async fn within<T, E: Into<Failure>>(
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("target", &self.destinations.first().target).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("targets", &self.destinations).finish_non_exhaustive()
     }
 }
 
@@ -115,6 +122,7 @@ impl Upstream {
             },
             endpoints: Endpoints::new(&model.endpoints, patterns).map(Box::new),
             identity: Identity::new(&model.manner)?.map(Box::new),
+            retrying: model.care.retries.as_ref().map(|retries| Box::new(Retrying::new(retries))),
         })
     }
 
@@ -140,25 +148,52 @@ impl Upstream {
     }
 
     async fn ask(&self, exchange: &mut Exchange, limit: Limit) -> Result<Response<Body>, Refusal> {
-        let asked = Instant::now();
+        if let Some(retrying) = &self.retrying {
+            return Box::pin(retry::ask(self, retrying, exchange, limit)).await;
+        }
+        self.attempt(exchange, limit, Instant::now(), &mut Vec::new()).await.map_err(refuse)
+    }
+
+    /// Asks once. `tried`: the servers that were asked for the same request before, and then this one, too. Where nothing
+    /// of the request was sent, its body is the exchange's again.
+    async fn attempt(
+        &self,
+        exchange: &mut Exchange,
+        limit: Limit,
+        asked: Instant,
+        tried: &mut Vec<usize>,
+    ) -> Result<Response<Body>, Failure> {
+        let first = tried.is_empty();
         let (destination, line) = match self.destinations.sole() {
-            Some(destination) => (destination, None),
+            Some(destination) => {
+                tried.push(0);
+                (destination, None)
+            }
             None => {
-                let reach = Box::pin(self.destinations.reach(|pool| pool.line(false)));
-                let reached = within(limit.deadline(asked), reach).await;
-                let (destination, line) = reached.map_err(|failure| refuse(&failure))?;
+                let key = self.destinations.key(exchange);
+                let reach = Box::pin(self.destinations.reach(key, tried, |pool| pool.line(false)));
+                let (destination, line) = within(limit.deadline(asked), reach).await?;
                 (destination, Some(line))
             }
         };
-        let request = self.request(destination, exchange)?;
-        let way = Way::new(destination, limit, asked, line.is_some());
+        let under_way = self.destinations.count(destination);
+        let mut request = self.request(destination, exchange).map_err(Failure::refused)?;
+        let way = Way::new(destination, limit, asked, first && line.is_some());
         let answer = match &self.identity {
-            None => way.send(&mut { request }, line, false).await.map_err(|failure| refuse(&failure)),
-            Some(identity) => Box::pin(way.send_as(identity, request, line, exchange)).await,
+            None => way.send(&mut request, line, false).await,
+            Some(identity) => Box::pin(way.send_as(identity, &mut request, line, exchange)).await,
         };
         exchange.timings.answered(asked);
-        let mut response = answer?;
+        self.destinations.tell(destination, &answer);
+        let mut response = answer.inspect_err(|failure| {
+            if matches!(failure, Failure::Dial(_)) {
+                exchange.body = std::mem::replace(&mut request.body, RequestBody::none());
+            }
+        })?;
         head::strip_hop_by_hop(response.headers_mut());
+        if let Some(under_way) = under_way {
+            response.body_mut().count(under_way);
+        }
         Ok(response)
     }
 
@@ -266,6 +301,29 @@ enum Failure {
     Malformed(MalformedAnswer),
     #[error("request cannot be sent: {0}")]
     Unsendable(String),
+    #[error("{}", .0.message)]
+    Refused(Box<Refusal>),
+}
+
+impl Failure {
+    /// What was refused before it could go to the upstream.
+    fn refused(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+
+    /// Whether it is the upstream that failed.
+    fn is_of_upstream(&self) -> bool {
+        match self {
+            Self::Broken(error) => cause::<Breach>(&**error).is_none() && !is_too_large(&**error),
+            Self::Unsendable(_) | Self::Refused(_) => false,
+            Self::Dial(_) | Self::TimedOut | Self::Closed | Self::Malformed(_) => true,
+        }
+    }
+
+    /// Whether the same may go well the next time, and there is time left for it.
+    fn may_pass(&self) -> bool {
+        !matches!(self, Self::TimedOut | Self::Unsendable(_) | Self::Refused(_))
+    }
 }
 
 impl From<SendFailure> for Failure {
@@ -281,9 +339,10 @@ impl From<SendFailure> for Failure {
 }
 
 /// The client's view of a failed upstream (contract 4.6, "Timeouts" and "Other failures").
-fn refuse(failure: &Failure) -> Refusal {
+fn refuse(failure: Failure) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
-    let refusal = match failure {
+    let refusal = match &failure {
+        Failure::Refused(refusal) => return Refusal::clone(refusal),
         Failure::TimedOut | Failure::Dial(DialError::TimedOut { .. }) => {
             Refusal::backend(StatusCode::GATEWAY_TIMEOUT, "URT", "Upstream service reached hard timeout.")
         }

@@ -34,7 +34,7 @@ pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     port: u16,
 ) -> Result<(), ThroughError> {
     match proxy.kind {
-        ProxyKind::Http => connect(stream, proxy, host, port).await,
+        ProxyKind::Http | ProxyKind::Https => connect(stream, proxy, host, port).await,
         ProxyKind::Socks5 => socks5(stream, proxy, host, port).await,
     }
 }

@@ -5,8 +5,10 @@ use http::{Response, StatusCode};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::time::Instant;
 
+use super::connect::UpstreamStream;
+use super::destination::{Answered, Destination, UnderWay};
 use super::way::Way;
-use super::{Connection, Limit, Upstream, head, refuse, within};
+use super::{Connection, Failure, Limit, Outbound, Upstream, head, refuse, within};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
 use crate::http1::{AnswerHead, last_head};
@@ -34,14 +36,37 @@ fn upgrades(headers: &HeaderMap) -> bool {
 
 /// What an upstream says to an upgrade.
 enum Answer {
-    Agreed(AnswerHead, Box<Connection>),
+    Agreed(AnswerHead, Box<Connection>, Option<UnderWay>),
     Declined(Response<Body>),
 }
 
 impl Answer {
+    fn new(
+        destination: &Destination,
+        mut head: AnswerHead,
+        mut connection: Box<Connection>,
+        under_way: Option<UnderWay>,
+    ) -> Self {
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Self::Agreed(head, connection, under_way);
+        }
+        head::strip_hop_by_hop(&mut head.headers);
+        if destination.forward.is_some() {
+            // It leads through the proxy, where the others of its pool end at the proxy.
+            connection.use_once();
+        }
+        let mut response = super::response(head, connection, &destination.pool);
+        if let Some(under_way) = under_way {
+            response.body_mut().count(under_way);
+        }
+        Self::Declined(response)
+    }
+}
+
+impl Answered for Answer {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Agreed(head, _) => head.status,
+            Self::Agreed(head, ..) => head.status,
             Self::Declined(response) => response.status(),
         }
     }
@@ -61,13 +86,15 @@ pub(super) async fn open(upstream: &Upstream, exchange: &mut Exchange) -> Result
     };
     let (limit, leave) = upstream.admit(exchange)?;
     let asked = Instant::now();
-    let answer = ask(upstream, exchange, limit, asked).await;
+    let answer = ask(upstream, exchange, limit, asked).await.map_err(refuse);
     exchange.timings.answered(asked);
     // What the connection carries later says nothing about the upstream.
-    super::tell(leave, answer.as_ref().map(Answer::status));
+    super::tell(leave, answer.as_ref().map(Answered::status));
     match answer? {
         Answer::Declined(response) => Ok(response),
-        Answer::Agreed(head, connection) => join(&takeover, exchange, head, *connection).await,
+        Answer::Agreed(head, connection, under_way) => {
+            join(&takeover, exchange, head, *connection, under_way).await
+        }
     }
 }
 
@@ -76,39 +103,40 @@ async fn ask(
     exchange: &mut Exchange,
     limit: Limit,
     asked: Instant,
-) -> Result<Answer, Refusal> {
-    let reach = upstream.destinations.reach(|pool| pool.dial_for_upgrade());
-    let reached = within(limit.deadline(asked), reach).await;
-    let (destination, stream) = reached.map_err(|failure| refuse(&failure))?;
-    let mut request = upstream.request(destination, exchange)?;
+) -> Result<Answer, Failure> {
+    let destinations = &upstream.destinations;
+    let (key, mut tried) = (destinations.key(exchange), Vec::new());
+    let reach = destinations.reach(key, &mut tried, |pool| pool.dial_for_upgrade());
+    let (destination, stream) = within(limit.deadline(asked), reach).await?;
+    let under_way = destinations.count(destination);
+    let mut request = upstream.request(destination, exchange).map_err(Failure::refused)?;
     request.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let way = Way::new(destination, limit, asked, true);
-    let used = match &upstream.identity {
-        Some(identity) => way.identify(identity, &mut request, exchange).await?,
-        None => None,
-    };
-    let sent = way.send_upgrade(&mut request, stream).await;
-    let (mut answer, mut connection) = sent.map_err(|failure| refuse(&failure))?;
-    if let (Some(used), Some(identity)) = (used, &upstream.identity)
-        && answer.status == StatusCode::UNAUTHORIZED
-        && used.forget(&exchange.gate)
-        && !used.fresh
-    {
-        // As with any other request, one with a token that was kept is sent once more with a new one.
-        way.identify(identity, &mut request, exchange).await?;
-        let again = async { way.send_upgrade(&mut request, way.dial_for_upgrade().await?).await };
-        (answer, connection) = again.await.map_err(|failure| refuse(&failure))?;
+    let answer = handshake(upstream, &way, &mut request, stream, exchange).await;
+    let answer = answer.map(|(head, connection)| Answer::new(destination, head, connection, under_way));
+    destinations.tell(destination, &answer);
+    answer
+}
+
+async fn handshake(
+    upstream: &Upstream,
+    way: &Way<'_>,
+    request: &mut Outbound,
+    stream: UpstreamStream,
+    exchange: &Exchange,
+) -> Result<(AnswerHead, Box<Connection>), Failure> {
+    let Some(identity) = &upstream.identity else { return way.send_upgrade(request, stream).await };
+    let used = way.identify(identity, request, exchange).await?;
+    let answer = way.send_upgrade(request, stream).await?;
+    let Some(used) = used.filter(|_| answer.0.status == StatusCode::UNAUTHORIZED) else { return Ok(answer) };
+    if !used.forget(&exchange.gate) || used.fresh {
+        return Ok(answer);
     }
-    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Answer::Agreed(answer, connection));
-    }
-    head::strip_hop_by_hop(&mut answer.headers);
-    if destination.forward.is_some() {
-        // It leads through the proxy, where the others of its pool end at the proxy.
-        connection.use_once();
-    }
-    Ok(Answer::Declined(super::response(answer, connection, &destination.pool)))
+    // As with any other request, one with a token that was kept is sent once more with a new one.
+    drop(answer);
+    way.identify(identity, request, exchange).await?;
+    way.send_upgrade(request, way.dial_for_upgrade().await?).await
 }
 
 /// Copies bytes both ways until either side ends.
@@ -117,11 +145,13 @@ async fn join(
     exchange: &mut Exchange,
     answer: AnswerHead,
     connection: Connection,
+    under_way: Option<UnderWay>,
 ) -> Result<Response<Body>, Refusal> {
     let (mut far, early) = connection.into_stream();
     let answer_head = last_head(answer.status, &answer.headers);
     let never = exchange
         .take_over(takeover, answer.status, move |mut near, sent_early| async move {
+            let _under_way = under_way;
             let joined = async {
                 near.write_all(&answer_head).await?;
                 near.write_all(&early).await?;

@@ -13,11 +13,10 @@ use super::destination::Destination;
 use super::identity::{Identity, Used};
 use super::patience::Patience;
 use super::pool::{Line, Multiplexed};
-use super::{Failure, Limit, Outbound, UpstreamBody, refuse, response, within};
+use super::{Failure, Limit, Outbound, UpstreamBody, response, within};
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::http1::{AnswerHead, MalformedAnswer};
-use crate::respond::Refusal;
 
 /// How often a request is put on a connection: what a closed one did not take goes to a new one.
 const ATTEMPTS: usize = 3;
@@ -48,9 +47,9 @@ impl<'u> Way<'u> {
         identity: &Identity,
         request: &mut Outbound,
         exchange: &Exchange,
-    ) -> Result<Option<Used>, Refusal> {
-        let add = async { Ok::<_, Failure>(identity.add(&exchange.gate, request).await) };
-        within(self.deadline(), add).await.map_err(|failure| refuse(&failure))?
+    ) -> Result<Option<Used>, Failure> {
+        let add = async { identity.add(&exchange.gate, request).await.map_err(Failure::refused) };
+        within(self.deadline(), add).await
     }
 
     /// Sends a request that says who the gate is. Where a token that was kept is not taken, and the request can be sent
@@ -58,13 +57,13 @@ impl<'u> Way<'u> {
     pub(super) async fn send_as(
         &self,
         identity: &Identity,
-        mut request: Outbound,
+        request: &mut Outbound,
         line: Option<Line>,
         exchange: &Exchange,
-    ) -> Result<Response<Body>, Refusal> {
-        let used = self.identify(identity, &mut request, exchange).await?;
+    ) -> Result<Response<Body>, Failure> {
+        let used = self.identify(identity, request, exchange).await?;
         let again = request.body.is_none() && used.as_ref().is_some_and(|used| !used.fresh);
-        let answer = self.send(&mut request, line, again).await.map_err(|failure| refuse(&failure))?;
+        let answer = self.send(request, line, again).await?;
         let Some(used) = used.filter(|_| answer.status() == StatusCode::UNAUTHORIZED) else {
             return Ok(answer);
         };
@@ -72,8 +71,8 @@ impl<'u> Way<'u> {
             return Ok(answer);
         }
         drop(answer);
-        self.identify(identity, &mut request, exchange).await?;
-        self.send(&mut request, None, false).await.map_err(|failure| refuse(&failure))
+        self.identify(identity, request, exchange).await?;
+        self.send(request, None, false).await
     }
 
     /// `line`: a connection that is there already. `again`: the request has no body, and its fields are left as they are,
