@@ -103,6 +103,8 @@ pub enum Backend {
 pub struct Upstream {
     /// Where requests go.
     pub target: Target,
+    /// An API of the gate that requests go to instead: `tyk://name/path`.
+    pub inner: Option<Box<str>>,
     /// Targets among which requests are shared out in this order, round and round; empty: all go to `target`.
     pub targets: Box<[Target]>,
     /// Send the client's Host instead of the target's.

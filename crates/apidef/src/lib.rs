@@ -37,6 +37,7 @@ pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, import, schema};
 pub use paths::{Lists, Paths, Reply, Sizes, Tracking};
+pub use place::Inner;
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{

@@ -63,7 +63,7 @@ impl Target {
             "http" | "ws" => Scheme::Http,
             "https" | "wss" => Scheme::Https,
             "h2c" => Scheme::H2c,
-            "tyk" => return Err("leads to another API, which is not supported yet"),
+            "tyk" => return Err("leads to an API of the gate, which cannot be here"),
             "env" | "secrets" | "consul" | "vault" | "file" | "kv" => {
                 return Err("refers to a stored value, which is not supported yet");
             }
@@ -124,6 +124,53 @@ impl Target {
             path: encoded(path),
             query: query.filter(|query| !query.is_empty()).map(encoded),
         })
+    }
+}
+
+/// A URL that leads to an API of the gate itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inner<'u> {
+    /// Name or id of the API, or `self`.
+    pub name: &'u str,
+    /// Begins with `/`, encoded.
+    pub path: Box<str>,
+    /// Without `?`, encoded.
+    pub query: Option<Box<str>>,
+}
+
+/// The scheme of such URLs.
+const INNER: &str = "tyk://";
+
+impl Target {
+    /// Whether a URL leads to an API of the gate itself.
+    pub fn is_inner(url: &str) -> bool {
+        url.get(..INNER.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(INNER))
+    }
+
+    /// Reads such a URL. What it refuses, it says in words that fit behind "the target URL".
+    pub fn inner(url: &str) -> Result<Inner<'_>, &'static str> {
+        let rest = url.get(INNER.len()..).filter(|_| Self::is_inner(url));
+        let rest = rest.ok_or("does not lead to an API of this gate")?;
+        let (name, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if name.is_empty() {
+            return Err("names no API");
+        }
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(encoded(query))),
+            None => (rest, None),
+        };
+        let path = if path.is_empty() { "/".into() } else { encoded(path) };
+        Ok(Inner { name, path, query })
+    }
+
+    /// Where a URL leads: to a server, or to an API of the gate, whose URL is the second then.
+    pub(crate) fn or_inner(url: &str) -> Result<(Target, Option<Box<str>>), &'static str> {
+        if Self::is_inner(url) {
+            Self::inner(url)?;
+            // Nothing is ever sent there.
+            return Ok((Self::parse("http://localhost")?, Some(url.into())));
+        }
+        Ok((Self::parse(url)?, None))
     }
 }
 

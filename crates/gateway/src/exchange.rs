@@ -110,8 +110,10 @@ pub(crate) struct Exchange {
     pub(crate) fitting: Fitting,
     /// How often the gate itself has sent it on, to this API or another.
     pub(crate) loops: u32,
-    /// Its path is open to everybody: nobody is asked who is calling.
-    pub(crate) open: bool,
+    /// The API that its client addressed, where it was sent on to another one.
+    pub(crate) entered: Option<Arc<RunningApi>>,
+    /// Which guards it goes past.
+    pub(crate) skips: Skips,
     /// Who is calling; `None` for keyless APIs.
     pub caller: Option<Arc<Caller>>,
     /// What the token says that the caller was identified by, if it was by one that says anything.
@@ -136,6 +138,31 @@ pub(crate) struct Exchange {
     pub(crate) tracked_as: Option<Arc<str>>,
     /// Whether its record has begun.
     pub(crate) recorded: bool,
+}
+
+/// What an exchange is not asked on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Skips(u8);
+
+impl Skips {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self(0);
+    /// Its path is open to everybody: nobody is asked who is calling.
+    pub(crate) const OPEN: Self = Self(1);
+    /// It is known who is calling.
+    pub(crate) const KNOWN: Self = Self(2);
+    /// It was counted before.
+    pub(crate) const COUNTED: Self = Self(4);
+
+    /// Both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether one of the others is among these.
+    pub(crate) fn any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
 }
 
 impl Drop for Exchange {
@@ -220,7 +247,7 @@ impl Exchange {
     /// The fields of the request, for the backend. Where guards look at them once more when there is an answer, these are
     /// copies; else only what refusals and records depend on stays behind.
     pub(crate) fn hand_over_headers(&mut self) -> HeaderMap {
-        if self.api.chain.looks_back() {
+        if self.api.chain.looks_back() || self.entered.is_some() {
             return self.head.headers.clone();
         }
         let headers = std::mem::take(&mut self.head.headers);

@@ -111,7 +111,7 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
     let apis: Vec<_> = gate.snapshot().apis.values().cloned().collect();
     let stops = apis.iter().filter_map(|api| match &api.backend {
         Backend::Stream(stream) => Some(stream.stop(STREAM_DRAIN, CloseReason::ShuttingDown)),
-        Backend::Upstream(_) => None,
+        Backend::Upstream(_) | Backend::Api(_) => None,
     });
     futures_util::future::join_all(stops).await;
 }
@@ -306,6 +306,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         apis,
         routes,
         policies: if same_policies { Arc::clone(&current.policies) } else { Arc::new(policies) },
+        names: std::sync::OnceLock::new(),
     };
     Prepared { snapshot: Some(snapshot), fresh, removed, faults, good }
 }

@@ -12,14 +12,14 @@ use crate::admin;
 use crate::backend::Backend;
 use crate::body::{Body, RequestBody};
 use crate::chain::Early;
-use crate::exchange::{AsSent, Exchange, Peer, Timings};
+use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings};
 use crate::gate::Gate;
 use crate::hosted;
 use crate::limits::Budget;
 use crate::oauth;
 use crate::record;
 use crate::respond::{self, Blame, Refusal};
-use crate::route::{self, Fitting, Oddity};
+use crate::route::{self, Fitting, Oddity, looping};
 use crate::snapshot::{RunningApi, Snapshot};
 
 /// Until when the API is served (contract 8.1).
@@ -113,7 +113,8 @@ fn exchange(
         version_in_path: None,
         fitting: Fitting::default(),
         loops: 0,
-        open: false,
+        entered: None,
+        skips: Skips::NONE,
         caller: None,
         claims: None,
         subject: None,
@@ -129,26 +130,29 @@ fn exchange(
     }
 }
 
-/// Through the chain, then to the backend; what asks for tokens goes to who gives them.
+/// Through the chain, then to the backend; what asks for tokens goes to who gives them. Where the backend is an API of this
+/// gate, once more.
 async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
-    if exchange.api.oauth.is_some()
-        && let Some(endpoint) = oauth::endpoint(exchange.path_in_api())
-    {
+    loop {
         let api = Arc::clone(&exchange.api);
-        if let Some(server) = &api.oauth {
+        if let Some(server) = &api.oauth
+            && let Some(endpoint) = oauth::endpoint(exchange.path_in_api())
+        {
             return Box::pin(server.answer(endpoint, exchange)).await;
         }
-    }
-    exchange.fitting = route::fitting(exchange);
-    match Arc::clone(&exchange.api).chain.admit(exchange).await? {
-        ControlFlow::Continue(()) => {
-            let response = call_backend(exchange).await?;
-            Arc::clone(&exchange.api).chain.answered(exchange, response).await
-        }
-        ControlFlow::Break(Early::AsBackend(response)) => {
-            Arc::clone(&exchange.api).chain.answered(exchange, response).await
-        }
-        ControlFlow::Break(Early::Final(response)) => Ok(response),
+        exchange.fitting = route::fitting(exchange);
+        let response = match api.chain.admit(exchange).await? {
+            ControlFlow::Continue(()) => match looping::onward(exchange) {
+                Some(onward) => {
+                    looping::follow(exchange, &onward)?;
+                    continue;
+                }
+                None => call_backend(exchange).await?,
+            },
+            ControlFlow::Break(Early::AsBackend(response)) => response,
+            ControlFlow::Break(Early::Final(response)) => return Ok(response),
+        };
+        return api.chain.answered(exchange, response).await;
     }
 }
 
@@ -157,6 +161,7 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
     match &api.backend {
         Backend::Upstream(upstream) => upstream.call(exchange).await,
         Backend::Stream(stream) => Box::pin(stream.call(exchange)).await,
+        Backend::Api(_) => Err(looping::failed()),
     }
 }
 
@@ -179,6 +184,9 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
         }
     };
     exchange.api.chain.finish(exchange, response.headers_mut());
+    if let Some(entered) = &exchange.entered {
+        entered.chain.finish(exchange, response.headers_mut());
+    }
     if let Some(ends) = exchange.api.chain.ends().filter(|_| flag != "VNF") {
         response.headers_mut().insert(EXPIRES, ends.clone());
     }

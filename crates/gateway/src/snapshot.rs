@@ -1,7 +1,7 @@
 //! The whole running configuration, immutable; a change makes a new one and swaps one pointer.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use apidef::{Api, Definition, Policy};
 
@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::listen::AskedByName;
 use crate::metrics::ApiMetrics;
+use crate::route::looping::url_name;
 use crate::route::{Patterns, Table, Versions};
 
 /// Everything that an exchange may see.
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub(crate) asked: AskedByName,
     /// By policy id.
     pub policies: Arc<HashMap<String, Arc<Policy>>>,
+    /// The ids of APIs by their names as they may stand in URLs; made when somebody asks.
+    pub(crate) names: OnceLock<HashMap<String, Arc<str>>>,
 }
 
 impl Snapshot {
@@ -38,7 +41,28 @@ impl Snapshot {
             routes: Table::new(strict),
             asked: AskedByName::default(),
             policies: Arc::default(),
+            names: OnceLock::new(),
         }
+    }
+
+    /// The API of this id, or of this name as it may stand in a URL.
+    pub(crate) fn api_called(&self, name: &str) -> Option<Arc<RunningApi>> {
+        if let Some(api) = self.apis.get(name) {
+            return Some(Arc::clone(api));
+        }
+        let names = self.names.get_or_init(|| {
+            let mut ids: Vec<&Arc<str>> = self.apis.keys().collect();
+            // Of several with one name it is always the same one.
+            ids.sort_unstable_by(|one, other| other.cmp(one));
+            // A name comes before an id that looks like it.
+            let by_id = ids.iter().map(|id| (url_name(id), Arc::clone(id)));
+            let by_name = self.apis.iter().map(|(id, api)| (url_name(&api.model.name), Arc::clone(id)));
+            let mut by_name: Vec<(String, Arc<str>)> = by_name.collect();
+            by_name.sort_unstable_by(|(_, one), (_, other)| other.cmp(one));
+            by_id.chain(by_name).collect()
+        });
+        let wanted = Some(url_name(name)).filter(|wanted| !wanted.is_empty())?;
+        self.apis.get(names.get(&wanted)?).cloned()
     }
 }
 

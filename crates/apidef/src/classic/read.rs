@@ -42,6 +42,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         }),
     };
     let target = target(&proxy, "target_url", faults);
+    let (target, inner) = target.map_or((None, None), |(target, inner)| (Some(target), inner));
     let upstream = Upstream {
         preserve_host: proxy.flag("preserve_host_header", faults),
         keep_trailing_slash: proxy.flag("disable_strip_slash", faults),
@@ -51,6 +52,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         manner: Box::new(Manner::classic(&root, faults)),
         care: Box::new(Care::read(&root, faults)),
         target: target?,
+        inner,
     };
     let domain_off = root.flag("domain_disabled", faults);
     let tags_off = root.flag("tags_disabled", faults);
@@ -111,7 +113,12 @@ pub(crate) fn identity(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>)
     id.into()
 }
 
-pub(crate) fn target(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Option<Target> {
+/// Where requests go: to a server, or to an API of the gate, whose URL is the second then.
+pub(crate) fn target(
+    holder: &Section<'_>,
+    key: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<(Target, Option<Box<str>>)> {
     match holder.text(key, faults) {
         "" => {
             if holder.get(key).is_none_or(Value::is_string) {
@@ -120,7 +127,7 @@ pub(crate) fn target(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -
             }
             None
         }
-        url => Target::parse(url)
+        url => Target::or_inner(url)
             .map_err(|why| faults.push(Fault::error(holder.at(key), format!("the target URL {why}"))))
             .ok(),
     }

@@ -18,7 +18,10 @@ pub(crate) fn write(api: &Api) -> Value {
     });
     let mut version = json!({"name": "", "expires": "", "use_extended_paths": true, "extended_paths": {}});
     if let Backend::Upstream(upstream) = &api.backend {
-        proxy["target_url"] = upstream.target.to_string().into();
+        proxy["target_url"] = match &upstream.inner {
+            Some(url) => url.to_string().into(),
+            None => upstream.target.to_string().into(),
+        };
         proxy["preserve_host_header"] = upstream.preserve_host.into();
         proxy["disable_strip_slash"] = upstream.keep_trailing_slash.into();
         if let Some(timeout) = upstream.timeout {

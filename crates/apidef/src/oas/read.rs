@@ -226,8 +226,10 @@ fn proxied(
     let timeout = timeout.filter(|_| enforce.flag("enabled", faults));
     let manner = Box::new(Manner::oas(upstream, faults));
     let targets = oas_targets(upstream, faults);
+    let (target, inner) = target?;
     Some(Upstream {
-        target: target?,
+        target,
+        inner,
         targets,
         preserve_host,
         keep_trailing_slash,

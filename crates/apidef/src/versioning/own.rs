@@ -18,7 +18,7 @@ pub(crate) struct Version {
     /// What single paths of the upstream have of their own.
     pub(crate) of_paths: Endpoints,
     pub(crate) paths: Paths,
-    target: Option<Target>,
+    target: Option<(Target, Option<Box<str>>)>,
     pub(crate) expires: Option<i64>,
 }
 
@@ -86,8 +86,8 @@ pub(crate) fn read_own(
         if let Backend::Upstream(upstream) = &mut api.backend {
             upstream.timeout = version.timeout;
             *upstream.endpoints = version.of_paths;
-            if let Some(target) = version.target {
-                upstream.target = target;
+            if let Some((target, inner)) = version.target {
+                (upstream.target, upstream.inner) = (target, inner);
                 upstream.targets = Box::default();
             }
         }
@@ -135,7 +135,7 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
     }
     let target = match version.text("override_target", faults) {
         "" => None,
-        url => Target::parse(url)
+        url => Target::or_inner(url)
             .map_err(|why| {
                 faults.push(Fault::error(version.at("override_target"), format!("the target URL {why}")));
             })

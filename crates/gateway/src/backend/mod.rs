@@ -15,6 +15,8 @@ use self::upstream::Upstream;
 pub enum Backend {
     /// A proxied HTTP server.
     Upstream(Upstream),
+    /// Another API of the gate, or the same one: `tyk://name/path`.
+    Api(Box<str>),
     /// Streams with their endpoints.
     Stream(StreamBackend),
 }
@@ -23,7 +25,7 @@ impl Backend {
     /// The counters of every stream component, with the name of its stream.
     pub(crate) fn probes(&self) -> Vec<(Arc<str>, Arc<Probe>)> {
         match self {
-            Self::Upstream(_) => Vec::new(),
+            Self::Upstream(_) | Self::Api(_) => Vec::new(),
             Self::Stream(stream) => stream.probes(),
         }
     }
@@ -32,7 +34,7 @@ impl Backend {
     /// name of the stream.
     pub(crate) fn samples(&self, own: bool) -> Vec<(Arc<str>, streams::Sample)> {
         match self {
-            Self::Upstream(_) => Vec::new(),
+            Self::Upstream(_) | Self::Api(_) => Vec::new(),
             Self::Stream(stream) => stream.samples(own),
         }
     }

@@ -15,7 +15,7 @@ use crate::auth::{
     TokenExchange,
 };
 use crate::body::Body;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation, Sizes};
 use crate::respond::Refusal;
@@ -60,28 +60,25 @@ pub(crate) enum Early {
 }
 
 impl Guard {
-    /// Whether it asks who is calling, or what for: not of paths that are open to everybody. What it counts of callers
-    /// nobody is counted for there (contract 4.3, "Ignored").
-    fn is_about_callers(&self) -> bool {
+    /// What exempts an exchange from it: paths that are open to everybody (contract 4.3, "Ignored"), and having passed it
+    /// before (contract 4.6, "Looping").
+    fn exempt(&self) -> Skips {
         match self {
             Self::ClientCertificates(_)
             | Self::Authenticate(_)
             | Self::StripAuth(_)
-            | Self::Expiry(_)
-            | Self::AccessRights(_)
-            | Self::GranularAccess(_)
             | Self::Subject(_)
-            | Self::Exchange(_) => true,
+            | Self::Exchange(_) => Skips::OPEN.and(Skips::KNOWN),
+            Self::Expiry(_) | Self::AccessRights(_) | Self::GranularAccess(_) => Skips::OPEN,
+            Self::AtOnce => Skips::KNOWN,
+            Self::Organisation(_) | Self::Limits(_) => Skips::COUNTED,
             Self::Term(_)
             | Self::Lists(_)
             | Self::CrossOrigin(_)
             | Self::Addresses(_)
-            | Self::Organisation(_)
             | Self::Sizes(_)
             | Self::Tracking(_)
-            | Self::Describe(_)
-            | Self::AtOnce
-            | Self::Limits(_) => false,
+            | Self::Describe(_) => Skips::NONE,
         }
     }
 }
@@ -171,7 +168,7 @@ impl Chain {
     /// Runs the guards; breaks off with the answer of one that has it.
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<ControlFlow<Early>, Refusal> {
         for guard in &self.guards {
-            if exchange.open && guard.is_about_callers() {
+            if exchange.skips != Skips::NONE && exchange.skips.any(guard.exempt()) {
                 continue;
             }
             match guard {
@@ -202,7 +199,10 @@ impl Chain {
                 Guard::Organisation(guard) => guard.pass(exchange).await?,
                 Guard::Sizes(guard) => guard.pass(exchange)?,
                 Guard::Tracking(guard) => guard.note(exchange),
-                Guard::AtOnce => exchange.held = at_once::enter(exchange, Kind::Requests)?,
+                Guard::AtOnce => {
+                    let held = at_once::enter(exchange, Kind::Requests)?;
+                    exchange.held.extend(held);
+                }
                 Guard::Limits(guard) => guard.pass(exchange).await?,
                 Guard::Subject(guard) => guard.note(exchange)?,
                 Guard::Exchange(guard) => Box::pin(guard.pass(exchange)).await?,

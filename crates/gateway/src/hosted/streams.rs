@@ -170,6 +170,7 @@ impl Gate {
             apis,
             routes,
             asked,
+            names: std::sync::OnceLock::new(),
         })
     }
 }

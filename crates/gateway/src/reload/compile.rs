@@ -54,6 +54,7 @@ fn build(
     let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
+        apidef::Backend::Upstream(apidef::Upstream { inner: Some(url), .. }) => Backend::Api(url.clone()),
         apidef::Backend::Upstream(upstream) => {
             let upstream = Upstream::new(upstream, gate, &patterns);
             Backend::Upstream(upstream.map_err(|text| vec![Fault::error("", text)])?)

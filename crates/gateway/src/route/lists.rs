@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 
 use super::{Collector, PerPath};
 use crate::body::Body;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Skips};
 use crate::respond::{Refusal, TEXT};
 use crate::transform::CrossOrigin;
 
@@ -79,7 +79,7 @@ impl Lists {
             return Ok(Some(response));
         }
         if self.ignored.find(exchange).is_some() {
-            exchange.open = true;
+            exchange.skips = exchange.skips.and(Skips::OPEN);
         } else if self.blocked.find(exchange).is_some()
             || (!self.allowed.is_empty() && self.allowed.find(exchange).is_none())
         {

@@ -1,6 +1,7 @@
 //! Routing: which API an exchange belongs to, and which paths are refused before that question is asked.
 
 mod lists;
+pub(crate) mod looping;
 mod path;
 mod patterns;
 mod per_path;

@@ -63,7 +63,9 @@ pub(crate) fn fitting(exchange: &Exchange) -> Fitting {
     // As an upstream reads them, whatever of them the client has escaped.
     let within = query::decode_path(exchange.path_in_api());
     let whole = query::decode_path(exchange.head.uri.path());
-    if exchange.version_in_path.is_none() && exchange.head.extensions.get::<AsSent>().is_none() {
+    // What was sent on has nothing to do with what its client sent.
+    let sent = exchange.head.extensions.get::<AsSent>().filter(|_| exchange.loops == 0);
+    if exchange.version_in_path.is_none() && sent.is_none() {
         return if within == whole {
             patterns.fitting([&*within])
         } else {
@@ -71,7 +73,7 @@ pub(crate) fn fitting(exchange: &Exchange) -> Fitting {
         };
     }
     let mut paths = vec![within.into_owned(), whole.into_owned()];
-    if let Some(AsSent(sent)) = exchange.head.extensions.get() {
+    if let Some(AsSent(sent)) = sent {
         let path = sent.path();
         paths.push(query::decode_path(below(path, exchange.matched)).into_owned());
         paths.push(query::decode_path(path).into_owned());
