@@ -380,3 +380,55 @@ async fn each_stream_reads_what_is_beside_its_own_file() {
     }
     assert_eq!(process.stop().await, Some(0));
 }
+
+/// A stream that answers on a listener of its own.
+fn apart(address: &str, prefix: &str, more: Value) -> String {
+    let mut config: Value = serde_json::from_str(&prefixing(prefix)).unwrap();
+    config["input"]["http_server"]["address"] = address.into();
+    for (name, value) in more.as_object().into_iter().flatten() {
+        config["input"]["http_server"][name] = value.clone();
+    }
+    config.to_string()
+}
+
+#[tokio::test]
+async fn a_stream_may_have_a_listener_of_its_own() {
+    let own = format!("127.0.0.1:{}", e2e::free_port());
+    let mut config: Value = serde_json::from_str(&apart(&own, "own ", json!({}))).unwrap();
+    config["http"] = json!({"address": "127.0.0.1:0"});
+    let folder = Gate::setup().file("s.yaml", &config.to_string()).prepare();
+    let process = Process::start(folder.dir(), &["run", "s.yaml"], &[]).await;
+    let post = |address: &str| format!("http://{address}/post");
+    let asked = curl(&[&post(&own), "--data-binary", "x"]).await;
+    assert_eq!((asked.status, asked.text()), (200, "own x"));
+    assert_eq!(curl(&[&post(&process.address), "--data-binary", "x"]).await.status, 404);
+    assert_eq!(curl(&[&format!("http://{own}/ping")]).await.status, 404, "nothing else is there");
+    let endpoints = process.ask("/endpoints", &[]).await.json();
+    assert!(endpoints[post(&own)].is_string(), "{endpoints}");
+    assert_eq!(process.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn own_listeners_come_change_and_go_with_their_streams() {
+    let folder = Gate::setup().file("service.yaml", SERVICE).file("s.pem", &sample_pem("api")).prepare();
+    let process = Process::start(folder.dir(), &["streams", "-c", "service.yaml"], &[]).await;
+    let own = format!("127.0.0.1:{}", e2e::free_port());
+    let post = async || curl(&[&format!("http://{own}/post"), "--data-binary", "x"]).await;
+    assert_eq!(process.send("POST", "/streams/a", &apart(&own, "one ", json!({}))).await.0, 200);
+    assert_eq!(post().await.text(), "one x", "without the prefix of the stream");
+    let (status, text) = process.send("POST", "/streams/b", &apart(&own, "b ", json!({}))).await;
+    assert!(status == 400 && text.contains("cannot be opened"), "{status} {text}");
+    assert_eq!(process.send("PUT", "/streams/a", &apart(&own, "two ", json!({}))).await.0, 200);
+    assert_eq!(post().await.text(), "two x");
+    let tls = json!({"cert_file": "s.pem", "key_file": "s.pem"});
+    assert_eq!(process.send("PUT", "/streams/a", &apart(&own, "three ", tls.clone())).await.0, 200);
+    let (ca, to) = (sample("root.crt"), format!("api.test:443:{own}"));
+    let arguments = ["--cacert", ca.to_str().unwrap(), "--connect-to", &to, "--data-binary", "x"];
+    let asked = curl(&[&["https://api.test/post"], &arguments[..]].concat()).await;
+    assert_eq!((asked.status, asked.text()), (200, "three x"));
+    // What would be lost is told.
+    let (status, text) = process.send("POST", "/streams/c", &apart("", "c ", tls)).await;
+    assert!(status == 400 && text.contains("`address` is empty"), "{status} {text}");
+    assert_eq!(process.send("DELETE", "/streams/a", "").await.0, 200);
+    until("its port to be free", async || tokio::net::TcpListener::bind(&own).await.is_ok()).await;
+}

@@ -38,6 +38,8 @@ pub(crate) struct Peer {
     pub text: HeaderValue,
     /// Whether it came in on the listener of the admin API.
     pub control: bool,
+    /// The address of the listener that a stream opened for itself, when it came in there.
+    pub own: Option<Arc<str>>,
     /// What TLS agreed on with the client, where there is TLS.
     pub tls: Option<Agreed>,
     /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).

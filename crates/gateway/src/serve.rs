@@ -74,6 +74,19 @@ pub(crate) async fn carry(
     walk(gate, peer, found, request, Instant::now()).await
 }
 
+/// Serves a request to the endpoints that the streams of an API have on a listener of their own.
+pub(crate) async fn serve_own(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    api: Arc<RunningApi>,
+    request: Request<RequestBody>,
+) -> Response<Body> {
+    match turned_away(gate, &request) {
+        Some(response) => response,
+        None => carry(gate, peer, api, request, 0).await,
+    }
+}
+
 /// Through the chain of what was found, and back.
 async fn walk(
     gate: &Arc<Gate>,

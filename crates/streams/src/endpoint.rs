@@ -1,6 +1,7 @@
 //! How `http_server` components ask for paths under an API, without knowing what serves them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +42,19 @@ pub struct Endpoint {
     pub role: Role,
     /// Cross-origin rules of the component.
     pub cors: Cors,
+    /// Where it is, when it is not on the server that all endpoints share.
+    pub listener: Option<Arc<OwnListener>>,
     /// Nobody wrote this path, it is the component's default: where it is taken, it is left out with a warning.
     pub implied: bool,
+}
+
+/// A listener that a component opens for itself (streams contract 2.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnListener {
+    /// `host:port`; no host means every address of the machine.
+    pub address: String,
+    /// The files of certificate and key, when it speaks TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// What an endpoint does.

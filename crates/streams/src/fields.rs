@@ -1,9 +1,12 @@
 //! Field tables that several components share.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use document::{Fault, pointer_join};
 
 use crate::build::BuildContext;
-use crate::endpoint::{Cors, Endpoint, Role};
+use crate::endpoint::{Cors, Endpoint, OwnListener, Role};
 use crate::node::Node;
 use crate::registry::{Default, Field, Kind};
 
@@ -83,31 +86,51 @@ pub const fn max_in_flight(default: i64) -> Field {
     )
 }
 
-/// The fields of an own listener, which `http_server` does not open here: `address`, `cert_file`, `key_file`.
-pub(crate) const NO_LISTENER: [Field; 3] = [
+/// The fields of an own listener: `address`, `cert_file`, `key_file`.
+pub(crate) const OWN_LISTENER: [Field; 3] = [
     Field::new(
         "address",
-        Kind::Refused(
-            "leave it empty: the endpoint is served under the API's listen path, behind its guards",
-        ),
+        Kind::Text,
         Default::Text(""),
-        "An own listener.",
-    ),
+        "An own listener for these endpoints, such as `0.0.0.0:8080`; there they are at their paths, without a prefix. Empty: they are on the server of `http`.",
+    )
+    .alone("leave it empty: the endpoint is served under the API's listen path, behind its guards"),
     Field::new(
         "cert_file",
-        Kind::Refused("TLS belongs to the gate's listener"),
+        Kind::Text,
         Default::Text(""),
-        "Certificate of an own listener.",
+        "A file with the certificate of the own listener; with it, it speaks TLS, and HTTP/2 as well.",
     )
+    .alone("TLS belongs to the gate's listener")
     .advanced(),
-    Field::new(
-        "key_file",
-        Kind::Refused("TLS belongs to the gate's listener"),
-        Default::Text(""),
-        "Key of an own listener.",
-    )
-    .advanced(),
+    Field::new("key_file", Kind::Text, Default::Text(""), "A file with the key of that certificate.")
+        .alone("TLS belongs to the gate's listener")
+        .advanced(),
 ];
+
+/// Reads [`OWN_LISTENER`].
+fn own_listener(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Option<Arc<OwnListener>>, Fault> {
+    let address = node.text("address")?.into_owned();
+    let (cert, key) = (node.text("cert_file")?, node.text("key_file")?);
+    let tls = match (&*cert, &*key) {
+        ("", "") => None,
+        ("", _) => return Err(node.field_fault("key_file", "`key_file` needs a `cert_file`")),
+        (_, "") => return Err(node.field_fault("cert_file", "`cert_file` needs a `key_file`")),
+        (cert, key) => Some((PathBuf::from(cert), PathBuf::from(key))),
+    };
+    if address.is_empty() {
+        return match tls {
+            None => Ok(None),
+            Some(_) => Err(node
+                .field_fault("cert_file", "`cert_file` is that of an own listener, and `address` is empty")
+                .hint("write an `address`, or give the server its certificate: `http.cert_file`")),
+        };
+    }
+    if !context.settings.alone {
+        return Err(node.field_fault("address", "`address` is not supported here"));
+    }
+    Ok(Some(Arc::new(OwnListener { address, tls })))
+}
 
 const CORS: &[Field] = &[
     Field::new(
@@ -156,6 +179,7 @@ pub(crate) fn offer(
             verbs: verbs.to_vec(),
             role,
             cors: cors(&node.get("cors"))?,
+            listener: own_listener(node, context)?,
             implied: !node.has(field),
         };
         context.offer(pointer_join(node.pointer(), field), endpoint);

@@ -107,7 +107,7 @@ pub use cache::{Cache, CacheError, CacheItem};
 pub use clock::Clock;
 pub use component::{ConnectError, Input, Output, Processor, ReadError, WriteError};
 pub use egress::{Egress, EgressRule};
-pub use endpoint::{Cors, Endpoint, EndpointPort, NoEndpoints, Role};
+pub use endpoint::{Cors, Endpoint, EndpointPort, NoEndpoints, OwnListener, Role};
 pub use exporter::{Exporter, Page, Sample, SampleValue, Samples, SeriesKey, Timing, merged_samples};
 pub use feed::{CloseReason, Confirmer, Delivery, Feed, FeedOptions, Subscriber};
 pub use fetch::{Fetch, Fetching, MakeFetch};

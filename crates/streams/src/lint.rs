@@ -156,6 +156,10 @@ impl<'a> Linter<'a> {
                         self.secrets.push(at.clone());
                     }
                     self.deprecated(field, &at, what);
+                    if let Some(instead) = field.alone.filter(|_| !self.settings.alone && !is_empty(member)) {
+                        self.error(&at, format!("`{}` is not supported here", field.name)).hint =
+                            Some(instead.to_owned());
+                    }
                     self.value(field.kind, member, &at, field.name);
                 }
                 None => {

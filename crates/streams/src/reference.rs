@@ -54,6 +54,10 @@ fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
             Kind::Refused(instead) => format!("{} Refused unless empty: {instead}.", field.doc),
             _ => field.doc.to_owned(),
         };
+        let doc = match field.alone {
+            Some(instead) => format!("{doc} Inside of a gate refused unless empty: {instead}."),
+            None => doc,
+        };
         let doc = match field.deprecated {
             Some(instead) => format!("{doc} Deprecated: {instead}."),
             None => doc,

@@ -110,12 +110,14 @@ pub struct Field {
     pub advanced: bool,
     /// Not to be written any more, and what to write instead; strict lint tells it.
     pub deprecated: Option<&'static str>,
+    /// Only for a stream that is alone in its process; inside of a gate it must be empty, and this says what to do instead.
+    pub alone: Option<&'static str>,
 }
 
 impl Field {
     /// A field with a default.
     pub const fn new(name: &'static str, kind: Kind, default: Default, doc: &'static str) -> Field {
-        Field { name, kind, default, doc, secret: false, advanced: false, deprecated: None }
+        Field { name, kind, default, doc, secret: false, advanced: false, deprecated: None, alone: None }
     }
 
     /// A field that must be written.
@@ -136,6 +138,12 @@ impl Field {
     /// The same field, never shown back.
     pub const fn secret(mut self) -> Field {
         self.secret = true;
+        self
+    }
+
+    /// The same field, for streams that are alone in their process; `instead` says what to do inside of a gate.
+    pub const fn alone(mut self, instead: &'static str) -> Field {
+        self.alone = Some(instead);
         self
     }
 

@@ -91,7 +91,8 @@ fn offer(context: &mut BuildContext<'_>, faults: &mut Vec<Fault>) {
     endpoints.sort_by_key(|(_, endpoint)| endpoint.implied);
     let mut taken: HashMap<String, String> = HashMap::new();
     for (pointer, endpoint) in endpoints {
-        let (path, implied) = (endpoint.path.clone(), endpoint.implied);
+        let own = endpoint.listener.as_ref().map_or("", |listener| &listener.address);
+        let (path, implied) = (format!("{own}{}", endpoint.path), endpoint.implied);
         let offered = match taken.get(&path) {
             Some(first) => Err(format!("the path `{path}` is already taken at {first}")),
             None => context.settings.port.offer(endpoint),

@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
 use streams::Watcher;
 
-use super::defined;
 use super::resources::{Resource, is_inside, set_resource, with_resources};
 use super::streams::{Place, beside};
+use super::{defined, own};
 use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
 use crate::gate::Gate;
@@ -34,6 +34,8 @@ const OWN: [&str; 8] = ["ping", "ready", "version", "metrics", "stats", "endpoin
 pub(crate) struct Kept {
     pub(super) streams: Mutex<BTreeMap<String, Stream>>,
     pub(super) resources: Mutex<BTreeMap<(&'static str, String), Resource>>,
+    /// Listeners that they opened for themselves.
+    pub(super) own: own::Open,
     /// Held over a change, so that what is kept and what runs agree.
     pub(super) changing: tokio::sync::Mutex<()>,
 }

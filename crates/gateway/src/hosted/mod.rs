@@ -5,6 +5,7 @@
 
 mod api;
 mod defined;
+mod own;
 mod page;
 mod password;
 mod resources;
@@ -70,6 +71,9 @@ pub(crate) async fn serve(
     peer: &Arc<Peer>,
     mut request: Request<RequestBody>,
 ) -> Response<Body> {
+    if let Some(own) = &peer.own {
+        return own::answer(gate, &gate.hosted.own, own, peer, request).await;
+    }
     let origin = service.allowed_origin(request.headers().get(header::ORIGIN));
     let mut response = if origin.is_some() && is_preflight(&request) {
         preflight(&request)

@@ -106,8 +106,15 @@ fn endpoints(gate: &Gate) -> Map<String, Json> {
     for api in gate.snapshot().apis.values() {
         if let Backend::Stream(stream) = &api.backend {
             let below = api.model.listen_path.trim_end_matches('/');
-            for (path, what) in stream.endpoints() {
-                all.insert(format!("{below}{path}"), what.into());
+            for endpoint in stream.endpoints() {
+                let place = match &endpoint.listener {
+                    None => format!("{below}{}", endpoint.path),
+                    Some(own) => {
+                        let scheme = if own.tls.is_some() { "https" } else { "http" };
+                        format!("{scheme}://{}{}", own.address, endpoint.path)
+                    }
+                };
+                all.insert(place, endpoint.role.describe().into());
             }
         }
     }

@@ -10,6 +10,7 @@ use document::Fault;
 use serde_json::{Value as Json, json};
 use streams::{CloseReason, Watcher};
 
+use super::own;
 use crate::backend::Backend;
 use crate::gate::Gate;
 use crate::listen::AskedByName;
@@ -82,11 +83,14 @@ impl Gate {
                 Fault::error("", "`$tyk_context` and `$tyk_meta` are known of the requests of an API");
             return Err(vec![fault.hint("write the stream into an API definition")]);
         }
+        let listeners = stream.own_listeners().map_err(|text| vec![Fault::error("", text)])?;
+        let opened = own::bind(&self.hosted.own, place.id, &listeners).await?;
         stream.start();
         let Some(watcher) = stream.watchers().pop() else {
             return Err(vec![Fault::error("", "the stream did not start")]);
         };
         self.swap(snapshot);
+        own::serve(self, &self.hosted.own, place.id, opened, &listeners);
         if let Some(old) = old {
             tokio::spawn(async move { stop(&old, PATIENCE, CloseReason::Changed).await });
         }
@@ -108,6 +112,7 @@ impl Gate {
         };
         match removed {
             Some(api) => {
+                own::close(&self.hosted.own, id);
                 stop(&api, patience, CloseReason::Removed).await;
                 true
             }

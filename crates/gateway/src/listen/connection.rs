@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use super::agreed::Agreed;
 use super::http1::{Host, Limits};
 use super::takeover::Takeover;
-use super::{ClientStream, http1, http2};
+use super::{ClientStream, Door, http1, http2};
 use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
 use crate::gate::Gate;
@@ -21,7 +21,8 @@ use crate::respond::{self, Refusal};
 use crate::serve::serve;
 
 /// Serves a connection until it ends, is closed by its peer, or the gate shuts down and its last exchange is over.
-pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketAddr, control: bool) {
+pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketAddr, door: Door) {
+    let Door { control, own } = door;
     let mut read = BytesMut::new();
     let http2 = match &stream {
         ClientStream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => true,
@@ -42,11 +43,11 @@ pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketA
         HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
     let tls = Agreed::on(&stream);
     if http2 {
-        let peer = Peer { address, text, control, tls, takeover: None, cut: Some(Arc::default()) };
+        let peer = Peer { address, text, control, own, tls, takeover: None, cut: Some(Arc::default()) };
         return http2::run(gate, stream, read, Arc::new(peer)).await;
     }
     let takeover = Takeover::default();
-    let peer = Peer { address, text, control, tls, takeover: Some(takeover.clone()), cut: None };
+    let peer = Peer { address, text, control, own, tls, takeover: Some(takeover.clone()), cut: None };
     http1::run(&Client { gate, peer: Arc::new(peer) }, stream, read, &takeover).await;
 }
 

@@ -40,7 +40,27 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 pub struct Listener {
     socket: TcpListener,
     tls: Option<Arc<ServerTls>>,
+    door: Door,
+}
+
+/// What whoever comes in through a listener is let in to.
+#[derive(Debug, Clone, Default)]
+struct Door {
+    /// The admin API and nothing else.
     control: bool,
+    /// The endpoints that a stream has on a listener of its own, and nothing else; its address.
+    own: Option<Arc<str>>,
+}
+
+/// The address of `host:port`, where no host means every address of the machine.
+///
+/// # Errors
+/// Why it is none.
+pub async fn resolve(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |reason: &str| format!("`{text}` is no address: {reason}");
+    let named = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let mut found = tokio::net::lookup_host(&named).await.map_err(|error| wrong(&error.to_string()))?;
+    found.next().ok_or_else(|| wrong("the name has no address"))
 }
 
 impl Listener {
@@ -49,7 +69,13 @@ impl Listener {
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        Ok(Self { socket, tls, control })
+        Ok(Self { socket, tls, door: Door { control, own: None } })
+    }
+
+    /// The same listener, for the endpoints that a stream has at this address and nothing else.
+    pub(crate) fn own(mut self, address: Arc<str>) -> Self {
+        self.door.own = Some(address);
+        self
     }
 
     /// The address really bound, with the port chosen when 0 was asked for.
@@ -80,18 +106,18 @@ impl Listener {
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY towards a client");
         }
-        let (gate, tls, control) = (Arc::clone(gate), self.tls.clone(), self.control);
+        let (gate, tls, door) = (Arc::clone(gate), self.tls.clone(), self.door.clone());
         let open = gate.connections.open();
         match tls {
             None => {
                 tokio::spawn(async move {
-                    connection::run(gate, ClientStream::Plain(tcp), peer, control).await;
+                    connection::run(gate, ClientStream::Plain(tcp), peer, door).await;
                     drop(open);
                 });
             }
             Some(tls) => {
                 tokio::spawn(async move {
-                    let handshake = shake_hands(&gate, &tls, tcp, control);
+                    let handshake = shake_hands(&gate, &tls, tcp, door.control);
                     let handshake = tokio::select! {
                         biased;
                         handshake = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => handshake,
@@ -99,7 +125,7 @@ impl Listener {
                     };
                     match handshake {
                         Ok(Ok(stream)) => {
-                            connection::run(gate, ClientStream::Tls(Box::new(stream)), peer, control).await;
+                            connection::run(gate, ClientStream::Tls(Box::new(stream)), peer, door).await;
                         }
                         Ok(Err(error)) => tracing::debug!(%error, %peer, "tls handshake failed"),
                         Err(_) => tracing::debug!(%peer, "tls handshake took too long"),

@@ -104,7 +104,7 @@ async fn until_stopped(
 ) -> Result<(), Failure> {
     let mut signals = service::Signals::listen()?;
     let lenient = settings.lenient;
-    let service = Service::open(http, settings, false, !names(config, "http_server"), None).await?;
+    let service = Service::open(http, settings, false, !needs_server(config), None).await?;
     let place = Place { id: name, path: "/", lenient, file: None };
     let stream = service.gate.host(place, config.clone()).await;
     let stream = stream.map_err(Failure::Faults)?;
@@ -126,13 +126,19 @@ async fn until_stopped(
     }
 }
 
-/// Whether the configuration names a component of this type anywhere.
-fn names(value: &Json, component: &str) -> bool {
+/// Whether an `http_server` anywhere in the configuration has no listener of its own.
+fn needs_server(value: &Json) -> bool {
+    let shares = |config: &Json| config["address"].as_str().is_none_or(str::is_empty);
     match value {
-        Json::Object(members) => members.iter().any(|(key, value)| {
-            key == component || (key == "type" && value == component) || names(value, component)
+        Json::Object(members) => members.iter().any(|(key, inner)| match key.as_str() {
+            "http_server" => shares(inner),
+            "type" if inner == "http_server" => {
+                let config = value.get("plugin").or_else(|| value.get("http_server"));
+                shares(config.unwrap_or(&Json::Null))
+            }
+            _ => needs_server(inner),
         }),
-        Json::Array(items) => items.iter().any(|item| names(item, component)),
+        Json::Array(items) => items.iter().any(needs_server),
         _ => false,
     }
 }

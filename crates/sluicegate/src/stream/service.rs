@@ -1,12 +1,11 @@
 //! The process around streams that stand in no catalog: its HTTP server, its signals, its end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::UpstreamTls;
-use gateway::listen::Listener;
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls};
+use gateway::listen::{Listener, resolve};
 use gateway::{Gate, KeepAlive, Parts, Settings, UpstreamSettings};
 use serde_json::Value as Json;
 use state::{Catalog, PolicySource, Secret, State};
@@ -145,19 +144,12 @@ async fn bind(http: &Http) -> Result<Option<Listener>, String> {
         }
     };
     let encrypted = tls.is_some();
-    let listener = Listener::bind(address(&http.address).await?, tls, false).await;
+    let address = resolve(&http.address).await.map_err(|error| format!("`http.address`: {error}"))?;
+    let listener = Listener::bind(address, tls, false).await;
     let listener = listener.map_err(|error| error.to_string())?;
     let bound = listener.address().map_err(|error| error.to_string())?;
     tracing::info!(address = %bound, tls = encrypted, "listening");
     Ok(Some(listener))
-}
-
-/// `host:port`, where no host means every address of the machine.
-async fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = |reason: &str| format!("`http.address`: `{text}` is no address: {reason}");
-    let named = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
-    let mut found = tokio::net::lookup_host(&named).await.map_err(|error| wrong(&error.to_string()))?;
-    found.next().ok_or_else(|| wrong("the name has no address"))
 }
 
 /// The signals that end the process.

@@ -11,7 +11,7 @@ use crate::ack::{Ack, Transaction};
 use crate::build::BuildContext;
 use crate::component::{ConnectError, Input, ReadError};
 use crate::endpoint::Role;
-use crate::fields::{CORS_FIELD, NO_LISTENER, offer, verbs};
+use crate::fields::{CORS_FIELD, OWN_LISTENER, offer, verbs};
 use crate::ingest::{Ingest, IngestOptions};
 use crate::message::Batch;
 use crate::node::Node;
@@ -33,7 +33,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
     name: "http_server",
     summary: "Takes messages from HTTP requests and WebSocket frames under the API's listen path; each producer is answered when its message is delivered.",
     config: Kind::Object(&[
-        NO_LISTENER[0],
+        OWN_LISTENER[0],
         Field::new(
             "path",
             Kind::Text,
@@ -71,8 +71,8 @@ pub(super) static SPEC: InputSpec = InputSpec {
             Default::Text(""),
             "The label of a rate limit resource that is asked for every request and every frame. A request that exceeds it gets 429 and `Retry-After`; one for which it cannot be asked gets 502. Beside it the rate limits of the API's keys and policies hold.",
         ),
-        NO_LISTENER[1],
-        NO_LISTENER[2],
+        OWN_LISTENER[1],
+        OWN_LISTENER[2],
         CORS_FIELD,
         Field::object(
             "sync_response",

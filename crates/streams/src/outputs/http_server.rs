@@ -11,7 +11,7 @@ use crate::build::BuildContext;
 use crate::component::{ConnectError, Output, WriteError};
 use crate::endpoint::{Role, SocketTimes};
 use crate::feed::{DeliveryMode, Feed, FeedOptions, SlowRule, SocketMessage, StreamFormat};
-use crate::fields::{CORS_FIELD, NO_LISTENER, offer, verbs};
+use crate::fields::{CORS_FIELD, OWN_LISTENER, offer, verbs};
 use crate::message::{Batch, Message};
 use crate::node::Node;
 use crate::registry::{Default, Field, Kind, OutputSpec};
@@ -20,7 +20,7 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
     name: "http_server",
     summary: "Hands messages to subscribers under the API's listen path: one per GET, as an endless response, as server-sent events, or over WebSockets.",
     config: Kind::Object(&[
-        NO_LISTENER[0],
+        OWN_LISTENER[0],
         Field::new(
             "path",
             Kind::Text,
@@ -68,8 +68,8 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             Default::Text("5s"),
             "How long a GET waits for a message; then it gets 408.",
         ).advanced(),
-        NO_LISTENER[1],
-        NO_LISTENER[2],
+        OWN_LISTENER[1],
+        OWN_LISTENER[2],
         CORS_FIELD,
         Field::new(
             "write_wait",

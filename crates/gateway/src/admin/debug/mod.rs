@@ -170,6 +170,7 @@ async fn answer(gate: &Arc<Gate>, api: Arc<RunningApi>, request: Request<Request
         tls: None,
         takeover: None,
         cut: None,
+        own: None,
     };
     // A path below the listen path, or one inside of the API.
     let listen = api.model.listen_path.trim_end_matches('/');

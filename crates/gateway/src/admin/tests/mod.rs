@@ -203,6 +203,7 @@ fn local_peer() -> Peer {
         tls: None,
         takeover: None,
         cut: None,
+        own: None,
     }
 }
 

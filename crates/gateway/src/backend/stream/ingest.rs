@@ -82,7 +82,8 @@ async fn submit(
             Err(IngestError::Closing) => {
                 let api = exchange.gate.snapshot().apis.get(&*exchange.api.model.id).cloned();
                 let path = exchange.path_in_api();
-                match api.and_then(|api| current(&api, path, &exchange.head.method, false)) {
+                let own = exchange.peer.own.as_deref();
+                match api.and_then(|api| current(&api, path, &exchange.head.method, false, own)) {
                     Some(successor) if !Arc::ptr_eq(&successor, &ingest) => ingest = successor,
                     _ => return Err(IngestError::Closing),
                 }
@@ -93,9 +94,20 @@ async fn submit(
 }
 
 /// Where a path leads in an API as it runs now, if messages are taken there: by requests, or by WebSockets.
-pub(super) fn current(api: &RunningApi, path: &str, method: &Method, socket: bool) -> Option<Arc<Ingest>> {
+pub(super) fn current(
+    api: &RunningApi,
+    path: &str,
+    method: &Method,
+    socket: bool,
+    own: Option<&str>,
+) -> Option<Arc<Ingest>> {
     let Backend::Stream(stream) = &api.backend else { return None };
-    match &stream.routes.find(path, method, socket).ok()?.endpoint.role {
+    let endpoint = stream.routes.find(path, method, socket, own).ok()?.endpoint;
+    // Of a stream that requests fill in, the one that was built to see whether it can be takes nothing.
+    if stream.families.iter().any(|family| **family.name() == *endpoint.stream) {
+        return None;
+    }
+    match &endpoint.role {
         Role::Ingest(ingest) | Role::IngestSocket(ingest) => Some(Arc::clone(ingest)),
         _ => None,
     }

@@ -21,7 +21,7 @@ use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use streams::placeholders;
-use streams::{Built, CloseReason, Probe, Role, RunningStream, Topics, Watcher};
+use streams::{Built, CloseReason, OwnListener, Probe, Role, RunningStream, Topics, Watcher};
 
 pub(crate) use self::watched::{Watched, watch};
 
@@ -207,22 +207,44 @@ impl StreamBackend {
         (running.chain(variants).collect(), self.started.get().map(Instant::elapsed).unwrap_or_default())
     }
 
-    /// Paths below the listen path, and what is there.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        self.routes.all().iter().map(|endpoint| (endpoint.path.as_str(), endpoint.role.describe()))
+    /// Every endpoint: its path below the listen path, or on its own listener.
+    pub(crate) fn endpoints(&self) -> &[streams::Endpoint] {
+        self.routes.all()
+    }
+
+    /// The listeners that its components open for themselves, each once.
+    ///
+    /// # Errors
+    /// When two of one address differ.
+    pub(crate) fn own_listeners(&self) -> Result<Vec<Arc<OwnListener>>, String> {
+        let mut all: Vec<Arc<OwnListener>> = Vec::new();
+        for listener in self.routes.all().iter().filter_map(|endpoint| endpoint.listener.as_ref()) {
+            match all.iter().find(|other| other.address == listener.address) {
+                Some(other) if other == listener => {}
+                Some(_) => {
+                    return Err(format!(
+                        "two components open `{}` with different certificates",
+                        listener.address
+                    ));
+                }
+                None => all.push(Arc::clone(listener)),
+            }
+        }
+        Ok(all)
     }
 
     /// Serves the endpoint that the request names.
     pub(crate) async fn call(&self, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
         let upgrade = socket::wanted(exchange);
         let path = exchange.path_in_api();
+        let own = exchange.peer.own.as_deref();
         if let Some(asked) = cors::asked_method(exchange)
-            && let Ok(found) = self.routes.find(path, &asked, upgrade)
+            && let Ok(found) = self.routes.find(path, &asked, upgrade, own)
             && found.endpoint.cors.enabled
         {
             return Ok(cors::preflight(&found.endpoint.cors, exchange));
         }
-        let found = match self.routes.find(path, &exchange.head.method, upgrade) {
+        let found = match self.routes.find(path, &exchange.head.method, upgrade, own) {
             Ok(found) => found,
             Err(miss) => return missed(&miss),
         };
@@ -232,7 +254,7 @@ impl StreamBackend {
             None => None,
         };
         let routes = chosen.as_ref().map_or(&self.routes, |chosen| &chosen.backend.routes);
-        let found = match routes.find(exchange.path_in_api(), &exchange.head.method, upgrade) {
+        let found = match routes.find(exchange.path_in_api(), &exchange.head.method, upgrade, None) {
             Ok(found) => found,
             Err(miss) => return missed(&miss),
         };

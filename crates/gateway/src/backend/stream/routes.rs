@@ -12,7 +12,8 @@ impl EndpointPort for Port {
     fn offer(&self, endpoint: Endpoint) -> Result<(), String> {
         let mut endpoints = self.0.lock();
         let clash = endpoints.iter().find(|other| {
-            same_path(&other.path, &endpoint.path)
+            address(other) == address(&endpoint)
+                && same_path(&other.path, &endpoint.path)
                 && is_socket(&other.role) == is_socket(&endpoint.role)
                 && (is_socket(&endpoint.role) || other.verbs.iter().any(|verb| endpoint.verbs.contains(verb)))
         });
@@ -65,9 +66,16 @@ impl Routes {
         &self.endpoints
     }
 
-    pub(super) fn find(&self, path: &str, method: &Method, upgrade: bool) -> Result<Found<'_>, Miss> {
+    /// The endpoint at a path of the server that all share, or of the own listener with this address.
+    pub(super) fn find(
+        &self,
+        path: &str,
+        method: &Method,
+        upgrade: bool,
+        own: Option<&str>,
+    ) -> Result<Found<'_>, Miss> {
         let mut miss = Miss::NoPath;
-        for endpoint in &self.endpoints {
+        for endpoint in self.endpoints.iter().filter(|endpoint| address(endpoint) == own) {
             let Some(captures) = captured(&endpoint.path, path) else { continue };
             match (is_socket(&endpoint.role), upgrade) {
                 (true, true) => return Ok(Found { endpoint, captures }),
@@ -81,6 +89,10 @@ impl Routes {
         }
         Err(miss)
     }
+}
+
+fn address(endpoint: &Endpoint) -> Option<&str> {
+    endpoint.listener.as_ref().map(|listener| listener.address.as_str())
 }
 
 fn is_socket(role: &Role) -> bool {

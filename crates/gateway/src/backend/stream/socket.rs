@@ -87,6 +87,7 @@ pub(super) async fn ingest(
     let gate = Arc::clone(&exchange.gate);
     let (api, auth) = (exchange.api.model.id.clone(), exchange.api.model.auth.clone());
     let (path, method) = (exchange.path_in_api().into(), exchange.head.method.clone());
+    let own = exchange.peer.own.clone();
     let limit = match exchange.gate.settings.max_request_body {
         0 => PRODUCER_MESSAGE,
         limit => usize::try_from(limit).unwrap_or(PRODUCER_MESSAGE),
@@ -100,7 +101,9 @@ pub(super) async fn ingest(
             match open(io, read, head, config).await {
                 Ok(socket) => {
                     let carried = Carried::default();
-                    Producer { socket, ingest, metadata, gate, api, auth, path, method, carried }.run().await
+                    Producer { socket, ingest, metadata, gate, api, auth, path, method, own, carried }
+                        .run()
+                        .await
                 }
                 Err(error) => never_began(&error),
             }
@@ -326,6 +329,7 @@ struct Producer {
     auth: Auth,
     path: Box<str>,
     method: Method,
+    own: Option<Arc<str>>,
     carried: Carried,
 }
 
@@ -430,7 +434,7 @@ impl Producer {
     fn successor(&self) -> Option<Arc<Ingest>> {
         let snapshot = self.gate.snapshot();
         let api = snapshot.apis.get(&*self.api).filter(|api| api.model.auth == self.auth)?;
-        current(api, &self.path, &self.method, true)
+        current(api, &self.path, &self.method, true, self.own.as_deref())
     }
 
     async fn send(&mut self, frame: Frame) -> Result<(), tungstenite::Error> {
