@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use e2e::bridge::{sample, sample_pem};
-use e2e::{Gate, Reply, binary, curl, soon, until};
+use e2e::{Gate, Reply, Socket, binary, curl, soon, until};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -393,8 +393,10 @@ fn apart(address: &str, prefix: &str, more: Value) -> String {
 
 #[tokio::test]
 async fn a_stream_may_have_a_listener_of_its_own() {
-    let own = format!("127.0.0.1:{}", e2e::free_port());
-    let mut config: Value = serde_json::from_str(&apart(&own, "own ", json!({}))).unwrap();
+    let port = e2e::free_port();
+    let own = format!("127.0.0.1:{port}");
+    let sockets = json!({"ws_path": "/ws"});
+    let mut config: Value = serde_json::from_str(&apart(&own, "own ", sockets)).unwrap();
     config["http"] = json!({"address": "127.0.0.1:0"});
     let folder = Gate::setup().file("s.yaml", &config.to_string()).prepare();
     let process = Process::start(folder.dir(), &["run", "s.yaml"], &[]).await;
@@ -403,6 +405,9 @@ async fn a_stream_may_have_a_listener_of_its_own() {
     assert_eq!((asked.status, asked.text()), (200, "own x"));
     assert_eq!(curl(&[&post(&process.address), "--data-binary", "x"]).await.status, 404);
     assert_eq!(curl(&[&format!("http://{own}/ping")]).await.status, 404, "nothing else is there");
+    let mut socket = Socket::open(port, "/ws", &[]).await.expect("a WebSocket opens");
+    socket.send("y").await;
+    assert_eq!(soon("an answer", socket.next()).await, Some("own y".into()));
     let endpoints = process.ask("/endpoints", &[]).await.json();
     assert!(endpoints[post(&own)].is_string(), "{endpoints}");
     assert_eq!(process.stop().await, Some(0));

@@ -127,7 +127,8 @@ impl Serving {
 /// Streams have no upstreams.
 fn no_upstream() -> Result<UpstreamSettings, String> {
     let (timeout, tls) = (Duration::from_secs(30), UpstreamTls::default());
-    UpstreamSettings::new(timeout, KeepAlive::default(), false, false, tls).map_err(|error| error.to_string())
+    // Endpoints may be WebSockets: there is no setting that could switch them off.
+    UpstreamSettings::new(timeout, KeepAlive::default(), true, false, tls).map_err(|error| error.to_string())
 }
 
 async fn bind(http: &Http) -> Result<Option<Listener>, String> {
