@@ -254,7 +254,7 @@ impl StreamBackend {
             None => None,
         };
         let routes = chosen.as_ref().map_or(&self.routes, |chosen| &chosen.backend.routes);
-        let found = match routes.find(exchange.path_in_api(), &exchange.head.method, upgrade, None) {
+        let found = match routes.find(exchange.path_in_api(), &exchange.head.method, upgrade, own) {
             Ok(found) => found,
             Err(miss) => return missed(&miss),
         };
