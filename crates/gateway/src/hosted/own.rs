@@ -46,14 +46,18 @@ pub(super) async fn bind(
 ) -> Result<Vec<(Arc<OwnListener>, Listener)>, Vec<Fault>> {
     let mut new = Vec::new();
     for listener in wanted {
-        {
+        let other = {
             let mut open = open.0.lock();
             match open.get(&*listener.address) {
                 Some(one) if *one.stream == *stream && one.as_written == *listener => continue,
-                // The same address with another certificate: its socket must be free first.
-                Some(one) if *one.stream == *stream => drop(open.remove(&*listener.address)),
-                _ => {}
+                Some(one) if *one.stream == *stream => open.remove(&*listener.address),
+                _ => None,
             }
+        };
+        // The same address with another certificate: its socket must be free first.
+        if let Some(mut other) = other {
+            other.task.abort();
+            let _ = (&mut other.task).await;
         }
         let bound = bind_one(listener).await.map_err(|error| vec![Fault::error("", error)])?;
         new.push((Arc::clone(listener), bound));
@@ -68,7 +72,7 @@ async fn bind_one(listener: &OwnListener) -> Result<Listener, String> {
         Some((certificate, key)) => {
             let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
             let certificates = CertificateSet { defaults: vec![files], ..CertificateSet::default() };
-            let settings = ServerTlsSettings { certificates, http2: true, min_version: 0, max_version: 0 };
+            let settings = ServerTlsSettings { certificates, http2: true, ..ServerTlsSettings::default() };
             let made = tokio::task::spawn_blocking(move || server_tls(&settings)).await;
             let made = made.map_err(|error| told(error.to_string()))?;
             Some(Arc::new(made.map_err(|error| told(error.to_string()))?))
