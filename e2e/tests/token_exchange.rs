@@ -239,9 +239,15 @@ async fn an_upstream_sees_the_exchanged_token_alone() {
     // Nor is a token that is not the verified one.
     let mine = format!("Authorization: Bearer {fresh}");
     let theirs = format!("X-Auth-Token: {}", token("fresh", json!({"sub": "you"})));
-    for arguments in
-        [vec!["-H", &mine], vec!["-H", &mine, "-H", &theirs], vec!["-H", &mine, "-H", "X-Auth-Token: x"]]
-    {
+    // However much it says the same: nobody has looked at its signature.
+    let (said, signature) = fresh.rsplit_once('.').unwrap();
+    let forged = format!("X-Auth-Token: {said}.{}", signature.chars().rev().collect::<String>());
+    for arguments in [
+        vec!["-H", &mine],
+        vec!["-H", &mine, "-H", &theirs],
+        vec!["-H", &mine, "-H", &forged],
+        vec!["-H", &mine, "-H", "X-Auth-Token: x"],
+    ] {
         assert_eq!(gate.get("/query/x", &arguments).await.status, 401, "{arguments:?}");
     }
     assert_eq!(endpoint.asked(), asked);

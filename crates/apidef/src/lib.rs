@@ -27,15 +27,16 @@ pub use api::{Api, ApiLimits, Backend, Rate, Scheme, Streams, Target, Upstream};
 pub use at_path::{AtPath, WrittenAt};
 pub use auth::{
     Auth, Basic, BodyCredentials, ClaimCheck, ClaimChecks, ClaimRule, Custom, ExchangeProvider,
-    ExternalOAuth, Grants, Guarded, HttpSignature, Introspection, Jwt, KeepExchanged, KeySetAddress,
-    KeySignature, KeySignatureAlgorithm, NewTokenNotice, OAuth, OpenId, OpenIdProvider, ResourceMetadata,
-    Responses, SchemeKind, ScopePolicies, SecretBytes, SecurityScheme, SignatureAlgorithm, SigningMethod,
-    Skews, Sources, Token, TokenCheck, TokenExchange, TokenKeys, TokenPolicies,
+    ExchangeTarget, ExternalOAuth, Grants, Guarded, HttpSignature, Introspection, Jwt, KeepExchanged,
+    KeySetAddress, KeySignature, KeySignatureAlgorithm, NewTokenNotice, OAuth, OpenId, OpenIdProvider,
+    ResourceMetadata, Responses, SchemeKind, ScopeCheck, ScopePolicies, Scopes, SecretBytes, SecurityScheme,
+    SignatureAlgorithm, SigningMethod, Skews, Sources, Token, TokenCheck, TokenExchange, TokenKeys,
+    TokenPolicies,
 };
 pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
-pub use oas::{Authentication, Import, import, schema};
+pub use oas::{Authentication, Import, Operation, import, schema};
 pub use paths::{Lists, Paths, Reply, Sizes, Tracking};
 pub use place::Inner;
 pub use reference::reference;

@@ -16,6 +16,10 @@ pub fn reference() -> String {
             "OpenAPI: `server.authentication.securitySchemes.*` of `oauth2` with `providers`",
             auth::OAS_EXTERNAL_OAUTH,
         ),
+        (
+            "OpenAPI: `server.authentication.securitySchemes.*` of `oauth2` with `scopeCheck`, `protectedResourceMetadata` or `tokenExchange`",
+            auth::OAS_OAUTH2,
+        ),
     ];
     for (title, fields) in tables {
         out.push_str(&format!("### {title}\n\n| Key | What becomes of it |\n|---|---|\n"));

@@ -120,6 +120,8 @@ pub(crate) struct Exchange {
     pub caller: Option<Arc<Caller>>,
     /// What the token says that the caller was identified by, if it was by one that says anything.
     pub claims: Option<Arc<Claims>>,
+    /// SHA-256 of that token, which has been verified.
+    pub(crate) verified: Option<[u8; 32]>,
     /// The caller's token, until it is exchanged for another.
     pub(crate) subject: Option<apidef::Secret>,
     /// What the caller may do with this API, once its right to it has been checked.
@@ -188,6 +190,12 @@ impl std::fmt::Debug for Exchange {
 }
 
 impl Exchange {
+    /// Takes note of a token that has been verified, and of what it says.
+    pub(crate) fn identified_by(&mut self, claims: &Arc<Claims>, digest: [u8; 32]) {
+        self.claims = Some(Arc::clone(claims));
+        self.verified = Some(digest);
+    }
+
     /// The path without the stripped listen path, as it was written (percent-encoded).
     pub(crate) fn remaining_path(&self) -> &str {
         self.head.uri.path().get(self.stripped..).unwrap_or_default()

@@ -130,6 +130,7 @@ fn exchange(
         skips: Skips::NONE,
         caller: None,
         claims: None,
+        verified: None,
         subject: None,
         grant: None,
         version_by_default: None,

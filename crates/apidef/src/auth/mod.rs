@@ -12,6 +12,7 @@ mod oauth;
 mod open_id;
 mod requirements;
 mod resource_metadata;
+mod scopes;
 mod sources;
 mod token;
 mod token_exchange;
@@ -28,9 +29,10 @@ pub use key_signature::{KeySignature, KeySignatureAlgorithm};
 pub use oauth::{Grants, NewTokenNotice, OAuth, Responses};
 pub use open_id::{OpenId, OpenIdProvider};
 pub use resource_metadata::ResourceMetadata;
+pub use scopes::{ScopeCheck, Scopes};
 pub use sources::Sources;
 pub use token::Token;
-pub use token_exchange::{ExchangeProvider, KeepExchanged, TokenExchange};
+pub use token_exchange::{ExchangeProvider, ExchangeTarget, KeepExchanged, TokenExchange};
 
 pub(crate) use basic::{CLASSIC as CLASSIC_BASIC, OAS as OAS_BASIC};
 pub(crate) use classic::{read as read_classic, write as write_classic};
@@ -45,6 +47,8 @@ pub(crate) use oas::{TOKEN as OAS_TOKEN, read as read_oas};
 pub(crate) use oauth::{CLASSIC as CLASSIC_OAUTH, CLASSIC_NOTICES as CLASSIC_OAUTH_NOTICES};
 pub(crate) use open_id::{CLASSIC as CLASSIC_OPEN_ID, OAS as OAS_OPEN_ID};
 pub(crate) use resource_metadata::OAS as OAS_RESOURCE_METADATA;
+pub(crate) use scopes::OAS_OPERATION as OAS_SCOPE_CHECK;
+pub(crate) use token_exchange::{OAS as OAS_OAUTH2, OAS_OPERATION as OAS_EXCHANGE};
 
 /// How callers identify themselves.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +69,8 @@ pub struct Guarded {
     pub base_identity: Option<SchemeKind>,
     /// Tokens of callers are exchanged before requests go on.
     pub exchange: Option<Box<TokenExchange>>,
+    /// What the tokens of callers have to be good for.
+    pub scopes: Option<Box<ScopeCheck>>,
 }
 
 /// One way to authenticate.
@@ -150,7 +156,7 @@ impl Guarded {
             schemes.sort_by_key(SecurityScheme::kind);
         }
         let base_identity = base_identity.filter(|_| groups.iter().any(|schemes| schemes.len() > 1));
-        Self { groups, base_identity, exchange: None }
+        Self { groups, base_identity, exchange: None, scopes: None }
     }
 
     /// Every scheme once for each group that asks for it.

@@ -5,7 +5,7 @@ use super::requirements::groups;
 use super::{
     Auth, Basic, Custom, ExternalOAuth, Guarded, HttpSignature, Jwt, OAuth, OpenId, SecurityScheme, Token,
 };
-use super::{TokenExchange, external_oauth, jwt, key_signature, oauth, token_exchange};
+use super::{ScopeCheck, TokenExchange, external_oauth, jwt, key_signature, oauth, token_exchange};
 use crate::fields::{Field, LEFT_OPEN, acts, check, section};
 use crate::section::Section;
 use document::{Fault, nearest, pointer_join};
@@ -38,7 +38,7 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     }
 
     let mut named: Vec<(&str, SecurityScheme)> = Vec::new();
-    let (mut verified_by_another, mut exchange) = (Vec::new(), None);
+    let (mut verified_by_another, mut exchange, mut scopes) = (Vec::new(), None, None);
     for name in schemes.object.into_iter().flat_map(|object| object.keys()) {
         let scheme = schemes.section(name, faults);
         if !scheme.flag("enabled", faults) {
@@ -53,9 +53,10 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
             && token_exchange::SECTIONS.iter().any(|key| scheme.get(key).is_some())
         {
             known(token_exchange::OAS, &scheme, faults);
-            if let Some(read) = TokenExchange::oas(&scheme, faults) {
-                exchange = Some(Box::new(read));
-            }
+            let read = TokenExchange::oas(root, &scheme, name, faults).map(Box::new);
+            only_once(&mut exchange, read, &scheme.at("tokenExchange"), faults);
+            let read = ScopeCheck::oas(root, &scheme, name, faults).map(Box::new);
+            only_once(&mut scopes, read, &scheme.at("scopeCheck"), faults);
             verified_by_another.push(name);
             continue;
         }
@@ -110,8 +111,16 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     }
     let base = base_identity(authentication, "baseIdentityProvider", faults);
     let mut guarded = Guarded::any_of(groups, base);
-    guarded.exchange = exchange;
+    (guarded.exchange, guarded.scopes) = (exchange, scopes);
     Auth::Guarded(guarded)
+}
+
+/// Takes what a scheme says, unless another one has said so before.
+fn only_once<T>(known: &mut Option<T>, read: Option<T>, at: &str, faults: &mut Vec<Fault>) {
+    if known.is_some() && read.is_some() {
+        faults.push(Fault::error(at, "another scheme does this already, and one alone can").on_key());
+    }
+    *known = read.or(known.take());
 }
 
 /// A scheme by what OpenAPI calls it.

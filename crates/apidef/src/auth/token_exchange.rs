@@ -2,8 +2,9 @@
 //! endpoint, as which client, for which audience.
 
 use super::jwt::{address, some};
-use super::{SOURCE, SecurityScheme, Sources};
-use crate::fields::{Field, acts, each, guards, later, routes, section};
+use super::{SOURCE, SecurityScheme, Sources, resource_metadata, scopes};
+use crate::fields::{Field, acts, each, routes, section};
+use crate::oas::{EXTENSION, Operation, ignores_case, operations};
 use crate::section::Section;
 use crate::{Secret, Target};
 use document::{Fault, pointer_join};
@@ -18,6 +19,19 @@ pub struct TokenExchange {
     pub sources: Sources,
     /// Who exchanges tokens.
     pub providers: Box<[ExchangeProvider]>,
+    /// What operations want in the place of what a provider's tokens are for.
+    pub operations: Box<[Operation<ExchangeTarget>]>,
+    /// Upper and lower case of their paths are the same.
+    pub ignore_case: bool,
+}
+
+/// What a new token is to be good for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ExchangeTarget {
+    /// For whom; empty: for whom the provider's tokens are.
+    pub audience: Box<str>,
+    /// For what.
+    pub scopes: Box<[Box<str>]>,
 }
 
 /// Who exchanges the tokens of some issuers.
@@ -91,10 +105,13 @@ pub(crate) const OAS: &[Field] = &[
     section("header", SOURCE),
     section("query", SOURCE),
     section("cookie", SOURCE),
-    guards("scopeCheck", "scope checks are"),
-    later("protectedResourceMetadata", "protected resource metadata is"),
+    section("scopeCheck", scopes::OAS),
+    section("protectedResourceMetadata", resource_metadata::OAS_SCHEME),
     section("tokenExchange", &[acts("enabled"), each("providers", PROVIDER)]),
 ];
+
+/// `middleware.operations.*.exchange`.
+pub(crate) const OAS_OPERATION: &[Field] = &[acts("enabled"), acts("audience"), acts("scopes")];
 
 /// What tells such a scheme from one whose tokens the gate gives itself.
 pub(super) const SECTIONS: [&str; 3] = ["scopeCheck", "protectedResourceMetadata", "tokenExchange"];
@@ -126,8 +143,13 @@ pub(super) fn verifier<'n>(named: &'n [(&str, SecurityScheme)]) -> Option<&'n Se
 }
 
 impl TokenExchange {
-    /// `None`: the scheme exchanges nothing.
-    pub(super) fn oas(scheme: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+    /// `None`: the scheme exchanges nothing. `name`: what requirements call it.
+    pub(super) fn oas(
+        root: &Section<'_>,
+        scheme: &Section<'_>,
+        name: &str,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Self> {
         let exchange = scheme.section("tokenExchange", faults);
         if !exchange.flag("enabled", faults) {
             return None;
@@ -155,8 +177,40 @@ impl TokenExchange {
             let text = "there is no provider, so no token could be exchanged";
             faults.push(Fault::error(exchange.at("providers"), text));
         }
-        Some(Self { sources: Sources::oas_http(scheme, faults), providers: providers.into() })
+        Some(Self {
+            sources: Sources::oas_http(scheme, faults),
+            providers: providers.into(),
+            operations: targets(root, name, faults),
+            ignore_case: ignores_case(root, faults),
+        })
     }
+}
+
+/// What operations want instead.
+fn targets(root: &Section<'_>, name: &str, faults: &mut Vec<Fault>) -> Box<[Operation<ExchangeTarget>]> {
+    let middleware = root.section(EXTENSION, faults).section("middleware", faults);
+    let middleware = middleware.section("operations", faults);
+    let mut targets = Vec::new();
+    for id in middleware.object.into_iter().flat_map(serde_json::Map::keys) {
+        let exchange = middleware.section(id, faults).section("exchange", faults);
+        if !exchange.flag("enabled", faults) {
+            continue;
+        }
+        let Some(operation) = operations(root).find(|operation| operation.id() == Some(id)) else {
+            let text =
+                format!("no operation in `paths` has the id `{id}`, so no token would be exchanged for this");
+            faults.push(Fault::error(exchange.pointer.clone(), text).on_key());
+            continue;
+        };
+        let mut scopes = exchange.texts("scopes", faults);
+        if scopes.is_empty() {
+            // What the operation asks of its callers is what it needs.
+            scopes = scopes::of_operation(&operation, name, faults);
+        }
+        let audience = some(exchange.text("audience", faults)).unwrap_or_default();
+        targets.push(operation.with(ExchangeTarget { audience, scopes }));
+    }
+    targets.into()
 }
 
 fn provider(section: &Section<'_>, faults: &mut Vec<Fault>) -> Option<ExchangeProvider> {
@@ -284,7 +338,8 @@ mod tests {
         let scheme = json!({"enabled": true, "tokenExchange": {"enabled": true, "providers": [provider]}});
         let mut faults = Vec::new();
         let section = Section::root(&scheme, &mut faults);
-        (TokenExchange::oas(&section, &mut faults), faults)
+        let root = Section { object: None, pointer: String::new() };
+        (TokenExchange::oas(&root, &section, "idp", &mut faults), faults)
     }
 
     fn good() -> Value {

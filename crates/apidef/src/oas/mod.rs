@@ -1,11 +1,14 @@
 //! OpenAPI definitions with `x-tyk-api-gateway` and `x-tyk-streaming` (contract 3): read into the model.
 
 mod import;
+mod operations;
 mod read;
 mod schema;
 pub(crate) mod table;
 
 pub use import::{Authentication, Import, import};
+pub use operations::Operation;
+pub(crate) use operations::{Written, ignores_case, operations};
 pub(crate) use read::read;
 pub use schema::schema;
 

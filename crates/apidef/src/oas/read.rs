@@ -88,7 +88,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         expires: date(&info, "expiration", faults),
         version_expires: None,
         auth,
-        resource_metadata: ResourceMetadata::oas(&authentication, faults),
+        resource_metadata: ResourceMetadata::oas(&root, &authentication, faults),
         strip_auth_data: authentication.flag("stripAuthorizationData", faults),
         backend: backend?,
         limits: ApiLimits {

@@ -1,6 +1,6 @@
 //! What becomes of each key of `x-tyk-api-gateway` (contract 3.2, 3.3) and of the document around it.
 
-use crate::auth::{OAS_CUSTOM, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_METADATA};
+use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_METADATA, OAS_SCOPE_CHECK};
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_SIZE, OAS_TRACKED};
@@ -141,9 +141,9 @@ const OPERATION: &[Field] = &[
     guards("validateRequest", "validation of requests is"),
     section("requestSizeLimit", OAS_SIZE),
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
-    guards("scopeCheck", "scope checks are"),
+    section("scopeCheck", OAS_SCOPE_CHECK),
     guards("postPlugins", "plugins are"),
-    routes("exchange", "other targets of exchanged tokens are"),
+    section("exchange", OAS_EXCHANGE),
     section("ignoreAuthentication", OAS_LIST),
     later("transformRequestMethod", "method transforms are"),
     later("transformRequestBody", "body transforms are"),

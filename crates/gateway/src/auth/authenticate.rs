@@ -13,6 +13,7 @@ use super::jwks::{KeySets, Published};
 use super::jwt::Jwt;
 use super::oauth::OAuth;
 use super::open_id::OpenId;
+use super::resource_metadata;
 use super::signature::Signature;
 use super::token::{Token, disallowed};
 use crate::exchange::Exchange;
@@ -65,10 +66,14 @@ impl Authenticate {
                     exchange.caller = Some(caller);
                     return Ok(());
                 }
-                Err(refused) => refusal = Some(worse(refusal, refused)),
+                Err(refused) => {
+                    // What a token said of somebody who is not let in by it says nothing of who is by another.
+                    (exchange.claims, exchange.verified) = (None, None);
+                    refusal = Some(worse(refusal, refused));
+                }
             }
         }
-        Err(refusal.unwrap_or_else(disallowed))
+        Err(resource_metadata::told(exchange, refusal.unwrap_or_else(disallowed)))
     }
 }
 

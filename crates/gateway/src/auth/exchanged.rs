@@ -28,6 +28,8 @@ const SHOWN: usize = 2048;
 #[derive(Debug)]
 pub(super) struct Question {
     provider: Arc<Provider>,
+    /// Which of its targets.
+    target: usize,
     subject: Secret,
     /// How long it lives; `None`: it does not say.
     left: Option<Duration>,
@@ -71,9 +73,13 @@ impl Default for Exchanges {
 }
 
 impl Question {
-    pub(super) fn new(provider: Arc<Provider>, subject: Secret, left: Option<Duration>) -> Self {
-        let digest = provider.digest(&subject.0);
-        Self { provider, subject, left, digest }
+    pub(super) fn new(
+        (provider, target): (Arc<Provider>, usize),
+        subject: Secret,
+        left: Option<Duration>,
+    ) -> Self {
+        let digest = provider.digest(target, &subject.0);
+        Self { provider, target, subject, left, digest }
     }
 }
 
@@ -114,7 +120,7 @@ impl Exchanges {
 
 async fn ask(gate: &Gate, question: &Question) -> Result<Exchanged, Failure> {
     let provider = &question.provider;
-    let ask = provider.ask(&question.subject.0, LARGEST);
+    let ask = provider.ask(question.target, &question.subject.0, LARGEST);
     let ask = ask.map_err(|why| Failure::Misconfigured(why.into()))?;
     let insecure = gate.upstream.common.insecure_skip_verify;
     let answer = fetch::send(&gate.upstream, insecure, ask).await;

@@ -102,6 +102,7 @@ impl ExternalOAuth {
         let text = without_bearer(&found);
         let gate = &exchange.gate;
         let (name, now) = (Name::of(self.scheme, text), unix_now());
+        let digest = name.digest();
         let checked = match gate.checked.get(&name).filter(|known| self.holds(gate, known, now)) {
             Some(checked) => checked,
             None => {
@@ -114,7 +115,7 @@ impl ExternalOAuth {
             }
         };
         let caller = self.session(gate, &checked)?;
-        exchange.claims = Some(Arc::clone(&checked.claims));
+        exchange.identified_by(&checked.claims, digest);
         Ok(caller)
     }
 

@@ -8,7 +8,7 @@ use http::header::HeaderValue;
 
 use super::callers::Caller;
 use super::jwt::is_of_a_token;
-use super::places::Places;
+use super::places::{Place, Places};
 use super::store_name;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -48,14 +48,14 @@ impl OAuth {
     }
 
     pub(crate) async fn caller(&self, exchange: &Exchange) -> Result<Arc<Caller>, Refusal> {
-        let Some(found) = self.places.find(&exchange.head) else {
+        let Some((found, place)) = self.places.find_in(&exchange.head) else {
             return Err(Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Authorization field missing")
                 .challenge(self.challenges.missing.clone()));
         };
         let token = match found.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             // Only a header has a scheme before its token.
-            None if !self.places.in_header(&exchange.head) => &*found,
+            None if place != Place::Header => &*found,
             _ => "",
         };
         if token.is_empty() || token.contains(' ') {

@@ -61,10 +61,11 @@ impl OpenId {
         let text = without_bearer(&found);
         let gate = &exchange.gate;
         let known = Name::of(self.scheme, text);
+        let digest = known.digest();
         let still = |proof| source::still(gate, &self.published, proof);
         let verify = |now| self.verify(gate, text, now);
         let verified = recall_or(gate, (&self.org, &self.sessions), known, still, verify).await?;
-        exchange.claims = Some(Arc::clone(&verified.claims));
+        exchange.identified_by(&verified.claims, digest);
         Ok(verified.caller.load_full())
     }
 

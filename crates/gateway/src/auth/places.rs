@@ -16,6 +16,14 @@ pub(crate) struct Places {
     cookie: Option<Box<str>>,
 }
 
+/// A place of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Header,
+    Query,
+    Cookie,
+}
+
 impl Places {
     pub(crate) fn new(sources: &Sources) -> Result<Self, String> {
         let header = match &sources.header {
@@ -28,14 +36,13 @@ impl Places {
         Ok(Self { header, query: sources.query.clone(), cookie: sources.cookie.clone() })
     }
 
-    /// Whether it is a header that [`Places::find`] finds it in.
-    pub(crate) fn in_header(&self, head: &request::Parts) -> bool {
-        let elsewhere = Self { header: None, query: self.query.clone(), cookie: self.cookie.clone() };
-        elsewhere.find(head).is_none()
-    }
-
     /// What is written there, with whatever scheme stands before it; a later place overrides an earlier one.
     pub(crate) fn find<'a>(&self, head: &'a request::Parts) -> Option<Cow<'a, str>> {
+        self.find_in(head).map(|(found, _)| found)
+    }
+
+    /// The same with its place.
+    pub(crate) fn find_in<'a>(&self, head: &'a request::Parts) -> Option<(Cow<'a, str>, Place)> {
         let from_header =
             || head.headers.get(self.header.as_ref()?)?.to_str().ok().map(str::trim).map(Cow::Borrowed);
         let from_query = || query::value(head.uri.query()?, self.query.as_ref()?);
@@ -44,10 +51,10 @@ impl Places {
             cookie_value(&head.headers, |name| name == asked).map(Cow::Borrowed)
         };
         let filled = |value: &Cow<'_, str>| !value.is_empty();
-        from_cookie()
-            .filter(filled)
-            .or_else(|| from_query().filter(filled))
-            .or_else(|| from_header().filter(filled))
+        let cookie = from_cookie().filter(filled).map(|found| (found, Place::Cookie));
+        cookie
+            .or_else(|| Some((from_query().filter(filled)?, Place::Query)))
+            .or_else(|| Some((from_header().filter(filled)?, Place::Header)))
     }
 }
 
@@ -67,6 +74,30 @@ pub(crate) fn cookie_value(headers: &HeaderMap, is_asked: impl Fn(&str) -> bool)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_later_place_counts_and_is_told() {
+        let sources = apidef::Sources {
+            header: Some("x-key".into()),
+            query: Some("key".into()),
+            cookie: Some("key".into()),
+        };
+        let places = Places::new(&sources).unwrap();
+        for (header, uri, cookie, expected) in [
+            ("", "/", "", None),
+            ("h", "/", "", Some(("h", Place::Header))),
+            ("h", "/?key=q", "", Some(("q", Place::Query))),
+            ("h", "/?key=q", "key=c", Some(("c", Place::Cookie))),
+            ("h", "/?key=", "key=", Some(("h", Place::Header))),
+        ] {
+            let request =
+                http::Request::builder().uri(uri).header("x-key", header).header(header::COOKIE, cookie);
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            let found = places.find_in(&head);
+            let found = found.as_ref().map(|(text, place)| (&**text, *place));
+            assert_eq!(found, expected, "{header} {uri} {cookie}");
+        }
+    }
 
     #[test]
     fn values_are_found_by_name() {

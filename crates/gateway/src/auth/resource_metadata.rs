@@ -44,19 +44,37 @@ impl Describe {
     }
 }
 
-/// The refusal of who came without a token, told where tokens are had; `otherwise` where the API says nothing of that.
-pub(super) fn missing(exchange: &Exchange, otherwise: Refusal) -> Refusal {
-    let Some(metadata) = exchange.api.model.resource_metadata.as_deref() else { return otherwise };
-    let challenge = base(exchange).map(|base| {
-        format!(
-            "Bearer realm=\"tyk\", resource_metadata=\"{}/{}\"",
-            base.trim_end_matches('/'),
-            metadata.path
-        )
+/// The refusal of a caller that is not known, with where tokens are had, if the API says so (RFC 9728 section 5.1). Who brings
+/// nothing is asked to.
+pub(super) fn told(exchange: &Exchange, refusal: Refusal) -> Refusal {
+    if exchange.api.model.resource_metadata.is_none() {
+        return refusal;
+    }
+    let brings_nothing = refusal.flag == "AMF" && refusal.status.is_client_error();
+    match &refusal.challenge {
+        _ if !brings_nothing && refusal.status != StatusCode::UNAUTHORIZED => refusal,
+        Some(other) if !other.as_bytes().starts_with(b"Bearer") => refusal,
+        known => {
+            let known = known.as_ref().and_then(|known| known.to_str().ok());
+            let challenge = with_place(exchange, known.unwrap_or("Bearer realm=\"tyk\""));
+            Refusal { status: StatusCode::UNAUTHORIZED, ..refusal }.challenge(challenge)
+        }
+    }
+}
+
+/// A challenge of the Bearer scheme, with where the API's metadata are, if it has any.
+pub(super) fn with_place(exchange: &Exchange, challenge: &str) -> HeaderValue {
+    let place = exchange.api.model.resource_metadata.as_deref().and_then(|metadata| {
+        let base = base(exchange)?;
+        Some(format!("resource_metadata=\"{}/{}\"", base.trim_end_matches('/'), metadata.path))
     });
-    let challenge = challenge.and_then(|text| HeaderValue::try_from(text).ok());
-    let challenge = challenge.unwrap_or(HeaderValue::from_static("Bearer realm=\"tyk\""));
-    Refusal { status: StatusCode::UNAUTHORIZED, ..otherwise }.challenge(challenge)
+    let whole = place.map(|place| {
+        let between = if challenge.contains(' ') { ", " } else { " " };
+        format!("{challenge}{between}{place}")
+    });
+    let written = whole.as_deref().and_then(|whole| HeaderValue::try_from(whole).ok());
+    let plain = || HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"));
+    written.unwrap_or_else(plain)
 }
 
 /// The address of the API as the client wrote it, without a final slash; `None` where the client named no host.

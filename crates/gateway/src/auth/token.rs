@@ -59,7 +59,7 @@ impl Token {
             bound::check_certificate(exchange, &caller.session, &self.org_id).await?;
         }
         if let Some(signed) = &self.signed {
-            signed.check(exchange, &token, &caller.session)?;
+            Box::pin(signed.check(exchange, &token, &caller.session)).await?;
         }
         Ok(caller)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::{Api, ExchangeProvider, Secret};
+use apidef::{Api, ExchangeProvider, ExchangeTarget, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::exchanged::{Failure, Question};
 use super::jwt::token::Token;
+use super::jwt::verified::of_token;
 use super::places::Places;
 use super::token::without_bearer;
 use crate::clock::unix_now;
@@ -22,6 +23,7 @@ use crate::exchange::Exchange;
 use crate::fetch::Ask;
 use crate::query;
 use crate::respond::Refusal;
+use crate::route::Operations;
 
 /// Longest text of an issuer that is compared.
 const LONGEST: usize = 2048;
@@ -31,6 +33,8 @@ const LONGEST: usize = 2048;
 pub(crate) struct TokenExchange {
     places: Places,
     providers: Box<[Arc<Provider>]>,
+    /// Which of the targets of a provider an operation wants.
+    targets: Operations<usize>,
     api: Box<str>,
 }
 
@@ -39,6 +43,14 @@ pub(crate) struct TokenExchange {
 pub(super) struct Provider {
     pub(super) model: ExchangeProvider,
     patterns: Box<[Regex]>,
+    /// The usual one, then those of operations.
+    targets: Box<[Target]>,
+}
+
+/// What a new token is to be good for.
+#[derive(Debug)]
+struct Target {
+    audience: Box<str>,
     /// Scopes as they are asked for, each separated by a space.
     scope: Box<str>,
     /// Of all that is asked, but for the token.
@@ -46,11 +58,20 @@ pub(super) struct Provider {
 }
 
 impl TokenExchange {
-    pub(crate) fn new(exchange: &apidef::TokenExchange, api: &Api) -> Result<Self, String> {
-        let providers = exchange.providers.iter().map(|model| Provider::new(model).map(Arc::new));
+    pub(crate) fn new(
+        exchange: &apidef::TokenExchange,
+        api: &Api,
+        ignore_case: bool,
+    ) -> Result<Self, String> {
+        let wanted: Vec<&ExchangeTarget> =
+            exchange.operations.iter().map(|operation| &operation.value).collect();
+        let providers = exchange.providers.iter().map(|model| Provider::new(model, &wanted).map(Arc::new));
+        let targets = exchange.operations.iter().enumerate();
+        let targets = targets.map(|(index, operation)| (&*operation.method, &*operation.path, index + 1));
         Ok(Self {
             places: Places::new(&exchange.sources)?,
             providers: providers.collect::<Result<_, _>>()?,
+            targets: Operations::new(targets, ignore_case || exchange.ignore_case)?,
             api: api.id.clone(),
         })
     }
@@ -61,21 +82,18 @@ impl TokenExchange {
             let missing = Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing");
             return Err(missing.challenge(HeaderValue::from_static("Bearer")));
         };
-        let text = without_bearer(&found).to_owned();
-        let read = Token::read(&text).map_err(|malformed| {
-            let why = format!("parsing inbound token claims: {malformed:?}");
-            Refusal::client(StatusCode::UNAUTHORIZED, "TKI", "parsing inbound token claims: malformed token")
-                .challenge(HeaderValue::from_static("Bearer error=\"invalid_token\""))
-                .detail(why)
-        })?;
-        // Another credential may have let the caller in: its words are not those of this token.
-        let verified = exchange.claims.as_ref().is_some_and(|claims| claims.payload == read.claims);
-        if !verified {
-            return Err(Refusal::client(StatusCode::UNAUTHORIZED, "TKI", "Key not authorized")
+        let text = without_bearer(&found);
+        // Another credential may have let the caller in, or another token that says the same.
+        if exchange.verified != Some(of_token(text)) {
+            let message = match Token::read(text) {
+                Ok(_) => "Key not authorized",
+                Err(_) => "parsing inbound token claims: malformed token",
+            };
+            return Err(Refusal::client(StatusCode::UNAUTHORIZED, "TKI", message)
                 .challenge(HeaderValue::from_static("Bearer error=\"invalid_token\""))
                 .detail("the token to exchange is not the one that was verified"));
         }
-        exchange.subject = Some(Secret(text));
+        exchange.subject = Some(Secret(text.to_owned()));
         Ok(())
     }
 
@@ -95,7 +113,8 @@ impl TokenExchange {
         let left = claims.expires().ok().flatten().map(|ends| {
             Duration::from_secs(u64::try_from(ends.saturating_sub(unix_now())).unwrap_or_default())
         });
-        let question = Question::new(Arc::clone(provider), subject, left);
+        let target = self.targets.find(exchange).copied().unwrap_or_default();
+        let question = Question::new((Arc::clone(provider), target), subject, left);
         let gate = &exchange.gate;
         let value = gate.exchanged.get(gate, question).await.map_err(|failure| {
             tracing::debug!(
@@ -122,37 +141,30 @@ impl TokenExchange {
 }
 
 impl Provider {
-    fn new(model: &ExchangeProvider) -> Result<Self, String> {
+    fn new(model: &ExchangeProvider, wanted: &[&ExchangeTarget]) -> Result<Self, String> {
         let patterns = model.patterns.iter().map(|pattern| Regex::new(pattern));
-        let scope = if model.bearer { with_audience(model) } else { model.scopes.join(" ") };
-        let mut digest = Sha256::new();
-        let url = model.endpoint.to_string();
-        let manner =
-            [if model.bearer { "bearer" } else { "exchange" }, if model.in_form { "form" } else { "header" }];
-        let parts =
-            [&*url, &*model.client, &*model.secret.0, manner[0], manner[1], &*model.audience, &*scope];
-        let more = model.more.iter().flat_map(|(name, value)| [&**name, &**value]);
-        for part in parts.into_iter().chain(more) {
-            // With its length before it, no part can be taken for another.
-            digest.update(part.len().to_be_bytes());
-            digest.update(part.as_bytes());
-        }
+        let usual = Target::new(model, &model.audience, &model.scopes);
+        let of_operations = wanted.iter().map(|wanted| {
+            let audience = if wanted.audience.is_empty() { &model.audience } else { &wanted.audience };
+            Target::new(model, audience, &wanted.scopes)
+        });
         Ok(Self {
             patterns: patterns.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
-            scope: scope.into(),
-            digest,
+            targets: std::iter::once(usual).chain(of_operations).collect(),
             model: model.clone(),
         })
     }
 
     /// The digest of asking for a token.
-    pub(super) fn digest(&self, subject: &str) -> [u8; 32] {
-        self.digest.clone().chain_update(subject).finalize().into()
+    pub(super) fn digest(&self, target: usize, subject: &str) -> [u8; 32] {
+        let digest = self.targets.get(target).map(|target| target.digest.clone()).unwrap_or_default();
+        digest.chain_update(subject).finalize().into()
     }
 
     /// The request for an exchange.
-    pub(super) fn ask(&self, subject: &str, largest: usize) -> Result<Ask, String> {
+    pub(super) fn ask(&self, target: usize, subject: &str, largest: usize) -> Result<Ask, String> {
         let model = &self.model;
+        let target = self.targets.get(target).ok_or("there is no such target")?;
         let mut fields: Vec<(&str, &str)> = if model.bearer {
             vec![("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", subject)]
         } else {
@@ -162,11 +174,11 @@ impl Provider {
                 ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
             ]
         };
-        if !model.bearer && !model.audience.is_empty() {
-            fields.push(("audience", &model.audience));
+        if !model.bearer && !target.audience.is_empty() {
+            fields.push(("audience", &target.audience));
         }
-        if !self.scope.is_empty() {
-            fields.push(("scope", &self.scope));
+        if !target.scope.is_empty() {
+            fields.push(("scope", &target.scope));
         }
         for (name, value) in &model.more {
             if !fields.iter().any(|(known, _)| **known == **name) {
@@ -190,14 +202,32 @@ impl Provider {
     }
 }
 
+impl Target {
+    fn new(model: &ExchangeProvider, audience: &str, scopes: &[Box<str>]) -> Self {
+        let scope = if model.bearer { with_audience(audience, scopes) } else { scopes.join(" ") };
+        let mut digest = Sha256::new();
+        let url = model.endpoint.to_string();
+        let manner =
+            [if model.bearer { "bearer" } else { "exchange" }, if model.in_form { "form" } else { "header" }];
+        let parts = [&*url, &*model.client, &*model.secret.0, manner[0], manner[1], audience, &*scope];
+        let more = model.more.iter().flat_map(|(name, value)| [&**name, &**value]);
+        for part in parts.into_iter().chain(more) {
+            // With its length before it, no part can be taken for another.
+            digest.update(part.len().to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        Self { audience: audience.into(), scope: scope.into(), digest }
+    }
+}
+
 /// Scopes where whom they are for is part of them.
-fn with_audience(model: &ExchangeProvider) -> String {
-    let whole = |scope: &str| match &*model.audience {
+fn with_audience(audience: &str, scopes: &[Box<str>]) -> String {
+    let whole = |scope: &str| match audience {
         "" => scope.to_owned(),
         _ if scope.contains('/') => scope.to_owned(),
         audience => format!("{audience}/{scope}"),
     };
-    model.scopes.iter().map(|scope| whole(scope)).collect::<Vec<_>>().join(" ")
+    scopes.iter().map(|scope| whole(scope)).collect::<Vec<_>>().join(" ")
 }
 
 fn refused(status: StatusCode, error: &str, message: &'static str) -> Refusal {
@@ -268,7 +298,9 @@ mod tests {
 
     #[test]
     fn scopes_name_whom_they_are_for() {
-        let scope = |change: fn(&mut ExchangeProvider)| Provider::new(&model(change)).unwrap().scope;
+        let scope = |change: fn(&mut ExchangeProvider)| {
+            Provider::new(&model(change), &[]).unwrap().targets[0].scope.clone()
+        };
         assert_eq!(&*scope(|_| {}), "read https://a/all");
         assert_eq!(&*scope(|model| model.bearer = true), "orders/read https://a/all");
         assert_eq!(
@@ -281,7 +313,7 @@ mod tests {
     #[test]
     fn what_is_asked_differently_is_kept_apart() {
         let digest = |change: fn(&mut ExchangeProvider), subject: &str| {
-            Provider::new(&model(change)).unwrap().digest(subject)
+            Provider::new(&model(change), &[]).unwrap().digest(0, subject)
         };
         let digests = [
             digest(|_| {}, "t"),
@@ -299,15 +331,36 @@ mod tests {
     }
 
     #[test]
+    fn operations_want_something_else() {
+        let target = |audience: &str, scopes: &[&str]| ExchangeTarget {
+            audience: audience.into(),
+            scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
+        };
+        let (other, same) = (target("reports", &["all"]), target("", &["all"]));
+        for bearer in [false, true] {
+            let provider = Provider::new(&model(|model| model.bearer = bearer), &[&other, &same]).unwrap();
+            let told = |index: usize| (&*provider.targets[index].audience, &*provider.targets[index].scope);
+            let whole = |audience: &'static str, plain: &'static str| if bearer { audience } else { plain };
+            assert_eq!(told(0).0, "orders");
+            assert_eq!(told(1), ("reports", whole("reports/all", "all")));
+            assert_eq!(told(2), ("orders", whole("orders/all", "all")));
+            let digests: std::collections::HashSet<_> =
+                (0..3).map(|index| provider.digest(index, "t")).collect();
+            assert_eq!(digests.len(), 3);
+        }
+    }
+
+    #[test]
     fn issuers_are_matched_by_name_before_pattern() {
         let pattern = model(|model| {
             (model.name, model.issuers) = ("pattern".into(), Box::default());
             model.patterns = Box::new(["^https://[a-z]+\\.example$".into()]);
         });
-        let providers = [pattern, model(|_| {})].map(|model| Arc::new(Provider::new(&model).unwrap()));
+        let providers = [pattern, model(|_| {})].map(|model| Arc::new(Provider::new(&model, &[]).unwrap()));
         let exchange = TokenExchange {
             places: Places::new(&apidef::Sources::default()).unwrap(),
             providers: Box::new(providers),
+            targets: Operations::new(std::iter::empty(), false).unwrap(),
             api: "a".into(),
         };
         for (issuer, expected) in [

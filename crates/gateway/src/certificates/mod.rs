@@ -9,6 +9,8 @@ mod sealed;
 mod store;
 mod tls;
 
+#[cfg(test)]
+pub(crate) use certificate::rsa;
 pub(crate) use certificate::{Certificate, fingerprint};
 pub(crate) use describe::{details, summary};
 pub(crate) use store::{AddError, CertificateStore, RemoveError};

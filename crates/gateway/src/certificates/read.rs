@@ -1,5 +1,7 @@
 //! Certificates and keys as PEM. Whether a key belongs to its certificate is for `tls` to say.
 
+use std::sync::OnceLock;
+
 use pem::Pem;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
@@ -73,6 +75,7 @@ fn public(der: Vec<u8>, org: &str) -> Result<Certificate, ReadError> {
         public_key: der,
         not_after: 0,
         is_authority: false,
+        rsa: OnceLock::new(),
     })
 }
 
@@ -92,6 +95,7 @@ fn with_chain(
         is_authority: parsed.is_ca(),
         chain,
         key,
+        rsa: OnceLock::new(),
     })
 }
 

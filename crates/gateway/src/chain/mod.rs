@@ -11,8 +11,8 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::auth::jwks::{KeySets, Published};
 use crate::auth::{
-    AccessRights, Addresses, Authenticate, ClientCertificates, Describe, Expiry, GranularAccess, StripAuth,
-    TokenExchange,
+    AccessRights, Addresses, Authenticate, ClientCertificates, Describe, Expiry, GranularAccess, ScopeCheck,
+    StripAuth, TokenExchange,
 };
 use crate::body::Body;
 use crate::exchange::{Exchange, Skips};
@@ -44,6 +44,7 @@ enum Guard {
     Tracking(Tracking),
     AtOnce,
     Limits(Limits),
+    Scopes(ScopeCheck),
     /// Takes note of the token that is to be exchanged.
     Subject(Arc<TokenExchange>),
     Exchange(Arc<TokenExchange>),
@@ -69,7 +70,7 @@ impl Guard {
             | Self::StripAuth(_)
             | Self::Subject(_)
             | Self::Exchange(_) => Skips::OPEN.and(Skips::KNOWN),
-            Self::Expiry(_) | Self::AccessRights(_) | Self::GranularAccess(_) => Skips::OPEN,
+            Self::Expiry(_) | Self::AccessRights(_) | Self::GranularAccess(_) | Self::Scopes(_) => Skips::OPEN,
             Self::AtOnce => Skips::KNOWN,
             Self::Organisation(_) | Self::Limits(_) => Skips::COUNTED,
             Self::Term(_)
@@ -123,12 +124,15 @@ impl Chain {
         guards.extend(Sizes::new(&api.paths.sizes, patterns).map(Guard::Sizes));
         guards.extend(Tracking::new(&api.paths.tracking, patterns).map(Guard::Tracking));
         guards.extend(Describe::of(api).map(Guard::Describe));
-        let mut exchanging = None;
+        let ignore_case = limits.matching.ignore_case;
+        let (mut exchanging, mut scopes) = (None, None);
         let keyed = matches!(api.auth, Auth::Guarded(_));
         if let Auth::Guarded(guarded) = &api.auth {
             guards.push(Guard::Authenticate(Authenticate::new(guarded, api, sets)?));
+            scopes =
+                guarded.scopes.as_deref().map(|model| ScopeCheck::new(model, ignore_case)).transpose()?;
             if let Some(model) = &guarded.exchange {
-                let exchange = Arc::new(TokenExchange::new(model, api)?);
+                let exchange = Arc::new(TokenExchange::new(model, api, ignore_case)?);
                 guards.push(Guard::Subject(Arc::clone(&exchange)));
                 exchanging = Some(exchange);
             }
@@ -147,6 +151,7 @@ impl Chain {
         if let Some(limits) = Limits::compile(api, keyed, limits, patterns) {
             guards.push(Guard::Limits(limits));
         }
+        guards.extend(scopes.map(Guard::Scopes));
         guards.extend(exchanging.map(Guard::Exchange));
         Ok(Self { guards: guards.into(), cross_origin, stages: Stages::default(), ends })
     }
@@ -204,6 +209,7 @@ impl Chain {
                     exchange.held.extend(held);
                 }
                 Guard::Limits(guard) => guard.pass(exchange).await?,
+                Guard::Scopes(guard) => guard.pass(exchange)?,
                 Guard::Subject(guard) => guard.note(exchange)?,
                 Guard::Exchange(guard) => Box::pin(guard.pass(exchange)).await?,
             }

@@ -1,6 +1,7 @@
 //! Clients get tokens and give them back (contract 5.6, RFC 6749 sections 4 to 6, RFC 7009).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use apidef::{NewTokenNotice, Secret, Session};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -19,7 +20,7 @@ use super::records::{Access, Authorization, read, session_of};
 use super::revoke::{self, Meant, Trace, digest};
 use super::{BODY_LIMIT, Form, Server, parameters, pkce};
 use crate::body::Body;
-use crate::clock::unix_now;
+use crate::clock::{unix_millis, unix_now};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::query;
@@ -306,11 +307,19 @@ async fn by_refresh(
         Err(halted) => {
             // Not the client's fault: it may try again, if the store takes it back.
             if let (Halt::Refusal(_), Some(bytes)) = (&halted, bytes) {
-                let _ = gate.state.put_record(&key, &bytes, kept).await;
+                let left = left(gate.settings.oauth.refresh, stored.issued, unix_millis());
+                let _ = gate.state.put_record(&key, &bytes, Some(left)).await;
             }
             Err(halted)
         }
     }
+}
+
+/// How long a refresh token has yet to live that was given at `issued`, in milliseconds of Unix time; 0 is not known.
+fn left(life: Duration, issued: i64, now: i64) -> Duration {
+    let gone = if issued > 0 { now.saturating_sub(issued) } else { 0 };
+    let gone = Duration::from_millis(u64::try_from(gone).unwrap_or_default());
+    life.saturating_sub(gone).max(Duration::from_secs(1))
 }
 
 /// The session of a user as it is now.
@@ -413,6 +422,22 @@ fn plainly(server: &Server, halted: Halt) -> Result<Response<Body>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refresh_token_that_is_put_back_lives_no_longer_than_before() {
+        let life = Duration::from_secs(100);
+        for (issued, now, expected) in [
+            (1_000_000, 1_000_000, 100_000),
+            (1_000_000, 1_040_500, 59_500),
+            (1_000_000, 1_099_900, 1_000),
+            (1_000_000, 9_000_000, 1_000),
+            // The clock was set back, or somebody else gave the token.
+            (1_000_000, 900_000, 100_000),
+            (0, 1_000_000, 100_000),
+        ] {
+            assert_eq!(left(life, issued, now), Duration::from_millis(expected), "{issued} {now}");
+        }
+    }
 
     #[test]
     fn a_client_identifies_itself_in_one_way() {

@@ -19,15 +19,16 @@ pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 /// Renders a refusal by the default templates of contract 4.1. The format follows the *request's* content type,
 /// as clients of the original expect.
 pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -> Response<Body> {
-    let (content_type, text) = match xml_type(request) {
-        Some(content_type) => (
+    let (content_type, text) = match (refusal.is_json, xml_type(request)) {
+        (true, _) => (JSON, refusal.message.to_string()),
+        (false, Some(content_type)) => (
             content_type,
             format!(
                 "<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{}</error>\n",
                 escape_xml(&refusal.message)
             ),
         ),
-        None => (JSON, format!("{{\n    \"error\": {}\n}}", json_string(&refusal.message))),
+        (false, None) => (JSON, format!("{{\n    \"error\": {}\n}}", json_string(&refusal.message))),
     };
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = refusal.status;

@@ -31,6 +31,8 @@ pub(crate) struct Refusal {
     pub retry_after: Option<u32>,
     /// How the client may identify itself, sent as `WWW-Authenticate`.
     pub challenge: Option<HeaderValue>,
+    /// The message is JSON, which the client reads as it is, whatever it sent.
+    pub is_json: bool,
     /// What an operator should know and the client should not.
     pub detail: Option<Box<str>>,
 }
@@ -76,6 +78,7 @@ impl Refusal {
             flag,
             retry_after: None,
             challenge: None,
+            is_json: false,
             detail: None,
         }
     }
@@ -89,6 +92,12 @@ impl Refusal {
     /// Tells the client how it may identify itself (RFC 9110 section 11.6.1).
     pub(crate) fn challenge(mut self, challenge: HeaderValue) -> Self {
         self.challenge = Some(challenge);
+        self
+    }
+
+    /// Tells the client more than a message, as JSON.
+    pub(crate) fn json(mut self, body: &serde_json::Value) -> Self {
+        (self.message, self.is_json) = (body.to_string().into(), true);
         self
     }
 

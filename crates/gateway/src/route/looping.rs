@@ -82,6 +82,7 @@ pub(crate) fn follow(exchange: &mut Exchange, onward: &Onward) -> Result<(), Ref
     if !same {
         // Who calls another API has to say so to it.
         (exchange.caller, exchange.claims, exchange.grant, exchange.subject) = (None, None, None, None);
+        exchange.verified = None;
         let chosen = choose(
             &snapshot.apis,
             &target,

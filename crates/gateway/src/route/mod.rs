@@ -2,6 +2,7 @@
 
 mod lists;
 pub(crate) mod looping;
+mod operations;
 mod path;
 mod patterns;
 mod per_path;
@@ -11,6 +12,7 @@ mod tracking;
 mod version;
 
 pub(crate) use lists::Lists;
+pub(crate) use operations::Operations;
 pub(crate) use path::{Oddity, check};
 pub(crate) use patterns::{Collector, Fitting, Patterns};
 pub(crate) use per_path::{PerPath, Written, fitting};

@@ -35,7 +35,6 @@ use self::verified::Name;
 use super::callers::Caller;
 use super::jwks::KeySets;
 use super::places::Places;
-use super::resource_metadata;
 use super::token::without_bearer;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -79,17 +78,17 @@ impl Jwt {
 
     pub(crate) async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         let Some(found) = self.places.find(&exchange.head) else {
-            let missing = Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Authorization field missing");
-            return Err(resource_metadata::missing(exchange, missing));
+            return Err(Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Authorization field missing"));
         };
         let text = without_bearer(&found);
         let gate = &exchange.gate;
         let known = Name::of(self.scheme, text);
+        let digest = known.digest();
         let still = |proof| self.source.still(gate, proof);
         let verify = |now| self.verify(gate, text, now);
         let verified = recall_or(gate, (&self.org, &self.sessions), known, still, verify).await?;
         let caller = verified.caller.load_full();
-        exchange.claims = Some(Arc::clone(&verified.claims));
+        exchange.identified_by(&verified.claims, digest);
         Ok(caller)
     }
 

@@ -95,11 +95,16 @@ impl std::hash::Hash for Name {
     }
 }
 
+/// SHA-256 of a token.
+pub(crate) fn of_token(token: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    bytes
+}
+
 impl Name {
     pub(crate) fn of(scheme: u64, token: &str) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        Self { scheme, digest: bytes }
+        Self { scheme, digest: of_token(token) }
     }
 
     pub(crate) fn digest(&self) -> [u8; 32] {

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use apidef::{Api, SignatureAlgorithm};
+use aws_lc_rs::signature::ParsedPublicKey;
 use http::{StatusCode, request};
 
 use self::params::Params;
-use self::sign::Checks;
 use self::text::{Head, OTHER_DATE, paths};
 use super::callers::Caller;
 use super::places::Places;
@@ -91,9 +91,10 @@ impl Signature {
             if certificate.has_expired(unix_now()) {
                 return Err(refused("the certificate of the key has expired"));
             }
-            let key = Checks::new(&certificate.public_key)
+            let key = certificate
+                .rsa()
                 .ok_or_else(|| misconfigured("Certificate doesn't contain RSA Public key"))?;
-            claimed.is_by_key(&key)
+            claimed.is_by_key(key)
         } else {
             claimed.is_by_secret(session.hmac_string.0.as_bytes())
         };
@@ -150,8 +151,8 @@ impl Claimed {
         self.texts.iter().any(|text| sign::is_by_secret(self.algorithm, secret, text, signature))
     }
 
-    fn is_by_key(&self, key: &Checks) -> bool {
-        self.texts.iter().any(|text| key.is_by(text, &self.params.signature))
+    fn is_by_key(&self, key: &ParsedPublicKey) -> bool {
+        self.texts.iter().any(|text| key.verify_sig(text, &self.params.signature).is_ok())
     }
 }
 

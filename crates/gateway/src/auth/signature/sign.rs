@@ -3,7 +3,6 @@
 use apidef::SignatureAlgorithm;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
 /// The HMAC of an algorithm; `None` for those of RSA.
@@ -32,21 +31,6 @@ pub(crate) fn is_by_secret(
 ) -> bool {
     let Some(algorithm) = mac(algorithm).filter(|_| !secret.is_empty()) else { return false };
     hmac::verify(&hmac::Key::new(algorithm, secret), text, signature).is_ok()
-}
-
-/// An RSA key that checks signatures; at least 2048 bits long.
-#[derive(Debug)]
-pub(crate) struct Checks(ParsedPublicKey);
-
-impl Checks {
-    /// From a `SubjectPublicKeyInfo`.
-    pub(crate) fn new(public_key: &[u8]) -> Option<Self> {
-        ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key).ok().map(Self)
-    }
-
-    pub(crate) fn is_by(&self, text: &[u8], signature: &[u8]) -> bool {
-        self.0.verify_sig(text, signature).is_ok()
-    }
 }
 
 /// An RSA key that signs; at least 2048 bits long.

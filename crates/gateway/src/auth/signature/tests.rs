@@ -11,8 +11,9 @@ use base64::prelude::BASE64_STANDARD as B64;
 use http::Request;
 use http::request::Parts;
 
-use super::sign::{self, Checks, Signs};
+use super::sign::{self, Signs};
 use super::{Check, params};
+use crate::certificates::rsa;
 
 const NOW: Duration = Duration::from_secs(1_388_957_500);
 const DATE: &str = "Sun, 05 Jan 2014 21:31:40 GMT";
@@ -85,7 +86,7 @@ fn what_openssl_signs_is_taken_in_every_spelling() {
 #[test]
 fn rsa_keys_sign_what_their_certificates_check() {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-    let key = Checks::new(AsDer::as_der(pair.public_key()).unwrap().as_ref()).unwrap();
+    let key = rsa(AsDer::as_der(pair.public_key()).unwrap().as_ref()).unwrap();
     let pkcs8 = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
     let signs = Signs::new(pkcs8.as_ref()).unwrap();
     let signature = signs.sign(TEXT.as_bytes()).unwrap();
@@ -106,7 +107,7 @@ fn rsa_keys_sign_what_their_certificates_check() {
     assert!(sign::by_secret(RsaSha256, SECRET, b"").is_none());
     // Keys that are too short, and what is no RSA key.
     for der in [&b""[..], b"no key", &public.as_ref()[..40]] {
-        assert!(Checks::new(der).is_none());
+        assert!(rsa(der).is_none());
     }
 }
 

@@ -1,0 +1,154 @@
+//! Which operation of an OpenAPI document a request is: exactly, and not by the patterns of contract 4.3, which find more than
+//! one path. For what guards: whoever is taken for another operation is held to what that one asks for.
+
+use std::collections::HashMap;
+
+use regex::{Regex, RegexBuilder};
+
+use crate::exchange::Exchange;
+use crate::query;
+
+/// Memory that one compiled path may take, in bytes.
+const MAX_PATTERN: usize = 64 << 10;
+
+/// Values by operation.
+#[derive(Debug)]
+pub(crate) struct Operations<T> {
+    /// By method and by path, where that has no parameters: these come first (OpenAPI 3.0, "Paths Object").
+    fixed: HashMap<Box<str>, HashMap<Box<str>, T>>,
+    with_parameters: Box<[WithParameters<T>]>,
+    ignore_case: bool,
+}
+
+#[derive(Debug)]
+struct WithParameters<T> {
+    method: Box<str>,
+    path: Regex,
+    value: T,
+}
+
+impl<T> Operations<T> {
+    /// Of operations in the order in which they are written; of those that a path fits, the first counts.
+    pub(crate) fn new<'o>(
+        operations: impl Iterator<Item = (&'o str, &'o str, T)>,
+        ignore_case: bool,
+    ) -> Result<Self, String> {
+        let mut fixed: HashMap<Box<str>, HashMap<Box<str>, T>> = HashMap::new();
+        let mut with_parameters = Vec::new();
+        for (method, path, value) in operations {
+            if path.contains('{') {
+                let path = pattern(path, ignore_case)
+                    .map_err(|error| format!("the path `{path}` of an operation cannot be used: {error}"))?;
+                with_parameters.push(WithParameters { method: method.into(), path, value });
+            } else {
+                let path = folded(bare(path), ignore_case).into();
+                fixed.entry(method.into()).or_default().entry(path).or_insert(value);
+            }
+        }
+        Ok(Self { fixed, with_parameters: with_parameters.into(), ignore_case })
+    }
+
+    /// The operation of a request.
+    pub(crate) fn find(&self, exchange: &Exchange) -> Option<&T> {
+        self.of(exchange.head.method.as_str(), exchange.path_in_api())
+    }
+
+    /// A slash at the end makes no other operation, nor does asking for the head alone: few upstreams tell these apart.
+    fn of(&self, method: &str, path: &str) -> Option<&T> {
+        let decoded = query::decode_path(path);
+        // A slash may be part of a parameter; as it was sent it is one.
+        let written = [bare(path), bare(&decoded)];
+        let found = |method: &str| {
+            let fixed = self.fixed.get(method).and_then(|paths| {
+                written.iter().find_map(|path| paths.get(&*folded(path, self.ignore_case)))
+            });
+            let fits = |place: &&WithParameters<T>| {
+                *place.method == *method && written.iter().any(|path| place.path.is_match(path))
+            };
+            fixed.or_else(|| self.with_parameters.iter().find(fits).map(|place| &place.value))
+        };
+        found(method).or_else(|| if method == "HEAD" { found("GET") } else { None })
+    }
+}
+
+/// Without slashes at the end.
+fn bare(path: &str) -> &str {
+    path.trim_end_matches('/')
+}
+
+fn folded(path: &str, ignore_case: bool) -> std::borrow::Cow<'_, str> {
+    if ignore_case { path.to_lowercase().into() } else { path.into() }
+}
+
+/// Each parameter is one segment or a part of one.
+fn pattern(path: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
+    let mut source = "^".to_owned();
+    let mut rest = bare(path);
+    while let Some((before, after)) = rest.split_once('{') {
+        source.push_str(&regex::escape(before));
+        match after.split_once('}') {
+            Some((_, behind)) => {
+                source.push_str("[^/]+");
+                rest = behind;
+            }
+            None => {
+                source.push_str("\\{");
+                rest = after;
+            }
+        }
+    }
+    source.push_str(&regex::escape(rest));
+    source.push('$');
+    RegexBuilder::new(&source).case_insensitive(ignore_case).size_limit(MAX_PATTERN).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_operation_and_no_other() {
+        let written = [
+            ("GET", "/", 0),
+            ("GET", "/items/{id}", 1),
+            ("GET", "/items/mine", 2),
+            ("POST", "/items", 3),
+            ("GET", "/items/{id}/parts/{part}.json", 4),
+            ("HEAD", "/heads", 5),
+            ("GET", "/heads", 6),
+            ("GET", "/a+b", 7),
+            ("GET", "/odd/{", 8),
+        ];
+        let plain = Operations::new(written.into_iter(), false).unwrap();
+        for (method, path, expected) in [
+            ("GET", "/", Some(0)),
+            ("GET", "/items/7", Some(1)),
+            ("GET", "/items/7/", Some(1)),
+            ("HEAD", "/items/7", Some(1)),
+            ("GET", "/items/a%2Fb", Some(1)),
+            ("GET", "/items/mine", Some(2)),
+            ("GET", "/items/min%65", Some(2)),
+            ("GET", "/items/mine/", Some(2)),
+            ("POST", "/items", Some(3)),
+            ("POST", "/items//", Some(3)),
+            ("GET", "/items/7/parts/x.json", Some(4)),
+            ("GET", "/items/7/parts/xyjson", None),
+            ("HEAD", "/heads", Some(5)),
+            ("GET", "/heads", Some(6)),
+            ("GET", "/a+b", Some(7)),
+            ("GET", "/aab", None),
+            ("GET", "/odd/{", Some(8)),
+            ("GET", "/items", None),
+            ("GET", "/x/items/7", None),
+            ("GET", "/items/7/x", None),
+            ("GET", "/Items/7", None),
+            ("PUT", "/items/7", None),
+            ("get", "/items/7", None),
+        ] {
+            assert_eq!(plain.of(method, path), expected.as_ref(), "{method} {path}");
+        }
+        let any_case = Operations::new(written.into_iter(), true).unwrap();
+        assert_eq!(any_case.of("GET", "/ITEMS/7"), Some(&1));
+        assert_eq!(any_case.of("GET", "/Items/Mine"), Some(&2));
+    }
+}
