@@ -41,7 +41,7 @@ pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
 pub use http::HeaderName;
 pub use settings::{
-    CertificateSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, OAuthSettings,
-    PasswordHash, Settings,
+    CertificateSettings, GuessSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter,
+    OAuthSettings, PasswordHash, Settings,
 };
 pub use snapshot::{RunningApi, Snapshot};

@@ -152,6 +152,9 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
         if let Some(server) = &api.oauth
             && let Some(endpoint) = oauth::endpoint(exchange.path_in_api())
         {
+            if let Some(answer) = api.chain.preflight(exchange) {
+                return Ok(answer);
+            }
             return Box::pin(server.answer(endpoint, exchange)).await;
         }
         exchange.fitting = route::fitting(exchange);

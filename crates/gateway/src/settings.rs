@@ -220,6 +220,17 @@ pub struct OAuthSettings {
     pub separator: Box<str>,
     /// Status of a refused request for a token (`oauth_error_status_code`).
     pub error_status: u16,
+    /// How often clients may guess in a minute.
+    pub guesses: GuessSettings,
+}
+
+/// How often a wrong secret, password, code or token may be brought in a minute, on each node; 0: any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuessSettings {
+    /// From one address (`limits.oauth_guesses_by_address`).
+    pub by_address: u32,
+    /// For one client, from wherever (`limits.oauth_guesses_by_client`).
+    pub by_client: u32,
 }
 
 impl OAuthSettings {
@@ -236,6 +247,7 @@ impl Default for OAuthSettings {
             retain: None,
             separator: Box::default(),
             error_status: 403,
+            guesses: GuessSettings { by_address: 120, by_client: 120 },
         }
     }
 }

@@ -10,8 +10,9 @@ use apidef::{PathMatching, UpstreamTls};
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls};
 use gateway::listen::{Listener, ServerTls};
 use gateway::{
-    CertificateSettings, Gate, HeaderName, KeepAlive, KeySetSettings, KeySettings, LimitHeaders,
-    LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings, UpstreamSettings, reload,
+    CertificateSettings, Gate, GuessSettings, HeaderName, KeepAlive, KeySetSettings, KeySettings,
+    LimitHeaders, LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings, UpstreamSettings,
+    reload,
 };
 use state::{RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -292,6 +293,10 @@ fn oauth(config: &Config) -> Result<OAuthSettings, String> {
             0 => default.error_status,
             400..=599 => status,
             _ => return Err(format!("oauth_error_status_code: {status} is no error; use 400, 401 or 403")),
+        },
+        guesses: GuessSettings {
+            by_address: config.limits.oauth_guesses_by_address,
+            by_client: config.limits.oauth_guesses_by_client,
         },
     })
 }

@@ -70,7 +70,9 @@ impl Guard {
             | Self::StripAuth(_)
             | Self::Subject(_)
             | Self::Exchange(_) => Skips::OPEN.and(Skips::KNOWN),
-            Self::Expiry(_) | Self::AccessRights(_) | Self::GranularAccess(_) | Self::Scopes(_) => Skips::OPEN,
+            Self::Expiry(_) | Self::AccessRights(_) | Self::GranularAccess(_) | Self::Scopes(_) => {
+                Skips::OPEN
+            }
             Self::AtOnce => Skips::KNOWN,
             Self::Organisation(_) | Self::Limits(_) => Skips::COUNTED,
             Self::Term(_)
@@ -168,6 +170,11 @@ impl Chain {
             _ => None,
         });
         authenticate.flat_map(Authenticate::published)
+    }
+
+    /// The answer to a browser that asks whether a page may send a request to what the gate itself answers for the API.
+    pub(crate) fn preflight(&self, exchange: &Exchange) -> Option<Response<Body>> {
+        self.cross_origin.as_ref()?.answer(exchange)
     }
 
     /// Runs the guards; breaks off with the answer of one that has it.

@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::client::{Client, find, unguessable};
-use super::failure::{Code, Failure, Halt, error, halt, unkept};
+use super::failure::{Code, Failure, Halt, Wrong, error, halt, unkept};
 use super::issue::{self, Order};
 use super::names::Names;
 use super::records::{Authorization, write};
@@ -193,7 +193,13 @@ fn told(server: &Server, gate: &Gate, halted: Halt) -> Result<Response<Body>, Re
         Halt::Failure(failure) => {
             server.log(&failure);
             let Failure { code, .. } = failure;
-            Ok(error(gate.settings.oauth.refused(), code.text()))
+            let mut response = error(gate.settings.oauth.refused(), code.text());
+            if code == Code::InvalidClient {
+                response.extensions_mut().insert(Wrong);
+            } else {
+                response.extensions_mut().remove::<Wrong>();
+            }
+            Ok(response)
         }
     }
 }

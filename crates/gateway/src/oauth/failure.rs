@@ -91,6 +91,12 @@ pub(crate) fn halt(code: Code, why: impl Into<Cow<'static, str>>) -> Halt {
     Halt::Failure(Failure::new(code, why))
 }
 
+impl Halt {
+    pub(super) fn is_of(&self, code: Code) -> bool {
+        matches!(self, Self::Failure(failure) if failure.code == code)
+    }
+}
+
 impl From<Failure> for Halt {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure)
@@ -108,6 +114,10 @@ impl From<Unavailable> for Halt {
         Self::Refusal(Refusal::store_away(away))
     }
 }
+
+/// Marks an answer to a wrong guess.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wrong;
 
 #[derive(Serialize)]
 struct Told<'a> {
@@ -131,6 +141,9 @@ pub(super) fn token_error(failure: &Failure, status: StatusCode, realm: &str) ->
     {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
+    if matches!(code, Code::InvalidClient | Code::InvalidGrant) {
+        response.extensions_mut().insert(Wrong);
+    }
     unkept(&mut response);
     response
 }
@@ -138,6 +151,9 @@ pub(super) fn token_error(failure: &Failure, status: StatusCode, realm: &str) ->
 /// An answer as of the admin API.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
     let mut response = respond::json(status, &Plain { status: "error", message });
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+        response.extensions_mut().insert(Wrong);
+    }
     unkept(&mut response);
     response
 }

@@ -5,6 +5,7 @@ mod authorize;
 pub(crate) mod client;
 mod failure;
 mod form;
+mod guesses;
 mod issue;
 mod names;
 mod notice;
@@ -24,8 +25,9 @@ use http::{Method, Response, StatusCode};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
-use self::failure::{Code, Halt, halt};
+use self::failure::{Code, Halt, Wrong, halt};
 pub(crate) use self::form::Form;
+use self::guesses::{Asker, Guesses, asker};
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -44,12 +46,13 @@ pub(crate) struct Shared {
     /// How long a client is believed to be there.
     believed: Duration,
     notices: Arc<Semaphore>,
+    guesses: Guesses,
 }
 
 impl Shared {
     pub(crate) fn new(believed: Duration) -> Self {
         let notices = Arc::new(Semaphore::new(notice::AT_ONCE));
-        Self { clients: Cache::new(CLIENTS), believed, notices }
+        Self { clients: Cache::new(CLIENTS), believed, notices, guesses: Guesses::default() }
     }
 }
 
@@ -113,13 +116,20 @@ impl Server {
         if *method != Method::POST && !(by_get && *method == Method::GET) {
             return Ok(failure::error(StatusCode::METHOD_NOT_ALLOWED, "Method not supported"));
         }
-        match endpoint {
+        let (gate, asker) = (Arc::clone(&exchange.gate), asker(exchange));
+        let guesses = &gate.oauth.guesses;
+        guesses.may(asker, gate.settings.oauth.guesses.by_address, Instant::now())?;
+        let answer = match endpoint {
             Endpoint::Token => token::answer(self, exchange).await,
             Endpoint::Authorize => authorize::user(self, exchange).await,
             Endpoint::AuthorizeClient => authorize::client_at_listen_path(self, exchange).await,
             Endpoint::Revoke => token::revoke(self, exchange).await,
             Endpoint::RevokeAll => token::revoke_all(self, exchange).await,
+        }?;
+        if answer.extensions().get::<Wrong>().is_some() {
+            guesses.wrong(asker, Instant::now());
         }
+        Ok(answer)
     }
 
     /// Gives a code or a token for a user who has logged in: whoever asks has shown the admin secret.
@@ -129,6 +139,17 @@ impl Server {
         form: &Form,
     ) -> Result<Response<Body>, Refusal> {
         authorize::client(self, gate, form).await
+    }
+
+    /// Refuses whoever asks for a client that has been guessed for too often.
+    fn may_ask_for(&self, gate: &Gate, client: &str, asker: Asker) -> Result<(), Refusal> {
+        let most = gate.settings.oauth.guesses.by_client;
+        gate.oauth.guesses.may_ask_for((&self.api, client), asker, most, Instant::now())
+    }
+
+    /// Somebody has guessed wrongly what opens a client, or a user by way of it.
+    fn wrong_for(&self, gate: &Gate, client: &str) {
+        gate.oauth.guesses.wrong_for((&self.api, client), Instant::now());
     }
 
     /// What may be logged of a failure.

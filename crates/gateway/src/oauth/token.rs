@@ -1,7 +1,7 @@
 //! Clients get tokens and give them back (contract 5.6, RFC 6749 sections 4 to 6, RFC 7009).
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apidef::{NewTokenNotice, Secret, Session};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -18,7 +18,7 @@ use super::names::Names;
 use super::notice::{self, Notice};
 use super::records::{Access, Authorization, read, session_of};
 use super::revoke::{self, Meant, Trace, digest};
-use super::{BODY_LIMIT, Form, Server, parameters, pkce};
+use super::{Asker, BODY_LIMIT, Form, Server, asker, parameters, pkce};
 use crate::body::Body;
 use crate::clock::{unix_millis, unix_now};
 use crate::exchange::Exchange;
@@ -69,18 +69,26 @@ async fn give(server: &Server, exchange: &Exchange, form: &Form) -> Result<Issue
     if !known {
         return Err(halt(Code::UnsupportedGrantType, "the API does not allow this grant_type"));
     }
-    let client = authenticate(server, gate, &exchange.head.headers, form).await?;
+    let who = asker(exchange);
+    let client = authenticate(server, (gate, who), &exchange.head.headers, form).await?;
     let of = (&*server.api, &*server.org);
     let (code, old) = (form.get("code").unwrap_or_default(), form.get("refresh_token").unwrap_or_default());
     let issued = match grant {
         "authorization_code" => by_code(gate, of, &client, form, allowed.refresh).await?,
         "refresh_token" => by_refresh(gate, of, &client, form).await?,
-        "password" => by_password(gate, of, &client, form, allowed.refresh).await?,
+        "password" => {
+            let issued = by_password(gate, of, &client, form, allowed.refresh).await;
+            if issued.as_ref().is_err_and(|halted| halted.is_of(Code::InvalidGrant)) {
+                server.wrong_for(gate, &client.id);
+            }
+            issued?
+        }
         _ => {
             let scope = form.get("scope").unwrap_or_default().to_owned();
             issue::issue(gate, of, &client, Order { scope, ..Order::default() }).await?
         }
     };
+    gate.oauth.guesses.right((&server.api, &client.id), who, Instant::now());
     if let Some(to) = &server.model.on_new_token {
         let refreshed = grant == "refresh_token";
         let told = Told {
@@ -143,7 +151,7 @@ fn credentials<'a>(headers: &HeaderMap, form: &'a Form) -> Result<(Cow<'a, str>,
 /// The client that asks.
 async fn authenticate(
     server: &Server,
-    gate: &Gate,
+    (gate, asker): (&Gate, Asker),
     headers: &HeaderMap,
     form: &Form,
 ) -> Result<Client, Halt> {
@@ -154,7 +162,13 @@ async fn authenticate(
         // In a header both are escaped, if the client keeps to section 2.3.1.
         None => find(gate, &server.api, &query::decode(&id)).await?.ok_or_else(wrong)?,
     };
-    if client.opens(&secret.0) || client.opens(&query::decode(&secret.0)) { Ok(client) } else { Err(wrong()) }
+    server.may_ask_for(gate, &client.id, asker)?;
+    if client.opens(&secret.0) || client.opens(&query::decode(&secret.0)) {
+        Ok(client)
+    } else {
+        server.wrong_for(gate, &client.id);
+        Err(wrong())
+    }
 }
 
 fn refused(why: &'static str) -> Halt {
@@ -371,7 +385,7 @@ pub(super) async fn revoke(server: &Server, exchange: &mut Exchange) -> Result<R
     let gate = &exchange.gate;
     // A client that says who it is has to prove it, and takes back its own tokens only.
     let client = if form.get("client_secret").is_some() || exchange.head.headers.contains_key(AUTHORIZATION) {
-        match authenticate(server, gate, &exchange.head.headers, &form).await {
+        match authenticate(server, (gate, asker(exchange)), &exchange.head.headers, &form).await {
             Ok(client) => Some(client.id),
             Err(Halt::Refusal(refusal)) => return Err(refusal),
             Err(Halt::Failure(_)) => {
@@ -401,7 +415,9 @@ pub(super) async fn revoke_all(server: &Server, exchange: &mut Exchange) -> Resu
     let Some(client) = find(gate, &server.api, id).await.map_err(Refusal::store_away)? else {
         return Ok(error(StatusCode::NOT_FOUND, "error getting oauth client"));
     };
+    server.may_ask_for(gate, &client.id, asker(exchange))?;
     if !client.opens(secret) {
+        server.wrong_for(gate, &client.id);
         return required("client secret is wrong");
     }
     revoke::all_of(gate, &server.api, &client.id, Trace::None).await.map_err(Refusal::store_away)?;

@@ -246,6 +246,8 @@ pub(crate) enum RateLimitHeaders {
 pub(crate) struct Limits {
     pub(crate) count_refused: bool,
     pub(crate) standard_headers: bool,
+    pub(crate) oauth_guesses_by_address: u32,
+    pub(crate) oauth_guesses_by_client: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]

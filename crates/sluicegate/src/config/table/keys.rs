@@ -3,6 +3,7 @@
 use super::{COUNT, Key, Kind, Kind::*, acted, idle, ours, pending};
 
 const ALGORITHMS: &[&str] = &["", "murmur32", "murmur64", "murmur128", "sha256", "hmac-sha256"];
+const GUESSES: Kind = Kind::Integer { min: 0, max: u32::MAX as i64 };
 const SIGNED: Kind = Kind::Integer { min: i64::MIN, max: i64::MAX };
 
 pub(super) static KEYS: &[Key] = &[
@@ -135,6 +136,18 @@ pub(super) static KEYS: &[Key] = &[
         Bool,
         "",
         "Send the fields `RateLimit` and `RateLimit-Policy` of the IETF, and `Retry-After` with refused rates.",
+    ),
+    ours(
+        "limits.oauth_guesses_by_address",
+        GUESSES,
+        "120",
+        "How many wrong secrets, passwords, codes and tokens one address may bring to the OAuth 2.0 endpoints in a minute, on each node; more are answered 429. 0: any number.",
+    ),
+    ours(
+        "limits.oauth_guesses_by_client",
+        GUESSES,
+        "120",
+        "The same for wrong secrets and passwords of one client, from wherever; addresses that have had a token within the hour are let through. 0: any number.",
     ),
     pending("monitor", Tree, "", "Webhooks for quotas that run out."),
     acted(
