@@ -48,6 +48,7 @@ pub(crate) fn open(config: &Config) -> Result<Catalog, String> {
         timeout: config.catalog.timeout,
         poll: config.catalog.poll_interval,
         create: true,
+        ..CatalogOptions::default()
     };
     let catalog = Catalog::open(&address, &options).map_err(fault)?;
     let segment = &config.db_app_conf_options;
