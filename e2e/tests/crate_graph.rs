@@ -15,9 +15,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("state", &["document", "apidef"]),
     ("analytics", &["document", "apidef", "streams"]),
     ("plugins", &["apidef"]),
+    ("templates", &["bloblang"]),
     (
         "gateway",
-        &["document", "bloblang", "apidef", "streams", "connectors", "state", "analytics", "plugins"],
+        &[
+            "document",
+            "bloblang",
+            "apidef",
+            "streams",
+            "codecs",
+            "connectors",
+            "state",
+            "analytics",
+            "plugins",
+            "templates",
+        ],
     ),
     (
         "sluicegate",
@@ -42,6 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const NEVER: &[(&str, &[&str])] = &[
     ("document", &["tokio", "hyper", "redis", "rdkafka"]),
     ("bloblang", &["tokio", "hyper", "redis", "rdkafka"]),
+    ("templates", &["tokio", "hyper", "redis", "rdkafka"]),
     ("apidef", &["tokio", "hyper", "redis", "rdkafka"]),
     ("streams", &["hyper", "hyper-util", "redis", "rdkafka"]),
     ("codecs", &["hyper", "hyper-util", "redis", "rdkafka"]),

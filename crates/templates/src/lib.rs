@@ -81,6 +81,21 @@ impl Template {
     }
 }
 
+/// Renders what stands before the first zero byte over the document behind it, for those who try out anything.
+#[doc(hidden)]
+pub fn try_out(data: &[u8]) {
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let (text, document) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let value = match serde_json::from_slice(document) {
+        Ok(json) => from_json(&json),
+        Err(_) => from_xml(document).unwrap_or(Value::Nil),
+    };
+    if let Ok(template) = Template::parse("t", text) {
+        let _ = template.render(&value);
+    }
+}
+
 /// A text of bounded length.
 struct Limited(String);
 

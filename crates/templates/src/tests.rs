@@ -293,3 +293,10 @@ fn documents_of_xml() {
         assert!(from_xml(wrong).is_err(), "{wrong:?}");
     }
 }
+
+#[test]
+fn anything_can_be_tried() {
+    for data in [&b""[..], b"{{.a}}\0{\"a\":1}", b"{{.a}}\0<a/>", b"{{.a", b"\xff\0\xff", b"{{.}}\0\xff"] {
+        try_out(data);
+    }
+}
