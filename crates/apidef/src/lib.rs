@@ -12,6 +12,7 @@ pub mod keys;
 mod limits;
 mod oas;
 mod paths;
+mod pattern;
 mod place;
 pub mod policies;
 mod reference;
@@ -39,6 +40,7 @@ pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, import, schema};
 pub use paths::{Lists, Paths, Reply, Sizes, Tracking};
 pub use place::Inner;
+pub use pattern::pattern;
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{

@@ -2,6 +2,7 @@
 
 use crate::{AccessDefinition, AllowedUrl};
 use document::{Fault, pointer_join};
+use crate::pattern::{MAX_PATTERN, first_line, translated};
 use regex::{Regex, RegexBuilder};
 use std::collections::BTreeMap;
 
@@ -71,9 +72,6 @@ pub fn check_access_rights(rights: &BTreeMap<String, AccessDefinition>, base: &s
     faults
 }
 
-/// Memory that one compiled pattern may take, in bytes.
-const MAX_PATTERN: usize = 256 * 1024;
-
 /// A path pattern: `{name}` is one segment, `/*` any rest, all else a regular expression, searched for anywhere in
 /// the path unless anchored (contract 4.3).
 pub fn path_pattern(pattern: &str, matching: PathMatching) -> Result<Regex, regex::Error> {
@@ -112,7 +110,7 @@ pub fn path_source(pattern: &str, matching: PathMatching) -> String {
     if matching.suffix && !source.ends_with('$') {
         source.push('$');
     }
-    source
+    translated(&source)
 }
 
 /// What is behind a parameter that the text begins with: `{name}`, `{name:regex}`, of which only the name counts, or `{*}`.
@@ -135,12 +133,6 @@ fn parameter(text: &str) -> Option<&str> {
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-}
-
-fn first_line(error: &regex::Error) -> String {
-    let told = error.to_string();
-    let line = told.lines().last().unwrap_or_default().trim();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]
