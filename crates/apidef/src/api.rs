@@ -3,7 +3,7 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Endpoints, Manner};
-use crate::{Addresses, Cors, Paths, Versioning};
+use crate::{Addresses, Cors, Paths, Transforms, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -53,6 +53,8 @@ pub struct Api {
     pub cors: Option<Box<Cors>>,
     /// What it says of single paths.
     pub paths: Box<Paths>,
+    /// What changes requests and answers.
+    pub transforms: Box<Transforms>,
     /// How long a key of this API is stored; `None` = no limit from the API.
     pub session_lifetime: Option<Duration>,
     /// Never drop a stored key before its own expiry, even if `session_lifetime` is shorter.

@@ -19,6 +19,7 @@ mod reference;
 mod rights;
 mod section;
 mod session;
+mod transforms;
 mod upstream;
 mod validate;
 pub mod versioning;
@@ -39,14 +40,17 @@ pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, import, schema};
 pub use paths::{Lists, Paths, Reply, Sizes, Tracking};
-pub use place::Inner;
 pub use pattern::pattern;
+pub use place::Inner;
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{
     AccessDefinition, AllowedUrl, BasicAuthData, Concurrency, Endpoint, EndpointMethod, FieldAccess,
     FieldLimits, JwtData, Limit, Monitor, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
     Subscriptions, TypeFields,
+};
+pub use transforms::{
+    HeaderChange, HeaderChanges, Rewrite, Rule, RulePlace, Transforms, Trigger, is_framing,
 };
 pub use upstream::{
     Balancing, Breaker, ByHost, Care, Ejection, Endpoints, HashOn, Manner, OutboundProxy, ProxyKind,

@@ -1,8 +1,8 @@
 //! The paths a session may call, compiled (contract 4.3 and step "granular access" of 4.4).
 
+use crate::pattern::{MAX_PATTERN, first_line, translated};
 use crate::{AccessDefinition, AllowedUrl};
 use document::{Fault, pointer_join};
-use crate::pattern::{MAX_PATTERN, first_line, translated};
 use regex::{Regex, RegexBuilder};
 use std::collections::BTreeMap;
 

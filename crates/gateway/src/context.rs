@@ -1,14 +1,36 @@
 //! What is known of a request by name: context variables (contract 8.9).
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
-use http::header;
+use bytes::Bytes;
+use http::header::{self, HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::places::cookie_value;
 use crate::exchange::Exchange;
 use crate::query;
+use crate::transform::canonical;
+
+/// What is known of a request by name beside what can be seen of it.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// Fields as they came, of those that stand for something in the definition: guards may have changed them since.
+    pub(crate) headers: Option<HeaderMap>,
+    /// The body, where it is a form that something stands for.
+    pub(crate) form: Option<Bytes>,
+    /// What guards found.
+    found: Vec<(String, String)>,
+    request_id: OnceLock<Uuid>,
+}
+
+impl Noted {
+    /// Guards found something that can be named from now on.
+    pub(crate) fn put(&mut self, mut found: Vec<(String, String)>) {
+        self.found.append(&mut found);
+    }
+}
 
 /// Names that begin like this go on with a name of the caller's choice.
 const FAMILIES: [&str; 4] = ["headers_", "cookies_", "request_data_", "jwt_claims_"];
@@ -19,15 +41,35 @@ pub(crate) fn is_known(name: &str) -> bool {
     NAMES.contains(&name) || FAMILIES.iter().any(|start| name.len() > start.len() && name.starts_with(start))
 }
 
-/// The value of a variable; `None` where the request has none. A `request_id` is another one each time.
+/// The value of a name in a text of the definition: what guards found, and all else where the API asks for it.
+pub(crate) fn named(exchange: &Exchange, name: &str) -> Option<String> {
+    let found = exchange.noted.found.iter().rev().find(|(known, _)| known == name);
+    match found {
+        Some((_, value)) => Some(value.clone()),
+        None if exchange.api.model.transforms.context => value(exchange, name),
+        None => None,
+    }
+}
+
+/// The value of a variable; `None` where the request has none.
 pub(crate) fn value(exchange: &Exchange, name: &str) -> Option<String> {
     let head = &exchange.head;
+    let of_limit = |limit: Option<[i64; 3]>, number: usize| Some(limit?[number].to_string());
     Some(match name {
         "path" => head.uri.path().to_owned(),
         "remote_addr" => exchange.client_address()?.to_string(),
         "path_parts" => head.uri.path().trim_start_matches('/').replace('/', ","),
-        "request_id" => Uuid::new_v4().to_string(),
+        "request_id" => exchange.noted.request_id.get_or_init(Uuid::new_v4).to_string(),
         "token" => exchange.caller.as_ref()?.name.to_string(),
+        "tyk_trace_id" => trace_id(&head.headers)?.to_owned(),
+        "headers" => all_headers(exchange.noted.headers.as_ref().unwrap_or(&head.headers)),
+        "request_data" => all_fields(exchange),
+        "rate_limit_limit" => of_limit(exchange.budget.rate, 0)?,
+        "rate_limit_remaining" => of_limit(exchange.budget.rate, 1)?,
+        "rate_limit_reset" => of_limit(exchange.budget.rate, 2)?,
+        "quota_limit" => of_limit(exchange.budget.quota, 0)?,
+        "quota_remaining" => of_limit(exchange.budget.quota, 1)?,
+        "quota_reset" => of_limit(exchange.budget.quota, 2)?,
         "headers_Host" => head
             .uri
             .authority()
@@ -37,7 +79,7 @@ pub(crate) fn value(exchange: &Exchange, name: &str) -> Option<String> {
             let start = FAMILIES.iter().find(|start| name.starts_with(**start))?;
             let rest = &name[start.len()..];
             match *start {
-                "headers_" => head.headers.get(rest.replace('_', "-"))?.to_str().ok()?.to_owned(),
+                "headers_" => field_value(exchange, rest)?,
                 "cookies_" => cookie(exchange, rest)?.to_owned(),
                 "jwt_claims_" => claim(exchange, rest)?.into_owned(),
                 _ => field(exchange, rest)?,
@@ -46,22 +88,70 @@ pub(crate) fn value(exchange: &Exchange, name: &str) -> Option<String> {
     })
 }
 
+/// Whether a field is meant by a name with underscores for its dashes, in any case.
+pub(crate) fn is_header(name: &str, wanted: &str) -> bool {
+    let same = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b) || (a == b'-' && b == b'_');
+    name.len() == wanted.len() && name.bytes().zip(wanted.bytes()).all(same)
+}
+
+fn field_value(exchange: &Exchange, wanted: &str) -> Option<String> {
+    let of = |headers: &HeaderMap| {
+        let (_, value) = headers.iter().find(|(name, _)| is_header(name.as_str(), wanted))?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    exchange.noted.headers.as_ref().and_then(of).or_else(|| of(&exchange.head.headers))
+}
+
+/// `Name:value1,value2;Other:value`.
+fn all_headers(headers: &HeaderMap) -> String {
+    let of = |name: &header::HeaderName| {
+        let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        format!("{}:{}", canonical(name.as_str()), values.collect::<Vec<_>>().join(","))
+    };
+    headers.keys().map(of).collect::<Vec<_>>().join(";")
+}
+
+/// The trace that the request belongs to (W3C Trace Context, `traceparent`).
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get("traceparent")?.to_str().ok()?.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}
+
 /// Names are compared with their dashes as underscores.
 fn same(written: &str, name: &str) -> bool {
     written == name || written.replace('-', "_") == name
 }
 
 fn cookie<'e>(exchange: &'e Exchange, name: &str) -> Option<&'e str> {
-    let headers = &exchange.head.headers;
-    cookie_value(headers, |written| same(written, name))
+    let of = |headers: &'e HeaderMap| cookie_value(headers, |written| same(written, name));
+    exchange.noted.headers.as_ref().and_then(of).or_else(|| of(&exchange.head.headers))
 }
 
-/// Of the query; bodies are messages.
+/// The fields of the form in the body, if that was noted, and of the query.
+fn fields(exchange: &Exchange) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let form = exchange.noted.form.as_deref().and_then(|form| std::str::from_utf8(form).ok());
+    query::pairs(form.unwrap_or_default()).chain(query::pairs(exchange.head.uri.query().unwrap_or_default()))
+}
+
 fn field(exchange: &Exchange, name: &str) -> Option<String> {
-    let query = exchange.head.uri.query()?;
     let values: Vec<Cow<'_, str>> =
-        query::pairs(query).filter(|(written, _)| same(written, name)).map(|(_, value)| value).collect();
+        fields(exchange).filter(|(written, _)| same(written, name)).map(|(_, value)| value).collect();
     (!values.is_empty()).then(|| values.join(","))
+}
+
+/// `name:value1,value2;other:value`.
+fn all_fields(exchange: &Exchange) -> String {
+    let mut all: Vec<(Cow<'_, str>, String)> = Vec::new();
+    for (name, value) in fields(exchange) {
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => {
+                values.push(',');
+                values.push_str(&value);
+            }
+            None => all.push((name, value.into_owned())),
+        }
+    }
+    all.iter().map(|(name, values)| format!("{name}:{values}")).collect::<Vec<_>>().join(";")
 }
 
 fn claim<'e>(exchange: &'e Exchange, name: &str) -> Option<Cow<'e, str>> {
@@ -105,6 +195,9 @@ mod tests {
         ] {
             assert_eq!(plain(&value).as_deref(), text, "{value}");
         }
+        assert!(
+            is_header("x-team", "X_Team") && is_header("x_team", "x_team") && !is_header("x-team", "xteam")
+        );
         assert!(same("a-b", "a_b") && same("a-b", "a-b") && !same("ab", "a_b"));
     }
 }

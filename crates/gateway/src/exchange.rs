@@ -10,13 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
-use http::{StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::jwt::Claims;
 use crate::auth::{Caller, Grant};
 use crate::body::{BodyError, RequestBody, cause, is_too_large};
+use crate::context::Noted;
 use crate::gate::Gate;
 use crate::http1::Breach;
 use crate::limits::{Budget, Held};
@@ -25,6 +26,7 @@ use crate::record;
 use crate::respond::Refusal;
 use crate::route::Fitting;
 use crate::snapshot::RunningApi;
+use crate::transform::Ahead;
 
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -132,6 +134,10 @@ pub(crate) struct Exchange {
     pub budget: Budget,
     /// Places among what is under way at once.
     pub(crate) held: Vec<Held>,
+    /// What is known of it by name beside what can be seen of it.
+    pub(crate) noted: Noted,
+    /// How the backend is asked, where guards changed that.
+    pub(crate) ahead: Ahead,
     /// How long things took.
     pub timings: Timings,
     /// Neither is anything recorded of it …
@@ -196,6 +202,11 @@ impl Exchange {
         self.verified = Some(digest);
     }
 
+    /// The method with which the backend is asked.
+    pub(crate) fn method(&self) -> &Method {
+        self.ahead.method.as_ref().unwrap_or(&self.head.method)
+    }
+
     /// The path without the stripped listen path, as it was written (percent-encoded).
     pub(crate) fn remaining_path(&self) -> &str {
         self.head.uri.path().get(self.stripped..).unwrap_or_default()
@@ -232,7 +243,6 @@ impl Exchange {
     }
 
     /// As [`Exchange::buffer_body`], within the limit that goes for all APIs. Every guard that calls it gets the same bytes.
-    #[allow(dead_code, reason = "guards that look at bodies have limits of their own so far")]
     pub(crate) async fn whole_body(&mut self) -> Result<Bytes, Refusal> {
         self.buffer_body(self.gate.settings.most_kept_of_requests()).await
     }
@@ -249,7 +259,6 @@ impl Exchange {
     }
 
     /// Whether the request is one that has no end before its answer begins, so that no guard may wait for its body.
-    #[allow(dead_code, reason = "guards that look at bodies look at few of them so far")]
     pub(crate) fn streams(&self) -> bool {
         is_grpc(&self.head.headers)
     }

@@ -12,6 +12,7 @@ use crate::admin;
 use crate::backend::Backend;
 use crate::body::{Body, RequestBody};
 use crate::chain::Early;
+use crate::context::Noted;
 use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings};
 use crate::gate::Gate;
 use crate::hosted;
@@ -21,6 +22,7 @@ use crate::record;
 use crate::respond::{self, Blame, Refusal};
 use crate::route::{self, Fitting, Oddity, looping};
 use crate::snapshot::{RunningApi, Snapshot};
+use crate::transform::Ahead;
 
 /// Until when the API is served (contract 8.1).
 const EXPIRES: HeaderName = HeaderName::from_static("x-tyk-api-expires");
@@ -136,6 +138,8 @@ fn exchange(
         version_by_default: None,
         budget: Budget::default(),
         held: Vec::new(),
+        noted: Noted::default(),
+        ahead: Ahead::default(),
         timings: Timings::begin(started),
         unrecorded: false,
         bare: false,

@@ -23,7 +23,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 
     let id = identity(&root, "api_id", faults);
     let proxy = root.section("proxy", faults);
-    let Version { timeout, endpoints, of_paths, paths, expires: version_expires, .. } = sole(&root, faults);
+    let Version { timeout, endpoints, of_paths, paths, transforms, expires: version_expires, .. } =
+        sole(&root, faults);
     providers(&root, faults);
     protocol(&root, faults);
     validate_rest(&root, &proxy, faults);
@@ -79,6 +80,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         addresses: addresses::read_classic(&root, faults),
         cors: cors::read_classic(&root, faults),
         paths: Box::new(paths),
+        transforms: Box::new(transforms.with_root(&root, faults)),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
         do_not_track: root.flag("do_not_track", faults),

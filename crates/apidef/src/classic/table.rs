@@ -7,6 +7,7 @@ use crate::auth::{
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SIZE, CLASSIC_TRACKED};
+use crate::transforms::{CLASSIC_HEADERS, CLASSIC_METHOD, CLASSIC_PROCESSORS, CLASSIC_REWRITE};
 use crate::upstream::{CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT};
 use crate::versioning;
 
@@ -147,12 +148,12 @@ pub(crate) const ROOT: &[Field] = &[
     ),
     guards("custom_middleware_bundle", "plugin bundles are").unless("custom_middleware_bundle_disabled"),
     kept("custom_middleware_bundle_disabled"),
-    later("response_processors", "response processors are"),
+    each("response_processors", CLASSIC_PROCESSORS),
     later("event_handlers", "event handlers are"),
     later("error_overrides", "error overrides are").unless("error_overrides_disabled"),
     kept("error_overrides_disabled"),
     later("enable_batch_request_support", "batch requests are"),
-    later("enable_context_vars", "context variables are"),
+    acts("enable_context_vars"),
     kept("config_data"),
     kept("config_data_disabled"),
     // What is recorded.
@@ -217,13 +218,12 @@ const VERSION: &[Field] = &[
     section("paths", &[acts("ignored"), acts("white_list"), acts("black_list")]).unless("use_extended_paths"),
     acts("use_extended_paths"),
     section("extended_paths", EXTENDED).when("use_extended_paths"),
-    later("global_headers", "added request headers are").unless("global_headers_disabled"),
-    later("global_headers_remove", "removed request headers are").unless("global_headers_disabled"),
-    kept("global_headers_disabled"),
-    later("global_response_headers", "added response headers are").unless("global_response_headers_disabled"),
-    later("global_response_headers_remove", "removed response headers are")
-        .unless("global_response_headers_disabled"),
-    kept("global_response_headers_disabled"),
+    acts("global_headers"),
+    acts("global_headers_remove"),
+    acts("global_headers_disabled"),
+    acts("global_response_headers"),
+    acts("global_response_headers_remove"),
+    acts("global_response_headers_disabled"),
     acts("ignore_endpoint_case"),
     acts("global_size_limit"),
     acts("global_size_limit_disabled"),
@@ -250,13 +250,13 @@ const EXTENDED: &[Field] = &[
     later("transform_response", "body transforms are"),
     later("transform_jq", "body transforms are"),
     later("transform_jq_response", "body transforms are"),
-    later("transform_headers", "header transforms are"),
-    later("transform_response_headers", "header transforms are"),
+    each("transform_headers", CLASSIC_HEADERS),
+    each("transform_response_headers", CLASSIC_HEADERS),
     each("hard_timeouts", CLASSIC_TIMEOUT),
     each("circuit_breakers", CLASSIC_BREAKER),
-    later("url_rewrites", "URL rewrites are"),
+    each("url_rewrites", CLASSIC_REWRITE),
     later("virtual", "virtual endpoints are"),
-    later("method_transforms", "method transforms are"),
+    each("method_transforms", CLASSIC_METHOD),
     each("track_endpoints", CLASSIC_TRACKED),
     each("do_not_track_endpoints", CLASSIC_TRACKED),
 ];

@@ -45,6 +45,7 @@ pub(crate) fn write(api: &Api) -> Value {
             || api.limits.endpoints.iter().any(|endpoint| endpoint.ignore_case))
         .into();
     }
+    api.transforms.write_classic(&mut version);
     let limit = api.limits.global;
     let mut definition = json!({
         "api_id": api.id,
@@ -72,6 +73,7 @@ pub(crate) fn write(api: &Api) -> Value {
         "session_lifetime": api.session_lifetime.map_or(0, |lifetime| lifetime.as_secs()),
         "session_lifetime_respects_key_expiration": api.lifetime_respects_expiry,
         "dont_set_quota_on_create": api.dont_set_quota_on_create,
+        "enable_context_vars": api.transforms.context,
         "do_not_track": api.do_not_track,
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
     });

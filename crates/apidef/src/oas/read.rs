@@ -12,7 +12,9 @@ use crate::section::Section;
 use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
-use crate::{Api, ApiLimits, Auth, Backend, Care, Manner, Paths, Streams, Upstream, UpstreamCredentials};
+use crate::{
+    Api, ApiLimits, Auth, Backend, Care, Manner, Paths, Streams, Transforms, Upstream, UpstreamCredentials,
+};
 use document::Fault;
 use serde_json::Value;
 
@@ -101,6 +103,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         addresses: addresses::read_oas(&server, faults),
         cors: cors::read_oas(&global, faults),
         paths,
+        transforms: Box::new(Transforms::oas(&root, &middleware, faults)),
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
         do_not_track: traffic_logs.exists() && !traffic_logs.flag("enabled", faults),

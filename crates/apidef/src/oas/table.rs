@@ -4,6 +4,7 @@ use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_SIZE, OAS_TRACKED};
+use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_PINS, OAS_TIMEOUT, OAS_TRANSPORT,
 };
@@ -128,9 +129,9 @@ const GLOBAL: &[Field] = &[
     section("pluginConfig", &[acts("driver"), guards("bundle", "plugin bundles are"), kept("data")]),
     section("cors", cors::OAS),
     later("cache", "caching is"),
-    later("transformRequestHeaders", "header transforms are"),
-    later("transformResponseHeaders", "header transforms are"),
-    later("contextVariables", "context variables are"),
+    section("transformRequestHeaders", OAS_HEADERS),
+    section("transformResponseHeaders", OAS_HEADERS),
+    section("contextVariables", ENABLED),
     section("ignoreCase", ENABLED),
 ];
 
@@ -145,12 +146,12 @@ const OPERATION: &[Field] = &[
     guards("postPlugins", "plugins are"),
     section("exchange", OAS_EXCHANGE),
     section("ignoreAuthentication", OAS_LIST),
-    later("transformRequestMethod", "method transforms are"),
+    section("transformRequestMethod", OAS_METHOD),
     later("transformRequestBody", "body transforms are"),
     later("transformResponseBody", "body transforms are"),
-    later("transformRequestHeaders", "header transforms are"),
-    later("transformResponseHeaders", "header transforms are"),
-    later("urlRewrite", "URL rewrites are"),
+    section("transformRequestHeaders", OAS_HEADERS),
+    section("transformResponseHeaders", OAS_HEADERS),
+    section("urlRewrite", OAS_REWRITE),
     later("cache", "caching is"),
     section("enforceTimeout", OAS_TIMEOUT),
     later("mockResponse", "mock responses are"),

@@ -5,7 +5,7 @@ use crate::limits::{EndpointRate, classic_endpoints};
 use crate::section::Section;
 use crate::upstream::Endpoints;
 use crate::versioning::date;
-use crate::{Api, Backend, Paths, Target};
+use crate::{Api, Backend, Paths, Target, Transforms};
 use document::{Fault, pointer_join};
 use serde_json::Value;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub(crate) struct Version {
     /// What single paths of the upstream have of their own.
     pub(crate) of_paths: Endpoints,
     pub(crate) paths: Paths,
+    /// What changes requests and answers.
+    pub(crate) transforms: Transforms,
     target: Option<(Target, Option<Box<str>>)>,
     pub(crate) expires: Option<i64>,
 }
@@ -83,6 +85,7 @@ pub(crate) fn read_own(
         api.version_expires = version.expires;
         api.limits.endpoints = version.endpoints.into();
         *api.paths = version.paths;
+        *api.transforms = version.transforms.beside(&base.transforms);
         if let Backend::Upstream(upstream) = &mut api.backend {
             upstream.timeout = version.timeout;
             *upstream.endpoints = version.of_paths;
@@ -118,8 +121,10 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
         }
     }
     let (mut endpoints, mut of_paths) = (Vec::new(), Endpoints::default());
-    if version.flag("use_extended_paths", faults) {
-        let ignore_case = version.flag("ignore_endpoint_case", faults);
+    let ignore_case = version.flag("ignore_endpoint_case", faults);
+    let uses_extended = version.flag("use_extended_paths", faults);
+    let transforms = Transforms::classic(version, uses_extended.then_some(&extended), ignore_case, faults);
+    if uses_extended {
         classic_endpoints(&extended, ignore_case, &mut endpoints, faults);
         of_paths = Endpoints::classic(&extended, ignore_case, faults);
     }
@@ -142,5 +147,6 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
             .ok(),
     };
     let paths = Paths::classic(version, faults);
-    Version { timeout, endpoints, of_paths, paths, target, expires: date(version, "expires", faults) }
+    let expires = date(version, "expires", faults);
+    Version { timeout, endpoints, of_paths, paths, transforms, target, expires }
 }

@@ -21,7 +21,7 @@ use crate::limits::{Context, Limits, Organisation, Sizes};
 use crate::respond::Refusal;
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
-use crate::transform::CrossOrigin;
+use crate::transform::{CrossOrigin, Methods, RequestHeaders, Rewrites, Transforms, Variables};
 
 use self::stages::Stages;
 
@@ -48,6 +48,10 @@ enum Guard {
     /// Takes note of the token that is to be exchanged.
     Subject(Arc<TokenExchange>),
     Exchange(Arc<TokenExchange>),
+    Variables(Variables),
+    RequestHeaders(RequestHeaders),
+    Rewrites(Rewrites),
+    Methods(Methods),
 }
 
 /// The answer of a guard.
@@ -81,7 +85,11 @@ impl Guard {
             | Self::Addresses(_)
             | Self::Sizes(_)
             | Self::Tracking(_)
-            | Self::Describe(_) => Skips::NONE,
+            | Self::Describe(_)
+            | Self::Variables(_)
+            | Self::RequestHeaders(_)
+            | Self::Rewrites(_)
+            | Self::Methods(_) => Skips::NONE,
         }
     }
 }
@@ -105,6 +113,7 @@ impl Chain {
         sets: &KeySets,
         settings: &Settings,
         patterns: &Collector,
+        transforms: Transforms,
     ) -> Result<Self, String> {
         let mut guards = Vec::new();
         let mut ends = None;
@@ -124,6 +133,7 @@ impl Chain {
             guards.push(Guard::Organisation(Organisation));
         }
         guards.extend(Sizes::new(&api.paths.sizes, patterns).map(Guard::Sizes));
+        guards.extend(transforms.variables.map(Guard::Variables));
         guards.extend(Tracking::new(&api.paths.tracking, patterns).map(Guard::Tracking));
         guards.extend(Describe::of(api).map(Guard::Describe));
         let ignore_case = limits.matching.ignore_case;
@@ -155,7 +165,11 @@ impl Chain {
         }
         guards.extend(scopes.map(Guard::Scopes));
         guards.extend(exchanging.map(Guard::Exchange));
-        Ok(Self { guards: guards.into(), cross_origin, stages: Stages::default(), ends })
+        guards.extend(transforms.headers.map(Guard::RequestHeaders));
+        guards.extend(transforms.rewrites.map(Guard::Rewrites));
+        guards.extend(transforms.methods.map(Guard::Methods));
+        let stages = Stages::new(transforms.answers);
+        Ok(Self { guards: guards.into(), cross_origin, stages, ends })
     }
 
     /// Until when the API is served, as answers tell it; `None` where that is for ever.
@@ -219,6 +233,10 @@ impl Chain {
                 Guard::Scopes(guard) => guard.pass(exchange)?,
                 Guard::Subject(guard) => guard.note(exchange)?,
                 Guard::Exchange(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::Variables(guard) => guard.pass(exchange).await?,
+                Guard::RequestHeaders(guard) => guard.pass(exchange),
+                Guard::Rewrites(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::Methods(guard) => guard.pass(exchange)?,
             }
         }
         Ok(ControlFlow::Continue(()))

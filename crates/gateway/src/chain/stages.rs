@@ -7,10 +7,13 @@ use http::{Method, Response, StatusCode};
 use crate::body::{Body, NotWhole};
 use crate::exchange::{Exchange, is_grpc};
 use crate::respond::Refusal;
+use crate::transform::AnswerHeaders;
 
 /// One step on the way back. The next one sees what this one made of the answer.
 #[derive(Debug)]
-enum Stage {}
+enum Stage {
+    Headers(AnswerHeaders),
+}
 
 /// The steps that the definition asks for, in order: body, header fields, other processors, plugins, overrides of errors,
 /// and last the cache, which keeps what the client gets.
@@ -18,18 +21,24 @@ enum Stage {}
 pub(super) struct Stages(Box<[Stage]>);
 
 impl Stages {
+    pub(super) fn new(headers: Option<AnswerHeaders>) -> Self {
+        Self(headers.map(Stage::Headers).into_iter().collect())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    #[allow(clippy::never_loop, reason = "there is no stage so far")]
+    #[allow(clippy::unused_async, reason = "stages that look at bodies wait for them")]
     pub(super) async fn pass(
         &self,
-        _exchange: &mut Exchange,
-        response: Response<Body>,
+        exchange: &mut Exchange,
+        mut response: Response<Body>,
     ) -> Result<Response<Body>, Refusal> {
         for stage in &self.0 {
-            match *stage {}
+            match stage {
+                Stage::Headers(stage) => stage.pass(exchange, response.headers_mut()),
+            }
         }
         Ok(response)
     }

@@ -168,6 +168,12 @@ fn budget(gate: &Gate, plan: &Plan<'_>, told: &Told, quota_of: Option<&Grant>) -
     let mut budget = Budget::default();
     // What the key's limit says comes before what the API's says.
     let rate = plan.key.zip(told.key).or(plan.api.zip(told.api));
+    budget.rate = rate.map(|(counter, taken)| {
+        let remaining = i64::try_from(taken.remaining).unwrap_or(i64::MAX);
+        [counter.requests as i64, remaining, unix_after(taken.resets_in)]
+    });
+    budget.quota =
+        plan.quota.zip(told.quota).map(|((quota, _), left)| [quota.max, left.remaining, left.renews_at]);
     match gate.settings.limit_headers {
         LimitHeaders::RateLimits => {
             if let Some((counter, taken)) = rate {

@@ -22,6 +22,10 @@ pub(crate) struct Budget {
     pub reset: i64,
     /// Whether refusals carry it too: rates do, quotas do not.
     pub on_refusals: bool,
+    /// Limit, rest and end (unix time in seconds) of the rate that counts.
+    pub rate: Option<[i64; 3]>,
+    /// The same of the caller's quota.
+    pub quota: Option<[i64; 3]>,
     /// Each limit that counted, where the standard fields are asked for.
     pub standard: Vec<Line>,
 }

@@ -12,6 +12,7 @@ use crate::chain::Chain;
 use crate::gate::Gate;
 use crate::route::{Collector, Versions};
 use crate::snapshot::{Identity, RunningApi};
+use crate::transform::Transforms;
 
 /// Compiles a definition into a running API, or tells every fault, without its place. Connects and starts nothing.
 pub(crate) fn compile(
@@ -51,7 +52,8 @@ fn build(
 ) -> Result<RunningApi, Vec<Fault>> {
     let limits = crate::limits::Context::of(gate);
     let patterns = Collector::new(gate.settings.path_matching);
-    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns)
+    let transforms = Transforms::compile(&model, &patterns, &streams.secrets).map_err(|fault| vec![fault])?;
+    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, transforms)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(apidef::Upstream { inner: Some(url), .. }) => Backend::Api(url.clone()),

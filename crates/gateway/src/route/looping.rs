@@ -13,6 +13,7 @@ use crate::exchange::{AsSent, Exchange, Skips};
 use crate::query;
 use crate::respond::Refusal;
 use crate::snapshot::RunningApi;
+use crate::transform::To;
 
 /// How often a request is sent on where its URL says nothing else, and at most.
 const LOOPS: u32 = 5;
@@ -30,16 +31,25 @@ pub(crate) struct Onward {
 
 /// Where the exchange goes on that its chain has let pass, if that is an API of this gate.
 pub(crate) fn onward(exchange: &Exchange) -> Option<Onward> {
+    let rewritten = exchange.ahead.to.as_ref();
+    if let Some(To::Api(url)) = rewritten {
+        return Some(Onward { url: url.clone(), behind: false });
+    }
     match &exchange.api.backend {
         Backend::Api(url) => {
             let (base, own) = match url.split_once('?') {
                 Some((base, own)) => (base, Some(own)),
                 None => (&**url, None),
             };
-            let path = exchange.remaining_path();
+            let (path, asked) = match rewritten {
+                Some(To::Path(to)) => (to.path(), to.query()),
+                // Nothing of what is behind it is on another host.
+                Some(_) => return None,
+                None => (exchange.remaining_path(), exchange.head.uri.query()),
+            };
             let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
             let mut url = format!("{}{slash}{path}", base.trim_end_matches('/'));
-            for (query, mark) in own.into_iter().chain(exchange.head.uri.query()).zip(["?", "&"]) {
+            for (query, mark) in own.into_iter().chain(asked).zip(["?", "&"]) {
                 url.push_str(mark);
                 url.push_str(query);
             }
@@ -68,7 +78,9 @@ pub(crate) fn follow(exchange: &mut Exchange, onward: &Onward) -> Result<(), Ref
     if exchange.head.extensions.get::<AsSent>().is_none() {
         exchange.head.extensions.insert(AsSent(sent));
     }
-    exchange.head.method = to.method.unwrap_or_else(|| exchange.head.method.clone());
+    let method = exchange.method().clone();
+    exchange.head.method = to.method.unwrap_or(method);
+    (exchange.ahead.to, exchange.ahead.method) = (None, None);
     exchange.loops += 1;
     exchange.version_in_path = None;
     exchange.tracked_as = None;

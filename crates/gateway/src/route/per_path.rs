@@ -41,6 +41,20 @@ impl<T> PerPath<T> {
         Self(Places::new(list.iter().map(place)))
     }
 
+    /// The same, where not everything that a definition says can be done.
+    pub(crate) fn try_of<M, E>(
+        patterns: &Collector,
+        list: &[AtPath<M>],
+        compile: impl FnMut(&AtPath<M>) -> Result<T, E>,
+    ) -> Result<Self, E> {
+        let values: Vec<T> = list.iter().map(compile).collect::<Result<_, E>>()?;
+        let places = list.iter().zip(values).map(|(one, value)| {
+            let number = patterns.add(&one.path, one.ignore_case);
+            (one.method.clone(), number, value)
+        });
+        Ok(Self(Places::new(places)))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

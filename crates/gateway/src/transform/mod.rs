@@ -1,5 +1,22 @@
 //! What changes on the way of requests to the backend, and of answers back.
 
+mod ahead;
+mod compiled;
 mod cors;
+mod goal;
+mod headers;
+mod method;
+mod rewrite;
+mod text;
+mod trigger;
+mod variables;
 
+pub(crate) use ahead::{Ahead, To};
+pub(crate) use compiled::Transforms;
 pub(crate) use cors::CrossOrigin;
+pub(crate) use headers::{AnswerHeaders, RequestHeaders};
+pub(crate) use method::Methods;
+pub(crate) use rewrite::Rewrites;
+pub(crate) use text::{Text, Variable};
+pub(crate) use trigger::canonical;
+pub(crate) use variables::Variables;

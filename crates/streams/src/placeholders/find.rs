@@ -17,10 +17,14 @@ const MARKS: [(&str, Source); 4] = [
 const FOREIGN: [&str; 3] = ["$secret_vault.", "$secret_consul.", "$secret_file."];
 
 /// One placeholder in a text.
-pub(super) struct Found<'t> {
-    pub(super) placeholder: Placeholder,
-    pub(super) default: Option<&'t str>,
-    pub(super) range: Range<usize>,
+#[derive(Debug)]
+pub struct Found<'t> {
+    /// What it stands for.
+    pub placeholder: Placeholder,
+    /// What stands there where there is no such value.
+    pub default: Option<&'t str>,
+    /// Where it is.
+    pub range: Range<usize>,
 }
 
 /// How a value is put in.
@@ -33,7 +37,7 @@ pub(super) enum Form {
 }
 
 /// Every placeholder of a text, first to last.
-pub(super) fn found(text: &str) -> impl Iterator<Item = Found<'_>> {
+pub fn found(text: &str) -> impl Iterator<Item = Found<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
@@ -76,7 +80,7 @@ fn one(text: &str, start: usize) -> Option<Found<'_>> {
 }
 
 /// A secret of a store that there is not.
-pub(super) fn foreign(text: &str) -> Option<&'static str> {
+pub fn foreign(text: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|mark| text.contains(**mark)).copied()
 }
 

@@ -13,7 +13,8 @@ mod walk;
 use document::{Fault, pointer_join};
 use serde_json::Value as Json;
 
-use self::find::{Form, Found, found};
+use self::find::Form;
+pub use self::find::{Found, foreign, found};
 use self::walk::walk;
 use crate::registry::Kind;
 use crate::settings::Settings;

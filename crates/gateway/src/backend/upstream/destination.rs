@@ -84,7 +84,7 @@ impl std::fmt::Debug for Destinations {
 }
 
 impl Destination {
-    fn new(target: &Target, model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
+    pub(super) fn new(target: &Target, model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
         let (manner, settings) = (&model.manner, &gate.upstream);
         let (security, client) = match target.scheme {
             Scheme::Https => {

@@ -6,6 +6,7 @@ mod breaker;
 mod connect;
 mod connection;
 mod destination;
+mod elsewhere;
 mod endpoints;
 mod forward;
 mod head;
@@ -42,6 +43,7 @@ use self::breaker::Leave;
 pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
 use self::destination::{Destination, Destinations};
+use self::elsewhere::Elsewhere;
 use self::endpoints::Endpoints;
 use self::identity::Identity;
 use self::pool::Pool;
@@ -56,6 +58,7 @@ use crate::gate::Gate;
 use crate::http1::{AnswerHead, Breach, MalformedAnswer};
 use crate::respond::{Blame, Refusal};
 use crate::route::Collector;
+use crate::transform::To;
 
 /// A compiled upstream: where requests go and how.
 pub struct Upstream {
@@ -69,6 +72,8 @@ pub struct Upstream {
     identity: Option<Box<Identity>>,
     /// What is sent to it again.
     retrying: Option<Box<Retrying>>,
+    /// Other hosts that rewritten requests go to.
+    elsewhere: Elsewhere,
 }
 
 /// How long the head of an answer may take.
@@ -123,6 +128,7 @@ impl Upstream {
             endpoints: Endpoints::new(&model.endpoints, patterns).map(Box::new),
             identity: Identity::new(&model.manner)?.map(Box::new),
             retrying: model.care.retries.as_ref().map(|retries| Box::new(Retrying::new(retries))),
+            elsewhere: Elsewhere::default(),
         })
     }
 
@@ -164,7 +170,9 @@ impl Upstream {
         tried: &mut Vec<usize>,
     ) -> Result<Response<Body>, Failure> {
         let first = tried.is_empty();
-        let (destination, line) = match self.destinations.sole() {
+        let elsewhere = self.elsewhere.of(exchange).map_err(Failure::refused)?;
+        let identity = self.identity_for(exchange);
+        let (destination, line) = match elsewhere.as_ref().or_else(|| self.destinations.sole()) {
             Some(destination) => {
                 tried.push(0);
                 (destination, None)
@@ -179,7 +187,7 @@ impl Upstream {
         let under_way = self.destinations.count(destination);
         let mut request = self.request(destination, exchange).map_err(Failure::refused)?;
         let way = Way::new(destination, limit, asked, first && line.is_some());
-        let answer = match &self.identity {
+        let answer = match identity {
             None => way.send(&mut request, line, false).await,
             Some(identity) => Box::pin(way.send_as(identity, &mut request, line, exchange)).await,
         };
@@ -197,30 +205,40 @@ impl Upstream {
         Ok(response)
     }
 
+    /// Who the gate is where the request goes: nobody where the request itself says which host that is.
+    fn identity_for(&self, exchange: &Exchange) -> Option<&Identity> {
+        let foreign = matches!(exchange.ahead.to, Some(To::Elsewhere { known: false, .. }));
+        self.identity.as_deref().filter(|_| !foreign)
+    }
+
     /// The request as the upstream shall see it.
     fn request(&self, destination: &Destination, exchange: &mut Exchange) -> Result<Outbound, Refusal> {
         let Destination { target, host: own_host, .. } = destination;
-        let path = if head::passes_unchanged(target, exchange.stripped > 0) {
-            exchange.head.uri.path_and_query().cloned()
-        } else {
-            let joined = head::join(
-                target,
-                exchange.remaining_path(),
-                exchange.head.uri.query(),
-                self.keep_trailing_slash,
-            );
-            Some(head::path_and_query(joined).map_err(|error| {
+        let keep = self.keep_trailing_slash;
+        let joined = match &exchange.ahead.to {
+            Some(To::Elsewhere { target, .. }) => Some(head::join(target, "", None, true)),
+            Some(To::Path(path)) => Some(head::join(target, path.path(), path.query(), keep)),
+            _ if head::passes_unchanged(target, exchange.stripped > 0) => None,
+            _ => Some(head::join(target, exchange.remaining_path(), exchange.head.uri.query(), keep)),
+        };
+        let path = match joined {
+            None => exchange.head.uri.path_and_query().cloned(),
+            Some(joined) => Some(head::path_and_query(joined).map_err(|error| {
                 Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request path").detail(error)
-            })?)
+            })?),
         };
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let method = exchange.method().clone();
+        let changed = method != exchange.head.method;
 
         let mut headers = exchange.hand_over_headers();
         head::strip_hop_by_hop(&mut headers);
         if exchange.head.version == Version::HTTP_2 {
             head::join_cookies(&mut headers);
         }
-        head::append_forwarded_for(&mut headers, exchange.peer.address, &exchange.peer.text);
+        if !exchange.ahead.hides_client {
+            head::append_forwarded_for(&mut headers, exchange.peer.address, &exchange.peer.text);
+        }
         if !self.preserve_host {
             headers.insert(header::HOST, own_host.clone());
         } else if !headers.contains_key(header::HOST) {
@@ -233,7 +251,11 @@ impl Upstream {
             entry.insert(USER_AGENT);
         }
         let body = std::mem::replace(&mut exchange.body, RequestBody::none());
-        Ok(Outbound { method: exchange.head.method.clone(), path, headers, body })
+        if changed && body.is_none() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+            // Such a method is asked for its content (RFC 9110 section 8.6), of which the client's had none.
+            headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+        }
+        Ok(Outbound { method, path, headers, body })
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) async fn ask(
 ) -> Result<Response<Body>, Refusal> {
     let asked = Instant::now();
     retrying.budget.earn();
-    let whole = retrying.repeats(&exchange.head.method) && retrying.keeps(&exchange.body);
+    let whole = retrying.repeats(exchange.method()) && retrying.keeps(&exchange.body);
     if whole {
         // Before the upstream is asked at all: what broke on its way here is not its fault.
         exchange.buffer_body(retrying.largest_body).await?;

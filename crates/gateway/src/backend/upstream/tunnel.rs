@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::connect::UpstreamStream;
 use super::destination::{Answered, Destination, UnderWay};
+use super::identity::Identity;
 use super::way::Way;
 use super::{Connection, Failure, Limit, Outbound, Upstream, head, refuse, within};
 use crate::body::Body;
@@ -104,29 +105,36 @@ async fn ask(
     limit: Limit,
     asked: Instant,
 ) -> Result<Answer, Failure> {
+    let elsewhere = upstream.elsewhere.of(exchange).map_err(Failure::refused)?;
+    let identity = upstream.identity_for(exchange);
     let destinations = &upstream.destinations;
     let (key, mut tried) = (destinations.key(exchange), Vec::new());
-    let reach = destinations.reach(key, &mut tried, |pool| pool.dial_for_upgrade());
+    let reach = async {
+        match &elsewhere {
+            Some(other) => other.pool.dial_for_upgrade().await.map(|stream| (other, stream)),
+            None => destinations.reach(key, &mut tried, |pool| pool.dial_for_upgrade()).await,
+        }
+    };
     let (destination, stream) = within(limit.deadline(asked), reach).await?;
     let under_way = destinations.count(destination);
     let mut request = upstream.request(destination, exchange).map_err(Failure::refused)?;
     request.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let way = Way::new(destination, limit, asked, true);
-    let answer = handshake(upstream, &way, &mut request, stream, exchange).await;
+    let answer = handshake(identity, &way, &mut request, stream, exchange).await;
     let answer = answer.map(|(head, connection)| Answer::new(destination, head, connection, under_way));
     destinations.tell(destination, &answer);
     answer
 }
 
 async fn handshake(
-    upstream: &Upstream,
+    identity: Option<&Identity>,
     way: &Way<'_>,
     request: &mut Outbound,
     stream: UpstreamStream,
     exchange: &Exchange,
 ) -> Result<(AnswerHead, Box<Connection>), Failure> {
-    let Some(identity) = &upstream.identity else { return way.send_upgrade(request, stream).await };
+    let Some(identity) = identity else { return way.send_upgrade(request, stream).await };
     let used = way.identify(identity, request, exchange).await?;
     let answer = way.send_upgrade(request, stream).await?;
     let Some(used) = used.filter(|_| answer.0.status == StatusCode::UNAUTHORIZED) else { return Ok(answer) };

@@ -1,0 +1,39 @@
+//! All that changes requests and answers of one API, compiled from its definition.
+
+use apidef::{Api, Backend};
+use document::Fault;
+
+use super::headers::{AnswerHeaders, RequestHeaders};
+use super::method::Methods;
+use super::rewrite::Rewrites;
+use super::text::Secrets;
+use super::variables::Variables;
+use crate::route::Collector;
+
+/// Each part where the definition asks for it, and for the guards of the chain.
+#[derive(Debug, Default)]
+pub(crate) struct Transforms {
+    pub(crate) variables: Option<Variables>,
+    pub(crate) headers: Option<RequestHeaders>,
+    pub(crate) rewrites: Option<Rewrites>,
+    pub(crate) methods: Option<Methods>,
+    pub(crate) answers: Option<AnswerHeaders>,
+}
+
+impl Transforms {
+    pub(crate) fn compile(api: &Api, patterns: &Collector, secrets: &Secrets) -> Result<Self, Fault> {
+        let model = &*api.transforms;
+        if matches!(api.backend, Backend::Streams(_)) {
+            // Streams answer before any of it has a turn (contract 4.4 row 27).
+            return Ok(Self::default());
+        }
+        let mut seen = Variables::default();
+        let mut see = |variable: &_| seen.see(variable);
+        let headers = RequestHeaders::new(&model.headers, patterns, secrets, &mut see)?;
+        let rewrites = Rewrites::new(&model.rewrites, patterns, secrets, &mut see)?;
+        let answers = AnswerHeaders::new(&model.headers, patterns, secrets, &mut see)?;
+        let methods = Methods::new(&model.methods, patterns);
+        let variables = if model.context { seen.some() } else { None };
+        Ok(Self { variables, headers, rewrites, methods, answers })
+    }
+}
