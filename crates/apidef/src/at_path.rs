@@ -217,7 +217,6 @@ pub(crate) struct Operation<'v> {
     #[allow(dead_code, reason = "no key of an operation needs it so far")]
     pub(crate) item: &'v Map<String, Value>,
     /// … and of the operation.
-    #[allow(dead_code, reason = "no key of an operation needs it so far")]
     pub(crate) operation: &'v Map<String, Value>,
 }
 

@@ -39,7 +39,9 @@ pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, import, schema};
-pub use paths::{Lists, Paths, Reply, Sizes, Tracking};
+pub use paths::{
+    BodySchema, ExampleAnswer, ExampleMedia, Examples, Fields, Lists, Mock, Paths, Reply, Sizes, Tracking,
+};
 pub use pattern::pattern;
 pub use place::Inner;
 pub use reference::reference;

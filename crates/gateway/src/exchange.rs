@@ -144,6 +144,8 @@ pub(crate) struct Exchange {
     pub(crate) unrecorded: bool,
     /// … nor does its answer carry anything beside what it was defined with, where this is true.
     pub(crate) bare: bool,
+    /// It was answered in the place of the backend.
+    pub(crate) mocked: bool,
     /// The pattern that its path is recorded as.
     pub(crate) tracked_as: Option<Arc<str>>,
     /// Whether its record has begun.

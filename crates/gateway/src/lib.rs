@@ -34,6 +34,7 @@ mod small_write;
 mod snapshot;
 mod socket;
 mod transform;
+mod validation;
 
 pub use auth::{Asked, Authenticator, Authenticators, Denied, Identified};
 pub use backend::upstream::{KeepAlive, UpstreamSettings};

@@ -92,6 +92,10 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     }
     let head = &exchange.head;
     record.method = method(&head.method);
+    if exchange.mocked {
+        // As the original calls whatever no backend has answered.
+        record.tags = [Arc::from("cached-response")].into();
+    }
     match &exchange.tracked_as {
         Some(pattern) => {
             record.path = (&**pattern).into();

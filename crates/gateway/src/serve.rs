@@ -143,6 +143,7 @@ fn exchange(
         timings: Timings::begin(started),
         unrecorded: false,
         bare: false,
+        mocked: false,
         tracked_as: None,
         recorded: false,
     }

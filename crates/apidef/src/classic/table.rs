@@ -6,7 +6,7 @@ use crate::auth::{
 };
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
-use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SIZE, CLASSIC_TRACKED};
+use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED};
 use crate::transforms::{CLASSIC_HEADERS, CLASSIC_METHOD, CLASSIC_PROCESSORS, CLASSIC_REWRITE};
 use crate::upstream::{CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT};
 use crate::versioning;
@@ -239,7 +239,7 @@ const EXTENDED: &[Field] = &[
     each("internal", CLASSIC_TRACKED),
     each("size_limits", CLASSIC_SIZE),
     each("rate_limit", &[acts("path"), acts("method"), acts("disabled"), acts("rate"), acts("per")]),
-    guards("validate_json", "validation of bodies is"),
+    each("validate_json", CLASSIC_SCHEMA),
     guards("validate_request", "validation of requests is"),
     guards("go_plugin", "plugins are"),
     guards("persist_graphql", "persisted GraphQL operations are"),

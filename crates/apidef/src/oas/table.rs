@@ -3,7 +3,7 @@
 use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_METADATA, OAS_SCOPE_CHECK};
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
-use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_SIZE, OAS_TRACKED};
+use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
 use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_PINS, OAS_TIMEOUT, OAS_TRANSPORT,
@@ -154,7 +154,7 @@ const OPERATION: &[Field] = &[
     section("urlRewrite", OAS_REWRITE),
     later("cache", "caching is"),
     section("enforceTimeout", OAS_TIMEOUT),
-    later("mockResponse", "mock responses are"),
+    section("mockResponse", OAS_MOCK),
     later("virtualEndpoint", "virtual endpoints are"),
     section("circuitBreaker", OAS_BREAKER),
     section("trackEndpoint", OAS_TRACKED),

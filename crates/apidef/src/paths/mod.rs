@@ -1,21 +1,29 @@
 //! What an API says of its paths (contract 2.5, 3.2, 4.3): which may be called, which are answered here, how much may be
 //! sent to them, what is recorded of them; one a file.
 
+mod example;
 mod lists;
+mod mock;
 mod reply;
+mod schemas;
 mod sizes;
 mod tracking;
 
 pub use lists::Lists;
-pub use reply::Reply;
+pub use mock::{ExampleAnswer, ExampleMedia, Examples, Mock};
+pub use reply::{Fields, Reply};
+pub use schemas::BodySchema;
 pub use sizes::Sizes;
 pub use tracking::Tracking;
 
 pub(crate) use lists::{CLASSIC_LIST, OAS_INTERNAL, OAS_LIST};
+pub(crate) use mock::OAS as OAS_MOCK;
 pub(crate) use reply::CLASSIC as CLASSIC_REPLY;
+pub(crate) use schemas::CLASSIC as CLASSIC_SCHEMA;
 pub(crate) use sizes::{CLASSIC as CLASSIC_SIZE, OAS as OAS_SIZE};
 pub(crate) use tracking::{CLASSIC as CLASSIC_TRACKED, OAS as OAS_TRACKED};
 
+use crate::AtPath;
 use crate::section::Section;
 use document::Fault;
 use serde_json::Value;
@@ -29,6 +37,10 @@ pub struct Paths {
     pub sizes: Sizes,
     /// What is recorded.
     pub tracking: Tracking,
+    /// What bodies have to be.
+    pub bodies: Box<[AtPath<BodySchema>]>,
+    /// Answers that stand for the backend's.
+    pub mocks: Box<[AtPath<Mock>]>,
 }
 
 impl Paths {
@@ -46,6 +58,8 @@ impl Paths {
             lists,
             sizes: Sizes::classic(version, &extended, ignore_case, faults),
             tracking: Tracking::classic(&extended, ignore_case, faults),
+            bodies: schemas::classic(&extended, ignore_case, faults),
+            mocks: Box::default(),
         }
     }
 
@@ -54,6 +68,8 @@ impl Paths {
             lists: Lists::oas(root, middleware, faults),
             sizes: Sizes::oas(root, middleware, faults),
             tracking: Tracking::oas(root, middleware, faults),
+            bodies: Box::default(),
+            mocks: mock::read(root, middleware, faults),
         }
     }
 
@@ -62,5 +78,6 @@ impl Paths {
         self.lists.write_classic(version);
         self.sizes.write_classic(version);
         self.tracking.write_classic(version);
+        schemas::write(&self.bodies, version);
     }
 }

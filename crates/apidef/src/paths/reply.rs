@@ -17,7 +17,7 @@ pub(crate) const CLASSIC: &[Field] = &[
 ];
 
 /// Names and values of header fields, both fit for them.
-pub(crate) type Fields = Box<[(Box<str>, Box<str>)]>;
+pub type Fields = Box<[(Box<str>, Box<str>)]>;
 
 /// A fixed answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,6 @@ pub(crate) fn field(
 }
 
 /// Fields as a list of objects with `name` and `value`.
-#[allow(dead_code, reason = "mock responses of OpenAPI definitions are not built so far")]
 pub(crate) fn fields(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Option<Fields> {
     let mut fields = Vec::new();
     for (index, entry) in holder.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {

@@ -1,5 +1,6 @@
 //! What is behind a chain.
 
+pub(crate) mod mock;
 pub(crate) mod stream;
 pub mod upstream;
 

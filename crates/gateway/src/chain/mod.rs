@@ -14,6 +14,7 @@ use crate::auth::{
     AccessRights, Addresses, Authenticate, ClientCertificates, Describe, Expiry, GranularAccess, ScopeCheck,
     StripAuth, TokenExchange,
 };
+use crate::backend::mock::Mocks;
 use crate::body::Body;
 use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
@@ -22,6 +23,7 @@ use crate::respond::Refusal;
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
 use crate::transform::{CrossOrigin, Methods, RequestHeaders, Rewrites, Transforms, Variables};
+use crate::validation::{Bodies, Checks};
 
 use self::stages::Stages;
 
@@ -52,6 +54,8 @@ enum Guard {
     RequestHeaders(RequestHeaders),
     Rewrites(Rewrites),
     Methods(Methods),
+    Bodies(Bodies),
+    Mocks(Mocks),
 }
 
 /// The answer of a guard.
@@ -60,7 +64,6 @@ pub(crate) enum Early {
     /// It is sent as it is.
     Final(Response<Body>),
     /// It stands for the backend's, and goes through what changes answers.
-    #[allow(dead_code, reason = "no guard stands for the backend so far")]
     AsBackend(Response<Body>),
 }
 
@@ -89,7 +92,9 @@ impl Guard {
             | Self::Variables(_)
             | Self::RequestHeaders(_)
             | Self::Rewrites(_)
-            | Self::Methods(_) => Skips::NONE,
+            | Self::Methods(_)
+            | Self::Bodies(_)
+            | Self::Mocks(_) => Skips::NONE,
         }
     }
 }
@@ -114,6 +119,7 @@ impl Chain {
         settings: &Settings,
         patterns: &Collector,
         transforms: Transforms,
+        checks: Checks,
     ) -> Result<Self, String> {
         let mut guards = Vec::new();
         let mut ends = None;
@@ -165,9 +171,11 @@ impl Chain {
         }
         guards.extend(scopes.map(Guard::Scopes));
         guards.extend(exchanging.map(Guard::Exchange));
+        guards.extend(checks.bodies.map(Guard::Bodies));
         guards.extend(transforms.headers.map(Guard::RequestHeaders));
         guards.extend(transforms.rewrites.map(Guard::Rewrites));
         guards.extend(transforms.methods.map(Guard::Methods));
+        guards.extend(Mocks::new(&api.paths.mocks, patterns)?.map(Guard::Mocks));
         let stages = Stages::new(transforms.answers);
         Ok(Self { guards: guards.into(), cross_origin, stages, ends })
     }
@@ -237,6 +245,12 @@ impl Chain {
                 Guard::RequestHeaders(guard) => guard.pass(exchange),
                 Guard::Rewrites(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Methods(guard) => guard.pass(exchange)?,
+                Guard::Bodies(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::Mocks(guard) => {
+                    if let Some(answer) = guard.answer(exchange)? {
+                        return Ok(ControlFlow::Break(Early::AsBackend(answer)));
+                    }
+                }
             }
         }
         Ok(ControlFlow::Continue(()))

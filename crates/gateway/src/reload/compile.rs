@@ -13,6 +13,7 @@ use crate::gate::Gate;
 use crate::route::{Collector, Versions};
 use crate::snapshot::{Identity, RunningApi};
 use crate::transform::Transforms;
+use crate::validation::Checks;
 
 /// Compiles a definition into a running API, or tells every fault, without its place. Connects and starts nothing.
 pub(crate) fn compile(
@@ -53,8 +54,10 @@ fn build(
     let limits = crate::limits::Context::of(gate);
     let patterns = Collector::new(gate.settings.path_matching);
     let transforms = Transforms::compile(&model, &patterns, &streams.secrets).map_err(|fault| vec![fault])?;
-    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, transforms)
-        .map_err(|text| vec![Fault::error("", text)])?;
+    let checks = Checks::new(&model.paths, &patterns)?;
+    let chain =
+        Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, transforms, checks)
+            .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(apidef::Upstream { inner: Some(url), .. }) => Backend::Api(url.clone()),
         apidef::Backend::Upstream(upstream) => {

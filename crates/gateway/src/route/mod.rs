@@ -11,7 +11,7 @@ mod term;
 mod tracking;
 mod version;
 
-pub(crate) use lists::Lists;
+pub(crate) use lists::{Lists, Reply};
 pub(crate) use operations::Operations;
 pub(crate) use path::{Oddity, check};
 pub(crate) use patterns::{Collector, Fitting, Patterns};

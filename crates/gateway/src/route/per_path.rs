@@ -19,6 +19,12 @@ pub(crate) struct Written<'a> {
     pub(crate) ignore_case: bool,
 }
 
+impl<'a, T> From<&'a AtPath<T>> for Written<'a> {
+    fn from(one: &'a AtPath<T>) -> Self {
+        Self { method: &one.method, path: &one.path, ignore_case: one.ignore_case }
+    }
+}
+
 impl<T> PerPath<T> {
     /// Gives the paths to the table of the API that they are of.
     pub(crate) fn new<'a>(patterns: &Collector, places: impl Iterator<Item = (Written<'a>, T)>) -> Self {
