@@ -71,3 +71,26 @@ async fn a_refusal_holds_while_another_master_is_away() {
     }
     assert_eq!(used(&free).await, 2);
 }
+
+#[tokio::test]
+async fn a_look_that_is_refused_costs_one_round_trip() {
+    let cluster = Cluster::start().await;
+    let state = connected(&cluster).await;
+    let [full, free] = [0, 1].map(|master| on(&cluster, master, "look"));
+    state.draw(&[draw(&full, 1.0)], 0).await.unwrap();
+    let calls = async |master: usize| {
+        let mut redis = cluster.masters[master].connection().await;
+        let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+        let line = info.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap_or_default();
+        let calls = line.split(['=', ',']).nth(1).unwrap_or("0");
+        calls.parse::<u64>().unwrap()
+    };
+    let look = |cost| [Draw { cost, ..draw(&free, 9.0) }, Draw { cost, ..draw(&full, 1.0) }];
+    // Both scripts are known to the server afterwards.
+    assert_eq!(state.draw(&look(1), 0).await.unwrap().refused(), Some(1));
+    for (cost, scripts) in [(0, 1), (1, 2)] {
+        let before = calls(1).await;
+        assert_eq!(state.draw(&look(cost), 0).await.unwrap().refused(), Some(1));
+        assert_eq!(calls(1).await - before, scripts, "drawn, and given back where something was drawn");
+    }
+}

@@ -25,7 +25,7 @@ impl Counters {
             tally.0.push(drawn);
             if drawn.exceeded {
                 let before = tally.0.len() - 1;
-                draws.iter().take(before).for_each(|draw| self.give_back(draw, now));
+                draws.iter().take(before).for_each(|draw| self.give_back(draw, nanos(since), now));
                 break;
             }
         }
@@ -53,10 +53,10 @@ impl Counters {
         self.fixed.sweep(nanos(since));
     }
 
-    fn give_back(&self, draw: &Draw<'_>, now: i64) {
+    fn give_back(&self, draw: &Draw<'_>, since: u64, now: i64) {
         match draw.meter {
             Meter::Rolling => self.rates.give_back(draw.name),
-            Meter::Fixed => self.fixed.give_back(draw.name, draw.cost),
+            Meter::Fixed => self.fixed.give_back(draw.name, draw.cost, since),
             Meter::Quota => self.quotas.give_back(draw.name, draw.cost, now),
         }
     }

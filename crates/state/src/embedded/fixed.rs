@@ -15,6 +15,7 @@ pub(super) struct Fixed {
 
 #[derive(Debug, Default)]
 struct Window {
+    began: u64,
     ends: u64,
     /// With which it was begun, in nanoseconds.
     per: u64,
@@ -36,7 +37,7 @@ impl Fixed {
                 // A look begins no window.
                 return Drawn { used: 0, resets_in: draw.per, renews_at: 0, exceeded: !draw.fits(0) };
             }
-            *window = Window { ends: longest, per, used: 0 };
+            *window = Window { began: now, ends: longest, per, used: 0 };
         }
         if window.per != per {
             // A window that was begun with a longer period does not keep its end.
@@ -50,10 +51,13 @@ impl Fixed {
         Drawn { used: window.used, resets_in, renews_at: 0, exceeded }
     }
 
-    pub(super) fn give_back(&self, name: &str, cost: u64) {
+    /// Takes a draw of this moment back, unless another window has begun since.
+    pub(super) fn give_back(&self, name: &str, cost: u64, now: u64) {
         if let Some(window) = self.windows.pin().get(name) {
             let mut window = window.lock();
-            window.used = window.used.saturating_sub(cost);
+            if window.began <= now {
+                window.used = window.used.saturating_sub(cost);
+            }
         }
     }
 
@@ -86,8 +90,15 @@ mod tests {
             let drawn = fixed.draw(&draw, now);
             assert_eq!((drawn.used, drawn.exceeded), (used, exceeded), "at {now}");
         }
-        fixed.give_back("k", 1);
-        assert_eq!(fixed.windows.pin().get("k").map(|window| window.lock().used), Some(1));
+        // Of the window that ended nothing is taken from the one that runs.
+        for (drawn_at, used) in [(105, 2), (899, 2), (900, 1)] {
+            fixed.give_back("k", 1, drawn_at);
+            assert_eq!(
+                fixed.windows.pin().get("k").map(|window| window.lock().used),
+                Some(used),
+                "{drawn_at}"
+            );
+        }
     }
 
     #[test]

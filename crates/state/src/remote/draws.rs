@@ -7,7 +7,7 @@ use redis::{RedisResult, ScriptInvocation};
 use super::{QUOTA, RATE, Redis, link::Connection, millis, renews_at};
 use crate::{Draw, Drawn, Meter, Tally, Unavailable};
 
-/// What the script answers: which key refused, and two numbers for each that was looked at.
+/// What the script answers: which key refused, the time, and two numbers for each that was looked at.
 type Answer = Vec<i64>;
 
 impl Redis {
@@ -36,6 +36,7 @@ impl Redis {
             calls.push(self.link.run(move |connection| self.call(connection, draw, member)));
         }
         let answers = futures_util::future::join_all(calls).await;
+        let ends: Vec<i64> = answers.iter().map(|answer| answer.as_ref().map_or(-1, ends)).collect();
         let drawn: Vec<_> = answers
             .into_iter()
             .map(|answer| {
@@ -48,11 +49,13 @@ impl Redis {
             return Ok(Tally(drawn.into_iter().flatten().collect()));
         }
         let counted = |place: usize| match &drawn[place] {
+            // A look leaves nothing to be given back.
+            Ok(_) if draws[place].cost == 0 => false,
             Ok(drawn) => !drawn.exceeded || (draws[place].counts_refused && refused != Some(place)),
             Err(_) => false,
         };
-        let back: Vec<&Draw<'_>> =
-            (0..draws.len()).filter(|place| counted(*place)).map(|place| &draws[place]).collect();
+        let back = (0..draws.len()).filter(|place| counted(*place));
+        let back: Vec<(&Draw<'_>, i64)> = back.map(|place| (&draws[place], ends[place])).collect();
         // The refusal stands also where this fails: what stays drawn is gone with its window.
         if let Err(away) = self.give_back(&back, member).await {
             tracing::debug!(%away, "what was drawn for a refused request is not given back");
@@ -82,11 +85,12 @@ impl Redis {
         call.invoke_async(&mut connection).await
     }
 
-    async fn give_back(&self, draws: &[&Draw<'_>], member: &str) -> Result<(), Unavailable> {
+    /// `draws`: with the ends of their windows.
+    async fn give_back(&self, draws: &[(&Draw<'_>, i64)], member: &str) -> Result<(), Unavailable> {
         let mut calls = Vec::with_capacity(draws.len());
-        for draw in draws {
+        for (draw, ends) in draws {
             let mut call = self.scripts.give_back.key(key(draw));
-            call.arg(member).arg(meter(draw.meter)).arg(draw.cost);
+            call.arg(member).arg(meter(draw.meter)).arg(draw.cost).arg(ends);
             calls.push(
                 self.link.run(|mut connection| async move { call.invoke_async::<()>(&mut connection).await }),
             );
@@ -122,10 +126,18 @@ fn key(draw: &Draw<'_>) -> String {
     }
 }
 
+/// When the window of the only draw of an answer ends, by the server's clock; -1: never.
+fn ends(answer: &Answer) -> i64 {
+    match answer[..] {
+        [_, time, _, left] if left >= 0 => time.saturating_add(left),
+        _ => -1,
+    }
+}
+
 /// What an answer says of the draw at a place; `None` where that was not looked at.
 fn read(answer: &Answer, place: usize, now: i64) -> Option<Drawn> {
     let number = |at: usize| answer.get(at).copied();
-    let (used, left) = (number(1 + place * 2)?, number(2 + place * 2)?);
+    let (used, left) = (number(2 + place * 2)?, number(3 + place * 2)?);
     Some(Drawn {
         used: u64::try_from(used).unwrap_or(0),
         resets_in: Duration::from_millis(u64::try_from(left).unwrap_or(0)),

@@ -9,12 +9,12 @@ use redis::Script;
 /// lost its expiry gets one again, and one that was begun with a longer period does not keep its end, so that nothing
 /// stays exhausted for ever.
 ///
-/// Answers the number of the key that refused (0: none), and for each key that was looked at what is used and the ms
-/// until the window ends or is emptier by one (-1: never).
+/// Answers the number of the key that refused (0: none), the time in Unix ms, and for each key that was looked at what is
+/// used and the ms until the window ends or is emptier by one (-1: never).
 const DRAW: &str = r"
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1e9 + tonumber(time[2]) * 1e3
-local answer = {0}
+local answer = {0, math.floor(now / 1e6)}
 local uses = {}
 local function take(i)
   local at = 1 + (i - 1) * 5
@@ -29,9 +29,9 @@ local function take(i)
       redis.call('ZREMRANGEBYRANK', KEYS[i], 0, uses[i] - most)
     end
     redis.call('PEXPIRE', KEYS[i], per)
-    answer[i * 2] = math.min(uses[i] + 1, most)
+    answer[i * 2 + 1] = math.min(uses[i] + 1, most)
   else
-    answer[i * 2] = redis.call('INCRBY', KEYS[i], cost)
+    answer[i * 2 + 1] = redis.call('INCRBY', KEYS[i], cost)
     if per > 0 and redis.call('PTTL', KEYS[i]) < 0 then
       redis.call('PEXPIRE', KEYS[i], per)
     end
@@ -60,8 +60,8 @@ for i = 1, #KEYS do
     end
   end
   uses[i] = used
-  answer[i * 2] = used
-  answer[i * 2 + 1] = left
+  answer[i * 2 + 1] = used
+  answer[i * 2 + 2] = left
   if used + 1 > limit then
     if ARGV[at + 5] == '1' then
       take(i)
@@ -76,13 +76,25 @@ end
 return answer
 ";
 
-/// Takes back one draw from one key; `ARGV`: the member of the draw, meter, cost.
+/// Takes back one draw from one key; `ARGV`: the member of the draw, meter, cost, and when the window ends that it was
+/// drawn from, in Unix ms (-1: never). A window that was shortened meanwhile is still the same one; a new one ends later,
+/// and nothing is taken out of it.
 const GIVE_BACK: &str = r"
 if ARGV[2] == 'r' then
   return redis.call('ZREM', KEYS[1], ARGV[1])
 end
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  return redis.call('DECRBY', KEYS[1], ARGV[3])
+local left, ends = redis.call('PTTL', KEYS[1]), tonumber(ARGV[4])
+if ends >= 0 then
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) * 1e3 + math.floor(tonumber(time[2]) / 1e3)
+  if left < 0 or now + left > ends + 2 then
+    return 0
+  end
+end
+local used = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
+local back = math.min(tonumber(ARGV[3]), used)
+if back > 0 then
+  redis.call('DECRBY', KEYS[1], back)
 end
 return 0
 ";
