@@ -2,7 +2,7 @@
 
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
-use crate::upstream::{Care, Endpoints, Manner};
+use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
 use crate::{Addresses, Cors, Paths, Transforms, Versioning};
 use std::time::Duration;
 
@@ -109,6 +109,12 @@ pub struct Upstream {
     pub inner: Option<Box<str>>,
     /// Targets among which requests are shared out in this order, round and round; empty: all go to `target`.
     pub targets: Box<[Target]>,
+    /// Who tells the targets, instead.
+    pub discovery: Option<Box<Discovery>>,
+    /// Which hosts are probed.
+    pub uptime: Box<Uptime>,
+    /// Targets whose host is down are left out.
+    pub skip_down: bool,
     /// Send the client's Host instead of the target's.
     pub preserve_host: bool,
     /// Keep the slash that ends the joined path.

@@ -55,7 +55,8 @@ pub use transforms::{
     HeaderChange, HeaderChanges, Rewrite, Rule, RulePlace, Transforms, Trigger, is_framing,
 };
 pub use upstream::{
-    Balancing, Breaker, ByHost, Care, Ejection, Endpoints, HashOn, Manner, OutboundProxy, ProxyKind,
-    RequestSigning, Retries, SigningKey, UpstreamCredentials, UpstreamGrant, UpstreamOAuth, UpstreamTls,
+    Balancing, Breaker, ByHost, Care, Command, Discovery, Ejection, Endpoints, HashOn, Kept, Manner,
+    OutboundProxy, Probe, ProbeKind, ProxyKind, RequestSigning, Retries, SigningKey, UpstreamCredentials,
+    UpstreamGrant, UpstreamOAuth, UpstreamTls, Uptime,
 };
 pub use versioning::{VersionLocation, Versioning, Versions};

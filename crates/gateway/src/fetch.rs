@@ -85,6 +85,12 @@ impl Ask {
         self
     }
 
+    /// Another method, and a body.
+    pub(crate) fn sending(mut self, method: Method, body: impl Into<Bytes>) -> Self {
+        (self.method, self.body) = (method, body.into());
+        self
+    }
+
     /// A form, sent by POST.
     pub(crate) fn form(target: Target, body: impl Into<Bytes>) -> Self {
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -105,6 +111,19 @@ pub(crate) async fn send(
     tokio::time::timeout(time, follow(settings, insecure, ask))
         .await
         .unwrap_or(Err(FetchError::TimedOut(time)))
+}
+
+/// Sends a request and reads the answer, even one that points elsewhere.
+pub(crate) async fn once_only(
+    settings: &UpstreamSettings,
+    insecure: bool,
+    ask: Ask,
+) -> Result<Fetched, FetchError> {
+    let time = ask.time;
+    let (status, _, body) = tokio::time::timeout(time, once(settings, insecure, &ask))
+        .await
+        .unwrap_or(Err(FetchError::TimedOut(time)))?;
+    Ok(Fetched { status, body })
 }
 
 async fn follow(settings: &UpstreamSettings, insecure: bool, mut ask: Ask) -> Result<Fetched, FetchError> {

@@ -23,6 +23,7 @@ use crate::nodes::Nodes;
 use crate::reload::Reloads;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::uptime::Hosts;
 
 /// Calls of the admin API that are worked on at once.
 const ADMIN_CALLS: usize = 32;
@@ -101,6 +102,8 @@ pub struct Gate {
     pub(crate) passwords: Passwords,
     pub(crate) authenticators: Authenticators,
     pub(crate) upstream_tokens: UpstreamTokens,
+    /// Which hosts of upstreams are down.
+    pub(crate) hosts: Hosts,
     /// What the OAuth 2.0 servers of all APIs share.
     pub(crate) oauth: crate::oauth::Shared,
     /// Tokens that were exchanged for those of callers.
@@ -151,6 +154,7 @@ impl Gate {
                 parts.settings.certificates.passphrase.clone(),
             )),
             upstream_tokens: UpstreamTokens::default(),
+            hosts: Hosts::default(),
             offered: parts.offered,
             tokens: Tokens::default(),
             checked: Tokens::default(),

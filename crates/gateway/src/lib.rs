@@ -34,6 +34,7 @@ mod small_write;
 mod snapshot;
 mod socket;
 mod transform;
+pub mod uptime;
 mod validation;
 
 pub use auth::{Asked, Authenticator, Authenticators, Denied, Identified};
@@ -43,6 +44,6 @@ pub use hosted::{Place, Service};
 pub use http::HeaderName;
 pub use settings::{
     CertificateSettings, GuessSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter,
-    OAuthSettings, PasswordHash, Settings,
+    OAuthSettings, PasswordHash, Settings, UptimeSettings,
 };
 pub use snapshot::{RunningApi, Snapshot};

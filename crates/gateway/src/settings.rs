@@ -54,6 +54,10 @@ pub struct Settings {
     pub certificates: CertificateSettings,
     /// Published keys of tokens.
     pub key_sets: KeySetSettings,
+    /// Probes of upstreams.
+    pub uptime: UptimeSettings,
+    /// How long discovered targets are believed where a definition says nothing (`service_discovery.default_cache_timeout`).
+    pub discovered_for: Duration,
     /// Tokens that APIs give themselves.
     pub oauth: OAuthSettings,
     /// What `X-RateLimit-*` tell.
@@ -206,6 +210,25 @@ impl Default for KeySetSettings {
     }
 }
 
+/// How upstreams are probed (`uptime_tests`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UptimeSettings {
+    /// Whether they are at all.
+    pub enabled: bool,
+    /// So many failures one after the other, and a host is down; at least 1.
+    pub failures: u32,
+    /// How often each probe runs.
+    pub every: Duration,
+    /// How many probes run at once; at least 1.
+    pub at_once: usize,
+}
+
+impl Default for UptimeSettings {
+    fn default() -> Self {
+        Self { enabled: true, failures: 3, every: Duration::from_secs(10), at_once: 32 }
+    }
+}
+
 /// Tokens of the OAuth 2.0 servers (contract 1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuthSettings {
@@ -304,6 +327,8 @@ impl Default for Settings {
             },
             certificates: CertificateSettings::default(),
             key_sets: KeySetSettings::default(),
+            uptime: UptimeSettings::default(),
+            discovered_for: Duration::from_secs(120),
             oauth: OAuthSettings::default(),
             limit_headers: LimitHeaders::Quotas,
             limits: LimitSettings::default(),

@@ -12,7 +12,7 @@ use gateway::listen::{Listener, ServerTls};
 use gateway::{
     CertificateSettings, Gate, GuessSettings, HeaderName, KeepAlive, KeySetSettings, KeySettings,
     LimitHeaders, LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings, UpstreamSettings,
-    reload,
+    UptimeSettings, reload,
 };
 use state::{RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -68,6 +68,7 @@ async fn serve(config: Config) -> Result<(), String> {
         return Err("the first load of definitions did not happen".to_owned());
     }
     tokio::spawn(sweep(Arc::clone(&gate)));
+    tokio::spawn(gateway::uptime::run(Arc::clone(&gate)));
     tokio::spawn(reload_on_signal(Arc::clone(&gate), signals.reload));
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
@@ -262,6 +263,11 @@ fn settings(config: &Config) -> Result<Settings, String> {
             },
             insecure: config.jwt_ssl_insecure_skip_verify,
         },
+        uptime: uptime(config),
+        discovered_for: match config.service_discovery.default_cache_timeout {
+            Duration::ZERO => Settings::default().discovered_for,
+            time => time,
+        },
         oauth: oauth(config)?,
         limit_headers: match config.rate_limit_response_headers {
             RateLimitHeaders::Quotas => LimitHeaders::Quotas,
@@ -422,6 +428,20 @@ fn egress(config: &Config) -> Result<streams::Egress, String> {
         deny: rules("deny", &egress.deny)?,
         deny_private: egress.deny_private,
     })
+}
+
+fn uptime(config: &Config) -> UptimeSettings {
+    let (tests, usual) = (&config.uptime_tests, UptimeSettings::default());
+    UptimeSettings {
+        enabled: !tests.disable,
+        failures: tests.config.failure_trigger_sample_size.max(1),
+        every: if tests.config.time_wait.is_zero() { usual.every } else { tests.config.time_wait },
+        at_once: if tests.config.checker_pool_size == 0 {
+            usual.at_once
+        } else {
+            tests.config.checker_pool_size
+        },
+    }
 }
 
 fn upstream(config: &Config) -> Result<UpstreamSettings, String> {

@@ -11,7 +11,7 @@ use crate::section::Section;
 use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
-use crate::{Api, ApiLimits, Backend, Care, Manner, Rate, Target, Upstream};
+use crate::{Api, ApiLimits, Backend, Care, Discovery, Manner, Rate, Target, Upstream, Uptime};
 use document::Fault;
 use serde_json::Value;
 use std::time::Duration;
@@ -49,6 +49,9 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         keep_trailing_slash: proxy.flag("disable_strip_slash", faults),
         timeout,
         targets: classic_targets(&proxy, faults),
+        discovery: Discovery::classic(&proxy.section("service_discovery", faults), faults).map(Box::new),
+        uptime: Box::new(Uptime::classic(&root.section("uptime_tests", faults), faults)),
+        skip_down: proxy.flag("check_host_against_uptime_tests", faults),
         endpoints: Box::new(of_paths),
         manner: Box::new(Manner::classic(&root, faults)),
         care: Box::new(Care::read(&root, faults)),
@@ -195,7 +198,10 @@ fn providers(root: &Section<'_>, faults: &mut Vec<Fault>) {
 
 /// What contract 2.8 checks beyond what the model takes.
 fn validate_rest(root: &Section<'_>, proxy: &Section<'_>, faults: &mut Vec<Fault>) {
-    if proxy.get("enable_load_balancing").is_some_and(in_use) {
+    // What is discovered needs no list.
+    let discovers =
+        proxy.section("service_discovery", faults).get("use_discovery_service").is_some_and(in_use);
+    if proxy.get("enable_load_balancing").is_some_and(in_use) && !discovers {
         validate::targets(proxy, "target_list", in_use, faults);
     }
     let names = validate::UpstreamAuthNames {

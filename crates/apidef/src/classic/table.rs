@@ -8,7 +8,10 @@ use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED};
 use crate::transforms::{CLASSIC_HEADERS, CLASSIC_METHOD, CLASSIC_PROCESSORS, CLASSIC_REWRITE};
-use crate::upstream::{CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT};
+use crate::upstream::{
+    CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_DISCOVERY, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT,
+    CLASSIC_UPTIME,
+};
 use crate::versioning;
 
 pub(crate) const ROOT: &[Field] = &[
@@ -95,10 +98,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("upstream_certificates_disabled"),
     acts("pinned_public_keys"),
     acts("certificate_pinning_disabled"),
-    section(
-        "uptime_tests",
-        &[later("check_list", "uptime tests are").unless("disabled"), kept("disabled"), kept("config")],
-    ),
+    section("uptime_tests", CLASSIC_UPTIME),
     section(
         "graphql",
         &[
@@ -192,23 +192,8 @@ const PROXY: &[Field] = &[
     acts("preserve_host_header"),
     acts("enable_load_balancing"),
     acts("target_list").when("enable_load_balancing"),
-    later("check_host_against_uptime_tests", "uptime tests are"),
-    section(
-        "service_discovery",
-        &[
-            routes("use_discovery_service", "service discovery is"),
-            kept("query_endpoint"),
-            kept("use_nested_query"),
-            kept("parent_data_path"),
-            kept("data_path"),
-            kept("port_data_path"),
-            kept("target_path"),
-            kept("use_target_list"),
-            kept("cache_disabled"),
-            kept("cache_timeout"),
-            kept("endpoint_returns_list"),
-        ],
-    ),
+    acts("check_host_against_uptime_tests"),
+    section("service_discovery", CLASSIC_DISCOVERY),
     section("transport", CLASSIC_TRANSPORT),
 ];
 

@@ -32,6 +32,10 @@ pub(crate) fn write(api: &Api) -> Value {
         upstream.endpoints.write_classic(&mut version);
         proxy["enable_load_balancing"] = (!upstream.targets.is_empty()).into();
         proxy["target_list"] = write_targets(&upstream.targets);
+        proxy["check_host_against_uptime_tests"] = upstream.skip_down.into();
+        if let Some(discovery) = &upstream.discovery {
+            proxy["service_discovery"] = discovery.write_classic();
+        }
     }
     api.paths.write_classic(&mut version);
     if !api.limits.endpoints.is_empty() {
@@ -91,6 +95,9 @@ pub(crate) fn write(api: &Api) -> Value {
     write_auth(&api.auth, &mut definition);
     if let Backend::Upstream(upstream) = &api.backend {
         upstream.manner.write_classic(&mut definition);
+        if !upstream.uptime.is_empty() {
+            definition["uptime_tests"] = upstream.uptime.write_classic();
+        }
         if let Some(care) = upstream.care.write() {
             definition[OWN]["upstream"] = care;
         }

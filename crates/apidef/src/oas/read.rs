@@ -13,7 +13,8 @@ use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
 use crate::{
-    Api, ApiLimits, Auth, Backend, Care, Manner, Paths, Streams, Transforms, Upstream, UpstreamCredentials,
+    Api, ApiLimits, Auth, Backend, Care, Discovery, Manner, Paths, Streams, Transforms, Upstream,
+    UpstreamCredentials, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -115,7 +116,9 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 /// What contract 2.8 checks beyond what the model takes.
 fn validate_rest(upstream: &Section<'_>, faults: &mut Vec<Fault>) {
     let balancing = upstream.section("loadBalancing", faults);
-    if balancing.get("enabled").is_some_and(in_use) {
+    // What is discovered needs no list.
+    let discovers = upstream.section("serviceDiscovery", faults).get("enabled").is_some_and(in_use);
+    if balancing.get("enabled").is_some_and(in_use) && !discovers {
         let weighs = |target: &Value| target.get("weight").is_some_and(in_use);
         validate::targets(&balancing, "targets", weighs, faults);
     }
@@ -230,10 +233,16 @@ fn proxied(
     let manner = Box::new(Manner::oas(upstream, faults));
     let targets = oas_targets(upstream, faults);
     let (target, inner) = target?;
+    let discovery = Discovery::oas(&upstream.section("serviceDiscovery", faults), faults).map(Box::new);
+    let uptime = Box::new(Uptime::oas(&upstream.section("uptimeTests", faults), faults));
+    let skip_down = upstream.section("loadBalancing", faults).flag("skipUnavailableHosts", faults);
     Some(Upstream {
         target,
         inner,
         targets,
+        discovery,
+        uptime,
+        skip_down,
         preserve_host,
         keep_trailing_slash,
         timeout,

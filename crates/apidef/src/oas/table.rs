@@ -6,7 +6,8 @@ use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
 use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE};
 use crate::upstream::{
-    OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_PINS, OAS_TIMEOUT, OAS_TRANSPORT,
+    OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_DISCOVERY, OAS_PINS, OAS_TIMEOUT,
+    OAS_TRANSPORT, OAS_UPTIME,
 };
 use crate::versioning;
 
@@ -66,12 +67,12 @@ const UPSTREAM: &[Field] = &[
     section("enforceTimeout", &[acts("enabled"), acts("duration")]),
     section("tlsTransport", OAS_TRANSPORT),
     section("loadBalancing", OAS_BALANCE),
-    routes("serviceDiscovery", "service discovery is"),
+    section("serviceDiscovery", OAS_DISCOVERY),
     section("proxy", &[acts("enabled"), acts("url")]),
     section("certificatePinning", OAS_PINS),
     section("mutualTLS", OAS_CERTIFICATES),
     section("authentication", OAS_AUTH),
-    later("uptimeTests", "uptime tests are"),
+    section("uptimeTests", OAS_UPTIME),
 ];
 
 const SERVER: &[Field] = &[

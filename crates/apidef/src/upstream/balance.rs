@@ -1,17 +1,14 @@
 //! Several targets for one upstream (`proxy.target_list`, `upstream.loadBalancing`).
 
 use crate::Target;
-use crate::fields::{Field, acts, each, later};
+use crate::fields::{Field, acts, each};
 use crate::section::Section;
 use document::{Fault, pointer_join};
 use serde_json::Value;
 
 /// `upstream.loadBalancing`.
-pub(crate) const OAS: &[Field] = &[
-    acts("enabled"),
-    later("skipUnavailableHosts", "uptime tests are"),
-    each("targets", &[acts("url"), acts("weight")]),
-];
+pub(crate) const OAS: &[Field] =
+    &[acts("enabled"), acts("skipUnavailableHosts"), each("targets", &[acts("url"), acts("weight")])];
 
 /// All weights together; more would make a list that nobody meant.
 const HEAVIEST: usize = 10_000;

@@ -3,27 +3,34 @@
 
 mod balance;
 mod credentials;
+mod discovery;
 mod endpoints;
 mod hosts;
 mod outbound;
 mod own;
 mod signing;
 mod tls;
+mod uptime;
 
 pub use credentials::{UpstreamCredentials, UpstreamGrant, UpstreamOAuth};
+pub use discovery::{Discovery, Kept};
 pub use endpoints::{Breaker, Endpoints};
 pub use hosts::ByHost;
 pub use outbound::{OutboundProxy, ProxyKind};
 pub use own::{Balancing, Care, Ejection, HashOn, Retries};
 pub use signing::{RequestSigning, SigningKey};
 pub use tls::UpstreamTls;
+pub use uptime::{Command, Probe, ProbeKind, Uptime};
 
 pub(crate) use balance::OAS as OAS_BALANCE;
 pub(crate) use credentials::{CLASSIC as CLASSIC_AUTH, OAS as OAS_AUTH};
+pub(crate) use discovery::{CLASSIC as CLASSIC_DISCOVERY, OAS as OAS_DISCOVERY};
 pub(crate) use endpoints::{CLASSIC_BREAKER, CLASSIC_TIMEOUT, OAS_BREAKER, OAS_TIMEOUT};
 pub(crate) use own::FIELDS as OWN_FIELDS;
 pub(crate) use signing::CLASSIC as CLASSIC_SIGNING;
 pub(crate) use tls::{CLASSIC as CLASSIC_TRANSPORT, OAS as OAS_TRANSPORT, OAS_CERTIFICATES, OAS_PINS};
+
+pub(crate) use uptime::{CLASSIC as CLASSIC_UPTIME, OAS as OAS_UPTIME};
 
 use crate::Target;
 use crate::section::Section;

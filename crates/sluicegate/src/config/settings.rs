@@ -84,6 +84,8 @@ pub(crate) struct Config {
     pub(crate) ssl_force_common_name_check: bool,
     pub(crate) jwt_ssl_insecure_skip_verify: bool,
     pub(crate) jwks: Jwks,
+    pub(crate) uptime_tests: UptimeTests,
+    pub(crate) service_discovery: ServiceDiscovery,
     pub(crate) proxy_enable_http2: bool,
     pub(crate) proxy_close_connections: bool,
     pub(crate) max_idle_connections_per_host: usize,
@@ -254,6 +256,29 @@ pub(crate) struct Limits {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnalyticsConfig {
     pub(crate) records_buffer_size: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UptimeTests {
+    pub(crate) disable: bool,
+    pub(crate) config: UptimeConfig,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UptimeConfig {
+    pub(crate) failure_trigger_sample_size: u32,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) time_wait: Duration,
+    pub(crate) checker_pool_size: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceDiscovery {
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) default_cache_timeout: Duration,
 }
 
 #[derive(Debug, Clone, Deserialize)]

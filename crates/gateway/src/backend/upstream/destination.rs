@@ -19,6 +19,7 @@ use super::{Failure, balance};
 use crate::auth::places::cookie_value;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
+use crate::uptime::HostState;
 
 /// How many servers are tried for one request, where connections cannot be opened.
 const MOST_TRIED: usize = 4;
@@ -41,6 +42,16 @@ pub(super) struct Destination {
     /// How often it was left out because of them, without a good answer in between.
     ejections: AtomicU32,
     under_way: AtomicUsize,
+    /// What probes find.
+    host_state: Arc<HostState>,
+}
+
+/// The servers that were asked for one request.
+#[derive(Default)]
+pub(super) struct Tried {
+    pub(super) numbers: Vec<usize>,
+    /// Whether there are others beside them.
+    pub(super) others: bool,
 }
 
 /// A request on its way to a server, or its answer on the way back.
@@ -75,6 +86,8 @@ pub(super) struct Destinations {
     limit: Duration,
     balancing: Balancing,
     ejection: Option<Ejection>,
+    /// Those that probes find down are not asked.
+    skip_down: bool,
 }
 
 impl std::fmt::Debug for Destinations {
@@ -111,6 +124,7 @@ impl Destination {
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             under_way: AtomicUsize::new(0),
+            host_state: gate.hosts.get(target),
         })
     }
 
@@ -125,9 +139,19 @@ impl Destination {
 
 impl Destinations {
     pub(super) fn new(model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
+        Self::of(&model.targets, model, gate, None)
+    }
+
+    /// With these targets. Servers that were there before go on as they are.
+    pub(super) fn of(
+        all: &[Target],
+        model: &apidef::Upstream,
+        gate: &Gate,
+        before: Option<&Self>,
+    ) -> Result<Self, String> {
         let mut targets: Vec<&Target> = Vec::new();
-        let mut round = Vec::with_capacity(model.targets.len());
-        for target in &model.targets {
+        let mut round = Vec::with_capacity(all.len());
+        for target in all {
             let known = targets.iter().position(|known| *known == target);
             round.push(known.unwrap_or(targets.len()));
             if known.is_none() {
@@ -143,11 +167,16 @@ impl Destinations {
         for number in &round {
             weights[*number] += 1;
         }
+        let server = |target: &&Target| {
+            let known =
+                before.and_then(|before| before.servers.iter().find(|known| known.target == **target));
+            known.map_or_else(
+                || Destination::new(target, model, gate).map(Arc::new),
+                |known| Ok(Arc::clone(known)),
+            )
+        };
         Ok(Self {
-            servers: targets
-                .iter()
-                .map(|target| Destination::new(target, model, gate).map(Arc::new))
-                .collect::<Result<_, _>>()?,
+            servers: targets.iter().map(server).collect::<Result<_, _>>()?,
             names: targets.iter().map(|target| balance::number(target.to_string().as_bytes())).collect(),
             weights: weights.into(),
             round: round.into(),
@@ -155,19 +184,20 @@ impl Destinations {
             limit: gate.upstream.timeout,
             balancing: model.care.balancing.clone(),
             ejection: model.care.ejection,
+            skip_down: model.skip_down,
         })
     }
 
-    /// The only one there is.
+    /// The only one there is, where there is nothing to choose.
     pub(super) fn sole(&self) -> Option<&Arc<Destination>> {
         match &*self.servers {
-            [sole] => Some(sole),
+            [sole] if !self.skip_down => Some(sole),
             _ => None,
         }
     }
 
     /// Whether there are servers beside those that were tried.
-    pub(super) fn has_others(&self, tried: &[usize]) -> bool {
+    fn has_others(&self, tried: &[usize]) -> bool {
         (0..self.servers.len()).any(|number| !tried.contains(&number))
     }
 
@@ -194,22 +224,26 @@ impl Destinations {
     pub(super) async fn reach<'d, T, F>(
         &'d self,
         key: Option<u64>,
-        tried: &mut Vec<usize>,
+        tried: &mut Tried,
         open: impl Fn(&'d Pool) -> F,
-    ) -> Result<(&'d Arc<Destination>, T), DialError>
+    ) -> Result<(&'d Arc<Destination>, T), Failure>
     where
         F: Future<Output = Result<T, DialError>>,
     {
         let deadline = Instant::now() + self.limit;
         // Whoever does not answer must not use up the time of the others.
         let each = if self.servers.len() == 1 { self.limit } else { self.limit / 2 };
-        if !self.has_others(tried) {
-            tried.clear();
+        if !self.has_others(&tried.numbers) {
+            tried.numbers.clear();
+        }
+        if self.skip_down && self.servers.iter().all(|server| server.host_state.is_down()) {
+            return Err(Failure::AllDown);
         }
         let mut failed = None;
         for _ in 0..MOST_TRIED {
-            let Some(number) = self.choose(key, tried, Instant::now()) else { break };
-            tried.push(number);
+            let Some(number) = self.choose(key, &tried.numbers, Instant::now()) else { break };
+            tried.numbers.push(number);
+            tried.others = self.has_others(&tried.numbers);
             let destination = &self.servers[number];
             let until = (Instant::now() + each).min(deadline);
             match tokio::time::timeout_at(until, open(&destination.pool)).await {
@@ -222,15 +256,18 @@ impl Destinations {
                 break;
             }
         }
-        Err(failed.unwrap_or_else(|| self.servers[0].pool.timed_out()))
+        Err(failed.unwrap_or_else(|| self.servers[0].pool.timed_out()).into())
     }
 
     /// Whose turn it is of those that were not tried; those that rest only where no other is left.
     fn choose(&self, key: Option<u64>, tried: &[usize], now: Instant) -> Option<usize> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let choose = |resting: bool| {
-            let fits =
-                |number| !tried.contains(&number) && (resting || !self.servers[number].is_resting(now));
+            let fits = |number: usize| {
+                let server = &self.servers[number];
+                let is_down = self.skip_down && server.host_state.is_down();
+                !is_down && !tried.contains(&number) && (resting || !server.is_resting(now))
+            };
             match (&self.balancing, key) {
                 (Balancing::Hash(_), Some(key)) => balance::hashed(&self.names, &self.weights, key, fits),
                 (Balancing::LeastRequests, _) => {

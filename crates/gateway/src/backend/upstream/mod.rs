@@ -6,6 +6,7 @@ mod breaker;
 mod connect;
 mod connection;
 mod destination;
+mod discovery;
 mod elsewhere;
 mod endpoints;
 mod forward;
@@ -36,13 +37,15 @@ use tokio::time::Instant;
 
 pub(crate) use body::UpstreamBody;
 pub(crate) use destination::UnderWay;
+pub(crate) use discovery::look_up;
 pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 
 use self::breaker::Leave;
 pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
-use self::destination::{Destination, Destinations};
+use self::destination::{Destination, Destinations, Tried};
+use self::discovery::Discovery;
 use self::elsewhere::Elsewhere;
 use self::endpoints::Endpoints;
 use self::identity::Identity;
@@ -63,6 +66,8 @@ use crate::transform::To;
 /// A compiled upstream: where requests go and how.
 pub struct Upstream {
     destinations: Destinations,
+    /// Who tells others, and which they are; until that has gone well, those above are used.
+    discovery: Option<Arc<Discovery>>,
     preserve_host: bool,
     keep_trailing_slash: bool,
     limit: Limit,
@@ -119,6 +124,7 @@ impl Upstream {
     pub(crate) fn new(model: &apidef::Upstream, gate: &Gate, patterns: &Collector) -> Result<Self, String> {
         Ok(Self {
             destinations: Destinations::new(model, gate)?,
+            discovery: model.discovery.as_deref().map(|discovery| Discovery::new(discovery, model)),
             preserve_host: model.preserve_host,
             keep_trailing_slash: model.keep_trailing_slash,
             limit: Limit {
@@ -157,7 +163,18 @@ impl Upstream {
         if let Some(retrying) = &self.retrying {
             return Box::pin(retry::ask(self, retrying, exchange, limit)).await;
         }
-        self.attempt(exchange, limit, Instant::now(), &mut Vec::new()).await.map_err(refuse)
+        self.attempt(exchange, limit, Instant::now(), &mut Tried::default()).await.map_err(refuse)
+    }
+
+    /// The servers that were told, where another server does.
+    async fn discovered(
+        &self,
+        gate: &Arc<Gate>,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Arc<Destinations>>, Failure> {
+        let Some(discovery) = &self.discovery else { return Ok(None) };
+        let told = async { Ok::<_, Failure>(discovery.destinations(gate).await) };
+        within(deadline, Box::pin(told)).await
     }
 
     /// Asks once. `tried`: the servers that were asked for the same request before, and then this one, too. Where nothing
@@ -167,24 +184,26 @@ impl Upstream {
         exchange: &mut Exchange,
         limit: Limit,
         asked: Instant,
-        tried: &mut Vec<usize>,
+        tried: &mut Tried,
     ) -> Result<Response<Body>, Failure> {
-        let first = tried.is_empty();
+        let first = tried.numbers.is_empty();
         let elsewhere = self.elsewhere.of(exchange).map_err(Failure::refused)?;
+        let discovered = match &self.discovery {
+            Some(_) if elsewhere.is_none() => self.discovered(&exchange.gate, limit.deadline(asked)).await?,
+            _ => None,
+        };
+        let destinations = discovered.as_deref().unwrap_or(&self.destinations);
         let identity = self.identity_for(exchange);
-        let (destination, line) = match elsewhere.as_ref().or_else(|| self.destinations.sole()) {
-            Some(destination) => {
-                tried.push(0);
-                (destination, None)
-            }
+        let (destination, line) = match elsewhere.as_ref().or_else(|| destinations.sole()) {
+            Some(destination) => (destination, None),
             None => {
-                let key = self.destinations.key(exchange);
-                let reach = Box::pin(self.destinations.reach(key, tried, |pool| pool.line(false)));
+                let key = destinations.key(exchange);
+                let reach = Box::pin(destinations.reach(key, tried, |pool| pool.line(false)));
                 let (destination, line) = within(limit.deadline(asked), reach).await?;
                 (destination, Some(line))
             }
         };
-        let under_way = self.destinations.count(destination);
+        let under_way = destinations.count(destination);
         let mut request = self.request(destination, exchange).map_err(Failure::refused)?;
         let way = Way::new(destination, limit, asked, first && line.is_some());
         let answer = match identity {
@@ -192,7 +211,7 @@ impl Upstream {
             Some(identity) => Box::pin(way.send_as(identity, &mut request, line, exchange)).await,
         };
         exchange.timings.answered(asked);
-        self.destinations.tell(destination, &answer);
+        destinations.tell(destination, &answer);
         let mut response = answer.inspect_err(|failure| {
             if matches!(failure, Failure::Dial(_)) {
                 exchange.body = std::mem::replace(&mut request.body, RequestBody::none());
@@ -325,6 +344,8 @@ enum Failure {
     Unsendable(String),
     #[error("{}", .0.message)]
     Refused(Box<Refusal>),
+    #[error("probes find every target down")]
+    AllDown,
 }
 
 impl Failure {
@@ -337,14 +358,14 @@ impl Failure {
     fn is_of_upstream(&self) -> bool {
         match self {
             Self::Broken(error) => cause::<Breach>(&**error).is_none() && !is_too_large(&**error),
-            Self::Unsendable(_) | Self::Refused(_) => false,
+            Self::Unsendable(_) | Self::Refused(_) | Self::AllDown => false,
             Self::Dial(_) | Self::TimedOut | Self::Closed | Self::Malformed(_) => true,
         }
     }
 
     /// Whether the same may go well the next time, and there is time left for it.
     fn may_pass(&self) -> bool {
-        !matches!(self, Self::TimedOut | Self::Unsendable(_) | Self::Refused(_))
+        !matches!(self, Self::TimedOut | Self::Unsendable(_) | Self::Refused(_) | Self::AllDown)
     }
 }
 
@@ -365,6 +386,7 @@ fn refuse(failure: Failure) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
     let refusal = match &failure {
         Failure::Refused(refusal) => return Refusal::clone(refusal),
+        Failure::AllDown => Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, "NHU", "all hosts are down"),
         Failure::TimedOut | Failure::Dial(DialError::TimedOut { .. }) => {
             Refusal::backend(StatusCode::GATEWAY_TIMEOUT, "URT", "Upstream service reached hard timeout.")
         }

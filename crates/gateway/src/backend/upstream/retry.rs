@@ -9,6 +9,7 @@ use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use tokio::time::Instant;
 
+use super::destination::Tried;
 use super::{Failure, Limit, Upstream};
 use crate::body::{Body, RequestBody};
 use crate::exchange::Exchange;
@@ -105,7 +106,7 @@ pub(super) async fn ask(
         exchange.buffer_body(retrying.largest_body).await?;
     }
     let headers = exchange.head.headers.clone();
-    let mut tried = Vec::new();
+    let mut tried = Tried::default();
     let mut attempt: u8 = 0;
     loop {
         let body = if whole { exchange.body.again() } else { None };
@@ -114,11 +115,7 @@ pub(super) async fn ask(
             return answer.map_err(super::refuse);
         }
         // Another server is asked at once.
-        let pause = if upstream.destinations.has_others(&tried) {
-            Duration::ZERO
-        } else {
-            PAUSE.saturating_mul(1_u32 << attempt.min(8))
-        };
+        let pause = if tried.others { Duration::ZERO } else { PAUSE.saturating_mul(1_u32 << attempt.min(8)) };
         if Instant::now() + pause >= asked + limit.time || !retrying.budget.spend() {
             return answer.map_err(super::refuse);
         }

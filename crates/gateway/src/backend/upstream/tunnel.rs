@@ -6,7 +6,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::time::Instant;
 
 use super::connect::UpstreamStream;
-use super::destination::{Answered, Destination, UnderWay};
+use super::destination::{Answered, Destination, Tried, UnderWay};
 use super::identity::Identity;
 use super::way::Way;
 use super::{Connection, Failure, Limit, Outbound, Upstream, head, refuse, within};
@@ -106,12 +106,16 @@ async fn ask(
     asked: Instant,
 ) -> Result<Answer, Failure> {
     let elsewhere = upstream.elsewhere.of(exchange).map_err(Failure::refused)?;
+    let discovered = match &elsewhere {
+        Some(_) => None,
+        None => upstream.discovered(&exchange.gate, limit.deadline(asked)).await?,
+    };
+    let destinations = discovered.as_deref().unwrap_or(&upstream.destinations);
     let identity = upstream.identity_for(exchange);
-    let destinations = &upstream.destinations;
-    let (key, mut tried) = (destinations.key(exchange), Vec::new());
+    let (key, mut tried) = (destinations.key(exchange), Tried::default());
     let reach = async {
         match &elsewhere {
-            Some(other) => other.pool.dial_for_upgrade().await.map(|stream| (other, stream)),
+            Some(other) => Ok((other, other.pool.dial_for_upgrade().await?)),
             None => destinations.reach(key, &mut tried, |pool| pool.dial_for_upgrade()).await,
         }
     };

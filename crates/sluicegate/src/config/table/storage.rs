@@ -84,11 +84,11 @@ pub(super) static KEYS: &[Key] = &[
         r#"{"ttl": 3600, "multiple_ips_handle_strategy": "no_cache"}"#,
         "Keep name look-ups in memory.",
     ),
-    pending(
+    acted(
         "service_discovery.default_cache_timeout",
-        COUNT,
+        Seconds,
         "120",
-        "How long discovered addresses are kept, in seconds.",
+        "How long discovered targets are believed where a definition says nothing.",
     ),
 ];
 

@@ -40,11 +40,25 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "The common name of an upstream's certificate has to be its host, whatever else is checked.",
     ),
-    pending(
-        "uptime_tests",
-        Tree,
-        r#"{"config": {"failure_trigger_sample_size": 3, "time_wait": 10}}"#,
-        "Probes of upstream hosts.",
+    acted("uptime_tests.disable", Bool, "", "Probe no upstream."),
+    acted(
+        "uptime_tests.config.failure_trigger_sample_size",
+        COUNT,
+        "3",
+        "So many failures of a probe one after the other, and its host is down.",
+    ),
+    acted("uptime_tests.config.time_wait", Seconds, "10", "How often each probe runs."),
+    acted(
+        "uptime_tests.config.checker_pool_size",
+        COUNT,
+        "",
+        "How many probes run at once. 0 leaves it to the gate.",
+    ),
+    pending("uptime_tests.config.enable_uptime_analytics", Bool, "", "Record what probes find."),
+    idle(
+        "uptime_tests.poller_group",
+        Text,
+        "Each node probes for itself: what one cannot reach, another may.",
     ),
     acted("jwt_ssl_insecure_skip_verify", Bool, "", "Do not verify the certificate of a key set's host."),
     acted(
