@@ -19,6 +19,9 @@ use self::walk::walk;
 use crate::registry::Kind;
 use crate::settings::Settings;
 
+/// What [`sampled`] puts in where any text fits; nobody writes it otherwise.
+pub const SAMPLE: &str = "sampleForPlaceholder";
+
 /// Longest value of one.
 const LONGEST: usize = 4096;
 
@@ -147,7 +150,7 @@ pub fn sampled(config: &Json, settings: &Settings) -> Json {
                 Kind::Int | Kind::Float | Kind::Size => "1",
                 Kind::Duration => "1s",
                 Kind::Choice(words) => words.first().copied().unwrap_or_default(),
-                _ => "sample",
+                _ => SAMPLE,
             };
             let with = |_: &Placeholder| Filled::With(sample.to_owned());
             if let Ok(Some(new)) = fill_text(kind, text, at, &with) {

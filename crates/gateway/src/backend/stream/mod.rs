@@ -25,7 +25,7 @@ use streams::{Built, CloseReason, OwnListener, Probe, Role, RunningStream, Topic
 
 pub(crate) use self::watched::{Watched, watch};
 
-use self::routes::{Miss, Port, Routes};
+use self::routes::{Miss, Port, Routes, SampledPort};
 use self::variants::{Chosen, Family};
 use crate::body::Body;
 use crate::exchange::Exchange;
@@ -51,7 +51,26 @@ struct Stream {
 enum Life {
     Built(Box<Built>),
     Running(RunningStream),
+    /// It ends or has ended: what it counted is told still.
+    Ending(Watcher),
     Over,
+}
+
+impl Life {
+    /// Ends it; what runs is for the caller to stop.
+    fn end(&mut self) -> Option<RunningStream> {
+        match std::mem::replace(self, Life::Over) {
+            Life::Running(running) => {
+                *self = Life::Ending(running.watcher());
+                Some(running)
+            }
+            Life::Ending(watcher) => {
+                *self = Life::Ending(watcher);
+                None
+            }
+            Life::Built(_) | Life::Over => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for StreamBackend {
@@ -129,29 +148,13 @@ impl StreamBackend {
     pub(crate) async fn stop(&self, deadline: Duration, reason: CloseReason) {
         let families = self.families.iter().map(|family| family.stop(deadline, reason));
         let families = futures_util::future::join_all(families);
-        tokio::join!(families, self.stop_counting(deadline, reason, |_| {}));
+        tokio::join!(families, self.stop_own(deadline, reason));
     }
 
-    /// Stops what runs by itself; what it counted until then is told.
-    async fn stop_counting(
-        &self,
-        deadline: Duration,
-        reason: CloseReason,
-        told: impl FnOnce([Vec<streams::Sample>; 2]),
-    ) {
-        let running: Vec<_> = self
-            .streams
-            .lock()
-            .iter_mut()
-            .filter_map(|stream| match std::mem::replace(&mut stream.life, Life::Over) {
-                Life::Running(running) => Some(running),
-                Life::Built(_) | Life::Over => None,
-            })
-            .collect();
-        let watchers: Vec<Watcher> = running.iter().map(RunningStream::watcher).collect();
+    /// Stops what runs by itself.
+    async fn stop_own(&self, deadline: Duration, reason: CloseReason) {
+        let running: Vec<_> = self.streams.lock().iter_mut().filter_map(|stream| stream.life.end()).collect();
         futures_util::future::join_all(running.into_iter().map(|stream| stream.stop(deadline, reason))).await;
-        let counted = |own| watchers.iter().flat_map(|watcher| watcher.counted(own)).collect();
-        told([counted(false), counted(true)]);
     }
 
     /// Whether some of its streams wait for requests to fill them in.
@@ -164,7 +167,7 @@ impl StreamBackend {
         let streams = self.streams.lock();
         let running = streams.iter().filter_map(|stream| match &stream.life {
             Life::Running(running) => Some((&stream.name, running.status().components)),
-            Life::Built(_) | Life::Over => None,
+            Life::Built(_) | Life::Ending(_) | Life::Over => None,
         });
         let own =
             running.flat_map(|(name, probes)| probes.into_iter().map(|probe| (Arc::clone(name), probe)));
@@ -176,6 +179,7 @@ impl StreamBackend {
         let running = streams.iter().filter_map(|stream| match &stream.life {
             Life::Running(running) if own => Some((&stream.name, running.own_samples())),
             Life::Running(running) => Some((&stream.name, running.samples())),
+            Life::Ending(watcher) => Some((&stream.name, watcher.counted(own))),
             Life::Built(_) | Life::Over => None,
         });
         running
@@ -189,7 +193,7 @@ impl StreamBackend {
         let streams = self.streams.lock();
         let running = streams.iter().filter_map(|stream| match &stream.life {
             Life::Running(running) => Some(running.watcher()),
-            Life::Built(_) | Life::Over => None,
+            Life::Built(_) | Life::Ending(_) | Life::Over => None,
         });
         running.chain(self.families.iter().flat_map(|family| family.watchers())).collect()
     }
@@ -199,7 +203,7 @@ impl StreamBackend {
         let streams = self.streams.lock();
         let running = streams.iter().filter_map(|stream| match &stream.life {
             Life::Running(running) => Some((Arc::clone(&stream.name), running.watcher())),
-            Life::Built(_) | Life::Over => None,
+            Life::Built(_) | Life::Ending(_) | Life::Over => None,
         });
         let variants = self.families.iter().flat_map(|family| {
             family.watchers().into_iter().map(|watcher| (Arc::clone(family.name()), watcher))
@@ -300,7 +304,7 @@ fn one(
     config: &Json,
     pointer: &str,
     settings: &streams::Settings,
-    port: &Port,
+    port: &Arc<Port>,
 ) -> Result<One, Vec<Fault>> {
     let build = |config: &Json| streams::build(name, config, pointer, settings).map(Box::new);
     if settings.alone {
@@ -310,7 +314,8 @@ fn one(
     let config = placeholders::with_secrets(config, pointer, settings)?;
     let Some(first) = wanted.first() else { return build(&config).map(One::Stream) };
     let offered = port.count();
-    drop(build(&placeholders::sampled(&config, settings))?);
+    let looked_at = streams::Settings { port: Arc::new(SampledPort(port.clone())), ..settings.clone() };
+    drop(streams::build(name, &placeholders::sampled(&config, settings), pointer, &looked_at)?);
     if port.count() == offered {
         let fault =
             Fault::error(pointer, format!("`{first}` is known of requests, and this stream has no endpoint"));

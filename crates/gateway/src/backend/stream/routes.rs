@@ -1,7 +1,10 @@
 //! The paths of an event API, as its stream graph asked for them.
 
+use std::sync::Arc;
+
 use http::Method;
 use parking_lot::Mutex;
+use streams::placeholders::SAMPLE;
 use streams::{Endpoint, EndpointPort, Role};
 
 /// Collects endpoints while streams are built.
@@ -22,6 +25,20 @@ impl EndpointPort for Port {
         }
         endpoints.push(endpoint);
         Ok(())
+    }
+}
+
+/// The same for a stream that is looked at with samples for what requests fill in. Which stream a request is for is found
+/// by its path, so no path can depend on the request.
+#[derive(Debug)]
+pub(super) struct SampledPort(pub(super) Arc<Port>);
+
+impl EndpointPort for SampledPort {
+    fn offer(&self, endpoint: Endpoint) -> Result<(), String> {
+        if endpoint.path.contains(SAMPLE) {
+            return Err("no request can fill in a path, for which one it is is known by the path".to_owned());
+        }
+        self.0.offer(endpoint)
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::Value as Json;
 use streams::placeholders::{self, Filled, Placeholder, Source};
 use streams::{CloseReason, Probe, Sample, Watcher, merged_samples};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::StreamBackend;
 use crate::context;
@@ -26,6 +26,8 @@ const MOST: usize = 1000;
 const IDLE: Duration = Duration::from_secs(60);
 /// How often it is looked whether somebody uses them.
 const LOOK: Duration = Duration::from_millis(500);
+/// So many are built at once: building takes a core, and those of strangers may all be in vain.
+const BUILT_AT_ONCE: usize = 4;
 /// How long one that ends may take to deliver what is under way.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -40,12 +42,15 @@ pub(super) struct Family {
     /// How long one that nobody uses goes on.
     idle: Duration,
     users: Arc<AtOnce>,
+    building: Semaphore,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     running: HashMap<Values, Arc<Variant>>,
+    /// No request finds them any more; they deliver what they have.
+    ending: Vec<Arc<Variant>>,
     /// What those counted that run no more.
     past: [Vec<Sample>; 2],
     next: u64,
@@ -66,6 +71,33 @@ struct Variant {
 pub(super) struct Chosen {
     pub(super) backend: Arc<StreamBackend>,
     pub(super) held: Held,
+}
+
+/// Why there is no variant for a request.
+enum Unbuilt {
+    /// A value is missing or can stand nowhere: the client's matter.
+    Values(Vec<Fault>),
+    /// The stream cannot be built with them.
+    Stream(Vec<Fault>),
+}
+
+/// A variant that may have to be built first. When that fails, or who asked is gone before it is done, its place is free
+/// again: what cannot be built must not keep others out.
+struct Attempt<'a> {
+    family: &'a Family,
+    values: &'a Values,
+    variant: &'a Arc<Variant>,
+    held: Option<Held>,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            // First, so that the last of several who wait for the same sees that nobody is left.
+            drop(held);
+            self.family.give_up(self.values, self.variant);
+        }
+    }
 }
 
 impl std::fmt::Debug for Family {
@@ -114,6 +146,7 @@ impl Family {
             settings,
             idle,
             users: Arc::default(),
+            building: Semaphore::new(BUILT_AT_ONCE),
             state: Mutex::default(),
         })
     }
@@ -126,11 +159,32 @@ impl Family {
     pub(super) async fn choose(self: &Arc<Self>, exchange: &Exchange) -> Result<Chosen, Refusal> {
         let session = exchange.caller.as_ref().map(|caller| &caller.session);
         let values: Values = self.wanted.iter().map(|wanted| value(exchange, session, wanted)).collect();
+        self.with(values).await
+    }
+
+    /// The variant for these values.
+    async fn with(self: &Arc<Self>, values: Values) -> Result<Chosen, Refusal> {
         let (variant, held) = self.place(&values)?;
+        let mut attempt = Attempt { family: self, values: &values, variant: &variant, held: Some(held) };
         let built = variant.backend.get_or_try_init(|| self.build(&values)).await;
-        match built {
-            Ok(backend) => Ok(Chosen { backend: Arc::clone(backend), held }),
-            Err(faults) => Err(self.refusal(&faults)),
+        match (built, attempt.held.take()) {
+            (Ok(backend), Some(held)) => Ok(Chosen { backend: Arc::clone(backend), held }),
+            (Ok(_), None) => {
+                Err(Refusal::gate(StatusCode::INTERNAL_SERVER_ERROR, "SVF", "invalid route handler"))
+            }
+            (Err(unbuilt), held) => {
+                attempt.held = held;
+                Err(self.refusal(&unbuilt))
+            }
+        }
+    }
+
+    /// Gives the place of a variant back that was not built and that nobody else waits for.
+    fn give_up(&self, values: &Values, variant: &Arc<Variant>) {
+        let mut state = self.state.lock();
+        let is_it = state.running.get(values).is_some_and(|other| Arc::ptr_eq(other, variant));
+        if is_it && variant.backend.get().is_none() && self.users.count(&variant.name) == 0 {
+            state.running.remove(values);
         }
     }
 
@@ -161,14 +215,16 @@ impl Family {
         held.ok_or_else(|| Refusal::gate(StatusCode::SERVICE_UNAVAILABLE, "SMV", "too many use the stream"))
     }
 
-    async fn build(self: &Arc<Self>, values: &Values) -> Result<Arc<StreamBackend>, Vec<Fault>> {
+    async fn build(self: &Arc<Self>, values: &Values) -> Result<Arc<StreamBackend>, Unbuilt> {
         let filled = placeholders::fill(&self.config, &self.pointer, &self.settings, &|placeholder| {
             let at = self.wanted.iter().position(|wanted| wanted == placeholder);
             match at.and_then(|at| values.get(at)).and_then(Option::as_ref) {
                 Some(value) => Filled::With(value.clone()),
                 None => Filled::Missing,
             }
-        })?;
+        });
+        let filled = filled.map_err(Unbuilt::Values)?;
+        let _turn = self.building.acquire().await;
         let family = Arc::clone(self);
         // Mappings are compiled: that takes a while.
         let built = tokio::task::spawn_blocking(move || {
@@ -178,19 +234,24 @@ impl Family {
             };
             StreamBackend::of(&model, &family.settings)
         });
-        let backend = built.await.unwrap_or_else(|error| Err(vec![Fault::error("", error.to_string())]))?;
+        let built = built.await.unwrap_or_else(|error| Err(vec![Fault::error("", error.to_string())]));
+        let backend = built.map_err(Unbuilt::Stream)?;
         backend.start();
         Ok(Arc::new(backend))
     }
 
-    /// What of the values is missing or does not fit is the client's matter.
-    fn refusal(&self, faults: &[Fault]) -> Refusal {
-        let first = faults.first().map_or("the stream cannot be built", |fault| fault.message.as_str());
-        if first.starts_with("there is no value for ") || first.starts_with("the value of ") {
-            return Refusal::client(StatusCode::BAD_REQUEST, "SVM", first.to_owned());
+    fn refusal(&self, unbuilt: &Unbuilt) -> Refusal {
+        let first = |faults: &[Fault]| {
+            let told = faults.first().map(|fault| fault.message.clone());
+            told.unwrap_or_else(|| "the stream cannot be built".to_owned())
+        };
+        match unbuilt {
+            Unbuilt::Values(faults) => Refusal::client(StatusCode::BAD_REQUEST, "SVM", first(faults)),
+            Unbuilt::Stream(faults) => {
+                Refusal::gate(StatusCode::INTERNAL_SERVER_ERROR, "SVF", "invalid route handler")
+                    .detail(format!("stream `{}` with the values of a request: {}", self.name, first(faults)))
+            }
         }
-        Refusal::gate(StatusCode::INTERNAL_SERVER_ERROR, "SVF", "invalid route handler")
-            .detail(format!("stream `{}` with the values of a request: {first}", self.name))
     }
 
     /// Begins to look after the variants.
@@ -198,7 +259,7 @@ impl Family {
         tokio::spawn(look_after(Arc::downgrade(self)));
     }
 
-    /// Takes away what nobody uses any more.
+    /// Lets nobody find any more what nobody uses.
     fn unused(&self) -> Vec<Arc<Variant>> {
         let mut state = self.state.lock();
         let mut gone = Vec::new();
@@ -215,20 +276,24 @@ impl Family {
             }
             stays
         });
+        state.ending.extend(gone.iter().cloned());
         gone
     }
 
-    async fn end(&self, variant: &Variant, deadline: Duration, reason: CloseReason) {
-        let Some(backend) = variant.backend.get() else { return };
-        backend
-            .stop_counting(deadline, reason, |samples| {
-                let mut state = self.state.lock();
-                for (past, counted) in state.past.iter_mut().zip(samples) {
-                    past.extend(counted.into_iter().filter(|sample| !sample.is_gauge()));
-                    *past = merged_samples(std::mem::take(past));
-                }
-            })
-            .await;
+    /// Ends one that is among those that end; what it counted until then stays counted.
+    async fn end(&self, variant: &Arc<Variant>, deadline: Duration, reason: CloseReason) {
+        let backend = variant.backend.get();
+        if let Some(backend) = backend {
+            backend.stop_own(deadline, reason).await;
+        }
+        let mut state = self.state.lock();
+        state.ending.retain(|other| !Arc::ptr_eq(other, variant));
+        let Some(backend) = backend else { return };
+        for (own, past) in state.past.iter_mut().enumerate() {
+            let counted = backend.samples(own == 1).into_iter().map(|(_, sample)| sample);
+            past.extend(counted.filter(|sample| !sample.is_gauge()));
+            *past = merged_samples(std::mem::take(past));
+        }
     }
 
     /// Stops every variant, and lets none begin.
@@ -236,7 +301,9 @@ impl Family {
         let all: Vec<_> = {
             let mut state = self.state.lock();
             state.closed = true;
-            state.running.drain().map(|(_, variant)| variant).collect()
+            let all: Vec<_> = state.running.drain().map(|(_, variant)| variant).collect();
+            state.ending.extend(all.iter().cloned());
+            all
         };
         let ends = all.iter().map(|variant| self.end(variant, deadline, reason));
         futures_util::future::join_all(ends).await;
@@ -257,8 +324,14 @@ impl Family {
 
     /// What all of them counted together.
     pub(super) fn samples(&self, own: bool) -> Vec<(Arc<str>, Sample)> {
-        let mut all = self.state.lock().past[usize::from(own)].clone();
-        for backend in self.backends() {
+        // In one look, so that one that ends meanwhile is counted once.
+        let (mut all, backends) = {
+            let state = self.state.lock();
+            let variants = state.running.values().chain(&state.ending);
+            let backends: Vec<_> = variants.filter_map(|variant| variant.backend.get().cloned()).collect();
+            (state.past[usize::from(own)].clone(), backends)
+        };
+        for backend in backends {
             all.extend(backend.samples(own).into_iter().map(|(_, sample)| sample));
         }
         merged_samples(all).into_iter().map(|sample| (Arc::clone(&self.name), sample)).collect()
@@ -286,3 +359,6 @@ async fn look_after(family: Weak<Family>) {
         futures_util::future::join_all(ends).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
