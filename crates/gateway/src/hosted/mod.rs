@@ -10,6 +10,7 @@ mod page;
 mod password;
 mod resources;
 mod streams;
+mod users;
 
 use std::sync::Arc;
 

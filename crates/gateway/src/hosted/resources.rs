@@ -9,6 +9,7 @@ use streams::Sort;
 
 use super::api::{Kept, Origin, Refused, put, read, settings};
 use super::streams::Place;
+use super::users;
 use crate::gate::Gate;
 
 #[derive(Debug)]
@@ -71,7 +72,7 @@ pub(super) async fn set_resource(
         .streams
         .lock()
         .iter()
-        .filter(|(_, stream)| mentions(&stream.config, label))
+        .filter(|(_, stream)| users::uses(kept, &stream.config, field, label))
         .map(|(id, stream)| (id.clone(), stream.config.clone(), stream.origin.clone()))
         .collect();
     for (id, config, origin) in users {
@@ -79,16 +80,6 @@ pub(super) async fn set_resource(
         put.map_err(|faults| Refused::Faults(vec![(id, faults)]))?;
     }
     Ok(json!({}))
-}
-
-/// Whether a text of the configuration is this label.
-fn mentions(value: &Json, label: &str) -> bool {
-    match value {
-        Json::String(text) => text == label,
-        Json::Array(items) => items.iter().any(|item| mentions(item, label)),
-        Json::Object(members) => members.values().any(|value| mentions(value, label)),
-        _ => false,
-    }
 }
 
 /// Whether a pointer leads to what is at `at`, or into it.
