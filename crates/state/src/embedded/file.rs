@@ -7,13 +7,11 @@ use std::{
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 
-use super::{Held, Memory, records::Record, writer::Edit};
+use super::{Held, Memory, quota_log::QuotaLog, records::Record, writer::Edit};
 use crate::values::{unix_millis, unix_now};
 
 /// name -> expiry in Unix milliseconds (8 bytes, little endian), session JSON.
 pub(super) const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
-/// name -> used, renewal in Unix seconds.
-pub(super) const QUOTAS: TableDefinition<'_, &str, (i64, i64)> = TableDefinition::new("quotas");
 /// key -> expiry in Unix milliseconds (8 bytes, little endian), value.
 pub(super) const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 /// key, member -> score.
@@ -86,18 +84,17 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 /// Reads everything that is still alive into memory, and removes the rest. Blocking.
-pub(super) fn load(database: &Database, path: &Path, memory: &Memory) -> Result<(), OpenError> {
+pub(super) fn load(database: &Database, path: &Path, memory: &Memory) -> Result<QuotaLog, OpenError> {
     let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
     load_rows(database, memory).map_err(|error| damaged(error.to_string()))
 }
 
-fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
+fn load_rows(database: &Database, memory: &Memory) -> Result<QuotaLog, redb::Error> {
     let now = unix_millis();
     let write = database.begin_write()?;
     write.open_table(SESSIONS)?.retain(|_, row| expiry(row).is_none_or(|expires_at| now < expires_at))?;
     write.open_table(RECORDS)?.retain(|_, row| expiry(row).is_none_or(|expires_at| now < expires_at))?;
     write.open_table(COLLECTIONS)?;
-    write.open_table(QUOTAS)?.retain(|_, (_, renews_at)| unix_now() < renews_at)?;
     write.commit()?;
 
     let read = database.begin_read()?;
@@ -108,11 +105,6 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
             Some(held) => drop(sessions.insert(name.value().into(), held)),
             None => tracing::warn!(file = "state.redb", "a stored session cannot be read and is left out"),
         }
-    }
-    for row in read.open_table(QUOTAS)?.iter()? {
-        let (name, value) = row?;
-        let (used, renews_at) = value.value();
-        memory.counters.quotas.restore(name.value(), used, renews_at);
     }
     for row in read.open_table(RECORDS)?.iter()? {
         let (key, value) = row?;
@@ -126,7 +118,7 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
         let edit = Edit::AddMember { key: key.into(), member: member.into(), score: score.value() };
         memory.records.apply(edit);
     }
-    Ok(())
+    QuotaLog::load(database, &memory.counters.quotas, unix_now())
 }
 
 pub(super) fn encode(held: &Held) -> Vec<u8> {

@@ -3,6 +3,7 @@
 mod counters;
 mod file;
 mod fixed;
+mod quota_log;
 mod quotas;
 mod rates;
 mod records;

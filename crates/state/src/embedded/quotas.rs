@@ -127,6 +127,18 @@ impl Quotas {
         self.windows.pin().insert(name.into(), Window::new(used, renews_at));
     }
 
+    /// Forgets a window as the file says, at start.
+    pub(super) fn forget(&self, name: &str) {
+        self.windows.pin().remove(name);
+    }
+
+    /// All windows: name, used, end.
+    pub(super) fn each(&self, mut tell: impl FnMut(&str, i64, i64)) {
+        for (name, window) in &self.windows.pin() {
+            tell(name, window.used.load(Ordering::Acquire), window.ends());
+        }
+    }
+
     /// What changed since the last call.
     pub(super) fn take_changed(&self) -> Vec<Saved> {
         let names = std::mem::take(&mut *self.changed.lock());

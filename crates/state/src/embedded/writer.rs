@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Ended, Held, Memory, OpenError,
-    file::{self, COLLECTIONS, QUOTAS, RECORDS, SESSIONS},
-    quotas::Saved,
+    file::{self, COLLECTIONS, RECORDS, SESSIONS},
+    quota_log::QuotaLog,
+    quotas::{Quotas, Saved},
     records::Record,
 };
 use crate::{Health, Unavailable, values::unix_millis};
@@ -55,14 +56,14 @@ impl Writer {
     /// Opens the file, fills the memory, starts the thread. Blocking.
     pub(super) fn start(dir: &Path, memory: Arc<Memory>) -> Result<Writer, OpenError> {
         let (database, path) = file::open(dir)?;
-        file::load(&database, &path, &memory)?;
+        let log = file::load(&database, &path, &memory)?;
         let failed = |source| OpenError::Io { path: path.clone(), source };
         // A runtime of its own: the thread waits for jobs and for time, and may block as long as the disk needs.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("state-writer".to_owned())
-            .spawn(move || runtime.block_on(run(database, memory, queue)))
+            .spawn(move || runtime.block_on(run(Disk { database, log }, memory, queue)))
             .map_err(failed)?;
         Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -112,7 +113,13 @@ impl Drop for Ending {
     }
 }
 
-async fn run(database: Database, memory: Arc<Memory>, mut queue: mpsc::Receiver<Job>) {
+/// The file, as its thread has it.
+struct Disk {
+    database: Database,
+    log: QuotaLog,
+}
+
+async fn run(mut disk: Disk, memory: Arc<Memory>, mut queue: mpsc::Receiver<Job>) {
     let _ending = Ending(Arc::clone(&memory));
     let mut tick = tokio::time::interval(COUNTERS_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -124,22 +131,22 @@ async fn run(database: Database, memory: Arc<Memory>, mut queue: mpsc::Receiver<
                 if count == 0 {
                     break;
                 }
-                perform(&database, &memory, &mut batch);
+                perform(&mut disk, &memory, &mut batch);
             }
             _ = tick.tick() => {
                 ticks = ticks.wrapping_add(1);
                 let ended = if ticks.is_multiple_of(SWEEP_EVERY) { memory.sweep() } else { Ended::default() };
-                report(&memory, save(&database, &memory, &ended));
+                report(&memory, save(&mut disk, &memory, &ended));
             }
         }
     }
-    report(&memory, save(&database, &memory, &Ended::default()));
+    report(&memory, save(&mut disk, &memory, &Ended::default()));
 }
 
 /// Commits a batch, then lets memory follow, then answers. In this order a session that was acknowledged is on disk, and
 /// what memory shows was acknowledged or is about to be.
-fn perform(database: &Database, memory: &Memory, batch: &mut Vec<Job>) {
-    let outcome = commit(database, batch);
+fn perform(disk: &mut Disk, memory: &Memory, batch: &mut Vec<Job>) {
+    let outcome = commit(&disk.database, batch);
     report(memory, outcome.as_ref().map(|_| ()).map_err(redb_text));
     let mut flushed = None;
     match outcome {
@@ -161,7 +168,7 @@ fn perform(database: &Database, memory: &Memory, batch: &mut Vec<Job>) {
                         answer
                     }
                     Job::Flush { answer } => {
-                        let result = flushed.get_or_insert_with(|| save(database, memory, &Ended::default()));
+                        let result = flushed.get_or_insert_with(|| save(disk, memory, &Ended::default()));
                         answer.send(result.clone().map(|()| true).map_err(Unavailable)).ok();
                         continue;
                     }
@@ -228,29 +235,36 @@ fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, redb::Error> 
 }
 
 /// Writes changed counters and removes what has ended.
-fn save(database: &Database, memory: &Memory, ended: &Ended) -> Result<(), String> {
-    let changed = memory.counters.quotas.take_changed();
+fn save(disk: &mut Disk, memory: &Memory, ended: &Ended) -> Result<(), String> {
+    let quotas = &memory.counters.quotas;
+    let changed = quotas.take_changed();
     if changed.is_empty() && ended.sessions.is_empty() && ended.records.is_empty() {
         return Ok(());
     }
-    let result = save_rows(database, &changed, ended).map_err(|error| redb_text(&error));
-    match &result {
-        Ok(()) => memory.forget(ended),
-        Err(_) => memory.counters.quotas.put_back(changed.into_iter().map(|(name, _)| name)),
+    match save_rows(disk, &changed, quotas, ended) {
+        Ok(log) => {
+            disk.log = log;
+            memory.forget(ended);
+            Ok(())
+        }
+        Err(error) => {
+            quotas.put_back(changed.into_iter().map(|(name, _)| name));
+            Err(redb_text(&error))
+        }
     }
-    result
 }
 
-fn save_rows(database: &Database, changed: &[Saved], ended: &Ended) -> Result<(), redb::Error> {
-    let write = database.begin_write()?;
+/// The log as it is then.
+fn save_rows(
+    disk: &Disk,
+    changed: &[Saved],
+    quotas: &Quotas,
+    ended: &Ended,
+) -> Result<QuotaLog, redb::Error> {
+    let write = disk.database.begin_write()?;
+    let mut log = disk.log;
     {
-        let mut quotas = write.open_table(QUOTAS)?;
-        for (name, window) in changed {
-            match window {
-                Some(window) => drop(quotas.insert(&**name, window)?),
-                None => drop(quotas.remove(&**name)?),
-            }
-        }
+        log.save(&write, changed, quotas)?;
         let mut sessions = write.open_table(SESSIONS)?;
         for name in &ended.sessions {
             sessions.remove(&**name)?;
@@ -261,7 +275,7 @@ fn save_rows(database: &Database, changed: &[Saved], ended: &Ended) -> Result<()
         }
     }
     write.commit()?;
-    Ok(())
+    Ok(log)
 }
 
 fn redb_text(error: &redb::Error) -> String {
