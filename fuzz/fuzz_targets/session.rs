@@ -19,10 +19,24 @@ fn again<T: Serialize + DeserializeOwned>(text: &str) -> Option<T> {
     Some(read)
 }
 
+/// A text that is split is the session that its parts are.
+fn parts(text: &str) {
+    let mut common = Vec::new();
+    let Some(own) = Session::split(text.as_bytes(), &mut common) else { return };
+    let whole = serde_json::from_str::<Session>(text).ok();
+    let together = serde_json::from_slice::<Session>(&common).ok();
+    assert_eq!(whole.is_some(), together.is_some());
+    if let Some((whole, common)) = whole.zip(together) {
+        assert_eq!((own.alias, own.expires), (whole.alias.as_str(), whole.expires));
+        assert_eq!(common.with_own(whole.clone()), whole);
+    }
+}
+
 fuzz_target!(|text: &str| {
     if let Some(session) = again::<Session>(text) {
         let _ = check_access_rights(&session.access_rights, "/access_rights");
         let _ = (session.is_expired(0), session.limit_of("a"));
     }
     again::<Policy>(text);
+    parts(text);
 });

@@ -48,7 +48,7 @@ pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{
     AccessDefinition, AllowedUrl, BasicAuthData, Concurrency, Endpoint, EndpointMethod, FieldAccess,
-    FieldLimits, JwtData, Limit, Monitor, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
+    FieldLimits, JwtData, Limit, Monitor, Own, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
     Subscriptions, TypeFields,
 };
 pub use transforms::{

@@ -53,8 +53,16 @@ pub fn apply(
     session: &Session,
     lookup: &dyn Fn(&str) -> Option<Arc<Policy>>,
 ) -> Result<Session, PolicyError> {
-    let policies = policies_of(session, lookup)?;
-    let mut merged = session.clone();
+    apply_to(session.clone(), lookup)
+}
+
+/// As [`apply`], where nobody else needs the session.
+pub fn apply_to(
+    session: Session,
+    lookup: &dyn Fn(&str) -> Option<Arc<Policy>>,
+) -> Result<Session, PolicyError> {
+    let policies = policies_of(&session, lookup)?;
+    let mut merged = session;
     if policies.is_empty() {
         for (id, access) in &mut merged.access_rights {
             if access.limit != Limit::default() && access.allowance_scope.is_empty() {
@@ -64,7 +72,7 @@ pub fn apply(
         return Ok(merged);
     }
     for policy in &policies {
-        if policy.org_id != session.org_id {
+        if policy.org_id != merged.org_id {
             return Err(PolicyError::OtherOrganisation);
         }
         if policy.partitions.per_api && parts(&policy.partitions).any() {

@@ -85,10 +85,8 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     );
     record.api_version = Arc::clone(&identity.version);
     if let Some(caller) = &exchange.caller {
-        record.key = Some(Arc::clone(&caller.hash));
-        if !caller.session.alias.is_empty() {
-            record.alias = Some(caller.session.alias.as_str().into());
-        }
+        record.key = Some(Arc::clone(caller.hash(gate)));
+        record.alias.clone_from(&caller.alias);
     }
     let head = &exchange.head;
     record.method = method(&head.method);

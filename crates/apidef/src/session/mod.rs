@@ -5,12 +5,14 @@ mod access;
 mod limit;
 mod policy;
 mod record;
+mod split;
 
 pub use access::{
     AccessDefinition, AllowedUrl, Endpoint, EndpointMethod, FieldAccess, FieldLimits, TypeFields,
 };
 pub use limit::{Concurrency, Limit, RateLimit, Smoothing, Subscriptions};
 pub use policy::{Partitions, Policy};
+pub use split::Own;
 
 use record::{is_default, null_is_default, record};
 use serde::{Deserialize, Serialize};

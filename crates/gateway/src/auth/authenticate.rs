@@ -92,7 +92,7 @@ impl Group {
         let mut counts = None;
         for method in &self.0 {
             let caller = method.caller(exchange).await?;
-            bound::check_bindings(exchange, &caller.session)?;
+            bound::check_bindings(exchange, caller.common())?;
             if counts.is_none() || base_identity.is_none_or(|base| base == method.kind()) {
                 counts = Some(caller);
             }

@@ -1,21 +1,23 @@
 //! Sessions as the data plane uses them: looked up once, merged with their policies, kept for a while.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use apidef::policies::{self, PolicyError};
+use apidef::policies::PolicyError;
 use apidef::{Session, keys};
 use parking_lot::RwLock;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
+use smallvec::SmallVec;
 use state::Unavailable;
 
 use super::grant::Grant;
 use super::names::{hash, is_of_certificate, store_name, store_names, user_names};
+use super::profile::{Merged, Profile, Profiles, Text, Unusable};
 use super::token::disallowed;
 use crate::gate::Gate;
-use crate::limits::Context;
 use crate::respond::Refusal;
 
 /// How many callers are kept.
@@ -24,22 +26,24 @@ const KEPT: usize = 100_000;
 /// Who is calling, with everything that the chain asks of a session at hand.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// The session with its policies applied.
-    pub session: Session,
+    /// The session with its policies applied. What guards ask of every request they ask of [`Caller::common`].
+    pub session: Merged,
     /// Its name in the state store: the hash of its key, or the key where keys are not hashed.
     pub name: Arc<str>,
     /// What records call it: always a hash.
-    pub(crate) hash: Arc<str>,
+    hash: OnceLock<Arc<str>>,
+    /// The name of the session for humans.
+    pub(crate) alias: Option<Arc<str>>,
+    /// Unix seconds; 0 or less = never.
+    pub(crate) expires: i64,
     /// Its key is made of the certificate that it is bound to, which is no secret.
     pub(crate) of_certificate: bool,
     /// The session without its policies, where no store has it.
     unstored: Option<Arc<Session>>,
-    /// What it may do with each API, compiled when an API is first called.
-    grants: RwLock<Vec<(Box<str>, Arc<Grant>)>>,
-    limits: Context,
-    /// Policies as they were when the session was merged.
-    generation: u64,
-    read_at: Instant,
+    /// What it may do with each API, put together when an API is first called.
+    grants: RwLock<SmallVec<[Arc<Grant>; 1]>>,
+    /// Milliseconds of [`Callers::now`].
+    read_at: AtomicU64,
 }
 
 impl Caller {
@@ -48,13 +52,32 @@ impl Caller {
         self.unstored.as_deref() == Some(session)
     }
 
+    /// The session without what [`Session::split`] calls its own, such as expiry, alias and data.
+    pub(crate) fn common(&self) -> &Session {
+        &self.session.profile.session
+    }
+
+    /// See [`Session::is_expired`].
+    pub(crate) fn is_expired(&self, now: i64) -> bool {
+        self.expires > 0 && self.expires <= now
+    }
+
+    /// What records call it.
+    pub(crate) fn hash(&self, gate: &Gate) -> &Arc<str> {
+        self.hash.get_or_init(|| {
+            let settings = &gate.settings.keys;
+            if settings.hashed { Arc::clone(&self.name) } else { hash(settings, &self.name, None).into() }
+        })
+    }
+
     /// What the caller may do with an API.
     pub(crate) fn grant(&self, api: &str) -> Arc<Grant> {
-        if let Some((_, grant)) = self.grants.read().iter().find(|(id, _)| **id == *api) {
+        if let Some(grant) = self.grants.read().iter().find(|grant| *grant.terms.api == *api) {
             return Arc::clone(grant);
         }
-        let grant = Arc::new(Grant::compile(&self.session, &self.name, api, &self.limits));
-        self.grants.write().push((api.into(), Arc::clone(&grant)));
+        let profile = &self.session.profile;
+        let grant = Arc::new(Grant::new(profile.terms(api), &self.name));
+        self.grants.write().push(Arc::clone(&grant));
         grant
     }
 }
@@ -63,8 +86,10 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Callers {
     known: Cache<CallerKey, Arc<Caller>>,
+    profiles: Profiles,
     /// How long a session is believed before the store is asked again.
     believed: Duration,
+    started: Instant,
     /// Counts purges, so that a session read before one is not kept after it.
     purges: AtomicU64,
 }
@@ -90,13 +115,25 @@ impl Equivalent<CallerKey> for Asked<'_> {
 impl Callers {
     /// `believed`: how long a session is used before the store is asked again.
     pub(crate) fn new(believed: Duration) -> Self {
-        Self { known: Cache::new(KEPT), believed, purges: AtomicU64::new(0) }
+        Self {
+            known: Cache::new(KEPT),
+            profiles: Profiles::default(),
+            believed,
+            started: Instant::now(),
+            purges: AtomicU64::new(0),
+        }
+    }
+
+    /// Milliseconds since this was made.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The caller with this token, if it is known and still believed.
     pub(crate) fn known(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
         let caller = self.known.get(&Asked { org, token })?;
-        (caller.read_at.elapsed() < self.believed).then_some(caller)
+        let age = self.now().saturating_sub(caller.read_at.load(Ordering::Relaxed));
+        (u128::from(age) < self.believed.as_millis()).then_some(caller)
     }
 
     /// Reads the session of a token from the state store, in one round trip.
@@ -137,15 +174,51 @@ impl Callers {
         }
         let purges = self.mark();
         let names = names();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let found = gate.state.first_session(&names).await.map_err(Refusal::store_away)?;
-        let Some((index, session)) = found else {
-            self.known.remove(&Asked { org, token });
-            return Ok(None);
+        let names: SmallVec<[&str; 4]> = names.iter().map(String::as_str).collect();
+        let found = gate
+            .state
+            .find_session(&names, |place, text| self.understand(gate, (org, token, names[place]), &text));
+        match found.await.map_err(Refusal::store_away)? {
+            Some(Ok(Seen::Before(caller))) => Ok(Some(caller)),
+            Some(Ok(Seen::Now(caller))) => {
+                self.keep((org, token), &caller, purges);
+                Ok(Some(caller))
+            }
+            Some(Err(error)) => Err(disallowed().detail(error)),
+            None => {
+                self.known.remove(&Asked { org, token });
+                Ok(None)
+            }
+        }
+    }
+
+    /// The caller of a session as it is stored; `None` where that cannot be read.
+    fn understand(
+        &self,
+        gate: &Gate,
+        (org, token, name): (&str, &str, &str),
+        text: &Arc<[u8]>,
+    ) -> Option<Result<Seen, PolicyError>> {
+        let read_at = self.now();
+        if let Some(caller) = self.known.get(&Asked { org, token })
+            && *caller.name == *name
+            && caller.session.text.as_ref().is_some_and(|known| known.is(text))
+            && caller.session.profile.generation == gate.snapshot().policy_generation
+        {
+            caller.read_at.store(read_at, Ordering::Relaxed);
+            return Some(Ok(Seen::Before(caller)));
+        }
+        let caller = match self.profiles.of(gate, text) {
+            Ok((profile, Some(own))) => {
+                let alias = (!own.alias.is_empty()).then(|| own.alias.into());
+                let session = Merged::shared(profile, Text(Arc::clone(text)));
+                caller(gate, name, session, (alias, own.expires), read_at)
+            }
+            Ok((profile, None)) => alone(gate, name, profile, Some(Text(Arc::clone(text))), read_at),
+            Err(Unusable::Policies(error)) => return Some(Err(error)),
+            Err(Unusable::Unreadable) => return None,
         };
-        let caller = Arc::new(merge(gate, names[index], &session)?);
-        self.keep((org, token), &caller, purges);
-        Ok(Some(caller))
+        Some(Ok(Seen::Now(Arc::new(caller))))
     }
 
     /// Where the purges stand; for [`Callers::adopt`].
@@ -172,7 +245,7 @@ impl Callers {
         session: Session,
     ) -> Result<Arc<Caller>, PolicyError> {
         let mark = self.mark();
-        let caller = compile(gate, name, &session)?;
+        let caller = self.compile(gate, name, Cow::Borrowed(&session))?;
         let caller = Arc::new(Caller { unstored: Some(Arc::new(session)), ..caller });
         self.keep((org, token), &caller, mark);
         Ok(caller)
@@ -186,7 +259,7 @@ impl Callers {
         session: &Session,
         mark: u64,
     ) -> Result<Arc<Caller>, PolicyError> {
-        let caller = Arc::new(compile(gate, name, session)?);
+        let caller = Arc::new(self.compile(gate, name, Cow::Borrowed(session))?);
         self.keep((org, key), &caller, mark);
         Ok(caller)
     }
@@ -213,11 +286,11 @@ impl Callers {
         let again = callers.iter().map(|caller| {
             if let Some(session) = &caller.unstored {
                 let unstored = Some(Arc::clone(session));
-                let again = compile(gate, &caller.name, session).ok()?;
+                let again = self.compile(gate, &caller.name, Cow::Borrowed(session)).ok()?;
                 return Some(Arc::new(Caller { unstored, ..again }));
             }
-            let session = found.next().flatten()?;
-            merge(gate, &caller.name, &session).ok().map(Arc::new)
+            let session = Arc::unwrap_or_clone(found.next().flatten()?);
+            self.compile(gate, &caller.name, Cow::Owned(session)).ok().map(Arc::new)
         });
         Ok(again.collect())
     }
@@ -232,7 +305,8 @@ impl Callers {
     /// Forgets callers merged with other policies than those of `generation`.
     pub(crate) fn forget_older(&self, generation: u64) {
         self.purges.fetch_add(1, Ordering::AcqRel);
-        self.known.retain(|_, caller| caller.generation == generation);
+        self.known.retain(|_, caller| caller.session.profile.generation == generation);
+        self.profiles.forget_older(generation);
     }
 
     /// Forgets everybody.
@@ -240,31 +314,46 @@ impl Callers {
         self.purges.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
     }
+
+    /// A caller with a profile of its own.
+    fn compile(&self, gate: &Gate, name: &str, session: Cow<'_, Session>) -> Result<Caller, PolicyError> {
+        let read_at = self.now();
+        Ok(alone(gate, name, Profile::new(gate, session.into_owned())?, None, read_at))
+    }
 }
 
-fn merge(gate: &Gate, name: &str, session: &Session) -> Result<Caller, Refusal> {
-    compile(gate, name, session).map_err(|error| disallowed().detail(error))
+/// What a look into the store found.
+enum Seen {
+    /// A caller that has not changed.
+    Before(Arc<Caller>),
+    Now(Arc<Caller>),
 }
 
-fn compile(gate: &Gate, name: &str, session: &Session) -> Result<Caller, PolicyError> {
-    let snapshot = gate.snapshot();
-    let merged = policies::apply(session, &|id| snapshot.policies.get(id).cloned())?;
-    let name: Arc<str> = name.into();
-    let hash = if gate.settings.keys.hashed {
-        Arc::clone(&name)
-    } else {
-        hash(&gate.settings.keys, &name, None).into()
-    };
-    let of_certificate = is_of_certificate(&gate.settings.keys, session, &name);
-    Ok(Caller {
+/// A caller that shares its profile with nobody.
+fn alone(gate: &Gate, name: &str, profile: Arc<Profile>, text: Option<Text>, read_at: u64) -> Caller {
+    let session = &profile.session;
+    let alias = (!session.alias.is_empty()).then(|| session.alias.as_str().into());
+    let own = (alias, session.expires);
+    caller(gate, name, Merged::alone(profile, text), own, read_at)
+}
+
+fn caller(
+    gate: &Gate,
+    name: &str,
+    session: Merged,
+    (alias, expires): (Option<Arc<str>>, i64),
+    read_at: u64,
+) -> Caller {
+    let of_certificate = is_of_certificate(&gate.settings.keys, &session.profile.session, name);
+    Caller {
+        session,
+        name: name.into(),
+        hash: OnceLock::new(),
+        alias,
+        expires,
         of_certificate,
         unstored: None,
-        session: merged,
-        name,
-        hash,
         grants: RwLock::default(),
-        limits: Context::of(gate),
-        generation: snapshot.policy_generation,
-        read_at: Instant::now(),
-    })
+        read_at: AtomicU64::new(read_at),
+    }
 }

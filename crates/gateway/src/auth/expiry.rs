@@ -19,10 +19,10 @@ impl Expiry {
                 "Session state is missing or unset! Please make sure that auth headers are properly applied",
             ));
         };
-        if caller.session.is_inactive {
+        if caller.common().is_inactive {
             return Err(Refusal::client(StatusCode::FORBIDDEN, "TKI", "Key is inactive, please renew"));
         }
-        if caller.session.is_expired(unix_now()) {
+        if caller.is_expired(unix_now()) {
             return Err(Refusal::client(StatusCode::UNAUTHORIZED, "TKE", "Key has expired, please renew"));
         }
         Ok(())

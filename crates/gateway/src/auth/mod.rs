@@ -22,12 +22,14 @@ mod oauth;
 mod open_id;
 mod passwords;
 pub(crate) mod places;
+mod profile;
 mod resource_metadata;
 mod rights;
 mod scopes;
 pub(crate) mod signature;
 mod signed_key;
 mod strip;
+mod terms;
 mod token;
 mod token_exchange;
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::grant::Urls;
+use super::terms::Urls;
 use super::token::disallowed;
 use crate::exchange::Exchange;
 use crate::query;
@@ -16,7 +16,7 @@ impl AccessRights {
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let api = &exchange.api.model;
         let grant = exchange.caller.as_ref().map(|caller| caller.grant(&api.id));
-        exchange.grant = grant.filter(|grant| grant.allowed && grant.opens_version(&api.version));
+        exchange.grant = grant.filter(|grant| grant.terms.allowed && grant.terms.opens_version(&api.version));
         if exchange.grant.is_some() { Ok(()) } else { Err(disallowed()) }
     }
 }
@@ -28,13 +28,13 @@ pub(crate) struct GranularAccess;
 impl GranularAccess {
     pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let Some(grant) = &exchange.grant else { return Err(disallowed()) };
-        if matches!(grant.urls, Urls::All) {
+        if matches!(grant.terms.urls, Urls::All) {
             return Ok(());
         }
         // As an upstream reads them, whatever of them the client has escaped.
         let (within, whole) =
             (query::decode_path(exchange.path_in_api()), query::decode_path(exchange.head.uri.path()));
-        let allowed = grant.urls.allow(exchange.head.method.as_str(), &[&within, &whole]);
+        let allowed = grant.terms.urls.allow(exchange.head.method.as_str(), &[&within, &whole]);
         if allowed {
             Ok(())
         } else {

@@ -50,13 +50,13 @@ impl Token {
         };
         let caller = caller
             // The name of a user is no secret: without its password it opens nothing.
-            .filter(|caller| caller.session.basic_auth_data.password.0.is_empty())
-            .filter(|caller| !is_of_a_token(&caller.session))
+            .filter(|caller| caller.common().basic_auth_data.password.0.is_empty())
+            .filter(|caller| !is_of_a_token(caller.common()))
             // Nor is a certificate one, nor what is made of it: without the client's own key it opens nothing.
             .filter(|caller| self.certificate || !caller.of_certificate)
             .ok_or_else(disallowed)?;
         if self.certificate {
-            bound::check_certificate(exchange, &caller.session, &self.org_id).await?;
+            bound::check_certificate(exchange, caller.common(), &self.org_id).await?;
         }
         if let Some(signed) = &self.signed {
             Box::pin(signed.check(exchange, &token, &caller.session)).await?;

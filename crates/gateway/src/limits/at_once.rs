@@ -97,8 +97,8 @@ pub(crate) fn enter(exchange: &Exchange, kind: Kind) -> Result<Vec<Held>, Refusa
         Kind::Subscribers => (limits.subscribers, limits.subscribers_per_key, limits.subscribers_per_ip),
     };
     let own = exchange.grant.as_ref().map_or(0, |grant| match kind {
-        Kind::Requests => grant.at_once.requests,
-        Kind::Subscribers => grant.at_once.subscribers,
+        Kind::Requests => grant.terms.at_once.requests,
+        Kind::Subscribers => grant.terms.at_once.subscribers,
     });
     if [of_api, of_key, of_ip, own] == [0; 4] {
         return Ok(Vec::new());

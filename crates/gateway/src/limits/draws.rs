@@ -380,7 +380,7 @@ mod tests {
                 Counter::new(name, numbers, &Smoothing::default()).unwrap()
             };
             let (key, api) = (counter("key", limits[0]), counter("api", limits[2]));
-            let quota = QuotaGrant { name: "q".to_owned(), max: limits[1], renewal: PER };
+            let quota = QuotaGrant { name: "q".into(), max: limits[1], renewal: PER };
             let plan = Plan { key: Some(&key), quota: Some((&quota, "q")), api: Some(&api) };
             let seen = [(); 4].map(|()| ask(&around, &plan, is_up.then_some(&store)));
             assert_eq!(seen, refusals, "{case}");
@@ -427,7 +427,7 @@ mod tests {
             let around =
                 Around { settings: &settings, windows: &all, nodes: 1, share: 1.0, store_up: is_up, now };
             let counter = Counter::new("k", (9.0, 60.0), &Smoothing::default()).unwrap();
-            let of_quota = QuotaGrant { name: "q".to_owned(), max: 9, renewal: PER };
+            let of_quota = QuotaGrant { name: "q".into(), max: 9, renewal: PER };
             let plan =
                 Plan { key: key.then_some(&counter), quota: quota.then_some((&of_quota, "q")), api: None };
             let store = State::embedded(None).unwrap();

@@ -78,7 +78,7 @@ impl Limits {
         gate.nodes.count();
         let grant = exchange.grant.as_deref();
         let custom =
-            grant.and_then(|grant| grant.pattern.as_ref()).and_then(|pattern| pattern.name(exchange));
+            grant.and_then(|grant| grant.terms.pattern.as_ref()).and_then(|pattern| pattern.name(exchange));
         let key = grant.filter(|_| self.key_rate).and_then(|grant| grant.rate_for(exchange));
         let renamed = match (&custom, key) {
             (Some(custom), Some(key)) => {
@@ -95,7 +95,7 @@ impl Limits {
         let mut told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
         if told.refused == Some(Which::Key)
             && let Some(grant) = grant
-            && let Some(throttle) = grant.throttle
+            && let Some(throttle) = grant.terms.throttle
         {
             told = wait_out(gate, &plan, told, throttle, &grant.quota.name).await;
         }

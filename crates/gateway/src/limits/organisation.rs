@@ -70,10 +70,10 @@ impl Organisations {
 }
 
 fn bounds(gate: &Gate, id: &str, session: &Session) -> Bounds {
-    let name = store_name(&gate.settings.keys, id);
+    let name: Arc<str> = store_name(&gate.settings.keys, id).into();
     Bounds {
         is_inactive: session.is_inactive,
-        rate: Counter::new(name.clone(), (session.rate, session.per), &session.smoothing),
+        rate: Counter::new(Arc::clone(&name), (session.rate, session.per), &session.smoothing),
         quota: QuotaGrant {
             name,
             max: session.quota_max,

@@ -56,7 +56,7 @@ pub(super) struct Memory {
 /// memory, and who calls often is kept read elsewhere.
 #[derive(Clone)]
 pub(super) struct Held {
-    text: Box<[u8]>,
+    text: Arc<[u8]>,
     /// Unix milliseconds; `u64::MAX` is never.
     expires_at: u64,
 }
@@ -170,6 +170,20 @@ impl Embedded {
         names: &[&str],
     ) -> Result<Option<(usize, Arc<Session>)>, Unavailable> {
         Ok(names.iter().enumerate().find_map(|(place, name)| self.find(name).map(|session| (place, session))))
+    }
+
+    /// See [`State::find_session`](crate::State::find_session).
+    pub(crate) async fn find_session<T>(
+        &self,
+        names: &[&str],
+        mut read: impl FnMut(usize, Arc<[u8]>) -> Option<T>,
+    ) -> Result<Option<T>, Unavailable> {
+        let sessions = self.memory.sessions.pin();
+        let now = unix_millis();
+        Ok(names.iter().enumerate().find_map(|(place, name)| {
+            let held = sessions.get(*name).filter(|held| held.alive(now))?;
+            read(place, Arc::clone(&held.text))
+        }))
     }
 
     pub(crate) async fn many_sessions(

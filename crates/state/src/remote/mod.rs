@@ -113,17 +113,34 @@ impl Redis {
         Ok(found.find_map(|(place, session)| session.map(|session| (place, session))))
     }
 
+    /// See [`State::find_session`](crate::State::find_session).
+    pub(crate) async fn find_session<T>(
+        &self,
+        names: &[&str],
+        mut read: impl FnMut(usize, Arc<[u8]>) -> Option<T>,
+    ) -> Result<Option<T>, Unavailable> {
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let mut texts = self.texts(names).await?.into_iter().enumerate();
+        Ok(texts.find_map(|(place, text)| read(place, text?.into())))
+    }
+
     /// `names` is not empty.
     pub(crate) async fn many_sessions(
         &self,
         names: &[&str],
     ) -> Result<Vec<Option<Arc<Session>>>, Unavailable> {
-        let keys: Vec<String> = names.iter().map(|name| format!("{SESSION}{name}")).collect();
-        let texts: Vec<Option<Vec<u8>>> = self
-            .link
-            .run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
-            .await?;
+        let texts = self.texts(names).await?;
         Ok(texts.into_iter().map(|text| text.and_then(|text| read_session(&text))).collect())
+    }
+
+    /// Sessions as they are stored; `names` is not empty.
+    async fn texts(&self, names: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
+        let keys: Vec<String> = names.iter().map(|name| format!("{SESSION}{name}")).collect();
+        self.link
+            .run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
+            .await
     }
 
     pub(crate) async fn put_session(

@@ -157,7 +157,7 @@ impl Family {
 
     /// The variant for a request, built and started if there is none.
     pub(super) async fn choose(self: &Arc<Self>, exchange: &Exchange) -> Result<Chosen, Refusal> {
-        let session = exchange.caller.as_ref().map(|caller| &caller.session);
+        let session = exchange.caller.as_ref().map(|caller| &*caller.session);
         let values: Values = self.wanted.iter().map(|wanted| value(exchange, session, wanted)).collect();
         self.with(values).await
     }

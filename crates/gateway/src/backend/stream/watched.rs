@@ -181,10 +181,10 @@ impl Entry {
     /// Whether this still may be subscribed.
     fn holds(&self, known: &Known) -> bool {
         let Known { caller, grant } = known;
-        !caller.session.is_inactive
-            && !caller.session.is_expired(unix_now())
-            && grant.allowed
-            && grant.urls.allow(&self.method, &[&self.paths[0], &self.paths[1]])
+        !caller.common().is_inactive
+            && !caller.is_expired(unix_now())
+            && grant.terms.allowed
+            && grant.terms.urls.allow(&self.method, &[&self.paths[0], &self.paths[1]])
     }
 
     fn close(&self) {
@@ -210,8 +210,8 @@ impl Watched {
     }
 
     fn expires(&self, caller: &Caller) {
-        if caller.session.expires > 0 {
-            self.soonest.fetch_min(caller.session.expires, Ordering::AcqRel);
+        if caller.expires > 0 {
+            self.soonest.fetch_min(caller.expires, Ordering::AcqRel);
         }
     }
 
@@ -225,7 +225,7 @@ impl Watched {
         self.soonest.store(i64::MAX, Ordering::Release);
         for entry in self.turns.lock().iter() {
             let known = entry.known.load();
-            if known.caller.session.is_expired(now) {
+            if known.caller.is_expired(now) {
                 entry.close();
             } else {
                 self.expires(&known.caller);

@@ -1,0 +1,181 @@
+//! What sessions have in common: rights, limits and policies, understood once for all that say the same.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use apidef::Session;
+use apidef::policies::{self, PolicyError};
+use parking_lot::RwLock;
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
+
+use super::terms::Terms;
+use crate::gate::Gate;
+use crate::limits::Context;
+
+/// How many profiles are kept; sessions of others are understood one by one.
+const KEPT: usize = 4096;
+/// Longer texts are not kept.
+const LONGEST: usize = 64 << 10;
+
+/// Sessions that differ in nothing but what [`Session::split`] calls their own.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    /// With its policies applied, and without what is own.
+    pub(super) session: Session,
+    pub(super) limits: Context,
+    /// What it may do with each API, compiled when an API is first called.
+    terms: RwLock<Vec<Arc<Terms>>>,
+    /// Policies as they were when the session was merged.
+    pub(super) generation: u64,
+}
+
+impl Profile {
+    /// Merges a session with the policies that count now.
+    pub(super) fn new(gate: &Gate, session: Session) -> Result<Arc<Self>, PolicyError> {
+        let snapshot = gate.snapshot();
+        Ok(Arc::new(Self {
+            session: policies::apply_to(session, &|id| snapshot.policies.get(id).cloned())?,
+            limits: Context::of(gate),
+            terms: RwLock::default(),
+            generation: snapshot.policy_generation,
+        }))
+    }
+
+    pub(super) fn terms(&self, api: &str) -> Arc<Terms> {
+        if let Some(terms) = self.terms.read().iter().find(|terms| *terms.api == *api) {
+            return Arc::clone(terms);
+        }
+        let terms = Arc::new(Terms::compile(&self.session, api, &self.limits));
+        self.terms.write().push(Arc::clone(&terms));
+        terms
+    }
+}
+
+/// The profiles known to this node, by what their sessions have in common.
+#[derive(Debug)]
+pub(super) struct Profiles(Cache<Key, Arc<Profile>>);
+
+#[derive(Debug, PartialEq, Eq, Hash, Clone)]
+struct Key {
+    generation: u64,
+    common: Box<[u8]>,
+}
+
+#[derive(Hash)]
+struct Asked<'a> {
+    generation: u64,
+    common: &'a [u8],
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.generation == key.generation && *self.common == *key.common
+    }
+}
+
+impl Default for Profiles {
+    fn default() -> Self {
+        Self(Cache::new(KEPT))
+    }
+}
+
+/// Why a stored session makes no caller.
+pub(super) enum Unusable {
+    /// Its text cannot be read.
+    Unreadable,
+    Policies(PolicyError),
+}
+
+impl Profiles {
+    /// The profile of a stored session, and what is own.
+    pub(super) fn of<'t>(
+        &self,
+        gate: &Gate,
+        text: &'t Arc<[u8]>,
+    ) -> Result<(Arc<Profile>, Option<apidef::Own<'t>>), Unusable> {
+        let mut common = Vec::with_capacity(text.len());
+        let Some(own) = Session::split(text, &mut common) else {
+            return Ok((Profile::new(gate, read(text)?).map_err(Unusable::Policies)?, None));
+        };
+        let generation = gate.snapshot().policy_generation;
+        if let Some(profile) = self.0.get(&Asked { generation, common: &common }) {
+            return Ok((profile, Some(own)));
+        }
+        let profile = Profile::new(gate, read(&common)?).map_err(Unusable::Policies)?;
+        if common.len() <= LONGEST {
+            let key = Key { generation: profile.generation, common: common.into() };
+            self.0.insert(key, Arc::clone(&profile));
+        }
+        Ok((profile, Some(own)))
+    }
+
+    /// Forgets profiles merged with other policies than those of `generation`.
+    pub(super) fn forget_older(&self, generation: u64) {
+        self.0.retain(|key, _| key.generation == generation);
+    }
+}
+
+fn read(text: &[u8]) -> Result<Session, Unusable> {
+    serde_json::from_slice(text).map_err(|error| {
+        // The text may hold secrets, and the error may quote it: only where it broke is told.
+        tracing::warn!(line = error.line(), column = error.column(), "a stored session cannot be read");
+        Unusable::Unreadable
+    })
+}
+
+/// A caller's session, with its policies applied: that of its profile, and what is own once somebody asks.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    pub(super) profile: Arc<Profile>,
+    /// As it is stored, if it is.
+    pub(super) text: Option<Text>,
+    /// The profile lacks what is the session's own.
+    shared: bool,
+    whole: OnceLock<Box<Session>>,
+}
+
+impl Merged {
+    /// One whose profile lacks what is own.
+    pub(super) fn shared(profile: Arc<Profile>, text: Text) -> Self {
+        Self { profile, text: Some(text), shared: true, whole: OnceLock::new() }
+    }
+
+    /// One whose profile is of this session alone.
+    pub(super) fn alone(profile: Arc<Profile>, text: Option<Text>) -> Self {
+        Self { profile, text, shared: false, whole: OnceLock::new() }
+    }
+}
+
+impl Deref for Merged {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        let Some(Text(text)) = self.text.as_ref().filter(|_| self.shared) else {
+            return &self.profile.session;
+        };
+        self.whole.get_or_init(|| {
+            // What can be split can be read if its profile could.
+            let whole = read(text).unwrap_or_default();
+            Box::new(self.profile.session.clone().with_own(whole))
+        })
+    }
+}
+
+/// A session as it is stored.
+#[derive(Clone)]
+pub(super) struct Text(pub(super) Arc<[u8]>);
+
+impl Text {
+    /// Whether this is what is stored now.
+    pub(super) fn is(&self, stored: &Arc<[u8]>) -> bool {
+        Arc::ptr_eq(&self.0, stored) || *self.0 == **stored
+    }
+}
+
+impl std::fmt::Debug for Text {
+    /// It may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Text")
+    }
+}
