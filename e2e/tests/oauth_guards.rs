@@ -112,7 +112,6 @@ async fn c5_6_a_client_that_is_guessed_for_serves_where_it_served() {
     }
     let mut user = session(&["a"]);
     user["basic_auth_data"] = json!({"password": "hers"});
-    user["org_id"] = json!("");
     assert_eq!(gate.admin().post("/keys/ann", &user).await.status, 200);
     let token = async |from: &str, id: &str, secret: &str, form: &str| {
         ask(&gate, from, "/a/oauth/token/", Some((id, secret)), form).await

@@ -121,6 +121,9 @@ pub struct KeySettings {
     pub fallbacks: Vec<Algorithm>,
     /// Shorter tokens are refused unseen.
     pub min_length: usize,
+    /// Keys are found by what they are, and not by the id or the user's name that they were made for
+    /// (`disable_key_actions_by_username`).
+    pub whole_only: bool,
     /// Keys without access rights may be created.
     pub allow_master: bool,
     /// Hashes may be listed.
@@ -320,6 +323,7 @@ impl Default for Settings {
                 hash_secret: Secret::default(),
                 fallbacks: Vec::new(),
                 min_length: 3,
+                whole_only: false,
                 allow_master: false,
                 list_hashed: false,
                 cache_for: Duration::from_secs(10),

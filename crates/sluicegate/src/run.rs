@@ -373,6 +373,7 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
             name => PasswordHash::Keys(algorithm(name)?),
         },
         min_length: config.min_token_length,
+        whole_only: config.disable_key_actions_by_username,
         allow_master: config.allow_master_keys,
         list_hashed: config.enable_hashed_keys_listing,
         cache_for: if config.local_session_cache.disable_cached_session_state {

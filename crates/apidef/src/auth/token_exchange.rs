@@ -19,8 +19,9 @@ pub struct TokenExchange {
     pub sources: Sources,
     /// Who exchanges tokens.
     pub providers: Box<[ExchangeProvider]>,
-    /// What operations want in the place of what a provider's tokens are for.
-    pub operations: Box<[Operation<ExchangeTarget>]>,
+    /// What operations want in the place of what a provider's tokens are for; all of them, if any wants something, so
+    /// that none is taken for another.
+    pub operations: Box<[Operation<Option<ExchangeTarget>>]>,
     /// Upper and lower case of their paths are the same.
     pub ignore_case: bool,
 }
@@ -187,10 +188,14 @@ impl TokenExchange {
 }
 
 /// What operations want instead.
-fn targets(root: &Section<'_>, name: &str, faults: &mut Vec<Fault>) -> Box<[Operation<ExchangeTarget>]> {
+fn targets(
+    root: &Section<'_>,
+    name: &str,
+    faults: &mut Vec<Fault>,
+) -> Box<[Operation<Option<ExchangeTarget>>]> {
     let middleware = root.section(EXTENSION, faults).section("middleware", faults);
     let middleware = middleware.section("operations", faults);
-    let mut targets = Vec::new();
+    let mut wanted: Vec<(&str, ExchangeTarget)> = Vec::new();
     for id in middleware.object.into_iter().flat_map(serde_json::Map::keys) {
         let exchange = middleware.section(id, faults).section("exchange", faults);
         if !exchange.flag("enabled", faults) {
@@ -208,9 +213,15 @@ fn targets(root: &Section<'_>, name: &str, faults: &mut Vec<Fault>) -> Box<[Oper
             scopes = scopes::of_operation(&operation, name, faults);
         }
         let audience = some(exchange.text("audience", faults)).unwrap_or_default();
-        targets.push(operation.with(ExchangeTarget { audience, scopes }));
+        wanted.push((id, ExchangeTarget { audience, scopes }));
     }
-    targets.into()
+    if wanted.is_empty() {
+        return Box::default();
+    }
+    let of = |id: Option<&str>| {
+        wanted.iter().find(|(known, _)| Some(*known) == id).map(|(_, target)| target.clone())
+    };
+    operations(root).map(|operation| operation.with(of(operation.id()))).collect()
 }
 
 fn provider(section: &Section<'_>, faults: &mut Vec<Fault>) -> Option<ExchangeProvider> {

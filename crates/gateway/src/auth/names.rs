@@ -41,7 +41,7 @@ pub(crate) fn store_name(settings: &KeySettings, key: &str) -> String {
 /// The names under which a presented token may be stored, most likely first (contract 5.1, "Session lookup").
 pub(super) fn store_names(settings: &KeySettings, org: &str, token: &str) -> Vec<String> {
     let mut names = Vec::with_capacity(2 + settings.fallbacks.len());
-    if keys::org_of(token) != org {
+    if keys::org_of(token) != org && !settings.whole_only {
         names.push(store_name(settings, &keys::generate(org, Some(token), settings.algorithm)));
     }
     names.push(store_name(settings, token));
@@ -111,6 +111,18 @@ mod tests {
         assert!(store_names(&back, "org", &new).contains(&name));
         // What is stored is no key: a name that was listed opens nothing.
         assert!(!store_names(&keyed, "org", &name).contains(&name));
+    }
+
+    #[test]
+    fn a_key_can_be_asked_for_whole() {
+        for hashed in [true, false] {
+            let by_id = KeySettings { hashed, ..settings(None, &[], "s") };
+            let whole = KeySettings { whole_only: true, ..by_id.clone() };
+            let key = keys::generate("org", Some("ann"), None);
+            assert_eq!(store_names(&by_id, "org", "ann")[0], store_name(&by_id, &key));
+            assert!(!store_names(&whole, "org", "ann").contains(&store_name(&whole, &key)));
+            assert!(store_names(&whole, "org", &key).contains(&store_name(&whole, &key)));
+        }
     }
 
     #[test]

@@ -64,10 +64,15 @@ impl TokenExchange {
         ignore_case: bool,
     ) -> Result<Self, String> {
         let wanted: Vec<&ExchangeTarget> =
-            exchange.operations.iter().map(|operation| &operation.value).collect();
+            exchange.operations.iter().filter_map(|operation| operation.value.as_ref()).collect();
         let providers = exchange.providers.iter().map(|model| Provider::new(model, &wanted).map(Arc::new));
-        let targets = exchange.operations.iter().enumerate();
-        let targets = targets.map(|(index, operation)| (&*operation.method, &*operation.path, index + 1));
+        let mut next = 1;
+        let targets = exchange.operations.iter().map(|operation| {
+            // 0 is the provider's own.
+            let index = if operation.value.is_some() { next } else { 0 };
+            next += usize::from(operation.value.is_some());
+            (&*operation.method, &*operation.path, index)
+        });
         Ok(Self {
             places: Places::new(&exchange.sources)?,
             providers: providers.collect::<Result<_, _>>()?,

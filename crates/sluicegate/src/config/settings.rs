@@ -49,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) hash_key_secret: Secret,
     pub(crate) hash_key_function_fallback: Vec<String>,
     pub(crate) basic_auth_hash_key_function: String,
+    pub(crate) disable_key_actions_by_username: bool,
     pub(crate) enable_hashed_keys_listing: bool,
     pub(crate) min_token_length: usize,
     pub(crate) allow_master_keys: bool,

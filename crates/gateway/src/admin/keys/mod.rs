@@ -35,7 +35,9 @@ fn names(settings: &KeySettings, org: &str, call: &Call, key: &str) -> Vec<Strin
     }
     let raw = store_name(settings, key);
     let generated = store_name(settings, &keys::generate(org, Some(key), settings.algorithm));
-    let mut names = if call.flag("username") && settings.algorithm.is_none() {
+    let mut names = if settings.whole_only {
+        vec![raw]
+    } else if call.flag("username") && settings.algorithm.is_none() {
         vec![generated]
     } else if call.flag("username") || (!org.is_empty() && keys::org_of(key) != org) {
         vec![generated, raw]
@@ -230,6 +232,10 @@ mod tests {
         for (algorithm, org, query, expected) in cases {
             let settings = KeySettings { hashed: false, algorithm: *algorithm, ..Settings::default().keys };
             assert_eq!(names(&settings, org, &call(query), "k"), *expected, "{algorithm:?} {org} {query:?}");
+        }
+        let whole = KeySettings { hashed: false, whole_only: true, ..Settings::default().keys };
+        for query in [&[][..], &[("username", "true")]] {
+            assert_eq!(names(&whole, "org", &call(query), "k"), [plain("k")]);
         }
         let settings =
             KeySettings { hashed: true, fallbacks: vec![Algorithm::Sha256], ..Settings::default().keys };

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use apidef::{Api, Session, TokenPolicies, keys};
 use http::StatusCode;
 use md5::{Digest as _, Md5};
+use serde_json::Value;
 
 use super::claims::{Claims, refused};
 use crate::auth::callers::Caller;
@@ -14,12 +15,16 @@ use crate::auth::lifetime::lifetime;
 use crate::clock::{rfc3339, unix_now};
 use crate::gate::Gate;
 use crate::hex::hex;
+use crate::oauth::client;
 use crate::respond::Refusal;
 
 /// The end of the year 9999: what ends later does not end.
 const LATEST: i64 = 253_402_300_799;
 /// Claims that may name the client that a token was issued to.
 const CLIENT_CLAIMS: [&str; 3] = ["clientId", "cid", "client_id"];
+
+/// What a client of this gate says in its metadata of the sessions of its tokens.
+const OF_CLIENT: [&str; 2] = ["tyk_developer_id", "rate_limit_pattern"];
 
 /// What marks the session of a token, and holds its key.
 const MARK: &str = "TykJWTSessionID";
@@ -39,6 +44,7 @@ pub(crate) fn keep_mark(session: &mut Session, before: &Session) {
 /// The sessions of tokens of one API.
 #[derive(Debug)]
 pub(crate) struct Sessions {
+    api: Box<str>,
     org: Box<str>,
     policies: TokenPolicies,
     /// How refusals begin that tell of policies.
@@ -65,7 +71,7 @@ struct Wanted {
 
 impl Sessions {
     pub(crate) fn new(api: &Api, policies: &TokenPolicies, told: &'static str) -> Self {
-        Self { org: api.org_id.clone(), policies: policies.clone(), told }
+        Self { api: api.id.clone(), org: api.org_id.clone(), policies: policies.clone(), told }
     }
 
     /// The key of the session of an identity, with a client or with all.
@@ -98,7 +104,11 @@ impl Sessions {
         let (name, stored) = gate.callers.stored(gate, key).await?;
         let fresh = stored.is_none();
         let (session, store) = match stored {
-            None => (self.new_session(gate, key, identity, wanted, now), true),
+            None => {
+                let mut session = self.new_session(gate, key, identity, wanted, now);
+                self.take_from_client(gate, &mut session).await?;
+                (session, true)
+            }
             Some(stored) if !changed(gate, &stored, key, &wanted, now) => (Session::clone(&stored), false),
             Some(stored) => {
                 let expires = expiry(gate, &wanted, Some(&stored), now);
@@ -106,10 +116,14 @@ impl Sessions {
                 session.expires = expires;
                 session.apply_policy_id.clear();
                 session.apply_policies = wanted.policies;
+                if session.oauth_client_id != wanted.client {
+                    OF_CLIENT.iter().for_each(|name| drop(session.meta_data.remove(*name)));
+                }
                 session.oauth_client_id = wanted.client;
                 session.last_updated = now.to_string();
                 // Whoever wrote the session meanwhile need not have kept it.
                 session.meta_data.insert(MARK.to_owned(), key.into());
+                self.take_from_client(gate, &mut session).await?;
                 (session, true)
             }
         };
@@ -151,6 +165,28 @@ impl Sessions {
         };
         session.meta_data.insert(MARK.to_owned(), key.into());
         session
+    }
+
+    /// What the client that the token was issued to brings along, if it is one of this gate as well: whose it is, how it is
+    /// limited, what its records are marked with.
+    async fn take_from_client(&self, gate: &Gate, session: &mut Session) -> Result<(), Refusal> {
+        if session.oauth_client_id.is_empty() {
+            return Ok(());
+        }
+        let client = client::find(gate, &self.api, &session.oauth_client_id).await;
+        let Some(client) = client.map_err(Refusal::store_away)? else { return Ok(()) };
+        for name in OF_CLIENT {
+            if let Some(value) = client.meta_data.get(name).filter(|value| !value.is_null()) {
+                session.meta_data.insert(name.to_owned(), value.clone());
+            }
+        }
+        let tags = client.meta_data.get("tags").and_then(Value::as_array);
+        for tag in tags.into_iter().flatten().filter_map(Value::as_str) {
+            if !session.tags.iter().any(|known| known == tag) {
+                session.tags.push(tag.to_owned());
+            }
+        }
+        Ok(())
     }
 
     /// The client that the token was issued to, if it says so.

@@ -70,7 +70,12 @@ pub(super) static KEYS: &[Key] = &[
         "\"bcrypt\"",
         "How passwords of new users of basic authentication are stored. Only `bcrypt` is made for passwords.",
     ),
-    pending("disable_key_actions_by_username", Bool, "", "Admin calls name users by key only."),
+    acted(
+        "disable_key_actions_by_username",
+        Bool,
+        "",
+        "Keys are found by the whole key or its hash alone, and not by the id or the user's name that they were made for: when they are shown, and in admin calls.",
+    ),
     pending("enable_key_logging", Bool, "", "Write whole keys to the log. They stay obfuscated."),
     pending("enforce_org_data_age", Bool, "", "Session of the organisation sets the age of records."),
     pending(
