@@ -188,8 +188,10 @@ async fn c5_5_policies_that_do_not_fit_together_are_told_of() {
 
 #[tokio::test]
 async fn c5_5_the_client_of_a_token_brings_its_metadata() {
-    let upstream = Upstream::start().await;
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::setup()
+        .conf(redis.conf())
+        .conf(json!({"hash_keys": true, "enable_hashed_keys_listing": true}))
         .api(tokens("a", &upstream.url(""), json!({})))
         .api(tokens("off", &upstream.url(""), json!({"idp_client_id_mapping_disabled": true})))
         .policy(policy("all", &["a", "off"], json!({"tags": ["of-policy"]})))
@@ -203,8 +205,11 @@ async fn c5_5_the_client_of_a_token_brings_its_metadata() {
         ),
         ("web", json!({"tags": "not a list"})),
     ] {
-        let asked = json!({"client_id": id, "api_id": "a", "redirect_uri": "https://a.example/", "policy_id": "all", "meta_data": meta});
-        assert_eq!(admin.post("/oauth/clients/create", &asked).await.status, 200);
+        // As another gate has stored it.
+        let client = json!({"id": id, "secret": "s", "redirecturi": "https://a.example/", "policyid": "all", "meta_data": meta});
+        for api in ["a", "off"] {
+            redis.call(&["SET", &format!("oauth-data.{api}.oauth-clientid.{id}"), &client.to_string()]);
+        }
     }
     let session = async |api: &str, sub: &str, claims: Value| {
         let claims = add(json!({"sub": sub, "exp": now() + 600}), claims);
@@ -213,7 +218,7 @@ async fn c5_5_the_client_of_a_token_brings_its_metadata() {
         let keys = admin.get("/keys").await.json();
         let mut found = Value::Null;
         for key in keys["keys"].as_array().unwrap() {
-            let stored = admin.get(&format!("/keys/{}", key.as_str().unwrap())).await.json();
+            let stored = admin.get(&format!("/keys/{}?hashed=1", key.as_str().unwrap())).await.json();
             if stored["alias"] == json!(sub) {
                 found = stored;
             }
@@ -240,4 +245,54 @@ async fn c5_5_the_client_of_a_token_brings_its_metadata() {
     );
     let off = session("off", "they", json!({"clientId": "mobile"})).await;
     assert_eq!((off.get("oauth_client_id"), off["meta_data"].get("tyk_developer_id")), (None, None));
+}
+
+#[tokio::test]
+async fn c5_5_a_token_may_name_the_key_whose_policies_it_has() {
+    let upstream = Upstream::start().await;
+    let client = json!({"jwt_client_base_field": "app", "jwt_default_policies": []});
+    let gate = Gate::setup()
+        .api(tokens("a", &upstream.url(""), client))
+        .policy(policy("all", &["a"], json!({})))
+        .policy(policy("other", &["other"], json!({})))
+        .start()
+        .await;
+    let admin = gate.admin();
+    for (id, policies) in [("good", json!(["all"])), ("poor", json!(["other"])), ("bare", json!([]))] {
+        let key = add(session(&["a"]), json!({"apply_policies": policies}));
+        let made = admin.post(&format!("/keys/{id}"), &key).await;
+        assert_eq!(made.status, 200, "{made:?}");
+    }
+    let none = "key not authorized: no matching policy";
+    for (app, status, message) in [
+        (json!("good"), 200, ""),
+        (json!("poor"), 403, DISALLOWED),
+        (json!("bare"), 403, none),
+        (json!("unknown"), 403, none),
+        (json!(null), 403, none),
+    ] {
+        let token = shared(SECRET, &json!({}), &json!({"sub": "me", "exp": now() + 600, "app": app}));
+        let reply = with(&gate, "/a/x", &token).await;
+        assert_eq!(reply.status, status, "{app}: {reply:?}");
+        if status != 200 {
+            assert_refused(&reply, status, message);
+        }
+    }
+}
+
+#[tokio::test]
+async fn c5_1_short_tokens_are_not_looked_up() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let start = async |shortest: u32| {
+        let conf = json!({"min_token_length": shortest});
+        Gate::setup().conf(redis.conf()).conf(conf).api(keyed("a", &upstream.url(""))).start().await
+    };
+    let (any, long) = (start(3).await, start(12).await);
+    for (id, status) in [("short", 403), ("longenoughid", 200)] {
+        assert_eq!(any.admin().post(&format!("/keys/{id}"), &session(&["a"])).await.status, 200);
+        let key = ["-H", &format!("Authorization: {id}")];
+        assert_eq!(any.get("/a/x", &key).await.status, 200);
+        assert_eq!(long.get("/a/x", &key).await.status, status, "{id}");
+    }
+    assert_eq!(long.admin().post("/keys/small", &session(&["a"])).await.status, 400);
 }

@@ -50,7 +50,7 @@ pub(super) fn told(exchange: &Exchange, refusal: Refusal) -> Refusal {
     if exchange.api.model.resource_metadata.is_none() {
         return refusal;
     }
-    let brings_nothing = refusal.flag == "AMF" && refusal.status.is_client_error();
+    let brings_nothing = refusal.message.eq_ignore_ascii_case("authorization field missing");
     match &refusal.challenge {
         _ if !brings_nothing && refusal.status != StatusCode::UNAUTHORIZED => refusal,
         Some(other) if !other.as_bytes().starts_with(b"Bearer") => refusal,

@@ -1,6 +1,7 @@
 //! Which operation of an OpenAPI document a request is: exactly, and not by the patterns of contract 4.3, which find more than
 //! one path. For what guards: whoever is taken for another operation is held to what that one asks for.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use regex::{Regex, RegexBuilder};
@@ -57,7 +58,8 @@ impl<T> Operations<T> {
     fn of(&self, method: &str, path: &str) -> Option<&T> {
         let decoded = query::decode_path(path);
         // A slash may be part of a parameter; as it was sent it is one.
-        let written = [bare(path), bare(&decoded)];
+        let plain = plain(&decoded);
+        let written = [bare(path), bare(&decoded), bare(&plain)];
         let found = |method: &str| {
             let fixed = self.fixed.get(method).and_then(|paths| {
                 written.iter().find_map(|path| paths.get(&*folded(path, self.ignore_case)))
@@ -71,12 +73,24 @@ impl<T> Operations<T> {
     }
 }
 
+/// Without what many upstreams pass over: empty segments, and parameters of segments (`/a;b=c`).
+fn plain(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") && !path.contains(';') {
+        return path.into();
+    }
+    let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    segments
+        .filter(|segment| !segment.is_empty())
+        .fold(String::new(), |path, segment| path + "/" + segment)
+        .into()
+}
+
 /// Without slashes at the end.
 fn bare(path: &str) -> &str {
     path.trim_end_matches('/')
 }
 
-fn folded(path: &str, ignore_case: bool) -> std::borrow::Cow<'_, str> {
+fn folded(path: &str, ignore_case: bool) -> Cow<'_, str> {
     if ignore_case { path.to_lowercase().into() } else { path.into() }
 }
 
@@ -129,6 +143,9 @@ mod tests {
             ("GET", "/items/mine", Some(2)),
             ("GET", "/items/min%65", Some(2)),
             ("GET", "/items/mine/", Some(2)),
+            ("GET", "/items/mine;x=1", Some(2)),
+            ("GET", "//items///mine", Some(2)),
+            ("GET", "/items;v=2/mine%3Bx", Some(2)),
             ("POST", "/items", Some(3)),
             ("POST", "/items//", Some(3)),
             ("GET", "/items/7/parts/x.json", Some(4)),
