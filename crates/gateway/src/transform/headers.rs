@@ -7,6 +7,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::text::{Secrets, Text, Variable};
+use super::variables;
 use crate::exchange::Exchange;
 use crate::route::{Collector, PerPath};
 
@@ -130,7 +131,7 @@ impl Change {
     }
 
     fn make(&self, exchange: &Exchange) -> Made<'_> {
-        self.make_of(&|variable| variable.of(exchange))
+        self.make_of(&|variable| variables::value(variable, exchange))
     }
 
     fn make_of(&self, value_of: &dyn Fn(&Variable) -> Option<String>) -> Made<'_> {

@@ -6,6 +6,8 @@ mod cors;
 mod goal;
 mod headers;
 mod method;
+#[cfg(test)]
+mod plain;
 mod rewrite;
 mod text;
 mod trigger;

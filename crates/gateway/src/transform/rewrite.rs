@@ -9,6 +9,7 @@ use super::ahead::{To, is_absolute};
 use super::goal::{Caught, Goal};
 use super::text::{Secrets, Variable};
 use super::trigger::{Pattern, Rule, Trigger};
+use super::variables;
 use crate::exchange::Exchange;
 use crate::query;
 use crate::respond::Refusal;
@@ -59,7 +60,9 @@ impl Rewrites {
             None => return Ok(()),
         };
         let goal = rewriting.goal(exchange).await?;
-        let url = goal.render(&caught, &|variable| variable.value(exchange).into_owned());
+        let url = goal.render(&caught, &|variable| {
+            variable.or_default(variables::value(variable, exchange)).into_owned()
+        });
         let to = To::read(&url, goal.is_fixed(), goal.knows_host()).map_err(|why| {
             Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request path")
                 .detail(format_args!("the rewritten URL {why}"))

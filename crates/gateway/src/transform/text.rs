@@ -1,14 +1,12 @@
 //! Texts of definitions in which names stand for what a request brings (contract 8.9, 8.10): `$tyk_context.NAME`,
 //! `$tyk_meta.NAME`, each also with a default (`${tyk_context.NAME:default}`), and `$secret_conf.NAME` and `$secret_env.NAME`
-//! for secrets of the gate. They are read once, when the definition is; what a value holds is never read again.
+//! for secrets of the gate. They are read once, when the definition is; what a value holds is never read again. Depends on
+//! nothing of the gate, so that it can be fuzzed alone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use streams::placeholders::{Found, Placeholder, Source, foreign, found};
-
-use crate::context;
-use crate::exchange::Exchange;
 
 /// A text, ready to be rendered for any number of requests.
 #[derive(Debug, PartialEq, Eq)]
@@ -140,21 +138,8 @@ impl Variable {
         Self { meta: false, name: name.into(), default: None }
     }
 
-    /// Its value for a request; what its default says, or nothing, where there is none.
-    pub(crate) fn value(&self, exchange: &Exchange) -> Cow<'_, str> {
-        self.or_default(self.of(exchange))
-    }
-
-    /// Its value for a request.
-    pub(crate) fn of(&self, exchange: &Exchange) -> Option<String> {
-        if self.meta {
-            let session = &exchange.caller.as_ref()?.session;
-            return session.meta_data.get(&*self.name).and_then(context::plain).map(Cow::into_owned);
-        }
-        context::named(exchange, &self.name)
-    }
-
-    fn or_default(&self, value: Option<String>) -> Cow<'_, str> {
+    /// A value; what its default says, or nothing, where there is none.
+    pub(crate) fn or_default(&self, value: Option<String>) -> Cow<'_, str> {
         match (value.filter(|value| !value.is_empty()), &self.default) {
             (Some(value), _) => value.into(),
             (None, Some(default)) => Cow::Borrowed(default),

@@ -8,6 +8,7 @@ use regex::{Captures, Regex};
 
 use super::goal::Goal;
 use super::text::{Secrets, Text, Variable};
+use super::variables;
 use crate::context;
 use crate::exchange::Exchange;
 use crate::query;
@@ -84,7 +85,7 @@ impl Pattern {
             Self::Fixed(regex) => Ok(Cow::Borrowed(regex)),
             Self::Rendered(text) => {
                 let value = |variable: &Variable| {
-                    let value = variable.value(exchange);
+                    let value = variable.or_default(variables::value(variable, exchange));
                     let end = value.floor_char_boundary(LONGEST);
                     Some(regex::escape(&value[..end]))
                 };
@@ -153,7 +154,9 @@ impl Rule {
                 let value = session.and_then(|session| session.meta_data.get(&**name));
                 value.and_then(context::plain).into_iter().collect()
             }
-            Place::Context(variable) => variable.of(exchange).map(Cow::Owned).into_iter().collect(),
+            Place::Context(variable) => {
+                variables::value(variable, exchange).map(Cow::Owned).into_iter().collect()
+            }
             Place::Body => vec![String::from_utf8_lossy(body)],
         };
         Ok(self.judge(&pattern, &values, found))

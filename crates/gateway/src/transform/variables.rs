@@ -1,5 +1,6 @@
 //! Takes note of what names stand for (contract 4.4 row 12), before guards change the request.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -8,6 +9,15 @@ use super::text::Variable;
 use crate::context;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
+
+/// The value of a name for a request.
+pub(crate) fn value(variable: &Variable, exchange: &Exchange) -> Option<String> {
+    if variable.meta {
+        let session = &exchange.caller.as_ref()?.session;
+        return session.meta_data.get(&*variable.name).and_then(context::plain).map(Cow::into_owned);
+    }
+    context::named(exchange, &variable.name)
+}
 
 /// Largest body that is looked at as a form, as large as in the original.
 const LARGEST_FORM: usize = 10 << 20;

@@ -87,7 +87,11 @@ pub(super) static KEYS: &[Key] = &[
     pending("ports_whitelist", Tree, "", "Ports that definitions may ask for."),
     pending("disable_ports_whitelist", Bool, "", "Definitions may ask for any port."),
     pending("ignore_endpoint_case", Bool, "", "Match endpoint paths without regard to case."),
-    pending("ignore_canonical_mime_header_key", Bool, "", "Keep the case of injected header names."),
+    idle(
+        "ignore_canonical_mime_header_key",
+        Bool,
+        "Names of header fields are the same in any case, and are written in lower case.",
+    ),
     idle("allow_remote_config", Bool, "Configuration pushed through Redis; never accepted."),
     idle("enable_http_profiler", Bool, "Profiler of another runtime."),
     idle("disable_auto_max_procs", Bool, "Setting of another runtime."),
