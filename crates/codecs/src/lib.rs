@@ -16,7 +16,7 @@ mod files;
 mod grok;
 mod inputs;
 mod jmespath;
-mod jq;
+pub mod jq;
 mod json_schema;
 mod msgpack;
 mod parse_log;

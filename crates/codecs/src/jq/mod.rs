@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use document::Fault;
 use streams::{Batch, BuildContext, Default, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
-use program::Program;
+pub use program::Program;
 
 pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
     name: "jq",

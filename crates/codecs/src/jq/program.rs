@@ -1,5 +1,6 @@
 //! A compiled program.
 
+use bytes::Bytes;
 use jaq_core::load::parse::Def;
 use jaq_core::load::{Arena, Error, File, Loader, parse};
 use jaq_core::{Compiler, Ctx, Filter, Vars};
@@ -21,14 +22,25 @@ const MOST_RESULTS: usize = 1_000_000;
 /// The definition that the program becomes.
 const MAIN: &str = "__program";
 
-pub(super) struct Program {
+/// A jq program, compiled and guarded.
+pub struct Program {
     filter: Filter<Guarded>,
     /// Whether the metadata is asked for.
     metadata: bool,
 }
 
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").finish_non_exhaustive()
+    }
+}
+
 impl Program {
-    pub(super) fn compile(query: &str) -> Result<Program, String> {
+    /// Compiles a program; what is wrong with it, and where.
+    ///
+    /// # Errors
+    /// A text that is none, or that asks for what is not offered: modules, inputs, the environment.
+    pub fn compile(query: &str) -> Result<Program, String> {
         if query.len() > LONGEST {
             return Err(format!("the program is longer than {LONGEST} bytes"));
         }
@@ -46,12 +58,32 @@ impl Program {
         output_raw: bool,
     ) -> Result<Option<Vec<u8>>, String> {
         let metadata = if self.metadata { metadata(message) } else { String::from("{}") };
+        self.run_on(message.bytes(), &metadata, raw, output_raw)
+    }
+
+    /// What the program makes of a JSON document, as JSON; of several results an array. `None`: there is none.
+    ///
+    /// # Errors
+    /// The document is none, the program fails, or it costs too much.
+    pub fn apply(&self, document: &Bytes) -> Result<Option<Vec<u8>>, String> {
+        // Looks at the document as a whole, its depth included.
+        bloblang::Value::parse_json(document)?;
+        self.run_on(document, "{}", false, false)
+    }
+
+    fn run_on(
+        &self,
+        payload: &Bytes,
+        metadata: &str,
+        raw: bool,
+        output_raw: bool,
+    ) -> Result<Option<Vec<u8>>, String> {
         // Values are made and dropped on this stack, too.
         stacker::grow(STACK, || {
             let parse = |text: &[u8]| read::parse_single(text).map_err(|fault| fault.to_string());
             let input = match raw {
-                true => Val::utf8_str(message.bytes().clone()),
-                false => parse(message.bytes())?,
+                true => Val::utf8_str(payload.clone()),
+                false => parse(payload)?,
             };
             let meter = Meter::new();
             let data = Data { lut: &self.filter.lut, meter: &meter };

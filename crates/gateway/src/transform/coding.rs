@@ -1,0 +1,111 @@
+//! Codings of bodies that are looked at (RFC 9110 section 8.4.1): taken off, and put on again.
+
+use std::io::{Read, Write};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::write::{GzEncoder, ZlibEncoder};
+use http::header::{self, HeaderMap};
+
+/// How a body is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    None,
+    Gzip,
+    Deflate,
+}
+
+/// Why a body cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Undecoded {
+    #[error("bodies coded as `{0}` are not looked at")]
+    Unknown(String),
+    #[error("the body cannot be decoded: {0}")]
+    Broken(#[from] std::io::Error),
+    #[error("the decoded body is larger than what may be looked at")]
+    TooLarge,
+}
+
+impl Coding {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Undecoded> {
+        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        let (Some(coding), None) = (codings.next(), codings.next()) else {
+            return match headers.contains_key(header::CONTENT_ENCODING) {
+                true => Err(Undecoded::Unknown("several".to_owned())),
+                false => Ok(Self::None),
+            };
+        };
+        match coding.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Self::None),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            other => Err(Undecoded::Unknown(other.to_owned())),
+        }
+    }
+
+    /// The body without its coding, up to `limit` bytes.
+    pub(super) fn decode(self, bytes: &Bytes, limit: usize) -> Result<Bytes, Undecoded> {
+        match self {
+            Self::None => Ok(bytes.clone()),
+            Self::Gzip => read(MultiGzDecoder::new(&**bytes), limit),
+            // Some send the bare stream.
+            Self::Deflate => match read(ZlibDecoder::new(&**bytes), limit) {
+                Err(Undecoded::Broken(_)) => read(DeflateDecoder::new(&**bytes), limit),
+                read => read,
+            },
+        }
+    }
+
+    /// The body with its coding.
+    pub(super) fn encode(self, bytes: Bytes) -> std::io::Result<Bytes> {
+        match self {
+            Self::None => Ok(bytes),
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(&bytes)?;
+                encoder.finish().map(Into::into)
+            }
+            Self::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(&bytes)?;
+                encoder.finish().map(Into::into)
+            }
+        }
+    }
+}
+
+fn read(decoder: impl Read, limit: usize) -> Result<Bytes, Undecoded> {
+    let mut decoded = Vec::new();
+    let read = decoder.take(limit as u64 + 1).read_to_end(&mut decoded)?;
+    if read > limit { Err(Undecoded::TooLarge) } else { Ok(decoded.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codings_come_off_and_on_within_the_limit() {
+        let body = Bytes::from("a".repeat(10_000));
+        for (written, coding) in
+            [("gzip", Coding::Gzip), ("Deflate", Coding::Deflate), ("identity", Coding::None), ("", Coding::None)]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_ENCODING, written.parse().unwrap());
+            assert_eq!(Coding::of(&headers).unwrap(), coding);
+            let encoded = coding.encode(body.clone()).unwrap();
+            assert_eq!(coding.decode(&encoded, 10_000).unwrap(), body);
+            if coding != Coding::None {
+                assert!(matches!(coding.decode(&encoded, 9999), Err(Undecoded::TooLarge)), "{written}");
+                assert!(matches!(coding.decode(&body, 10_000), Err(Undecoded::Broken(_))), "{written}");
+            }
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, "br".parse().unwrap());
+        assert!(matches!(Coding::of(&headers), Err(Undecoded::Unknown(_))));
+        let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), Compression::fast());
+        bare.write_all(b"abc").unwrap();
+        assert_eq!(Coding::Deflate.decode(&bare.finish().unwrap().into(), 3).unwrap(), "abc");
+    }
+}
