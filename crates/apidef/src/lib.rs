@@ -52,7 +52,8 @@ pub use session::{
     Subscriptions, TypeFields,
 };
 pub use transforms::{
-    HeaderChange, HeaderChanges, Rewrite, Rule, RulePlace, Transforms, Trigger, is_framing,
+    Bodies, BodyTemplate, HeaderChange, HeaderChanges, Rewrite, Rule, RulePlace, TemplateSource, Transforms,
+    Trigger, is_framing,
 };
 pub use upstream::{
     Balancing, Breaker, ByHost, Care, Command, Discovery, Ejection, Endpoints, HashOn, Kept, Manner,

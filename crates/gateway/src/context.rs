@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::auth::places::cookie_value;
@@ -157,6 +157,61 @@ fn all_fields(exchange: &Exchange) -> String {
 fn claim<'e>(exchange: &'e Exchange, name: &str) -> Option<Cow<'e, str>> {
     let claims = exchange.claims.as_ref()?;
     plain(claims.payload.get(name)?)
+}
+
+/// All that is known of a request, for templates and programs: by the same names, lists and maps as such.
+pub(crate) fn all(exchange: &Exchange) -> Map<String, Value> {
+    let mut all = Map::new();
+    let named = ["path", "remote_addr", "request_id", "token", "tyk_trace_id", "headers_Host"];
+    for name in named {
+        if let Some(value) = value(exchange, name) {
+            all.insert(name.to_owned(), value.into());
+        }
+    }
+    let parts = exchange.head.uri.path().split('/').skip(1);
+    all.insert("path_parts".to_owned(), parts.collect());
+    let headers = exchange.noted.headers.as_ref().unwrap_or(&exchange.head.headers);
+    let mut by_name = Map::new();
+    for name in headers.keys() {
+        let values: Vec<String> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect();
+        let name = canonical(name.as_str());
+        if let Some(first) = values.first() {
+            all.insert(format!("headers_{}", name.replace('-', "_")), first.as_str().into());
+        }
+        by_name.insert(name.to_string(), values.into());
+    }
+    all.insert("headers".to_owned(), by_name.into());
+    let mut data: Map<String, Value> = Map::new();
+    for (name, value) in fields(exchange) {
+        match data.get_mut(&*name) {
+            Some(Value::Array(values)) => values.push(value.into()),
+            _ => {
+                data.insert(name.into_owned(), Value::Array(vec![value.into()]));
+            }
+        }
+    }
+    for (name, values) in &data {
+        if let Some(value) = plain(values) {
+            all.insert(format!("request_data_{}", name.replace('-', "_")), value.into());
+        }
+    }
+    all.insert("request_data".to_owned(), data.into());
+    for value in headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+        for (name, value) in value.split(';').filter_map(|pair| pair.trim().split_once('=')) {
+            all.insert(format!("cookies_{}", name.replace('-', "_")), value.into());
+        }
+    }
+    for (name, value) in exchange.claims.iter().flat_map(|claims| claims.payload.iter()) {
+        all.insert(format!("jwt_claims_{name}"), value.clone());
+    }
+    for (name, value) in &exchange.noted.found {
+        all.insert(name.clone(), value.as_str().into());
+    }
+    all
 }
 
 /// A value as text; lists are joined with commas.

@@ -250,7 +250,6 @@ impl Exchange {
     }
 
     /// Puts another body in the place of the client's: guards behind this one, and the backend, see nothing else.
-    #[allow(dead_code, reason = "no guard changes bodies so far")]
     pub(crate) fn replace_body(&mut self, bytes: Bytes) {
         let headers = &mut self.head.headers;
         for name in [header::TRANSFER_ENCODING, header::TRAILER, header::EXPECT] {

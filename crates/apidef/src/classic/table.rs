@@ -7,7 +7,9 @@ use crate::auth::{
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED};
-use crate::transforms::{CLASSIC_HEADERS, CLASSIC_METHOD, CLASSIC_PROCESSORS, CLASSIC_REWRITE};
+use crate::transforms::{
+    CLASSIC_HEADERS, CLASSIC_JQ, CLASSIC_METHOD, CLASSIC_PROCESSORS, CLASSIC_REWRITE, CLASSIC_TEMPLATE,
+};
 use crate::upstream::{
     CLASSIC_AUTH, CLASSIC_BREAKER, CLASSIC_DISCOVERY, CLASSIC_SIGNING, CLASSIC_TIMEOUT, CLASSIC_TRANSPORT,
     CLASSIC_UPTIME,
@@ -231,10 +233,10 @@ const EXTENDED: &[Field] = &[
     each("mock_response", CLASSIC_REPLY),
     later("cache", "caching is"),
     later("advance_cache_config", "caching is"),
-    later("transform", "body transforms are"),
-    later("transform_response", "body transforms are"),
-    later("transform_jq", "body transforms are"),
-    later("transform_jq_response", "body transforms are"),
+    each("transform", CLASSIC_TEMPLATE),
+    each("transform_response", CLASSIC_TEMPLATE),
+    each("transform_jq", CLASSIC_JQ),
+    each("transform_jq_response", CLASSIC_JQ),
     each("transform_headers", CLASSIC_HEADERS),
     each("transform_response_headers", CLASSIC_HEADERS),
     each("hard_timeouts", CLASSIC_TIMEOUT),

@@ -4,7 +4,7 @@ use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
-use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE};
+use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE, OAS_TEMPLATE};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_DISCOVERY, OAS_PINS, OAS_TIMEOUT,
     OAS_TRANSPORT, OAS_UPTIME,
@@ -148,8 +148,8 @@ const OPERATION: &[Field] = &[
     section("exchange", OAS_EXCHANGE),
     section("ignoreAuthentication", OAS_LIST),
     section("transformRequestMethod", OAS_METHOD),
-    later("transformRequestBody", "body transforms are"),
-    later("transformResponseBody", "body transforms are"),
+    section("transformRequestBody", OAS_TEMPLATE),
+    section("transformResponseBody", OAS_TEMPLATE),
     section("transformRequestHeaders", OAS_HEADERS),
     section("transformResponseHeaders", OAS_HEADERS),
     section("urlRewrite", OAS_REWRITE),

@@ -1,13 +1,16 @@
 //! What changes requests on their way to the backend, and answers on theirs back (contract 2.5, 3.2, 8.2, 8.3); one a file:
 //! its model, and how both formats write it.
 
+mod bodies;
 mod headers;
 mod methods;
 mod rewrite;
 
+pub use bodies::{Bodies, BodyTemplate, TemplateSource};
 pub use headers::{HeaderChange, HeaderChanges, is_framing};
 pub use rewrite::{Rewrite, Rule, RulePlace, Trigger};
 
+pub(crate) use bodies::{CLASSIC_JQ, CLASSIC_TEMPLATE, OAS_TEMPLATE};
 pub(crate) use headers::{CLASSIC as CLASSIC_HEADERS, CLASSIC_PROCESSORS, OAS as OAS_HEADERS};
 pub(crate) use methods::{CLASSIC as CLASSIC_METHOD, OAS as OAS_METHOD};
 pub(crate) use rewrite::{CLASSIC as CLASSIC_REWRITE, OAS as OAS_REWRITE};
@@ -28,6 +31,8 @@ pub struct Transforms {
     pub methods: Box<[AtPath<Box<str>>]>,
     /// Where the backend is asked.
     pub rewrites: Box<[AtPath<Rewrite>]>,
+    /// Bodies.
+    pub bodies: Bodies,
 }
 
 impl Transforms {
@@ -45,6 +50,7 @@ impl Transforms {
         if let Some(extended) = extended {
             transforms.methods = methods::classic(extended, ignore_case, faults);
             transforms.rewrites = rewrite::classic(extended, ignore_case, faults);
+            transforms.bodies = Bodies::classic(extended, ignore_case, faults);
         }
         transforms
     }
@@ -70,6 +76,7 @@ impl Transforms {
             headers: HeaderChanges::oas(root, middleware, &global, faults),
             methods: methods::oas(root, middleware, faults),
             rewrites: rewrite::oas(root, middleware, faults),
+            bodies: Bodies::oas(root, middleware, faults),
         }
     }
 
@@ -78,10 +85,14 @@ impl Transforms {
         self.headers.write_classic(version);
         methods::write_classic(&self.methods, version);
         rewrite::write_classic(&self.rewrites, version);
+        self.bodies.write_classic(version);
     }
 
     /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
-        self.headers == HeaderChanges::default() && self.methods.is_empty() && self.rewrites.is_empty()
+        self.headers == HeaderChanges::default()
+            && self.methods.is_empty()
+            && self.rewrites.is_empty()
+            && self.bodies == Bodies::default()
     }
 }

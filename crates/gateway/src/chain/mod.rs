@@ -22,10 +22,13 @@ use crate::limits::{Context, Limits, Organisation, Sizes};
 use crate::respond::Refusal;
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
-use crate::transform::{CrossOrigin, Methods, RequestHeaders, Rewrites, Transforms, Variables};
+use crate::transform::{
+    CrossOrigin, Made, Methods, Programs, RequestHeaders, Rewrites, Transforms, Variables,
+};
 use crate::validation::{Bodies, Checks};
 
 use self::stages::Stages;
+pub(crate) use self::stages::{has_an_end, replace, too_large, whole};
 
 /// One step of a chain: may pass, change, answer or refuse an exchange.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ enum Guard {
     Subject(Arc<TokenExchange>),
     Exchange(Arc<TokenExchange>),
     Variables(Variables),
+    Made(Made),
+    Programs(Programs),
     RequestHeaders(RequestHeaders),
     Rewrites(Rewrites),
     Methods(Methods),
@@ -90,6 +95,8 @@ impl Guard {
             | Self::Tracking(_)
             | Self::Describe(_)
             | Self::Variables(_)
+            | Self::Made(_)
+            | Self::Programs(_)
             | Self::RequestHeaders(_)
             | Self::Rewrites(_)
             | Self::Methods(_)
@@ -172,11 +179,14 @@ impl Chain {
         guards.extend(scopes.map(Guard::Scopes));
         guards.extend(exchanging.map(Guard::Exchange));
         guards.extend(checks.bodies.map(Guard::Bodies));
+        let bodies = transforms.bodies;
+        guards.extend(bodies.requests.map(Guard::Made));
+        guards.extend(bodies.request_programs.map(Guard::Programs));
         guards.extend(transforms.headers.map(Guard::RequestHeaders));
         guards.extend(transforms.rewrites.map(Guard::Rewrites));
         guards.extend(transforms.methods.map(Guard::Methods));
         guards.extend(Mocks::new(&api.paths.mocks, patterns)?.map(Guard::Mocks));
-        let stages = Stages::new(transforms.answers);
+        let stages = Stages::new(bodies.answers, transforms.answers, bodies.answer_programs);
         Ok(Self { guards: guards.into(), cross_origin, stages, ends })
     }
 
@@ -242,6 +252,8 @@ impl Chain {
                 Guard::Subject(guard) => guard.note(exchange)?,
                 Guard::Exchange(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Variables(guard) => guard.pass(exchange).await?,
+                Guard::Made(guard) => Box::pin(guard.request(exchange)).await?,
+                Guard::Programs(guard) => Box::pin(guard.request(exchange)).await?,
                 Guard::RequestHeaders(guard) => guard.pass(exchange),
                 Guard::Rewrites(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Methods(guard) => guard.pass(exchange)?,

@@ -7,12 +7,14 @@ use http::{Method, Response, StatusCode};
 use crate::body::{Body, NotWhole};
 use crate::exchange::{Exchange, is_grpc};
 use crate::respond::Refusal;
-use crate::transform::AnswerHeaders;
+use crate::transform::{AnswerHeaders, Made, Programs};
 
 /// One step on the way back. The next one sees what this one made of the answer.
 #[derive(Debug)]
 enum Stage {
+    Bodies(Made),
     Headers(AnswerHeaders),
+    Programs(Programs),
 }
 
 /// The steps that the definition asks for, in order: body, header fields, other processors, plugins, overrides of errors,
@@ -21,15 +23,22 @@ enum Stage {
 pub(super) struct Stages(Box<[Stage]>);
 
 impl Stages {
-    pub(super) fn new(headers: Option<AnswerHeaders>) -> Self {
-        Self(headers.map(Stage::Headers).into_iter().collect())
+    pub(super) fn new(
+        bodies: Option<Made>,
+        headers: Option<AnswerHeaders>,
+        programs: Option<Programs>,
+    ) -> Self {
+        let mut stages = Vec::new();
+        stages.extend(bodies.map(Stage::Bodies));
+        stages.extend(headers.map(Stage::Headers));
+        stages.extend(programs.map(Stage::Programs));
+        Self(stages.into())
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    #[allow(clippy::unused_async, reason = "stages that look at bodies wait for them")]
     pub(super) async fn pass(
         &self,
         exchange: &mut Exchange,
@@ -37,6 +46,8 @@ impl Stages {
     ) -> Result<Response<Body>, Refusal> {
         for stage in &self.0 {
             match stage {
+                Stage::Bodies(stage) => stage.answer(exchange, &mut response).await?,
+                Stage::Programs(stage) => stage.answer(exchange, &mut response).await?,
                 Stage::Headers(stage) => stage.pass(exchange, response.headers_mut()),
             }
         }
@@ -45,7 +56,6 @@ impl Stages {
 }
 
 /// Whether the body of an answer may be waited for: no stream (events, gRPC, what has left HTTP), and a body at all.
-#[allow(dead_code, reason = "no stage looks at bodies so far")]
 pub(crate) fn has_an_end(method: &Method, response: &Response<Body>) -> bool {
     let status = response.status();
     let bodiless = *method == Method::HEAD
@@ -61,24 +71,26 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// Reads the body of an answer whole, for a stage that has to look at it; the next one gets the same bytes. Ask
 /// [`has_an_end`] before.
-#[allow(dead_code, reason = "no stage looks at bodies so far")]
 pub(crate) async fn whole(exchange: &Exchange, response: &mut Response<Body>) -> Result<Bytes, Refusal> {
     const UNREADABLE: &str = "There was a problem with reading Body of the Request.";
     let limit = exchange.gate.settings.most_kept_of_answers();
     let body = std::mem::replace(response.body_mut(), Body::empty());
-    let bytes = body.whole(limit).await.map_err(|error| {
-        let text = match error {
-            NotWhole::TooLarge => "Response body too large",
-            NotWhole::Broken(_) => UNREADABLE,
-        };
-        Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UPE", text).detail(error)
+    let bytes = body.whole(limit).await.map_err(|error| match error {
+        NotWhole::TooLarge => too_large(),
+        NotWhole::Broken(_) => {
+            Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UPE", UNREADABLE).detail(error)
+        }
     })?;
     *response.body_mut() = Body::full(bytes.clone());
     Ok(bytes)
 }
 
+/// The answer is larger than what may be kept of it (contract 4.5).
+pub(crate) fn too_large() -> Refusal {
+    Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UPE", "Response body too large")
+}
+
 /// Puts another body into an answer, with the fields that tell of it.
-#[allow(dead_code, reason = "no stage changes bodies so far")]
 pub(crate) fn replace(response: &mut Response<Body>, bytes: Bytes) {
     let headers = response.headers_mut();
     headers.remove(header::TRANSFER_ENCODING);

@@ -9,13 +9,16 @@ use bytes::Bytes;
 use document::Fault;
 use http::Response;
 use templates::{Template, Value};
+use uuid::Uuid;
 
 use super::coding::{Coding, Undecoded};
-use super::known;
 use super::programs::{Programs, run_aside};
+use super::text::{Piece, Secrets, Variable, pieces};
 use crate::body::Body;
 use crate::chain::{has_an_end, replace, too_large, whole};
+use crate::context;
 use crate::exchange::Exchange;
+use crate::query;
 use crate::respond::Refusal;
 use crate::route::{Collector, PerPath};
 
@@ -23,7 +26,7 @@ use crate::route::{Collector, PerPath};
 const LONGEST: u64 = 1 << 20;
 
 /// What becomes of the bodies of one API.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Bodies {
     pub(crate) requests: Option<Made>,
     pub(crate) answers: Option<Made>,
@@ -32,14 +35,31 @@ pub(crate) struct Bodies {
 }
 
 impl Bodies {
-    /// Reads and compiles all templates and programs; the first that cannot work is a fault where it stands.
-    pub(crate) fn compile(model: &apidef::Bodies, patterns: &Collector) -> Result<Self, Fault> {
-        Ok(Self {
-            requests: Made::new(&model.requests, patterns)?,
-            answers: Made::new(&model.answers, patterns)?,
+    /// Reads and compiles all templates and programs; the first that cannot work is a fault where it stands. `see` gets
+    /// what they name of requests.
+    pub(super) fn compile(
+        model: &apidef::Bodies,
+        patterns: &Collector,
+        secrets: &Secrets,
+        see: &mut dyn FnMut(&Variable),
+    ) -> Result<Self, Fault> {
+        let bodies = Self {
+            requests: Made::new(&model.requests, patterns, secrets, see)?,
+            answers: Made::new(&model.answers, patterns, secrets, see)?,
             request_programs: Programs::new(&model.request_programs, patterns)?,
             answer_programs: Programs::new(&model.answer_programs, patterns)?,
-        })
+        };
+        if bodies.request_programs.is_some() || bodies.answer_programs.is_some() {
+            see_all(see);
+        }
+        Ok(bodies)
+    }
+}
+
+/// Everything that is known of a request may be asked for.
+fn see_all(see: &mut dyn FnMut(&Variable)) {
+    for name in ["headers", "request_data", "cookies_"] {
+        see(&Variable::of_context(name));
     }
 }
 
@@ -52,20 +72,80 @@ struct Way {
     template: Template,
     xml: bool,
     session: bool,
+    /// It asks for all that is known of a request.
+    context: bool,
+    named: Named,
+}
+
+/// What a template names of requests outside of its actions. In its place stands a mark that nobody else knows, so that
+/// nothing that a body brings is taken for a name.
+#[derive(Debug, Default)]
+struct Named {
+    mark: String,
+    variables: Vec<Variable>,
+}
+
+impl Named {
+    /// The text with marks for its names, and its secrets.
+    fn mark(text: &str, secrets: &Secrets) -> Result<(String, Self), String> {
+        let mut named = Self { mark: format!("\u{1}{}:", Uuid::new_v4().simple()), variables: Vec::new() };
+        let mut marked = String::with_capacity(text.len());
+        for piece in pieces(text, secrets)? {
+            match piece {
+                Piece::Text(text) => marked.push_str(&text),
+                // A brace of a secret begins no action.
+                Piece::Secret(text) if text.contains("{{") => {
+                    return Err("a secret holds `{{`, which would begin an action".to_owned());
+                }
+                Piece::Secret(text) => marked.push_str(&text),
+                Piece::Value(variable) => {
+                    marked.push_str(&format!("{}{}\u{1}", named.mark, named.variables.len()));
+                    named.variables.push(variable);
+                }
+            }
+        }
+        Ok((marked, named))
+    }
+
+    /// The text with values where the marks stand.
+    fn fill(&self, text: Bytes, value_of: impl Fn(&Variable) -> String) -> Bytes {
+        if self.variables.is_empty() {
+            return text;
+        }
+        let text = String::from_utf8_lossy(&text);
+        let mut parts = text.split(&self.mark);
+        let mut filled = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (number, rest) = part.split_once('\u{1}').unwrap_or(("", part));
+            if let Some(variable) = number.parse().ok().and_then(|number: usize| self.variables.get(number)) {
+                filled.push_str(&value_of(variable));
+            }
+            filled.push_str(rest);
+        }
+        filled.into()
+    }
 }
 
 impl Made {
-    fn new(model: &[AtPath<BodyTemplate>], patterns: &Collector) -> Result<Option<Self>, Fault> {
+    fn new(
+        model: &[AtPath<BodyTemplate>],
+        patterns: &Collector,
+        secrets: &Secrets,
+        see: &mut dyn FnMut(&Variable),
+    ) -> Result<Option<Self>, Fault> {
         if model.is_empty() {
             return Ok(None);
         }
-        let mut ways = Vec::with_capacity(model.len());
-        for AtPath { value, at: WrittenAt(at), .. } in model {
-            let template = parse(&value.source)
+        let places = PerPath::try_of(patterns, model, |AtPath { value, at: WrittenAt(at), .. }| {
+            let way = Way::new(value, secrets)
                 .map_err(|text| Fault::error(&**at, format!("this template cannot be used: {text}")))?;
-            ways.push(Arc::new(Way { template, xml: value.xml, session: value.session }));
-        }
-        Ok(Some(Self(PerPath::each(patterns, model, ways))))
+            way.named.variables.iter().for_each(&mut *see);
+            if way.context {
+                see_all(see);
+            }
+            Ok(Arc::new(way))
+        });
+        places.map(|places| Some(Self(places)))
     }
 
     /// A guard: makes the body that the backend gets.
@@ -76,9 +156,12 @@ impl Made {
         }
         let body = exchange.whole_body().await?;
         let beside = beside(&way, exchange);
-        match run_aside(body.len(), move || way.make(&body, beside)).await {
-            Ok(made) => {
-                // Texts of the definition may name what the request brings, in bodies as elsewhere.
+        match run_aside(body.len(), move || way.make(&body, beside).map(|made| (made, way))).await {
+            Ok((made, way)) => {
+                // As in forms: a space is a plus.
+                let escaped =
+                    |variable: &Variable| query::escaped(&variable.value(exchange)).replace("%20", "+");
+                let made = way.named.fill(made, escaped);
                 exchange.replace_body(made);
             }
             Err(error) => told(exchange, "request", &error),
@@ -112,10 +195,16 @@ impl Made {
                 other => Some(other.to_string()),
             })?;
             let made = way.make(&body, beside).map_err(Some)?;
-            coding.encode(made).map_err(|error| Some(error.to_string()))
+            Ok::<_, Option<String>>((made, way))
         });
         match made.await {
-            Ok(made) => replace(response, made),
+            Ok((made, way)) => {
+                let made = way.named.fill(made, |variable| variable.value(exchange).into_owned());
+                match run_aside(made.len(), move || coding.encode(made)).await {
+                    Ok(made) => replace(response, made),
+                    Err(error) => told(exchange, "response", &error.to_string()),
+                }
+            }
             Err(None) => return Err(too_large()),
             Err(Some(error)) => told(exchange, "response", &error),
         }
@@ -129,15 +218,34 @@ fn beside(way: &Way, exchange: &Exchange) -> Vec<(&'static str, Value)> {
     if way.session
         && let Some(caller) = &exchange.caller
     {
-        beside.push(("_tyk_meta", known::metadata(caller)));
+        let meta = caller.session.meta_data.iter();
+        let meta = meta.map(|(name, value)| (name.as_str(), templates::from_json(value)));
+        beside.push(("_tyk_meta", templates::map(meta)));
     }
-    if let Some(context) = known::context(exchange) {
-        beside.push(("_tyk_context", context));
+    if way.context && exchange.api.model.transforms.context {
+        let context = context::all(exchange);
+        let context = context.iter().map(|(name, value)| (name.as_str(), templates::from_json(value)));
+        beside.push(("_tyk_context", templates::map(context)));
     }
     beside
 }
 
 impl Way {
+    fn new(model: &BodyTemplate, secrets: &Secrets) -> Result<Self, String> {
+        let (name, text) = match &model.source {
+            TemplateSource::Text(text) => ("body", text.to_string()),
+            TemplateSource::File(path) => (&**path, read(path)?),
+        };
+        let (marked, named) = Named::mark(&text, secrets)?;
+        Ok(Self {
+            template: Template::parse(name, &marked)?,
+            xml: model.xml,
+            session: model.session,
+            context: text.contains("_tyk_context"),
+            named,
+        })
+    }
+
     fn make(&self, body: &[u8], beside: Vec<(&'static str, Value)>) -> Result<Bytes, String> {
         let document = if self.xml { xml(body)? } else { json(body)? };
         let data = match document {
@@ -146,9 +254,7 @@ impl Way {
                 inner.extend(beside.into_iter().map(|(name, value)| (name.into(), value)));
                 Value::Map(fields)
             }
-            Value::List(items) => {
-                templates::map(beside.into_iter().chain([("array", Value::List(items))]))
-            }
+            Value::List(items) => templates::map(beside.into_iter().chain([("array", Value::List(items))])),
             // Neither has a name that a template could call it by.
             _ => templates::map(beside),
         };
@@ -168,21 +274,16 @@ fn xml(body: &[u8]) -> Result<Value, String> {
     templates::from_xml(if body.trim_ascii().is_empty() { b"<_/>" } else { body })
 }
 
-fn parse(source: &TemplateSource) -> Result<Template, String> {
-    match source {
-        TemplateSource::Text(text) => Template::parse("body", text),
-        TemplateSource::File(path) => {
-            let cannot = |error: std::io::Error| format!("`{path}` cannot be read: {error}");
-            // Definitions are compiled when they change, away from what requests wait for.
-            let file = std::fs::File::open(&**path).map_err(cannot)?;
-            let mut text = String::new();
-            let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(cannot)?;
-            if read as u64 > LONGEST {
-                return Err(format!("`{path}` is longer than {LONGEST} bytes"));
-            }
-            Template::parse(path, &text)
-        }
+fn read(path: &str) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("`{path}` cannot be read: {error}");
+    // Definitions are compiled when they change, and requests wait for none of it.
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut text = String::new();
+    let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(cannot)?;
+    if read as u64 > LONGEST {
+        return Err(format!("`{path}` is longer than {LONGEST} bytes"));
     }
+    Ok(text)
 }
 
 pub(super) fn told(exchange: &Exchange, what: &str, error: &str) {
@@ -206,6 +307,8 @@ mod tests {
             template: Template::parse("t", text).unwrap(),
             xml,
             session: false,
+            context: false,
+            named: Named::default(),
         };
         for (text, xml, body, made) in [
             ("{{.a}}", false, r#"{"a":1}"#, Ok("1")),
@@ -225,5 +328,21 @@ mod tests {
                 Err(()) => assert!(result.is_err(), "{text} {body}"),
             }
         }
+    }
+
+    #[test]
+    fn names_outside_of_actions_stand_for_values() {
+        let secrets = Secrets::from([("conf.pw".to_owned(), "p".to_owned())]);
+        let text = "{{.a}}|$tyk_context.path|$secret_conf.pw|${tyk_meta.t:none}";
+        let (marked, named) = Named::mark(text, &secrets).unwrap();
+        let template = Template::parse("t", &marked).unwrap();
+        // What the body brings is no name, whatever it looks like.
+        let data = templates::map([("a", Value::String("$tyk_context.path".into()))]);
+        let made = template.render(&data).unwrap();
+        let filled = named.fill(made.into(), |variable| format!("<{}>", variable.name));
+        assert_eq!(filled, "$tyk_context.path|<path>|p|<t>");
+        let held = Secrets::from([("conf.pw".to_owned(), "{{.a}}".to_owned())]);
+        assert!(Named::mark("$secret_conf.pw", &held).is_err());
+        assert!(Named::mark("$secret_conf.gone", &secrets).is_err());
     }
 }

@@ -88,9 +88,12 @@ mod tests {
     #[test]
     fn codings_come_off_and_on_within_the_limit() {
         let body = Bytes::from("a".repeat(10_000));
-        for (written, coding) in
-            [("gzip", Coding::Gzip), ("Deflate", Coding::Deflate), ("identity", Coding::None), ("", Coding::None)]
-        {
+        for (written, coding) in [
+            ("gzip", Coding::Gzip),
+            ("Deflate", Coding::Deflate),
+            ("identity", Coding::None),
+            ("", Coding::None),
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_ENCODING, written.parse().unwrap());
             assert_eq!(Coding::of(&headers).unwrap(), coding);

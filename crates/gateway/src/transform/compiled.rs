@@ -3,6 +3,7 @@
 use apidef::{Api, Backend};
 use document::Fault;
 
+use super::bodies::Bodies;
 use super::headers::{AnswerHeaders, RequestHeaders};
 use super::method::Methods;
 use super::rewrite::Rewrites;
@@ -18,6 +19,7 @@ pub(crate) struct Transforms {
     pub(crate) rewrites: Option<Rewrites>,
     pub(crate) methods: Option<Methods>,
     pub(crate) answers: Option<AnswerHeaders>,
+    pub(crate) bodies: Bodies,
 }
 
 impl Transforms {
@@ -32,8 +34,9 @@ impl Transforms {
         let headers = RequestHeaders::new(&model.headers, patterns, secrets, &mut see)?;
         let rewrites = Rewrites::new(&model.rewrites, patterns, secrets, &mut see)?;
         let answers = AnswerHeaders::new(&model.headers, patterns, secrets, &mut see)?;
+        let bodies = Bodies::compile(&model.bodies, patterns, secrets, &mut see)?;
         let methods = Methods::new(&model.methods, patterns);
         let variables = if model.context { seen.some() } else { None };
-        Ok(Self { variables, headers, rewrites, methods, answers })
+        Ok(Self { variables, headers, rewrites, methods, answers, bodies })
     }
 }

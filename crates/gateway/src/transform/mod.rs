@@ -1,6 +1,8 @@
 //! What changes on the way of requests to the backend, and of answers back.
 
 mod ahead;
+mod bodies;
+mod coding;
 mod compiled;
 mod cors;
 mod goal;
@@ -8,16 +10,19 @@ mod headers;
 mod method;
 #[cfg(test)]
 mod plain;
+mod programs;
 mod rewrite;
 mod text;
 mod trigger;
 mod variables;
 
 pub(crate) use ahead::{Ahead, To};
+pub(crate) use bodies::Made;
 pub(crate) use compiled::Transforms;
 pub(crate) use cors::CrossOrigin;
 pub(crate) use headers::{AnswerHeaders, RequestHeaders};
 pub(crate) use method::Methods;
+pub(crate) use programs::Programs;
 pub(crate) use rewrite::Rewrites;
 pub(crate) use text::{Text, Variable};
 pub(crate) use trigger::canonical;

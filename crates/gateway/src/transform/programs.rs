@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 
 use super::bodies::told;
 use super::coding::{Coding, Undecoded};
-use super::known;
 use crate::body::Body;
 use crate::chain::{has_an_end, replace, too_large, whole};
+use crate::context;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 use crate::route::{Collector, PerPath};
@@ -40,12 +40,10 @@ impl Programs {
         if model.is_empty() {
             return Ok(None);
         }
-        let mut programs = Vec::with_capacity(model.len());
-        for AtPath { value, at: WrittenAt(at), .. } in model {
-            let program = Program::compile(value).map_err(|text| Fault::error(format!("{at}/filter"), text))?;
-            programs.push(Arc::new(program));
-        }
-        Ok(Some(Self(PerPath::each(patterns, model, programs))))
+        let places = PerPath::try_of(patterns, model, |AtPath { value, at: WrittenAt(at), .. }| {
+            Program::compile(value).map(Arc::new).map_err(|text| Fault::error(format!("{at}/filter"), text))
+        });
+        places.map(|places| Some(Self(places)))
     }
 
     /// A guard; whatever goes wrong is the client's to know.
@@ -55,12 +53,12 @@ impl Programs {
             return Ok(());
         }
         let body = exchange.whole_body().await?;
-        let context = known::context_json(exchange);
+        let context = known(exchange);
         let given = run_aside(body.len(), move || run(&program, &body, context)).await;
         let given = given.map_err(|text| Refusal::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BIV", text))?;
         exchange.replace_body(given.body.into());
         set(given.headers, &mut exchange.head.headers);
-        known::put(exchange, given.context);
+        exchange.noted.put(given.context);
         Ok(())
     }
 
@@ -82,7 +80,7 @@ impl Programs {
             }
         };
         let body = whole(exchange, response).await?;
-        let context = known::context_json(exchange);
+        let context = known(exchange);
         let limit = exchange.gate.settings.most_kept_of_answers();
         let given = run_aside(body.len(), move || {
             let body = coding.decode(&body, limit).map_err(|error| match error {
@@ -92,13 +90,13 @@ impl Programs {
             let mut given = run(&program, &body, context).map_err(Some)?;
             let body = std::mem::take(&mut given.body);
             let body = coding.encode(body.into()).map_err(|error| Some(error.to_string()))?;
-            Ok((body, given))
+            Ok::<_, Option<String>>((body, given))
         });
         match given.await {
             Ok((body, given)) => {
                 replace(response, body);
                 set(given.headers, response.headers_mut());
-                known::put(exchange, given.context);
+                exchange.noted.put(given.context);
             }
             Err(None) => return Err(too_large()),
             Err(Some(error)) => told(exchange, "response", &error),
@@ -107,8 +105,16 @@ impl Programs {
     }
 }
 
+/// What is known of the request, where the API asks for it.
+fn known(exchange: &Exchange) -> Option<Value> {
+    exchange.api.model.transforms.context.then(|| Value::Object(context::all(exchange)))
+}
+
 /// Works on a body; on a large one aside, so that nobody else waits.
-pub(super) async fn run_aside<T: Send + 'static>(size: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn run_aside<T: Send + 'static>(
+    size: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     if size <= LARGE {
         return work();
     }
@@ -183,7 +189,11 @@ mod tests {
         for (program, body, expected) in [
             ("{body: .body.a}", r#"{"a":[1]}"#, Ok("[1]")),
             ("{body: ._tyk_context.path}", "", Ok(r#""/x""#)),
-            (r#"{body: {}, rewrite_headers: {"x-a": "1", "content-length": "9"}, tyk_context: {v: 2}}"#, "{}", Ok("{}")),
+            (
+                r#"{body: {}, rewrite_headers: {"x-a": "1", "content-length": "9"}, tyk_context: {v: 2}}"#,
+                "{}",
+                Ok("{}"),
+            ),
             (".body", "{}", Err("no `body`")),
             ("1", "{}", Err("must give an object")),
             ("empty", "{}", Err("gives nothing")),
@@ -191,7 +201,8 @@ mod tests {
             ("{body: 1}", "{", Err("EOF")),
             (r#"{body: 1, rewrite_headers: {"a b": "1"}}"#, "{}", Err("cannot be a header field")),
         ] {
-            let given = run(&Program::compile(program).unwrap(), body.as_bytes(), Some(json!({"path": "/x"})));
+            let given =
+                run(&Program::compile(program).unwrap(), body.as_bytes(), Some(json!({"path": "/x"})));
             match expected {
                 Ok(body) => {
                     let given = given.unwrap();
@@ -201,7 +212,9 @@ mod tests {
                         assert_eq!(given.context, [("jq_output_var_v".to_owned(), "2".to_owned())]);
                     }
                 }
-                Err(text) => assert!(given.as_ref().is_err_and(|told| told.contains(text)), "{program}: {given:?}"),
+                Err(text) => {
+                    assert!(given.as_ref().is_err_and(|told| told.contains(text)), "{program}: {given:?}")
+                }
             }
         }
     }

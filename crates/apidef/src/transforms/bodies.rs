@@ -65,7 +65,9 @@ impl Bodies {
                 let source = data.text("template_source", faults);
                 let source = match data.text("template_mode", faults) {
                     "file" => TemplateSource::File(source.into()),
-                    "blob" | "" => TemplateSource::Text(decoded(source, || data.at("template_source"), faults)?),
+                    "blob" | "" => {
+                        TemplateSource::Text(decoded(source, || data.at("template_source"), faults)?)
+                    }
                     other => {
                         let message = format!("`{other}` is no kind of source");
                         faults.push(
@@ -149,7 +151,8 @@ fn decoded(text: &str, at: impl FnOnce() -> String, faults: &mut Vec<Fault>) -> 
     let read = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     if read.is_none() {
         faults.push(
-            Fault::error(at(), "a template must be written in base64").hint("encode it: `base64 -w0 template.tmpl`"),
+            Fault::error(at(), "a template must be written in base64")
+                .hint("encode it: `base64 -w0 template.tmpl`"),
         );
     }
     read.map(Into::into)
@@ -186,13 +189,15 @@ mod tests {
             ]
         );
         assert_eq!(bodies.requests.len(), 2);
-        let template = BodyTemplate { xml: true, source: TemplateSource::Text("{{.a}}".into()), session: true };
+        let template =
+            BodyTemplate { xml: true, source: TemplateSource::Text("{{.a}}".into()), session: true };
         assert_eq!((&*bodies.requests[0].method, &bodies.requests[0].value), ("POST", &template));
         assert_eq!(bodies.requests[1].value.source, TemplateSource::File("t.tmpl".into()));
         assert_eq!(&*bodies.answer_programs[0].value, ".");
         let mut version = json!({"extended_paths": {}});
         bodies.write_classic(&mut version);
-        let again = Bodies::classic(&Section::root(&version["extended_paths"], &mut faults), false, &mut faults);
+        let again =
+            Bodies::classic(&Section::root(&version["extended_paths"], &mut faults), false, &mut faults);
         assert_eq!(again, bodies);
 
         let document = json!({
