@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::coding::{Coding, Undecoded};
 use super::programs::{Programs, run_aside};
 use super::text::{Piece, Secrets, Variable, pieces};
+use super::variables;
 use crate::body::Body;
 use crate::chain::{has_an_end, replace, too_large, whole};
 use crate::context;
@@ -159,8 +160,10 @@ impl Made {
         match run_aside(body.len(), move || way.make(&body, beside).map(|made| (made, way))).await {
             Ok((made, way)) => {
                 // As in forms: a space is a plus.
-                let escaped =
-                    |variable: &Variable| query::escaped(&variable.value(exchange)).replace("%20", "+");
+                let escaped = |variable: &Variable| {
+                    query::escaped(&variable.or_default(variables::value(variable, exchange)))
+                        .replace("%20", "+")
+                };
                 let made = way.named.fill(made, escaped);
                 exchange.replace_body(made);
             }
@@ -199,7 +202,9 @@ impl Made {
         });
         match made.await {
             Ok((made, way)) => {
-                let made = way.named.fill(made, |variable| variable.value(exchange).into_owned());
+                let made = way.named.fill(made, |variable| {
+                    variable.or_default(variables::value(variable, exchange)).into_owned()
+                });
                 match run_aside(made.len(), move || coding.encode(made)).await {
                     Ok(made) => replace(response, made),
                     Err(error) => told(exchange, "response", &error.to_string()),
