@@ -303,7 +303,7 @@ async fn broken_definitions_are_named_and_the_others_run() {
         &["types.json", "/proxy/target_url"],
         &["utf8.json"],
         &["streams", "no_such_component"],
-        &["guarded.json", "/custom_plugin_auth_enabled"],
+        &["guarded.json", "/custom_middleware/driver"],
     ] {
         let told = log.lines().any(|line| named.iter().all(|name| line.contains(name)));
         assert!(told, "{named:?} is not in the log:\n{log}");

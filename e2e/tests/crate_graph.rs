@@ -42,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "connectors",
             "state",
             "analytics",
+            "plugins",
             "gateway",
         ],
     ),

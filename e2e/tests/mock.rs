@@ -7,7 +7,7 @@ use serde_json::json;
 #[tokio::test]
 async fn c3_6_operations_are_answered_from_the_document() {
     let upstream = Upstream::start().await;
-    let mut api = oas("pets", &upstream.url(""));
+    let mut api = oas("api", &upstream.url(""));
     api["paths"] = json!({
         "/pets": {"get": {"operationId": "list", "responses": {
             "200": {"description": "ok",
@@ -53,7 +53,7 @@ async fn c3_6_operations_are_answered_from_the_document() {
         ),
     ] {
         let arguments: Vec<&str> = fields.iter().flat_map(|field| ["-H", field.as_str()]).collect();
-        let reply = gate.get("/pets/pets", &arguments).await;
+        let reply = gate.get("/api/pets", &arguments).await;
         assert_eq!(reply.status, status, "{fields:?}: {}", reply.text());
         if status == 200 {
             assert_eq!(reply.text(), body, "{fields:?}");
@@ -63,9 +63,9 @@ async fn c3_6_operations_are_answered_from_the_document() {
             assert_eq!(reply.json()["error"], body);
         }
     }
-    let fixed = gate.get("/pets/fixed", &[]).await;
+    let fixed = gate.get("/api/fixed", &[]).await;
     assert_eq!((fixed.status, fixed.text(), fixed.header("x-fixed").as_deref()), (201, "{}", Some("1")));
     assert_eq!(upstream.hits(), 0, "nothing of this is the backend's");
-    assert_eq!(gate.get("/pets/real", &[]).await.status, 200);
+    assert_eq!(gate.get("/api/real", &[]).await.status, 200);
     assert_eq!(upstream.hits(), 1);
 }

@@ -3,7 +3,7 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
-use crate::{Addresses, Cors, Paths, Transforms, Versioning};
+use crate::{Addresses, Cors, Paths, Plugins, Transforms, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -55,6 +55,8 @@ pub struct Api {
     pub paths: Box<Paths>,
     /// What changes requests and answers.
     pub transforms: Box<Transforms>,
+    /// The code of users on the way.
+    pub plugins: Option<Box<Plugins>>,
     /// How long a key of this API is stored; `None` = no limit from the API.
     pub session_lifetime: Option<Duration>,
     /// Never drop a stored key before its own expiry, even if `session_lifetime` is shorter.

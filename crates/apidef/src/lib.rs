@@ -14,6 +14,7 @@ mod oas;
 mod paths;
 mod pattern;
 mod place;
+mod plugins;
 pub mod policies;
 mod reference;
 mod rights;
@@ -44,6 +45,7 @@ pub use paths::{
 };
 pub use pattern::pattern;
 pub use place::Inner;
+pub use plugins::{Plugin, Plugins, of_bundle};
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{

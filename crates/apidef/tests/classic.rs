@@ -136,8 +136,8 @@ fn every_fault_has_its_pointer_and_place() {
             )],
         ),
         (
-            "\"custom_middleware\": {\"pre\": [{\"name\": \"f\", \"path\": \"p.js\"}]},",
-            &[("error", "/custom_middleware/pre", 2, 23, guard, "")],
+            "\"custom_middleware\": {\"pre\": [{\"path\": \"p.js\"}]},",
+            &[("error", "/custom_middleware/pre/0/name", 2, 31, "`name` is missing", "")],
         ),
         (
             "\"upstream_auth\": {\"enabled\": true, \"basic_auth\": {\"enabled\": true}, \"oauth\": {\"enabled\": true}},",

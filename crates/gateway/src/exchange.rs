@@ -224,6 +224,19 @@ impl Exchange {
         }
     }
 
+    /// Sends the request to another target, path and query. The listen path, where it still leads it, stays what it was.
+    pub(crate) fn retarget(&mut self, target: &str) -> Option<()> {
+        let old = self.head.uri.path().get(..self.matched)?.to_owned();
+        let mut parts = std::mem::take(&mut self.head.uri).into_parts();
+        let before = parts.path_and_query.replace(target.parse().ok()?);
+        drop(before);
+        self.head.uri = Uri::from_parts(parts).ok()?;
+        if !self.head.uri.path().starts_with(&old) {
+            (self.matched, self.stripped) = (0, 0);
+        }
+        Some(())
+    }
+
     /// The client's address: `X-Real-IP`, then `X-Forwarded-For` by the configured depth, then the peer
     /// (contract 4.6, "Client IP").
     pub(crate) fn client_address(&self) -> Option<IpAddr> {

@@ -31,6 +31,7 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -63,6 +64,11 @@ impl Ask {
             time: Duration::from_secs(5),
             largest: 1 << 20,
         }
+    }
+
+    /// Whatever is wanted.
+    pub(crate) fn of(method: Method, target: Target, headers: HeaderMap, body: impl Into<Bytes>) -> Self {
+        Self { method, headers, body: body.into(), ..Self::get(target) }
     }
 
     /// How long it may take in all, and how large the answer may be.
@@ -120,10 +126,10 @@ pub(crate) async fn once_only(
     ask: Ask,
 ) -> Result<Fetched, FetchError> {
     let time = ask.time;
-    let (status, _, body) = tokio::time::timeout(time, once(settings, insecure, &ask))
+    let (status, headers, body) = tokio::time::timeout(time, once(settings, insecure, &ask))
         .await
         .unwrap_or(Err(FetchError::TimedOut(time)))?;
-    Ok(Fetched { status, body })
+    Ok(Fetched { status, headers, body })
 }
 
 async fn follow(settings: &UpstreamSettings, insecure: bool, mut ask: Ask) -> Result<Fetched, FetchError> {
@@ -131,7 +137,7 @@ async fn follow(settings: &UpstreamSettings, insecure: bool, mut ask: Ask) -> Re
         let (status, headers, body) = once(settings, insecure, &ask).await?;
         let moved = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && ask.method == Method::GET;
         let Some(location) = headers.get(LOCATION).filter(|_| moved) else {
-            return Ok(Fetched { status, body });
+            return Ok(Fetched { status, headers, body });
         };
         ask.target = location
             .to_str()

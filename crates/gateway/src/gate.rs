@@ -1,7 +1,7 @@
 //! The gate: what all connections share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use analytics::{Recorder, Store};
@@ -20,6 +20,7 @@ use crate::limits::{AtOnce, Organisations, Windows};
 use crate::listen::tls::Certificates;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
+use crate::plugins::Bundles;
 use crate::reload::Reloads;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
@@ -117,6 +118,10 @@ pub struct Gate {
     pub(crate) defining: tokio::sync::Mutex<()>,
     /// Permits for calls of the admin API that are worked on; the others wait.
     pub(crate) admin_calls: Arc<Semaphore>,
+    /// Bundles of plugins.
+    pub(crate) bundles: Bundles,
+    /// The gate itself, for what may outlive it.
+    me: Weak<Self>,
     snapshot: ArcSwap<Snapshot>,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
@@ -139,7 +144,9 @@ impl Gate {
         let (reloads, requests) = Reloads::new();
         let catalog = Arc::new(parts.catalog);
         let (records, recorder) = parts.records.unzip();
-        let gate = Self {
+        let make = |me: &Weak<Self>| Self {
+            me: Weak::clone(me),
+            bundles: Bundles::default(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
             callers: Callers::new(believed),
             organisations: Organisations::new(believed),
@@ -182,7 +189,12 @@ impl Gate {
             closing: watch::Sender::new(false),
             is_closing: AtomicBool::new(false),
         };
-        (Arc::new(gate), requests)
+        (Arc::new_cyclic(make), requests)
+    }
+
+    /// The gate itself, for what may outlive it.
+    pub(crate) fn me(&self) -> Weak<Self> {
+        Weak::clone(&self.me)
     }
 
     /// The running configuration. Take it once for each exchange.

@@ -14,6 +14,7 @@ mod clock;
 mod context;
 mod exchange;
 mod fetch;
+mod fields;
 mod gate;
 mod hex;
 mod hosted;
@@ -23,6 +24,7 @@ pub mod listen;
 mod metrics;
 mod nodes;
 mod oauth;
+mod plugins;
 mod query;
 mod record;
 pub mod reload;
@@ -42,6 +44,7 @@ pub use backend::upstream::{KeepAlive, UpstreamSettings};
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
 pub use http::HeaderName;
+pub use plugins::PluginSettings;
 pub use settings::{
     CertificateSettings, GuessSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter,
     OAuthSettings, PasswordHash, Settings, UptimeSettings,

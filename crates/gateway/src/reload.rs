@@ -26,7 +26,7 @@ use crate::route::{Place, Table};
 use crate::snapshot::{RunningApi, Snapshot};
 
 pub use compile::check;
-pub(crate) use compile::{compile, located};
+pub(crate) use compile::{compile, fetch, located};
 pub use follow::follow;
 
 /// How long the streams of a replaced API may take to deliver what is under way.
@@ -128,6 +128,12 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         gate.certificates.clear();
         gate.oauth.forget();
     }
+    let definitions = || loaded.definitions.iter().filter_map(|(_, definition)| definition.as_ref().ok());
+    for definition in definitions() {
+        compile::fetch(gate, definition).await;
+    }
+    gate.bundles
+        .keep(definitions().filter_map(|definition| definition.api.plugins.as_deref()?.bundle.as_deref()));
     let prepared = tokio::task::spawn_blocking(move || prepare(&worker, loaded, &known)).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
@@ -237,7 +243,11 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
             faults.push((path, vec![fault.hint(hint)]));
             continue;
         }
-        let kept = running.filter(|running| running.definition.digest == definition.digest);
+        let same = |running: &&Arc<RunningApi>| {
+            running.definition.digest == definition.digest
+                && !running.plugins.as_ref().is_some_and(|plugins| plugins.is_stale())
+        };
+        let kept = running.filter(same);
         let api = match kept {
             Some(running) => Arc::clone(running),
             None => match compile(gate, &definition, running, &gate.streams) {

@@ -10,6 +10,7 @@ use http::{HeaderName, StatusCode};
 use state::Secret;
 
 use crate::hosted::Service;
+use crate::plugins::PluginSettings;
 
 /// Settings of one gate. Names follow the configuration file (contract 1.3) where it has one for the same thing.
 #[derive(Debug, Clone)]
@@ -64,6 +65,8 @@ pub struct Settings {
     pub limit_headers: LimitHeaders,
     /// How limits count.
     pub limits: LimitSettings,
+    /// The code of users.
+    pub plugins: PluginSettings,
     /// Whether streams are served.
     pub streaming: bool,
     /// Stream components that are allowed although they reach outside (`streaming.allow_unsafe`).
@@ -336,6 +339,7 @@ impl Default for Settings {
             oauth: OAuthSettings::default(),
             limit_headers: LimitHeaders::Quotas,
             limits: LimitSettings::default(),
+            plugins: PluginSettings::default(),
             streaming: true,
             allow_unsafe: Vec::new(),
             access_log: false,

@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::listen::AskedByName;
 use crate::metrics::ApiMetrics;
+use crate::plugins::Plugins;
 use crate::route::looping::url_name;
 use crate::route::{Patterns, Table, Versions};
 
@@ -73,6 +74,8 @@ pub struct RunningApi {
     pub definition: Arc<Definition>,
     /// The model that the chain was compiled from.
     pub model: Arc<Api>,
+    /// The code of users on the way.
+    pub(crate) plugins: Option<Arc<Plugins>>,
     /// Who may pass and what happens on the way.
     pub chain: Chain,
     /// The patterns of its paths, of all that it has for single ones.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::catalog::CatalogCommand;
+use crate::plugin::Plugin;
 use crate::stream::Stream;
 
 /// One gate for every API: requests and streams of events, guarded by the same chain.
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     /// Copy catalogs (definitions, policies, certificates, clients) between folders and databases, and list them
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// Begin plugins in JavaScript, try them out, and pack bundles
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// Print the version
     Version {
         /// As JSON

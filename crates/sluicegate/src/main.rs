@@ -8,6 +8,7 @@ mod config;
 mod lint;
 mod logging;
 mod mappings;
+mod plugin;
 mod run;
 mod stream;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Blobl(asked) => blobl::blobl(&asked),
         Command::Stream(asked) => stream::stream(&asked),
         Command::Catalog(command) => catalog::catalog(&command),
+        Command::Plugin(asked) => plugin::plugin(&asked),
         Command::Version { json } => version(json),
     }
 }

@@ -274,6 +274,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
             RateLimitHeaders::RateLimits => LimitHeaders::RateLimits,
         },
         limits: limits(config),
+        plugins: crate::plugin::settings(config)?,
         streaming: config.streaming.enabled,
         allow_unsafe: config.streaming.allow_unsafe.clone(),
         access_log: config.access_logs.enabled,

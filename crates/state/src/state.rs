@@ -153,6 +153,26 @@ impl State {
         either!(self, store => store.take_record(key).await)
     }
 
+    /// Stores a record where there is none; tells whether it did.
+    pub async fn put_new_record(
+        &self,
+        key: &str,
+        value: &[u8],
+        ttl: Option<Duration>,
+    ) -> Result<bool, Unavailable> {
+        either!(self, store => store.put_new_record(key, value, ttl).await)
+    }
+
+    /// Adds to the number in a record, where none counts as 0; gives the sum. Its lifetime stays.
+    pub async fn add_to_record(&self, key: &str, by: i64) -> Result<i64, Unavailable> {
+        either!(self, store => store.add_to_record(key, by).await)
+    }
+
+    /// How long a record is kept still: `None` = there is none, `Some(None)` = for ever.
+    pub async fn record_life(&self, key: &str) -> Result<Option<Option<Duration>>, Unavailable> {
+        either!(self, store => store.record_life(key).await)
+    }
+
     /// Keys of records that begin with `prefix`, sorted. Walks over all keys: for the admin API only.
     pub async fn record_keys(&self, prefix: &str) -> Result<Vec<String>, Unavailable> {
         either!(self, store => store.record_keys(prefix).await)

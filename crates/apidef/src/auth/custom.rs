@@ -1,6 +1,7 @@
 //! Authentication by plugins (contract 2.2, 2.6, 3.3, 5.8): a function of the operator's says who is calling.
 
-use crate::fields::{Field, acts, kept, later, section};
+use crate::fields::{Field, acts, section};
+use crate::plugins;
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Value, json};
@@ -18,27 +19,8 @@ pub struct Custom {
     pub raw_body_only: bool,
 }
 
-const CACHED: &str = "sessions of plugins are asked for each time; keeping them is";
-
-/// `custom_middleware.auth_check`.
-pub(crate) const CLASSIC: &[Field] =
-    &[acts("disabled"), acts("name"), acts("path"), acts("raw_body_only"), kept("require_session")];
-
 /// `server.authentication.custom`.
-pub(crate) const OAS: &[Field] = &[
-    acts("enabled"),
-    section(
-        "config",
-        &[
-            acts("enabled"),
-            acts("functionName"),
-            acts("path"),
-            acts("rawBodyOnly"),
-            kept("requireSession"),
-            later("idExtractor", CACHED),
-        ],
-    ),
-];
+pub(crate) const OAS: &[Field] = &[acts("enabled"), section("config", plugins::OAS_CHECK)];
 
 impl Custom {
     /// `None`: nothing of the kind is switched on.
@@ -54,7 +36,12 @@ impl Custom {
             path: check.text("path", faults).into(),
             raw_body_only: check.flag("raw_body_only", faults),
         };
-        found.check((&middleware, "driver"), (&check, "name"), faults);
+        let in_bundle = !root.text("custom_middleware_bundle", faults).is_empty()
+            && !root.flag("custom_middleware_bundle_disabled", faults);
+        // What a bundle has is told by the bundle.
+        if !in_bundle {
+            found.check((&middleware, "driver"), (&check, "name"), faults);
+        }
         Some(found)
     }
 
@@ -71,7 +58,9 @@ impl Custom {
             path: config.text("path", faults).into(),
             raw_body_only: config.flag("rawBodyOnly", faults),
         };
-        found.check((&plugins, "driver"), (&config, "functionName"), faults);
+        if !plugins.section("bundle", faults).flag("enabled", faults) {
+            found.check((&plugins, "driver"), (&config, "functionName"), faults);
+        }
         found
     }
 

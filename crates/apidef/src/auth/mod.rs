@@ -38,7 +38,7 @@ pub(crate) use basic::{CLASSIC as CLASSIC_BASIC, OAS as OAS_BASIC};
 pub(crate) use classic::{read as read_classic, write as write_classic};
 use oas::SOURCE;
 
-pub(crate) use custom::{CLASSIC as CLASSIC_CUSTOM, OAS as OAS_CUSTOM};
+pub(crate) use custom::OAS as OAS_CUSTOM;
 pub(crate) use external_oauth::{CLASSIC as CLASSIC_EXTERNAL_OAUTH, OAS as OAS_EXTERNAL_OAUTH};
 pub(crate) use hmac::OAS as OAS_HMAC;
 pub(crate) use jwt::OAS as OAS_JWT;

@@ -7,6 +7,7 @@ use crate::cors;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::limits::{EndpointRate, at_once};
 use crate::place;
+use crate::plugins;
 use crate::section::Section;
 use crate::upstream::classic_targets;
 use crate::validate;
@@ -84,6 +85,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         cors: cors::read_classic(&root, faults),
         paths: Box::new(paths),
         transforms: Box::new(transforms.with_root(&root, faults)),
+        plugins: plugins::read_classic(&root, faults),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
         do_not_track: root.flag("do_not_track", faults),

@@ -1,12 +1,13 @@
 //! What becomes of each key of a classic definition (contract 2.1 to 2.7).
 
 use crate::auth::{
-    CLASSIC_BASIC, CLASSIC_CUSTOM, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OAUTH,
-    CLASSIC_OAUTH_NOTICES, CLASSIC_OPEN_ID,
+    CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OAUTH, CLASSIC_OAUTH_NOTICES,
+    CLASSIC_OPEN_ID,
 };
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED};
+use crate::plugins;
 use crate::transforms::{
     CLASSIC_HEADERS, CLASSIC_JQ, CLASSIC_METHOD, CLASSIC_PROCESSORS, CLASSIC_REWRITE, CLASSIC_TEMPLATE,
 };
@@ -135,29 +136,17 @@ pub(crate) const ROOT: &[Field] = &[
             kept("cache_by_headers"),
         ],
     ),
-    section(
-        "custom_middleware",
-        &[
-            acts("driver"),
-            guards("pre", "plugins before authentication are"),
-            section("auth_check", CLASSIC_CUSTOM),
-            guards("post_key_auth", "plugins after authentication are"),
-            guards("post", "plugins before the upstream are"),
-            later("response", "plugins on responses are"),
-            later("traffic_logs", "plugins on records are"),
-            later("id_extractor", "sessions of plugins are asked for each time; keeping them is"),
-        ],
-    ),
-    guards("custom_middleware_bundle", "plugin bundles are").unless("custom_middleware_bundle_disabled"),
-    kept("custom_middleware_bundle_disabled"),
     each("response_processors", CLASSIC_PROCESSORS),
+    section("custom_middleware", plugins::CLASSIC),
+    acts("custom_middleware_bundle"),
+    acts("custom_middleware_bundle_disabled"),
     later("event_handlers", "event handlers are"),
     later("error_overrides", "error overrides are").unless("error_overrides_disabled"),
     kept("error_overrides_disabled"),
     later("enable_batch_request_support", "batch requests are"),
     acts("enable_context_vars"),
-    kept("config_data"),
-    kept("config_data_disabled"),
+    acts("config_data"),
+    acts("config_data_disabled"),
     // What is recorded.
     acts("tags"),
     acts("tags_disabled"),

@@ -4,6 +4,7 @@ use crate::addresses;
 use crate::auth::write_classic as write_auth;
 use crate::cors;
 use crate::limits::{OWN, write_at_once};
+use crate::plugins;
 use crate::upstream::write_targets;
 use crate::versioning;
 use crate::{Api, Backend};
@@ -92,6 +93,7 @@ pub(crate) fn write(api: &Api) -> Value {
     }
     addresses::write_classic(&api.addresses, &mut definition);
     cors::write_classic(api.cors.as_deref(), &mut definition);
+    plugins::write_classic(api.plugins.as_deref(), &mut definition);
     write_auth(&api.auth, &mut definition);
     if let Backend::Upstream(upstream) = &api.backend {
         upstream.manner.write_classic(&mut definition);

@@ -8,6 +8,7 @@ use crate::cors;
 use crate::fields::{check, in_use};
 use crate::limits::{at_once, oas_endpoints};
 use crate::place;
+use crate::plugins;
 use crate::section::Section;
 use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
@@ -105,6 +106,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         cors: cors::read_oas(&global, faults),
         paths,
         transforms: Box::new(Transforms::oas(&root, &middleware, faults)),
+        plugins: plugins::read_oas(&global, &authentication, faults),
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
         do_not_track: traffic_logs.exists() && !traffic_logs.flag("enabled", faults),

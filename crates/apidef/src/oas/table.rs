@@ -4,6 +4,7 @@ use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
+use crate::plugins;
 use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE, OAS_TEMPLATE};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_DISCOVERY, OAS_PINS, OAS_TIMEOUT,
@@ -119,15 +120,15 @@ const GLOBAL: &[Field] = &[
         ],
     ),
     section("requestSizeLimit", OAS_SIZE),
-    guards("prePlugins", "plugins before authentication are"),
-    guards("prePlugin", "plugins before authentication are"),
-    guards("postAuthenticationPlugins", "plugins after authentication are"),
-    guards("postAuthenticationPlugin", "plugins after authentication are"),
-    guards("postPlugins", "plugins before the upstream are"),
-    guards("postPlugin", "plugins before the upstream are"),
-    later("responsePlugins", "plugins on responses are"),
-    later("responsePlugin", "plugins on responses are"),
-    section("pluginConfig", &[acts("driver"), guards("bundle", "plugin bundles are"), kept("data")]),
+    each("prePlugins", plugins::OAS_LIST),
+    section("prePlugin", plugins::OAS_OLD),
+    each("postAuthenticationPlugins", plugins::OAS_LIST),
+    section("postAuthenticationPlugin", plugins::OAS_OLD),
+    each("postPlugins", plugins::OAS_LIST),
+    section("postPlugin", plugins::OAS_OLD),
+    each("responsePlugins", plugins::OAS_LIST),
+    section("responsePlugin", plugins::OAS_OLD),
+    section("pluginConfig", plugins::OAS_CONFIG),
     section("cors", cors::OAS),
     later("cache", "caching is"),
     section("transformRequestHeaders", OAS_HEADERS),

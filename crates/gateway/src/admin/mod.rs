@@ -12,6 +12,7 @@ mod endpoints;
 mod health;
 mod jwks;
 mod keys;
+pub(crate) use keys::changed as key_changed;
 mod oauth;
 mod openapi;
 mod orgs;

@@ -14,6 +14,7 @@ use http::{StatusCode, request};
 use super::callers::Caller;
 use super::names::store_name;
 use crate::exchange::Exchange;
+use crate::gate::Gate;
 use crate::respond::Refusal;
 
 /// Largest body that a plugin is shown; it has to be held in memory.
@@ -111,6 +112,12 @@ impl ByPlugin {
 
     pub(crate) async fn caller(&self, exchange: &mut Exchange) -> Result<Arc<Caller>, Refusal> {
         let gate = Arc::clone(&exchange.gate);
+        // Of the API itself, or of who embeds the gate.
+        let plugins = exchange.api.plugins.clone().filter(|plugins| plugins.identifies());
+        if let Some(plugins) = plugins {
+            let identified = Box::pin(plugins.identify(exchange)).await?;
+            return self.known(&gate, identified);
+        }
         let Some(authenticator) = gate.authenticators.0.get(&self.plugin.driver) else {
             return Err(failed("nothing runs its driver"));
         };
@@ -121,17 +128,23 @@ impl ByPlugin {
         };
         let asked =
             Asked { api: &exchange.api.model.id, plugin: &self.plugin, head: &exchange.head, body: &body };
-        let Identified { key, mut session } = match authenticator.identify(asked).await {
-            Ok(identified) if identified.key.is_empty() => {
-                return Err(failed("it says nothing of who it is"));
-            }
-            Ok(identified) => identified,
+        match authenticator.identify(asked).await {
+            Ok(identified) if identified.key.is_empty() => Err(failed("it says nothing of who it is")),
+            Ok(identified) => self.known(&gate, identified),
             Err(Denied::Refused(status, message)) if status.is_client_error() || status.is_server_error() => {
-                return Err(Refusal::client(status, "AKI", message));
+                Err(Refusal::client(status, "AKI", message))
             }
-            Err(Denied::Refused(status, _)) => return Err(failed(&format!("it refuses with {status}"))),
-            Err(Denied::Failed(why)) => return Err(failed(&why)),
-        };
+            Err(Denied::Refused(status, _)) => Err(failed(&format!("it refuses with {status}"))),
+            Err(Denied::Failed(why)) => Err(failed(&why)),
+        }
+    }
+
+    /// The caller that was identified, with its policies applied.
+    fn known(
+        &self,
+        gate: &Gate,
+        Identified { key, mut session }: Identified,
+    ) -> Result<Arc<Caller>, Refusal> {
         if session.org_id.is_empty() {
             session.org_id = self.org.to_string();
         }
@@ -140,7 +153,7 @@ impl ByPlugin {
         }
         let name = store_name(&gate.settings.keys, &key);
         gate.callers
-            .unstored(&gate, (&self.sessions, &key, &name), session)
+            .unstored(gate, (&self.sessions, &key, &name), session)
             .map_err(|why| failed(&why.to_string()))
     }
 }

@@ -1,6 +1,6 @@
 //! The chain of one API: its guards in the order in which they run (contract 4.4), compiled once from its definition.
 
-mod stages;
+pub(crate) mod stages;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use apidef::{Api, Auth};
 use http::Response;
 use http::header::{HeaderMap, HeaderValue};
+use plugins::Hook;
 
 use crate::auth::jwks::{KeySets, Published};
 use crate::auth::{
@@ -19,6 +20,7 @@ use crate::body::Body;
 use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation, Sizes};
+use crate::plugins::{Before, Plugins};
 use crate::respond::Refusal;
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
@@ -36,6 +38,8 @@ enum Guard {
     Term(Term),
     Lists(Lists),
     CrossOrigin(Arc<CrossOrigin>),
+    /// The code of users.
+    Plugins(Before),
     Addresses(Addresses),
     ClientCertificates(ClientCertificates),
     Describe(Describe),
@@ -72,6 +76,14 @@ pub(crate) enum Early {
     AsBackend(Response<Body>),
 }
 
+/// What guards are made of that was compiled before.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) transforms: Transforms,
+    pub(crate) checks: Checks,
+    pub(crate) plugins: Option<Arc<Plugins>>,
+}
+
 impl Guard {
     /// What exempts an exchange from it: paths that are open to everybody (contract 4.3, "Ignored"), and having passed it
     /// before (contract 4.6, "Looping").
@@ -90,6 +102,7 @@ impl Guard {
             Self::Term(_)
             | Self::Lists(_)
             | Self::CrossOrigin(_)
+            | Self::Plugins(_)
             | Self::Addresses(_)
             | Self::Sizes(_)
             | Self::Tracking(_)
@@ -125,9 +138,10 @@ impl Chain {
         sets: &KeySets,
         settings: &Settings,
         patterns: &Collector,
-        transforms: Transforms,
-        checks: Checks,
+        prepared: Prepared,
     ) -> Result<Self, String> {
+        let Prepared { transforms, checks, plugins } = prepared;
+        let plugins = plugins.as_ref();
         let mut guards = Vec::new();
         let mut ends = None;
         if let Some(term) = Term::of(api) {
@@ -137,6 +151,7 @@ impl Chain {
         let cross_origin = api.cors.as_deref().map(CrossOrigin::new).transpose()?.map(Arc::new);
         guards.extend(Lists::new(&api.paths.lists, patterns, cross_origin.clone())?.map(Guard::Lists));
         guards.extend(cross_origin.clone().map(Guard::CrossOrigin));
+        guards.extend(Before::new(plugins, Hook::Pre).map(Guard::Plugins));
         guards.extend(Addresses::new(&api.addresses).map(Guard::Addresses));
         if let Some(own) = &api.client_certificates {
             let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
@@ -161,6 +176,7 @@ impl Chain {
                 guards.push(Guard::Subject(Arc::clone(&exchange)));
                 exchanging = Some(exchange);
             }
+            guards.extend(Before::new(plugins, Hook::PostKeyAuth).map(Guard::Plugins));
             // A token that is exchanged is never seen behind the gate.
             if api.strip_auth_data || guarded.exchange.is_some() {
                 guards.push(Guard::StripAuth(StripAuth::new(guarded)));
@@ -186,7 +202,8 @@ impl Chain {
         guards.extend(transforms.rewrites.map(Guard::Rewrites));
         guards.extend(transforms.methods.map(Guard::Methods));
         guards.extend(Mocks::new(&api.paths.mocks, patterns)?.map(Guard::Mocks));
-        let stages = Stages::new(bodies.answers, transforms.answers, bodies.answer_programs);
+        guards.extend(Before::new(plugins, Hook::Post).map(Guard::Plugins));
+        let stages = Stages::new(bodies.answers, transforms.answers, bodies.answer_programs, plugins);
         Ok(Self { guards: guards.into(), cross_origin, stages, ends })
     }
 
@@ -225,6 +242,11 @@ impl Chain {
                 Guard::CrossOrigin(guard) if guard.passes_by(exchange) => break,
                 Guard::CrossOrigin(guard) => {
                     if let Some(answer) = guard.answer(exchange) {
+                        return Ok(ControlFlow::Break(Early::Final(answer)));
+                    }
+                }
+                Guard::Plugins(guard) => {
+                    if let ControlFlow::Break(answer) = Box::pin(guard.pass(exchange)).await? {
                         return Ok(ControlFlow::Break(Early::Final(answer)));
                     }
                 }

@@ -1,11 +1,14 @@
 //! What changes the answers of one API on their way back, in the order of contract 4.5.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use crate::body::{Body, NotWhole};
 use crate::exchange::{Exchange, is_grpc};
+use crate::plugins::{After, Plugins};
 use crate::respond::Refusal;
 use crate::transform::{AnswerHeaders, Made, Programs};
 
@@ -15,23 +18,27 @@ enum Stage {
     Bodies(Made),
     Headers(AnswerHeaders),
     Programs(Programs),
+    /// The code of users.
+    Plugins(After),
 }
 
 /// The steps that the definition asks for, in order: body, header fields, other processors, plugins, overrides of errors,
 /// and last the cache, which keeps what the client gets.
 #[derive(Debug, Default)]
-pub(super) struct Stages(Box<[Stage]>);
+pub(crate) struct Stages(Box<[Stage]>);
 
 impl Stages {
     pub(super) fn new(
         bodies: Option<Made>,
         headers: Option<AnswerHeaders>,
         programs: Option<Programs>,
+        plugins: Option<&Arc<Plugins>>,
     ) -> Self {
         let mut stages = Vec::new();
         stages.extend(bodies.map(Stage::Bodies));
         stages.extend(headers.map(Stage::Headers));
         stages.extend(programs.map(Stage::Programs));
+        stages.extend(After::new(plugins).map(Stage::Plugins));
         Self(stages.into())
     }
 
@@ -49,6 +56,7 @@ impl Stages {
                 Stage::Bodies(stage) => stage.answer(exchange, &mut response).await?,
                 Stage::Programs(stage) => stage.answer(exchange, &mut response).await?,
                 Stage::Headers(stage) => stage.pass(exchange, response.headers_mut()),
+                Stage::Plugins(stage) => response = stage.pass(exchange, response).await?,
             }
         }
         Ok(response)

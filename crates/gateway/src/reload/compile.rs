@@ -8,8 +8,9 @@ use document::{Document, Fault, Format};
 use crate::backend::Backend;
 use crate::backend::stream::StreamBackend;
 use crate::backend::upstream::Upstream;
-use crate::chain::Chain;
+use crate::chain::{Chain, Prepared};
 use crate::gate::Gate;
+use crate::plugins::Plugins;
 use crate::route::{Collector, Versions};
 use crate::snapshot::{Identity, RunningApi};
 use crate::transform::Transforms;
@@ -22,7 +23,6 @@ pub(crate) fn compile(
     before: Option<&Arc<RunningApi>>,
     streams: &streams::Settings,
 ) -> Result<Arc<RunningApi>, Vec<Fault>> {
-    gate.authenticators.check(definition)?;
     let api = build(gate, definition, Arc::clone(&definition.api), before, streams)?;
     let Some(versioning) = api.model.versioning.as_deref().filter(|versioning| versioning.enabled) else {
         return Ok(Arc::new(api));
@@ -51,13 +51,17 @@ fn build(
     before: Option<&Arc<RunningApi>>,
     streams: &streams::Settings,
 ) -> Result<RunningApi, Vec<Fault>> {
+    let plugins = Plugins::compile(&model, gate)?;
+    if !plugins.as_ref().is_some_and(|plugins| plugins.identifies()) {
+        gate.authenticators.check(definition)?;
+    }
     let limits = crate::limits::Context::of(gate);
     let patterns = Collector::new(gate.settings.path_matching);
     let transforms = Transforms::compile(&model, &patterns, &streams.secrets).map_err(|fault| vec![fault])?;
     let checks = Checks::new(&model.paths, &patterns)?;
-    let chain =
-        Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, transforms, checks)
-            .map_err(|text| vec![Fault::error("", text)])?;
+    let prepared = Prepared { transforms, checks, plugins: plugins.clone() };
+    let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, prepared)
+        .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
         apidef::Backend::Upstream(apidef::Upstream { inner: Some(url), .. }) => Backend::Api(url.clone()),
         apidef::Backend::Upstream(upstream) => {
@@ -77,6 +81,7 @@ fn build(
         definition: Arc::clone(definition),
         oauth: crate::oauth::Server::of(&model),
         model,
+        plugins,
         chain,
         patterns: patterns.finish().map_err(|text| vec![Fault::error("", text)])?,
         versions: None,
@@ -85,8 +90,20 @@ fn build(
     })
 }
 
-/// The faults for which a gate would not run a definition, without their places. Nothing is connected or started.
-pub fn check(gate: &Gate, definition: Definition) -> Vec<Fault> {
+/// Fetches what a definition names elsewhere, so that it can be compiled.
+pub(crate) async fn fetch(gate: &Gate, definition: &Definition) {
+    let bundle = definition.api.plugins.as_deref().and_then(|plugins| plugins.bundle.as_deref());
+    if let Some(bundle) = bundle {
+        gate.bundles.fetch(bundle, &gate.settings.plugins, &gate.upstream).await;
+    }
+}
+
+/// The faults for which a gate would not run a definition, without their places. Nothing is connected or started, and no
+/// bundle of plugins is looked into.
+pub fn check(gate: &Gate, mut definition: Definition) -> Vec<Fault> {
+    if let Some(plugins) = Arc::make_mut(&mut definition.api).plugins.as_deref_mut() {
+        plugins.bundle = None;
+    }
     compile(gate, &Arc::new(definition), None, &gate.streams).err().unwrap_or_default()
 }
 

@@ -193,13 +193,14 @@ fn text(body: &[u8], raw_only: bool) -> String {
     if raw_only { String::new() } else { String::from_utf8_lossy(body).into_owned() }
 }
 
-/// The body that takes the place of the one that was sent, by whichever field; `None` where it stays.
+/// The body that takes the place of the one that was sent, by whichever field; `None` where it stays. A text that is
+/// empty beside bytes that are as they were says nothing: that is how servers look that know only the bytes.
 fn changed(before: Option<&Bytes>, raw_only: bool, raw: Vec<u8>, as_text: String) -> Option<Bytes> {
     let before = before.map(|body| &**body).unwrap_or_default();
     if raw != before {
         return Some(raw.into());
     }
-    (as_text != text(before, raw_only) && !(as_text.is_empty() && raw_only)).then(|| as_text.into())
+    (!as_text.is_empty() && as_text != text(before, raw_only)).then(|| as_text.into())
 }
 
 fn outcome(given: Object, call: &Call<'_>) -> Outcome {

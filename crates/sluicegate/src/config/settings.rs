@@ -98,7 +98,27 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
     pub(crate) streaming: Streaming,
+    pub(crate) enable_jsvm: bool,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) jsvm_timeout: Duration,
+    pub(crate) middleware_path: String,
+    pub(crate) public_key_path: String,
+    pub(crate) enable_bundle_downloader: bool,
+    pub(crate) bundle_base_url: String,
+    pub(crate) bundle_insecure_skip_verify: bool,
+    pub(crate) coprocess_options: CoprocessOptions,
     pub(crate) security: Security,
+}
+
+/// Servers of plugins.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CoprocessOptions {
+    pub(crate) enable_coprocess: bool,
+    pub(crate) coprocess_grpc_server: String,
+    pub(crate) grpc_recv_max_size: usize,
+    pub(crate) grpc_send_max_size: usize,
+    pub(crate) grpc_authority: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

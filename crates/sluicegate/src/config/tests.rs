@@ -110,14 +110,16 @@ fn the_environment_wins_and_may_replace_the_file() {
 #[test]
 fn what_has_no_effect_is_named_once() {
     let text = r#"{
-        "pid_file_location": "/var/run/tyk/tyk-gateway.pid", "enable_jsvm": true, "reload_interval": 5,
+        "pid_file_location": "/var/run/tyk/tyk-gateway.pid", "allow_unsafe_policy_ids": true, "reload_interval": 5,
         "uptime_tests": {"disable": false, "config": {"time_wait": 10, "checker_pool_size": 0}},
         "opentelemetry": {"enabled": true, "exporter": "grpc"}, "oas_config": {}
     }"#;
     let loaded = load_text("pending", text, &[("TYK_GW_SLAVEOPTIONS_APIKEY", "k")]).unwrap();
     assert_eq!(
         loaded.warnings,
-        ["known, but without effect so far: `opentelemetry`, `enable_jsvm`, `TYK_GW_SLAVEOPTIONS_APIKEY`"]
+        [
+            "known, but without effect so far: `allow_unsafe_policy_ids`, `opentelemetry`, `TYK_GW_SLAVEOPTIONS_APIKEY`"
+        ]
     );
 }
 

@@ -7,6 +7,7 @@ mod quota_log;
 mod quotas;
 mod rates;
 mod records;
+mod steps;
 mod writer;
 
 use std::{
@@ -38,6 +39,8 @@ pub(crate) struct Embedded {
     memory: Arc<Memory>,
     /// `None` for memory only.
     writer: Option<Writer>,
+    /// Held while a record is looked at and changed.
+    steps: tokio::sync::Mutex<()>,
     signals: broadcast::Sender<Signal>,
 }
 
@@ -143,7 +146,12 @@ impl Embedded {
     pub(crate) fn open(dir: Option<&Path>) -> Result<Embedded, OpenError> {
         let memory = Arc::new(Memory::new());
         let writer = dir.map(|dir| Writer::start(dir, Arc::clone(&memory))).transpose()?;
-        Ok(Embedded { memory, writer, signals: broadcast::Sender::new(SIGNAL_BACKLOG) })
+        Ok(Embedded {
+            memory,
+            writer,
+            steps: tokio::sync::Mutex::default(),
+            signals: broadcast::Sender::new(SIGNAL_BACKLOG),
+        })
     }
 
     /// Forgets what has ended. With a file its writer does so itself.

@@ -35,11 +35,11 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn get(&self, key: &str) -> Option<Arc<[u8]>> {
-        let values = self.values.pin();
-        values
-            .get(key)
-            .filter(|record| unix_millis() < record.expires_at)
-            .map(|record| Arc::clone(&record.value))
+        self.found(key).map(|record| record.value)
+    }
+
+    pub(super) fn found(&self, key: &str) -> Option<Record> {
+        self.values.pin().get(key).filter(|record| unix_millis() < record.expires_at).cloned()
     }
 
     fn keys(&self, prefix: &str) -> Vec<String> {
@@ -178,7 +178,7 @@ impl Embedded {
         Ok(self.memory.records.members(key))
     }
 
-    async fn edit(&self, edit: Edit) -> Result<bool, Unavailable> {
+    pub(super) async fn edit(&self, edit: Edit) -> Result<bool, Unavailable> {
         match &self.writer {
             Some(writer) => writer.edit(edit).await,
             None => Ok(self.memory.records.apply(edit)),

@@ -5,6 +5,7 @@ mod link;
 mod records;
 mod scripts;
 pub(crate) mod settings;
+mod steps;
 mod subscription;
 
 use std::{

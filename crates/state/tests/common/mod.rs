@@ -195,6 +195,29 @@ pub(crate) async fn records_and_collections(state: &State) {
     let (first, second) = tokio::join!(state.take_record("oauth-data.a"), state.take_record("oauth-data.a"));
     let taken = [first.unwrap(), second.unwrap()];
     assert_eq!(taken.iter().flatten().count(), 1, "{taken:?}");
+    // Of several who store it first, one does; who add to a number at once each have a sum of their own.
+    let (one, two) = tokio::join!(
+        state.put_new_record("jsvm-store:n", b"5", Some(Duration::from_secs(60))),
+        state.put_new_record("jsvm-store:n", b"5", None)
+    );
+    assert!(one.unwrap() ^ two.unwrap());
+    let (one, two) =
+        tokio::join!(state.add_to_record("jsvm-store:n", 2), state.add_to_record("jsvm-store:n", 2));
+    let mut sums = [one.unwrap(), two.unwrap()];
+    sums.sort_unstable();
+    assert_eq!(sums, [7, 9]);
+    assert_eq!(state.add_to_record("jsvm-store:new", -1).await, Ok(-1));
+    state.put_record("jsvm-store:n", b"7", Some(Duration::from_secs(60))).await.unwrap();
+    assert_eq!(state.add_to_record("jsvm-store:n", 1).await, Ok(8));
+    let life = state.record_life("jsvm-store:n").await.unwrap().flatten().unwrap();
+    assert!(life > Duration::from_secs(50) && life <= Duration::from_secs(60), "{life:?}");
+    assert_eq!(state.record_life("jsvm-store:new").await, Ok(Some(None)));
+    assert_eq!(state.record_life("jsvm-store:none").await, Ok(None));
+    state.put_record("jsvm-store:text", b"text", None).await.unwrap();
+    assert!(state.add_to_record("jsvm-store:text", 1).await.is_err());
+    for key in ["n", "new", "text"] {
+        state.delete_record(&format!("jsvm-store:{key}")).await.unwrap();
+    }
     assert_eq!(state.delete_record("oauth-data.b*").await, Ok(true));
     assert_eq!(state.delete_record("oauth-data.b*").await, Ok(false));
 

@@ -194,6 +194,7 @@ pub(super) async fn checked(
         Err(Unread::BadId(found)) => return Err(faults("Invalid API ID", &found)),
         Err(Unread::Faulty(found)) => return Err(malformed(source, &found)),
     };
+    reload::fetch(gate, &definition).await;
     let (worker, candidate) = (Arc::clone(gate), Arc::clone(&definition));
     let compiled = tokio::task::spawn_blocking(move || {
         reload::compile(&worker, &candidate, None, &worker.streams).map(|_| ())

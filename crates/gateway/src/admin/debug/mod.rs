@@ -126,6 +126,7 @@ async fn api(gate: &Arc<Gate>, text: &str, source: Source) -> Result<Arc<Running
         Source::Classic => Definition::parse_classic(&text)?,
         Source::Oas => Definition::parse_oas(&text)?,
     };
+    reload::fetch(gate, &definition).await;
     let worker = Arc::clone(gate);
     let compiled = tokio::task::spawn_blocking(move || {
         reload::compile(&worker, &Arc::new(definition), None, &worker.streams)

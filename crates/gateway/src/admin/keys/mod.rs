@@ -187,7 +187,7 @@ fn refuse(status: StatusCode, message: &str, reason: &str) -> Response<Body> {
 }
 
 /// Every node forgets its copy; this one at once.
-async fn changed(gate: &Gate, name: &str, key: &str) {
+pub(crate) async fn changed(gate: &Gate, name: &str, key: &str) {
     let names = vec![name.to_owned(), key.to_owned()];
     gate.callers.forget(&names);
     if let Err(away) = gate.state.publish(::state::Signal::KeysChanged(vec![name.to_owned()])).await {

@@ -1,9 +1,10 @@
 //! What a message is told about the request it came with (streams contract 2.4, "Metadata").
 
-use http::header::{COOKIE, HeaderName};
+use http::header::COOKIE;
 use streams::Message;
 
 use crate::exchange::Exchange;
+use crate::fields::canonical;
 use crate::query;
 
 /// Metadata of one request, made once and given to each of its messages.
@@ -45,28 +46,5 @@ impl Metadata {
         for (name, value) in &self.0 {
             message.set_meta(name.as_str(), value.as_str());
         }
-    }
-}
-
-/// `content-type` as the original writes it: `Content-Type`.
-fn canonical(name: &HeaderName) -> String {
-    let mut upper = true;
-    name.as_str()
-        .chars()
-        .map(|character| {
-            let shown = if upper { character.to_ascii_uppercase() } else { character };
-            upper = character == '-';
-            shown
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_canonical() {
-        assert_eq!(canonical(&HeaderName::from_static("x-forwarded-for")), "X-Forwarded-For");
     }
 }

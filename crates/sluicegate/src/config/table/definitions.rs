@@ -54,7 +54,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     pending("policies.allow_explicit_policy_id", Bool, "", "Keep the `id` of a policy."),
     pending("allow_unsafe_policy_ids", Bool, "", "Accept policy ids with any characters."),
-    pending("middleware_path", Text, "\"middleware\"", "Folder of plugins."),
+    acted("middleware_path", Text, "\"middleware\"", "Folder of the files of plugins."),
     pending("template_path", Text, "\"templates\"", "Folder of error and webhook templates."),
     pending("tyk_js_path", Text, "", "JavaScript loaded before every plugin."),
     acted(

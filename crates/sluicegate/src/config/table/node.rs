@@ -67,7 +67,7 @@ pub(super) static KEYS: &[Key] = &[
         Standing::Idle,
         "Tick of the reload queue in `tyk.conf`. Without effect: a change is live as soon as it is compiled.",
     ),
-    pending("public_key_path", Text, "", "RSA public key for signals and plugin bundles."),
+    acted("public_key_path", Text, "", "RSA public key in PEM that must have signed bundles of plugins."),
     pending("enable_config_inspection", Bool, "", "`/config` and `/env` on the admin API."),
     pending(
         "pid_file_location",

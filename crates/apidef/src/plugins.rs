@@ -1,0 +1,342 @@
+//! The code of users on the way of requests and answers (contract 2.6, 3.2 "middleware.global", 9.1).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use document::{Fault, pointer_join};
+use serde_json::{Map, Value, json};
+
+use crate::fields::{Field, acts, each, later, section};
+use crate::section::Section;
+
+/// The plugins of an API, in the order in which they are called.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plugins {
+    /// What runs them: `otto`, `javascript`, `grpc` …; empty = a server, as `grpc`.
+    pub driver: Box<str>,
+    /// The bundle that they come with.
+    pub bundle: Option<Box<str>>,
+    /// Before authentication.
+    pub pre: Box<[Plugin]>,
+    /// In its place.
+    pub auth: Option<Box<Plugin>>,
+    /// After authentication.
+    pub post_key_auth: Box<[Plugin]>,
+    /// Right before the backend.
+    pub post: Box<[Plugin]>,
+    /// On answers.
+    pub response: Box<[Plugin]>,
+    /// What they are told (`config_data`).
+    pub config: Value,
+    /// Where the bundle is named.
+    pub bundle_pointer: Box<str>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plugin {
+    /// Its name in the code.
+    pub name: Box<str>,
+    /// The file of the code.
+    pub path: Box<str>,
+    /// The code itself, where there is no file.
+    pub code: Box<str>,
+    /// It is given the session of the caller.
+    pub require_session: bool,
+    /// It is given the body as bytes and not as text.
+    pub raw_body_only: bool,
+    /// Where it stands in the definition.
+    pub pointer: Box<str>,
+}
+
+/// What keys are called in one of the formats.
+struct Names {
+    name: &'static str,
+    session: &'static str,
+    raw: &'static str,
+    /// The flag that switches one on, or off.
+    switch: (&'static str, bool),
+}
+
+const CLASSIC_NAMES: Names =
+    Names { name: "name", session: "require_session", raw: "raw_body_only", switch: ("disabled", true) };
+const OAS_NAMES: Names =
+    Names { name: "functionName", session: "requireSession", raw: "rawBodyOnly", switch: ("enabled", false) };
+
+const fn hook(names: &'static Names) -> [Field; 6] {
+    [acts(names.switch.0), acts(names.name), acts("path"), acts("code"), acts(names.session), acts(names.raw)]
+}
+
+const CLASSIC_HOOK: &[Field] = &hook(&CLASSIC_NAMES);
+const OAS_HOOK: &[Field] = &hook(&OAS_NAMES);
+const CACHED: &str = "sessions of plugins are asked for each time; keeping them is";
+
+/// `custom_middleware`.
+pub(crate) const CLASSIC: &[Field] = &[
+    acts("driver"),
+    each("pre", CLASSIC_HOOK),
+    section("auth_check", CLASSIC_HOOK),
+    each("post_key_auth", CLASSIC_HOOK),
+    each("post", CLASSIC_HOOK),
+    each("response", CLASSIC_HOOK),
+    later("traffic_logs", "plugins on records are"),
+    later("id_extractor", CACHED),
+];
+
+/// `server.authentication.custom.config`.
+pub(crate) const OAS_CHECK: &[Field] = &[
+    acts("enabled"),
+    acts(OAS_NAMES.name),
+    acts("path"),
+    acts("code"),
+    acts(OAS_NAMES.session),
+    acts(OAS_NAMES.raw),
+    later("idExtractor", CACHED),
+];
+/// `prePlugins` and its like.
+pub(crate) const OAS_LIST: &[Field] = OAS_HOOK;
+/// `prePlugin` and its like, the older form.
+pub(crate) const OAS_OLD: &[Field] = &[each("plugins", OAS_HOOK)];
+/// `pluginConfig`.
+pub(crate) const OAS_CONFIG: &[Field] = &[
+    acts("driver"),
+    section("bundle", &[acts("enabled"), acts("path")]),
+    section("data", &[acts("enabled"), acts("value")]),
+];
+
+pub(crate) fn read_classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Plugins>> {
+    let middleware = root.section("custom_middleware", faults);
+    let check = middleware.section("auth_check", faults);
+    let names = &CLASSIC_NAMES;
+    let auth = root.flag("custom_plugin_auth_enabled", faults).then(|| one(&check, names, faults)).flatten();
+    let bundle = match root.flag("custom_middleware_bundle_disabled", faults) {
+        true => "",
+        false => root.text("custom_middleware_bundle", faults),
+    };
+    let config = match root.flag("config_data_disabled", faults) {
+        true => Value::Null,
+        false => root.get("config_data").cloned().unwrap_or_default(),
+    };
+    let mut list = |key: &str| list(&middleware, key, names, faults);
+    Plugins {
+        pre: list("pre"),
+        post_key_auth: list("post_key_auth"),
+        post: list("post"),
+        response: list("response"),
+        auth: auth.map(Box::new),
+        driver: middleware.text("driver", faults).into(),
+        bundle: (!bundle.is_empty()).then(|| bundle.into()),
+        config,
+        bundle_pointer: root.at("custom_middleware_bundle").into(),
+    }
+    .some()
+}
+
+pub(crate) fn read_oas(
+    global: &Section<'_>,
+    authentication: &Section<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Box<Plugins>> {
+    let settings = global.section("pluginConfig", faults);
+    let (bundle, data) = (settings.section("bundle", faults), settings.section("data", faults));
+    let names = &OAS_NAMES;
+    let custom = authentication.section("custom", faults);
+    let check = custom.section("config", faults);
+    let auth = custom.flag("enabled", faults).then(|| written(&check, names, faults));
+    // The older key counts where the newer one is not written.
+    let mut of = |newer: &str, older: &str| match global.get(newer) {
+        Some(_) => list(global, newer, names, faults),
+        None => list(&global.section(older, faults), "plugins", names, faults),
+    };
+    Plugins {
+        pre: of("prePlugins", "prePlugin"),
+        post_key_auth: of("postAuthenticationPlugins", "postAuthenticationPlugin"),
+        post: of("postPlugins", "postPlugin"),
+        response: of("responsePlugins", "responsePlugin"),
+        auth: auth.map(Box::new),
+        driver: settings.text("driver", faults).into(),
+        bundle: bundle.flag("enabled", faults).then(|| bundle.text("path", faults).into()),
+        config: if data.flag("enabled", faults) {
+            data.get("value").cloned().unwrap_or_default()
+        } else {
+            Value::Null
+        },
+        bundle_pointer: bundle.at("path").into(),
+    }
+    .some()
+}
+
+/// The plugins that a bundle names in its manifest; their places are in there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn of_bundle(custom_middleware: &Value) -> Result<Plugins, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let middleware = Section::root(custom_middleware, &mut faults);
+    let names = &CLASSIC_NAMES;
+    let check = middleware.section("auth_check", &mut faults);
+    let auth = one(&check, names, &mut faults);
+    let mut list = |key: &str| list(&middleware, key, names, &mut faults);
+    let plugins = Plugins {
+        pre: list("pre"),
+        post_key_auth: list("post_key_auth"),
+        post: list("post"),
+        response: list("response"),
+        auth: auth.map(Box::new),
+        driver: middleware.text("driver", &mut faults).into(),
+        ..Plugins::default()
+    };
+    if faults.is_empty() { Ok(plugins) } else { Err(faults) }
+}
+
+fn list(holder: &Section<'_>, key: &str, names: &Names, faults: &mut Vec<Fault>) -> Box<[Plugin]> {
+    let Some(value) = holder.get(key) else { return Box::default() };
+    let Some(items) = value.as_array() else {
+        faults.push(Fault::error(holder.at(key), format!("`{key}` must be an array of plugins")));
+        return Box::default();
+    };
+    let plugin = |(index, item): (usize, &Value)| {
+        let section =
+            Section { object: item.as_object(), pointer: pointer_join(&holder.at(key), &index.to_string()) };
+        let plugin = one(&section, names, faults)?;
+        if plugin.name.is_empty() {
+            let text = format!("`{}` is missing: what is to be called?", names.name);
+            faults.push(Fault::error(section.at(names.name), text));
+        }
+        Some(plugin)
+    };
+    items.iter().enumerate().filter_map(plugin).collect()
+}
+
+/// A plugin, unless it is switched off.
+fn one(section: &Section<'_>, names: &Names, faults: &mut Vec<Fault>) -> Option<Plugin> {
+    let (switch, off) = names.switch;
+    let name = section.text(names.name, faults);
+    let is_written = !name.is_empty() || section.get("path").is_some() || section.get("code").is_some();
+    if section.flag(switch, faults) == off || (off && !is_written) {
+        return None;
+    }
+    Some(written(section, names, faults))
+}
+
+/// A plugin that is switched on.
+fn written(section: &Section<'_>, names: &Names, faults: &mut Vec<Fault>) -> Plugin {
+    let name = section.text(names.name, faults);
+    let code =
+        STANDARD.decode(section.text("code", faults)).ok().and_then(|code| String::from_utf8(code).ok());
+    if code.is_none() {
+        let fault = Fault::error(section.at("code"), "`code` must be the text of the plugin in Base64");
+        faults.push(fault.hint("encode the file with `base64 -w0 FILE`"));
+    }
+    Plugin {
+        name: name.into(),
+        path: section.text("path", faults).into(),
+        code: code.unwrap_or_default().into(),
+        require_session: section.flag(names.session, faults),
+        raw_body_only: section.flag(names.raw, faults),
+        pointer: section.pointer.clone().into(),
+    }
+}
+
+impl Plugins {
+    /// Itself, where there is anything to run or to be told.
+    fn some(self) -> Option<Box<Self>> {
+        (self.bundle.is_some() || !self.config.is_null() || self.all().next().is_some())
+            .then(|| Box::new(self))
+    }
+
+    /// Whether there is nothing to run but what says who is calling.
+    pub fn is_for_callers_alone(&self) -> bool {
+        self.auth.is_some() && self.all().count() == 1
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Plugin> {
+        let lists = [&self.pre, &self.post_key_auth, &self.post, &self.response];
+        lists.into_iter().flatten().chain(self.auth.as_deref())
+    }
+}
+
+pub(crate) fn write_classic(plugins: Option<&Plugins>, definition: &mut Value) {
+    let Some(plugins) = plugins else { return };
+    let one = |plugin: &Plugin| {
+        let mut written = Map::new();
+        written.insert("name".into(), json!(plugin.name));
+        written.insert("path".into(), json!(plugin.path));
+        if !plugin.code.is_empty() {
+            written.insert("code".into(), STANDARD.encode(&*plugin.code).into());
+        }
+        written.insert("require_session".into(), plugin.require_session.into());
+        written.insert("raw_body_only".into(), plugin.raw_body_only.into());
+        Value::Object(written)
+    };
+    let list = |plugins: &[Plugin]| Value::Array(plugins.iter().map(one).collect());
+    let middleware = &mut definition["custom_middleware"];
+    middleware["driver"] = json!(plugins.driver);
+    middleware["pre"] = list(&plugins.pre);
+    middleware["post_key_auth"] = list(&plugins.post_key_auth);
+    middleware["post"] = list(&plugins.post);
+    middleware["response"] = list(&plugins.response);
+    if let Some(auth) = &plugins.auth {
+        middleware["auth_check"] = one(auth);
+    }
+    if let Some(bundle) = &plugins.bundle {
+        definition["custom_middleware_bundle"] = json!(bundle);
+    }
+    if !plugins.config.is_null() {
+        definition["config_data"] = plugins.config.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Definition;
+
+    fn classic(extra: Value) -> Result<Definition, Vec<Fault>> {
+        let mut definition = json!({
+            "api_id": "a", "name": "a", "use_keyless": true,
+            "proxy": {"listen_path": "/a/", "target_url": "http://127.0.0.1:1"},
+        });
+        for (key, value) in extra.as_object().unwrap() {
+            definition[key] = value.clone();
+        }
+        Definition::parse(&definition.to_string())
+    }
+
+    #[test]
+    fn c2_6_the_classic_form_is_read_and_written_again() {
+        let code = STANDARD.encode("var m;");
+        let extra = json!({
+            "custom_middleware": {
+                "driver": "javascript",
+                "pre": [{"name": "a", "path": "a.js"}, {"name": "off", "path": "b.js", "disabled": true}],
+                "post": [{"name": "m", "code": code, "require_session": true, "raw_body_only": true}],
+            },
+            "config_data": {"k": "v"},
+        });
+        let plugins = classic(extra.clone()).unwrap().api.plugins.clone().unwrap();
+        assert_eq!(
+            (plugins.pre.len(), &*plugins.pre[0].name, &*plugins.pre[0].pointer),
+            (1, "a", "/custom_middleware/pre/0")
+        );
+        assert_eq!((&*plugins.post[0].code, plugins.post[0].require_session), ("var m;", true));
+        let mut written = json!({"custom_middleware": {}});
+        write_classic(Some(&plugins), &mut written);
+        let again = classic(written).unwrap().api.plugins.clone().unwrap();
+        assert_eq!(again.post[0].code, plugins.post[0].code);
+        assert_eq!(again.config, json!({"k": "v"}));
+        assert_eq!(classic(json!({})).unwrap().api.plugins, None);
+    }
+
+    #[test]
+    fn c2_6_what_cannot_be_called_is_a_fault_at_its_place() {
+        for (hook, at) in [
+            (json!({"path": "a.js"}), "/custom_middleware/pre/0/name"),
+            (json!({"name": "a", "code": "%"}), "/custom_middleware/pre/0/code"),
+        ] {
+            let faults =
+                classic(json!({"custom_middleware": {"driver": "otto", "pre": [hook]}})).unwrap_err();
+            assert!(faults.iter().any(|fault| fault.pointer == at), "{faults:?}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What the configuration says of plugins.
+
+use std::path::PathBuf;
+
+use plugins::bundle::Signer;
+use plugins::{grpc, javascript};
+
+/// What the configuration says of plugins (contract 1.3).
+#[derive(Debug, Clone, Default)]
+pub struct PluginSettings {
+    /// Scripts may run (`enable_jsvm`).
+    pub javascript: bool,
+    /// What they may take (`jsvm_timeout`).
+    pub limits: javascript::Limits,
+    /// Where files of plugins are (`middleware_path`).
+    pub folder: PathBuf,
+    /// Servers of plugins (`coprocess_options`).
+    pub servers: Option<grpc::Settings>,
+    /// Bundles may be used (`enable_bundle_downloader`).
+    pub bundles: bool,
+    /// Where they are fetched from (`bundle_base_url`): `file:`, `http:` or `https:`.
+    pub bundle_base: String,
+    /// Whoever that server is, it is believed (`bundle_insecure_skip_verify`).
+    pub bundle_insecure: bool,
+    /// Who must have signed them (`public_key_path`).
+    pub signer: Option<Signer>,
+}

@@ -1,0 +1,49 @@
+//! What the configuration says of plugins, for the gate.
+
+#![allow(clippy::disallowed_methods, reason = "read once, before anything runs")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use gateway::PluginSettings;
+use plugins::bundle::Signer;
+use plugins::{grpc, javascript};
+
+use crate::config::Config;
+
+/// Largest message to and from servers of plugins where the configuration names none, in bytes.
+const USUAL_MESSAGE: usize = 4 << 20;
+
+/// # Errors
+/// The key of `public_key_path` cannot be used.
+pub(crate) fn settings(config: &Config) -> Result<PluginSettings, String> {
+    let usual = javascript::Limits::default();
+    let time = if config.jsvm_timeout.is_zero() { usual.time } else { config.jsvm_timeout };
+    let options = &config.coprocess_options;
+    let message = |size: usize| if size == 0 { USUAL_MESSAGE } else { size };
+    Ok(PluginSettings {
+        javascript: config.enable_jsvm,
+        limits: javascript::Limits { time, ..usual },
+        folder: config.middleware_path.as_str().into(),
+        servers: options.enable_coprocess.then(|| grpc::Settings {
+            servers: options.coprocess_grpc_server.clone(),
+            authority: options.grpc_authority.clone(),
+            largest_answer: message(options.grpc_recv_max_size),
+            largest_question: message(options.grpc_send_max_size),
+            time: Duration::from_secs(30),
+        }),
+        bundles: config.enable_bundle_downloader,
+        bundle_base: config.bundle_base_url.clone(),
+        bundle_insecure: config.bundle_insecure_skip_verify,
+        signer: signer(Path::new(&config.public_key_path))?,
+    })
+}
+
+fn signer(path: &Path) -> Result<Option<Signer>, String> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let wrong = |why: &dyn std::fmt::Display| format!("public_key_path: `{}`: {why}", path.display());
+    let pem = std::fs::read_to_string(path).map_err(|why| wrong(&why))?;
+    Signer::new(&pem).map(Some).map_err(|why| wrong(&why))
+}

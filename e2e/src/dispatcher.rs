@@ -1,0 +1,151 @@
+//! A server of plugins, as users write one: of the messages it knows only what it needs.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::transport::server::TcpIncoming;
+use tonic_prost::ProstCodec;
+use tower_service::Service;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Object {
+    #[prost(string, tag = "2")]
+    hook_name: String,
+    #[prost(message, optional, tag = "3")]
+    request: Option<MiniRequest>,
+    #[prost(message, optional, tag = "4")]
+    session: Option<Session>,
+    #[prost(map = "string, string", tag = "5")]
+    metadata: HashMap<String, String>,
+    #[prost(message, optional, tag = "7")]
+    response: Option<Answer>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MiniRequest {
+    #[prost(map = "string, string", tag = "1")]
+    headers: HashMap<String, String>,
+    #[prost(map = "string, string", tag = "2")]
+    set_headers: HashMap<String, String>,
+    #[prost(bytes = "vec", tag = "14")]
+    raw_body: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Session {
+    #[prost(int64, tag = "6")]
+    quota_max: i64,
+    #[prost(string, tag = "25")]
+    alias: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Answer {
+    #[prost(int32, tag = "1")]
+    status_code: i32,
+    #[prost(bytes = "vec", tag = "2")]
+    raw_body: Vec<u8>,
+    #[prost(map = "string, string", tag = "4")]
+    headers: HashMap<String, String>,
+}
+
+/// The server. By the name of the hook:
+///
+/// - `auth`: who shows `Name: NAME` is let in as that; everybody else is not
+/// - `request`: tells the upstream in `X-Alias` what the alias of the session is, and makes the body upper case
+/// - `response`: the status 202, the body upside down, and `X-After: 1`
+/// - anything else: an error
+#[derive(Debug)]
+pub struct Dispatcher {
+    port: u16,
+    server: AbortHandle,
+}
+
+impl Dispatcher {
+    /// Starts one; it ends when dropped.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tonic::transport::Server::builder()
+            .add_service(Dispatch)
+            .serve_with_incoming(TcpIncoming::from(listener));
+        let server = tokio::spawn(serving).abort_handle();
+        Self { port, server }
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        format!("tcp://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+#[derive(Clone)]
+struct Dispatch;
+
+impl NamedService for Dispatch {
+    const NAME: &'static str = "coprocess.Dispatcher";
+}
+
+impl Service<Request<Body>> for Dispatch {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(async move {
+            let codec: ProstCodec<Object, Object> = ProstCodec::default();
+            Ok(Grpc::new(codec).unary(Self, request).await)
+        })
+    }
+}
+
+impl UnaryService<Object> for Dispatch {
+    type Response = Object;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Object>, tonic::Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<Object>) -> Self::Future {
+        let mut object = request.into_inner();
+        Box::pin(async move {
+            let request = object.request.get_or_insert_default();
+            match object.hook_name.as_str() {
+                "auth" => {
+                    if let Some(name) = request.headers.get("Name") {
+                        object.metadata.insert("token".to_owned(), format!("key-of-{name}"));
+                        object.session = Some(Session { quota_max: -1, alias: name.clone() });
+                    }
+                }
+                "request" => {
+                    let alias = object.session.as_ref().map(|session| session.alias.clone());
+                    request.set_headers.insert("X-Alias".to_owned(), alias.unwrap_or_default());
+                    request.raw_body.make_ascii_uppercase();
+                }
+                "response" => {
+                    let answer = object.response.get_or_insert_default();
+                    answer.status_code = 202;
+                    answer.raw_body.reverse();
+                    answer.headers.insert("X-After".to_owned(), "1".to_owned());
+                }
+                other => return Err(tonic::Status::internal(format!("{other} is not for me"))),
+            }
+            Ok(tonic::Response::new(object))
+        })
+    }
+}
