@@ -226,14 +226,15 @@ impl Exchange {
 
     /// Sends the request to another target, path and query. The listen path, where it still leads it, stays what it was.
     pub(crate) fn retarget(&mut self, target: &str) -> Option<()> {
-        let old = self.head.uri.path().get(..self.matched)?.to_owned();
-        let mut parts = std::mem::take(&mut self.head.uri).into_parts();
-        let before = parts.path_and_query.replace(target.parse().ok()?);
-        drop(before);
-        self.head.uri = Uri::from_parts(parts).ok()?;
-        if !self.head.uri.path().starts_with(&old) {
+        // Nothing changes where this cannot be one: the lengths below are those of the path.
+        let mut parts = self.head.uri.clone().into_parts();
+        parts.path_and_query = Some(target.parse().ok()?);
+        let uri = Uri::from_parts(parts).ok()?;
+        let listen = self.head.uri.path().get(..self.matched)?;
+        if !uri.path().starts_with(listen) {
             (self.matched, self.stripped) = (0, 0);
         }
+        self.head.uri = uri;
         Some(())
     }
 

@@ -129,9 +129,8 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         gate.oauth.forget();
     }
     let definitions = || loaded.definitions.iter().filter_map(|(_, definition)| definition.as_ref().ok());
-    for definition in definitions() {
-        compile::fetch(gate, definition).await;
-    }
+    // All at once: one server of bundles that hangs is waited for once.
+    futures_util::future::join_all(definitions().map(|definition| compile::fetch(gate, definition))).await;
     gate.bundles
         .keep(definitions().filter_map(|definition| definition.api.plugins.as_deref()?.bundle.as_deref()));
     let prepared = tokio::task::spawn_blocking(move || prepare(&worker, loaded, &known)).await;

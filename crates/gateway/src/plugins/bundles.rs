@@ -16,7 +16,7 @@ use crate::fetch::{self, Ask};
 /// Largest bundle, packed, in bytes.
 const LARGEST: usize = 32 << 20;
 /// Fetching one takes no longer.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// A bundle, or why it is not to be had.
 type Had = Result<Arc<Bundle>, String>;

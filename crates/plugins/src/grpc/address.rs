@@ -10,22 +10,42 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
-/// One channel to all of them, connected when it is used. With several, calls take turns.
-pub(super) fn channel(servers: &str, authority: &str) -> Result<Channel, String> {
-    let addresses: Vec<&str> =
-        servers.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
-    match addresses[..] {
-        [] => Err("no server of plugins is named: set `coprocess_options.coprocess_grpc_server`".to_owned()),
-        [one] => match one.strip_prefix("unix:") {
-            Some(path) => {
-                let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
-                Ok(endpoint("localhost:0", authority)?.connect_with_connector_lazy(Socket(path)))
-            }
-            None => Ok(endpoint(place(one)?, authority)?.connect_lazy()),
-        },
-        _ => {
-            let endpoints = addresses.iter().map(|address| endpoint(place(address)?, authority));
-            Ok(Channel::balance_list(endpoints.collect::<Result<Vec<_>, _>>()?.into_iter()))
+/// The addresses that were read.
+#[derive(Debug, Clone)]
+pub(super) enum Endpoints {
+    /// A socket of the machine.
+    Local(Box<Endpoint>, Socket),
+    /// Servers on the network; with several, calls take turns.
+    Remote(Vec<Endpoint>),
+}
+
+impl Endpoints {
+    pub(super) fn read(servers: &str, authority: &str) -> Result<Self, String> {
+        let addresses: Vec<&str> =
+            servers.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
+        if addresses.is_empty() {
+            return Err(
+                "no server of plugins is named: set `coprocess_options.coprocess_grpc_server`".to_owned()
+            );
+        }
+        if let [one] = addresses[..]
+            && let Some(path) = one.strip_prefix("unix:")
+        {
+            let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+            return Ok(Self::Local(Box::new(endpoint("localhost:0", authority)?), Socket(path)));
+        }
+        let endpoints = addresses.iter().map(|address| endpoint(place(address)?, authority));
+        Ok(Self::Remote(endpoints.collect::<Result<_, _>>()?))
+    }
+
+    /// One channel to all of them, connected when it is used. For where the runtime is.
+    pub(super) fn channel(&self) -> Channel {
+        match self {
+            Self::Local(endpoint, socket) => endpoint.connect_with_connector_lazy(socket.clone()),
+            Self::Remote(endpoints) => match &endpoints[..] {
+                [one] => one.connect_lazy(),
+                several => Channel::balance_list(several.iter().cloned()),
+            },
         }
     }
 }
@@ -54,7 +74,7 @@ fn endpoint(place: &str, authority: &str) -> Result<Endpoint, String> {
 
 /// Connects to a socket of the machine.
 #[derive(Debug, Clone)]
-struct Socket(PathBuf);
+pub(super) struct Socket(PathBuf);
 
 impl Service<Uri> for Socket {
     type Response = TokioIo<UnixStream>;
@@ -75,13 +95,14 @@ impl Service<Uri> for Socket {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn addresses_are_understood_or_refused() {
+    /// Without a runtime: definitions are checked where there is none.
+    #[test]
+    fn addresses_are_understood_or_refused() {
         for good in ["tcp://127.0.0.1:5555", "dns:///plugins:1", "unix:///tmp/p.sock", "h:1, tcp://h:2"] {
-            assert!(channel(good, "localhost").is_ok(), "{good}");
+            assert!(Endpoints::read(good, "localhost").is_ok(), "{good}");
         }
         for bad in ["", "tcp://host", "ftp://host:1", "tcp://ho st:1"] {
-            assert!(channel(bad, "localhost").is_err(), "{bad}");
+            assert!(Endpoints::read(bad, "localhost").is_err(), "{bad}");
         }
     }
 }

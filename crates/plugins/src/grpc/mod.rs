@@ -7,6 +7,7 @@ pub mod session;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
 use crate::{Call, Fault, Hook, Outcome, Overrides, Request, Response};
+use address::Endpoints;
 use messages::{
     Event, EventReply, Header, HookType, MiniRequestObject, Object, ResponseObject, ReturnOverrides,
 };
@@ -41,18 +43,20 @@ pub struct Settings {
 /// The servers of plugins. Connections are made when they are needed, kept, and made again.
 #[derive(Debug, Clone)]
 pub struct Servers {
-    channel: Channel,
+    /// Made by the first call: what is made where no runtime is, such as a check of definitions, has none.
+    channel: OnceLock<Channel>,
+    endpoints: Endpoints,
     settings: Settings,
 }
 
 impl Servers {
-    /// For use where the runtime is.
+    /// Connects to nothing yet.
     ///
     /// # Errors
     /// What is wrong with an address.
     pub fn new(settings: Settings) -> Result<Self, Fault> {
-        let channel = address::channel(&settings.servers, &settings.authority).map_err(Fault::Unusable)?;
-        Ok(Self { channel, settings })
+        let endpoints = Endpoints::read(&settings.servers, &settings.authority).map_err(Fault::Unusable)?;
+        Ok(Self { channel: OnceLock::new(), endpoints, settings })
     }
 
     /// Calls a plugin from its hook.
@@ -79,7 +83,7 @@ impl Servers {
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let mut client = Grpc::new(self.channel.clone())
+        let mut client = Grpc::new(self.channel.get_or_init(|| self.endpoints.channel()).clone())
             .max_decoding_message_size(self.settings.largest_answer)
             .max_encoding_message_size(self.settings.largest_question);
         let mut request = tonic::Request::new(question);
