@@ -402,3 +402,25 @@ fn plugins_are_begun_and_tried_out() {
     assert!(!good && said.contains("no `none`"), "{said}");
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// A check has no runtime in which a connection could be begun.
+#[tokio::test]
+async fn definitions_with_servers_are_checked_by_their_configuration() {
+    let (on, off) = (
+        json!({"coprocess_options": {"enable_coprocess": true, "coprocess_grpc_server": "tcp://127.0.0.1:1"}}),
+        json!({}),
+    );
+    for (conf, good) in [(on, true), (off, false)] {
+        let hooks = json!({"custom_middleware": {"driver": "grpc", "pre": [{"name": "any"}]}});
+        let gate = Gate::setup().conf(conf).api(with(keyless("a", "http://127.0.0.1:1"), hooks)).prepare();
+        let linted = std::process::Command::new(e2e::binary())
+            .args(["lint", "--conf", "tyk.conf", "apps"])
+            .current_dir(gate.dir())
+            .output()
+            .unwrap();
+        let said =
+            String::from_utf8_lossy(&linted.stdout).into_owned() + &String::from_utf8_lossy(&linted.stderr);
+        assert_eq!(linted.status.success(), good, "{said}");
+        assert_eq!(said.contains("no server of plugins is known"), !good, "{said}");
+    }
+}

@@ -213,10 +213,7 @@ pub(crate) struct Operation<'v> {
     pub(crate) written: &'v str,
     /// Lower case.
     pub(crate) method: &'v str,
-    /// What the document says of the path …
-    #[allow(dead_code, reason = "no key of an operation needs it so far")]
-    pub(crate) item: &'v Map<String, Value>,
-    /// … and of the operation.
+    /// What the document says of it.
     pub(crate) operation: &'v Map<String, Value>,
 }
 
@@ -240,7 +237,7 @@ impl<'v> Operations<'v> {
                     _ => format!("{}{}", written.trim_start_matches('/'), method.to_uppercase()).into(),
                 };
                 let path = pattern(written, item, operation);
-                operations.insert(id, Operation { path, written, method, item, operation });
+                operations.insert(id, Operation { path, written, method, operation });
             }
         }
         Self(operations)

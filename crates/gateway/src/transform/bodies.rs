@@ -11,12 +11,12 @@ use http::Response;
 use templates::{Template, Value};
 use uuid::Uuid;
 
-use super::coding::{Coding, Undecoded};
+use super::coded::Coded;
 use super::programs::{Programs, run_aside};
 use super::text::{Piece, Secrets, Variable, pieces};
 use super::variables;
 use crate::body::Body;
-use crate::chain::{has_an_end, replace, too_large, whole};
+use crate::chain::{replace, too_large};
 use crate::context;
 use crate::exchange::Exchange;
 use crate::query;
@@ -179,24 +179,11 @@ impl Made {
         response: &mut Response<Body>,
     ) -> Result<(), Refusal> {
         let Some(way) = self.0.find(exchange).map(Arc::clone) else { return Ok(()) };
-        if !has_an_end(&exchange.head.method, response) {
-            return Ok(());
-        }
-        let coding = match Coding::of(response.headers()) {
-            Ok(coding) => coding,
-            Err(error) => {
-                told(exchange, "response", &error.to_string());
-                return Ok(());
-            }
-        };
-        let body = whole(exchange, response).await?;
+        let Some(coded) = Coded::of(exchange, response).await? else { return Ok(()) };
         let beside = beside(&way, exchange);
-        let limit = exchange.gate.settings.most_kept_of_answers();
-        let made = run_aside(body.len(), move || {
-            let body = coding.decode(&body, limit).map_err(|error| match error {
-                Undecoded::TooLarge => None,
-                other => Some(other.to_string()),
-            })?;
+        let coding = coded.coding;
+        let made = run_aside(coded.bytes.len(), move || {
+            let body = coded.decoded()?;
             let made = way.make(&body, beside).map_err(Some)?;
             Ok::<_, Option<String>>((made, way))
         });

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod bodies;
+mod coded;
 mod coding;
 mod compiled;
 mod cors;

@@ -12,9 +12,9 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::bodies::told;
-use super::coding::{Coding, Undecoded};
+use super::coded::Coded;
 use crate::body::Body;
-use crate::chain::{has_an_end, replace, too_large, whole};
+use crate::chain::{replace, too_large};
 use crate::context;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
@@ -69,27 +69,13 @@ impl Programs {
         response: &mut Response<Body>,
     ) -> Result<(), Refusal> {
         let Some(program) = self.0.find(exchange).map(Arc::clone) else { return Ok(()) };
-        if !has_an_end(&exchange.head.method, response) {
-            return Ok(());
-        }
-        let coding = match Coding::of(response.headers()) {
-            Ok(coding) => coding,
-            Err(error) => {
-                told(exchange, "response", &error.to_string());
-                return Ok(());
-            }
-        };
-        let body = whole(exchange, response).await?;
+        let Some(coded) = Coded::of(exchange, response).await? else { return Ok(()) };
         let context = known(exchange);
-        let limit = exchange.gate.settings.most_kept_of_answers();
-        let given = run_aside(body.len(), move || {
-            let body = coding.decode(&body, limit).map_err(|error| match error {
-                Undecoded::TooLarge => None,
-                other => Some(other.to_string()),
-            })?;
+        let given = run_aside(coded.bytes.len(), move || {
+            let body = coded.decoded()?;
             let mut given = run(&program, &body, context).map_err(Some)?;
             let body = std::mem::take(&mut given.body);
-            let body = coding.encode(body.into()).map_err(|error| Some(error.to_string()))?;
+            let body = coded.coding.encode(body.into()).map_err(|error| Some(error.to_string()))?;
             Ok::<_, Option<String>>((body, given))
         });
         match given.await {

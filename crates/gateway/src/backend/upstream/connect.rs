@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::secured::Secured;
+use super::secured::{Secured, agreed};
 use super::security::{Client, Security, SecurityError};
 use super::through::{self, ThroughError};
 use crate::socket::Socket;
@@ -159,7 +159,7 @@ impl Connector {
         let Some(tls) = &self.tls else {
             return Ok(match way {
                 Socket::Plain(tcp) => Socket::Plain(tcp),
-                Socket::Tls(stream) => Socket::Tls(Box::new(Secured::Once(*stream))),
+                Socket::Tls(stream) => Socket::Tls(Box::new(Secured::Left(*stream))),
             });
         };
         let client = match &tls.client {
@@ -173,11 +173,11 @@ impl Connector {
             Purpose::Upgrade => client.upgrades,
         });
         let secured = match way {
-            Socket::Plain(tcp) => connector.connect(tls.name.clone(), tcp).await.map(Secured::Once),
+            Socket::Plain(tcp) => connector.connect(tls.name.clone(), tcp).await.map(Secured::Left),
             Socket::Tls(stream) => connector
                 .connect(tls.name.clone(), *stream)
                 .await
-                .map(|stream| Secured::Twice(Box::new(stream))),
+                .map(|stream| Secured::Right(Box::new(stream))),
         };
         secured
             .map(|secured| Socket::Tls(Box::new(secured)))
@@ -222,6 +222,6 @@ pub(crate) type UpstreamStream = Socket<Secured>;
 pub(super) fn negotiated_h2(stream: &UpstreamStream) -> bool {
     match stream {
         Socket::Plain(_) => false,
-        Socket::Tls(stream) => stream.agreed() == Some(b"h2"),
+        Socket::Tls(stream) => agreed(stream) == Some(b"h2"),
     }
 }
