@@ -46,6 +46,8 @@ enum Command {
     Proxy,
     /// Token, rate limit, quota and record, beside the same gate without them
     Keyed,
+    /// Answers that are kept, beside the same gate that fetches them
+    Cached,
     /// Token, JWT and client certificates, beside the same gate keyless
     Auth,
     /// A limit that is counted in Redis: round trips, and the time that is added
@@ -213,6 +215,7 @@ fn run(cli: &Cli) -> io::Result<()> {
     let cases: &[Case] = match cli.command {
         Command::Proxy => &[cases::proxy::run],
         Command::Keyed => &[cases::keyed::run],
+        Command::Cached => &[cases::cached::run],
         Command::Auth => AUTH,
         Command::Redis => &[cases::redis::run],
         Command::Keys => &[cases::keys::run],
@@ -222,7 +225,13 @@ fn run(cli: &Cli) -> io::Result<()> {
         Command::Sse => SSE,
         Command::Streams => STREAMS,
         Command::All => {
-            let gate = [cases::proxy::run, cases::keyed::run, cases::apis::run, cases::change::run];
+            let gate = [
+                cases::proxy::run,
+                cases::keyed::run,
+                cases::cached::run,
+                cases::apis::run,
+                cases::change::run,
+            ];
             let callers = [cases::redis::run, cases::keys::run];
             &[&gate, AUTH, &callers, SSE, STREAMS].concat()
         }

@@ -35,12 +35,13 @@ type Body = BoxBody<Bytes, io::Error>;
 /// - `.../bytes/1000`: that many bytes, sized; `.../chunked`: `one`, `two`, `three` in three chunks, no length
 /// - `.../sse`: one event at once, then one for each [`Upstream::release`]
 /// - `.../slow/500`: the echo after that many milliseconds
+/// - `.../pieces`: `one` at once and `two` after one [`Upstream::release`], no length
 /// - `.../cut`: announces 100 bytes, sends 4, and ends the connection
 /// - `.../trailers`: a body and then the trailer `grpc-status: 0`
 /// - `.../hop`: hop-by-hop headers in the answer
 /// - a WebSocket handshake anywhere: an echo of messages
 /// - anything else: the echo, JSON with `method`, `path` (as sent, with query), `version`, `headers` (name to list),
-///   `body`, `trailers`
+///   `body`, `trailers`; with `?field-x-a=1` the header `x-a: 1`, with `?status=404` that status (`%22` stands for a quote)
 #[derive(Debug)]
 pub struct Upstream {
     address: SocketAddr,
@@ -163,6 +164,18 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Incoming>) -> Result<R
             .header("x-public", "1")
             .body(full("hop".into()))
             .unwrap(),
+        (_, "pieces") => {
+            let pieces = stream::unfold(0, move |number| {
+                let shared = Arc::clone(&shared);
+                async move {
+                    if number == 1 {
+                        shared.events.acquire().await.ok()?.forget();
+                    }
+                    Some((data(["one", "two"].get(number)?), number + 1))
+                }
+            });
+            Response::new(BodyExt::boxed(StreamBody::new(pieces)))
+        }
         (_, "sse") => {
             let events = stream::unfold(0, move |number| {
                 let shared = Arc::clone(&shared);
@@ -197,11 +210,19 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
         "trailers": trailers,
         "error": error,
     });
-    Response::builder()
-        .header("content-type", "application/json")
-        .header("x-upstream", "yes")
-        .body(full(told.to_string().into_bytes()))
-        .unwrap()
+    let mut response =
+        Response::builder().header("content-type", "application/json").header("x-upstream", "yes");
+    for (name, value) in
+        head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='))
+    {
+        let value = value.replace("%22", "\"");
+        if let Some(name) = name.strip_prefix("field-") {
+            response = response.header(name, value);
+        } else if name == "status" {
+            response = response.status(value.parse::<u16>().unwrap());
+        }
+    }
+    response.body(full(told.to_string().into_bytes())).unwrap()
 }
 
 fn fields(headers: &HeaderMap) -> Value {

@@ -3,7 +3,7 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
-use crate::{Addresses, Cors, Paths, Plugins, Transforms, Versioning};
+use crate::{Addresses, Caching, Cors, Paths, Plugins, Transforms, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -53,6 +53,8 @@ pub struct Api {
     pub cors: Option<Box<Cors>>,
     /// What it says of single paths.
     pub paths: Box<Paths>,
+    /// Which answers are kept.
+    pub cache: Option<Box<Caching>>,
     /// What changes requests and answers.
     pub transforms: Box<Transforms>,
     /// The code of users on the way.

@@ -114,10 +114,7 @@ pub fn hash(key: &str, algorithm: Option<Algorithm>) -> String {
     match algorithm {
         Algorithm::Murmur32 => format!("{:08x}", murmur3_x86_32(key.as_bytes())),
         Algorithm::Murmur64 => format!("{:016x}", murmur3_x64_128(key.as_bytes()).0),
-        Algorithm::Murmur128 => {
-            let (high, low) = murmur3_x64_128(key.as_bytes());
-            format!("{high:016x}{low:016x}")
-        }
+        Algorithm::Murmur128 => murmur128(key.as_bytes()),
         Algorithm::Sha256 | Algorithm::HmacSha256 => {
             Sha256::digest(key).iter().fold(String::with_capacity(64), |mut text, byte| {
                 use fmt::Write as _;
@@ -126,6 +123,12 @@ pub fn hash(key: &str, algorithm: Option<Algorithm>) -> String {
             })
         }
     }
+}
+
+/// Murmur's hash of 128 bits, in hexadecimal digits.
+pub fn murmur128(data: &[u8]) -> String {
+    let (high, low) = murmur3_x64_128(data);
+    format!("{high:016x}{low:016x}")
 }
 
 #[derive(serde::Deserialize)]

@@ -4,6 +4,7 @@ mod addresses;
 mod api;
 mod at_path;
 mod auth;
+mod cache;
 mod classic;
 mod cors;
 mod definition;
@@ -36,6 +37,7 @@ pub use auth::{
     SignatureAlgorithm, SigningMethod, Skews, Sources, Token, TokenCheck, TokenExchange, TokenKeys,
     TokenPolicies,
 };
+pub use cache::{CachedPath, Caching, UpstreamCaching};
 pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
 pub use limits::{AtOnce, EndpointRate};

@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::backend::upstream::{UnderWay, UpstreamBody};
+use crate::cache::Collected;
 use crate::limits::Held;
 use crate::listen::{Busy, ClientBody};
 use crate::record::Tail;
@@ -35,6 +36,8 @@ pub(crate) struct Body {
     held: Vec<Held>,
     /// It counts for its server as long as it lives.
     under_way: Option<UnderWay>,
+    /// It is to be kept for others.
+    collected: Option<Box<Collected>>,
 }
 
 /// Why a response's body cannot be looked at whole.
@@ -132,6 +135,43 @@ impl Body {
         self.held = held;
     }
 
+    /// Collects it beside, to be kept for others.
+    pub(crate) fn collect(&mut self, collected: Box<Collected>) {
+        if self.content.has_ended() {
+            collected.complete();
+        } else {
+            self.collected = Some(collected);
+        }
+    }
+
+    /// Whether its end can be told from a connection that broke.
+    pub(crate) fn tells_its_end(&self) -> bool {
+        match &self.content {
+            Content::Empty | Content::Full(_) | Content::Boxed(_) => true,
+            Content::Upstream(body) => body.tells_its_end(),
+        }
+    }
+
+    /// Notes what has come of a body that is collected.
+    fn note(&mut self, frame: Option<&Result<Frame<Bytes>, BodyError>>) {
+        let Some(mut collected) = self.collected.take() else { return };
+        match frame {
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) if !collected.add(data) => return,
+                Some(_) => {}
+                // Trailers are not kept.
+                None => return collected.give_up(),
+            },
+            Some(Err(_)) => return,
+            None => return collected.complete(),
+        }
+        if self.content.has_ended() {
+            collected.complete();
+        } else {
+            self.collected = Some(collected);
+        }
+    }
+
     /// Counts for its server for as long as the body lives.
     pub(crate) fn count(&mut self, under_way: UnderWay) {
         self.under_way = Some(under_way);
@@ -145,7 +185,7 @@ impl Body {
 
 impl From<Content> for Body {
     fn from(content: Content) -> Self {
-        Self { content, tail: None, busy: None, held: Vec::new(), under_way: None }
+        Self { content, tail: None, busy: None, held: Vec::new(), under_way: None, collected: None }
     }
 }
 
@@ -168,6 +208,9 @@ impl HttpBody for Body {
             Content::Upstream(body) => body.poll_frame(cx),
             Content::Boxed(body) => body.as_mut().poll_frame(cx),
         };
+        if let (Some(_), Poll::Ready(frame)) = (&this.collected, &polled) {
+            this.note(frame.as_ref());
+        }
         if let (Some(tail), Poll::Ready(frame)) = (&mut this.tail, &polled) {
             match frame {
                 Some(Ok(frame)) => tail.sent(frame.data_ref().map_or(0, Bytes::len)),

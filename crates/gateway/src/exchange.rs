@@ -11,12 +11,14 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
 use http::{Method, StatusCode, Uri};
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::jwt::Claims;
 use crate::auth::{Caller, Grant};
 use crate::body::{BodyError, RequestBody, cause, is_too_large};
+use crate::cache::Keep;
 use crate::context::Noted;
 use crate::gate::Gate;
 use crate::http1::Breach;
@@ -146,6 +148,8 @@ pub(crate) struct Exchange {
     pub(crate) bare: bool,
     /// It was answered in the place of the backend.
     pub(crate) mocked: bool,
+    /// What becomes of its answer for others who ask the same.
+    pub(crate) keeping: SmallVec<[Keep; 1]>,
     /// The pattern that its path is recorded as.
     pub(crate) tracked_as: Option<Arc<str>>,
     /// Whether its record has begun.

@@ -14,6 +14,7 @@ use crate::auth::jwt::{Checked, Tokens, Verified};
 use crate::auth::{Authenticators, Callers, Passwords};
 use crate::backend::stream::Watched;
 use crate::backend::upstream::{Pools, UpstreamSettings, UpstreamTokens};
+use crate::cache::Cache;
 use crate::certificates::CertificateStore;
 use crate::hosted::Kept;
 use crate::limits::{AtOnce, Organisations, Windows};
@@ -120,6 +121,8 @@ pub struct Gate {
     pub(crate) admin_calls: Arc<Semaphore>,
     /// Bundles of plugins.
     pub(crate) bundles: Bundles,
+    /// Answers that are kept.
+    pub(crate) cache: Cache,
     /// The gate itself, for what may outlive it.
     me: Weak<Self>,
     snapshot: ArcSwap<Snapshot>,
@@ -147,6 +150,7 @@ impl Gate {
         let make = |me: &Weak<Self>| Self {
             me: Weak::clone(me),
             bundles: Bundles::default(),
+            cache: Cache::new(parts.settings.cache, &parts.state),
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
             callers: Callers::new(believed),
             organisations: Organisations::new(believed),

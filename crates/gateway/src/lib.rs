@@ -8,6 +8,7 @@ mod admin;
 mod auth;
 pub mod backend;
 mod body;
+mod cache;
 mod certificates;
 mod chain;
 mod clock;
@@ -41,6 +42,7 @@ mod validation;
 
 pub use auth::{Asked, Authenticator, Authenticators, Denied, Identified};
 pub use backend::upstream::{KeepAlive, UpstreamSettings};
+pub use cache::CacheSettings;
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
 pub use http::HeaderName;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::cache::Cache;
 use crate::clock::unix_now;
 use crate::gate::Gate;
 use crate::snapshot::{RunningApi, Snapshot};
@@ -120,6 +121,7 @@ pub(crate) fn render(gate: &Gate) -> String {
         "live nodes that share the state store, this one included",
         gate.nodes.live() as u64,
     );
+    cache(&mut page, &gate.cache);
     if let Some(recorder) = &gate.recorder {
         page.single("sluicegate_records_total", "counter", "records taken", recorder.recorded());
         page.single(
@@ -170,6 +172,23 @@ pub(crate) fn render(gate: &Gate) -> String {
     }
     streams(&mut page, &snapshot);
     page.0
+}
+
+/// Kept answers.
+fn cache(page: &mut Page, cache: &Cache) {
+    let (hits, misses) = (cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed));
+    page.single("sluicegate_cache_hits_total", "counter", "requests answered with what was kept", hits);
+    page.single("sluicegate_cache_misses_total", "counter", "requests for which nothing was kept", misses);
+    page.single(
+        "sluicegate_cache_unwritten_total",
+        "counter",
+        "answers not kept, too many being on their way to the store",
+        cache.unwritten(),
+    );
+    if let Some((used, limit)) = cache.memory() {
+        page.single("sluicegate_cache_bytes", "gauge", "memory of kept answers", used);
+        page.single("sluicegate_cache_bytes_limit", "gauge", "most of it", limit);
+    }
 }
 
 /// Counters of stream components under their documented names (streams contract 5.13), and those of `metric`

@@ -183,12 +183,16 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
 }
 
 /// Stops the streams of APIs that run no more. Nobody waits for it: the new ones serve already.
-fn retire(gate: &Gate, old: &Snapshot) {
+fn retire(gate: &Arc<Gate>, old: &Snapshot) {
     let now = gate.snapshot();
+    let mut keeping = Vec::new();
     for (id, api) in &old.apis {
         let successor = now.apis.get(id);
         if successor.is_some_and(|successor| Arc::ptr_eq(successor, api)) {
             continue;
+        }
+        if api.model.cache.is_some() {
+            keeping.push(Arc::clone(id));
         }
         let reason = if successor.is_some() { CloseReason::Changed } else { CloseReason::Removed };
         let api = Arc::clone(api);
@@ -200,6 +204,23 @@ fn retire(gate: &Gate, old: &Snapshot) {
             });
         }
     }
+    if !keeping.is_empty() {
+        forget_answers(gate, keeping);
+    }
+}
+
+/// Drops the answers that replaced APIs kept: the new ones may give others. Those in a store that nodes share are dropped by
+/// each node that changes, so that none of them stays that one kept meanwhile.
+fn forget_answers(gate: &Arc<Gate>, apis: Vec<Arc<str>>) {
+    let ids: Vec<&str> = apis.iter().map(|id| &**id).collect();
+    gate.cache.forget(&ids);
+    let gate = Arc::clone(gate);
+    tokio::spawn(async move {
+        let ids: Vec<&str> = apis.iter().map(|id| &**id).collect();
+        if let Err(away) = gate.cache.drop_all(&ids).await {
+            tracing::warn!(%away, "kept answers of changed APIs cannot be dropped");
+        }
+    });
 }
 
 struct Prepared {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::admin;
 use crate::backend::Backend;
 use crate::body::{Body, RequestBody};
+use crate::cache;
 use crate::chain::Early;
 use crate::context::Noted;
 use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings};
@@ -101,7 +103,7 @@ async fn walk(
     exchange.version_by_default = found.version_by_default;
     exchange.version_in_path = found.version_in_path;
     let answer = match found.refused {
-        None => pass(&mut exchange).await,
+        None => kept(&mut exchange).await,
         Some(refusal) => Err(refusal),
     };
     finish(&mut exchange, answer)
@@ -144,8 +146,24 @@ fn exchange(
         unrecorded: false,
         bare: false,
         mocked: false,
+        keeping: SmallVec::new(),
         tracked_as: None,
         recorded: false,
+    }
+}
+
+/// As [`pass`]; keeps the answer for others where an API says so.
+async fn kept(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+    let answer = pass(exchange).await;
+    if exchange.keeping.is_empty() {
+        return answer;
+    }
+    match answer {
+        Ok(response) => Ok(cache::keep(exchange, response)),
+        Err(refusal) => {
+            cache::pass(exchange);
+            Err(refusal)
+        }
     }
 }
 

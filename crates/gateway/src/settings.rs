@@ -9,6 +9,7 @@ use apidef::keys::Algorithm;
 use http::{HeaderName, StatusCode};
 use state::Secret;
 
+use crate::cache::CacheSettings;
 use crate::hosted::Service;
 use crate::plugins::PluginSettings;
 
@@ -65,6 +66,8 @@ pub struct Settings {
     pub limit_headers: LimitHeaders,
     /// How limits count.
     pub limits: LimitSettings,
+    /// How many answers are kept.
+    pub cache: CacheSettings,
     /// The code of users.
     pub plugins: PluginSettings,
     /// Whether streams are served.
@@ -339,6 +342,7 @@ impl Default for Settings {
             oauth: OAuthSettings::default(),
             limit_headers: LimitHeaders::Quotas,
             limits: LimitSettings::default(),
+            cache: CacheSettings::default(),
             plugins: PluginSettings::default(),
             streaming: true,
             allow_unsafe: Vec::new(),

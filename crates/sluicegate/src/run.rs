@@ -10,9 +10,9 @@ use apidef::{PathMatching, UpstreamTls};
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls};
 use gateway::listen::{Listener, ServerTls};
 use gateway::{
-    CertificateSettings, Gate, GuessSettings, HeaderName, KeepAlive, KeySetSettings, KeySettings,
-    LimitHeaders, LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings, UpstreamSettings,
-    UptimeSettings, reload,
+    CacheSettings, CertificateSettings, Gate, GuessSettings, HeaderName, KeepAlive, KeySetSettings,
+    KeySettings, LimitHeaders, LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings,
+    UpstreamSettings, UptimeSettings, reload,
 };
 use state::{RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -264,6 +264,10 @@ fn settings(config: &Config) -> Result<Settings, String> {
             insecure: config.jwt_ssl_insecure_skip_verify,
         },
         uptime: uptime(config),
+        cache: CacheSettings {
+            memory: config.cache.memory,
+            longest: usize::try_from(config.cache.largest_answer).unwrap_or(usize::MAX),
+        },
         discovered_for: match config.service_discovery.default_cache_timeout {
             Duration::ZERO => Settings::default().discovered_for,
             time => time,

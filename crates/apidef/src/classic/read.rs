@@ -12,7 +12,7 @@ use crate::section::Section;
 use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
-use crate::{Api, ApiLimits, Backend, Care, Discovery, Manner, Rate, Target, Upstream, Uptime};
+use crate::{Api, ApiLimits, Backend, Caching, Care, Discovery, Manner, Rate, Target, Upstream, Uptime};
 use document::Fault;
 use serde_json::Value;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
 
     let id = identity(&root, "api_id", faults);
     let proxy = root.section("proxy", faults);
-    let Version { timeout, endpoints, of_paths, paths, transforms, expires: version_expires, .. } =
+    let Version { timeout, endpoints, of_paths, paths, cached, transforms, expires: version_expires, .. } =
         sole(&root, faults);
     providers(&root, faults);
     protocol(&root, faults);
@@ -84,6 +84,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         addresses: addresses::read_classic(&root, faults),
         cors: cors::read_classic(&root, faults),
         paths: Box::new(paths),
+        cache: Caching::classic(&root, cached, faults),
         transforms: Box::new(transforms.with_root(&root, faults)),
         plugins: plugins::read_classic(&root, faults),
         session_lifetime: root.seconds("session_lifetime", faults),

@@ -4,6 +4,7 @@ use crate::auth::{
     CLASSIC_BASIC, CLASSIC_EXTERNAL_OAUTH, CLASSIC_KEY_SIGNATURE, CLASSIC_OAUTH, CLASSIC_OAUTH_NOTICES,
     CLASSIC_OPEN_ID,
 };
+use crate::cache;
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED};
@@ -124,18 +125,7 @@ pub(crate) const ROOT: &[Field] = &[
     section("version_data", &[acts("not_versioned"), acts("default_version"), each("versions", VERSION)]),
     // What happens on the way.
     section("CORS", cors::CLASSIC),
-    section(
-        "cache_options",
-        &[
-            later("enable_cache", "caching is"),
-            kept("cache_timeout"),
-            kept("cache_all_safe_requests"),
-            kept("cache_response_codes"),
-            kept("enable_upstream_cache_control"),
-            kept("cache_control_ttl_header"),
-            kept("cache_by_headers"),
-        ],
-    ),
+    section("cache_options", cache::CLASSIC),
     each("response_processors", CLASSIC_PROCESSORS),
     section("custom_middleware", plugins::CLASSIC),
     acts("custom_middleware_bundle"),
@@ -220,8 +210,8 @@ const EXTENDED: &[Field] = &[
     guards("go_plugin", "plugins are"),
     guards("persist_graphql", "persisted GraphQL operations are"),
     each("mock_response", CLASSIC_REPLY),
-    later("cache", "caching is"),
-    later("advance_cache_config", "caching is"),
+    acts("cache"),
+    each("advance_cache_config", cache::CLASSIC_PATH),
     each("transform", CLASSIC_TEMPLATE),
     each("transform_response", CLASSIC_TEMPLATE),
     each("transform_jq", CLASSIC_JQ),

@@ -7,7 +7,7 @@ use crate::limits::{OWN, write_at_once};
 use crate::plugins;
 use crate::upstream::write_targets;
 use crate::versioning;
-use crate::{Api, Backend};
+use crate::{Api, Backend, Caching};
 use serde_json::{Value, json};
 
 /// The classic projection of an API that was defined in OpenAPI.
@@ -51,6 +51,8 @@ pub(crate) fn write(api: &Api) -> Value {
         .into();
     }
     api.transforms.write_classic(&mut version);
+    let mut caching = Value::Null;
+    Caching::write_classic(api.cache.as_deref(), &mut caching, &mut version);
     let limit = api.limits.global;
     let mut definition = json!({
         "api_id": api.id,
@@ -82,6 +84,7 @@ pub(crate) fn write(api: &Api) -> Value {
         "do_not_track": api.do_not_track,
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
     });
+    definition["cache_options"] = caching;
     if let Some(versioning) = &api.versioning {
         definition["definition"] = versioning::write_classic(versioning);
     }

@@ -14,7 +14,7 @@ use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
 use crate::{
-    Api, ApiLimits, Auth, Backend, Care, Discovery, Manner, Paths, Streams, Transforms, Upstream,
+    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, Manner, Paths, Streams, Transforms, Upstream,
     UpstreamCredentials, Uptime,
 };
 use document::Fault;
@@ -105,6 +105,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         addresses: addresses::read_oas(&server, faults),
         cors: cors::read_oas(&global, faults),
         paths,
+        cache: Caching::oas(&root, &middleware, faults),
         transforms: Box::new(Transforms::oas(&root, &middleware, faults)),
         plugins: plugins::read_oas(&global, &authentication, faults),
         session_lifetime: lifetime,

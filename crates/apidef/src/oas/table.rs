@@ -1,6 +1,7 @@
 //! What becomes of each key of `x-tyk-api-gateway` (contract 3.2, 3.3) and of the document around it.
 
 use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_METADATA, OAS_SCOPE_CHECK};
+use crate::cache;
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
@@ -130,7 +131,7 @@ const GLOBAL: &[Field] = &[
     section("responsePlugin", plugins::OAS_OLD),
     section("pluginConfig", plugins::OAS_CONFIG),
     section("cors", cors::OAS),
-    later("cache", "caching is"),
+    section("cache", cache::OAS),
     section("transformRequestHeaders", OAS_HEADERS),
     section("transformResponseHeaders", OAS_HEADERS),
     section("contextVariables", ENABLED),
@@ -154,7 +155,7 @@ const OPERATION: &[Field] = &[
     section("transformRequestHeaders", OAS_HEADERS),
     section("transformResponseHeaders", OAS_HEADERS),
     section("urlRewrite", OAS_REWRITE),
-    later("cache", "caching is"),
+    section("cache", cache::OAS_PATH),
     section("enforceTimeout", OAS_TIMEOUT),
     section("mockResponse", OAS_MOCK),
     later("virtualEndpoint", "virtual endpoints are"),

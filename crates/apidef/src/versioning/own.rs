@@ -1,11 +1,12 @@
 //! `version_data` of a classic definition: an API that serves its versions itself.
 
 use super::{Versioning, Versions};
+use crate::cache;
 use crate::limits::{EndpointRate, classic_endpoints};
 use crate::section::Section;
 use crate::upstream::Endpoints;
 use crate::versioning::date;
-use crate::{Api, Backend, Paths, Target, Transforms};
+use crate::{Api, AtPath, Backend, CachedPath, Paths, Target, Transforms};
 use document::{Fault, pointer_join};
 use serde_json::Value;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(crate) struct Version {
     /// What single paths of the upstream have of their own.
     pub(crate) of_paths: Endpoints,
     pub(crate) paths: Paths,
+    /// Which answers of single paths are kept.
+    pub(crate) cached: Box<[AtPath<CachedPath>]>,
     /// What changes requests and answers.
     pub(crate) transforms: Transforms,
     target: Option<(Target, Option<Box<str>>)>,
@@ -85,6 +88,9 @@ pub(crate) fn read_own(
         api.version_expires = version.expires;
         api.limits.endpoints = version.endpoints.into();
         *api.paths = version.paths;
+        if let Some(cache) = api.cache.as_deref_mut() {
+            cache.paths = version.cached;
+        }
         *api.transforms = version.transforms.beside(&base.transforms);
         if let Backend::Upstream(upstream) = &mut api.backend {
             upstream.timeout = version.timeout;
@@ -120,13 +126,14 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
             faults.push(Fault::error(at, "invalid timeout value"));
         }
     }
-    let (mut endpoints, mut of_paths) = (Vec::new(), Endpoints::default());
+    let (mut endpoints, mut of_paths, mut cached) = (Vec::new(), Endpoints::default(), Box::default());
     let ignore_case = version.flag("ignore_endpoint_case", faults);
     let uses_extended = version.flag("use_extended_paths", faults);
     let transforms = Transforms::classic(version, uses_extended.then_some(&extended), ignore_case, faults);
     if uses_extended {
         classic_endpoints(&extended, ignore_case, &mut endpoints, faults);
         of_paths = Endpoints::classic(&extended, ignore_case, faults);
+        cached = cache::classic_paths(&extended, ignore_case, faults);
     }
     let text = version.text("global_enforce_timeout", faults);
     let mut timeout = None;
@@ -148,5 +155,5 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
     };
     let paths = Paths::classic(version, faults);
     let expires = date(version, "expires", faults);
-    Version { timeout, endpoints, of_paths, paths, transforms, target, expires }
+    Version { timeout, endpoints, of_paths, paths, cached, transforms, target, expires }
 }

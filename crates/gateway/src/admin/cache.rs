@@ -6,7 +6,6 @@ use ::state::{Signal, Unavailable};
 use http::{Response, StatusCode};
 
 use super::reply::{error, ok};
-use super::together::together;
 use crate::body::Body;
 use crate::gate::Gate;
 
@@ -22,7 +21,6 @@ pub(super) async fn drop_answers(gate: &Arc<Gate>, api: &str) -> Response<Body> 
 }
 
 async fn drop_everywhere(gate: &Gate, api: &str) -> Result<(), Unavailable> {
-    let keys = gate.state.record_keys(&format!("cache-{api}")).await?;
-    together(keys.iter().map(|key| gate.state.delete_record(key))).await?;
+    gate.cache.drop_all(&[api]).await?;
     gate.state.publish(Signal::CacheDropped(api.to_owned())).await
 }

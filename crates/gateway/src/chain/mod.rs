@@ -17,6 +17,7 @@ use crate::auth::{
 };
 use crate::backend::mock::Mocks;
 use crate::body::Body;
+use crate::cache::Rules;
 use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation, Sizes};
@@ -65,6 +66,8 @@ enum Guard {
     Methods(Methods),
     Bodies(Bodies),
     Mocks(Mocks),
+    /// Answers that are kept.
+    Cache(Arc<Rules>),
 }
 
 /// The answer of a guard.
@@ -114,7 +117,8 @@ impl Guard {
             | Self::Rewrites(_)
             | Self::Methods(_)
             | Self::Bodies(_)
-            | Self::Mocks(_) => Skips::NONE,
+            | Self::Mocks(_)
+            | Self::Cache(_) => Skips::NONE,
         }
     }
 }
@@ -202,6 +206,10 @@ impl Chain {
         guards.extend(transforms.rewrites.map(Guard::Rewrites));
         guards.extend(transforms.methods.map(Guard::Methods));
         guards.extend(Mocks::new(&api.paths.mocks, patterns)?.map(Guard::Mocks));
+        // Streams have no answer that another could have.
+        if matches!(api.backend, apidef::Backend::Upstream(_)) {
+            guards.extend(Rules::new(&api.id, api.cache.as_deref(), patterns)?.map(Guard::Cache));
+        }
         guards.extend(Before::new(plugins, Hook::Post).map(Guard::Plugins));
         let stages = Stages::new(bodies.answers, transforms.answers, bodies.answer_programs, plugins);
         Ok(Self { guards: guards.into(), cross_origin, stages, ends })
@@ -280,6 +288,11 @@ impl Chain {
                 Guard::Rewrites(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Methods(guard) => guard.pass(exchange)?,
                 Guard::Bodies(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::Cache(guard) => {
+                    if let Some(answer) = Box::pin(guard.answer(exchange)).await? {
+                        return Ok(ControlFlow::Break(Early::Final(answer)));
+                    }
+                }
                 Guard::Mocks(guard) => {
                     if let Some(answer) = guard.answer(exchange)? {
                         return Ok(ControlFlow::Break(Early::AsBackend(answer)));

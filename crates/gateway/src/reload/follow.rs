@@ -37,6 +37,7 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
                     gate.watched.doubt(&gate, Some(&names));
                     gate.organisations.clear();
                 }
+                Ok(Signal::CacheDropped(api)) => gate.cache.forget(&[&api]),
                 Ok(Signal::CertificateChanged(id)) => {
                     gate.certificates.forget(&id);
                     offers.notify_one();

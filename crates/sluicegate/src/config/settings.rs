@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) db_app_conf_options: DbAppConfOptions,
     pub(crate) policies: Policies,
     pub(crate) storage: Storage,
+    pub(crate) cache: CacheSettings,
     pub(crate) local_session_cache: LocalSessionCache,
     pub(crate) hash_keys: bool,
     pub(crate) hash_key_function: String,
@@ -249,6 +250,13 @@ impl Storage {
 pub(crate) enum StorageKind {
     Embedded,
     Redis,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CacheSettings {
+    pub(crate) memory: u64,
+    pub(crate) largest_answer: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -57,6 +57,14 @@ impl UpstreamBody {
         }
     }
 
+    /// Whether its end can be told from a connection that broke.
+    pub(crate) fn tells_its_end(&self) -> bool {
+        match self {
+            Self::Exclusive(lent) => !matches!(lent.decoder, Decoder::UntilClose),
+            Self::Multiplexed(_) => true,
+        }
+    }
+
     pub(crate) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Exclusive(lent) => lent.decoder.left().map_or_else(SizeHint::default, SizeHint::with_exact),

@@ -66,6 +66,13 @@ pub(super) static KEYS: &[Key] = &[
         r#"{"provider": "gcp", "token_refresh_before_expiry": "5m"}"#,
         "Cloud identity towards Redis.",
     ),
+    ours(
+        "cache.memory",
+        COUNT,
+        "67108864",
+        "Memory for kept answers, in bytes, with the embedded state; those that are asked for least go first. With Redis they are there.",
+    ),
+    ours("cache.largest_answer", COUNT, "1048576", "Bytes of the longest body of an answer that is kept."),
     pending("enable_separate_cache_store", Bool, "", "Use `cache_storage` for cached answers."),
     pending("cache_storage", Tree, STORE_DEFAULTS, "A second Redis, for cached answers."),
     pending("enable_separate_analytics_store", Bool, "", "Use `analytics_storage` for records."),
