@@ -265,3 +265,18 @@ async fn no_secret_is_ever_told() {
         "the log is too quiet to tell"
     );
 }
+
+#[tokio::test]
+async fn records_carry_the_tags_of_session_fields_and_api() {
+    let upstream = Upstream::start().await;
+    let mut tagged = keyed("tagged", &upstream.url(""));
+    tagged["tags"] = json!(["edge"]);
+    tagged["tag_headers"] = json!(["X-Team"]);
+    let gate = Gate::setup().conf(json!({"enable_analytics": true})).api(tagged).start().await;
+    let mut owner = session(&["tagged"]);
+    owner["tags"] = json!(["gold"]);
+    let key = gate.admin().key(&owner).await;
+    let fields = ["-H", &format!("Authorization: {key}"), "-H", "x-team: Blue"];
+    assert_eq!(gate.get("/tagged/labels", &fields).await.status, 200);
+    assert_eq!(records(&gate, "labels", 1).await[0]["tags"], json!(["gold", "x-team-Blue", "edge"]));
+}

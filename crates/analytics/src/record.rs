@@ -71,7 +71,10 @@ pub struct Record {
     pub user_agent: Option<Box<str>>,
     /// Tags of API, session and policies.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    pub tags: Box<[Arc<str>]>,
+    pub tags: Arc<[Arc<str>]>,
+    /// When it is to be forgotten; `None` = with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<SystemTime>,
     /// The trace it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<Box<str>>,
@@ -108,7 +111,8 @@ impl Record {
             messages: 0,
             client_ip: None,
             user_agent: None,
-            tags: Box::default(),
+            tags: Arc::default(),
+            expires: None,
             trace_id: None,
         }
     }
@@ -116,6 +120,11 @@ impl Record {
     /// Whether the exchange failed: no answer, or a status of 400 and above.
     pub fn failed(&self) -> bool {
         self.status == 0 || self.status >= 400
+    }
+
+    /// Whether it is to be forgotten by `now`.
+    pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
 
     /// Unix seconds of the beginning.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::Mutex;
@@ -172,7 +172,9 @@ impl Store {
 
     /// The last raw records, newest first, at most `limit`.
     pub fn recent(&self, limit: usize) -> Vec<Record> {
-        self.shared().ring.lock().records.iter().rev().take(limit).cloned().collect()
+        let now = SystemTime::now();
+        let ring = self.shared().ring.lock();
+        ring.records.iter().rev().filter(|record| !record.is_expired(now)).take(limit).cloned().collect()
     }
 
     /// Takes in what waits and writes it. Blocking; for the end of the process, which dropping the store does as well.

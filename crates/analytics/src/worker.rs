@@ -122,17 +122,21 @@ fn write_rows(shared: &Shared, rows: &Rows, raw: &[(u64, Record)], next: u64) ->
     Ok(())
 }
 
-/// Removes aggregates that are older than their retention at `now`.
+/// Removes aggregates that are older than their retention at `now`, and records that are to be forgotten by then.
 pub(crate) fn sweep(shared: &Shared, now: SystemTime) -> Result<(), redb::Error> {
     let retention = shared.settings.retention;
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let oldest =
-        [retention.minutes, retention.hours, retention.days].map(|kept| now.saturating_sub(kept.as_secs()));
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let oldest = [retention.minutes, retention.hours, retention.days]
+        .map(|kept| seconds.saturating_sub(kept.as_secs()));
     let transaction = shared.database.begin_write()?;
     transaction.open_table(AGGREGATES)?.retain(|(step, _, at), _| {
         // The step that the limit falls into is kept whole.
         let step = usize::from(step);
         oldest.get(step).is_some_and(|oldest| at + STEPS[step] > *oldest)
+    })?;
+    transaction.open_table(RAW)?.retain(|_, row| {
+        let record: Option<Record> = serde_json::from_slice(row).ok();
+        !record.is_some_and(|record| record.is_expired(now))
     })?;
     transaction.commit()?;
     Ok(())

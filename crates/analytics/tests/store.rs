@@ -210,3 +210,24 @@ fn files_that_cannot_be_opened_say_what_to_do() {
     assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
     assert!(error.to_string().contains("analytics.redb"));
 }
+
+#[test]
+fn records_are_told_until_they_are_to_be_forgotten() {
+    let folder = Folder::new();
+    let (store, recorder) = open(Some(&folder.0));
+    let now = SystemTime::now();
+    for (api, expires) in
+        [("gone", Some(now)), ("soon", now.checked_add(Duration::from_secs(HOUR))), ("ever", None)]
+    {
+        let mut record = record(today(), api, None, 200);
+        record.expires = expires;
+        recorder.record(record);
+    }
+    let told = |store: &Store| -> Vec<String> {
+        store.recent(9).iter().map(|record| record.api_id.to_string()).collect()
+    };
+    store.flush();
+    assert_eq!(told(&store), ["ever", "soon"]);
+    drop(store);
+    assert_eq!(told(&open(Some(&folder.0)).0), ["ever", "soon"], "after a start");
+}

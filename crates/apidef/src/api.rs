@@ -3,7 +3,7 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
-use crate::{Addresses, Caching, Cors, Paths, Plugins, Transforms, Versioning};
+use crate::{Addresses, Caching, Cors, Paths, Plugins, Recording, Transforms, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -63,8 +63,8 @@ pub struct Api {
     pub session_lifetime: Option<Duration>,
     /// Never drop a stored key before its own expiry, even if `session_lifetime` is shorter.
     pub lifetime_respects_expiry: bool,
-    /// Record nothing about this API's exchanges.
-    pub do_not_track: bool,
+    /// What is recorded of its exchanges.
+    pub recording: Recording,
     /// Labels: sharding and records.
     pub tags: Box<[Box<str>]>,
     /// Creating or updating a key does not reset its quota.

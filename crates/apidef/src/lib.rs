@@ -17,6 +17,7 @@ mod pattern;
 mod place;
 mod plugins;
 pub mod policies;
+mod recording;
 mod reference;
 mod rights;
 mod section;
@@ -48,6 +49,7 @@ pub use paths::{
 pub use pattern::pattern;
 pub use place::Inner;
 pub use plugins::{Plugin, Plugins, of_bundle};
+pub use recording::Recording;
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{

@@ -107,6 +107,12 @@ impl<'v> Section<'v> {
     }
 }
 
+/// Whether it can be the name of a header field or a method (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 /// What a value is, in words that fit behind "not".
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {

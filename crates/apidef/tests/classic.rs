@@ -15,7 +15,7 @@ fn a_definition_becomes_the_model() {
             "transport": {"ssl_insecure_skip_verify": true, "ssl_ciphers": []}, "target_list": [], "service_discovery": {"use_discovery_service": false, "query_endpoint": "x"}},
         "disable_rate_limit": true, "disable_quota": true, "global_rate_limit": {"disabled": false, "rate": 10.5, "per": 2},
         "session_lifetime": 3600, "session_lifetime_respects_key_expiration": true, "dont_set_quota_on_create": true,
-        "do_not_track": true, "tags": ["eu"], "allowed_ips": [], "enable_jwt": false, "jwt_signing_method": "hmac",
+        "do_not_track": true, "tags": ["eu"], "tag_headers": ["X-Team"], "expire_analytics_after": 90, "allowed_ips": [], "enable_jwt": false, "jwt_signing_method": "hmac",
         "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default", "expires": "3000-01-02 15:04",
             "use_extended_paths": true, "extended_paths": {"white_list": [], "url_rewrites": []}, "global_enforce_timeout": "1m30s"}}},
         "definition": {"location": "header", "key": "x-api-version"},
@@ -30,7 +30,11 @@ fn a_definition_becomes_the_model() {
     let api = &*definition.api;
     assert_eq!((&*api.id, &*api.org_id, &*api.name), ("orders", "default", "Orders"));
     assert_eq!((api.domain.as_deref(), &*api.listen_path), (Some("api.example.com"), "/orders/v1/"));
-    assert!(api.strip_listen_path && api.strip_auth_data && api.active && !api.internal && api.do_not_track);
+    assert!(api.strip_listen_path && api.strip_auth_data && api.active && !api.internal && api.recording.off);
+    assert_eq!(
+        (&*api.recording.tag_headers[0], api.recording.kept),
+        ("x-team", Some(Duration::from_secs(90)))
+    );
     assert!(api.lifetime_respects_expiry && api.dont_set_quota_on_create);
     assert_eq!(api.session_lifetime, Some(Duration::from_secs(3600)));
     assert_eq!(

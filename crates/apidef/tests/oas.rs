@@ -35,7 +35,7 @@ fn a_definition_becomes_the_model_and_its_classic_projection() {
     let api = &*definition.api;
     assert_eq!((&*api.id, &*api.org_id, &*api.listen_path), ("orders", "default", "/orders/"));
     assert_eq!(api.domain.as_deref(), Some("api.example.com"));
-    assert!(api.strip_listen_path && api.strip_auth_data && api.active && api.do_not_track);
+    assert!(api.strip_listen_path && api.strip_auth_data && api.active && api.recording.off);
     assert_eq!(
         api.auth,
         Auth::token(Sources { header: Some("x-key".into()), query: Some("key".into()), cookie: None })

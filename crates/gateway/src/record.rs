@@ -10,6 +10,10 @@ use tokio::time::Instant;
 
 use crate::exchange::{Carried, Exchange};
 
+mod tags;
+
+pub(crate) use tags::of_session;
+
 /// Travels with the response body; its end is the exchange's end.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -71,7 +75,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     let elapsed = exchange.timings.elapsed();
     api.metrics.count(status, elapsed, exchange.timings.upstream);
 
-    let recorder = gate.recorder.clone().filter(|_| !api.model.do_not_track && !exchange.unrecorded);
+    let recorder = gate.recorder.clone().filter(|_| !api.model.recording.off && !exchange.unrecorded);
     let access_log = gate.settings.access_log;
     if recorder.is_none() && !access_log {
         return None;
@@ -90,10 +94,8 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     }
     let head = &exchange.head;
     record.method = method(&head.method);
-    if exchange.mocked {
-        // As the original calls whatever no backend has answered.
-        record.tags = [Arc::from("cached-response")].into();
-    }
+    record.tags = tags::of(exchange);
+    record.expires = api.model.recording.kept.and_then(|kept| record.started.checked_add(kept));
     match &exchange.tracked_as {
         Some(pattern) => {
             record.path = (&**pattern).into();

@@ -12,7 +12,9 @@ use crate::section::Section;
 use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
-use crate::{Api, ApiLimits, Backend, Caching, Care, Discovery, Manner, Rate, Target, Upstream, Uptime};
+use crate::{
+    Api, ApiLimits, Backend, Caching, Care, Discovery, Manner, Rate, Recording, Target, Upstream, Uptime,
+};
 use document::Fault;
 use serde_json::Value;
 use std::time::Duration;
@@ -89,7 +91,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         plugins: plugins::read_classic(&root, faults),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
-        do_not_track: root.flag("do_not_track", faults),
+        recording: Recording::classic(&root, faults),
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
     };

@@ -141,9 +141,9 @@ pub(crate) const ROOT: &[Field] = &[
     acts("tags"),
     acts("tags_disabled"),
     acts("do_not_track"),
-    later("tag_headers", "tags from headers are"),
+    acts("tag_headers"),
     later("enable_detailed_recording", "recording of whole requests is"),
-    later("expire_analytics_after", "a record lifetime of its own is"),
+    acts("expire_analytics_after"),
     later("analytics_plugin", "plugins on records are"),
     later("detailed_tracing", "detailed tracing is"),
 ];

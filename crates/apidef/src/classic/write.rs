@@ -81,7 +81,6 @@ pub(crate) fn write(api: &Api) -> Value {
         "session_lifetime_respects_key_expiration": api.lifetime_respects_expiry,
         "dont_set_quota_on_create": api.dont_set_quota_on_create,
         "enable_context_vars": api.transforms.context,
-        "do_not_track": api.do_not_track,
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
     });
     definition["cache_options"] = caching;
@@ -94,6 +93,7 @@ pub(crate) fn write(api: &Api) -> Value {
     if let Some(at_once) = write_at_once(&api.limits.at_once) {
         definition[OWN]["concurrency"] = at_once;
     }
+    api.recording.write_classic(&mut definition);
     addresses::write_classic(&api.addresses, &mut definition);
     cors::write_classic(api.cors.as_deref(), &mut definition);
     plugins::write_classic(api.plugins.as_deref(), &mut definition);

@@ -14,8 +14,8 @@ use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
 use crate::{
-    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, Manner, Paths, Streams, Transforms, Upstream,
-    UpstreamCredentials, Uptime,
+    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, Manner, Paths, Recording, Streams, Transforms,
+    Upstream, UpstreamCredentials, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -73,7 +73,6 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     validate_rest(&upstream, faults);
     let auth = read_auth(&root, &authentication, faults);
     one_credential(&auth, backend.as_ref(), &upstream, faults);
-    let traffic_logs = global.section("trafficLogs", faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
     Some(Api {
@@ -110,7 +109,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         plugins: plugins::read_oas(&global, &authentication, faults),
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
-        do_not_track: traffic_logs.exists() && !traffic_logs.flag("enabled", faults),
+        recording: Recording::oas(&global, faults),
         tags,
         dont_set_quota_on_create: global.flag("skipQuotaReset", faults),
     })

@@ -6,6 +6,7 @@ use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
 use crate::plugins;
+use crate::recording;
 use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE, OAS_TEMPLATE};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_DISCOVERY, OAS_PINS, OAS_TIMEOUT,
@@ -111,15 +112,7 @@ const GLOBAL: &[Field] = &[
     acts("skipRateLimit"),
     acts("skipQuota"),
     acts("skipQuotaReset"),
-    section(
-        "trafficLogs",
-        &[
-            acts("enabled"),
-            later("tagHeaders", "tags from headers are"),
-            later("customRetentionPeriod", "a record lifetime of its own is"),
-            later("plugins", "plugins on records are"),
-        ],
-    ),
+    section("trafficLogs", recording::OAS),
     section("requestSizeLimit", OAS_SIZE),
     each("prePlugins", plugins::OAS_LIST),
     section("prePlugin", plugins::OAS_OLD),

@@ -3,7 +3,7 @@
 
 use crate::fields::{Field, acts, section};
 use crate::limits::OWN;
-use crate::section::Section;
+use crate::section::{Section, is_token};
 use document::Fault;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -222,11 +222,6 @@ fn part(at: &Section<'_>, key: &str, default: f64, faults: &mut Vec<Fault>) -> O
     }
     faults.push(Fault::error(at.at(key), format!("`{key}` must be above 0 and not above 1, such as 0.5")));
     None
-}
-
-fn is_token(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ fn show(record: &Record) -> Value {
         "method": &*record.method,
         "path": &*record.path,
         "status": record.status,
+        "tags": *record.tags,
         "response_flag": record.refusal.as_deref(),
         "latency_total": record.total.as_secs_f64() * 1e3,
         "upstream_latency": record.upstream.as_secs_f64() * 1e3,

@@ -57,6 +57,11 @@ impl Caller {
         &self.session.profile.session
     }
 
+    /// What its records are labelled with.
+    pub(crate) fn tags(&self) -> &Arc<[Arc<str>]> {
+        &self.session.profile.tags
+    }
+
     /// See [`Session::is_expired`].
     pub(crate) fn is_expired(&self, now: i64) -> bool {
         self.expires > 0 && self.expires <= now

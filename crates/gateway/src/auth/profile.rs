@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use super::terms::Terms;
 use crate::gate::Gate;
 use crate::limits::Context;
+use crate::record::of_session;
 
 /// How many profiles are kept; sessions of others are understood one by one.
 const KEPT: usize = 4096;
@@ -24,6 +25,8 @@ pub(crate) struct Profile {
     /// With its policies applied, and without what is own.
     pub(super) session: Session,
     pub(super) limits: Context,
+    /// What records are labelled with.
+    pub(super) tags: Arc<[Arc<str>]>,
     /// What it may do with each API, compiled when an API is first called.
     terms: RwLock<Vec<Arc<Terms>>>,
     /// Policies as they were when the session was merged.
@@ -34,8 +37,10 @@ impl Profile {
     /// Merges a session with the policies that count now.
     pub(super) fn new(gate: &Gate, session: Session) -> Result<Arc<Self>, PolicyError> {
         let snapshot = gate.snapshot();
+        let session = policies::apply_to(session, &|id| snapshot.policies.get(id).cloned())?;
         Ok(Arc::new(Self {
-            session: policies::apply_to(session, &|id| snapshot.policies.get(id).cloned())?,
+            tags: of_session(&session),
+            session,
             limits: Context::of(gate),
             terms: RwLock::default(),
             generation: snapshot.policy_generation,

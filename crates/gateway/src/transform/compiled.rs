@@ -36,7 +36,10 @@ impl Transforms {
         let answers = AnswerHeaders::new(&model.headers, patterns, secrets, &mut see)?;
         let bodies = Bodies::compile(&model.bodies, patterns, secrets, &mut see)?;
         let methods = Methods::new(&model.methods, patterns);
-        let variables = if model.context { seen.some() } else { None };
+        let mut noted = if model.context { seen } else { Variables::default() };
+        // They go on to the upstream before the record is written.
+        api.recording.tag_headers.iter().for_each(|name| noted.see_header(name));
+        let variables = noted.some();
         Ok(Self { variables, headers, rewrites, methods, answers, bodies })
     }
 }

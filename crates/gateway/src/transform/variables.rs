@@ -46,6 +46,11 @@ impl Variables {
         self.form |= name.starts_with("request_data");
     }
 
+    /// A field is asked for by its name, lower case.
+    pub(crate) fn see_header(&mut self, name: &str) {
+        self.headers.insert(name.to_owned());
+    }
+
     /// `None` where nothing need be noted.
     pub(crate) fn some(self) -> Option<Self> {
         (!self.headers.is_empty() || self.cookies || self.all_headers || self.form).then_some(self)

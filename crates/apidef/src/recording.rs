@@ -1,0 +1,70 @@
+//! What is recorded of an API's exchanges (contract 2.5, 3.3 and 11.1).
+
+use crate::fields::{Field, acts, later};
+use crate::section::{Section, is_token};
+use document::{Fault, pointer_join};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// `global.trafficLogs`.
+pub(crate) const OAS: &[Field] = &[
+    acts("enabled"),
+    acts("tagHeaders"),
+    acts("customRetentionPeriod"),
+    later("plugins", "plugins on records are"),
+];
+
+/// What is recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Recording {
+    /// Nothing at all.
+    pub off: bool,
+    /// Fields of requests whose values become tags: `name-value`. Lower case.
+    pub tag_headers: Box<[Box<str>]>,
+    /// How long a record may be kept; `None` = as long as the store keeps any.
+    pub kept: Option<Duration>,
+}
+
+impl Recording {
+    /// From a classic definition.
+    pub(crate) fn classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+        Self {
+            off: root.flag("do_not_track", faults),
+            tag_headers: names(root, "tag_headers", faults),
+            kept: root.seconds("expire_analytics_after", faults),
+        }
+    }
+
+    /// From `global.trafficLogs`.
+    pub(crate) fn oas(global: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+        let logs = global.section("trafficLogs", faults);
+        Self {
+            off: logs.exists() && !logs.flag("enabled", faults),
+            tag_headers: names(&logs, "tagHeaders", faults),
+            kept: logs.duration("customRetentionPeriod", faults),
+        }
+    }
+
+    pub(crate) fn write_classic(&self, definition: &mut Value) {
+        definition["do_not_track"] = self.off.into();
+        if !self.tag_headers.is_empty() {
+            definition["tag_headers"] = json!(self.tag_headers);
+        }
+        if let Some(kept) = self.kept {
+            definition["expire_analytics_after"] = kept.as_secs().max(1).into();
+        }
+    }
+}
+
+/// Names of header fields, as they are compared.
+fn names(holder: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Box<[Box<str>]> {
+    let listed = holder.texts(key, faults);
+    for (index, name) in listed.iter().enumerate() {
+        if is_token(name) {
+            continue;
+        }
+        let at = pointer_join(&holder.at(key), &index.to_string());
+        faults.push(Fault::error(at, format!("`{name}` is no name of a header field")));
+    }
+    listed.iter().map(|name| name.to_ascii_lowercase().into()).collect()
+}
