@@ -208,19 +208,20 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
 /// Adds what every response carries, and hands the record over.
 fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> Response<Body> {
     let settings = &exchange.gate.settings;
-    let (mut response, flag) = match answer {
+    let (mut response, status, flag) = match answer {
         Ok(mut response) => {
             if !exchange.bare {
                 exchange.budget.write(response.headers_mut());
             }
-            (response, "")
+            let status = response.status();
+            (response, status, "")
         }
         Err(refusal) => {
             exchange.gate.metrics.refused(refusal.flag);
             tell(exchange, &refusal);
             let mut response = respond::refusal(&refusal, &exchange.head.headers, settings.generator_header);
             exchange.budget.write_on_refusal(response.headers_mut());
-            (response, refusal.flag)
+            (response, refusal.status, refusal.flag)
         }
     };
     exchange.api.chain.finish(exchange, response.headers_mut());
@@ -239,7 +240,7 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     if !exchange.held.is_empty() {
         response.body_mut().keep(std::mem::take(&mut exchange.held));
     }
-    if let Some(tail) = record::finish(exchange, response.status(), flag) {
+    if let Some(tail) = record::finish(exchange, status, flag) {
         response.body_mut().attach(tail);
     }
     response

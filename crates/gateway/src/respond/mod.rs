@@ -1,5 +1,6 @@
 //! Rendering: the one place where refusals and the gate's own answers become responses.
 
+mod grpc;
 mod refusal;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use http::{Response, StatusCode};
 pub(crate) use refusal::{Blame, Refusal};
 
 use crate::body::Body;
+use crate::exchange::is_grpc;
 
 /// `Content-Type` of JSON answers.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -17,8 +19,11 @@ const XML: HeaderValue = HeaderValue::from_static("application/xml");
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Renders a refusal by the default templates of contract 4.1. The format follows the *request's* content type,
-/// as clients of the original expect.
+/// as clients of the original expect; clients of gRPC get a status of gRPC.
 pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -> Response<Body> {
+    if is_grpc(request) {
+        return grpc::refusal(refusal, request);
+    }
     let (content_type, text) = match (refusal.is_json, xml_type(request)) {
         (true, _) => (JSON, refusal.message.to_string()),
         (false, Some(content_type)) => (
