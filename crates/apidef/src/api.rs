@@ -3,7 +3,7 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
-use crate::{Addresses, Caching, Cors, Paths, Plugins, Recording, Transforms, Versioning};
+use crate::{Addresses, Caching, Cors, ErrorOverrides, Paths, Plugins, Recording, Transforms, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -55,6 +55,8 @@ pub struct Api {
     pub paths: Box<Paths>,
     /// Which answers are kept.
     pub cache: Option<Box<Caching>>,
+    /// What is answered instead of errors.
+    pub errors: Box<ErrorOverrides>,
     /// What changes requests and answers.
     pub transforms: Box<Transforms>,
     /// The code of users on the way.

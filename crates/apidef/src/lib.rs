@@ -8,6 +8,7 @@ mod cache;
 mod classic;
 mod cors;
 mod definition;
+mod errors;
 mod fields;
 pub mod keys;
 mod limits;
@@ -41,6 +42,7 @@ pub use auth::{
 pub use cache::{CachedPath, Caching, UpstreamCaching};
 pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
+pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, import, schema};
 pub use paths::{

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::StreamBody;
 use hyper::body::Incoming;
 
 use crate::backend::upstream::{UnderWay, UpstreamBody};
@@ -54,6 +55,8 @@ enum Content {
     Full(Bytes),
     Upstream(UpstreamBody),
     Boxed(BoxedBody),
+    /// Begun to be looked at: these bytes, and then the rest.
+    Begun(Bytes, Box<Content>),
 }
 
 impl Content {
@@ -63,6 +66,44 @@ impl Content {
             Self::Full(_) => false,
             Self::Upstream(body) => body.is_end_stream(),
             Self::Boxed(body) => body.is_end_stream(),
+            Self::Begun(bytes, rest) => bytes.is_empty() && rest.has_ended(),
+        }
+    }
+
+    fn once(frame: Result<Frame<Bytes>, BodyError>) -> Self {
+        Self::Boxed(Box::pin(StreamBody::new(futures_util::stream::iter([frame]))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Upstream(body) => body.size_hint(),
+            Self::Boxed(body) => body.size_hint(),
+            Self::Begun(bytes, rest) => {
+                let (begun, rest) = (bytes.len() as u64, rest.size_hint());
+                let mut hint = SizeHint::new();
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(upper + begun);
+                }
+                hint.set_lower(rest.lower() + begun);
+                hint
+            }
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Upstream(body) => body.poll_frame(cx),
+            Self::Boxed(body) => body.as_mut().poll_frame(cx),
+            Self::Begun(bytes, rest) if bytes.is_empty() => rest.poll_frame(cx),
+            Self::Begun(bytes, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
         }
     }
 }
@@ -74,6 +115,7 @@ impl std::fmt::Debug for Body {
             Content::Full(_) => "Full",
             Content::Upstream(_) => "Upstream",
             Content::Boxed(_) => "Boxed",
+            Content::Begun(..) => "Begun",
         };
         f.debug_tuple("Body").field(&kind).finish()
     }
@@ -122,6 +164,38 @@ impl Body {
         Ok(if rest.is_empty() { first } else { rest.freeze() })
     }
 
+    /// How the body begins, up to about `most` bytes; it goes on as it came. One that breaks meanwhile breaks where it did.
+    pub(crate) async fn peek(&mut self, most: usize) -> Bytes {
+        let mut begun = BytesMut::new();
+        let mut rest = std::mem::replace(&mut self.content, Content::Empty);
+        while begun.len() < most {
+            match std::future::poll_fn(|cx| rest.poll_frame(cx)).await {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => begun.extend_from_slice(&data),
+                    Err(trailers) => {
+                        rest = Content::once(Ok(trailers));
+                        break;
+                    }
+                },
+                Some(Err(error)) => {
+                    rest = Content::once(Err(error));
+                    break;
+                }
+                None => {
+                    rest = Content::Empty;
+                    break;
+                }
+            }
+        }
+        let begun = begun.freeze();
+        self.content = match rest {
+            Content::Empty if begun.is_empty() => Content::Empty,
+            Content::Empty => Content::Full(begun.clone()),
+            rest => Content::Begun(begun.clone(), Box::new(rest)),
+        };
+        begun
+    }
+
     /// Hands over what shall be told when the body has ended.
     pub(crate) fn attach(&mut self, mut tail: Box<Tail>) {
         if self.content.has_ended() {
@@ -149,6 +223,8 @@ impl Body {
         match &self.content {
             Content::Empty | Content::Full(_) | Content::Boxed(_) => true,
             Content::Upstream(body) => body.tells_its_end(),
+            // Nobody asks: what is looked at may have ended since.
+            Content::Begun(..) => false,
         }
     }
 
@@ -198,16 +274,7 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let polled = match &mut this.content {
-            Content::Empty => Poll::Ready(None),
-            Content::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                this.content = Content::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            Content::Upstream(body) => body.poll_frame(cx),
-            Content::Boxed(body) => body.as_mut().poll_frame(cx),
-        };
+        let polled = this.content.poll_frame(cx);
         if let (Some(_), Poll::Ready(frame)) = (&this.collected, &polled) {
             this.note(frame.as_ref());
         }
@@ -230,12 +297,7 @@ impl HttpBody for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Empty => SizeHint::with_exact(0),
-            Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Upstream(body) => body.size_hint(),
-            Content::Boxed(body) => body.size_hint(),
-        }
+        self.content.size_hint()
     }
 }
 

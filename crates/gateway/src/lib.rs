@@ -45,10 +45,11 @@ pub use backend::upstream::{KeepAlive, UpstreamSettings};
 pub use cache::CacheSettings;
 pub use gate::{Gate, Parts};
 pub use hosted::{Place, Service};
-pub use http::HeaderName;
+pub use http::{HeaderName, StatusCode};
 pub use plugins::PluginSettings;
+pub use respond::{ErrorPages, Overrides};
 pub use settings::{
     CertificateSettings, GuessSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter,
-    OAuthSettings, PasswordHash, Settings, UptimeSettings,
+    NAMED_REFUSALS, OAuthSettings, PasswordHash, Settings, UptimeSettings, Words,
 };
 pub use snapshot::{RunningApi, Snapshot};

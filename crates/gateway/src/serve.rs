@@ -219,7 +219,8 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
         Err(refusal) => {
             exchange.gate.metrics.refused(refusal.flag);
             tell(exchange, &refusal);
-            let mut response = respond::refusal(&refusal, &exchange.head.headers, settings.generator_header);
+            let own = exchange.api.chain.errors();
+            let mut response = respond::refusal(&refusal, &exchange.head.headers, settings, own);
             exchange.budget.write_on_refusal(response.headers_mut());
             (response, refusal.status, refusal.flag)
         }
@@ -263,22 +264,22 @@ fn turned_away(gate: &Gate, request: &Request<RequestBody>) -> Option<Response<B
     let limit = gate.settings.max_request_body;
     if limit > 0 && request.body().size_hint().lower() > limit {
         let refusal = Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large");
-        return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
+        return Some(respond::refusal(&refusal, request.headers(), &gate.settings, None));
     }
     if request.method() == Method::CONNECT {
         // It asks for a tunnel to a host of the client's choice, and a success would be taken for one.
         let refusal = Refusal::client(StatusCode::METHOD_NOT_ALLOWED, "IHD", "CONNECT is not served here");
-        return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
+        return Some(respond::refusal(&refusal, request.headers(), &gate.settings, None));
     }
     if names_two_hosts(request) {
         let refusal = Refusal::client(StatusCode::BAD_REQUEST, "IHD", "the request names different hosts");
-        return Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header));
+        return Some(respond::refusal(&refusal, request.headers(), &gate.settings, None));
     }
     match route::check(request.uri().path()) {
         Ok(()) => None,
         Err(Oddity::Malformed(what)) => {
             let refusal = Refusal::client(StatusCode::BAD_REQUEST, "IHD", what);
-            Some(respond::refusal(&refusal, request.headers(), gate.settings.generator_header))
+            Some(respond::refusal(&refusal, request.headers(), &gate.settings, None))
         }
         Err(Oddity::Unclean(_)) if gate.settings.skip_url_cleaning => None,
         Err(Oddity::Unclean(clean)) => Some(redirect(clean, request.uri().query())),

@@ -1,5 +1,6 @@
 //! What the data plane and the admin API need to know from the configuration, already parsed.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use state::Secret;
 use crate::cache::CacheSettings;
 use crate::hosted::Service;
 use crate::plugins::PluginSettings;
+use crate::respond::{ErrorPages, Overrides};
 
 /// Settings of one gate. Names follow the configuration file (contract 1.3) where it has one for the same thing.
 #[derive(Debug, Clone)]
@@ -64,6 +66,14 @@ pub struct Settings {
     pub oauth: OAuthSettings,
     /// What `X-RateLimit-*` tell.
     pub limit_headers: LimitHeaders,
+    /// What errors say.
+    pub error_pages: Arc<ErrorPages>,
+    /// What is answered instead of errors.
+    pub error_overrides: Arc<Overrides>,
+    /// Folder of the templates that overrides of errors name.
+    pub template_path: PathBuf,
+    /// Other words for refusals, by their names.
+    pub messages: HashMap<String, Words>,
     /// How limits count.
     pub limits: LimitSettings,
     /// How many answers are kept.
@@ -111,6 +121,30 @@ const MOST_KEPT: usize = 32 << 20;
 fn most_kept(limit: u64) -> usize {
     if limit == 0 { MOST_KEPT } else { usize::try_from(limit).unwrap_or(MOST_KEPT) }
 }
+
+/// Other words for a refusal (contract 4.2, `override_messages`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Instead of its status.
+    pub status: Option<StatusCode>,
+    /// Instead of its message.
+    pub message: Option<Box<str>>,
+}
+
+/// The names that refusals may have other words for.
+pub const NAMED_REFUSALS: [&str; 11] = [
+    "auth.auth_field_missing",
+    "auth.key_not_found",
+    "auth.key_is_invalid",
+    "auth.cert_not_found",
+    "auth.cert_expired",
+    "auth.cert_required",
+    "auth.cert_mismatch",
+    "oauth.auth_field_missing",
+    "oauth.auth_field_malformed",
+    "oauth.key_not_found",
+    "oauth.client_deleted",
+];
 
 /// How keys are made, stored and looked up (contract 5.1).
 #[derive(Debug, Clone)]
@@ -341,6 +375,10 @@ impl Default for Settings {
             discovered_for: Duration::from_secs(120),
             oauth: OAuthSettings::default(),
             limit_headers: LimitHeaders::Quotas,
+            error_pages: Arc::default(),
+            error_overrides: Arc::default(),
+            template_path: PathBuf::from("templates"),
+            messages: HashMap::new(),
             limits: LimitSettings::default(),
             cache: CacheSettings::default(),
             plugins: PluginSettings::default(),

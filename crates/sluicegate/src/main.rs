@@ -5,6 +5,7 @@ mod catalog;
 mod cli;
 mod components;
 mod config;
+mod errors;
 mod lint;
 mod logging;
 mod mappings;

@@ -226,7 +226,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
     if config.secret.expose().is_empty() {
         tracing::warn!("no `secret` is set: the admin API is closed; set one to open it");
     }
-    Ok(Settings {
+    let mut settings = Settings {
         secret: (!config.secret.expose().is_empty()).then(|| config.secret.clone()),
         control_hostname: named(&config.control_api_hostname),
         control_apart: config.control_api_port != 0 && config.control_api_port != config.listen_port,
@@ -287,7 +287,10 @@ fn settings(config: &Config) -> Result<Settings, String> {
         drain_delay: config.graceful_shutdown_delay_seconds,
         app_path: PathBuf::from(&config.app_path),
         service: None,
-    })
+        ..Settings::default()
+    };
+    crate::errors::set(config, &mut settings)?;
+    Ok(settings)
 }
 
 fn oauth(config: &Config) -> Result<OAuthSettings, String> {

@@ -13,7 +13,8 @@ use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
 use crate::{
-    Api, ApiLimits, Backend, Caching, Care, Discovery, Manner, Rate, Recording, Target, Upstream, Uptime,
+    Api, ApiLimits, Backend, Caching, Care, Discovery, ErrorOverrides, Manner, Rate, Recording, Target,
+    Upstream, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -87,6 +88,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         cors: cors::read_classic(&root, faults),
         paths: Box::new(paths),
         cache: Caching::classic(&root, cached, faults),
+        errors: Box::new(ErrorOverrides::classic(&root, faults)),
         transforms: Box::new(transforms.with_root(&root, faults)),
         plugins: plugins::read_classic(&root, faults),
         session_lifetime: root.seconds("session_lifetime", faults),

@@ -84,6 +84,7 @@ pub(crate) fn write(api: &Api) -> Value {
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
     });
     definition["cache_options"] = caching;
+    definition["error_overrides"] = api.errors.write_classic();
     if let Some(versioning) = &api.versioning {
         definition["definition"] = versioning::write_classic(versioning);
     }

@@ -14,8 +14,8 @@ use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
 use crate::{
-    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, Manner, Paths, Recording, Streams, Transforms,
-    Upstream, UpstreamCredentials, Uptime,
+    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, ErrorOverrides, Manner, Paths, Recording,
+    Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -105,6 +105,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         cors: cors::read_oas(&global, faults),
         paths,
         cache: Caching::oas(&root, &middleware, faults),
+        errors: Box::new(ErrorOverrides::oas(&extension, faults)),
         transforms: Box::new(Transforms::oas(&root, &middleware, faults)),
         plugins: plugins::read_oas(&global, &authentication, faults),
         session_lifetime: lifetime,

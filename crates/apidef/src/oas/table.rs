@@ -3,6 +3,7 @@
 use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_METADATA, OAS_SCOPE_CHECK};
 use crate::cache;
 use crate::cors;
+use crate::errors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
 use crate::plugins;
@@ -59,7 +60,7 @@ const EXTENSION: &[Field] = &[
             routes("mcpPrompts", "MCP is"),
         ],
     ),
-    later("errorOverrides", "error overrides are"),
+    section("errorOverrides", errors::OAS_OVERRIDES),
 ];
 
 const UPSTREAM: &[Field] = &[

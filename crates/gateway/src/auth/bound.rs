@@ -48,7 +48,9 @@ pub(super) async fn check_certificate(
     }
     match exchange.gate.certificates.stored(&id).await.map_err(Refusal::store_away)? {
         Some(_) => Ok(()),
-        None => Err(disallowed().detail("the certificate of the key is not in the store any more")),
+        None => Err(disallowed()
+            .called("auth.cert_not_found")
+            .detail("the certificate of the key is not in the store any more")),
     }
 }
 
@@ -65,15 +67,18 @@ pub(super) fn check_bindings(exchange: &Exchange, session: &Session) -> Result<(
 
 fn in_force(shown: &ClientCertificate) -> Result<(), Refusal> {
     if shown.not_after < unix_now() {
-        return Err(Refusal::client(StatusCode::FORBIDDEN, "CEX", "Certificate has expired"));
+        return Err(Refusal::client(StatusCode::FORBIDDEN, "CEX", "Certificate has expired")
+            .called("auth.cert_expired"));
     }
     Ok(())
 }
 
 fn required() -> Refusal {
     Refusal::client(StatusCode::UNAUTHORIZED, "CRQ", "Client certificate required")
+        .called("auth.cert_required")
 }
 
 fn mismatch() -> Refusal {
     Refusal::client(StatusCode::UNAUTHORIZED, "CMM", "Access to this API has been disallowed")
+        .called("auth.cert_mismatch")
 }

@@ -50,6 +50,7 @@ impl OAuth {
     pub(crate) async fn caller(&self, exchange: &Exchange) -> Result<Arc<Caller>, Refusal> {
         let Some((found, place)) = self.places.find_in(&exchange.head) else {
             return Err(Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Authorization field missing")
+                .called("oauth.auth_field_missing")
                 .challenge(self.challenges.missing.clone()));
         };
         let token = match found.split_once(' ') {
@@ -60,6 +61,7 @@ impl OAuth {
         };
         if token.is_empty() || token.contains(' ') {
             return Err(Refusal::client(StatusCode::BAD_REQUEST, "AMF", "Bearer token malformed")
+                .called("oauth.auth_field_malformed")
                 .challenge(self.challenges.malformed.clone()));
         }
         let gate = &exchange.gate;
@@ -97,11 +99,13 @@ impl OAuth {
 
     fn not_authorised(&self) -> Refusal {
         Refusal::client(StatusCode::FORBIDDEN, "AKI", "Key not authorised")
+            .called("oauth.key_not_found")
             .challenge(self.challenges.invalid.clone())
     }
 
     fn revoked(&self) -> Refusal {
         Refusal::client(StatusCode::FORBIDDEN, "AKI", "Key not authorised. OAuth client access was revoked")
+            .called("oauth.client_deleted")
             .challenge(self.challenges.invalid.clone())
     }
 }

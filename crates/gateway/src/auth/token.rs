@@ -39,7 +39,8 @@ impl Token {
             Some(token) => Cow::Borrowed(without_bearer(token)),
             None if self.certificate => bound::key_of_certificate(exchange, &self.org_id)?.into(),
             None => {
-                return Err(Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing"));
+                return Err(Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing")
+                    .called("auth.auth_field_missing"));
             }
         };
         // The usual case first: a caller we know, without an await.
@@ -68,6 +69,7 @@ impl Token {
 /// The refusal of keys that are not known or not good for this API.
 pub(crate) fn disallowed() -> Refusal {
     Refusal::client(StatusCode::FORBIDDEN, "AKI", "Access to this API has been disallowed")
+        .called("auth.key_not_found")
 }
 
 /// A credential without the scheme that may stand before it.

@@ -22,7 +22,7 @@ use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation, Sizes};
 use crate::plugins::{Before, Plugins};
-use crate::respond::Refusal;
+use crate::respond::{Overrides, Refusal, of_answer};
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
 use crate::transform::{
@@ -85,6 +85,7 @@ pub(crate) struct Prepared {
     pub(crate) transforms: Transforms,
     pub(crate) checks: Checks,
     pub(crate) plugins: Option<Arc<Plugins>>,
+    pub(crate) errors: Overrides,
 }
 
 impl Guard {
@@ -132,6 +133,8 @@ pub struct Chain {
     /// What changes answers on their way back.
     stages: Stages,
     ends: Option<HeaderValue>,
+    /// What is answered instead of errors; `None` where neither the API nor the gate says so.
+    errors: Option<Box<Overrides>>,
 }
 
 impl Chain {
@@ -144,7 +147,7 @@ impl Chain {
         patterns: &Collector,
         prepared: Prepared,
     ) -> Result<Self, String> {
-        let Prepared { transforms, checks, plugins } = prepared;
+        let Prepared { transforms, checks, plugins, errors } = prepared;
         let plugins = plugins.as_ref();
         let mut guards = Vec::new();
         let mut ends = None;
@@ -212,7 +215,9 @@ impl Chain {
         }
         guards.extend(Before::new(plugins, Hook::Post).map(Guard::Plugins));
         let stages = Stages::new(bodies.answers, transforms.answers, bodies.answer_programs, plugins);
-        Ok(Self { guards: guards.into(), cross_origin, stages, ends })
+        let any = !errors.is_empty() || !settings.error_overrides.is_empty();
+        let errors = any.then(|| Box::new(errors));
+        Ok(Self { guards: guards.into(), cross_origin, stages, ends, errors })
     }
 
     /// Until when the API is served, as answers tell it; `None` where that is for ever.
@@ -309,10 +314,21 @@ impl Chain {
         exchange: &mut Exchange,
         response: Response<Body>,
     ) -> Result<Response<Body>, Refusal> {
-        if self.stages.is_empty() {
-            return Ok(response);
+        let mut response = response;
+        if !self.stages.is_empty() {
+            response = Box::pin(self.stages.pass(exchange, response)).await?;
         }
-        Box::pin(self.stages.pass(exchange, response)).await
+        if let Some(errors) = &self.errors
+            && (response.status().is_client_error() || response.status().is_server_error())
+        {
+            Box::pin(of_answer(errors, exchange, &mut response)).await;
+        }
+        Ok(response)
+    }
+
+    /// What is answered instead of refusals, as far as the API says so.
+    pub(crate) fn errors(&self) -> Option<&Overrides> {
+        self.errors.as_deref()
     }
 
     /// Whether fields of the request are looked at once more when there is an answer.

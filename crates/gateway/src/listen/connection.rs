@@ -77,7 +77,7 @@ impl Host for Client {
     fn refuse(&self, breach: &Breach) -> Response<Body> {
         self.gate.metrics.refused("IHD");
         let refusal = Refusal::client(breach.status, "IHD", breach.message);
-        respond::refusal(&refusal, &HeaderMap::new(), self.gate.settings.generator_header)
+        respond::refusal(&refusal, &HeaderMap::new(), &self.gate.settings, None)
     }
 
     fn closed(&self) -> impl Future<Output = ()> + Send {

@@ -11,6 +11,7 @@ use crate::backend::upstream::Upstream;
 use crate::chain::{Chain, Prepared};
 use crate::gate::Gate;
 use crate::plugins::Plugins;
+use crate::respond::Overrides;
 use crate::route::{Collector, Versions};
 use crate::snapshot::{Identity, RunningApi};
 use crate::transform::Transforms;
@@ -59,7 +60,8 @@ fn build(
     let patterns = Collector::new(gate.settings.path_matching);
     let transforms = Transforms::compile(&model, &patterns, &streams.secrets).map_err(|fault| vec![fault])?;
     let checks = Checks::new(&model.paths, &patterns)?;
-    let prepared = Prepared { transforms, checks, plugins: plugins.clone() };
+    let errors = Overrides::new(&model.errors, &gate.settings.template_path).map_err(|fault| vec![fault])?;
+    let prepared = Prepared { transforms, checks, plugins: plugins.clone(), errors };
     let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, prepared)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {

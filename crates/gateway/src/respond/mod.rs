@@ -1,45 +1,50 @@
 //! Rendering: the one place where refusals and the gate's own answers become responses.
 
 mod grpc;
+mod overrides;
+mod pages;
 mod refusal;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 
+pub use overrides::Overrides;
+pub(crate) use overrides::of_answer;
+pub use pages::ErrorPages;
 pub(crate) use refusal::{Blame, Refusal};
 
+use self::pages::Format;
 use crate::body::Body;
 use crate::exchange::is_grpc;
+use crate::settings::Settings;
 
 /// `Content-Type` of JSON answers.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const XML: HeaderValue = HeaderValue::from_static("application/xml");
 /// `Content-Type` of plain answers.
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// Renders a refusal by the default templates of contract 4.1. The format follows the *request's* content type,
-/// as clients of the original expect; clients of gRPC get a status of gRPC.
-pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -> Response<Body> {
+/// Renders a refusal by the templates of contract 4.1, or as a rule of contract 4.2 says; `own` are the rules of the API. Clients of
+/// gRPC get a status of gRPC.
+pub(crate) fn refusal(
+    refusal: &Refusal,
+    request: &HeaderMap,
+    settings: &Settings,
+    own: Option<&Overrides>,
+) -> Response<Body> {
+    let refusal = renamed(refusal, settings);
+    let refusal = &*refusal;
     if is_grpc(request) {
         return grpc::refusal(refusal, request);
     }
-    let (content_type, text) = match (refusal.is_json, xml_type(request)) {
-        (true, _) => (JSON, refusal.message.to_string()),
-        (false, Some(content_type)) => (
-            content_type,
-            format!(
-                "<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{}</error>\n",
-                escape_xml(&refusal.message)
-            ),
-        ),
-        (false, None) => (JSON, format!("{{\n    \"error\": {}\n}}", json_string(&refusal.message))),
-    };
-    let mut response = Response::new(Body::full(text));
+    let rule = own.and_then(|own| own.of_refusal(refusal));
+    let rule = rule.or_else(|| settings.error_overrides.of_refusal(refusal));
+    let mut response = Response::new(Body::empty());
     *response.status_mut() = refusal.status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
-    if generator {
+    if settings.generator_header {
         headers.insert("x-generator", HeaderValue::from_static("tyk.io"));
     }
     if let Some(seconds) = refusal.retry_after {
@@ -48,7 +53,35 @@ pub(crate) fn refusal(refusal: &Refusal, request: &HeaderMap, generator: bool) -
     if let Some(challenge) = &refusal.challenge {
         headers.insert(WWW_AUTHENTICATE, challenge.clone());
     }
+    if let Some(rule) = rule {
+        rule.apply(&settings.error_pages, request, &refusal.message, &mut response);
+    }
+    if !rule.is_some_and(overrides::Rule::says) {
+        let (kind, text) = match refusal.is_json {
+            true => (JSON, refusal.message.to_string()),
+            false => {
+                let (format, kind) = Format::of(request);
+                (kind, settings.error_pages.text(format, response.status(), &refusal.message))
+            }
+        };
+        response.headers_mut().entry(CONTENT_TYPE).or_insert(kind);
+        *response.body_mut() = Body::full(text);
+    }
     response
+}
+
+/// The same refusal with the words that the configuration has for it (`override_messages`).
+fn renamed<'r>(refusal: &'r Refusal, settings: &Settings) -> Cow<'r, Refusal> {
+    let words = refusal.id.and_then(|id| settings.messages.get(id));
+    let Some(words) = words else { return Cow::Borrowed(refusal) };
+    let mut renamed = refusal.clone();
+    if let Some(status) = words.status {
+        renamed.status = status;
+    }
+    if let Some(message) = &words.message {
+        (renamed.message, renamed.is_json) = (Cow::Owned(message.to_string()), false);
+    }
+    Cow::Owned(renamed)
 }
 
 /// A plain answer that no template touches, such as the router's `Not Found`.
@@ -71,28 +104,6 @@ pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Respons
     response
 }
 
-fn xml_type(request: &HeaderMap) -> Option<HeaderValue> {
-    let value = request.get(CONTENT_TYPE)?;
-    let media = value.to_str().ok()?.split(';').next()?.trim();
-    matches!(media, "application/xml" | "text/xml" | "application/soap+xml")
-        .then(|| HeaderValue::from_str(media).unwrap_or(XML))
-}
-
 fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-fn escape_xml(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&#34;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -27,6 +27,8 @@ pub(crate) struct Refusal {
     pub blame: Blame,
     /// Short flag for logs and metrics (contract 4.2, `response_flag`).
     pub flag: &'static str,
+    /// What the configuration calls it where it may say something else (contract 4.2, `override_messages`).
+    pub id: Option<&'static str>,
     /// Seconds after which a retry may succeed, sent as `Retry-After`.
     pub retry_after: Option<u32>,
     /// How the client may identify itself, sent as `WWW-Authenticate`.
@@ -76,11 +78,18 @@ impl Refusal {
             message: message.into(),
             blame,
             flag,
+            id: None,
             retry_after: None,
             challenge: None,
             is_json: false,
             detail: None,
         }
+    }
+
+    /// Gives it the name under which the configuration may have other words for it.
+    pub(crate) fn called(mut self, id: &'static str) -> Self {
+        self.id = Some(id);
+        self
     }
 
     /// Tells the client when to come back.

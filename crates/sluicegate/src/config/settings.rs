@@ -103,6 +103,9 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "seconds")]
     pub(crate) jsvm_timeout: Duration,
     pub(crate) middleware_path: String,
+    pub(crate) template_path: String,
+    pub(crate) override_messages: serde_json::Value,
+    pub(crate) error_overrides: serde_json::Value,
     pub(crate) public_key_path: String,
     pub(crate) enable_bundle_downloader: bool,
     pub(crate) bundle_base_url: String,

@@ -67,7 +67,7 @@ pub(in crate::admin) async fn authorize(gate: &Arc<Gate>, call: &Call) -> Outcom
     let Some(server) = &api.oauth else { return Ok(error(StatusCode::NOT_FOUND, NO_CLIENT)) };
     let answer = server.authorize_client(gate, &form).await;
     let headers = http::HeaderMap::new();
-    Ok(answer.unwrap_or_else(|refusal| respond::refusal(&refusal, &headers, gate.settings.generator_header)))
+    Ok(answer.unwrap_or_else(|refusal| respond::refusal(&refusal, &headers, &gate.settings, None)))
 }
 
 /// `GET /oauth/clients/{api}/{client}/tokens`.

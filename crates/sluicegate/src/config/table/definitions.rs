@@ -55,7 +55,12 @@ pub(super) static KEYS: &[Key] = &[
     pending("policies.allow_explicit_policy_id", Bool, "", "Keep the `id` of a policy."),
     pending("allow_unsafe_policy_ids", Bool, "", "Accept policy ids with any characters."),
     acted("middleware_path", Text, "\"middleware\"", "Folder of the files of plugins."),
-    pending("template_path", Text, "\"templates\"", "Folder of error and webhook templates."),
+    acted(
+        "template_path",
+        Text,
+        "\"templates\"",
+        "Folder of the templates of errors: `error.json`, `error_404.xml` and their like, and those that `error_overrides` names. Read at the start. What is not there is built in. See [errors.md](errors.md).",
+    ),
     pending("tyk_js_path", Text, "", "JavaScript loaded before every plugin."),
     acted(
         "use_db_app_configs",
