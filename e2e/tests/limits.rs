@@ -293,3 +293,36 @@ async fn so_many_at_once() {
     drop(first);
     until("a place is given back", async || call(&gate, "GET", "/a/x", &other).await.status == 200).await;
 }
+
+#[tokio::test]
+async fn c4_4_callers_are_told_of_their_limits() {
+    let upstream = Upstream::start().await;
+    let mut api = keyed("a", &upstream.url(""));
+    api["allowed_ips"] = json!(["127.0.0.1"]);
+    let gate = Gate::setup().api(api).api(keyless("open", &upstream.url(""))).start().await;
+    let mut limited = session(&["a"]);
+    limited["quota_max"] = json!(10);
+    limited["quota_renewal_rate"] = json!(3600);
+    limited["rate"] = json!(5);
+    limited["per"] = json!(2);
+    let (key, free) = (gate.admin().key(&limited).await, gate.admin().key(&session(&["a"])).await);
+    let ask = async |key: &str, path: &str| gate.get(path, &["-H", &format!("Authorization: {key}")]).await;
+    assert_eq!(ask(&key, "/a/x").await.status, 200);
+    let reached = upstream.hits();
+    for _ in 0..3 {
+        let told = ask(&key, "/a/tyk/rate-limits/").await;
+        assert_eq!(told.status, 200, "{told:?}");
+        let told = told.json();
+        assert_eq!(told["rate_limit"], json!({"requests": 5, "per_unit": 2}));
+        assert_eq!((&told["quota"]["quota_max"], &told["quota"]["quota_remaining"]), (&json!(10), &json!(9)));
+        assert!(told["quota"]["quota_renews"].as_i64().is_some_and(|renews| renews > 0), "{told}");
+    }
+    assert_eq!(ask(&free, "/a/tyk/rate-limits").await.json()["quota"]["quota_max"], json!(-1));
+    assert_eq!(ask("none", "/a/tyk/rate-limits/").await.status, 403);
+    assert_eq!(upstream.hits(), reached, "nobody asked the backend");
+    let stranger = gate
+        .get("/a/tyk/rate-limits/", &["-H", &format!("Authorization: {key}"), "-H", "X-Real-IP: 9.9.9.9"])
+        .await;
+    assert_eq!(stranger.status, 403);
+    assert_eq!(gate.get("/open/tyk/rate-limits/", &[]).await.json()["path"], "/tyk/rate-limits/");
+}

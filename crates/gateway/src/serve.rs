@@ -18,7 +18,7 @@ use crate::context::Noted;
 use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings};
 use crate::gate::Gate;
 use crate::hosted;
-use crate::limits::Budget;
+use crate::limits::{Budget, told};
 use crate::oauth;
 use crate::record;
 use crate::respond::{self, Blame, Refusal};
@@ -179,6 +179,12 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
                 return Ok(answer);
             }
             return Box::pin(server.answer(endpoint, exchange)).await;
+        }
+        if api.chain.is_keyed() && told::is_addressed(&exchange.head.method, exchange.path_in_api()) {
+            return match Box::pin(api.chain.identify(exchange)).await? {
+                ControlFlow::Break(Early::Final(response) | Early::AsBackend(response)) => Ok(response),
+                ControlFlow::Continue(()) => told::answer(exchange).await,
+            };
         }
         exchange.fitting = route::fitting(exchange);
         let response = match api.chain.admit(exchange).await? {

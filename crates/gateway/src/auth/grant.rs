@@ -61,6 +61,11 @@ impl Grant {
         }
     }
 
+    /// Requests, and in how many seconds, where no path says otherwise; 0 = any number.
+    pub(crate) fn rate(&self) -> (f64, f64) {
+        self.terms.rate.numbers
+    }
+
     /// The rate that limits this exchange: of its path and method, else of the API or the session (contract 6.5).
     pub(crate) fn rate_for(&self, exchange: &Exchange) -> Option<&Counter> {
         if self.endpoints.is_empty() {

@@ -89,6 +89,21 @@ pub(crate) struct Prepared {
 }
 
 impl Guard {
+    /// Whether it says who is calling, and whether that is one who may.
+    fn identifies(&self) -> bool {
+        matches!(
+            self,
+            Self::Term(_)
+                | Self::CrossOrigin(_)
+                | Self::Addresses(_)
+                | Self::ClientCertificates(_)
+                | Self::Organisation(_)
+                | Self::Authenticate(_)
+                | Self::Expiry(_)
+                | Self::AccessRights(_)
+        )
+    }
+
     /// What exempts an exchange from it: paths that are open to everybody (contract 4.3, "Ignored"), and having passed it
     /// before (contract 4.6, "Looping").
     fn exempt(&self) -> Skips {
@@ -133,6 +148,7 @@ pub struct Chain {
     /// What changes answers on their way back.
     stages: Stages,
     ends: Option<HeaderValue>,
+    keyed: bool,
     /// What is answered instead of errors; `None` where neither the API nor the gate says so.
     errors: Option<Box<Overrides>>,
 }
@@ -217,7 +233,7 @@ impl Chain {
         let stages = Stages::new(bodies.answers, transforms.answers, bodies.answer_programs, plugins);
         let any = !errors.is_empty() || !settings.error_overrides.is_empty();
         let errors = any.then(|| Box::new(errors));
-        Ok(Self { guards: guards.into(), cross_origin, stages, ends, errors })
+        Ok(Self { guards: guards.into(), cross_origin, stages, ends, keyed, errors })
     }
 
     /// Until when the API is served, as answers tell it; `None` where that is for ever.
@@ -239,9 +255,27 @@ impl Chain {
         self.cross_origin.as_ref()?.answer(exchange)
     }
 
+    /// Whether somebody has to say who is calling.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+
+    /// Runs those guards only that say who is calling, and whether that is one who may.
+    pub(crate) async fn identify(&self, exchange: &mut Exchange) -> Result<ControlFlow<Early>, Refusal> {
+        self.run(exchange, Guard::identifies).await
+    }
+
     /// Runs the guards; breaks off with the answer of one that has it.
     pub(crate) async fn admit(&self, exchange: &mut Exchange) -> Result<ControlFlow<Early>, Refusal> {
-        for guard in &self.guards {
+        self.run(exchange, |_| true).await
+    }
+
+    async fn run(
+        &self,
+        exchange: &mut Exchange,
+        wanted: impl Fn(&Guard) -> bool,
+    ) -> Result<ControlFlow<Early>, Refusal> {
+        for guard in self.guards.iter().filter(|guard| wanted(guard)) {
             if exchange.skips != Skips::NONE && exchange.skips.any(guard.exempt()) {
                 continue;
             }

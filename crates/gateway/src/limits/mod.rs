@@ -12,6 +12,7 @@ mod simulator;
 mod size;
 mod smoothing;
 mod subscription;
+pub(crate) mod told;
 mod window;
 mod windows;
 
