@@ -342,6 +342,22 @@ async fn c5_1_answers_lie_in_redis_as_the_original_has_them() {
 }
 
 #[tokio::test]
+async fn answers_may_have_a_redis_of_their_own() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let second = redis.conf()["storage"].clone();
+    let gate = Gate::setup()
+        .conf(json!({"enable_separate_cache_store": true, "cache_storage": second}))
+        .api(keeping(keyless("a", &upstream.url("")), json!({})))
+        .start()
+        .await;
+    gate.get("/a/x", &[]).await;
+    until("it is stored", async || !keys(&redis).is_empty()).await;
+    until("it is kept", async || is_hit(&gate.get("/a/x", &[]).await)).await;
+    assert_eq!(gate.admin().delete("/cache/a").await.status, 200);
+    assert!(keys(&redis).is_empty());
+}
+
+#[tokio::test]
 async fn without_its_store_everything_is_fetched() {
     let (upstream, mut redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::setup()

@@ -40,6 +40,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Where sessions and counters live.
     pub state: State,
+    /// Where answers are kept, if not there.
+    pub answers: Option<State>,
     /// Where definitions and policies come from.
     pub catalog: Catalog,
     /// How upstreams are reached.
@@ -150,7 +152,7 @@ impl Gate {
         let make = |me: &Weak<Self>| Self {
             me: Weak::clone(me),
             bundles: Bundles::default(),
-            cache: Cache::new(parts.settings.cache, &parts.state),
+            cache: Cache::new(parts.settings.cache, parts.answers.as_ref().unwrap_or(&parts.state)),
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
             callers: Callers::new(believed),
             organisations: Organisations::new(believed),

@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::catalog;
 use crate::components;
-use crate::config::{Config, RateLimitHeaders, StorageKind};
+use crate::config::{Config, RateLimitHeaders, Storage, StorageKind};
 
 /// How often what has ended is looked for: idle connections to upstreams, sessions and counters.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -50,6 +50,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let parts = Parts {
         settings: settings(&config)?,
         state: state.clone(),
+        answers: open_answers(&config)?,
         catalog,
         upstream: upstream(&config)?,
         streams,
@@ -399,6 +400,7 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
 /// Why one could not start.
 pub(crate) fn judge(config: &Config) -> Result<Arc<Gate>, String> {
     let parts = Parts {
+        answers: None,
         settings: settings(config)?,
         state: State::embedded(None).map_err(|error| error.to_string())?,
         catalog: state::Catalog::files("", state::PolicySource::None),
@@ -497,30 +499,37 @@ fn open_state(config: &Config) -> Result<State, String> {
             let folder = (!storage.path.is_empty()).then(|| PathBuf::from(&storage.path));
             State::embedded(folder).map_err(|error| error.to_string())
         }
-        StorageKind::Redis => {
-            let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-            let tls = storage.use_ssl.then(|| RedisTls {
-                insecure_skip_verify: storage.ssl_insecure_skip_verify,
-                ca_file: file(&storage.ca_file),
-                cert_file: file(&storage.cert_file),
-                key_file: file(&storage.key_file),
-            });
-            State::redis(RedisSettings {
-                hosts: storage.addresses(),
-                username: storage.username.clone(),
-                password: storage.password.clone(),
-                database: storage.database,
-                master_name: (!storage.master_name.is_empty()).then(|| storage.master_name.clone()),
-                sentinel_password: storage.sentinel_password.clone(),
-                cluster: storage.enable_cluster,
-                tls,
-                timeout: storage.timeout,
-                signal_secret: config.node_secret.clone(),
-                unsigned_signals: config.allow_insecure_configs,
-            })
-            .map_err(|error| error.to_string())
-        }
+        StorageKind::Redis => redis(storage, config),
     }
+}
+
+/// A second store for kept answers, where there is one.
+fn open_answers(config: &Config) -> Result<Option<State>, String> {
+    config.enable_separate_cache_store.then(|| redis(&config.cache_storage, config)).transpose()
+}
+
+fn redis(storage: &Storage, config: &Config) -> Result<State, String> {
+    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
+    let tls = storage.use_ssl.then(|| RedisTls {
+        insecure_skip_verify: storage.ssl_insecure_skip_verify,
+        ca_file: file(&storage.ca_file),
+        cert_file: file(&storage.cert_file),
+        key_file: file(&storage.key_file),
+    });
+    State::redis(RedisSettings {
+        hosts: storage.addresses(),
+        username: storage.username.clone(),
+        password: storage.password.clone(),
+        database: storage.database,
+        master_name: (!storage.master_name.is_empty()).then(|| storage.master_name.clone()),
+        sentinel_password: storage.sentinel_password.clone(),
+        cluster: storage.enable_cluster,
+        tls,
+        timeout: storage.timeout,
+        signal_secret: config.node_secret.clone(),
+        unsigned_signals: config.allow_insecure_configs,
+    })
+    .map_err(|error| error.to_string())
 }
 
 fn open_records(config: &Config) -> Result<Option<(analytics::Store, analytics::Recorder)>, String> {

@@ -82,7 +82,7 @@ pub(super) fn encode(entry: &Entry, method: &Method) -> Vec<u8> {
     wire.extend_from_slice(b"\r\n");
     wire.extend_from_slice(&entry.body);
     // Rounded up: a store that ends it does so by itself.
-    let ends = entry.expires.saturating_add(999) / 1000;
+    let ends = entry.expires.saturating_add(999).div_euclid(1000);
     let mut text = BASE64_STANDARD.encode(wire).into_bytes();
     text.extend_from_slice(format!("|{ends}").as_bytes());
     text

@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) policies: Policies,
     pub(crate) storage: Storage,
     pub(crate) cache: CacheSettings,
+    pub(crate) enable_separate_cache_store: bool,
+    pub(crate) cache_storage: Storage,
     pub(crate) local_session_cache: LocalSessionCache,
     pub(crate) hash_keys: bool,
     pub(crate) hash_key_function: String,
@@ -213,6 +215,8 @@ pub(crate) struct Storage {
     /// Never empty once loaded: what an empty value means has been settled.
     #[serde(rename = "type")]
     pub(crate) kind: StorageKind,
+    /// Of the embedded state; a second store has none.
+    #[serde(default)]
     pub(crate) path: String,
     pub(crate) host: String,
     pub(crate) port: u16,

@@ -81,6 +81,7 @@ impl Service {
             ..Settings::default()
         };
         let parts = Parts {
+            answers: None,
             settings,
             state: State::embedded(None).map_err(|error| error.to_string())?,
             catalog: Catalog::files("", PolicySource::None),

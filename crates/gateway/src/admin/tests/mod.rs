@@ -71,6 +71,7 @@ impl Admin {
         settings.app_path = folder.join("apps");
         adjust(&mut settings);
         let (gate, requests) = Gate::new(Parts {
+            answers: None,
             settings,
             state: State::embedded(None).unwrap(),
             catalog: Catalog::files(folder.join("apps"), PolicySource::Folder(folder.join("policies"))),
