@@ -228,7 +228,9 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
             let own = exchange.api.chain.errors();
             let mut response = respond::refusal(&refusal, &exchange.head.headers, settings, own);
             exchange.budget.write_on_refusal(response.headers_mut());
-            (response, refusal.status, refusal.flag)
+            // A call of gRPC is told its refusal with status 200.
+            let told = response.status();
+            (response, if told.is_success() { refusal.status } else { told }, refusal.flag)
         }
     };
     exchange.api.chain.finish(exchange, response.headers_mut());
