@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tonic::body::Body;
@@ -57,7 +59,16 @@ struct Answer {
     headers: HashMap<String, String>,
 }
 
-/// The server. By the name of the hook:
+#[derive(Clone, PartialEq, prost::Message)]
+struct Event {
+    #[prost(string, tag = "1")]
+    payload: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct EventReply {}
+
+/// The server. It keeps the events that it is told of. By the name of the hook:
 ///
 /// - `auth`: who shows `Name: NAME` is let in as that; everybody else is not
 /// - `request`: tells the upstream in `X-Alias` what the alias of the session is, and makes the body upper case
@@ -67,6 +78,7 @@ struct Answer {
 pub struct Dispatcher {
     port: u16,
     server: AbortHandle,
+    events: Arc<Mutex<Vec<String>>>,
 }
 
 impl Dispatcher {
@@ -74,16 +86,22 @@ impl Dispatcher {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let events: Arc<Mutex<Vec<String>>> = Arc::default();
         let serving = tonic::transport::Server::builder()
-            .add_service(Dispatch)
+            .add_service(Dispatch(Arc::clone(&events)))
             .serve_with_incoming(TcpIncoming::from(listener));
         let server = tokio::spawn(serving).abort_handle();
-        Self { port, server }
+        Self { port, server, events }
     }
 
     /// Its address.
     pub fn address(&self) -> String {
         format!("tcp://127.0.0.1:{}", self.port)
+    }
+
+    /// The payloads of all events that it was told of.
+    pub fn events(&self) -> Vec<String> {
+        self.events.lock().clone()
     }
 }
 
@@ -94,7 +112,7 @@ impl Drop for Dispatcher {
 }
 
 #[derive(Clone)]
-struct Dispatch;
+struct Dispatch(Arc<Mutex<Vec<String>>>);
 
 impl NamedService for Dispatch {
     const NAME: &'static str = "coprocess.Dispatcher";
@@ -110,10 +128,25 @@ impl Service<Request<Body>> for Dispatch {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let this = self.clone();
         Box::pin(async move {
+            if request.uri().path().ends_with("/DispatchEvent") {
+                let codec: ProstCodec<EventReply, Event> = ProstCodec::default();
+                return Ok(Grpc::new(codec).unary(this, request).await);
+            }
             let codec: ProstCodec<Object, Object> = ProstCodec::default();
-            Ok(Grpc::new(codec).unary(Self, request).await)
+            Ok(Grpc::new(codec).unary(this, request).await)
         })
+    }
+}
+
+impl UnaryService<Event> for Dispatch {
+    type Response = EventReply;
+    type Future = std::future::Ready<Result<tonic::Response<EventReply>, tonic::Status>>;
+
+    fn call(&mut self, request: tonic::Request<Event>) -> Self::Future {
+        self.0.lock().push(request.into_inner().payload);
+        std::future::ready(Ok(tonic::Response::new(EventReply {})))
     }
 }
 

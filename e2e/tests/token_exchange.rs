@@ -258,3 +258,47 @@ async fn an_upstream_sees_the_exchanged_token_alone() {
     let log = gate.log();
     assert!(!log.contains("s3cret") && !log.contains(&fresh) && !log.contains("new-6"), "{log}");
 }
+
+#[tokio::test]
+async fn c8_12_who_wants_to_know_is_told_of_exchanges_and_scopes() {
+    let (upstream, issuer, endpoint) =
+        (Upstream::start().await, Issuer::start().await, Endpoint::start().await);
+    let providers = json!([
+        provider(
+            "good",
+            &format!("{}/token", endpoint.url),
+            json!({"cache": {"enabled": true, "safetyMargin": "1s"}})
+        ),
+        provider("refuse", &format!("{}/refuse", endpoint.url), json!({})),
+    ]);
+    let mut policy = session(&["a", "scoped"]);
+    (policy["id"], policy["active"]) = (json!("gold"), json!(true));
+    let mut scoped =
+        api("scoped", &upstream.url(""), &issuer, json!({"scopeCheck": {"enabled": true}}), json!([]));
+    scoped["x-tyk-api-gateway"]["server"]["authentication"]["securitySchemes"]["idp"]["tokenExchange"] =
+        json!({});
+    scoped["security"] = json!([{"idp": ["needed"]}]);
+    let log = json!([{"handler_name": "eh_log_handler", "handler_meta": {"prefix": "WATCH"}}]);
+    let gate = Gate::setup()
+        .conf(json!({"event_handlers": {"events": {"OAuth2ExchangeSucceeded": log.clone(),
+            "OAuth2ExchangeFailed": log.clone(), "OAuth2ScopeCheckFailed": log}}}))
+        .oas(api("a", &upstream.url(""), &issuer, json!({}), providers))
+        .oas(scoped)
+        .policy(policy)
+        .start()
+        .await;
+    let token = |name: &str| {
+        issuer.token(&json!({"iss": format!("https://{name}.example"), "sub": "me", "exp": now() + 600}))
+    };
+    let good = token("good");
+    for _ in 0..2 {
+        assert_eq!(with(&gate, "/a/x", &good).await.status, 200);
+    }
+    assert_ne!(with(&gate, "/a/x", &token("refuse")).await.status, 200);
+    assert_eq!(with(&gate, "/scoped/x", &good).await.status, 403);
+    for event in ["OAuth2ExchangeFailed", "OAuth2ScopeCheckFailed", "OAuth2ExchangeSucceeded"] {
+        e2e::until(event, async || gate.log().contains(&format!("WATCH:{event}"))).await;
+    }
+    // A token that is remembered is not exchanged again.
+    assert_eq!(gate.log().matches("WATCH:OAuth2ExchangeSucceeded").count(), 1);
+}

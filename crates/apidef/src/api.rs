@@ -3,7 +3,7 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
-use crate::{Addresses, Caching, Cors, ErrorOverrides, Paths, Plugins, Recording, Transforms, Versioning};
+use crate::{Addresses, Caching, Cors, ErrorOverrides, EventHandler, Paths, Plugins, Recording, Transforms, Versioning};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.
@@ -61,6 +61,8 @@ pub struct Api {
     pub transforms: Box<Transforms>,
     /// The code of users on the way.
     pub plugins: Option<Box<Plugins>>,
+    /// Who is told of what happens.
+    pub events: Box<[EventHandler]>,
     /// How long a key of this API is stored; `None` = no limit from the API.
     pub session_lifetime: Option<Duration>,
     /// Never drop a stored key before its own expiry, even if `session_lifetime` is shorter.

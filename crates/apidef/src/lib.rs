@@ -8,7 +8,7 @@ mod cache;
 mod classic;
 mod cors;
 mod definition;
-mod errors;
+    errors, events, mod,
 mod fields;
 pub mod keys;
 mod limits;
@@ -43,6 +43,7 @@ pub use cache::{CachedPath, Caching, UpstreamCaching};
 pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
 pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};
+pub use events::{Event, EventHandler, EventWay, Webhook, handlers_of, webhook_of};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, import, schema};
 pub use paths::{

@@ -216,7 +216,7 @@ fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, FetchError> {
     let host = HeaderValue::try_from(&*target.authority)
         .map_err(|_| FetchError::Address(format!("`{}` is no host", target.authority)))?;
     request.headers_mut().insert(HOST, host);
-    request.headers_mut().insert(USER_AGENT, AGENT);
+    request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
     Ok(request)
 }
 

@@ -16,6 +16,7 @@ use crate::backend::stream::Watched;
 use crate::backend::upstream::{Pools, UpstreamSettings, UpstreamTokens};
 use crate::cache::Cache;
 use crate::certificates::CertificateStore;
+use crate::events::Events;
 use crate::hosted::Kept;
 use crate::limits::{AtOnce, Organisations, Windows};
 use crate::listen::tls::Certificates;
@@ -125,6 +126,8 @@ pub struct Gate {
     pub(crate) bundles: Bundles,
     /// Answers that are kept.
     pub(crate) cache: Cache,
+    /// What happens, on its way to who is told.
+    pub(crate) events: Events,
     /// The gate itself, for what may outlive it.
     me: Weak<Self>,
     snapshot: ArcSwap<Snapshot>,
@@ -153,6 +156,7 @@ impl Gate {
             me: Weak::clone(me),
             bundles: Bundles::default(),
             cache: Cache::new(parts.settings.cache, parts.answers.as_ref().unwrap_or(&parts.state)),
+            events: Events::default(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
             callers: Callers::new(believed),
             organisations: Organisations::new(believed),

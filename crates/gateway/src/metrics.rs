@@ -143,6 +143,26 @@ pub(crate) fn render(gate: &Gate) -> String {
             recorder.capacity() as u64,
         );
     }
+    let events = &gate.events;
+    for (name, kind, help, value) in [
+        ("sluicegate_events_total", "counter", "events that somebody is told of", events.fired()),
+        (
+            "sluicegate_events_dropped_total",
+            "counter",
+            "events dropped, the queue being full",
+            events.dropped(),
+        ),
+        (
+            "sluicegate_events_undelivered_total",
+            "counter",
+            "handlers of events that were not reached",
+            events.undelivered(),
+        ),
+        ("sluicegate_events_queued", "gauge", "events waiting to be told", events.queued()),
+        ("sluicegate_events_queue_limit", "gauge", "room of the event queue", events.room()),
+    ] {
+        page.single(name, kind, help, value);
+    }
     page.family("sluicegate_refusals_total", "counter", "exchanges refused or failed by the gate, by flag");
     for (index, count) in gate.metrics.refusals.iter().enumerate() {
         let flag = FLAGS.get(index).unwrap_or(&"other");

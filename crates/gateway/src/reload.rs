@@ -266,6 +266,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         let same = |running: &&Arc<RunningApi>| {
             running.definition.digest == definition.digest
                 && !running.plugins.as_ref().is_some_and(|plugins| plugins.is_stale())
+                && !running.events.as_ref().is_some_and(|events| events.is_stale())
         };
         let kept = running.filter(same);
         let api = match kept {

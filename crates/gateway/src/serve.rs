@@ -15,6 +15,7 @@ use crate::body::{Body, RequestBody};
 use crate::cache;
 use crate::chain::Early;
 use crate::context::Noted;
+use crate::events;
 use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings};
 use crate::gate::Gate;
 use crate::hosted;
@@ -104,7 +105,10 @@ async fn walk(
     exchange.version_in_path = found.version_in_path;
     let answer = match found.refused {
         None => kept(&mut exchange).await,
-        Some(refusal) => Err(refusal),
+        Some(refusal) => {
+            events::version_refused(&exchange, &refusal);
+            Err(refusal)
+        }
     };
     finish(&mut exchange, answer)
 }

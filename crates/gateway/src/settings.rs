@@ -11,6 +11,7 @@ use http::{HeaderName, StatusCode};
 use state::Secret;
 
 use crate::cache::CacheSettings;
+use crate::events::EventSettings;
 use crate::hosted::Service;
 use crate::plugins::PluginSettings;
 use crate::respond::{ErrorPages, Overrides};
@@ -80,6 +81,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// The code of users.
     pub plugins: PluginSettings,
+    /// Who is told of what happens.
+    pub events: EventSettings,
     /// Whether streams are served.
     pub streaming: bool,
     /// Stream components that are allowed although they reach outside (`streaming.allow_unsafe`).
@@ -382,6 +385,7 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             cache: CacheSettings::default(),
             plugins: PluginSettings::default(),
+            events: EventSettings::default(),
             streaming: true,
             allow_unsafe: Vec::new(),
             access_log: false,

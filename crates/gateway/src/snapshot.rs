@@ -7,6 +7,7 @@ use apidef::{Api, Definition, Policy};
 
 use crate::backend::Backend;
 use crate::chain::Chain;
+use crate::events::Handlers;
 use crate::listen::AskedByName;
 use crate::metrics::ApiMetrics;
 use crate::plugins::Plugins;
@@ -76,6 +77,8 @@ pub struct RunningApi {
     pub model: Arc<Api>,
     /// The code of users on the way.
     pub(crate) plugins: Option<Arc<Plugins>>,
+    /// Who is told of what happens; `None` where nobody is.
+    pub(crate) events: Option<Arc<Handlers>>,
     /// Who may pass and what happens on the way.
     pub chain: Chain,
     /// The patterns of its paths, of all that it has for single ones.

@@ -5,7 +5,7 @@ mod catalog;
 mod cli;
 mod components;
 mod config;
-mod errors;
+    errors, events, mod,
 mod lint;
 mod logging;
 mod mappings;

@@ -59,6 +59,7 @@ async fn serve(config: Config) -> Result<(), String> {
         records,
     };
     let (gate, requests) = Gate::new(parts);
+    tokio::spawn(gateway::events::run(&gate)?);
     let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
     let listeners = bind(&config, tls).await?;
 
@@ -280,6 +281,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         },
         limits: limits(config),
         plugins: crate::plugin::settings(config)?,
+        events: crate::events::settings(config)?,
         streaming: config.streaming.enabled,
         allow_unsafe: config.streaming.allow_unsafe.clone(),
         access_log: config.access_logs.enabled,

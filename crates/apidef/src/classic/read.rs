@@ -4,6 +4,7 @@ use super::table;
 use crate::addresses;
 use crate::auth::read_classic as read_auth;
 use crate::cors;
+use crate::events;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::limits::{EndpointRate, at_once};
 use crate::place;
@@ -91,6 +92,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         errors: Box::new(ErrorOverrides::classic(&root, faults)),
         transforms: Box::new(transforms.with_root(&root, faults)),
         plugins: plugins::read_classic(&root, faults),
+        events: events::read_classic(&root, faults),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
         recording: Recording::classic(&root, faults),

@@ -130,7 +130,7 @@ pub(crate) const ROOT: &[Field] = &[
     section("custom_middleware", plugins::CLASSIC),
     acts("custom_middleware_bundle"),
     acts("custom_middleware_bundle_disabled"),
-    later("event_handlers", "event handlers are"),
+    acts("event_handlers"),
     acts("error_overrides").unless("error_overrides_disabled"),
     acts("error_overrides_disabled"),
     later("enable_batch_request_support", "batch requests are"),

@@ -3,6 +3,7 @@
 use crate::addresses;
 use crate::auth::write_classic as write_auth;
 use crate::cors;
+use crate::events;
 use crate::limits::{OWN, write_at_once};
 use crate::plugins;
 use crate::upstream::write_targets;
@@ -98,6 +99,7 @@ pub(crate) fn write(api: &Api) -> Value {
     addresses::write_classic(&api.addresses, &mut definition);
     cors::write_classic(api.cors.as_deref(), &mut definition);
     plugins::write_classic(api.plugins.as_deref(), &mut definition);
+    events::write_classic(&api.events, &mut definition);
     write_auth(&api.auth, &mut definition);
     if let Backend::Upstream(upstream) = &api.backend {
         upstream.manner.write_classic(&mut definition);

@@ -5,6 +5,7 @@ use crate::addresses;
 use crate::auth::{ResourceMetadata, read_oas as read_auth};
 use crate::classic::{domain, identity, rate, target};
 use crate::cors;
+use crate::events;
 use crate::fields::{check, in_use};
 use crate::limits::{at_once, oas_endpoints};
 use crate::place;
@@ -108,6 +109,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         errors: Box::new(ErrorOverrides::oas(&extension, faults)),
         transforms: Box::new(Transforms::oas(&root, &middleware, faults)),
         plugins: plugins::read_oas(&global, &authentication, faults),
+        events: events::read_oas(&server, faults),
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
         recording: Recording::oas(&global, faults),

@@ -4,6 +4,7 @@ use crate::auth::{OAS_CUSTOM, OAS_EXCHANGE, OAS_HMAC, OAS_OPEN_ID, OAS_RESOURCE_
 use crate::cache;
 use crate::cors;
 use crate::errors;
+use crate::events;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
 use crate::plugins;
@@ -91,7 +92,7 @@ const SERVER: &[Field] = &[
     later("detailedActivityLogs", "recording of whole requests is"),
     later("detailedTracing", "detailed tracing is"),
     later("batchProcessing", "batch requests are"),
-    later("eventHandlers", "event handlers are"),
+    each("eventHandlers", events::OAS),
 ];
 
 const AUTHENTICATION: &[Field] = &[

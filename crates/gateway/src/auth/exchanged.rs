@@ -94,13 +94,17 @@ impl Failure {
 }
 
 impl Exchanges {
-    /// The value of the `Authorization` field with the new token.
-    pub(super) async fn get(&self, gate: &Arc<Gate>, question: Question) -> Result<HeaderValue, Failure> {
+    /// The value of the `Authorization` field with the new token, and whether the token was exchanged just now.
+    pub(super) async fn get(
+        &self,
+        gate: &Arc<Gate>,
+        question: Question,
+    ) -> Result<(HeaderValue, bool), Failure> {
         let digest = question.digest;
         if let Some(known) = self.known.get(&digest)
             && Instant::now() < known.until
         {
-            return Ok(known.value.clone());
+            return Ok((known.value.clone(), false));
         }
         let exchange = || {
             let (gate, known) = (Arc::clone(gate), Arc::clone(&self.known));
@@ -114,7 +118,7 @@ impl Exchanges {
         };
         let busy = || Failure::Away("too many tokens are being exchanged".into());
         let exchanged = self.flights.join(digest, exchange).await.unwrap_or_else(|| Err(busy()))?;
-        Ok(exchanged.value.clone())
+        Ok((exchanged.value.clone(), true))
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) use grant::{Grant, QuotaGrant};
 pub(crate) use lifetime::lifetime;
 pub(crate) use names::{hash, store_name};
 pub(crate) use passwords::Passwords;
+pub(crate) use places::Places;
 pub(crate) use resource_metadata::Describe;
 pub(crate) use rights::{AccessRights, GranularAccess};
 pub(crate) use scopes::ScopeCheck;

@@ -19,6 +19,7 @@ use super::jwt::verified::of_token;
 use super::places::Places;
 use super::token::without_bearer;
 use crate::clock::unix_now;
+use crate::events;
 use crate::exchange::Exchange;
 use crate::fetch::Ask;
 use crate::query;
@@ -121,7 +122,7 @@ impl TokenExchange {
         let target = self.targets.find(exchange).copied().unwrap_or_default();
         let question = Question::new((Arc::clone(provider), target), subject, left);
         let gate = &exchange.gate;
-        let value = gate.exchanged.get(gate, question).await.map_err(|failure| {
+        let (value, fresh) = gate.exchanged.get(gate, question).await.map_err(|failure| {
             tracing::debug!(
                 api_id = &*self.api,
                 provider = &*provider.model.name,
@@ -130,6 +131,9 @@ impl TokenExchange {
             );
             told(&failure)
         })?;
+        if fresh {
+            events::exchanged(exchange, &provider.model.name);
+        }
         exchange.head.headers.insert(AUTHORIZATION, value);
         Ok(())
     }

@@ -5,7 +5,7 @@ pub(crate) mod stages;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use apidef::{Api, Auth};
+use apidef::{Api, Auth, Event};
 use http::Response;
 use http::header::{HeaderMap, HeaderValue};
 use plugins::Hook;
@@ -18,11 +18,12 @@ use crate::auth::{
 use crate::backend::mock::Mocks;
 use crate::body::Body;
 use crate::cache::Rules;
+use crate::events;
 use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation, Sizes};
 use crate::plugins::{Before, Plugins};
-use crate::respond::{Overrides, Refusal, of_answer};
+use crate::respond::{Blame, Overrides, Refusal, of_answer};
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
 use crate::transform::{
@@ -135,6 +136,30 @@ impl Guard {
             | Self::Bodies(_)
             | Self::Mocks(_)
             | Self::Cache(_) => Skips::NONE,
+        }
+    }
+}
+
+impl Guard {
+    /// What happens where it refuses an exchange (contract 8.12); nothing where nobody but the client is to know.
+    fn event(&self, refusal: &Refusal) -> Option<Event> {
+        match self {
+            Self::Exchange(_) => Some(Event::OAuth2ExchangeFailed),
+            // That a store is away is no doing of the caller's.
+            _ if refusal.blame != Blame::Client => None,
+            Self::Term(_) | Self::Lists(_) => Some(Event::VersionFailure),
+            Self::Addresses(_)
+            | Self::ClientCertificates(_)
+            | Self::Authenticate(_)
+            | Self::AccessRights(_)
+            | Self::GranularAccess(_) => Some(Event::AuthFailure),
+            Self::Expiry(_) => Some(Event::KeyExpired),
+            Self::Organisation(_) if refusal.flag == "QEX" => Some(Event::OrgQuotaExceeded),
+            Self::Organisation(_) if refusal.flag == "RLT" => Some(Event::OrgRateLimitExceeded),
+            Self::Limits(_) if refusal.flag == "QEX" => Some(Event::QuotaExceeded),
+            Self::Limits(_) => Some(Event::RatelimitExceeded),
+            Self::Scopes(_) => Some(Event::OAuth2ScopeCheckFailed),
+            _ => None,
         }
     }
 }
@@ -275,7 +300,25 @@ impl Chain {
         exchange: &mut Exchange,
         wanted: impl Fn(&Guard) -> bool,
     ) -> Result<ControlFlow<Early>, Refusal> {
+        let mut at = None;
+        let outcome = self.walk(exchange, wanted, &mut at).await;
+        if let Err(refusal) = &outcome
+            && let Some(event) = at.and_then(|guard: &Guard| guard.event(refusal))
+        {
+            events::refused(exchange, event, refusal);
+        }
+        outcome
+    }
+
+    /// As [`Chain::run`]; `at` is the guard that was asked last.
+    async fn walk<'a>(
+        &'a self,
+        exchange: &mut Exchange,
+        wanted: impl Fn(&Guard) -> bool,
+        at: &mut Option<&'a Guard>,
+    ) -> Result<ControlFlow<Early>, Refusal> {
         for guard in self.guards.iter().filter(|guard| wanted(guard)) {
+            *at = Some(guard);
             if exchange.skips != Skips::NONE && exchange.skips.any(guard.exempt()) {
                 continue;
             }

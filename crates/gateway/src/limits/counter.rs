@@ -148,15 +148,14 @@ impl Counter {
         }
     }
 
-    /// Lets smoothing see what is used of a shared window.
-    pub(crate) fn used(&self, around: &Around<'_>, used: u64) {
-        if let Some(steps) = &self.steps
-            && around.settings.smoothing
-            && let Some(allowance) =
-                self.window(around.windows).smooth(steps, self.requests, used, around.now)
-        {
-            tracing::debug!(counter = &*self.name, allowance, "the allowance of a rate limit moved");
-        }
+    /// Lets smoothing see what is used of a shared window. Tells whether that moved what is allowed: up or down, and to what.
+    pub(crate) fn used(&self, around: &Around<'_>, used: u64) -> Option<(bool, f64)> {
+        let steps = self.steps.as_ref().filter(|_| around.settings.smoothing)?;
+        let window = self.window(around.windows);
+        let before = window.smoothed(steps, self.requests);
+        let allowance = window.smooth(steps, self.requests, used, around.now)?;
+        tracing::debug!(counter = &*self.name, allowance, "the allowance of a rate limit moved");
+        Some((allowance > before, allowance))
     }
 
     /// Counts a request on this node, against its share of the limit.

@@ -47,6 +47,8 @@ pub(super) struct Told {
     pub(super) quota: Option<QuotaLeft>,
     pub(super) api: Option<Taken>,
     pub(super) refused: Option<Which>,
+    /// Smoothing moved what the key may send: up or down, and to what.
+    pub(super) moved: Option<(bool, f64)>,
     /// Something was decided on this node alone, the state store being away.
     pub(super) alone: bool,
 }
@@ -192,10 +194,14 @@ impl<'a> Step<'a> {
                             self.told.quota = Some(QuotaLeft { remaining, renews_at: drawn.renews_at });
                         }
                         Which::Key => {
-                            self.told.key = self.plan.key.map(|counter| shared(around, counter, draw, drawn));
+                            let Some(counter) = self.plan.key else { continue };
+                            self.told.moved = counter.used(around, drawn.used);
+                            self.told.key = Some(shared(draw, drawn));
                         }
                         Which::Api => {
-                            self.told.api = self.plan.api.map(|counter| shared(around, counter, draw, drawn));
+                            let Some(counter) = self.plan.api else { continue };
+                            counter.used(around, drawn.used);
+                            self.told.api = Some(shared(draw, drawn));
                         }
                     }
                 }
@@ -255,8 +261,7 @@ impl<'a> Step<'a> {
     }
 }
 
-fn shared(around: &Around<'_>, counter: &Counter, draw: &Draw<'_>, drawn: &Drawn) -> Taken {
-    counter.used(around, drawn.used);
+fn shared(draw: &Draw<'_>, drawn: &Drawn) -> Taken {
     let remaining = (draw.limit as u64).saturating_sub(drawn.used);
     Taken::told(!drawn.exceeded, remaining, drawn.resets_in)
 }

@@ -12,6 +12,8 @@ use super::draws::{Plan, QuotaLeft, Told, Which};
 use super::window::Taken;
 use crate::auth::Grant;
 use crate::clock::unix_after;
+use crate::events;
+use crate::events::monitor::{self, Whose};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::respond::Refusal;
@@ -100,6 +102,17 @@ impl Limits {
             told = wait_out(gate, &plan, told, throttle, &grant.quota.name).await;
         }
         told.count(gate);
+        if let Some((up, allowance)) = told.moved {
+            events::smoothed(exchange, up, allowance);
+        }
+        if told.refused.is_none()
+            && let (Some((quota, _)), Some(left)) = (plan.quota, told.quota)
+            && monitor::is_watched(exchange)
+        {
+            let own =
+                exchange.caller.as_deref().map_or(&[][..], |caller| &caller.common().monitor.trigger_limits);
+            monitor::counted(exchange, Whose::Key, quota.max, left.remaining, own);
+        }
         let outcome = told.refused.map_or(Ok(()), |which| Err(refusal(gate, which, &told)));
         exchange.budget = budget(gate, &plan, &told, grant.filter(|_| self.key_quota));
         outcome

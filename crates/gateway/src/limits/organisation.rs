@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use super::counter::Counter;
 use super::draws::{Plan, Which};
 use crate::auth::{QuotaGrant, store_name};
+use crate::events::monitor::{self, Whose};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::respond::Refusal;
@@ -36,6 +37,8 @@ struct Bounds {
     is_inactive: bool,
     rate: Option<Counter>,
     quota: QuotaGrant,
+    /// Of its quota, in percent: who reaches one is told of.
+    thresholds: Box<[f64]>,
 }
 
 impl Organisations {
@@ -79,6 +82,7 @@ fn bounds(gate: &Gate, id: &str, session: &Session) -> Bounds {
             max: session.quota_max,
             renewal: Duration::from_secs(u64::try_from(session.quota_renewal_rate).unwrap_or(0)),
         },
+        thresholds: session.monitor.trigger_limits.as_slice().into(),
     }
 }
 
@@ -101,6 +105,13 @@ impl Organisation {
         let plan = Plan { key: bounds.rate.as_ref(), quota, api: None };
         let told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
         told.count(gate);
+        if told.refused.is_none()
+            && let (Some((quota, _)), Some(left)) = (plan.quota, told.quota)
+            && monitor::is_watched(exchange)
+        {
+            let own = &bounds.thresholds;
+            monitor::counted(exchange, Whose::Organisation, quota.max, left.remaining, own);
+        }
         match told.refused {
             None => Ok(()),
             Some(Which::Quota) => Err(refused(

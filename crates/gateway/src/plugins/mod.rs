@@ -4,6 +4,7 @@
 mod answers;
 mod authenticate;
 mod bundles;
+mod handlers;
 mod outside;
 mod requests;
 mod settings;
@@ -21,8 +22,10 @@ use crate::gate::Gate;
 
 pub(crate) use answers::After;
 pub(crate) use bundles::Bundles;
+pub(crate) use handlers::script_of_events;
 pub(crate) use requests::Before;
 pub use settings::PluginSettings;
+pub(crate) use sources::Read as FileRead;
 
 /// The plugins of one API, ready to be called.
 #[derive(Debug)]

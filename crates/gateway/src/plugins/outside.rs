@@ -33,7 +33,12 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(gate: &Gate, api: &Api) -> Self {
-        Self { gate: gate.me(), api: api.id.clone() }
+        Self::of(gate, &api.id)
+    }
+
+    /// The same for scripts of no API where `api` is empty.
+    pub(super) fn of(gate: &Gate, api: &str) -> Self {
+        Self { gate: gate.me(), api: api.into() }
     }
 
     /// Waits for something; for threads that may wait.

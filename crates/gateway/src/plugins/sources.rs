@@ -17,13 +17,28 @@ const LARGEST: u64 = 1 << 20;
 
 /// A file, and what was in it.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(crate) struct Read {
     path: PathBuf,
     text: Box<str>,
 }
 
 impl Read {
-    pub(super) fn is_stale(&self) -> bool {
+    /// Reads a file of bounded size.
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        let unreadable = |why: &dyn std::fmt::Display| format!("`{}` cannot be read: {why}", path.display());
+        let size = path.metadata().map_err(|why| unreadable(&why))?.len();
+        if size > LARGEST {
+            return Err(unreadable(&format_args!("it is longer than {LARGEST} bytes")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|why| unreadable(&why))?;
+        Ok(Self { path: path.to_owned(), text: text.into() })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
         std::fs::read_to_string(&self.path).map_or(true, |text| *text != *self.text)
     }
 }
@@ -136,16 +151,10 @@ fn place(plugin: &Plugin, folder: &Path) -> Result<PathBuf, Vec<Fault>> {
     Ok(folder.join(below))
 }
 
-fn file(plugin: &Plugin, folder: &Path, read: &mut Vec<Read>) -> Result<Source, Vec<Fault>> {
+pub(super) fn file(plugin: &Plugin, folder: &Path, read: &mut Vec<Read>) -> Result<Source, Vec<Fault>> {
     let fault = |text: String| vec![Fault::error(document::pointer_join(&plugin.pointer, "path"), text)];
-    let path = place(plugin, folder)?;
-    let unreadable =
-        |why: &dyn std::fmt::Display| fault(format!("`{}` cannot be read: {why}", path.display()));
-    let size = path.metadata().map_err(|why| unreadable(&why))?.len();
-    if size > LARGEST {
-        return Err(unreadable(&format_args!("it is longer than {LARGEST} bytes")));
-    }
-    let text = std::fs::read_to_string(&path).map_err(|why| unreadable(&why))?;
-    read.push(Read { path: path.clone(), text: (&*text).into() });
-    Ok(Source { name: plugin.path.clone(), text: text.into() })
+    let file = Read::open(&place(plugin, folder)?).map_err(fault)?;
+    let source = Source { name: plugin.path.clone(), text: file.text().into() };
+    read.push(file);
+    Ok(source)
 }

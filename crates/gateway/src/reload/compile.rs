@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::backend::stream::StreamBackend;
 use crate::backend::upstream::Upstream;
 use crate::chain::{Chain, Prepared};
+use crate::events::Handlers;
 use crate::gate::Gate;
 use crate::plugins::Plugins;
 use crate::respond::Overrides;
@@ -82,6 +83,7 @@ fn build(
         metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
         definition: Arc::clone(definition),
         oauth: crate::oauth::Server::of(&model),
+        events: Handlers::compile(&model.events, &model.id, gate)?,
         model,
         plugins,
         chain,

@@ -14,8 +14,22 @@ use crate::gate::Gate;
 const LARGEST: usize = 1 << 20;
 const HEARD: usize = 64 << 10;
 
+/// What is wrong with a host.
+#[derive(Debug)]
+pub(super) struct Ill {
+    pub(super) why: String,
+    /// The status of its answer; `None` where it gave none.
+    pub(super) status: Option<StatusCode>,
+}
+
+impl From<String> for Ill {
+    fn from(why: String) -> Self {
+        Self { why, status: None }
+    }
+}
+
 /// Whether a host is well; why it is not.
-pub(super) async fn run(gate: &Gate, probe: &Probe) -> Result<(), String> {
+pub(super) async fn run(gate: &Gate, probe: &Probe) -> Result<(), Ill> {
     match &probe.kind {
         ProbeKind::Http { method, headers, body } => {
             let method = Method::try_from(&**method).map_err(|error| error.to_string())?;
@@ -30,7 +44,10 @@ pub(super) async fn run(gate: &Gate, probe: &Probe) -> Result<(), String> {
             let answer = fetch::once_only(&gate.upstream, insecure, ask).await;
             match answer.map_err(|error| error.to_string())?.status {
                 StatusCode::OK => Ok(()),
-                status => Err(format!("the answer is {}, not 200", status.as_u16())),
+                status => {
+                    let why = format!("the answer is {}, not 200", status.as_u16());
+                    Err(Ill { why, status: Some(status) })
+                }
             }
         }
         ProbeKind::Tcp { tls, proxy_protocol, commands } => {
@@ -38,6 +55,7 @@ pub(super) async fn run(gate: &Gate, probe: &Probe) -> Result<(), String> {
             tokio::time::timeout(probe.timeout, talk)
                 .await
                 .unwrap_or_else(|_| Err(format!("nothing within {:?}", probe.timeout)))
+                .map_err(Ill::from)
         }
     }
 }

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apidef::{Backend, Probe, ProbeKind, Uptime};
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::{Down, HostState, probe};
 use crate::backend::upstream::look_up;
+use crate::events::{self, Probed};
 use crate::gate::Gate;
 use crate::settings::UptimeSettings;
 
@@ -150,21 +152,38 @@ fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semap
         let (gate, watch) = (Arc::clone(gate), Arc::clone(watch));
         tokio::spawn(async move {
             let found = probe::run(&gate, &watch.probe).await;
-            watch.note(found, &gate.settings.uptime, Instant::now());
+            let status = match &found {
+                Ok(()) => StatusCode::OK.as_u16(),
+                Err(ill) => ill.status.map_or(0, |status| status.as_u16()),
+            };
+            let changed = watch.note(found.map_err(|ill| ill.why), &gate.settings.uptime, Instant::now());
+            if let Some(up) = changed {
+                let target = &watch.probe.target;
+                let probed = Probed {
+                    url: &target.to_string(),
+                    host: &target.authority,
+                    status,
+                    unreachable: status == 0,
+                };
+                events::host(&gate, &watch.api, up, &probed);
+            }
             drop(permit);
         });
     }
 }
 
 impl Watch {
-    /// So many failures one after the other and the host is down; one good answer and it is up.
-    fn note(&self, found: Result<(), String>, settings: &UptimeSettings, now: Instant) {
+    /// So many failures one after the other and the host is down; one good answer and it is up. Tells which of both it has
+    /// just become: `true` is up.
+    fn note(&self, found: Result<(), String>, settings: &UptimeSettings, now: Instant) -> Option<bool> {
+        let mut changed = None;
         let mut course = self.course.lock();
         let (api_id, host) = (&*self.api, &*self.probe.target.authority);
         match found {
             Ok(()) => {
                 course.failures = 0;
                 if course.down.take().is_some() {
+                    changed = Some(true);
                     tracing::info!(event = "HostUp", api_id, host, "a host is up again");
                 }
             }
@@ -172,12 +191,14 @@ impl Watch {
                 course.failures = course.failures.saturating_add(1);
                 if course.down.is_none() && course.failures >= settings.failures {
                     course.down = Some(Down::new(&self.host));
+                    changed = Some(false);
                     tracing::warn!(event = "HostDown", api_id, host, why, "a host is down");
                 }
             }
         }
         course.due = now + if course.down.is_some() { self.retest } else { settings.every };
         course.runs = false;
+        changed
     }
 }
 

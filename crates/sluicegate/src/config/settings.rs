@@ -113,7 +113,32 @@ pub(crate) struct Config {
     pub(crate) bundle_base_url: String,
     pub(crate) bundle_insecure_skip_verify: bool,
     pub(crate) coprocess_options: CoprocessOptions,
+    pub(crate) event_handlers: serde_json::Value,
+    pub(crate) monitor: Monitor,
+    pub(crate) template_path: String,
     pub(crate) security: Security,
+}
+
+/// Who is told when quotas run out.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Monitor {
+    pub(crate) enable_trigger_monitors: bool,
+    pub(crate) configuration: serde_json::Value,
+    pub(crate) global_trigger_limit: f64,
+    pub(crate) monitor_user_keys: bool,
+    pub(crate) monitor_org_keys: bool,
+}
+
+/// When certificates are told of.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateExpiryMonitor {
+    pub(crate) warning_threshold_days: i64,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) check_cooldown_seconds: Duration,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) event_cooldown_seconds: Duration,
 }
 
 /// Servers of plugins.
@@ -132,6 +157,7 @@ pub(crate) struct CoprocessOptions {
 pub(crate) struct Security {
     #[serde(deserialize_with = "secret")]
     pub(crate) private_certificate_encoding_secret: Secret,
+    pub(crate) certificate_expiry_monitor: CertificateExpiryMonitor,
     pub(crate) control_api_use_mutual_tls: bool,
     pub(crate) allow_unsafe_dynamic_mtls_token: bool,
     pub(crate) certificates: TrustedCertificates,

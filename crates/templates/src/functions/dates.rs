@@ -47,6 +47,11 @@ pub(super) const TABLE: Table = &[
         let round = units.iter().find(|(length, _)| size > *length || (*length == 1 && size == 1));
         Ok(made(round.map_or("0s".to_owned(), |(length, unit)| format!("{}{unit}", size / length))))
     }),
+    ("as_rfc3339", |args| rfc3339(time(arg(args, 0)?))),
+    ("as_rfc3339_from_string", |args| match read(str(args, 0)?, PRINTED)? {
+        Mapped::Timestamp(time) => rfc3339(time.timestamp()),
+        _ => Err("the time cannot be read".to_owned()),
+    }),
     ("toDate", |args| parsed_date(args).or_else(|_| Ok(made("0001-01-01 00:00:00 +0000 UTC")))),
     ("mustToDate", parsed_date),
 ];
@@ -72,6 +77,10 @@ fn time(value: &Value) -> Timestamp {
         _ => None,
     };
     time.unwrap_or_else(Timestamp::now)
+}
+
+fn rfc3339(time: Timestamp) -> Made {
+    written("2006-01-02T15:04:05Z07:00", time, "UTC")
 }
 
 fn printed(time: Timestamp) -> Made {

@@ -7,7 +7,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::{Session, keys, policies};
+use apidef::{Event, Session, keys, policies};
 use document::Fault;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use super::reply::{error, modified, record, refused};
 use super::{Call, Outcome, reply};
 use crate::auth::{hash, store_name};
 use crate::body::Body;
+use crate::events;
 use crate::gate::Gate;
 use crate::settings::KeySettings;
 
@@ -164,6 +165,7 @@ pub(super) async fn delete(gate: &Arc<Gate>, call: &Call, key: &str) -> Outcome 
     let effective = merged(gate, &session).unwrap_or_else(|_| (*session).clone());
     quota::reset(gate, &effective, &name).await?;
     changed(gate, &name, key).await;
+    events::key(gate, Event::TokenDeleted, &session.org_id, &name);
     Ok(if call.parameter("api_id") == Some("-1") {
         reply::json(StatusCode::OK, &Value::Null)
     } else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use apidef::{BasicAuthData, Session, keys};
+use apidef::{BasicAuthData, Event, Session, keys};
 use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use crate::auth::jwt::keep_mark;
 use crate::auth::{lifetime, store_name};
 use crate::body::Body;
 use crate::clock::{rfc3339, unix_now};
+use crate::events;
 use crate::gate::Gate;
 
 const INSECURE: &str = "Failed to create key, ensure security settings are correct.";
@@ -120,6 +121,7 @@ async fn make(
         quota::reset(gate, effective, name).await?;
     }
     changed(gate, name, key).await;
+    events::key(gate, Event::TokenCreated, &session.org_id, name);
     // A user knows the name and the password; there is no key to tell.
     let shown = if session.basic_auth_data.password.0.is_empty() { key } else { "" };
     Ok(modified_key(shown, "added", gate.settings.keys.hashed.then_some(name)))
@@ -174,6 +176,7 @@ pub(crate) async fn replace(gate: &Arc<Gate>, call: &Call, key: &str) -> Outcome
         quota::reset(gate, &effective, &name).await?;
     }
     changed(gate, &name, key).await;
+    events::key(gate, Event::TokenUpdated, &session.org_id, &name);
     Ok(modified(key, "modified"))
 }
 
@@ -220,6 +223,7 @@ pub(crate) async fn set_policies(gate: &Arc<Gate>, call: &Call, name: &str) -> O
         return Ok(error(StatusCode::NOT_FOUND, "Key not found"));
     }
     changed(gate, name, name).await;
+    events::key(gate, Event::TokenUpdated, &session.org_id, name);
     Ok(modified(name, "updated"))
 }
 

@@ -18,6 +18,15 @@ pub(super) struct Breaker {
     state: Mutex<State>,
 }
 
+/// What a breaker does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It leaves the upstream alone.
+    Tripped,
+    /// It asks the upstream as usual.
+    Reset,
+}
+
 #[derive(Debug)]
 enum State {
     /// Asked as usual.
@@ -50,9 +59,10 @@ impl Breaker {
         Self { model, state: Mutex::new(State::Closed(Counts::default())) }
     }
 
-    /// Leave to ask the upstream, unless it is left alone.
-    pub(super) fn enter(&self, now: Instant) -> Option<Leave<'_>> {
+    /// Leave to ask the upstream, unless it is left alone. `true`: it was until now.
+    pub(super) fn enter(&self, now: Instant) -> Option<(Leave<'_>, bool)> {
         let mut state = self.state.lock();
+        let mut reset = false;
         let tries = match &*state {
             State::Closed(_) => false,
             State::Open(until) if now < *until => return None,
@@ -62,6 +72,7 @@ impl Breaker {
             }
             State::Open(_) => {
                 *state = State::Closed(Counts::default());
+                reset = true;
                 false
             }
             // Whoever tries may have been given up; somebody else does it then.
@@ -71,10 +82,10 @@ impl Breaker {
                 true
             }
         };
-        Some(Leave { breaker: self, tries, told: false })
+        Some((Leave { breaker: self, tries, told: false }, reset))
     }
 
-    fn tell(&self, good: bool, tries: bool, now: Instant) {
+    fn tell(&self, good: bool, tries: bool, now: Instant) -> Option<Change> {
         let mut state = self.state.lock();
         match &mut *state {
             State::Closed(counts) => {
@@ -86,23 +97,28 @@ impl Breaker {
                     *state = State::Open(now + self.model.rest);
                     tracing::warn!(answers, failures, rest = ?self.model.rest, "an upstream fails and is left alone");
                 }
+                trips.then_some(Change::Tripped)
             }
             State::Trying(_) if tries && good => {
                 *state = State::Closed(Counts::default());
                 tracing::info!("an upstream that was left alone answers again");
+                Some(Change::Reset)
             }
-            State::Trying(_) if tries => *state = State::Open(now + self.model.rest),
+            State::Trying(_) if tries => {
+                *state = State::Open(now + self.model.rest);
+                Some(Change::Tripped)
+            }
             // Answers to requests from before it was left alone.
-            State::Trying(_) | State::Open(_) => {}
+            State::Trying(_) | State::Open(_) => None,
         }
     }
 }
 
 impl Leave<'_> {
-    /// What came of it.
-    pub(super) fn tell(mut self, good: bool, now: Instant) {
+    /// What came of it; tells what that changed.
+    pub(super) fn tell(mut self, good: bool, now: Instant) -> Option<Change> {
         self.told = true;
-        self.breaker.tell(good, self.tries, now);
+        self.breaker.tell(good, self.tries, now)
     }
 }
 
@@ -154,8 +170,8 @@ mod tests {
         for (tenths, outcome) in steps {
             let now = start + Duration::from_millis(tenths * 100);
             match (breaker.enter(now), outcome) {
-                (Some(leave), '+') => leave.tell(true, now),
-                (Some(leave), '-') => leave.tell(false, now),
+                (Some((leave, _)), '+') => drop(leave.tell(true, now)),
+                (Some((leave, _)), '-') => drop(leave.tell(false, now)),
                 (Some(_given_up), '?') => {}
                 (None, 'x') => {}
                 (leave, _) => panic!("{tenths}: {outcome}, but {leave:?}"),
@@ -224,11 +240,12 @@ mod tests {
     async fn one_request_tries_and_the_others_are_refused_meanwhile() {
         let breaker = breaker(1.0, 1, true);
         let start = Instant::now();
-        breaker.enter(start).unwrap().tell(false, start);
+        let (leave, reset) = breaker.enter(start).unwrap();
+        assert_eq!((leave.tell(false, start), reset), (Some(Change::Tripped), false));
         let then = start + Duration::from_secs(5);
-        let trying = breaker.enter(then).unwrap();
+        let (trying, _) = breaker.enter(then).unwrap();
         assert!(breaker.enter(then).is_none());
-        trying.tell(true, then);
+        assert_eq!(trying.tell(true, then), Some(Change::Reset));
         assert!(breaker.enter(then).is_some());
     }
 }

@@ -6,6 +6,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Leave};
+use crate::events;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 use crate::route::{Collector, PerPath};
@@ -34,9 +35,14 @@ impl Endpoints {
     /// Leave to ask the upstream, where it may have to be left alone.
     pub(super) fn enter(&self, exchange: &Exchange) -> Result<Option<Leave<'_>>, Refusal> {
         let Some(breaker) = self.breakers.find(exchange) else { return Ok(None) };
-        breaker.enter(Instant::now()).map(Some).ok_or_else(|| {
-            Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, "CBO", "Service temporarily unavailable.")
-                .detail("the upstream fails and is left alone")
-        })
+        let Some((leave, reset)) = breaker.enter(Instant::now()) else {
+            let refusal =
+                Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, "CBO", "Service temporarily unavailable.");
+            return Err(refusal.detail("the upstream fails and is left alone"));
+        };
+        if reset {
+            events::breaker(exchange, false);
+        }
+        Ok(Some(leave))
     }
 }

@@ -67,6 +67,14 @@ impl Identity {
     }
 }
 
+/// What a refusal says where the gate got no token: nothing else begins like this.
+const NO_TOKEN: &str = "no token for the upstream: ";
+
+/// Why the gate got no token for an upstream, if that is why a request was refused.
+pub(super) fn missing_token(refusal: &Refusal) -> Option<&str> {
+    refusal.detail.as_deref()?.strip_prefix(NO_TOKEN)
+}
+
 /// A token that a request has carried.
 pub(super) struct Used {
     question: Arc<Question>,
@@ -85,7 +93,7 @@ impl Used {
 fn no_token(why: impl std::fmt::Display) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
     Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM)
-        .detail(format_args!("no token for the upstream: {why}"))
+        .detail(format_args!("{NO_TOKEN}{why}"))
 }
 
 pub(super) fn name(text: &str) -> Result<HeaderName, String> {

@@ -41,7 +41,7 @@ pub(crate) use discovery::look_up;
 pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 
-use self::breaker::Leave;
+use self::breaker::{Change, Leave};
 pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
 use self::connection::{Connection, SendFailure};
 use self::destination::{Destination, Destinations, Tried};
@@ -56,6 +56,7 @@ pub(crate) use self::settings::ClientTls;
 pub(crate) use self::tokens::UpstreamTokens;
 use self::way::Way;
 use crate::body::{Body, BodyError, RequestBody, cause, is_too_large};
+use crate::events;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::http1::{AnswerHead, Breach, MalformedAnswer};
@@ -148,7 +149,9 @@ impl Upstream {
         }
         let (limit, leave) = self.admit(exchange)?;
         let answer = self.ask(exchange, limit).await;
-        tell(leave, answer.as_ref().map(Response::status));
+        if let Some(change) = tell(leave, answer.as_ref().map(Response::status)) {
+            events::breaker(exchange, change == Change::Tripped);
+        }
         answer
     }
 
@@ -304,14 +307,14 @@ impl Outbound {
     }
 }
 
-/// Tells a breaker what came of its leave.
-fn tell(leave: Option<Leave<'_>>, answer: Result<StatusCode, &Refusal>) {
-    let Some(leave) = leave else { return };
+/// Tells a breaker what came of its leave, and brings what that changed.
+fn tell(leave: Option<Leave<'_>>, answer: Result<StatusCode, &Refusal>) -> Option<Change> {
+    let leave = leave?;
     match answer {
         Ok(status) => leave.tell(!status.is_server_error(), Instant::now()),
         Err(refusal) if refusal.blame == Blame::Backend => leave.tell(false, Instant::now()),
         // What a client broke says nothing about the upstream.
-        Err(_) => {}
+        Err(_) => None,
     }
 }
 

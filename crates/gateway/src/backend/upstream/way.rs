@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use super::connect::UpstreamStream;
 use super::connection::{Connection, SendFailure};
 use super::destination::Destination;
-use super::identity::{Identity, Used};
+use super::identity::{Identity, Used, missing_token};
 use super::patience::Patience;
 use super::pool::{Line, Multiplexed};
 use super::{Failure, Limit, Outbound, UpstreamBody, response, within};
 use crate::body::Body;
+use crate::events;
 use crate::exchange::Exchange;
 use crate::http1::{AnswerHead, MalformedAnswer};
 
@@ -48,7 +49,15 @@ impl<'u> Way<'u> {
         request: &mut Outbound,
         exchange: &Exchange,
     ) -> Result<Option<Used>, Failure> {
-        let add = async { identity.add(&exchange.gate, request).await.map_err(Failure::refused) };
+        let add = async {
+            let added = identity.add(&exchange.gate, request).await;
+            added.map_err(|refusal| {
+                if let Some(why) = missing_token(&refusal) {
+                    events::no_upstream_token(exchange, why);
+                }
+                Failure::refused(refusal)
+            })
+        };
         within(self.deadline(), add).await
     }
 

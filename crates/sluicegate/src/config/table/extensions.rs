@@ -169,11 +169,23 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "A key that is bound to a certificate is good without the certificate, too.",
     ),
-    pending(
-        "security.certificate_expiry_monitor",
-        Tree,
-        r#"{"warning_threshold_days": 30, "check_cooldown_seconds": 3600, "event_cooldown_seconds": 86400}"#,
-        "Warnings before certificates expire.",
+    acted(
+        "security.certificate_expiry_monitor.warning_threshold_days",
+        COUNT,
+        "30",
+        "Certificates are told of by `CertificateExpiringSoon` when no more days are left; see [events](events.md).",
+    ),
+    acted(
+        "security.certificate_expiry_monitor.check_cooldown_seconds",
+        Seconds,
+        "3600",
+        "Seconds between two looks at the certificates. They are looked at only where somebody is told of such events.",
+    ),
+    acted(
+        "security.certificate_expiry_monitor.event_cooldown_seconds",
+        Seconds,
+        "86400",
+        "Seconds for which the same certificate is not told of again.",
     ),
     acted(
         "override_messages",

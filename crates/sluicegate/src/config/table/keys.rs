@@ -154,7 +154,26 @@ pub(super) static KEYS: &[Key] = &[
         "120",
         "The same for wrong secrets and passwords of one client, from wherever; addresses that have had a token within the hour are let through. 0: any number.",
     ),
-    pending("monitor", Tree, "", "Webhooks for quotas that run out."),
+    acted(
+        "monitor.enable_trigger_monitors",
+        Bool,
+        "",
+        "Send the webhook of `monitor.configuration` when a threshold of a quota is reached.",
+    ),
+    acted(
+        "monitor.configuration",
+        Tree,
+        "",
+        "That webhook: `target_path`, `method`, `template_path`, `header_map`, `event_timeout`, `signing_secret`; see [events](events.md).",
+    ),
+    acted(
+        "monitor.global_trigger_limit",
+        Number,
+        "",
+        "Percent of any quota at which it is sent. 0: only the thresholds of keys and organisations count.",
+    ),
+    acted("monitor.monitor_user_keys", Bool, "", "Watch the quotas of keys."),
+    acted("monitor.monitor_org_keys", Bool, "", "Watch the quotas of organisations."),
     acted(
         "oauth_refresh_token_expire",
         COUNT,

@@ -73,7 +73,12 @@ pub(super) static KEYS: &[Key] = &[
         r#"{"exporter": "grpc", "endpoint": "localhost:4317", "connection_timeout": 1, "resource_name": "tyk-gateway", "span_processor_type": "batch", "span_batch_config": {"max_queue_size": 2048, "max_export_batch_size": 512, "batch_timeout": 5}, "context_propagation": "tracecontext", "sampling": {"type": "AlwaysOn", "rate": 0.5}}"#,
         "Traces and metrics over OTLP.",
     ),
-    pending("event_handlers", Tree, "", "What to do on gateway events."),
+    acted(
+        "event_handlers",
+        Tree,
+        "",
+        "Who is told of the events of all APIs, and of the gate's own; see [events](events.md).",
+    ),
     idle("event_trigers_defunct", Tree, "Obsolete."),
     idle("event_triggers_defunct", Tree, "Obsolete."),
 ];
