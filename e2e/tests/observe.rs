@@ -280,3 +280,62 @@ async fn records_carry_the_tags_of_session_fields_and_api() {
     assert_eq!(gate.get("/tagged/labels", &fields).await.status, 200);
     assert_eq!(records(&gate, "labels", 1).await[0]["tags"], json!(["gold", "x-team-Blue", "edge"]));
 }
+
+#[tokio::test]
+async fn c11_2_requests_and_answers_are_recorded_whole_where_that_is_asked_for() {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    let upstream = Upstream::start().await;
+    let mut whole = keyed("whole", &upstream.url(""));
+    whole["enable_detailed_recording"] = json!(true);
+    let gate = Gate::setup()
+        .conf(json!({"enable_analytics": true, "analytics_config": {"detailed_recording_size": 2000}}))
+        .api(whole)
+        .api(keyed("by-key", &upstream.url("")))
+        .start()
+        .await;
+    let plain = gate.admin().key(&session(&["whole", "by-key"])).await;
+    let mut detailed = session(&["by-key"]);
+    detailed["enable_detailed_recording"] = json!(true);
+    let detailed = gate.admin().key(&detailed).await;
+    let call = async |path: &str, key: &str, body: &str| {
+        let authorization = format!("Authorization: {key}");
+        let reply = gate
+            .get(path, &["-X", "POST", "-H", &authorization, "-H", "X-Mine: 1", "--data-binary", body])
+            .await;
+        let record = records(&gate, path, 1).await.swap_remove(0);
+        let raw = |name: &str| {
+            let encoded = record[name].as_str()?;
+            Some(String::from_utf8(BASE64_STANDARD.decode(encoded).unwrap()).unwrap())
+        };
+        (reply, raw("raw_request"), raw("raw_response"))
+    };
+
+    let (reply, request, answer) = call("/whole/one", &plain, "sent body").await;
+    let (request, answer) = (request.unwrap(), answer.unwrap());
+    assert!(
+        request.starts_with("POST /whole/one HTTP/1.1\r\n") && request.ends_with("\r\n\r\nsent body"),
+        "{request}"
+    );
+    assert!(request.contains("x-mine: 1\r\n") && request.contains("authorization: ***\r\n"), "{request}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(&format!("\r\n\r\n{}", reply.text())),
+        "{answer}"
+    );
+
+    // What is refused is kept, too; what is long is cut, on the record only.
+    let (reply, request, answer) = call("/whole/two", "nonsense", "").await;
+    assert!(request.is_some_and(|request| !request.contains("nonsense")));
+    assert!(
+        answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 403 ") && answer.contains("error")),
+        "{reply:?}"
+    );
+    let long = "x".repeat(10_000);
+    let (reply, request, answer) = call("/whole/three", &plain, &long).await;
+    assert_eq!(reply.json()["body"], json!(long));
+    assert_eq!((request.unwrap().len(), answer.unwrap().len()), (2000, 2000));
+
+    // Of another API by the key that says so.
+    assert_eq!(call("/by-key/four", &plain, "").await.1, None);
+    assert!(call("/by-key/five", &detailed, "").await.1.is_some());
+}

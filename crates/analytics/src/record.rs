@@ -75,6 +75,12 @@ pub struct Record {
     /// When it is to be forgotten; `None` = with the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<SystemTime>,
+    /// The request as it came over the wire, in Base64; `None` where that is not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_request: Option<Box<str>>,
+    /// The same of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_response: Option<Box<str>>,
     /// The trace it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<Box<str>>,
@@ -113,6 +119,8 @@ impl Record {
             user_agent: None,
             tags: Arc::default(),
             expires: None,
+            raw_request: None,
+            raw_response: None,
             trace_id: None,
         }
     }

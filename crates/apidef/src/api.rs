@@ -3,7 +3,9 @@
 use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
-use crate::{Addresses, Caching, Cors, ErrorOverrides, EventHandler, Paths, Plugins, Recording, Transforms, Versioning};
+use crate::{
+    Addresses, Caching, Cors, ErrorOverrides, EventHandler, Paths, Plugins, Recording, Transforms, Versioning,
+};
 use std::time::Duration;
 
 /// One API, ready to be compiled into a chain.

@@ -8,7 +8,8 @@ mod cache;
 mod classic;
 mod cors;
 mod definition;
-    errors, events, mod,
+mod errors;
+mod events;
 mod fields;
 pub mod keys;
 mod limits;

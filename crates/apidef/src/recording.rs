@@ -19,6 +19,8 @@ pub(crate) const OAS: &[Field] = &[
 pub struct Recording {
     /// Nothing at all.
     pub off: bool,
+    /// Requests and answers as they came, too.
+    pub whole: bool,
     /// Fields of requests whose values become tags: `name-value`. Lower case.
     pub tag_headers: Box<[Box<str>]>,
     /// How long a record may be kept; `None` = as long as the store keeps any.
@@ -30,16 +32,18 @@ impl Recording {
     pub(crate) fn classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
         Self {
             off: root.flag("do_not_track", faults),
+            whole: root.flag("enable_detailed_recording", faults),
             tag_headers: names(root, "tag_headers", faults),
             kept: root.seconds("expire_analytics_after", faults),
         }
     }
 
-    /// From `global.trafficLogs`.
-    pub(crate) fn oas(global: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+    /// From `global.trafficLogs` and `server.detailedActivityLogs`.
+    pub(crate) fn oas(server: &Section<'_>, global: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
         let logs = global.section("trafficLogs", faults);
         Self {
             off: logs.exists() && !logs.flag("enabled", faults),
+            whole: server.section("detailedActivityLogs", faults).flag("enabled", faults),
             tag_headers: names(&logs, "tagHeaders", faults),
             kept: logs.duration("customRetentionPeriod", faults),
         }
@@ -47,6 +51,7 @@ impl Recording {
 
     pub(crate) fn write_classic(&self, definition: &mut Value) {
         definition["do_not_track"] = self.off.into();
+        definition["enable_detailed_recording"] = self.whole.into();
         if !self.tag_headers.is_empty() {
             definition["tag_headers"] = json!(self.tag_headers);
         }

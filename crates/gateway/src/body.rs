@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use crate::backend::upstream::{UnderWay, UpstreamBody};
 use crate::cache::Collected;
+use crate::detail::Copied;
 use crate::limits::Held;
 use crate::listen::{Busy, ClientBody};
 use crate::record::Tail;
@@ -280,7 +281,7 @@ impl HttpBody for Body {
         }
         if let (Some(tail), Poll::Ready(frame)) = (&mut this.tail, &polled) {
             match frame {
-                Some(Ok(frame)) => tail.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Ok(frame)) => tail.sent(frame.data_ref()),
                 Some(Err(_)) => tail.broke(),
                 None => {}
             }
@@ -309,6 +310,8 @@ pub(crate) struct RequestBody {
     allowance: u64,
     /// Frames that went out; shared with whoever waits for the answer.
     uploaded: Option<Arc<AtomicU64>>,
+    /// Who gets a copy of what goes out.
+    copied: Option<Arc<Copied>>,
 }
 
 #[derive(Debug)]
@@ -345,12 +348,17 @@ impl RequestBody {
 
     fn new(source: Source, limit: u64) -> Self {
         let allowance = if limit == 0 { u64::MAX } else { limit };
-        Self { source, allowance, uploaded: Some(Arc::default()) }
+        Self { source, allowance, uploaded: Some(Arc::default()), copied: None }
     }
 
     /// No body.
     pub(crate) fn none() -> Self {
-        Self { source: Source::None, allowance: u64::MAX, uploaded: None }
+        Self { source: Source::None, allowance: u64::MAX, uploaded: None, copied: None }
+    }
+
+    /// Copies what goes out from now on.
+    pub(crate) fn copy_to(&mut self, copied: &Arc<Copied>) {
+        self.copied = Some(Arc::clone(copied));
     }
 
     /// Reads the body whole and keeps it, so that it can be looked at and still goes on unchanged. The bytes are shared,
@@ -366,7 +374,8 @@ impl RequestBody {
         if self.size_hint().lower() > limit as u64 {
             return Err(BodyTooLarge.into());
         }
-        let lost = Self { source: Source::Lost, allowance: u64::MAX, uploaded: self.uploaded.clone() };
+        let lost =
+            Self { source: Source::Lost, allowance: u64::MAX, uploaded: self.uploaded.clone(), copied: None };
         let mut whole = std::mem::replace(self, lost);
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         let mut trailers = None;
@@ -438,6 +447,9 @@ impl HttpBody for RequestBody {
         if let Some(Ok(frame)) = &polled {
             if let Some(uploaded) = &self.uploaded {
                 uploaded.fetch_add(1, Ordering::Relaxed);
+            }
+            if let (Some(copied), Some(data)) = (&self.copied, frame.data_ref()) {
+                copied.add(data);
             }
             let length = frame.data_ref().map_or(0, Bytes::len) as u64;
             match self.allowance.checked_sub(length) {

@@ -20,6 +20,7 @@ use crate::auth::{Caller, Grant};
 use crate::body::{BodyError, RequestBody, cause, is_too_large};
 use crate::cache::Keep;
 use crate::context::Noted;
+use crate::detail::Detail;
 use crate::gate::Gate;
 use crate::http1::Breach;
 use crate::limits::{Budget, Held};
@@ -152,6 +153,8 @@ pub(crate) struct Exchange {
     pub(crate) keeping: SmallVec<[Keep; 1]>,
     /// The pattern that its path is recorded as.
     pub(crate) tracked_as: Option<Arc<str>>,
+    /// All of it, where that is recorded.
+    pub(crate) detail: Option<Box<Detail>>,
     /// Whether its record has begun.
     pub(crate) recorded: bool,
 }
@@ -314,6 +317,8 @@ impl Exchange {
     where
         F: Future<Output = Carried> + Send + 'static,
     {
+        // What goes on without an end is not kept.
+        self.detail = None;
         let tail = record::finish(self, status, "");
         let held = std::mem::take(&mut self.held);
         takeover.offer(move |io, read| -> Pin<Box<dyn Future<Output = ()> + Send>> {

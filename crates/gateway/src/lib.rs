@@ -13,6 +13,7 @@ mod certificates;
 mod chain;
 mod clock;
 mod context;
+mod detail;
 pub mod events;
 mod exchange;
 mod fetch;

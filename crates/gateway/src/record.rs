@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use analytics::{Record, Recorder};
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
+use crate::detail::Detail;
 use crate::exchange::{Carried, Exchange};
 
 mod tags;
@@ -21,14 +23,19 @@ pub(crate) struct Tail {
     access_log: bool,
     started: Instant,
     record: Option<Record>,
+    detail: Option<Box<Detail>>,
     complete: bool,
 }
 
 impl Tail {
     /// Body bytes went out.
-    pub(crate) fn sent(&mut self, bytes: usize) {
+    pub(crate) fn sent(&mut self, data: Option<&Bytes>) {
+        let Some(data) = data else { return };
         if let Some(record) = &mut self.record {
-            record.bytes_out += bytes as u64;
+            record.bytes_out += data.len() as u64;
+        }
+        if let Some(detail) = &self.detail {
+            detail.answer.add(data);
         }
     }
 
@@ -62,6 +69,10 @@ impl Drop for Tail {
             log(&record, self.complete);
         }
         if let Some(recorder) = &self.recorder {
+            if let Some(detail) = self.detail.take() {
+                record.raw_request = detail.request.encoded();
+                record.raw_response = detail.answer.encoded();
+            }
             recorder.record(record);
         }
     }
@@ -113,6 +124,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
         access_log,
         started: exchange.timings.started,
         record: Some(record),
+        detail: exchange.detail.take(),
         complete: false,
     }))
 }

@@ -15,6 +15,7 @@ use crate::body::{Body, RequestBody};
 use crate::cache;
 use crate::chain::Early;
 use crate::context::Noted;
+use crate::detail;
 use crate::events;
 use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings};
 use crate::gate::Gate;
@@ -152,6 +153,7 @@ fn exchange(
         mocked: false,
         keeping: SmallVec::new(),
         tracked_as: None,
+        detail: None,
         recorded: false,
     }
 }
@@ -208,6 +210,7 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
 
 async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
     let api = Arc::clone(&exchange.api);
+    detail::begin(exchange);
     match &api.backend {
         Backend::Upstream(upstream) => upstream.call(exchange).await,
         Backend::Stream(stream) => Box::pin(stream.call(exchange)).await,
@@ -253,6 +256,7 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     if !exchange.held.is_empty() {
         response.body_mut().keep(std::mem::take(&mut exchange.held));
     }
+    detail::answered(exchange, &response);
     if let Some(tail) = record::finish(exchange, status, flag) {
         response.body_mut().attach(tail);
     }

@@ -91,6 +91,10 @@ pub struct Settings {
     pub access_log: bool,
     /// Keep records.
     pub analytics: bool,
+    /// Keep requests and answers whole in records (`analytics_config.enable_detailed_recording`).
+    pub record_whole: bool,
+    /// What is kept of either, in bytes.
+    pub recorded_at_most: usize,
     /// How long a shutdown waits for exchanges to end.
     pub drain: Duration,
     /// How long a shutdown is announced by `/ready` before connections are closed.
@@ -390,6 +394,8 @@ impl Default for Settings {
             allow_unsafe: Vec::new(),
             access_log: false,
             analytics: true,
+            record_whole: false,
+            recorded_at_most: 16 << 10,
             drain: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             app_path: PathBuf::new(),

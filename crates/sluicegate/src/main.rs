@@ -5,7 +5,8 @@ mod catalog;
 mod cli;
 mod components;
 mod config;
-    errors, events, mod,
+mod errors;
+mod events;
 mod lint;
 mod logging;
 mod mappings;

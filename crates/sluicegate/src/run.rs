@@ -286,6 +286,8 @@ fn settings(config: &Config) -> Result<Settings, String> {
         allow_unsafe: config.streaming.allow_unsafe.clone(),
         access_log: config.access_logs.enabled,
         analytics: config.enable_analytics,
+        record_whole: config.analytics_config.enable_detailed_recording,
+        recorded_at_most: config.analytics_config.detailed_recording_size,
         drain: config.graceful_shutdown_timeout_duration,
         drain_delay: config.graceful_shutdown_delay_seconds,
         app_path: PathBuf::from(&config.app_path),

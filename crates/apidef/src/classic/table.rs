@@ -142,7 +142,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("tags_disabled"),
     acts("do_not_track"),
     acts("tag_headers"),
-    later("enable_detailed_recording", "recording of whole requests is"),
+    acts("enable_detailed_recording"),
     acts("expire_analytics_after"),
     later("analytics_plugin", "plugins on records are"),
     later("detailed_tracing", "detailed tracing is"),

@@ -89,7 +89,7 @@ const SERVER: &[Field] = &[
     routes("port", "a port of its own is"),
     section("clientCertificates", &[acts("enabled"), acts("allowlist")]),
     section("ipAccessControl", &[acts("enabled"), acts("allow"), acts("block")]),
-    later("detailedActivityLogs", "recording of whole requests is"),
+    section("detailedActivityLogs", &[acts("enabled")]),
     later("detailedTracing", "detailed tracing is"),
     later("batchProcessing", "batch requests are"),
     each("eventHandlers", events::OAS),

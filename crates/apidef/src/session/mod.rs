@@ -147,6 +147,11 @@ Monitor {
 }}
 
 impl Session {
+    /// Whether requests of it are recorded whole.
+    pub fn is_recorded_whole(&self) -> bool {
+        self.enable_detailed_recording || self.enable_detail_recording
+    }
+
     /// The limits that count for one API: its own when it has any, else the session's (contract 6.5, scope order).
     pub fn limit_of(&self, api_id: &str) -> Limit {
         match self.access_rights.get(api_id) {

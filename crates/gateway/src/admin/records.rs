@@ -25,7 +25,7 @@ pub(super) async fn answer(gate: &Arc<Gate>, limit: Option<&str>) -> Response<Bo
 }
 
 fn show(record: &Record) -> Value {
-    json!({
+    let mut shown = json!({
         "started": rfc3339(record.started),
         "api_id": &*record.api_id,
         "api_name": &*record.api_name,
@@ -42,5 +42,11 @@ fn show(record: &Record) -> Value {
         "upstream_latency": record.upstream.as_secs_f64() * 1e3,
         "bytes_out": record.bytes_out,
         "messages": record.messages,
-    })
+    });
+    for (name, raw) in [("raw_request", &record.raw_request), ("raw_response", &record.raw_response)] {
+        if let Some(raw) = raw {
+            shown[name] = (&**raw).into();
+        }
+    }
+    shown
 }

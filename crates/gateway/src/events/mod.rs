@@ -20,4 +20,5 @@ pub(crate) use fire::{
 pub(crate) use handlers::Handlers;
 pub use monitor::MonitorSettings;
 pub(crate) use queue::Events;
+pub(crate) use request::head_of;
 pub use settings::EventSettings;

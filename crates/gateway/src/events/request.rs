@@ -32,8 +32,13 @@ fn sources(exchange: &Exchange) -> impl Iterator<Item = &Sources> {
         .chain(exchanged)
 }
 
-/// The head of a request as HTTP/1 writes it, in base64. Credentials are not in it.
+/// The head of a request in base64.
 pub(super) fn originating(exchange: &Exchange) -> String {
+    BASE64_STANDARD.encode(head_of(exchange, LONGEST))
+}
+
+/// The head of a request as HTTP/1 writes it, without what there is no room for. Credentials are not in it.
+pub(crate) fn head_of(exchange: &Exchange, most: usize) -> String {
     let head = &exchange.head;
     let hides = |name: &HeaderName| {
         let own = |source: &Sources| {
@@ -45,7 +50,7 @@ pub(super) fn originating(exchange: &Exchange) -> String {
     for (name, value) in &head.headers {
         let value =
             if hides(name) { Cow::Borrowed(HIDDEN) } else { String::from_utf8_lossy(value.as_bytes()) };
-        if text.len() + name.as_str().len() + value.len() > LONGEST {
+        if text.len() + name.as_str().len() + value.len() > most {
             break;
         }
         text.push_str(name.as_str());
@@ -54,7 +59,7 @@ pub(super) fn originating(exchange: &Exchange) -> String {
         text.push_str("\r\n");
     }
     text.push_str("\r\n");
-    BASE64_STANDARD.encode(text)
+    text
 }
 
 /// Path and query; credentials in the query are hidden.

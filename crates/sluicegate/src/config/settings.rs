@@ -318,6 +318,8 @@ pub(crate) struct Limits {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnalyticsConfig {
     pub(crate) records_buffer_size: usize,
+    pub(crate) enable_detailed_recording: bool,
+    pub(crate) detailed_recording_size: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]

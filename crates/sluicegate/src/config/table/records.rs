@@ -1,6 +1,6 @@
 //! Records, logs, metrics and traces.
 
-use super::{COUNT, Key, Kind::*, acted, idle, pending};
+use super::{COUNT, Key, Kind::*, acted, idle, ours, pending};
 
 pub(super) static KEYS: &[Key] = &[
     acted("enable_analytics", Bool, "", "Keep a record of every exchange in the embedded store."),
@@ -26,7 +26,18 @@ pub(super) static KEYS: &[Key] = &[
     ),
     pending("analytics_config.type", Text, "", "Where records go."),
     pending("analytics_config.ignored_ips", Texts, "", "Clients that are not recorded."),
-    pending("analytics_config.enable_detailed_recording", Bool, "", "Record whole requests and answers."),
+    acted(
+        "analytics_config.enable_detailed_recording",
+        Bool,
+        "",
+        "Record requests and answers whole, credentials aside, of all APIs; else of those APIs and keys that say so.",
+    ),
+    ours(
+        "analytics_config.detailed_recording_size",
+        COUNT,
+        "16384",
+        "Bytes of a request, and of an answer, that are recorded then; what is longer is cut.",
+    ),
     pending("analytics_config.enable_geo_ip", Bool, "", "Record the country of the client."),
     pending("analytics_config.geo_ip_db_path", Text, "", "Database for that."),
     pending("analytics_config.normalise_urls", Tree, "", "Fold ids in recorded paths."),
