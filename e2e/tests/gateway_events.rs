@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use e2e::definition::{keyed, keyless, session};
+use e2e::streaming::events;
 use e2e::{Dispatcher, Gate, Spoken, Upstream, until};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -390,4 +391,44 @@ async fn c8_12_what_is_amiss_with_tokens_for_upstreams_is_told() {
     let told = comes(&receiver, "UpstreamOAuthError").await;
     assert_eq!((&told["message"], &told["path"]), (&json!("Upstream OAuth error"), &json!("/a/x")));
     assert!(receiver.asked().iter().all(|request| !request.contains("hidden")));
+}
+
+#[tokio::test]
+async fn events_are_a_stream_for_any_output() {
+    let upstream = Upstream::start().await;
+    let follows = |id: &str, org: &str, config: Value| {
+        let mut api = events(
+            id,
+            json!({"s": {"input": {"gateway_events": config},
+            "output": {"http_server": {"path": "/get", "stream_path": "", "ws_path": ""}}}}),
+        );
+        api["x-tyk-api-gateway"]["info"]["orgId"] = json!(org);
+        api
+    };
+    let gate = Gate::setup()
+        .api(keyed("a", &upstream.url("")))
+        .oas(follows("mine", "org", json!({"events": ["AuthFailure"]})))
+        .oas(follows("other", "elsewhere", json!({})))
+        .start()
+        .await;
+    let mut got = Value::Null;
+    until("an event comes", async || {
+        gate.get("/a/x", &["-H", "Authorization: nobody"]).await;
+        let reply = gate.get("/mine/get", &["--max-time", "1"]).await;
+        if reply.status == 200 {
+            got = reply.json();
+        }
+        reply.status == 200
+    })
+    .await;
+    assert_eq!(
+        (&got["event"], &got["api_id"], &got["meta"]["Path"]),
+        (&json!("AuthFailure"), &json!("a"), &json!("/a/x"))
+    );
+    // Another organisation is told nothing of it.
+    assert_ne!(gate.get("/other/get", &["--max-time", "1"]).await.status, 200);
+
+    let reply = gate.admin().post("/apis/oas", &follows("wrong", "", json!({"events": ["AuthFail"]}))).await;
+    assert_eq!(reply.status, 400, "{reply:?}");
+    assert!(reply.text().contains("no event is called `AuthFail`"), "{reply:?}");
 }

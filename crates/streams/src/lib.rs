@@ -38,6 +38,7 @@ pub mod fields;
 mod file;
 pub mod files;
 mod flight;
+mod happenings;
 mod http;
 mod in_place;
 mod ingest;
@@ -112,6 +113,7 @@ pub use exporter::{Exporter, Page, Sample, SampleValue, Samples, SeriesKey, Timi
 pub use feed::{CloseReason, Confirmer, Delivery, Feed, FeedOptions, Subscriber};
 pub use fetch::{Fetch, Fetching, MakeFetch};
 pub use file::check_text;
+pub use happenings::{Happening, Happenings, Quiet};
 pub use http::{Http, Password, PasswordHash};
 pub use ingest::{Ingest, IngestError, IngestOptions, SyncResponse};
 pub use latency::Latency;

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::endpoint::{EndpointPort, NoEndpoints};
+use crate::happenings::{Happenings, Quiet};
 use crate::registry::Registry;
 use crate::templates::{Templates, expand};
 use crate::topics::Topics;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub environment: Environment,
     /// Who serves the endpoints.
     pub port: Arc<dyn EndpointPort>,
+    /// What happens around streams.
+    pub happenings: Arc<dyn Happenings>,
     /// Unsafe components (streams contract 1.8) that are allowed nevertheless, by name.
     pub allow_unsafe: Vec<String>,
     /// The in-process topics that `inproc` components meet on.
@@ -80,6 +83,7 @@ impl Settings {
             registry: Arc::new(registry),
             environment: Environment::pure(),
             port: Arc::new(NoEndpoints),
+            happenings: Arc::new(Quiet),
             allow_unsafe: Vec::new(),
             topics: Topics::default(),
             lines: Arc::new(NoLines),

@@ -40,6 +40,7 @@ pub fn run(gate: &Arc<Gate>) -> Result<impl Future<Output = ()> + Send + use<>, 
 
 fn tell(gate: &Arc<Gate>, waiting: Waiting) {
     let told = Arc::new(waiting.told);
+    gate.events.missed(gate.events.followers.tell(&told));
     for handlers in waiting.handlers.into_iter().flatten() {
         for handler in handlers.of(told.event) {
             if let Handler::Log { prefix } = handler {
@@ -82,7 +83,7 @@ async fn call(gate: &Arc<Gate>, handler: Handler, told: &Told) -> Result<(), Str
 
 /// One line at most each second is told aloud.
 fn missed(gate: &Gate, told: &Told, why: &str) {
-    gate.events.missed();
+    gate.events.missed(1);
     let (event, api_id) = (told.event.name(), told.api.as_deref());
     if gate.metrics.may_warn() {
         tracing::warn!(event, api_id, why, "a handler of an event was not reached");

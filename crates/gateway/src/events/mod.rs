@@ -4,6 +4,7 @@
 mod certificates;
 mod deliver;
 mod fire;
+mod follow;
 mod handlers;
 pub(crate) mod monitor;
 mod queue;
@@ -17,6 +18,7 @@ pub use deliver::run;
 pub(crate) use fire::{
     Probed, breaker, exchanged, host, key, no_upstream_token, refused, smoothed, version_refused,
 };
+pub(crate) use follow::Followed;
 pub(crate) use handlers::Handlers;
 pub use monitor::MonitorSettings;
 pub(crate) use queue::Events;

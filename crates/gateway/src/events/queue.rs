@@ -7,6 +7,7 @@ use apidef::Event;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::follow::Followers;
 use super::handlers::Handlers;
 use super::told::Told;
 use crate::snapshot::RunningApi;
@@ -21,6 +22,8 @@ const AT_ONCE: usize = 512;
 pub(crate) struct Events {
     /// Who is told of all events; set once, before the first request.
     pub(super) of_all: OnceLock<Arc<Handlers>>,
+    /// Streams that are told.
+    pub(super) followers: Followers,
     waiting: mpsc::Sender<Waiting>,
     receiver: Mutex<Option<mpsc::Receiver<Waiting>>>,
     pub(super) places: Arc<Semaphore>,
@@ -41,6 +44,7 @@ impl Default for Events {
         let (waiting, receiver) = mpsc::channel(QUEUE);
         Self {
             of_all: OnceLock::new(),
+            followers: Followers::default(),
             waiting,
             receiver: Mutex::new(Some(receiver)),
             places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -54,7 +58,7 @@ impl Default for Events {
 impl Events {
     /// Whether anybody is told of such an event.
     pub(super) fn wants(&self, api: Option<&RunningApi>, event: Event) -> bool {
-        self.handlers(api, event).iter().any(Option::is_some)
+        self.followers.want(event) || self.handlers(api, event).iter().any(Option::is_some)
     }
 
     fn handlers<'a>(&'a self, api: Option<&'a RunningApi>, event: Event) -> [Option<&'a Arc<Handlers>>; 2] {
@@ -65,7 +69,7 @@ impl Events {
     /// Tells who wants to know. `make` is called only where somebody does, and there is room.
     pub(super) fn fire(&self, api: Option<&RunningApi>, event: Event, make: impl FnOnce() -> Told) {
         let handlers = self.handlers(api, event);
-        if handlers.iter().all(Option::is_none) {
+        if handlers.iter().all(Option::is_none) && !self.followers.want(event) {
             return;
         }
         match self.waiting.try_reserve() {
@@ -82,9 +86,9 @@ impl Events {
         self.receiver.lock().take()
     }
 
-    /// A handler was not called, or not reached.
-    pub(super) fn missed(&self) {
-        self.undelivered.fetch_add(1, Ordering::Relaxed);
+    /// So many handlers were not called, or not reached.
+    pub(super) fn missed(&self, count: u64) {
+        self.undelivered.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Events that were told of.

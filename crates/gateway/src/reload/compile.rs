@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::backend::stream::StreamBackend;
 use crate::backend::upstream::Upstream;
 use crate::chain::{Chain, Prepared};
-use crate::events::Handlers;
+use crate::events::{Followed, Handlers};
 use crate::gate::Gate;
 use crate::plugins::Plugins;
 use crate::respond::Overrides;
@@ -71,8 +71,10 @@ fn build(
             let upstream = Upstream::new(upstream, gate, &patterns);
             Backend::Upstream(upstream.map_err(|text| vec![Fault::error("", text)])?)
         }
-        apidef::Backend::Streams(model) => {
-            let mut backend = StreamBackend::build(model, &gate.settings, streams)?;
+        apidef::Backend::Streams(streaming) => {
+            let happenings = Followed { gate: gate.me(), org: (*model.org_id).into() };
+            let streams = streams::Settings { happenings: Arc::new(happenings), ..streams.clone() };
+            let mut backend = StreamBackend::build(streaming, &gate.settings, &streams)?;
             backend.name_api(&definition.api.id);
             Backend::Stream(backend)
         }

@@ -4,6 +4,7 @@ mod batched;
 mod broker;
 mod child;
 mod file;
+mod gateway_events;
 mod generate;
 mod http_server;
 mod inproc;
@@ -21,6 +22,7 @@ pub const ALL: &[&InputSpec] = &[
     &batched::SPEC,
     &broker::SPEC,
     &file::SPEC,
+    &gateway_events::SPEC,
     &generate::SPEC,
     &http_server::SPEC,
     &inproc::SPEC,
