@@ -115,7 +115,6 @@ pub(crate) struct Config {
     pub(crate) coprocess_options: CoprocessOptions,
     pub(crate) event_handlers: serde_json::Value,
     pub(crate) monitor: Monitor,
-    pub(crate) template_path: String,
     pub(crate) security: Security,
 }
 
