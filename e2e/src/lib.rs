@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+mod acme;
+mod acme_proof;
 mod admin;
 pub mod bridge;
 mod broker;
@@ -30,6 +32,7 @@ mod upstream;
 mod websocket;
 mod wire;
 
+pub use acme::{Counts, Directory};
 pub use admin::Admin;
 pub use bridge::Bridge;
 pub use broker::Broker;

@@ -36,6 +36,14 @@ impl Authority {
         self.0.der().clone()
     }
 
+    /// The certificate that somebody asks for, and the authority's own, as PEM.
+    pub(crate) fn sign_request(
+        &self,
+        asked: &rcgen::CertificateSigningRequestParams,
+    ) -> Result<String, rcgen::Error> {
+        Ok(format!("{}{}", asked.signed_by(&self.0)?.pem(), self.0.pem()))
+    }
+
     /// A certificate for servers and clients of these names.
     pub fn sign(&self, names: &[&str]) -> Shown {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

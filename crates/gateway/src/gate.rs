@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use state::{Catalog, State};
 use tokio::sync::{Semaphore, watch};
 
+use crate::acme::Acme;
 use crate::auth::jwks::KeySets;
 use crate::auth::jwt::{Checked, Tokens, Verified};
 use crate::auth::{Authenticators, Callers, Passwords};
@@ -51,6 +52,8 @@ pub struct Parts {
     pub streams: streams::Settings,
     /// What the listeners offer, so that APIs may add certificates for their domains.
     pub offered: Option<Arc<Certificates>>,
+    /// Obtains certificates for the listeners; `None`: they are given.
+    pub acme: Option<Acme>,
     /// What runs plugins that say who is calling.
     pub authenticators: Authenticators,
     /// Where records go; `None` keeps none.
@@ -88,6 +91,8 @@ pub struct Gate {
     pub(crate) certificates: Arc<CertificateStore>,
     /// What the listeners offer; `None` where there is no TLS.
     pub(crate) offered: Option<Arc<Certificates>>,
+    /// Obtains certificates for the listeners.
+    pub(crate) acme: Option<Box<Acme>>,
     pub(crate) windows: Arc<Windows>,
     pub(crate) callers: Callers,
     pub(crate) organisations: Organisations,
@@ -173,6 +178,7 @@ impl Gate {
             upstream_tokens: UpstreamTokens::default(),
             hosts: Hosts::default(),
             offered: parts.offered,
+            acme: parts.acme.map(Box::new),
             tokens: Tokens::default(),
             checked: Tokens::default(),
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),

@@ -4,6 +4,7 @@
 //! walks it through `route`, `chain` (with `auth` and `limits`), `backend` and `respond`, and `record` hands over what
 //! happened. Beside the road stand `admin` and `reload`, and `hosted` for a process that runs streams and nothing else.
 
+pub mod acme;
 mod admin;
 mod auth;
 pub mod backend;

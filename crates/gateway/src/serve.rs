@@ -9,6 +9,7 @@ use http_body::Body as _;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::acme;
 use crate::admin;
 use crate::backend::Backend;
 use crate::body::{Body, RequestBody};
@@ -51,6 +52,12 @@ pub(crate) async fn serve_apis(
 ) -> Response<Body> {
     let started = Instant::now();
 
+    if gate.acme.is_some()
+        && !peer.control
+        && let Some(proof) = Box::pin(acme::answer(gate, &request)).await
+    {
+        return proof;
+    }
     if admin::is_addressed(gate, peer, &request) {
         return Box::pin(admin::answer(gate, peer, request)).await;
     }

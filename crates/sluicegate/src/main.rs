@@ -1,5 +1,6 @@
 //! The `sluicegate` binary: command line, configuration, wiring. It holds no logic of the gate itself.
 
+mod acme;
 mod blobl;
 mod catalog;
 mod cli;

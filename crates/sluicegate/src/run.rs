@@ -17,6 +17,7 @@ use gateway::{
 use state::{RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::acme;
 use crate::catalog;
 use crate::components;
 use crate::config::{Config, RateLimitHeaders, Storage, StorageKind};
@@ -47,12 +48,14 @@ async fn serve(config: Config) -> Result<(), String> {
     let catalog = catalog::open(&config)?;
     let streams = streams(&config)?;
     let tls = tls(&config)?;
+    let upstream = upstream(&config)?;
     let parts = Parts {
         settings: settings(&config)?,
         state: state.clone(),
         answers: open_answers(&config)?,
         catalog,
-        upstream: upstream(&config)?,
+        acme: acme::open(&config, &upstream)?,
+        upstream,
         streams,
         offered: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
         authenticators: gateway::Authenticators::default(),
@@ -72,6 +75,8 @@ async fn serve(config: Config) -> Result<(), String> {
     tokio::spawn(sweep(Arc::clone(&gate)));
     tokio::spawn(gateway::uptime::run(Arc::clone(&gate)));
     tokio::spawn(reload_on_signal(Arc::clone(&gate), signals.reload));
+    gateway::acme::offer_kept(&gate).await;
+    tokio::spawn(gateway::acme::run(Arc::clone(&gate)));
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
         serving.spawn(listener.serve(Arc::clone(&gate)));
@@ -194,12 +199,18 @@ async fn bind(config: &Config, tls: Option<Arc<ServerTls>>) -> Result<Vec<Listen
         tracing::info!(address = %bound, tls = tls.is_some(), control, "listening");
         listeners.push(listener);
     }
+    if config.acme.http_port != 0 && !config.acme.domains.is_empty() {
+        let listener = Listener::bind(SocketAddr::new(address, config.acme.http_port), None, false).await;
+        let listener = listener.map_err(|error| format!("{error}; choose another `acme.http_port`"))?;
+        listeners.push(listener.for_proofs());
+    }
     Ok(listeners)
 }
 
 fn certificates(config: &Config) -> CertificateSet {
     let options = &config.http_server_options;
-    let mut set = CertificateSet::default();
+    let mut set =
+        CertificateSet { may_be_empty: !config.acme.domains.is_empty(), ..CertificateSet::default() };
     for path in &options.ssl_certificates {
         set.defaults.push(CertificateFiles { certificate: path.into(), key: path.into() });
     }
@@ -411,6 +422,7 @@ pub(crate) fn judge(config: &Config) -> Result<Arc<Gate>, String> {
         upstream: upstream(config)?,
         streams: streams(config)?,
         offered: None,
+        acme: None,
         authenticators: gateway::Authenticators::default(),
         records: None,
     };

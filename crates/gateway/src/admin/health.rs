@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::reply::{self, error};
 use crate::body::Body;
-use crate::clock::rfc3339;
+use crate::clock::{rfc3339, unix_now};
 use crate::gate::Gate;
 
 pub(super) fn hello(gate: &Gate) -> Response<Body> {
@@ -34,6 +34,24 @@ pub(super) fn hello(gate: &Gate) -> Response<Body> {
         });
         if let Some(reason) = catalog.error {
             details[&name]["output"] = reason.into();
+            status = "warn";
+        }
+    }
+    for (domain, told) in gate.acme.iter().flat_map(|acme| acme.told()) {
+        let lives = told.not_after.is_some_and(|end| end > unix_now());
+        let (own, output) = match told.error {
+            None if lives => ("pass", None),
+            None => ("fail", Some("no certificate has been obtained yet".to_owned())),
+            Some(error) => (if lives { "warn" } else { "fail" }, Some(error)),
+        };
+        let name = format!("certificate ({domain})");
+        details[&name] = json!({
+            "status": own,
+            "componentType": "certificate",
+            "time": rfc3339(SystemTime::now()),
+        });
+        if let Some(output) = output {
+            details[&name]["output"] = output.into();
             status = "warn";
         }
     }

@@ -13,4 +13,5 @@ mod tls;
 pub(crate) use certificate::rsa;
 pub(crate) use certificate::{Certificate, fingerprint};
 pub(crate) use describe::{details, summary};
+pub(crate) use sealed::{open_text as open_key, seal_text as seal_key};
 pub(crate) use store::{AddError, CertificateStore, RemoveError};

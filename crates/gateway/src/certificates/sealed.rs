@@ -45,6 +45,16 @@ pub(super) fn open(block: &Pem, passphrase: &str) -> Option<Vec<u8>> {
     Some(opened)
 }
 
+/// As [`seal`], as a text.
+pub(crate) fn seal_text(der: &[u8], passphrase: &str) -> Option<String> {
+    seal(der, passphrase).map(|block| pem::encode(&block))
+}
+
+/// As [`open`], from a text.
+pub(crate) fn open_text(text: &str, passphrase: &str) -> Option<Vec<u8>> {
+    open(&pem::parse(text).ok()?, passphrase)
+}
+
 /// OpenSSL's `EVP_BytesToKey` with one round of MD5; the salt is the first half of the initialisation vector.
 fn derived(passphrase: &str, iv: &[u8; 16]) -> [u8; 32] {
     let mut key = [0; 32];

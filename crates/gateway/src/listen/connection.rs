@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use http::header::{HeaderMap, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tokio::io::AsyncReadExt;
 
 use super::agreed::Agreed;
 use super::http1::{Host, Limits};
 use super::takeover::Takeover;
 use super::{ClientStream, Door, http1, http2};
+use crate::acme;
 use crate::body::{Body, RequestBody};
 use crate::exchange::Peer;
 use crate::gate::Gate;
@@ -22,8 +23,11 @@ use crate::serve::serve;
 
 /// Serves a connection until it ends, is closed by its peer, or the gate shuts down and its last exchange is over.
 pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketAddr, door: Door) {
-    let Door { control, own } = door;
+    let Door { control, own, proofs } = door;
     let mut read = BytesMut::new();
+    if proofs {
+        return http1::run(&Prover { gate }, stream, read, &Takeover::default()).await;
+    }
     let http2 = match &stream {
         ClientStream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => true,
         _ => tokio::select! {
@@ -89,7 +93,39 @@ impl Host for Client {
     }
 
     fn limits(&self) -> Limits {
-        let settings = &self.gate.settings;
-        Limits { read: settings.read_timeout, write: settings.write_timeout, body: settings.max_request_body }
+        limits(&self.gate)
     }
+}
+
+/// Answers what an ACME directory asks, over HTTP/1, and nothing else.
+struct Prover {
+    gate: Arc<Gate>,
+}
+
+impl Host for Prover {
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
+        let proof = acme::answer(&self.gate, &request).await;
+        proof.unwrap_or_else(|| respond::text(StatusCode::NOT_FOUND, "Not Found"))
+    }
+
+    fn refuse(&self, breach: &Breach) -> Response<Body> {
+        respond::text(breach.status, breach.message)
+    }
+
+    fn closed(&self) -> impl Future<Output = ()> + Send {
+        self.gate.closed()
+    }
+
+    fn may_be_closed(&self) -> bool {
+        self.gate.is_closing()
+    }
+
+    fn limits(&self) -> Limits {
+        limits(&self.gate)
+    }
+}
+
+fn limits(gate: &Gate) -> Limits {
+    let settings = &gate.settings;
+    Limits { read: settings.read_timeout, write: settings.write_timeout, body: settings.max_request_body }
 }

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
 
@@ -26,6 +27,7 @@ pub(crate) use link::ClientBody;
 pub use takeover::Takeover;
 pub use tls::ServerTls;
 
+use crate::acme;
 use crate::gate::Gate;
 use crate::socket::Socket;
 
@@ -50,6 +52,8 @@ struct Door {
     control: bool,
     /// The endpoints that a stream has on a listener of its own, and nothing else; its address.
     own: Option<Arc<str>>,
+    /// Answers to what an ACME directory asks, and nothing else.
+    proofs: bool,
 }
 
 /// The address of `host:port`, where no host means every address of the machine.
@@ -69,12 +73,18 @@ impl Listener {
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        Ok(Self { socket, tls, door: Door { control, own: None } })
+        Ok(Self { socket, tls, door: Door { control, ..Door::default() } })
     }
 
     /// The same listener, for the endpoints that a stream has at this address and nothing else.
     pub(crate) fn own(mut self, address: Arc<str>) -> Self {
         self.door.own = Some(address);
+        self
+    }
+
+    /// The same listener, for what an ACME directory asks over HTTP and nothing else. It is without TLS.
+    pub fn for_proofs(mut self) -> Self {
+        (self.tls, self.door.proofs) = (None, true);
         self
     }
 
@@ -124,7 +134,8 @@ impl Listener {
                         () = gate.closed() => return,
                     };
                     match handshake {
-                        Ok(Ok(stream)) => {
+                        Ok(Ok(None)) => tracing::debug!(%peer, "proved to an acme directory whose a name is"),
+                        Ok(Ok(Some(stream))) => {
                             connection::run(gate, ClientStream::Tls(Box::new(stream)), peer, door).await;
                         }
                         Ok(Err(error)) => tracing::debug!(%error, %peer, "tls handshake failed"),
@@ -137,18 +148,26 @@ impl Listener {
     }
 }
 
-/// The handshake: the client says which name it wants, and is asked for a certificate if that is needed there.
+/// The handshake: the client says which name it wants, and is asked for a certificate if that is needed there. `None`
+/// where the handshake was all that the client came for.
 async fn shake_hands(
     gate: &Gate,
     tls: &ServerTls,
     tcp: TcpStream,
     control: bool,
-) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+) -> io::Result<Option<tokio_rustls::server::TlsStream<TcpStream>>> {
     let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await?;
+    if gate.acme.is_some() && acme::asks(&begun.client_hello()) {
+        let name = begun.client_hello().server_name().map(str::to_owned);
+        if let Some(config) = acme::proof(gate, name.as_deref()).await {
+            begun.into_stream(config).await?.shutdown().await?;
+            return Ok(None);
+        }
+    }
     let asks = match control {
         true if gate.settings.certificates.control_needs_one => Asks::Always,
         true => Asks::Nothing,
         false => gate.snapshot().asked.of(begun.client_hello().server_name()),
     };
-    begun.into_stream(tls.config(asks)).await
+    begun.into_stream(tls.config(asks)).await.map(Some)
 }

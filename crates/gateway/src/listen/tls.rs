@@ -56,6 +56,8 @@ pub struct CertificateSet {
     pub defaults: Vec<CertificateFiles>,
     /// Chosen by this name, whatever the certificate says: `api.example.com`, or `*.example.com` for one more label.
     pub domains: Vec<(String, CertificateFiles)>,
+    /// None of them need be there: others are obtained while the gate runs.
+    pub may_be_empty: bool,
 }
 
 /// How a TLS listener is set up (contract 1.3, `http_server_options`).
@@ -189,6 +191,8 @@ pub struct Certificates {
     configured: ArcSwap<Chosen>,
     /// Those of APIs with a domain of their own; they come first.
     of_apis: ArcSwap<ByName>,
+    /// Those that are obtained from a directory.
+    obtained: ArcSwap<ByName>,
 }
 
 /// Certificates by lower-case name; wildcards by what follows their `*`, with its dot.
@@ -196,11 +200,14 @@ pub struct Certificates {
 struct ByName {
     exact: HashMap<String, Arc<CertifiedKey>>,
     wildcard: HashMap<String, Arc<CertifiedKey>>,
+    /// The one that was put in first.
+    first: Option<Arc<CertifiedKey>>,
 }
 
 impl ByName {
     fn insert(&mut self, domain: &str, key: Arc<CertifiedKey>) {
         let domain = domain.to_ascii_lowercase();
+        self.first.get_or_insert_with(|| Arc::clone(&key));
         match domain.strip_prefix('*') {
             Some(rest) => self.wildcard.insert(rest.to_owned(), key),
             None => self.exact.insert(domain, key),
@@ -238,7 +245,8 @@ impl Certificates {
     /// # Errors
     /// See [`server_tls`].
     pub fn load(set: &CertificateSet) -> Result<Self, TlsError> {
-        Ok(Self { configured: ArcSwap::from_pointee(Chosen::load(set)?), of_apis: ArcSwap::default() })
+        let configured = ArcSwap::from_pointee(Chosen::load(set)?);
+        Ok(Self { configured, of_apis: ArcSwap::default(), obtained: ArcSwap::default() })
     }
 
     /// Offers another set from the next handshake on; open connections stay as they are. Blocking: reads files.
@@ -253,23 +261,35 @@ impl Certificates {
     /// Offers these certificates for the domains of APIs from the next handshake on, and no longer those before; for
     /// `unknown` domains, those before.
     pub(crate) fn swap_domains(&self, domains: Vec<(String, CertifiedKey)>, unknown: &[String]) {
-        let (mut by_name, before) = (ByName::default(), self.of_apis.load());
-        for domain in unknown {
-            by_name.take_over(domain, &before);
-        }
-        for (domain, key) in domains {
-            by_name.insert(&domain, Arc::new(key));
-        }
-        self.of_apis.store(Arc::new(by_name));
+        swap(&self.of_apis, domains, unknown);
     }
+
+    /// The same for those that are obtained from a directory.
+    pub(crate) fn swap_obtained(&self, domains: Vec<(String, CertifiedKey)>, unknown: &[String]) {
+        swap(&self.obtained, domains, unknown);
+    }
+}
+
+fn swap(offered: &ArcSwap<ByName>, domains: Vec<(String, CertifiedKey)>, unknown: &[String]) {
+    let (mut by_name, before) = (ByName::default(), offered.load());
+    for domain in unknown {
+        by_name.take_over(domain, &before);
+    }
+    for (domain, key) in domains {
+        by_name.insert(&domain, Arc::new(key));
+    }
+    offered.store(Arc::new(by_name));
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let of_api = hello
-            .server_name()
-            .and_then(|name| self.of_apis.load().get(&name.to_ascii_lowercase()).map(Arc::clone));
-        of_api.or_else(|| self.configured.load().choose(hello.server_name()))
+        let of_name = |offered: &ArcSwap<ByName>| {
+            offered.load().get(&hello.server_name()?.to_ascii_lowercase()).map(Arc::clone)
+        };
+        of_name(&self.of_apis)
+            .or_else(|| of_name(&self.obtained))
+            .or_else(|| self.configured.load().choose(hello.server_name()))
+            .or_else(|| self.obtained.load().first.clone())
     }
 }
 
@@ -285,9 +305,9 @@ impl Chosen {
             chosen.fallback.get_or_insert_with(|| Arc::clone(&key));
             chosen.by_name.insert(domain, key);
         }
-        if chosen.fallback.is_none() {
+        if chosen.fallback.is_none() && !set.may_be_empty {
             return Err(TlsError(
-                "tls is on but no certificate is configured; set `ssl_certificates`".into(),
+                "tls is on but no certificate is configured; set `ssl_certificates` or `acme.domains`".into(),
             ));
         }
         Ok(chosen)
@@ -307,7 +327,7 @@ impl Chosen {
     }
 }
 
-fn is_valid_for(key: &CertifiedKey, name: &str) -> bool {
+pub(crate) fn is_valid_for(key: &CertifiedKey, name: &str) -> bool {
     let Some(certificate) = key.cert.first() else { return false };
     match (ParsedCertificate::try_from(certificate), ServerName::try_from(name)) {
         (Ok(certificate), Ok(name)) => verify_server_name(&certificate, &name).is_ok(),

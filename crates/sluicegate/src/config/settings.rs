@@ -36,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) suppress_redis_signal_reload: bool,
     pub(crate) allow_insecure_configs: bool,
     pub(crate) http_server_options: HttpServerOptions,
+    pub(crate) acme: Acme,
     pub(crate) app_path: String,
     pub(crate) catalog: CatalogSettings,
     pub(crate) use_db_app_configs: bool,
@@ -169,6 +170,37 @@ pub(crate) struct TrustedCertificates {
     pub(crate) apis: Vec<String>,
     pub(crate) control_api: Vec<String>,
     pub(crate) upstream: std::collections::BTreeMap<String, String>,
+}
+
+/// Certificates from a directory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Acme {
+    pub(crate) domains: Vec<String>,
+    pub(crate) directory: String,
+    pub(crate) email: String,
+    pub(crate) challenge: AcmeChallenge,
+    pub(crate) http_port: u16,
+    pub(crate) ca_file: String,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) renew_before: Duration,
+    pub(crate) external_account: AcmeExternalAccount,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum AcmeChallenge {
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn,
+    #[serde(rename = "http-01")]
+    Http,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcmeExternalAccount {
+    pub(crate) id: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) key: Secret,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -88,6 +88,7 @@ impl Service {
             upstream: no_upstream()?,
             streams,
             offered: None,
+            acme: None,
             authenticators: gateway::Authenticators::default(),
             records: None,
         };

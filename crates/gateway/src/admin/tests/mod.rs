@@ -85,6 +85,7 @@ impl Admin {
             .unwrap(),
             streams: streams::Settings::new(streams::Registry::standard()),
             offered: None,
+            acme: None,
             authenticators,
             records: None,
         });

@@ -11,7 +11,7 @@ use super::tls::{Proof, usual_roots};
 use crate::listen::tls::TlsError;
 
 /// What every upstream of the gate has in common.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UpstreamSettings {
     /// Bound for dialling and for the response head (`proxy_default_timeout`).
     pub timeout: Duration,
@@ -55,5 +55,12 @@ impl UpstreamSettings {
         };
         let (tls, insecure_tls) = (build(false)?, build(true)?);
         Ok(Self { timeout, keep, websockets, http2, common, tls, insecure_tls })
+    }
+
+    /// The same, with certificates checked by these roots and no others.
+    pub(crate) fn trusting(&self, roots: &Arc<rustls::RootCertStore>) -> Result<Self, TlsError> {
+        let security = Security::usual(&self.common, false);
+        let tls = ClientTls::build(&security, roots, &Proof::default(), self.http2)?;
+        Ok(Self { tls, ..self.clone() })
     }
 }

@@ -19,6 +19,7 @@ fn set() -> CertificateSet {
     CertificateSet {
         defaults: vec![files("default"), files("wild")],
         domains: vec![("API.test".into(), files("api")), ("*.test".into(), files("wild"))],
+        may_be_empty: false,
     }
 }
 
@@ -154,7 +155,7 @@ async fn an_upstream_must_be_signed_by_a_trusted_root() {
 fn what_is_wrong_is_said_with_the_file() {
     let with = |certificate: &str, key: &str| CertificateSet {
         defaults: vec![CertificateFiles { certificate: sample(certificate), key: sample(key) }],
-        domains: vec![],
+        ..CertificateSet::default()
     };
     for (set, expected) in [
         (CertificateSet::default(), "no certificate is configured"),

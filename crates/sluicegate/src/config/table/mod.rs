@@ -2,6 +2,7 @@
 //! what is done with it. Parsing, the warnings, the names of the environment variables and `docs/configuration.md` are
 //! all read from here.
 
+mod acme;
 mod definitions;
 mod extensions;
 mod keys;
@@ -162,6 +163,7 @@ pub(crate) struct Chapter {
 pub(crate) static CHAPTERS: &[Chapter] = &[
     Chapter { title: "Node and admin API", keys: node::KEYS },
     Chapter { title: "Listener", keys: server::KEYS },
+    Chapter { title: "Certificates from a directory", keys: acme::KEYS },
     Chapter { title: "Definitions and policies", keys: definitions::KEYS },
     Chapter { title: "Storage and caches", keys: storage::KEYS },
     Chapter { title: "Keys, limits and sessions", keys: keys::KEYS },
