@@ -20,6 +20,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 mod ciphers;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 /// Why TLS could not be set up; the text names the file and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,9 +144,8 @@ fn config(
     let mut config = builder.with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols =
         if settings.http2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
-    // Tickets let a returning client resume without state here; their keys are renewed every few hours.
-    config.ticketer =
-        aws_lc_rs::Ticketer::new().map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
+    // Its own for each way of asking: who was asked for no certificate cannot resume where one is asked for.
+    config.ticketer = tickets::ticketer(tickets::EVERY)?;
     Ok(Arc::new(config))
 }
 

@@ -1,5 +1,6 @@
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ProtocolVersion};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
@@ -180,4 +181,30 @@ fn what_is_wrong_is_said_with_the_file() {
     }
     let old = server_tls(&ServerTlsSettings { min_version: 769, ..settings() }).unwrap();
     assert!(old.warnings[0].contains("not offered"), "{:?}", old.warnings);
+}
+
+#[tokio::test]
+async fn clients_resume_under_every_version_and_only_where_they_were_asked_the_same() {
+    for max_version in [771, 772] {
+        let server = server_tls(&ServerTlsSettings { max_version, ..settings() }).unwrap();
+        let client = Arc::new(upstream_tls(true, &[], &[]).unwrap());
+        let shake = async |asks| {
+            let (near, far) = tokio::io::duplex(16 * 1024);
+            let acceptor = TlsAcceptor::from(server.config(asks));
+            let accepting = tokio::spawn(async move {
+                let mut stream = acceptor.accept(far).await.unwrap();
+                stream.write_all(b"!").await.unwrap();
+                stream.shutdown().await.unwrap();
+            });
+            let name = ServerName::try_from("api.test").unwrap();
+            let mut stream = TlsConnector::from(Arc::clone(&client)).connect(name, near).await.unwrap();
+            // Tickets of TLS 1.3 come with what is read.
+            stream.read_u8().await.unwrap();
+            accepting.await.unwrap();
+            stream.get_ref().1.handshake_kind().unwrap()
+        };
+        assert_eq!(shake(Asks::Nothing).await, HandshakeKind::Full, "{max_version}");
+        assert_eq!(shake(Asks::Nothing).await, HandshakeKind::Resumed, "{max_version}");
+        assert_eq!(shake(Asks::IfThereIsOne).await, HandshakeKind::Full, "{max_version}");
+    }
 }
