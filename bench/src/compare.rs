@@ -50,6 +50,11 @@ impl Measured {
         median(self.runs.iter().zip(&other.runs).map(|(run, other)| run.cpu / other.cpu))
     }
 
+    /// CPU microseconds per request beyond those of `other`: the median of the rounds' differences.
+    pub(crate) fn more_than(&self, other: &Measured) -> f64 {
+        median(self.runs.iter().zip(&other.runs).map(|(run, other)| run.cpu - other.cpu))
+    }
+
     /// The 99th percentile of the latency in microseconds: the median of the rounds.
     pub(crate) fn p99(&self) -> f64 {
         median(self.runs.iter().map(|run| run.p99))

@@ -262,6 +262,12 @@ impl Gate {
     pub(crate) fn get(&self, api: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         http::render("GET", &format!("/{api}/{path}"), self.address, headers, "").into_bytes()
     }
+
+    /// The bytes of a POST request to an API.
+    pub(crate) fn post(&self, api: &str, path: &str, body: &str) -> Vec<u8> {
+        let headers = [("content-type", "application/json")];
+        http::render("POST", &format!("/{api}/{path}"), self.address, &headers, body).into_bytes()
+    }
 }
 
 /// The sum of all series of this name in a Prometheus text.

@@ -48,6 +48,8 @@ enum Command {
     Keyed,
     /// Answers that are kept, beside the same gate that fetches them
     Cached,
+    /// Each common guard, ten together, a hundred expressions, code and templates, beside keyless
+    Guards,
     /// Token, JWT and client certificates, beside the same gate keyless
     Auth,
     /// A limit that is counted in Redis: round trips, and the time that is added
@@ -190,6 +192,7 @@ type Case = fn(&Settings, &mut Report) -> io::Result<()>;
 
 const STREAMS: &[Case] = &[cases::streams::generated, cases::streams::kafka, cases::streams::posted];
 const AUTH: &[Case] = &[cases::auth::plain, cases::auth::tls];
+const GUARDS: &[Case] = &[cases::guards::run, cases::guards::expressions, cases::guards::code];
 const SSE: &[Case] = &[cases::sse::idle, cases::sse::posted, cases::sse::kafka];
 
 fn main() -> ExitCode {
@@ -216,6 +219,7 @@ fn run(cli: &Cli) -> io::Result<()> {
         Command::Proxy => &[cases::proxy::run],
         Command::Keyed => &[cases::keyed::run],
         Command::Cached => &[cases::cached::run],
+        Command::Guards => GUARDS,
         Command::Auth => AUTH,
         Command::Redis => &[cases::redis::run],
         Command::Keys => &[cases::keys::run],
@@ -233,7 +237,7 @@ fn run(cli: &Cli) -> io::Result<()> {
                 cases::change::run,
             ];
             let callers = [cases::redis::run, cases::keys::run];
-            &[&gate, AUTH, &callers, SSE, STREAMS].concat()
+            &[&gate, GUARDS, AUTH, &callers, SSE, STREAMS].concat()
         }
         Command::Diff { .. } => &[],
     };

@@ -174,10 +174,15 @@ impl Connection {
     fn answer(&mut self, bytes: &[u8], answers: &mut Answers) -> io::Result<usize> {
         let mut used = 0;
         while let Some(end) = memchr::memmem::find(&bytes[used..], b"\r\n\r\n") {
-            let answer = answers.find(&bytes[used..used + end])?;
+            let head = &bytes[used..used + end];
+            let length = end + 4 + body_length(head)?;
+            if bytes.len() - used < length {
+                break;
+            }
+            let answer = answers.find(head)?;
             let sent = if self.unsent.is_empty() { write(&mut self.stream, answer)? } else { 0 };
             self.unsent.extend_from_slice(&answer[sent..]);
-            used += end + 4;
+            used += length;
         }
         Ok(used)
     }
@@ -189,6 +194,21 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// How long the body behind a head is. Most have none, and are not looked through.
+fn body_length(head: &[u8]) -> io::Result<usize> {
+    if head.starts_with(b"GET ") {
+        return Ok(0);
+    }
+    let fields = head.split(|byte| *byte == b'\n').filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    });
+    let mut of_length = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
+    let Some((_, digits)) = of_length.next() else { return Ok(0) };
+    let length = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<usize>().ok());
+    length.filter(|length| *length <= MAX_BODY).ok_or_else(|| invalid("a body of no length"))
 }
 
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {

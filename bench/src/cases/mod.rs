@@ -4,6 +4,7 @@ pub(crate) mod apis;
 pub(crate) mod auth;
 pub(crate) mod cached;
 pub(crate) mod change;
+pub(crate) mod guards;
 pub(crate) mod keyed;
 pub(crate) mod keys;
 pub(crate) mod mapping;
