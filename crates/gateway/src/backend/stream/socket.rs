@@ -41,7 +41,7 @@ const PING_PERIOD: Duration = Duration::from_secs(54);
 const PONG_WAIT: Duration = Duration::from_secs(60);
 /// Longest time one frame to a producer may take.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
-/// How long a producer that is sent away may take to answer.
+/// How long a client that is sent away may take to answer.
 const HEARD_OUT: Duration = Duration::from_secs(1);
 
 type Socket = WebSocketStream<ClientStream>;
@@ -208,7 +208,9 @@ impl Feeding {
                     }
                 },
                 received = self.socket.next() => match received {
-                    Some(Ok(Frame::Close(_)) | Err(_)) | None => return Ok(()),
+                    Some(Ok(Frame::Close(_))) => return part(&mut self.socket, None).await,
+                    Some(Err(wrong)) => return part(&mut self.socket, Some(wrong)).await,
+                    None => return Ok(()),
                     Some(Ok(_)) => heard = Instant::now(),
                 },
                 _ = ping.tick() => {
@@ -244,7 +246,9 @@ impl Feeding {
                     }
                 }
                 received = self.socket.next() => match received {
-                    Some(Ok(Frame::Close(_)) | Err(_)) | None => return Ok(None),
+                    Some(Ok(Frame::Close(_))) => return part(&mut self.socket, None).await.map(|()| None),
+                    Some(Err(wrong)) => return part(&mut self.socket, Some(wrong)).await.map(|()| None),
+                    None => return Ok(None),
                     Some(Ok(_)) => *heard = Instant::now(),
                 },
                 _ = ping.tick() => {
@@ -287,6 +291,30 @@ async fn in_time(
     sending: impl Future<Output = Result<(), tungstenite::Error>>,
 ) -> Result<(), tungstenite::Error> {
     tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+/// The end that a client has begun, or brought about: its close frame is answered, or it is told which kind of rule it
+/// broke (RFC 6455, sections 5.5.1 and 7.1.7).
+async fn part(socket: &mut Socket, wrong: Option<tungstenite::Error>) -> Result<(), tungstenite::Error> {
+    let code = match &wrong {
+        None => None,
+        Some(tungstenite::Error::Protocol(_)) => Some(CloseCode::Protocol),
+        Some(tungstenite::Error::Utf8(_)) => Some(CloseCode::Invalid),
+        Some(tungstenite::Error::Capacity(_)) => Some(CloseCode::Size),
+        Some(_) => return wrong.map_or(Ok(()), Err),
+    };
+    let parting = async {
+        if let Some(code) = code {
+            let reason = Utf8Bytes::default();
+            socket.close(Some(CloseFrame { code, reason })).await?;
+        }
+        // The answer to a close frame is sent when more is asked for.
+        while let Some(Ok(_)) = socket.next().await {}
+        Ok(())
+    };
+    // Whoever does not listen is left.
+    let parted = tokio::time::timeout(HEARD_OUT, parting).await.unwrap_or(Ok(()));
+    wrong.map_or(parted, Err)
 }
 
 fn too_late() -> tungstenite::Error {
@@ -366,9 +394,10 @@ impl Producer {
             let payload = match received {
                 Some(Ok(Frame::Text(text))) => Some(Bytes::from(text)),
                 Some(Ok(Frame::Binary(bytes))) => Some(bytes),
-                Some(Ok(Frame::Close(_))) | None => return Ok(()),
+                Some(Ok(Frame::Close(_))) => return part(&mut self.socket, None).await,
+                None => return Ok(()),
                 Some(Ok(_)) => None,
-                Some(Err(error)) => return Err(error),
+                Some(Err(wrong)) => return part(&mut self.socket, Some(wrong)).await,
             };
             if let Some(payload) = payload {
                 let mut message = Message::new(payload);
