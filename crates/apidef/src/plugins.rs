@@ -103,11 +103,18 @@ pub(crate) const OAS_CONFIG: &[Field] = &[
     section("data", &[acts("enabled"), acts("value")]),
 ];
 
+/// Whether plugins say who is calling; two of the keys are older names.
+pub(crate) fn say_who_calls(root: &Section<'_>, faults: &mut Vec<Fault>) -> bool {
+    let keys = ["custom_plugin_auth_enabled", "enable_coprocess_auth", "use_go_plugin_auth"];
+    // All of them are looked at: each may be wrong.
+    keys.map(|key| root.flag(key, faults)).contains(&true)
+}
+
 pub(crate) fn read_classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Plugins>> {
     let middleware = root.section("custom_middleware", faults);
     let check = middleware.section("auth_check", faults);
     let names = &CLASSIC_NAMES;
-    let auth = root.flag("custom_plugin_auth_enabled", faults).then(|| one(&check, names, faults)).flatten();
+    let auth = say_who_calls(root, faults).then(|| one(&check, names, faults)).flatten();
     let bundle = match root.flag("custom_middleware_bundle_disabled", faults) {
         true => "",
         false => root.text("custom_middleware_bundle", faults),
@@ -301,6 +308,21 @@ mod tests {
             definition[key] = value.clone();
         }
         Definition::parse(&definition.to_string())
+    }
+
+    #[test]
+    fn c2_2_older_keys_ask_plugins_too() {
+        for key in ["custom_plugin_auth_enabled", "enable_coprocess_auth", "use_go_plugin_auth"] {
+            let check = json!({"driver": "python", "auth_check": {"name": "who", "path": "who.py"}});
+            let definition = classic(json!({"use_keyless": false, key: true, "custom_middleware": check}));
+            let api = definition.unwrap().api.clone();
+            assert_eq!(
+                api.plugins.as_ref().unwrap().auth.as_ref().map(|auth| &*auth.name),
+                Some("who"),
+                "{key}"
+            );
+            assert!(!matches!(api.auth, crate::Auth::Keyless), "{key}");
+        }
     }
 
     #[test]

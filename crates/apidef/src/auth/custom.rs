@@ -27,7 +27,7 @@ impl Custom {
     pub(super) fn classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
         let middleware = root.section("custom_middleware", faults);
         let check = middleware.section("auth_check", faults);
-        if !root.flag("custom_plugin_auth_enabled", faults) || check.flag("disabled", faults) {
+        if !crate::plugins::say_who_calls(root, faults) || check.flag("disabled", faults) {
             return None;
         }
         let found = Self {
