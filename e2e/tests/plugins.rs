@@ -244,8 +244,6 @@ async fn definitions_whose_plugins_cannot_run_are_refused_at_their_place() {
         .start()
         .await;
     let hook = |hook: Value| scripts(json!({"pre": [hook]}));
-    let mut lua = hook(json!({"name": "a", "path": "a.lua"}));
-    lua["custom_middleware"]["driver"] = json!("lua");
     for (more, pointer, text) in [
         (hook(json!({"name": "a", "path": "a.js"})), "/custom_middleware/pre/0", "a.js:2"),
         (hook(json!({"name": "a", "path": "none.js"})), "/custom_middleware/pre/0/path", "cannot be read"),
@@ -260,7 +258,6 @@ async fn definitions_whose_plugins_cannot_run_are_refused_at_their_place() {
             "out of the folder",
         ),
         (hook(json!({"name": "a", "code": code("var b;")})), "/custom_middleware/pre/0", "no `a`"),
-        (lua, "/custom_middleware/pre/0", "driver `lua`"),
         (
             json!({"custom_middleware_bundle": "b.zip"}),
             "/custom_middleware_bundle",

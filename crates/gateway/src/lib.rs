@@ -57,3 +57,8 @@ pub use settings::{
     NAMED_REFUSALS, OAuthSettings, PasswordHash, Settings, UptimeSettings, Words,
 };
 pub use snapshot::{RunningApi, Snapshot};
+
+/// Adds the stream components of the gate: those that need what other rooms do not know.
+pub fn register(registry: &mut streams::Registry) {
+    registry.add_processor(&backend::stream::hook::PROCESSOR);
+}

@@ -7,10 +7,17 @@
 
 pub mod bundle;
 mod call;
+mod code;
 mod fault;
 pub mod grpc;
 pub mod javascript;
+pub mod lua;
 mod outside;
+mod pool;
+pub mod python;
+#[cfg(test)]
+mod testing;
+pub mod wasm;
 
 pub use call::{Call, Hook, Outcome, Overrides, Request, Response, Spec};
 pub use fault::Fault;

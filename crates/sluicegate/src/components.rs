@@ -1,4 +1,4 @@
-//! The stream components of this binary: the standard ones, the codecs and the connectors.
+//! The stream components of this binary: the standard ones, the codecs, the connectors and that of the gate.
 
 use streams::Registry;
 
@@ -7,6 +7,7 @@ pub(crate) fn registry() -> Registry {
     let mut registry = Registry::standard();
     codecs::register(&mut registry);
     connectors::register(&mut registry);
+    gateway::register(&mut registry);
     registry
 }
 

@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     Key,
     Stream,
     Configuration,
+    Manifest,
     Unknown,
 }
 
@@ -46,6 +47,7 @@ impl Kind {
             Kind::Key => "key",
             Kind::Stream => "stream configuration",
             Kind::Configuration => "configuration",
+            Kind::Manifest => "manifest of a bundle",
             Kind::Unknown => "unknown",
         }
     }
@@ -194,6 +196,7 @@ fn inspect(path: &Path, bytes: Vec<u8>, judge: &Judge) -> Report {
         Kind::Policies => policies(document.value()),
         Kind::Stream => judge.stream("stream", document.value(), ""),
         Kind::Configuration => config::faults(&document),
+        Kind::Manifest => manifest(document.value()),
         Kind::Unknown => vec![Fault::error("", "cannot tell what this file is").hint(
             "a definition has `openapi` or `proxy`, a stream `input` and `output`, a policy `access_rights`",
         )],
@@ -205,6 +208,17 @@ fn inspect(path: &Path, bytes: Vec<u8>, judge: &Judge) -> Report {
     faults.sort_by_key(|fault| fault.place.map(|place| (place.line, place.column)));
     let text = if kind == Kind::Configuration { config::mask(&text, document.value()) } else { text };
     Report { path: name, kind, text, faults }
+}
+
+/// The faults of what a bundle of plugins says of itself.
+fn manifest(value: &Value) -> Vec<Fault> {
+    const PLUGINS: &str = "custom_middleware";
+    let plugins = value.get(PLUGINS).cloned().unwrap_or_default();
+    let Err(mut faults) = apidef::of_bundle(&plugins) else { return Vec::new() };
+    for fault in &mut faults {
+        fault.pointer = format!("/{PLUGINS}{}", fault.pointer);
+    }
+    faults
 }
 
 /// Tells by its content what a document is.
@@ -232,6 +246,7 @@ fn kind_of(value: &Value) -> Kind {
     const POLICY: &[&str] = &["id", "_id", "name", "partitions", "key_expires_in", "active"];
     match () {
         () if has(OAS) => Kind::Oas,
+        () if has(&["file_list"]) => Kind::Manifest,
         () if has(CLASSIC) => Kind::Classic,
         () if has(STREAM) => Kind::Stream,
         () if grants(value) && has(POLICY) => Kind::Policy,

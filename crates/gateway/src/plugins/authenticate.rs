@@ -5,7 +5,7 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use plugins::Hook;
 
-use super::{Host, Plugins};
+use super::Plugins;
 use crate::auth::Identified;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
@@ -22,11 +22,9 @@ impl Plugins {
         let shown = exchange.head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let shown = shown.map(str::to_owned);
         let (seen, outcome) = self.ask(plugin, Hook::Auth, exchange).await?;
-        let outcome = outcome.map_err(|fault| match self.host {
-            Host::Scripts(_) => self.failed(&fault),
-            Host::Servers(_) => {
-                Refusal::client(StatusCode::FORBIDDEN, "AKI", "Key not authorised").detail(fault)
-            }
+        let outcome = outcome.map_err(|fault| match self.host.is_coprocess() {
+            true => Refusal::client(StatusCode::FORBIDDEN, "AKI", "Key not authorised").detail(fault),
+            false => self.failed(&fault),
         })?;
         let overrides = &outcome.request.return_overrides;
         if overrides.response_code != 0 {
@@ -40,10 +38,7 @@ impl Plugins {
         let session: Option<Session> = outcome.session.map(|session| *session);
         super::requests::apply(&seen, outcome.request, exchange).map_err(|fault| self.failed(&fault))?;
         // A server says which key it is; a script gives the session of who shows what is in `Authorization`.
-        let key = match self.host {
-            Host::Servers(_) => token,
-            Host::Scripts(_) => token.or(shown),
-        };
+        let key = if self.host.is_coprocess() { token } else { token.or(shown) };
         let key = key.filter(|key| !key.is_empty()).ok_or_else(|| forbidden("the plugin names no key"))?;
         let session = session.ok_or_else(|| forbidden("the plugin gives no session"))?;
         Ok(Identified { key, session })

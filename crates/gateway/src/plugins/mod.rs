@@ -5,6 +5,7 @@ mod answers;
 mod authenticate;
 mod bundles;
 mod handlers;
+mod hosts;
 mod outside;
 mod requests;
 mod settings;
@@ -14,8 +15,6 @@ use std::sync::Arc;
 
 use apidef::{Api, Plugin};
 use document::Fault as DefinitionFault;
-use plugins::grpc::Servers;
-use plugins::javascript::Scripts;
 use plugins::{Call, Fault, Outcome, Spec};
 
 use crate::gate::Gate;
@@ -23,6 +22,7 @@ use crate::gate::Gate;
 pub(crate) use answers::After;
 pub(crate) use bundles::Bundles;
 pub(crate) use handlers::script_of_events;
+use hosts::Host;
 pub(crate) use requests::Before;
 pub use settings::PluginSettings;
 pub(crate) use sources::Read as FileRead;
@@ -37,62 +37,18 @@ pub(crate) struct Plugins {
     read: Vec<sources::Read>,
 }
 
-/// What runs them.
-#[derive(Debug)]
-enum Host {
-    Scripts(Arc<Scripts>),
-    Servers(Servers),
-}
-
 impl Plugins {
     /// Loads the plugins of an API, or tells what is wrong with them.
     pub(crate) fn compile(api: &Api, gate: &Gate) -> Result<Option<Arc<Self>>, Vec<DefinitionFault>> {
         let Some(model) = api.plugins.as_deref() else { return Ok(None) };
         let (model, bundle) = sources::with_bundle(model, gate)?;
         let Some(first) = model.all().next() else { return Ok(None) };
-        let is_ours = matches!(&*model.driver, "otto" | "javascript" | "grpc" | "");
-        if !is_ours && model.is_for_callers_alone() {
+        if !hosts::is_ours(&model.driver) && model.is_for_callers_alone() {
             // Who embeds the gate may have something that runs it.
             return Ok(None);
         }
-        let fault = |plugin: &Plugin, text: String| vec![DefinitionFault::error(&*plugin.pointer, text)];
-        let settings = &gate.settings.plugins;
         let mut read = Vec::new();
-        let host = match &*model.driver {
-            "otto" | "javascript" => {
-                if !settings.javascript {
-                    let text = "plugins in JavaScript are switched off; the API is refused so that it does not run without them";
-                    let fault = DefinitionFault::error(&*first.pointer, text);
-                    return Err(vec![fault.hint("set `enable_jsvm` in the configuration")]);
-                }
-                let outside = outside::World::new(gate, api);
-                let files = sources::of(&model, bundle.as_ref(), gate, &mut read)?;
-                let scripts = Scripts::load(files, settings.limits, Arc::new(outside))
-                    .map_err(|why| fault(first, why.to_string()))?;
-                for plugin in model.all() {
-                    scripts.check(&plugin.name).map_err(|why| fault(plugin, why.to_string()))?;
-                }
-                Host::Scripts(Arc::new(scripts))
-            }
-            "grpc" | "" => match &settings.servers {
-                Some(servers) => {
-                    Host::Servers(Servers::new(servers.clone()).map_err(|why| fault(first, why.to_string()))?)
-                }
-                None => {
-                    let text = "no server of plugins is known; the API is refused so that it does not run without them";
-                    let fault = DefinitionFault::error(&*first.pointer, text);
-                    return Err(vec![fault.hint("set `coprocess_options.enable_coprocess` and `coprocess_options.coprocess_grpc_server` in the configuration")]);
-                }
-            },
-            driver => {
-                let text = format!(
-                    "nothing here runs plugins of the driver `{driver}`; the API is refused so that it does not run without them"
-                );
-                let hint =
-                    "write them in JavaScript (`javascript`), or run them in a server of their own (`grpc`)";
-                return Err(vec![DefinitionFault::error(&*first.pointer, text).hint(hint)]);
-            }
-        };
+        let host = Host::load(&model, first, bundle.as_ref(), (api, gate), &mut read)?;
         let spec = Spec {
             org: api.org_id.to_string(),
             api: api.id.to_string(),
@@ -108,9 +64,6 @@ impl Plugins {
     }
 
     async fn call(&self, plugin: &Plugin, call: &Call<'_>) -> Result<Outcome, Fault> {
-        match &self.host {
-            Host::Scripts(scripts) => scripts.call(&plugin.name, call).await,
-            Host::Servers(servers) => servers.call(&plugin.name, call).await,
-        }
+        self.host.call(plugin, call).await
     }
 }

@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri};
 use plugins::{Call, Fault, Hook, Outcome, Overrides, Request};
 
-use super::{Host, Plugins};
+use super::Plugins;
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::fields::canonical;
@@ -84,14 +84,14 @@ impl Plugins {
 
     /// Servers are given sessions in any case (contract 9.3).
     pub(super) fn may_see(&self, plugin: &Plugin) -> bool {
-        plugin.require_session || matches!(self.host, Host::Servers(_))
+        plugin.require_session || self.host.is_coprocess()
     }
 
     /// What a client is told where a plugin fails: nothing of why.
     pub(super) fn failed(&self, fault: &Fault) -> Refusal {
-        let text = match self.host {
-            Host::Scripts(_) => "Internal Server Error",
-            Host::Servers(_) => "Middleware error",
+        let text = match self.host.is_coprocess() {
+            true => "Middleware error",
+            false => "Internal Server Error",
         };
         Refusal::gate(StatusCode::INTERNAL_SERVER_ERROR, "UCF", text).detail(fault)
     }

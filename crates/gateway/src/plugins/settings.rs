@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use plugins::bundle::Signer;
-use plugins::{grpc, javascript};
+use plugins::{grpc, javascript, python};
 
 /// What the configuration says of plugins (contract 1.3).
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,10 @@ pub struct PluginSettings {
     pub limits: javascript::Limits,
     /// Where files of plugins are (`middleware_path`).
     pub folder: PathBuf,
+    /// Plugins in Lua, Python and WebAssembly may run, and servers of plugins may be asked (`coprocess_options.enable_coprocess`).
+    pub coprocess: bool,
+    /// What runs Python (`coprocess_options`).
+    pub python: python::Settings,
     /// Servers of plugins (`coprocess_options`).
     pub servers: Option<grpc::Settings>,
     /// Bundles may be used (`enable_bundle_downloader`).

@@ -9,37 +9,42 @@ use apidef::{Plugin, Plugins};
 use document::Fault;
 use plugins::bundle::Bundle;
 use plugins::javascript::Source;
+use plugins::{python, wasm};
 
 use crate::gate::Gate;
 
 /// Largest file of code, in bytes.
 const LARGEST: u64 = 1 << 20;
+/// Largest module of WebAssembly, in bytes.
+const LARGEST_MODULE: u64 = 16 << 20;
 
 /// A file, and what was in it.
 #[derive(Debug)]
 pub(crate) struct Read {
     path: PathBuf,
-    text: Box<str>,
+    content: Box<[u8]>,
 }
 
 impl Read {
-    /// Reads a file of bounded size.
-    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+    /// Reads a file of at most so many bytes.
+    pub(crate) fn open(path: &Path, longest: u64) -> Result<Self, String> {
         let unreadable = |why: &dyn std::fmt::Display| format!("`{}` cannot be read: {why}", path.display());
         let size = path.metadata().map_err(|why| unreadable(&why))?.len();
-        if size > LARGEST {
-            return Err(unreadable(&format_args!("it is longer than {LARGEST} bytes")));
+        if size > longest {
+            return Err(unreadable(&format_args!("it is longer than {longest} bytes")));
         }
-        let text = std::fs::read_to_string(path).map_err(|why| unreadable(&why))?;
-        Ok(Self { path: path.to_owned(), text: text.into() })
+        let content = std::fs::read(path).map_err(|why| unreadable(&why))?;
+        Ok(Self { path: path.to_owned(), content: content.into() })
     }
 
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    /// What is in it, if that is text.
+    pub(crate) fn text(&self) -> Result<&str, String> {
+        str::from_utf8(&self.content)
+            .map_err(|_| format!("`{}` cannot be read: it is no text", self.path.display()))
     }
 
     pub(crate) fn is_stale(&self) -> bool {
-        std::fs::read_to_string(&self.path).map_or(true, |text| *text != *self.text)
+        std::fs::read(&self.path).map_or(true, |content| *content != *self.content)
     }
 }
 
@@ -67,7 +72,7 @@ pub(super) fn with_bundle(
 }
 
 /// The code of scripts, each file once, in the order in which plugins name them.
-pub(super) fn of(
+pub(super) fn scripts(
     model: &Plugins,
     bundle: Option<&Arc<Bundle>>,
     gate: &Gate,
@@ -81,7 +86,7 @@ pub(super) fn of(
     }
     for plugin in model.all() {
         if bundle.is_none() && plugin.code.is_empty() {
-            modules_beside(plugin, &gate.settings.plugins.folder, read, &mut sources);
+            modules_beside(plugin, ".mjs", &gate.settings.plugins.folder, read, &mut sources);
         }
         let source = match bundle {
             _ if !plugin.code.is_empty() => {
@@ -107,15 +112,139 @@ fn in_bundle(bundle: &Bundle, plugin: &Plugin) -> Result<Source, Vec<Fault>> {
     Ok(Source { name: (&**name).into(), text: String::from_utf8_lossy(content).into() })
 }
 
+/// The files of Python that plugins name, or all at the top of their bundle.
+pub(super) fn python(
+    model: &Plugins,
+    bundle: Option<&Arc<Bundle>>,
+    gate: &Gate,
+    read: &mut Vec<Read>,
+) -> Result<python::Code, Vec<Fault>> {
+    let mut code = python::Code { bundle: bundle.cloned(), ..python::Code::default() };
+    let folder = &gate.settings.plugins.folder;
+    for plugin in model.all() {
+        if let Some(text) = inline(plugin, ".py") {
+            code.texts.push(text);
+            continue;
+        }
+        let files = match bundle {
+            Some(bundle) => main_of(bundle, plugin, ".py")?.into_iter().map(PathBuf::from).collect(),
+            None => {
+                // It is read here to see later whether it is another one.
+                file(plugin, folder, read)?;
+                vec![place(plugin, folder)?]
+            }
+        };
+        for file in files {
+            if !code.files.contains(&file) {
+                code.files.push(file);
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// The files of Lua that plugins name, or all at the top of their bundle; and those that these can ask for.
+pub(super) fn lua(
+    model: &Plugins,
+    bundle: Option<&Arc<Bundle>>,
+    gate: &Gate,
+    read: &mut Vec<Read>,
+) -> Result<(Vec<Source>, Vec<Source>), Vec<Fault>> {
+    let text = |name: &str, content: &[u8]| Source {
+        name: name.into(),
+        text: String::from_utf8_lossy(content).into(),
+    };
+    let folder = &gate.settings.plugins.folder;
+    let (mut main, mut modules): (Vec<Source>, Vec<Source>) = (Vec::new(), Vec::new());
+    let all = bundle.iter().flat_map(|bundle| &bundle.files).filter(|(name, _)| name.ends_with(".lua"));
+    modules.extend(all.map(|(name, content)| text(name, content)));
+    for plugin in model.all() {
+        let found = match (inline(plugin, ".lua"), bundle) {
+            (Some(source), _) => vec![source],
+            (None, Some(bundle)) => {
+                let names = main_of(bundle, plugin, ".lua")?;
+                names.into_iter().map(|name| text(name, &bundle.files[name])).collect()
+            }
+            (None, None) => {
+                modules_beside(plugin, ".lua", folder, read, &mut modules);
+                vec![file(plugin, folder, read)?]
+            }
+        };
+        for source in found {
+            if !main.iter().any(|other| other.name == source.name) {
+                main.push(source);
+            }
+        }
+    }
+    if bundle.is_none() {
+        for module in &mut modules {
+            // They are asked for by what stands beside.
+            let name =
+                Path::new(&*module.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            module.name = name.into();
+        }
+    }
+    Ok((main, modules))
+}
+
+/// The modules of filters in WebAssembly.
+pub(super) fn modules(
+    model: &Plugins,
+    bundle: Option<&Arc<Bundle>>,
+    gate: &Gate,
+    read: &mut Vec<Read>,
+) -> Result<Vec<wasm::Code>, Vec<Fault>> {
+    let requests = [&model.pre, &model.post_key_auth, &model.post].into_iter().flatten();
+    let hooks =
+        requests.map(|plugin| (plugin, false)).chain(model.response.iter().map(|plugin| (plugin, true)));
+    let code = |(plugin, answers): (&Plugin, bool)| {
+        let module = match bundle {
+            Some(bundle) => {
+                let named = main_of(bundle, plugin, ".wasm")?;
+                bundle.files[named[0]].clone()
+            }
+            None => content(plugin, &gate.settings.plugins.folder, LARGEST_MODULE, read)?,
+        };
+        Ok(wasm::Code { name: plugin.name.clone(), module: module.into(), answers })
+    };
+    hooks.map(code).collect()
+}
+
+/// Code that is written in the definition itself.
+fn inline(plugin: &Plugin, ending: &str) -> Option<Source> {
+    let name = format!("{}{ending}", plugin.name).into();
+    (!plugin.code.is_empty()).then(|| Source { name, text: plugin.code.clone() })
+}
+
+/// The file that a plugin of a bundle names; those at its top, where it names none.
+fn main_of<'a>(bundle: &'a Bundle, plugin: &Plugin, ending: &str) -> Result<Vec<&'a str>, Vec<Fault>> {
+    if let Some((name, _)) = bundle.files.get_key_value(&*plugin.path) {
+        return Ok(vec![name]);
+    }
+    let names = bundle.manifest.file_list.iter().map(String::as_str);
+    let names: Vec<&str> = names.filter(|name| name.ends_with(ending) && !name.contains('/')).collect();
+    if names.is_empty() || plugin.path.ends_with(ending) {
+        let text = format!("the bundle has no file for `{}`: name it in `path`", plugin.name);
+        return Err(vec![Fault::error(&*plugin.pointer, text)]);
+    }
+    Ok(names)
+}
+
 /// The modules in the folder of a module: what it may import. One that cannot be read is missed by who imports it.
-fn modules_beside(plugin: &Plugin, folder: &Path, read: &mut Vec<Read>, sources: &mut Vec<Source>) {
-    if !plugin.path.ends_with(".mjs") {
+fn modules_beside(
+    plugin: &Plugin,
+    ending: &str,
+    folder: &Path,
+    read: &mut Vec<Read>,
+    sources: &mut Vec<Source>,
+) {
+    if !plugin.path.ends_with(ending) {
         return;
     }
     let Ok(path) = place(plugin, folder) else { return };
     let Some(entries) = path.parent().and_then(|folder| folder.read_dir().ok()) else { return };
     let mut names: Vec<_> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.retain(|name| name.ends_with(".mjs"));
+    names.retain(|name| name.ends_with(ending));
     names.sort_unstable();
     for name in names {
         let path = Path::new(&*plugin.path).with_file_name(&name);
@@ -152,9 +281,29 @@ fn place(plugin: &Plugin, folder: &Path) -> Result<PathBuf, Vec<Fault>> {
 }
 
 pub(super) fn file(plugin: &Plugin, folder: &Path, read: &mut Vec<Read>) -> Result<Source, Vec<Fault>> {
-    let fault = |text: String| vec![Fault::error(document::pointer_join(&plugin.pointer, "path"), text)];
-    let file = Read::open(&place(plugin, folder)?).map_err(fault)?;
-    let source = Source { name: plugin.path.clone(), text: file.text().into() };
+    let file = open(plugin, folder, LARGEST)?;
+    let text = file.text().map_err(|why| unreadable(plugin, why))?.into();
     read.push(file);
-    Ok(source)
+    Ok(Source { name: plugin.path.clone(), text })
+}
+
+/// What is in the file of a plugin.
+fn content(
+    plugin: &Plugin,
+    folder: &Path,
+    longest: u64,
+    read: &mut Vec<Read>,
+) -> Result<Vec<u8>, Vec<Fault>> {
+    let file = open(plugin, folder, longest)?;
+    let content = file.content.to_vec();
+    read.push(file);
+    Ok(content)
+}
+
+fn open(plugin: &Plugin, folder: &Path, longest: u64) -> Result<Read, Vec<Fault>> {
+    Read::open(&place(plugin, folder)?, longest).map_err(|why| unreadable(plugin, why))
+}
+
+fn unreadable(plugin: &Plugin, why: String) -> Vec<Fault> {
+    vec![Fault::error(document::pointer_join(&plugin.pointer, "path"), why)]
 }

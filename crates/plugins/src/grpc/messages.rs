@@ -1,13 +1,16 @@
-//! The messages of the service `coprocess.Dispatcher` (contract 9.3). Field numbers are the protocol.
+//! The messages of the service `coprocess.Dispatcher` (contract 9.3). Field numbers are the protocol; their names are
+//! what plugins in Lua and Python see. Bodies in bytes go beside the text to these.
 
 use std::collections::HashMap;
 
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use super::session::SessionState;
 
 /// Everything that goes to a plugin and comes back.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Object {
     /// [`HookType`].
     #[prost(enumeration = "HookType", tag = "1")]
@@ -51,7 +54,8 @@ pub enum HookType {
 }
 
 /// A request.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MiniRequestObject {
     /// Header fields, the first value of each.
     #[prost(map = "string, string", tag = "1")]
@@ -94,11 +98,13 @@ pub struct MiniRequestObject {
     pub scheme: String,
     /// The body.
     #[prost(bytes = "vec", tag = "14")]
+    #[serde(skip)]
     pub raw_body: Vec<u8>,
 }
 
 /// What the client is to be answered.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReturnOverrides {
     /// The status; 0 = there is no such wish.
     #[prost(int32, tag = "1")]
@@ -118,13 +124,15 @@ pub struct ReturnOverrides {
 }
 
 /// An answer.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ResponseObject {
     /// The status.
     #[prost(int32, tag = "1")]
     pub status_code: i32,
     /// The body.
     #[prost(bytes = "vec", tag = "2")]
+    #[serde(skip)]
     pub raw_body: Vec<u8>,
     /// The body as text.
     #[prost(string, tag = "3")]
@@ -138,7 +146,8 @@ pub struct ResponseObject {
 }
 
 /// A header field with all its values.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Header {
     /// Its name.
     #[prost(string, tag = "1")]

@@ -129,7 +129,8 @@ fn told(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn question(name: &str, call: &Call<'_>) -> Object {
+/// What a plugin is asked.
+pub(crate) fn question(name: &str, call: &Call<'_>) -> Object {
     let request = call.request;
     let body = request.body.as_deref().unwrap_or_default();
     let spec = call.spec;
@@ -207,7 +208,8 @@ fn changed(before: Option<&Bytes>, raw_only: bool, raw: Vec<u8>, as_text: String
     (!as_text.is_empty() && as_text != text(before, raw_only)).then(|| as_text.into())
 }
 
-fn outcome(given: Object, call: &Call<'_>) -> Outcome {
+/// What it made of that.
+pub(crate) fn outcome(given: Object, call: &Call<'_>) -> Outcome {
     let metadata = given.metadata.into_iter().map(|(name, value)| (name, Value::String(value)));
     let response = match (given.response, call.response) {
         (Some(given), Some(before)) => Some(answer(given, before, call.raw_body_only)),

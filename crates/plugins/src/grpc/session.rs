@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use apidef::Session;
 use prost::Message;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A session. What the protocol does not carry is kept from the session that was sent.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "the fields are those of the session, described there")]
 pub struct SessionState {
     #[prost(int64, tag = "1")]
@@ -81,7 +83,8 @@ pub struct SessionState {
 }
 
 /// A right to an API.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "the fields are those of the session, described there")]
 pub struct AccessDefinition {
     #[prost(string, tag = "1")]
@@ -95,7 +98,8 @@ pub struct AccessDefinition {
 }
 
 /// Paths that a right is for.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "the fields are those of the session, described there")]
 pub struct AccessSpec {
     #[prost(string, tag = "1")]
@@ -105,7 +109,8 @@ pub struct AccessSpec {
 }
 
 /// Of a user with a password.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "the fields are those of the session, described there")]
 pub struct BasicAuthData {
     #[prost(string, tag = "1")]
@@ -115,7 +120,8 @@ pub struct BasicAuthData {
 }
 
 /// Of a key for tokens.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "the fields are those of the session, described there")]
 pub struct JwtData {
     #[prost(string, tag = "1")]
@@ -123,7 +129,8 @@ pub struct JwtData {
 }
 
 /// When to warn of a quota.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "the fields are those of the session, described there")]
 pub struct Monitor {
     #[prost(double, repeated, tag = "1")]

@@ -39,7 +39,7 @@ impl Left {
     }
 }
 
-pub(super) struct Engine {
+pub(crate) struct Engine {
     runtime: Runtime,
     context: Context,
     left: Arc<Mutex<Left>>,

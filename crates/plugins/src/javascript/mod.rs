@@ -10,15 +10,14 @@ mod native;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use apidef::Session;
-use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 
 use crate::call::nullable;
+pub use crate::code::{Limits, Source};
+use crate::pool::{self, Host, Pool};
 use crate::{Call, Fault, Hook, Outcome, Outside, Request, Response, Spec};
 use engine::Engine;
 
@@ -26,52 +25,15 @@ use engine::Engine;
 const LARGEST: usize = 1 << 20;
 /// Engines that are kept while they have nothing to do.
 const SPARE: usize = 32;
-/// Calls of one API that run at once; more wait. So scripts that hang leave threads to those of other APIs.
+/// Calls of one API that run at once; more wait.
 const AT_ONCE: usize = 64;
-
-/// What a call may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Time, waiting for the world outside included.
-    pub time: Duration,
-    /// Memory of an engine, in bytes.
-    pub memory: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { time: Duration::from_secs(5), memory: 64 << 20 }
-    }
-}
-
-/// A file of scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Its name, for faults; that of a module (`.mjs`) is what others import it by.
-    pub name: Box<str>,
-    /// Its text.
-    pub text: Box<str>,
-}
-
-impl Source {
-    fn is_module(&self) -> bool {
-        self.name.ends_with(".mjs")
-    }
-
-    /// The name of the file alone.
-    fn stem(&self) -> &str {
-        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
-        file.strip_suffix(".mjs").unwrap_or(file)
-    }
-}
 
 /// The scripts of one API.
 pub struct Scripts {
     sources: Box<[Source]>,
     limits: Limits,
     outside: Arc<dyn Outside>,
-    spare: Mutex<Vec<Engine>>,
-    places: Semaphore,
+    pool: Pool<Engine>,
 }
 
 impl std::fmt::Debug for Scripts {
@@ -128,17 +90,18 @@ impl Scripts {
         if let Some(source) = sources.iter().find(|source| source.text.len() > LARGEST) {
             return Err(Fault::Unusable(format!("`{}` is longer than {LARGEST} bytes", source.name)));
         }
-        let first = Engine::new(&sources, limits, &outside)?;
-        let places = Semaphore::new(AT_ONCE);
-        Ok(Self { sources: sources.into(), limits, outside, spare: Mutex::new(vec![first]), places })
+        let pool = Pool::new(SPARE, AT_ONCE, limits.time);
+        let scripts = Self { sources: sources.into(), limits, outside, pool };
+        pool::give_back(&scripts, scripts.make()?);
+        Ok(scripts)
     }
 
     /// # Errors
     /// Nothing of this name can be called.
     pub fn check(&self, name: &str) -> Result<(), Fault> {
-        let engine = self.engine()?;
+        let engine = pool::take(self)?;
         let has = engine.has(name);
-        self.give_back(engine);
+        pool::give_back(self, engine);
         if has { Ok(()) } else { Err(Fault::Missing(name.to_owned())) }
     }
 
@@ -209,29 +172,27 @@ impl Scripts {
     ) -> Result<(String, Option<String>), Fault> {
         texts.insert(0, Some(name.to_owned()));
         texts.extend(rest.map(Some));
-        let _place = self.places.acquire().await.map_err(|closed| Fault::Unusable(closed.to_string()))?;
-        let scripts = Arc::clone(self);
-        let work = move || {
+        pool::run(self, move |engine| {
             let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
-            let mut engine = scripts.engine()?;
-            let ran = engine.call(entry, &texts);
-            scripts.give_back(engine);
-            ran
-        };
-        let ran = tokio::task::spawn_blocking(work).await;
-        ran.unwrap_or_else(|fault| Err(Fault::Thrown(format!("it was interrupted: {fault}"))))
+            engine.call(entry, &texts)
+        })
+        .await
+    }
+}
+
+impl Host for Scripts {
+    type Engine = Engine;
+
+    fn pool(&self) -> &Pool<Engine> {
+        &self.pool
     }
 
-    fn engine(&self) -> Result<Engine, Fault> {
-        let spare = self.spare.lock().pop();
-        spare.map_or_else(|| Engine::new(&self.sources, self.limits, &self.outside), Ok)
+    fn make(&self) -> Result<Engine, Fault> {
+        Engine::new(&self.sources, self.limits, &self.outside)
     }
 
-    fn give_back(&self, engine: Engine) {
-        let mut spare = self.spare.lock();
-        if spare.len() < SPARE && engine.is_sound() {
-            spare.push(engine);
-        }
+    fn is_sound(engine: &Engine) -> bool {
+        engine.is_sound()
     }
 }
 

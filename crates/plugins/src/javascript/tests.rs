@@ -1,98 +1,15 @@
 //! Scripts as they are written for the gates that came before, and as they are written now.
 
+use std::time::Duration;
+
 use super::*;
-use crate::{Answer, Outgoing, Overrides};
-use std::collections::BTreeMap;
-
-/// A world in which every request is answered with what was asked, and which keeps texts.
-#[derive(Debug, Default)]
-struct World {
-    lines: Mutex<Vec<String>>,
-    kept: Mutex<BTreeMap<String, String>>,
-}
-
-impl Outside for World {
-    fn log(&self, line: &str) {
-        self.lines.lock().push(line.to_owned());
-    }
-
-    fn send(&self, request: &Outgoing, _: Duration) -> Result<Answer, String> {
-        if request.domain.is_empty() {
-            return Err("nobody is there".to_owned());
-        }
-        let body = format!("{} {}{} {}", request.method, request.domain, request.resource, request.body);
-        let headers = request.headers.iter().map(|(name, value)| (name.clone(), vec![value.clone()]));
-        Ok(Answer { code: 201, body, headers: headers.collect() })
-    }
-
-    fn session(&self, key: &str, api: &str) -> Option<String> {
-        (key == "known").then(|| format!("{{\"alias\":\"of {api}\"}}"))
-    }
-
-    fn put_session(&self, key: &str, session: &str, suppress_reset: bool) -> Result<(), String> {
-        self.kept.lock().insert(key.to_owned(), format!("{session} {suppress_reset}"));
-        Ok(())
-    }
-
-    fn batch(&self, requests: &str, _: Duration) -> Result<String, String> {
-        Ok(format!("[{requests}]"))
-    }
-
-    fn stored(&self, name: &str) -> Result<Option<String>, String> {
-        Ok(self.kept.lock().get(name).cloned())
-    }
-
-    fn store(&self, name: &str, text: &str, _: u64, new: bool) -> Result<bool, String> {
-        let mut kept = self.kept.lock();
-        let may = !(new && kept.contains_key(name));
-        if may {
-            kept.insert(name.to_owned(), text.to_owned());
-        }
-        Ok(may)
-    }
-
-    fn forget(&self, name: &str) -> Result<bool, String> {
-        Ok(self.kept.lock().remove(name).is_some())
-    }
-
-    fn add(&self, name: &str, by: i64) -> Result<i64, String> {
-        let mut kept = self.kept.lock();
-        let sum = kept.get(name).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0) + by;
-        kept.insert(name.to_owned(), sum.to_string());
-        Ok(sum)
-    }
-
-    fn seconds_left(&self, name: &str) -> Result<i64, String> {
-        Ok(if self.kept.lock().contains_key(name) { -1 } else { -2 })
-    }
-}
+use crate::testing::{World, request, spec};
+use crate::{Hook, Overrides};
 
 fn load(name: &str, text: &str, world: &Arc<World>) -> Result<Arc<Scripts>, Fault> {
     let source = Source { name: name.into(), text: text.into() };
     let limits = Limits { time: Duration::from_millis(300), memory: 16 << 20 };
     Scripts::load(vec![source], limits, Arc::clone(world) as Arc<dyn Outside>).map(Arc::new)
-}
-
-fn request() -> Request {
-    Request {
-        headers: [("X-In".to_owned(), vec!["1".to_owned(), "2".to_owned()])].into(),
-        url: "/a?b=c".to_owned(),
-        params: [("b".to_owned(), vec!["c".to_owned()])].into(),
-        method: "POST".to_owned(),
-        request_uri: "/listen/a?b=c".to_owned(),
-        scheme: "http".to_owned(),
-        body: Some("hello".into()),
-        ..Request::default()
-    }
-}
-
-fn spec() -> Spec {
-    Spec {
-        org: "o".to_owned(),
-        api: "a".to_owned(),
-        config_data: serde_json::json!({"k": "v"}),
-        bundle: String::new(),
-    }
 }
 
 async fn call(
@@ -101,16 +18,7 @@ async fn call(
     hook: Hook,
     session: Option<&Session>,
 ) -> Result<Outcome, Fault> {
-    let response = Response {
-        status_code: 200,
-        headers: [("Server".to_owned(), vec!["u".to_owned()])].into(),
-        body: Some("answer".into()),
-        ..Response::default()
-    };
-    let response = (hook == Hook::Response).then_some(&response);
-    let (request, spec) = (request(), spec());
-    let call = Call { hook, request: &request, response, session, spec: &spec, raw_body_only: false };
-    scripts.call(name, &call).await
+    crate::testing::call!(scripts, name, hook, session)
 }
 
 #[tokio::test]

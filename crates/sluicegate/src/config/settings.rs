@@ -150,6 +150,8 @@ pub(crate) struct CoprocessOptions {
     pub(crate) grpc_recv_max_size: usize,
     pub(crate) grpc_send_max_size: usize,
     pub(crate) grpc_authority: String,
+    pub(crate) python_path_prefix: String,
+    pub(crate) python_version: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -4,33 +4,33 @@
 
 mod alone;
 mod settings;
+mod trial;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Subcommand;
 use plugins::bundle::{self, Manifest};
-use plugins::javascript::{Limits, Scripts, Source};
-use plugins::{Call, Hook, Request, Spec};
-use serde_json::{Value, json};
 
 pub(crate) use settings::settings;
 
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
-    /// Write the beginning of a plugin in JavaScript, to go on from
+    /// Write the beginning of a plugin in JavaScript, Lua or Python, to go on from
     New {
-        /// Its file; its name is that of the plugin
+        /// Its file; its name is that of the plugin, its ending (`.js`, `.lua`, `.py`) says the language
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// It is in Python, however the file is called
+        #[arg(long)]
+        python: bool,
     },
-    /// Call a plugin in JavaScript with a request, and print what it makes of it
+    /// Call a plugin with a request, and print what it makes of it
     #[command(after_help = TEST_HELP)]
     Test {
-        /// Its file; modules that it imports are looked for beside it
+        /// Its file (`.js`, `.mjs`, `.lua`, `.py`, `.wasm`); modules that it imports are looked for beside it
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// What is called; without it, the name of the file
@@ -64,7 +64,7 @@ const BUNDLE_HELP: &str = "\
 manifest.json names the files in the order of the checksum, and the plugins in them:
   {\"file_list\": [\"a.js\"], \"custom_middleware\": {\"driver\": \"javascript\", \"pre\": [{\"name\": \"a\", \"path\": \"a.js\"}]}}";
 
-const BEGINNING: &str = "\
+const JAVASCRIPT: &str = "\
 // Called before the request goes on: change it, or answer in its place.
 var NAME = new TykJS.TykMiddleware.NewMiddleware({});
 
@@ -74,10 +74,31 @@ NAME.NewProcessRequest(function (request, session, spec) {
 });
 ";
 
+const PYTHON: &str = "\
+from tyk.decorators import *
+from gateway import TykGateway as tyk
+
+
+# Called before the request goes on: change it, or answer in its place.
+@Hook
+def NAME(request, session, spec):
+    tyk.log(\"called with \" + request.object.url, \"info\")
+    request.object.set_headers[\"X-Hello\"] = \"from NAME\"
+    return request, session
+";
+
+const LUA: &str = "\
+-- Called before the request goes on: change it, or answer in its place.
+function NAME(request, session, spec)
+    request.set_headers[\"X-Hello\"] = \"from NAME\"
+    return request, session
+end
+";
+
 pub(crate) fn plugin(asked: &Plugin) -> ExitCode {
     let done = match asked {
-        Plugin::New { file } => begin(file),
-        Plugin::Test { file, name, request } => test(file, name.as_deref(), request.as_deref()),
+        Plugin::New { file, python } => begin(file, *python),
+        Plugin::Test { file, name, request } => trial::run(file, name.as_deref(), request.as_deref()),
         Plugin::Bundle { folder, output, key } => pack(folder, output, key.as_deref()),
     };
     let (text, code) = match done {
@@ -91,7 +112,13 @@ pub(crate) fn plugin(asked: &Plugin) -> ExitCode {
     code
 }
 
-fn begin(file: &Path) -> Result<String, String> {
+fn begin(file: &Path, python: bool) -> Result<String, String> {
+    let beginning = match file.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
+        _ if python => PYTHON,
+        "py" => PYTHON,
+        "lua" => LUA,
+        _ => JAVASCRIPT,
+    };
     let name = stem(file);
     let is_name = !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -100,59 +127,9 @@ fn begin(file: &Path) -> Result<String, String> {
     }
     let written = std::fs::OpenOptions::new().write(true).create_new(true).open(file);
     written
-        .and_then(|mut new| new.write_all(BEGINNING.replace("NAME", &name).as_bytes()))
+        .and_then(|mut new| new.write_all(beginning.replace("NAME", &name).as_bytes()))
         .map_err(|why| format!("{} cannot be written: {why}", file.display()))?;
     Ok(format!("{} is written; try it with `sluicegate plugin test {}`", file.display(), file.display()))
-}
-
-fn test(file: &Path, name: Option<&str>, request: Option<&Path>) -> Result<String, String> {
-    let text = match request {
-        None => json!({"Method": "GET", "URL": "/"}).to_string(),
-        Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            io::stdin().lock().read_to_string(&mut text).map_err(|why| format!("standard input: {why}"))?;
-            text
-        }
-        Some(path) => read(path)?,
-    };
-    let written: Value =
-        serde_json::from_str(&text).map_err(|why| format!("the request is no JSON: {why}"))?;
-    let mut request: Request =
-        serde_json::from_str(&text).map_err(|why| format!("the request cannot be used: {why}"))?;
-    request.body = written["Body"].as_str().map(|body| body.to_owned().into());
-    let mut sources = Vec::new();
-    // Only modules import, and only modules are imported.
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if file.extension().is_some_and(|end| end == "mjs") {
-        let entries = folder.read_dir().map_err(|why| format!("{}: {why}", folder.display()))?;
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if path != file && path.extension().is_some_and(|end| end == "mjs") {
-                sources.push(source(&path)?);
-            }
-        }
-    }
-    sources.push(source(file)?);
-    let name = name.map_or_else(|| stem(file), str::to_owned);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
-    let scripts =
-        Scripts::load(sources, Limits::default(), Arc::new(alone::Alone)).map_err(|why| why.to_string())?;
-    scripts.check(&name).map_err(|why| why.to_string())?;
-    let call = Call {
-        hook: Hook::Pre,
-        request: &request,
-        response: None,
-        session: None,
-        spec: &Spec::default(),
-        raw_body_only: false,
-    };
-    let outcome = runtime.block_on(Arc::new(scripts).call(&name, &call)).map_err(|why| why.to_string())?;
-    let mut made = serde_json::to_value(&outcome.request).map_err(|why| why.to_string())?;
-    if let Some(body) = &outcome.request.body {
-        made["Body"] = String::from_utf8_lossy(body).into();
-    }
-    let told = json!({"Request": made, "Session": outcome.session, "SessionMeta": outcome.metadata});
-    serde_json::to_string_pretty(&told).map_err(|why| why.to_string())
 }
 
 fn pack(folder: &Path, output: &Path, key: Option<&Path>) -> Result<String, String> {
@@ -181,11 +158,6 @@ fn pack(folder: &Path, output: &Path, key: Option<&Path>) -> Result<String, Stri
 
 fn stem(file: &Path) -> String {
     file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn source(path: &Path) -> Result<Source, String> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Source { name: name.into(), text: read(path)?.into() })
 }
 
 fn read(path: &Path) -> Result<String, String> {

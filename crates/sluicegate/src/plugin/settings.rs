@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway::PluginSettings;
 use plugins::bundle::Signer;
-use plugins::{grpc, javascript};
+use plugins::{grpc, javascript, python};
 
 use crate::config::Config;
 
@@ -21,9 +21,17 @@ pub(crate) fn settings(config: &Config) -> Result<PluginSettings, String> {
     let time = if config.jsvm_timeout.is_zero() { usual.time } else { config.jsvm_timeout };
     let options = &config.coprocess_options;
     let message = |size: usize| if size == 0 { USUAL_MESSAGE } else { size };
+    let limits = javascript::Limits { time, ..usual };
+    let (version, path) = (&options.python_version, &options.python_path_prefix);
     Ok(PluginSettings {
         javascript: config.enable_jsvm,
-        limits: javascript::Limits { time, ..usual },
+        limits,
+        coprocess: options.enable_coprocess,
+        python: python::Settings {
+            program: if version.is_empty() { "python3".to_owned() } else { format!("python{version}") },
+            path: (!path.is_empty()).then(|| path.into()),
+            limits,
+        },
         folder: config.middleware_path.as_str().into(),
         servers: options.enable_coprocess.then(|| grpc::Settings {
             servers: options.coprocess_grpc_server.clone(),

@@ -4,6 +4,7 @@
 
 mod cors;
 mod encoding;
+pub(crate) mod hook;
 mod ingest;
 mod metadata;
 mod routes;

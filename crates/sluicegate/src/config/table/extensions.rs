@@ -70,7 +70,12 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Run plugins in JavaScript. When off, definitions with such plugins are refused.",
     ),
-    acted("jsvm_timeout", COUNT, "5", "How long one call of a script may take, in seconds."),
+    acted(
+        "jsvm_timeout",
+        COUNT,
+        "5",
+        "How long one call of a plugin in JavaScript, Lua, Python or WebAssembly may take, in seconds.",
+    ),
     pending("disable_virtual_path_blobs", Bool, "", "No JavaScript inside definitions."),
     acted(
         "enable_bundle_downloader",
@@ -90,7 +95,7 @@ pub(super) static KEYS: &[Key] = &[
         "coprocess_options.enable_coprocess",
         Bool,
         "",
-        "Call plugins in servers of their own, by gRPC. When off, definitions with such plugins are refused.",
+        "Run plugins in Lua, Python and WebAssembly, and call those in servers of their own by gRPC. When off, definitions with such plugins are refused.",
     ),
     acted(
         "coprocess_options.coprocess_grpc_server",
@@ -116,13 +121,18 @@ pub(super) static KEYS: &[Key] = &[
         "\"localhost\"",
         "The `:authority` that they are called by.",
     ),
-    pending(
+    acted(
         "coprocess_options.python_path_prefix",
         Text,
         "",
-        "Folder of Python; plugins in Python run in servers of their own.",
+        "A folder that plugins in Python may import from, beside their own.",
     ),
-    pending("coprocess_options.python_version", Text, "", "Version of Python."),
+    acted(
+        "coprocess_options.python_version",
+        Text,
+        "",
+        "What runs plugins in Python, such as `3.11` for `python3.11`. When empty: `python3`.",
+    ),
     pending("coprocess_options.grpc_round_robin_load_balancing", Bool, "", "Calls take turns in any case."),
     pending("kv", Tree, r#"{"vault": {"kv_version": 2}}"#, "Stores for references: Consul, Vault, files."),
     acted(

@@ -1,0 +1,130 @@
+//! What runs plugins, made ready from where their code is.
+
+use std::sync::Arc;
+
+use apidef::{Api, Plugin};
+use document::Fault as DefinitionFault;
+use plugins::bundle::Bundle;
+use plugins::grpc::Servers;
+use plugins::javascript::Scripts;
+use plugins::lua::{self, Lua};
+use plugins::python::Python;
+use plugins::wasm::Wasm;
+use plugins::{Call, Fault, Outcome};
+
+use super::{outside, sources};
+use crate::gate::Gate;
+
+/// What runs them.
+#[derive(Debug)]
+pub(super) enum Host {
+    Scripts(Arc<Scripts>),
+    Servers(Servers),
+    Python(Arc<Python>),
+    Lua(Arc<Lua>),
+    Wasm(Wasm),
+}
+
+/// The drivers that something here runs.
+pub(super) fn is_ours(driver: &str) -> bool {
+    matches!(driver, "otto" | "javascript" | "grpc" | "" | "python" | "lua" | "wasm")
+}
+
+impl Host {
+    /// Loads the plugins of an API; `first` is one of them, to name where nothing else is at fault.
+    pub(super) fn load(
+        model: &apidef::Plugins,
+        first: &Plugin,
+        bundle: Option<&Arc<Bundle>>,
+        (api, gate): (&Api, &Gate),
+        read: &mut Vec<sources::Read>,
+    ) -> Result<Self, Vec<DefinitionFault>> {
+        let settings = &gate.settings.plugins;
+        let fault = |why: Fault| vec![DefinitionFault::error(&*first.pointer, why.to_string())];
+        let off = |what: &str, hint: &str| {
+            let text = format!("{what}; the API is refused so that it does not run without them");
+            vec![DefinitionFault::error(&*first.pointer, text).hint(hint)]
+        };
+        let names: Vec<&str> = model.all().map(|plugin| &*plugin.name).collect();
+        let outside = Arc::new(outside::World::new(gate, api));
+        match &*model.driver {
+            "otto" | "javascript" => {
+                if !settings.javascript {
+                    let hint = "set `enable_jsvm` in the configuration";
+                    return Err(off("plugins in JavaScript are switched off", hint));
+                }
+                let files = sources::scripts(model, bundle, gate, read)?;
+                let scripts = Scripts::load(files, settings.limits, outside).map_err(fault)?;
+                for plugin in model.all() {
+                    scripts
+                        .check(&plugin.name)
+                        .map_err(|why| vec![DefinitionFault::error(&*plugin.pointer, why.to_string())])?;
+                }
+                Ok(Self::Scripts(Arc::new(scripts)))
+            }
+            "grpc" | "" => match &settings.servers {
+                Some(servers) => Servers::new(servers.clone()).map(Self::Servers).map_err(fault),
+                None => Err(off(
+                    "no server of plugins is known",
+                    "set `coprocess_options.enable_coprocess` and `coprocess_options.coprocess_grpc_server` in the configuration",
+                )),
+            },
+            "python" => {
+                if !settings.coprocess {
+                    let hint = "set `coprocess_options.enable_coprocess` in the configuration";
+                    return Err(off("plugins in Python are switched off", hint));
+                }
+                let code = sources::python(model, bundle, gate, read)?;
+                let loaded = Python::load(&code, &names, settings.python.clone(), outside);
+                Ok(Self::Python(Arc::new(loaded.map_err(fault)?)))
+            }
+            "lua" => {
+                if !settings.coprocess {
+                    let hint = "set `coprocess_options.enable_coprocess` in the configuration";
+                    return Err(off("plugins in Lua are switched off", hint));
+                }
+                let (main, modules) = sources::lua(model, bundle, gate, read)?;
+                let code = lua::Code { main, modules };
+                let loaded = Lua::load(code, &names, settings.limits, outside);
+                Ok(Self::Lua(Arc::new(loaded.map_err(fault)?)))
+            }
+            "wasm" => {
+                if !settings.coprocess {
+                    let hint = "set `coprocess_options.enable_coprocess` in the configuration";
+                    return Err(off("plugins in WebAssembly are switched off", hint));
+                }
+                if let Some(auth) = &model.auth {
+                    let text = "filters in WebAssembly do not say who is calling: they have no sessions";
+                    let fault = DefinitionFault::error(&*auth.pointer, text);
+                    return Err(vec![
+                        fault.hint("write it in JavaScript, Lua or Python, or ask a server (`grpc`)"),
+                    ]);
+                }
+                let modules = sources::modules(model, bundle, gate, read)?;
+                let outside: Arc<dyn plugins::Outside> = outside;
+                let loaded = Wasm::load(modules, &model.config, settings.limits, &outside);
+                loaded.map(Self::Wasm).map_err(fault)
+            }
+            driver => Err(off(
+                &format!("nothing here runs plugins of the driver `{driver}`"),
+                "write them in JavaScript (`javascript`), Python, Lua or WebAssembly (`wasm`), or run them in a server of their own (`grpc`)",
+            )),
+        }
+    }
+
+    pub(super) async fn call(&self, plugin: &Plugin, call: &Call<'_>) -> Result<Outcome, Fault> {
+        match self {
+            Self::Scripts(scripts) => scripts.call(&plugin.name, call).await,
+            Self::Servers(servers) => servers.call(&plugin.name, call).await,
+            Self::Python(python) => python.call(&plugin.name, call).await,
+            Self::Lua(lua) => lua.call(&plugin.name, call).await,
+            Self::Wasm(wasm) => wasm.call(&plugin.name, call).await,
+        }
+    }
+
+    /// Whether plugins see the objects of the coprocess protocol: sessions in any case, and the key is in the metadata
+    /// (contract 9.3).
+    pub(super) const fn is_coprocess(&self) -> bool {
+        matches!(self, Self::Servers(_) | Self::Python(_) | Self::Lua(_))
+    }
+}

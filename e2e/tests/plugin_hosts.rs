@@ -1,0 +1,355 @@
+//! Plugins in Lua, Python and WebAssembly (contract 9.4): the examples as they are shipped, and the commands for them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use e2e::definition::keyless;
+use e2e::{Gate, Upstream, until};
+use serde_json::{Value, json};
+
+fn examples(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins").join(kind)
+}
+
+fn example(kind: &str, name: &str) -> String {
+    fs::read_to_string(examples(kind).join(name)).unwrap()
+}
+
+fn with(mut api: Value, more: Value) -> Value {
+    api.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    api
+}
+
+fn header(echo: &Value, name: &str) -> Value {
+    echo["headers"][name][0].clone()
+}
+
+/// A folder of this test, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sluicegate-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sluicegate(folder: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(e2e::binary()).args(arguments).current_dir(folder).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+/// The filter of the examples, built as its users build it.
+fn filter(folder: &Path) -> PathBuf {
+    let target = "wasm32-unknown-unknown";
+    // Where it is there already, nothing happens.
+    let added = Command::new("rustup").args(["target", "add", target]).output();
+    assert!(added.is_ok_and(|added| added.status.success()), "rustup adds the target {target}");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--target", target, "--manifest-path"])
+        .arg(examples("wasm").join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    folder.join("target").join(target).join("release/filter.wasm")
+}
+
+#[tokio::test]
+async fn c9_4_bundles_in_python_authenticate_and_change_requests_and_answers() {
+    let upstream = Upstream::start().await;
+    let folder = Folder::new("python");
+    let bundle = folder.0.join("friends.zip");
+    let source = examples("python");
+    let arguments = ["plugin", "bundle", source.to_str().unwrap(), "-o", bundle.to_str().unwrap()];
+    let (good, said) = sluicegate(&folder.0, &arguments);
+    assert!(good && said.contains("2 files"), "{said}");
+    let mut api = with(
+        keyless("friends", &upstream.url("")),
+        json!({"custom_middleware_bundle": "friends.zip", "config_data": {"region": "south"}}),
+    );
+    api["use_keyless"] = json!(false);
+    api["custom_plugin_auth_enabled"] = json!(true);
+    let mut gate = Gate::setup()
+        .conf(json!({
+            "coprocess_options": {"enable_coprocess": true}, "enable_bundle_downloader": true,
+            "bundle_base_url": format!("file://{}", folder.0.display()),
+        }))
+        .api(api)
+        .start()
+        .await;
+    let reply = gate.get("/friends/x", &["-H", "Authorization: friend-ann", "-d", "hi"]).await;
+    assert_eq!(reply.status, 200, "{} {}", reply.text(), gate.log());
+    let echo = reply.json();
+    assert_eq!(header(&echo, "x-greeting"), "hello ann in the south");
+    assert_eq!(echo["body"], r#"{"from": "ann", "said": "hi"}"#);
+    assert_eq!(reply.header("server"), None);
+    let refused = gate.get("/friends/x", &["-H", "Authorization: enemy"]).await;
+    assert_eq!((refused.status, refused.json()["error"].as_str()), (401, Some("friends only")));
+    assert!(gate.log().contains("a request of ann"), "{}", gate.log());
+
+    // Its process ends with the gate, however that ends.
+    let process = format!("/proc/{}", reply.header("x-process").unwrap());
+    assert!(Path::new(&process).exists());
+    gate.kill();
+    until("the process of Python has ended", async || !Path::new(&process).exists()).await;
+}
+
+#[tokio::test]
+async fn c9_4_files_of_python_and_lua_that_change_are_taken_at_the_next_reload() {
+    let upstream = Upstream::start().await;
+    let hooks = |driver: &str, path: &str| {
+        let post = json!([{"name": "hook", "path": path}]);
+        with(
+            keyless(driver, &upstream.url("")),
+            json!({"custom_middleware": {"driver": driver, "post": post}}),
+        )
+    };
+    let python = |text: &str| {
+        format!(
+            "from tyk.decorators import *\n@Hook\ndef hook(request, session, spec):\n    request.object.set_headers['X-Text'] = '{text}'\n"
+        )
+    };
+    let lua = |text: &str| format!("function hook(request) request.set_headers['X-Text'] = '{text}' end");
+    let gate = Gate::setup()
+        .conf(json!({"coprocess_options": {"enable_coprocess": true}}))
+        .file("middleware/hook.py", &python("first"))
+        .file("middleware/hook.lua", &lua("first"))
+        .api(hooks("python", "middleware/hook.py"))
+        .api(hooks("lua", "hook.lua"))
+        .start()
+        .await;
+    let texts = async |expected: &str| {
+        for driver in ["python", "lua"] {
+            let reply = gate.get(&format!("/{driver}/x"), &[]).await;
+            assert_eq!(header(&reply.json(), "x-text"), expected, "{driver} {}", gate.log());
+        }
+    };
+    texts("first").await;
+    gate.write("middleware/hook.py", &python("second"));
+    gate.write("middleware/hook.lua", &lua("second"));
+    gate.admin().reload().await;
+    texts("second").await;
+    // One that cannot be used leaves what runs.
+    gate.write("middleware/hook.py", "def hook(: pass");
+    gate.write("middleware/hook.lua", "function hook(");
+    gate.admin().reload().await;
+    texts("second").await;
+}
+
+#[tokio::test]
+async fn c9_4_what_hangs_fails_its_own_request_and_its_process_is_ended() {
+    let upstream = Upstream::start().await;
+    let text = "import os, time\n\
+        def hook(request, session, spec):\n    \
+            request.object.set_headers['X-Process'] = str(os.getpid())\n    \
+            if 'hang' in request.object.url: time.sleep(1000)\n    \
+            if 'die' in request.object.url: os._exit(1)\n";
+    let api = with(
+        keyless("slow", &upstream.url("")),
+        json!({"custom_middleware": {"driver": "python", "pre": [{"name": "hook", "path": "hook.py"}]}}),
+    );
+    let gate = Gate::setup()
+        .conf(json!({"coprocess_options": {"enable_coprocess": true}, "jsvm_timeout": 1}))
+        .file("middleware/hook.py", text)
+        .api(api)
+        .start()
+        .await;
+    let process = header(&gate.get("/slow/x", &[]).await.json(), "x-process");
+    for path in ["/slow/hang", "/slow/die"] {
+        let (reply, other) = tokio::join!(gate.get(path, &[]), gate.get("/slow/fine", &[]));
+        assert_eq!((reply.status, reply.json()["error"].as_str()), (500, Some("Middleware error")), "{path}");
+        assert_eq!(other.status, 200, "beside {path}");
+        assert_eq!(gate.get("/slow/fine", &[]).await.status, 200, "after {path}");
+    }
+    let process = format!("/proc/{}", process.as_str().unwrap());
+    until("the process that hung is ended", async || {
+        drop(tokio::time::timeout(Duration::from_secs(3), gate.get("/slow/die", &[])).await);
+        !Path::new(&process).exists()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn c9_4_hooks_in_lua_do_what_the_example_says() {
+    let upstream = Upstream::start().await;
+    let api = with(
+        keyless("lua", &upstream.url("")),
+        json!({
+            "config_data": {"region": "west"},
+            "custom_middleware": {
+                "driver": "lua",
+                "pre": [{"name": "before", "path": "hooks.lua"}], "response": [{"name": "after", "path": "hooks.lua"}],
+            },
+        }),
+    );
+    let gate = Gate::setup()
+        .conf(json!({"coprocess_options": {"enable_coprocess": true}}))
+        .file("middleware/hooks.lua", &example("lua", "hooks.lua"))
+        .file("middleware/names.lua", &example("lua", "names.lua"))
+        .api(api)
+        .start()
+        .await;
+    let reply = gate.get("/lua/x", &["-H", "X-Name: ann", "-H", "X-Internal: 1"]).await;
+    assert_eq!(reply.status, 200, "{} {}", reply.text(), gate.log());
+    let echo = reply.json();
+    assert_eq!(
+        (header(&echo, "x-greeting"), &echo["headers"]["x-internal"]),
+        (json!("hello ann in the west"), &Value::Null)
+    );
+    assert_eq!(reply.header("x-length"), Some(reply.text().len().to_string()));
+    let reply = gate.get("/lua/teapot", &[]).await;
+    assert_eq!((reply.status, reply.json()), (418, json!({"error": "this gate brews no tea"})));
+    assert_eq!(reply.header("content-type").as_deref(), Some("application/json"));
+}
+
+#[tokio::test]
+async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
+    let upstream = Upstream::start().await;
+    let folder = Folder::new("wasm");
+    let built = filter(&folder.0);
+    let api = with(
+        keyless("wasm", &upstream.url("")),
+        json!({
+            "config_data": {"k": "v"},
+            "custom_middleware": {
+                "driver": "wasm",
+                "post": [{"name": "filter", "path": "filter.wasm"}], "response": [{"name": "filter", "path": "filter.wasm"}],
+            },
+        }),
+    );
+    let mut gate = Gate::setup()
+        .conf(json!({"coprocess_options": {"enable_coprocess": true}}))
+        .file("middleware/filter.wasm", "")
+        .api(api)
+        .prepare();
+    fs::copy(&built, gate.dir().join("middleware/filter.wasm")).unwrap();
+    gate.start().await;
+    let reply = gate.get("/wasm/x", &["-H", "X-Internal: 1", "-d", "text"]).await;
+    assert_eq!(reply.status, 200, "{} {}", reply.text(), gate.log());
+    let echo = reply.json();
+    assert_eq!((header(&echo, "x-configured"), &echo["body"]), (json!(r#"{"k":"v"}"#), &json!("TEXT")));
+    assert_eq!(
+        (&echo["headers"]["x-internal"], reply.header("x-filtered")),
+        (&Value::Null, Some("200".to_owned()))
+    );
+    let reply = gate.get("/wasm/teapot", &[]).await;
+    assert_eq!(
+        (reply.status, reply.text(), reply.header("x-pot")),
+        (418, "this gate brews no tea", Some("small".to_owned()))
+    );
+
+    let (good, said) = sluicegate(&folder.0, &["plugin", "test", built.to_str().unwrap()]);
+    assert!(good && said.contains("x-configured"), "{said}");
+}
+
+#[tokio::test]
+async fn plugins_are_called_with_messages_of_streams() {
+    let lua = "function hook(request)\n\
+        if request.body == 'bad' then error('no such message') end\n\
+        if request.body == 'refused' then request.return_overrides.response_code = 403 end\n\
+        request.body = request.body:upper() .. (request.headers.kind or '')\n\
+        request.set_headers.seen = 'yes'\n\
+        table.insert(request.delete_headers, 'kind')\n\
+        end";
+    let script = "function hook(request) { request.Body += '!'; }";
+    let plugin = |driver: &str, code: &str| json!({"hook": {"driver": driver, "name": "hook", "code": code}});
+    let stream = json!({
+        "input": {"http_server": {"path": "/post", "ws_path": ""}},
+        "pipeline": {"processors": [
+            {"mapping": "meta kind = \"?\""},
+            plugin("lua", lua),
+            {"catch": [{"mapping": "root = error()"}]},
+            plugin("javascript", script),
+            {"mapping": "root = content().string() + \" \" + (@seen | \"no\") + (@kind | \"\")"},
+        ]},
+        "output": {"sync_response": {}},
+    });
+    let gate = Gate::setup().oas(e2e::streaming::events("ev", json!({"s": stream}))).start().await;
+    let url = gate.url("/ev/post");
+    for (message, expected) in [
+        ("text", "TEXT?! yes"),
+        ("bad", "hook: the plugin failed: hook.lua:2: no such message! no?"),
+        ("refused", "hook: it refuses the message with 403: ! no?"),
+    ] {
+        let reply = e2e::streaming::post(&url, message, &[]).await;
+        assert_eq!((reply.status, reply.text()), (200, expected), "{}", gate.log());
+    }
+    // What cannot be used refuses the definition.
+    for (driver, code, text) in [
+        ("lua", "function other() end", "no `hook`"),
+        ("javascript", "var a = ;", "cannot be used"),
+        ("wasm", "AAAA", "this is no module"),
+    ] {
+        let mut stream = stream.clone();
+        stream["pipeline"]["processors"] = json!([plugin(driver, code)]);
+        let other = e2e::streaming::events("other", json!({"s": stream}));
+        let reply = gate.admin().post("/apis/oas", &other).await;
+        assert!(reply.status == 400 && reply.text().contains(text), "{driver}: {}", reply.text());
+    }
+}
+
+#[test]
+fn plugins_in_every_language_are_begun_and_tried_out() {
+    let folder = Folder::new("begun");
+    for (file, arguments) in [
+        ("hello.py", &["plugin", "new", "hello.py"][..]),
+        ("hello.lua", &["plugin", "new", "hello.lua"]),
+        ("other.py", &["plugin", "new", "--python", "other.py"]),
+    ] {
+        let (good, said) = sluicegate(&folder.0, arguments);
+        assert!(good, "{file}: {said}");
+        let (good, said) = sluicegate(&folder.0, &["plugin", "test", file]);
+        let stem = file.split('.').next().unwrap();
+        assert!(good && said.contains(&format!(r#""X-Hello": "from {stem}""#)), "{file}: {said}");
+        let (good, said) = sluicegate(&folder.0, &["plugin", "test", file, "--name", "none"]);
+        assert!(!good && said.contains("no `none`"), "{file}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn definitions_whose_plugins_are_switched_off_or_cannot_run_are_refused_at_their_place() {
+    let on = json!({"coprocess_options": {"enable_coprocess": true}});
+    let gates = [
+        Gate::setup().start().await,
+        Gate::setup()
+            .conf(on)
+            .file("middleware/a.py", "import nowhere")
+            .file("middleware/a.lua", "a = = 1")
+            .file("middleware/a.wasm", "none")
+            .start()
+            .await,
+    ];
+    for (gate, driver, text) in [
+        (0, "python", "plugins in Python are switched off"),
+        (0, "lua", "plugins in Lua are switched off"),
+        (0, "wasm", "plugins in WebAssembly are switched off"),
+        (1, "python", "No module named 'nowhere' (a.py:1)"),
+        (1, "lua", "a.lua:1"),
+        (1, "wasm", "this is no module"),
+        (1, "goplugin", "driver `goplugin`"),
+    ] {
+        let hooks = json!({"custom_middleware": {"driver": driver, "pre": [{"name": "a", "path": format!("a.{}", match driver {
+            "python" => "py",
+            driver => driver,
+        })}]}});
+        let reply = gates[gate].admin().post("/apis", &with(keyless("x", "http://127.0.0.1:1"), hooks)).await;
+        let told = reply.text();
+        assert!(
+            reply.status == 400 && told.contains(text) && told.contains("/custom_middleware/pre/0"),
+            "{driver}: {told}"
+        );
+    }
+}

@@ -1,0 +1,2 @@
+def greeting(name, region):
+    return "hello %s in the %s" % (name, region)
