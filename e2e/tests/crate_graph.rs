@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("analytics", &["document", "apidef", "streams"]),
     ("plugins", &["apidef"]),
     ("templates", &["bloblang"]),
+    ("graphql", &[]),
     (
         "gateway",
         &[
@@ -29,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "analytics",
             "plugins",
             "templates",
+            "graphql",
         ],
     ),
     (
@@ -56,6 +58,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("document", &["tokio", "hyper", "redis", "rdkafka"]),
     ("bloblang", &["tokio", "hyper", "redis", "rdkafka"]),
     ("templates", &["tokio", "hyper", "redis", "rdkafka"]),
+    ("graphql", &["tokio", "hyper", "redis", "rdkafka"]),
     ("apidef", &["tokio", "hyper", "redis", "rdkafka"]),
     ("streams", &["hyper", "hyper-util", "redis", "rdkafka"]),
     ("codecs", &["hyper", "hyper-util", "redis", "rdkafka"]),

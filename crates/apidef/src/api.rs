@@ -4,7 +4,8 @@ use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
 use crate::{
-    Addresses, Caching, Cors, ErrorOverrides, EventHandler, Paths, Plugins, Recording, Transforms, Versioning,
+    Addresses, Caching, Cors, ErrorOverrides, EventHandler, GraphQl, Paths, Plugins, Recording, Transforms,
+    Versioning,
 };
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct Api {
     pub cache: Option<Box<Caching>>,
     /// What is answered instead of errors.
     pub errors: Box<ErrorOverrides>,
+    /// What it serves of GraphQL.
+    pub graphql: Option<Box<GraphQl>>,
     /// What changes requests and answers.
     pub transforms: Box<Transforms>,
     /// The code of users on the way.
@@ -108,6 +111,8 @@ pub enum Backend {
     Upstream(Upstream),
     /// Streams.
     Streams(Streams),
+    /// Sources of a graph.
+    Graph,
 }
 
 /// A proxied HTTP server.

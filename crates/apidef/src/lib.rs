@@ -11,6 +11,7 @@ mod definition;
 mod errors;
 mod events;
 mod fields;
+mod graphql;
 pub mod keys;
 mod limits;
 mod oas;
@@ -45,6 +46,10 @@ pub use cors::Cors;
 pub use definition::{Definition, Source, with_id};
 pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};
 pub use events::{Event, EventHandler, EventWay, Webhook, handlers_of, webhook_of};
+pub use graphql::{
+    Forwarding, GraphEngine, GraphField, GraphQl, GraphQlLimits, GraphSource, GraphSourceKind, HeaderRewrite,
+    PersistedOperation, SubscriptionProtocol,
+};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, import, schema};
 pub use paths::{

@@ -3,7 +3,7 @@
 
 use crate::fields::in_use;
 use crate::section::Section;
-use document::{Fault, pointer_join};
+use document::Fault;
 use serde_json::Value;
 
 /// Load balancing that is on needs a target. `weighs` tells whether an entry takes part.
@@ -53,20 +53,5 @@ pub(crate) fn upstream_auth(auth: &Section<'_>, names: &UpstreamAuthNames, fault
             credentials.at("method"),
             "invalid upstream OAuth client authentication method, valid values are: client_secret_basic, client_secret_post",
         ));
-    }
-}
-
-/// GraphQL data sources have names of their own, whatever their case and spaces.
-pub(crate) fn data_sources(graphql: &Section<'_>, faults: &mut Vec<Fault>) {
-    let engine = graphql.section("engine", faults);
-    let sources = engine.get("data_sources").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut seen = std::collections::HashSet::new();
-    for (index, source) in sources.iter().enumerate() {
-        let name = source.get("name").and_then(Value::as_str).unwrap_or_default();
-        let name: String = name.to_lowercase().split_whitespace().collect();
-        if !seen.insert(name) {
-            let at = pointer_join(&engine.at("data_sources"), &index.to_string());
-            faults.push(Fault::error(at, "duplicate data source names are not allowed"));
-        }
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::auth::jwt::Claims;
 use crate::auth::{Caller, Grant};
+use crate::backend::graph::{Asked, Watch};
 use crate::body::{BodyError, RequestBody, cause, is_too_large};
 use crate::cache::Keep;
 use crate::context::Noted;
@@ -141,6 +142,10 @@ pub(crate) struct Exchange {
     pub(crate) noted: Noted,
     /// How the backend is asked, where guards changed that.
     pub(crate) ahead: Ahead,
+    /// What it asks of a graph, once that has been checked.
+    pub(crate) asked: Option<Box<Asked>>,
+    /// What is looked at on its connection once that has left HTTP.
+    pub(crate) watch: Option<Box<Watch>>,
     /// How long things took.
     pub timings: Timings,
     /// Neither is anything recorded of it …

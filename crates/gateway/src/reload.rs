@@ -19,7 +19,6 @@ use state::Loaded;
 use streams::CloseReason;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backend::Backend;
 use crate::gate::Gate;
 use crate::listen::AskedByName;
 use crate::route::{Place, Table};
@@ -109,10 +108,8 @@ pub async fn run(gate: Arc<Gate>, mut requests: Requests) {
         }
     }
     let apis: Vec<_> = gate.snapshot().apis.values().cloned().collect();
-    let stops = apis.iter().filter_map(|api| match &api.backend {
-        Backend::Stream(stream) => Some(stream.stop(STREAM_DRAIN, CloseReason::ShuttingDown)),
-        Backend::Upstream(_) | Backend::Api(_) => None,
-    });
+    let running = apis.iter().filter_map(|api| api.backend.streams());
+    let stops = running.map(|streams| streams.stop(STREAM_DRAIN, CloseReason::ShuttingDown));
     futures_util::future::join_all(stops).await;
 }
 
@@ -158,8 +155,8 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let generation = snapshot.generation;
     // Before anybody can ask for them: a producer that comes first must not be turned away.
     for api in &prepared.fresh {
-        if let Backend::Stream(stream) = &api.backend {
-            stream.start();
+        if let Some(streams) = api.backend.streams() {
+            streams.start();
         }
     }
     let old = gate.swap(snapshot);
@@ -196,10 +193,10 @@ fn retire(gate: &Arc<Gate>, old: &Snapshot) {
         }
         let reason = if successor.is_some() { CloseReason::Changed } else { CloseReason::Removed };
         let api = Arc::clone(api);
-        if matches!(api.backend, Backend::Stream(_)) {
+        if api.backend.streams().is_some() {
             tokio::spawn(async move {
-                if let Backend::Stream(stream) = &api.backend {
-                    stream.stop(STREAM_DRAIN, reason).await;
+                if let Some(streams) = api.backend.streams() {
+                    streams.stop(STREAM_DRAIN, reason).await;
                 }
             });
         }

@@ -154,6 +154,8 @@ fn exchange(
         held: Vec::new(),
         noted: Noted::default(),
         ahead: Ahead::default(),
+        watch: None,
+        asked: None,
         timings: Timings::begin(started),
         unrecorded: false,
         bare: false,
@@ -221,6 +223,7 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
     match &api.backend {
         Backend::Upstream(upstream) => upstream.call(exchange).await,
         Backend::Stream(stream) => Box::pin(stream.call(exchange)).await,
+        Backend::Graph(graph) => Box::pin(graph.call(exchange)).await,
         Backend::Api(_) => Err(looping::failed()),
     }
 }

@@ -6,6 +6,7 @@ use crate::auth::read_classic as read_auth;
 use crate::cors;
 use crate::events;
 use crate::fields::{LEFT_OPEN, check, in_use};
+use crate::graphql;
 use crate::limits::{EndpointRate, at_once};
 use crate::place;
 use crate::plugins;
@@ -47,7 +48,12 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
             "/".into()
         }),
     };
-    let target = target(&proxy, "target_url", faults);
+    let graphql = graphql::read(&root, faults);
+    let engine = graphql.as_ref().is_some_and(|graph| graph.engine.is_some());
+    let unused = engine && proxy.text("target_url", faults).is_empty();
+    // Nothing is ever sent there: the sources of a graph have addresses of their own.
+    let target =
+        if unused { Target::or_inner("tyk://self").ok() } else { target(&proxy, "target_url", faults) };
     let (target, inner) = target.map_or((None, None), |(target, inner)| (Some(target), inner));
     let upstream = Upstream {
         preserve_host: proxy.flag("preserve_host_header", faults),
@@ -83,13 +89,14 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         auth: read_auth(&root, faults),
         resource_metadata: None,
         strip_auth_data: root.flag("strip_auth_data", faults),
-        backend: Backend::Upstream(upstream),
+        backend: if engine { Backend::Graph } else { Backend::Upstream(upstream) },
         limits: limits(&root, endpoints, faults),
         addresses: addresses::read_classic(&root, faults),
         cors: cors::read_classic(&root, faults),
         paths: Box::new(paths),
         cache: Caching::classic(&root, cached, faults),
         errors: Box::new(ErrorOverrides::classic(&root, faults)),
+        graphql,
         transforms: Box::new(transforms.with_root(&root, faults)),
         plugins: plugins::read_classic(&root, faults),
         events: events::read_classic(&root, faults),
@@ -219,7 +226,7 @@ fn validate_rest(root: &Section<'_>, proxy: &Section<'_>, faults: &mut Vec<Fault
         client_credentials: "client_credentials",
     };
     validate::upstream_auth(&root.section("upstream_auth", faults), &names, faults);
-    validate::data_sources(&root.section("graphql", faults), faults);
+    graphql::data_sources(&root.section("graphql", faults), faults);
 }
 
 fn protocol(root: &Section<'_>, faults: &mut Vec<Fault>) {

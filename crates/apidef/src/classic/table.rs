@@ -7,6 +7,7 @@ use crate::auth::{
 use crate::cache;
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::graphql;
 use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED};
 use crate::plugins;
 use crate::transforms::{
@@ -103,23 +104,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("pinned_public_keys"),
     acts("certificate_pinning_disabled"),
     section("uptime_tests", CLASSIC_UPTIME),
-    section(
-        "graphql",
-        &[
-            routes("enabled", "GraphQL is"),
-            kept("execution_mode"),
-            kept("version"),
-            kept("schema"),
-            kept("last_schema_update"),
-            kept("type_field_configurations"),
-            kept("playground"),
-            kept("engine"),
-            kept("proxy"),
-            kept("subgraph"),
-            kept("supergraph"),
-            kept("introspection"),
-        ],
-    ),
+    section("graphql", graphql::FIELDS),
     // Versions and endpoints.
     section("definition", versioning::CLASSIC),
     section("version_data", &[acts("not_versioned"), acts("default_version"), each("versions", VERSION)]),
@@ -208,7 +193,7 @@ const EXTENDED: &[Field] = &[
     each("validate_json", CLASSIC_SCHEMA),
     guards("validate_request", "validation of requests is"),
     guards("go_plugin", "plugins are"),
-    guards("persist_graphql", "persisted GraphQL operations are"),
+    each("persist_graphql", graphql::PERSISTED),
     each("mock_response", CLASSIC_REPLY),
     acts("cache"),
     each("advance_cache_config", cache::CLASSIC_PATH),

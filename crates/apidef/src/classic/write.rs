@@ -4,6 +4,7 @@ use crate::addresses;
 use crate::auth::write_classic as write_auth;
 use crate::cors;
 use crate::events;
+use crate::graphql;
 use crate::limits::{OWN, write_at_once};
 use crate::plugins;
 use crate::upstream::write_targets;
@@ -96,6 +97,9 @@ pub(crate) fn write(api: &Api) -> Value {
         definition[OWN]["concurrency"] = at_once;
     }
     api.recording.write_classic(&mut definition);
+    if let Some(model) = &api.graphql {
+        graphql::write(model, &mut definition);
+    }
     addresses::write_classic(&api.addresses, &mut definition);
     cors::write_classic(api.cors.as_deref(), &mut definition);
     plugins::write_classic(api.plugins.as_deref(), &mut definition);

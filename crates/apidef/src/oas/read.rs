@@ -7,7 +7,8 @@ use crate::classic::{domain, identity, rate, target};
 use crate::cors;
 use crate::events;
 use crate::fields::{check, in_use};
-use crate::limits::{at_once, oas_endpoints};
+use crate::graphql;
+use crate::limits::{OWN, at_once, oas_endpoints};
 use crate::place;
 use crate::plugins;
 use crate::section::Section;
@@ -15,8 +16,8 @@ use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, read_oas};
 use crate::{
-    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, ErrorOverrides, Manner, Paths, Recording,
-    Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
+    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, ErrorOverrides, GraphQl, Manner, Paths,
+    Recording, Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -57,7 +58,9 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
             .hint("leave `protocol` empty to listen on the gateway's own port"),
         );
     }
-    let upstream = if streams.is_some() {
+    let graphql = graph(&root, streams.is_some(), faults);
+    let engine = graphql.as_ref().is_some_and(|graph| graph.engine.is_some());
+    let upstream = if streams.is_some() || engine {
         extension.section("upstream", faults)
     } else {
         required(&extension, "upstream", faults)
@@ -65,6 +68,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let global_rate = global_rate(&upstream, faults);
     let backend = match streams {
         Some(streams) => Some(Backend::Streams(streams)),
+        None if engine => Some(Backend::Graph),
         None => {
             let endpoints = Box::new(Endpoints::oas(&root, &middleware, faults));
             let care = Box::new(Care::read(&root, faults));
@@ -107,6 +111,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         paths,
         cache: Caching::oas(&root, &middleware, faults),
         errors: Box::new(ErrorOverrides::oas(&extension, faults)),
+        graphql,
         transforms: Box::new(Transforms::oas(&root, &middleware, faults)),
         plugins: plugins::read_oas(&global, &authentication, faults),
         events: events::read_oas(&server, faults),
@@ -116,6 +121,16 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         tags,
         dont_set_quota_on_create: global.flag("skipQuotaReset", faults),
     })
+}
+
+/// What is served of GraphQL, which streams do not.
+fn graph(root: &Section<'_>, streams: bool, faults: &mut Vec<Fault>) -> Option<Box<GraphQl>> {
+    let graph = graphql::read(root, faults);
+    if streams && graph.is_some() {
+        let text = "streams serve no GraphQL: define another API for it";
+        faults.push(Fault::error(root.at(OWN), text));
+    }
+    graph
 }
 
 /// What contract 2.8 checks beyond what the model takes.

@@ -24,6 +24,7 @@ pub(crate) use sizes::{CLASSIC as CLASSIC_SIZE, OAS as OAS_SIZE};
 pub(crate) use tracking::{CLASSIC as CLASSIC_TRACKED, OAS as OAS_TRACKED};
 
 use crate::AtPath;
+use crate::graphql::{PersistedOperation, persisted, write_persisted};
 use crate::section::Section;
 use document::Fault;
 use serde_json::Value;
@@ -39,6 +40,8 @@ pub struct Paths {
     pub tracking: Tracking,
     /// What bodies have to be.
     pub bodies: Box<[AtPath<BodySchema>]>,
+    /// Operations of GraphQL that paths stand for.
+    pub persisted: Box<[AtPath<PersistedOperation>]>,
     /// Answers that stand for the backend's.
     pub mocks: Box<[AtPath<Mock>]>,
 }
@@ -59,6 +62,7 @@ impl Paths {
             sizes: Sizes::classic(version, &extended, ignore_case, faults),
             tracking: Tracking::classic(&extended, ignore_case, faults),
             bodies: schemas::classic(&extended, ignore_case, faults),
+            persisted: persisted(&extended, ignore_case, faults),
             mocks: Box::default(),
         }
     }
@@ -69,6 +73,7 @@ impl Paths {
             sizes: Sizes::oas(root, middleware, faults),
             tracking: Tracking::oas(root, middleware, faults),
             bodies: Box::default(),
+            persisted: Box::default(),
             mocks: mock::read(root, middleware, faults),
         }
     }
@@ -79,5 +84,6 @@ impl Paths {
         self.sizes.write_classic(version);
         self.tracking.write_classic(version);
         schemas::write(&self.bodies, version);
+        write_persisted(&self.persisted, version);
     }
 }

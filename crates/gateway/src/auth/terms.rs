@@ -31,6 +31,8 @@ pub(crate) struct Terms {
     /// Gives the name of the counters for each request.
     pub(crate) pattern: Option<Pattern>,
     pub(crate) at_once: OwnAtOnce,
+    /// What may be asked of a graph; `None` = everything.
+    pub(crate) graph: Option<Box<graphql::Rights>>,
     /// What limits subscribers, if anything does.
     pub(super) subscriptions: Option<Subscriptions>,
 }
@@ -79,6 +81,26 @@ pub(crate) struct OwnAtOnce {
     pub(crate) subscribers: u32,
 }
 
+/// What may be asked of a graph (contract 6.1, 10).
+fn graph_rights(access: Option<&apidef::AccessDefinition>, depth: i64) -> Option<Box<graphql::Rights>> {
+    let names = |list: &[apidef::TypeFields]| {
+        graphql::Names::new(list.iter().map(|one| (&*one.name, one.fields.iter().map(|field| &**field))))
+    };
+    let mut rights = graphql::Rights { depth: depth.max(0), ..graphql::Rights::default() };
+    if let Some(access) = access {
+        rights.restricted = names(&access.restricted_types);
+        rights.allowed = names(&access.allowed_types);
+        rights.no_introspection = access.disable_introspection;
+        let fields = access.field_access_rights.iter();
+        rights.below = fields
+            .map(|one| {
+                ((one.type_name.as_str().into(), one.field_name.as_str().into()), one.limits.max_query_depth)
+            })
+            .collect();
+    }
+    (!rights.is_everything()).then(|| Box::new(rights))
+}
+
 impl Terms {
     pub(super) fn compile(session: &Session, api: &str, context: &Context) -> Self {
         let access = session.access_rights.get(api);
@@ -112,6 +134,7 @@ impl Terms {
                 requests: at_most(limit.concurrency.requests),
                 subscribers: at_most(limit.concurrency.subscribers),
             },
+            graph: graph_rights(access, limit.max_query_depth),
             subscriptions: Some(limit.subscriptions).filter(|own| *own != Subscriptions::default()),
             rate: Allowance { numbers: (limit.rate, limit.per), smoothing: limit.smoothing },
         }

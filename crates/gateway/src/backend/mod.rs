@@ -1,5 +1,6 @@
 //! What is behind a chain.
 
+pub(crate) mod graph;
 pub(crate) mod mock;
 pub(crate) mod stream;
 pub mod upstream;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use streams::Probe;
 
+use self::graph::GraphBackend;
 use self::stream::StreamBackend;
 use self::upstream::Upstream;
 
@@ -18,25 +20,30 @@ pub enum Backend {
     Upstream(Upstream),
     /// Another API of the gate, or the same one: `tyk://name/path`.
     Api(Box<str>),
+    /// Sources of a graph.
+    Graph(GraphBackend),
     /// Streams with their endpoints.
     Stream(StreamBackend),
 }
 
 impl Backend {
+    /// The streams that run behind it.
+    pub(crate) fn streams(&self) -> Option<&StreamBackend> {
+        match self {
+            Self::Stream(stream) => Some(stream),
+            Self::Graph(graph) => graph.streams(),
+            Self::Upstream(_) | Self::Api(_) => None,
+        }
+    }
+
     /// The counters of every stream component, with the name of its stream.
     pub(crate) fn probes(&self) -> Vec<(Arc<str>, Arc<Probe>)> {
-        match self {
-            Self::Upstream(_) | Self::Api(_) => Vec::new(),
-            Self::Stream(stream) => stream.probes(),
-        }
+        self.streams().map(StreamBackend::probes).unwrap_or_default()
     }
 
     /// Every number that the components of every stream count, or that their `metric` processors do (`own`), with the
     /// name of the stream.
     pub(crate) fn samples(&self, own: bool) -> Vec<(Arc<str>, streams::Sample)> {
-        match self {
-            Self::Upstream(_) | Self::Api(_) => Vec::new(),
-            Self::Stream(stream) => stream.samples(own),
-        }
+        self.streams().map(|streams| streams.samples(own)).unwrap_or_default()
     }
 }

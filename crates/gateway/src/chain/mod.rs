@@ -15,6 +15,7 @@ use crate::auth::{
     AccessRights, Addresses, Authenticate, ClientCertificates, Describe, Expiry, GranularAccess, ScopeCheck,
     StripAuth, TokenExchange,
 };
+use crate::backend::graph::{Graph, Persisted, Playground};
 use crate::backend::mock::Mocks;
 use crate::body::Body;
 use crate::cache::Rules;
@@ -60,6 +61,9 @@ enum Guard {
     Subject(Arc<TokenExchange>),
     Exchange(Arc<TokenExchange>),
     Variables(Variables),
+    Playground(Playground),
+    Persisted(Persisted),
+    Graph(Box<Graph>),
     Made(Made),
     Programs(Programs),
     RequestHeaders(RequestHeaders),
@@ -128,6 +132,9 @@ impl Guard {
             | Self::Tracking(_)
             | Self::Describe(_)
             | Self::Variables(_)
+            | Self::Playground(_)
+            | Self::Persisted(_)
+            | Self::Graph(_)
             | Self::Made(_)
             | Self::Programs(_)
             | Self::RequestHeaders(_)
@@ -196,6 +203,8 @@ impl Chain {
             ends = term.header();
             guards.push(Guard::Term(term));
         }
+        let page = api.graphql.as_ref().and_then(|graph| graph.playground.as_deref());
+        guards.extend(page.map(|path| Guard::Playground(Playground::new(path))));
         let cross_origin = api.cors.as_deref().map(CrossOrigin::new).transpose()?.map(Arc::new);
         guards.extend(Lists::new(&api.paths.lists, patterns, cross_origin.clone())?.map(Guard::Lists));
         guards.extend(cross_origin.clone().map(Guard::CrossOrigin));
@@ -242,7 +251,15 @@ impl Chain {
         }
         guards.extend(scopes.map(Guard::Scopes));
         guards.extend(exchanging.map(Guard::Exchange));
+        // The operation of a path is a request to the graph like any other; where there is none, it is the upstream's.
+        let (first, later) = match &transforms.graph {
+            Some(_) => (transforms.persisted, None),
+            None => (None, transforms.persisted),
+        };
+        guards.extend(first.map(Guard::Persisted));
+        guards.extend(transforms.graph.map(|graph| Guard::Graph(Box::new(graph))));
         guards.extend(checks.bodies.map(Guard::Bodies));
+        guards.extend(later.map(Guard::Persisted));
         let bodies = transforms.bodies;
         guards.extend(bodies.requests.map(Guard::Made));
         guards.extend(bodies.request_programs.map(Guard::Programs));
@@ -364,6 +381,17 @@ impl Chain {
                 Guard::Subject(guard) => guard.note(exchange)?,
                 Guard::Exchange(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Variables(guard) => guard.pass(exchange).await?,
+                Guard::Playground(guard) => {
+                    if let Some(answer) = guard.answer(exchange) {
+                        return Ok(ControlFlow::Break(Early::Final(answer)));
+                    }
+                }
+                Guard::Persisted(guard) => guard.pass(exchange),
+                Guard::Graph(guard) => {
+                    if let Some(answer) = Box::pin(guard.pass(exchange)).await? {
+                        return Ok(ControlFlow::Break(Early::AsBackend(answer)));
+                    }
+                }
                 Guard::Made(guard) => Box::pin(guard.request(exchange)).await?,
                 Guard::Programs(guard) => Box::pin(guard.request(exchange)).await?,
                 Guard::RequestHeaders(guard) => guard.pass(exchange),

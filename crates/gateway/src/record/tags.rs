@@ -17,13 +17,17 @@ const MOST: usize = 8;
 pub(super) fn of(exchange: &Exchange) -> Arc<[Arc<str>]> {
     let model = &exchange.api.model;
     let of_caller = exchange.caller.as_ref().map(|caller| caller.tags());
-    if model.tags.is_empty() && model.recording.tag_headers.is_empty() && !exchange.mocked {
+    let of_api = !model.tags.is_empty() || !model.recording.tag_headers.is_empty() || model.graphql.is_some();
+    if !of_api && !exchange.mocked {
         return of_caller.cloned().unwrap_or_default();
     }
     let mut tags: Vec<Arc<str>> = of_caller.map(|tags| tags.to_vec()).unwrap_or_default();
     let headers = exchange.noted.headers.as_ref().unwrap_or(&exchange.head.headers);
     of_headers(headers, &model.recording.tag_headers, &mut tags);
     tags.extend(model.tags.iter().map(|tag| Arc::from(&**tag)));
+    if model.graphql.is_some() {
+        tags.push("tyk-graph-analytics".into());
+    }
     if exchange.mocked {
         // As the original calls whatever no backend has answered.
         tags.push("cached-response".into());

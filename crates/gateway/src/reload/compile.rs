@@ -6,6 +6,7 @@ use apidef::Definition;
 use document::{Document, Fault, Format};
 
 use crate::backend::Backend;
+use crate::backend::graph::GraphBackend;
 use crate::backend::stream::StreamBackend;
 use crate::backend::upstream::Upstream;
 use crate::chain::{Chain, Prepared};
@@ -60,6 +61,7 @@ fn build(
     let limits = crate::limits::Context::of(gate);
     let patterns = Collector::new(gate.settings.path_matching);
     let transforms = Transforms::compile(&model, &patterns, &streams.secrets).map_err(|fault| vec![fault])?;
+    let schema = transforms.graph.as_ref().map(|graph| Arc::clone(graph.schema()));
     let checks = Checks::new(&model.paths, &patterns)?;
     let errors = Overrides::new(&model.errors, &gate.settings.template_path).map_err(|fault| vec![fault])?;
     let prepared = Prepared { transforms, checks, plugins: plugins.clone(), errors };
@@ -71,6 +73,13 @@ fn build(
             let upstream = Upstream::new(upstream, gate, &patterns);
             Backend::Upstream(upstream.map_err(|text| vec![Fault::error("", text)])?)
         }
+        apidef::Backend::Graph => match (schema, model.graphql.as_deref()) {
+            (Some(schema), Some(model)) => {
+                let engine = GraphBackend::compile(model, &schema, &gate.settings, streams)?;
+                Backend::Graph(engine.named(&definition.api.id))
+            }
+            _ => return Err(vec![Fault::error("/graphql", "the graph has no sources")]),
+        },
         apidef::Backend::Streams(streaming) => {
             let happenings = Followed { gate: gate.me(), org: (*model.org_id).into() };
             let streams = streams::Settings { happenings: Arc::new(happenings), ..streams.clone() };

@@ -9,6 +9,7 @@ use super::method::Methods;
 use super::rewrite::Rewrites;
 use super::text::Secrets;
 use super::variables::Variables;
+use crate::backend::graph::{Graph, Persisted};
 use crate::route::Collector;
 
 /// Each part where the definition asks for it, and for the guards of the chain.
@@ -20,6 +21,8 @@ pub(crate) struct Transforms {
     pub(crate) methods: Option<Methods>,
     pub(crate) answers: Option<AnswerHeaders>,
     pub(crate) bodies: Bodies,
+    pub(crate) persisted: Option<Persisted>,
+    pub(crate) graph: Option<Graph>,
 }
 
 impl Transforms {
@@ -35,11 +38,14 @@ impl Transforms {
         let rewrites = Rewrites::new(&model.rewrites, patterns, secrets, &mut see)?;
         let answers = AnswerHeaders::new(&model.headers, patterns, secrets, &mut see)?;
         let bodies = Bodies::compile(&model.bodies, patterns, secrets, &mut see)?;
+        let persisted = Persisted::new(&api.paths.persisted, patterns, secrets, &mut see)?;
+        let graph =
+            api.graphql.as_deref().map(|model| Graph::compile(model, secrets, &mut see)).transpose()?;
         let methods = Methods::new(&model.methods, patterns);
         let mut noted = if model.context { seen } else { Variables::default() };
         // They go on to the upstream before the record is written.
         api.recording.tag_headers.iter().for_each(|name| noted.see_header(name));
         let variables = noted.some();
-        Ok(Self { variables, headers, rewrites, methods, answers, bodies })
+        Ok(Self { variables, headers, rewrites, methods, answers, bodies, persisted, graph })
     }
 }

@@ -25,6 +25,6 @@ pub(crate) use headers::{AnswerHeaders, RequestHeaders};
 pub(crate) use method::Methods;
 pub(crate) use programs::Programs;
 pub(crate) use rewrite::Rewrites;
-pub(crate) use text::{Text, Variable};
+pub(crate) use text::{Secrets, Text, Variable};
 pub(crate) use trigger::canonical;
-pub(crate) use variables::Variables;
+pub(crate) use variables::{Variables, value as value_of};

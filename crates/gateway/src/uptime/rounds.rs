@@ -105,7 +105,7 @@ fn uptime(backend: &Backend) -> Option<&Uptime> {
         Backend::Upstream(upstream) => {
             Some(&upstream.uptime).filter(|uptime| !uptime.is_empty()).map(|uptime| &**uptime)
         }
-        Backend::Streams(_) => None,
+        Backend::Streams(_) | Backend::Graph => None,
     }
 }
 

@@ -24,6 +24,7 @@ use serde_json::Value as Json;
 use streams::placeholders;
 use streams::{Built, CloseReason, OwnListener, Probe, Role, RunningStream, Topics, Watcher};
 
+pub(crate) use self::socket::accept_socket;
 pub(crate) use self::watched::{Watched, watch};
 
 use self::routes::{Miss, Port, Routes, SampledPort};

@@ -114,6 +114,12 @@ pub(super) async fn ingest(
 
 /// Checks the opening handshake and makes its answer.
 fn accept(exchange: &Exchange) -> Result<(Takeover, Bytes), Refusal> {
+    let (takeover, answer) = accept_socket(exchange)?;
+    Ok((takeover, last_head(StatusCode::SWITCHING_PROTOCOLS, &answer)))
+}
+
+/// The same; the fields of the answer, to which more may be added.
+pub(crate) fn accept_socket(exchange: &Exchange) -> Result<(Takeover, HeaderMap), Refusal> {
     let refused = |text: &'static str| Refusal::client(StatusCode::BAD_REQUEST, "UPG", text);
     if !exchange.gate.upstream.websockets {
         return Err(Refusal::client(StatusCode::FORBIDDEN, "UPG", "websockets are not allowed"));
@@ -135,7 +141,7 @@ fn accept(exchange: &Exchange) -> Result<(Takeover, Bytes), Refusal> {
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
         .map_err(|_| refused("Sec-WebSocket-Key is malformed"))?;
     answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    Ok((takeover, last_head(StatusCode::SWITCHING_PROTOCOLS, &answer)))
+    Ok((takeover, answer))
 }
 
 async fn open(

@@ -1,5 +1,7 @@
 //! WebSockets through to an upstream: after the upstream has agreed, bytes are copied both ways untouched.
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
@@ -10,6 +12,7 @@ use super::destination::{Answered, Destination, Tried, UnderWay};
 use super::identity::Identity;
 use super::way::Way;
 use super::{Connection, Failure, Limit, Outbound, Upstream, head, refuse, within};
+use crate::backend::graph::{Watch, bridge};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
 use crate::http1::{AnswerHead, last_head};
@@ -155,15 +158,35 @@ async fn handshake(
 async fn join(
     takeover: &Takeover,
     exchange: &mut Exchange,
-    answer: AnswerHead,
+    mut answer: AnswerHead,
     connection: Connection,
     under_way: Option<UnderWay>,
 ) -> Result<Response<Body>, Refusal> {
     let (mut far, early) = connection.into_stream();
+    let watch = exchange.watch.take().map(Arc::from);
+    let watch: Option<Arc<Watch>> = watch;
+    if let Some(watch) = &watch {
+        let protocol = HeaderValue::from_static(watch.protocol());
+        answer.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        answer.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+    }
     let answer_head = last_head(answer.status, &answer.headers);
     let never = exchange
         .take_over(takeover, answer.status, move |mut near, sent_early| async move {
             let _under_way = under_way;
+            if let Some(watch) = watch {
+                let begun = async {
+                    near.write_all(&answer_head).await?;
+                    near.flush().await
+                };
+                return match begun.await {
+                    Ok(()) => bridge(near, sent_early, far, early, watch).await,
+                    Err(error) => {
+                        tracing::debug!(%error, "a websocket ended before it began");
+                        Carried::default()
+                    }
+                };
+            }
             let joined = async {
                 near.write_all(&answer_head).await?;
                 near.write_all(&early).await?;

@@ -163,16 +163,16 @@ impl Hook {
 /// The own template, that of the gate's folder of templates, or the built-in one.
 fn template(own: &str, folder: &Path, read: &mut Vec<FileRead>) -> Result<Template, String> {
     if !own.is_empty() {
-        let file = FileRead::open(Path::new(own))?;
-        let template = Template::parse(own, file.text());
+        let file = FileRead::open(Path::new(own), LARGEST)?;
+        let template = file.text().and_then(|text| Template::parse(own, text));
         read.push(file);
         return template.map_err(|why| format!("the template `{own}` of the webhook cannot be used: {why}"));
     }
     let in_place = folder.join(IN_PLACE);
     if !folder.as_os_str().is_empty()
-        && let Ok(file) = FileRead::open(&in_place)
+        && let Ok(file) = FileRead::open(&in_place, LARGEST)
     {
-        match Template::parse(IN_PLACE, file.text()) {
+        match file.text().and_then(|text| Template::parse(IN_PLACE, text)) {
             Ok(template) => {
                 read.push(file);
                 return Ok(template);

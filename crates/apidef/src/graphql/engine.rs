@@ -1,0 +1,350 @@
+//! Graphs out of several sources (contract 2.7, `engine`).
+
+use crate::Fields;
+use crate::at_path::entries;
+use crate::fields::{Field, acts, each, kept, later, section};
+use crate::section::Section;
+use document::Fault;
+use serde_json::{Map, Value, json};
+
+/// `engine`.
+pub(crate) const FIELDS: &[Field] = &[
+    each(
+        "field_configs",
+        &[acts("type_name"), acts("field_name"), acts("disable_default_mapping"), acts("path")],
+    ),
+    each(
+        "data_sources",
+        &[
+            acts("kind"),
+            acts("name"),
+            kept("internal"),
+            each("root_fields", &[acts("type"), acts("fields")]),
+            section(
+                "config",
+                &[
+                    acts("url"),
+                    acts("method"),
+                    acts("headers"),
+                    each("query", &[acts("name"), acts("value")]),
+                    acts("body"),
+                    kept("subscription_type"),
+                    kept("sse_use_post"),
+                    acts("has_operation"),
+                    acts("operation"),
+                    acts("variables"),
+                    acts("input"),
+                    acts("processors"),
+                    acts("broker_addresses"),
+                    acts("topics"),
+                    acts("group_id"),
+                    acts("client_id"),
+                    kept("kafka_version"),
+                    acts("start_consuming_latest"),
+                    later("balance_strategy", "a strategy for consumers is"),
+                    kept("isolation_level"),
+                    section("sasl", &[acts("enable"), acts("user"), acts("password")]),
+                ],
+            ),
+        ],
+    ),
+    each("global_headers", &[acts("key"), acts("value")]),
+];
+
+/// A graph out of several sources.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GraphEngine {
+    /// In the order written.
+    pub sources: Box<[GraphSource]>,
+    /// Where in answers values are.
+    pub fields: Box<[GraphField]>,
+    /// Sent with every call.
+    pub headers: Fields,
+}
+
+/// A source. Its texts may hold `{{.arguments.name}}`, `{{.object.name}}`, `{{.request.headers.Name}}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GraphSource {
+    /// Its place in the definition.
+    pub at: Box<str>,
+    /// For errors.
+    pub name: Box<str>,
+    /// Types, each with fields of it that the source is asked for.
+    pub roots: Box<[(Box<str>, Box<[Box<str>]>)]>,
+    /// Whole; `tyk://` for an API of the gate.
+    pub url: Box<str>,
+    /// Upper case.
+    pub method: Box<str>,
+    /// Sent with a call.
+    pub headers: Fields,
+    /// How it is asked.
+    pub kind: GraphSourceKind,
+}
+
+/// How a source is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GraphSourceKind {
+    /// By a URL and a body.
+    Rest {
+        /// Pairs for the query string.
+        query: Fields,
+        /// Empty where there is none.
+        body: Box<str>,
+    },
+    /// In GraphQL, for what clients select.
+    Graph,
+    /// In GraphQL, for this.
+    Operation {
+        /// A document.
+        operation: Box<str>,
+        /// Values of its variables.
+        variables: Map<String, Value>,
+    },
+    /// It sends events: what a stream reads.
+    Events {
+        /// An input of a stream.
+        input: Value,
+        /// Processors of it.
+        processors: Value,
+    },
+}
+
+/// Where in an answer the value of a field is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GraphField {
+    /// The type.
+    pub kind: Box<str>,
+    /// Its field.
+    pub field: Box<str>,
+    /// Without a path it is the answer itself, and not what the field's name stands for in it.
+    pub whole: bool,
+    /// Names on the way.
+    pub path: Box<[Box<str>]>,
+}
+
+impl GraphEngine {
+    pub(crate) fn read(at: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+        let fields = entries(at, "field_configs").map(|entry| GraphField {
+            kind: entry.text("type_name", faults).into(),
+            field: entry.text("field_name", faults).into(),
+            whole: entry.flag("disable_default_mapping", faults),
+            path: entry.texts("path", faults).into_iter().filter(|part| !part.is_empty()).collect(),
+        });
+        let fields = fields.collect();
+        let mut headers = Vec::new();
+        for entry in entries(at, "global_headers") {
+            let (name, value) = (entry.text("key", faults), entry.text("value", faults));
+            super::check_name(name, &entry, faults);
+            headers.push((name.into(), value.into()));
+        }
+        let mut sources = Vec::new();
+        for entry in entries(at, "data_sources") {
+            sources.extend(GraphSource::read(&entry, faults));
+        }
+        Self { sources: sources.into(), fields, headers: headers.into() }
+    }
+
+    pub(crate) fn write(&self) -> Value {
+        let map = |fields: &Fields| -> Map<String, Value> {
+            fields.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect()
+        };
+        let source = |source: &GraphSource| {
+            let roots: Vec<Value> =
+                source.roots.iter().map(|(kind, fields)| json!({"type": kind, "fields": fields})).collect();
+            let mut config =
+                json!({"url": source.url, "method": source.method, "headers": map(&source.headers)});
+            let kind = match &source.kind {
+                GraphSourceKind::Rest { query, body } => {
+                    let pairs = query.iter().map(|(name, value)| json!({"name": name, "value": value}));
+                    (config["query"], config["body"]) = (pairs.collect(), json!(body));
+                    "REST"
+                }
+                GraphSourceKind::Graph => "GraphQL",
+                GraphSourceKind::Operation { operation, variables } => {
+                    config["has_operation"] = true.into();
+                    (config["operation"], config["variables"]) = (json!(operation), json!(variables));
+                    "GraphQL"
+                }
+                GraphSourceKind::Events { input, processors } => {
+                    (config["input"], config["processors"]) = (input.clone(), processors.clone());
+                    "Stream"
+                }
+            };
+            json!({"kind": kind, "name": source.name, "root_fields": roots, "config": config})
+        };
+        let field = |field: &GraphField| {
+            json!({"type_name": field.kind, "field_name": field.field,
+                "disable_default_mapping": field.whole, "path": field.path})
+        };
+        let header = |(name, value): &(Box<str>, Box<str>)| json!({"key": name, "value": value});
+        json!({
+            "data_sources": self.sources.iter().map(source).collect::<Vec<_>>(),
+            "field_configs": self.fields.iter().map(field).collect::<Vec<_>>(),
+            "global_headers": self.headers.iter().map(header).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl GraphSource {
+    fn read(entry: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+        let config = entry.section("config", faults);
+        let mut roots = Vec::new();
+        for root in entries(entry, "root_fields") {
+            roots.push((root.text("type", faults).into(), root.texts("fields", faults)));
+        }
+        let named = config.section("headers", faults);
+        let mut headers = Vec::new();
+        for name in named.object.into_iter().flat_map(Map::keys) {
+            super::check_name(name, &named, faults);
+            headers.push((name.as_str().into(), named.text(name, faults).into()));
+        }
+        let url = config.text("url", faults);
+        let (kind, usual) = match entry.text("kind", faults) {
+            "REST" => {
+                let mut query = Vec::new();
+                for pair in entries(&config, "query") {
+                    query.push((pair.text("name", faults).into(), pair.text("value", faults).into()));
+                }
+                let body = config.text("body", faults).into();
+                (GraphSourceKind::Rest { query: query.into(), body }, "GET")
+            }
+            "GraphQL" if config.flag("has_operation", faults) => {
+                let variables = config.section("variables", faults).object.cloned().unwrap_or_default();
+                let operation = config.text("operation", faults).into();
+                (GraphSourceKind::Operation { operation, variables }, "POST")
+            }
+            "GraphQL" => (GraphSourceKind::Graph, "POST"),
+            "Kafka" => {
+                let input = kafka(&config, entry.text("name", faults), faults);
+                (GraphSourceKind::Events { input, processors: json!([]) }, "GET")
+            }
+            "Stream" => {
+                let input = config.get("input").cloned().unwrap_or_default();
+                let processors = config.get("processors").cloned().unwrap_or_else(|| json!([]));
+                if !input.is_object() {
+                    let text = "`input` is missing: what does the source read?";
+                    faults.push(Fault::error(config.at("input"), text));
+                    return None;
+                }
+                (GraphSourceKind::Events { input, processors }, "GET")
+            }
+            other => {
+                let fault =
+                    Fault::error(entry.at("kind"), format!("there is no source of the kind `{other}`"));
+                faults.push(fault.hint("use `REST`, `GraphQL`, `Kafka` or `Stream`"));
+                return None;
+            }
+        };
+        if url.is_empty() && !matches!(kind, GraphSourceKind::Events { .. }) {
+            faults.push(Fault::error(config.at("url"), "`url` is missing: where is the source?"));
+            return None;
+        }
+        let method = match config.text("method", faults) {
+            "" => usual.to_owned(),
+            method => method.to_uppercase(),
+        };
+        let name = entry.text("name", faults);
+        let name = if name.is_empty() { "unnamed" } else { name };
+        Some(Self {
+            at: entry.pointer.as_str().into(),
+            name: name.into(),
+            roots: roots.into(),
+            url: url.into(),
+            method: method.into(),
+            headers: headers.into(),
+            kind,
+        })
+    }
+}
+
+/// The input of a stream that reads topics.
+fn kafka(config: &Section<'_>, name: &str, faults: &mut Vec<Fault>) -> Value {
+    let group = match config.text("group_id", faults) {
+        "" => format!("graphql-{name}"),
+        group => group.to_owned(),
+    };
+    let mut input = json!({
+        "addresses": config.texts("broker_addresses", faults),
+        "topics": config.texts("topics", faults),
+        "consumer_group": group,
+        "start_from_oldest": !config.flag("start_consuming_latest", faults),
+    });
+    let client = config.text("client_id", faults);
+    if !client.is_empty() {
+        input["client_id"] = client.into();
+    }
+    let sasl = config.section("sasl", faults);
+    if sasl.flag("enable", faults) {
+        let (user, password) = (sasl.text("user", faults), sasl.text("password", faults));
+        input["sasl"] = json!({"mechanism": "PLAIN", "user": user, "password": password});
+    }
+    json!({"kafka": input})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(value: &Value) -> (GraphEngine, Vec<String>) {
+        let mut faults = Vec::new();
+        let root = Section::root(value, &mut faults);
+        let read = GraphEngine::read(&root, &mut faults);
+        (read, faults.into_iter().map(|fault| fault.pointer).collect())
+    }
+
+    #[test]
+    fn c2_7_sources_are_read_and_written_again() {
+        let value = json!({
+            "field_configs": [{"type_name": "Query", "field_name": "a", "disable_default_mapping": true, "path": [""]}],
+            "data_sources": [
+                {"kind": "REST", "name": "r", "root_fields": [{"type": "Query", "fields": ["a"]}], "config": {
+                    "url": "http://a/{{.arguments.id}}", "method": "post", "headers": {"X": "1"},
+                    "query": [{"name": "q", "value": "v"}], "body": "{}"}},
+                {"kind": "GraphQL", "name": "g", "root_fields": [{"type": "Query", "fields": ["b", "c"]}],
+                    "config": {"url": "http://g/"}},
+                {"kind": "GraphQL", "name": "o", "root_fields": [], "config": {"url": "tyk://g/", "has_operation": true,
+                    "operation": "{ a }", "variables": {"x": 1}}},
+                {"kind": "Stream", "name": "s", "root_fields": [], "config": {"input": {"generate": {"mapping": "root = 1"}}}},
+            ],
+            "global_headers": [{"key": "X-All", "value": "1"}],
+        });
+        let (read, faults) = of(&value);
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!((&*read.sources[0].method, &*read.sources[1].method), ("POST", "POST"));
+        assert!(read.fields[0].whole && read.fields[0].path.is_empty());
+        let (again, faults) = of(&read.write());
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(again, read);
+    }
+
+    #[test]
+    fn c2_7_topics_are_inputs_of_streams() {
+        let value = json!({"data_sources": [{"kind": "Kafka", "name": "k", "root_fields": [], "config": {
+            "broker_addresses": ["a:9092"], "topics": ["t"], "client_id": "c", "start_consuming_latest": true,
+            "sasl": {"enable": true, "user": "u", "password": "p"}}}]});
+        let (read, faults) = of(&value);
+        assert!(faults.is_empty(), "{faults:?}");
+        let GraphSourceKind::Events { input, .. } = &read.sources[0].kind else { panic!("{read:?}") };
+        let expected = json!({"kafka": {
+            "addresses": ["a:9092"], "topics": ["t"], "consumer_group": "graphql-k", "start_from_oldest": false,
+            "client_id": "c", "sasl": {"mechanism": "PLAIN", "user": "u", "password": "p"}}});
+        assert_eq!(*input, expected);
+    }
+
+    #[test]
+    fn c2_7_sources_that_cannot_be() {
+        let value = json!({"data_sources": [
+            {"kind": "Stream", "config": {}},
+            {"kind": "Pigeon"},
+            {"kind": "REST", "config": {}},
+            {"kind": "REST", "config": {"url": "http://a/", "headers": {"a b": "1"}}},
+        ]});
+        let expected = [
+            "/data_sources/0/config/input",
+            "/data_sources/1/kind",
+            "/data_sources/2/config/url",
+            "/data_sources/3/config/headers/a b",
+        ];
+        assert_eq!(of(&value).1, expected);
+    }
+}

@@ -1,0 +1,468 @@
+//! GraphQL (contract 2.7): `graphql` of a classic definition, and the same below `x-sluicegate` in both formats.
+
+mod engine;
+
+pub use engine::{GraphEngine, GraphField, GraphSource, GraphSourceKind};
+
+use crate::at_path::entries;
+use crate::fields::{Field, acts, kept, later, section};
+use crate::limits::OWN;
+use crate::section::Section;
+use crate::{AtPath, Fields};
+use document::{Fault, pointer_join};
+use serde_json::{Map, Value, json};
+
+/// `graphql`.
+pub(crate) const FIELDS: &[Field] = &[
+    acts("enabled"),
+    acts("execution_mode"),
+    kept("version"),
+    acts("schema"),
+    kept("last_schema_update"),
+    kept("type_field_configurations"),
+    section("playground", &[acts("enabled"), acts("path")]),
+    section("engine", engine::FIELDS),
+    section(
+        "proxy",
+        &[
+            section("features", &[acts("use_immutable_headers")]),
+            acts("auth_headers"),
+            acts("subscription_type"),
+            later("sse_use_post", "events in the place of WebSockets towards upstreams are"),
+            acts("request_headers"),
+            section("use_response_extensions", &[kept("on_error_forwarding")]),
+            acts("request_headers_rewrite"),
+        ],
+    ),
+    section("subgraph", &[acts("sdl")]),
+    kept("supergraph"),
+    section("introspection", &[acts("disabled")]),
+];
+
+/// The same in our extension, with limits.
+pub(crate) const OWN_FIELDS: &[Field] = &[
+    acts("enabled"),
+    acts("execution_mode"),
+    acts("schema"),
+    section("playground", &[acts("enabled"), acts("path")]),
+    section("engine", engine::FIELDS),
+    section(
+        "proxy",
+        &[
+            section("features", &[acts("use_immutable_headers")]),
+            acts("auth_headers"),
+            acts("subscription_type"),
+            acts("request_headers"),
+            acts("request_headers_rewrite"),
+        ],
+    ),
+    section("subgraph", &[acts("sdl")]),
+    section("introspection", &[acts("disabled")]),
+    section(
+        "limits",
+        &[acts("depth"), acts("fields"), acts("aliases"), acts("tokens"), acts("nesting"), acts("bytes")],
+    ),
+];
+
+/// `persist_graphql` of `extended_paths`.
+pub(crate) const PERSISTED: &[Field] =
+    &[acts("path"), acts("method"), acts("disabled"), acts("operation"), acts("variables")];
+
+/// How an API serves GraphQL.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GraphQl {
+    /// Whether the upstream is a part of a larger graph, which is asked for entities, too.
+    pub subgraph: bool,
+    /// In the definition language.
+    pub schema: Box<str>,
+    /// Pointer of the text of the schema.
+    pub at: Box<str>,
+    /// Below the listen path, where people may try queries.
+    pub playground: Option<Box<str>>,
+    /// Where its data come from, if not from an upstream.
+    pub engine: Option<GraphEngine>,
+    /// Nobody may ask for the schema.
+    pub no_introspection: bool,
+    /// What requests to the upstream get.
+    pub forwarding: Forwarding,
+    /// What is spoken with the upstream over WebSockets, if not what the client speaks.
+    pub subscriptions: Option<SubscriptionProtocol>,
+    /// Limits of one request; `None` = the gate's own.
+    pub limits: GraphQlLimits,
+}
+
+/// A protocol of subscriptions over WebSockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriptionProtocol {
+    /// `graphql-ws`, the older one.
+    Old,
+    /// `graphql-transport-ws`.
+    Transport,
+}
+
+/// Header fields of requests to an upstream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Forwarding {
+    /// They are set.
+    pub set: Fields,
+    /// Clients cannot change what is set.
+    pub immutable: bool,
+    /// What becomes of fields of clients.
+    pub rewrites: Box<[HeaderRewrite]>,
+}
+
+/// What becomes of one header field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderRewrite {
+    /// Name.
+    pub name: Box<str>,
+    /// It gets this …
+    pub value: Box<str>,
+    /// … or goes.
+    pub remove: bool,
+}
+
+/// Limits of one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GraphQlLimits {
+    /// Levels of fields.
+    pub depth: Option<u64>,
+    /// Fields that an operation selects, its fragments put in.
+    pub fields: Option<u64>,
+    /// Fields under another name.
+    pub aliases: Option<u64>,
+    /// Tokens of the query.
+    pub tokens: Option<u64>,
+    /// Levels of braces.
+    pub nesting: Option<u64>,
+    /// Bytes of the query.
+    pub bytes: Option<u64>,
+}
+
+/// An operation that a path stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PersistedOperation {
+    /// A document.
+    pub operation: Box<str>,
+    /// Values of its variables; texts may name what requests bring.
+    pub variables: Map<String, Value>,
+}
+
+const MODES: &str = "use `proxyOnly`, `executionEngine` or `subgraph`";
+
+/// What a definition says of GraphQL; `None` where it is off.
+pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<GraphQl>> {
+    let own = root.section(OWN, faults).section("graphql", faults);
+    let classic = root.section("graphql", faults);
+    let on = |section: &Section<'_>, faults: &mut Vec<Fault>| section.flag("enabled", faults);
+    let (first, second) = (on(&classic, faults), on(&own, faults));
+    if first && second {
+        let text = "GraphQL is defined twice: keep `graphql` or the one of the extension";
+        faults.push(Fault::error(own.at("enabled"), text));
+        return None;
+    }
+    let at = match (first, second) {
+        (true, _) => &classic,
+        (_, true) => &own,
+        _ => return None,
+    };
+    let (subgraph, engine) = match at.text("execution_mode", faults) {
+        "" | "proxyOnly" => (false, None),
+        "subgraph" => (true, None),
+        "executionEngine" => (false, Some(GraphEngine::read(&at.section("engine", faults), faults))),
+        "supergraph" => {
+            let text = "the mode `supergraph` is not supported yet; the API is refused so that requests do not go to the wrong place";
+            faults.push(Fault::error(at.at("execution_mode"), text).hint(MODES));
+            return None;
+        }
+        other => {
+            let fault = Fault::error(at.at("execution_mode"), format!("there is no mode `{other}`"));
+            faults.push(fault.hint(MODES));
+            return None;
+        }
+    };
+    let (schema, place) = match (at.text("schema", faults), at.section("subgraph", faults)) {
+        ("", part) if subgraph => (part.text("sdl", faults), part.at("sdl")),
+        (schema, _) => (schema, at.at("schema")),
+    };
+    let playground = at.section("playground", faults);
+    let playground = playground.flag("enabled", faults).then(|| match playground.text("path", faults) {
+        "" => "/playground".into(),
+        path => format!("/{}", path.trim_matches('/')).into(),
+    });
+    let proxy = at.section("proxy", faults);
+    let subscriptions = match proxy.text("subscription_type", faults) {
+        "" => None,
+        "graphql-ws" => Some(SubscriptionProtocol::Old),
+        "graphql-transport-ws" => Some(SubscriptionProtocol::Transport),
+        "sse" => {
+            let text = "events in the place of WebSockets towards upstreams are not supported yet; clients that ask for events get them";
+            faults.push(Fault::warning(proxy.at("subscription_type"), text));
+            None
+        }
+        other => {
+            let fault =
+                Fault::error(proxy.at("subscription_type"), format!("there is no protocol `{other}`"));
+            faults.push(fault.hint("use `graphql-ws`, `graphql-transport-ws` or nothing"));
+            None
+        }
+    };
+    Some(Box::new(GraphQl {
+        subgraph,
+        engine,
+        schema: schema.into(),
+        at: place.into(),
+        playground,
+        no_introspection: at.section("introspection", faults).flag("disabled", faults),
+        forwarding: Forwarding::read(&proxy, faults),
+        subscriptions,
+        limits: limits(&own.section("limits", faults), faults),
+    }))
+}
+
+impl Forwarding {
+    fn read(proxy: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+        let mut set = Vec::new();
+        for key in ["auth_headers", "request_headers"] {
+            let named = proxy.section(key, faults);
+            for name in named.object.into_iter().flat_map(Map::keys) {
+                let value = named.text(name, faults);
+                check_name(name, &named, faults);
+                set.push((name.as_str().into(), value.into()));
+            }
+        }
+        let named = proxy.section("request_headers_rewrite", faults);
+        let mut rewrites = Vec::new();
+        for name in named.object.into_iter().flat_map(Map::keys) {
+            let one = named.section(name, faults);
+            check_name(name, &named, faults);
+            rewrites.push(HeaderRewrite {
+                name: name.as_str().into(),
+                value: one.text("value", faults).into(),
+                remove: one.flag("remove", faults),
+            });
+        }
+        Self {
+            set: set.into(),
+            immutable: proxy.section("features", faults).flag("use_immutable_headers", faults),
+            rewrites: rewrites.into(),
+        }
+    }
+}
+
+fn check_name(name: &str, named: &Section<'_>, faults: &mut Vec<Fault>) {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(fits) {
+        faults.push(Fault::error(named.at(name), format!("`{name}` is no name of a header")));
+    }
+}
+
+fn limits(at: &Section<'_>, faults: &mut Vec<Fault>) -> GraphQlLimits {
+    let mut number = |key: &str| {
+        at.get(key)?;
+        let number = at.number(key, faults);
+        if number < 1.0 || number.fract() != 0.0 || number > f64::from(u32::MAX) {
+            faults.push(Fault::error(at.at(key), format!("`{key}` must be a whole number above 0")));
+            return None;
+        }
+        Some(number as u64)
+    };
+    GraphQlLimits {
+        depth: number("depth"),
+        fields: number("fields"),
+        aliases: number("aliases"),
+        tokens: number("tokens"),
+        nesting: number("nesting"),
+        bytes: number("bytes"),
+    }
+}
+
+/// What a classic definition is to say, below `graphql` and our extension.
+pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
+    let map = |fields: &Fields| -> Map<String, Value> {
+        fields.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect()
+    };
+    let rewrites: Map<String, Value> = graphql
+        .forwarding
+        .rewrites
+        .iter()
+        .map(|one| (one.name.to_string(), json!({"value": one.value, "remove": one.remove})))
+        .collect();
+    let protocol = match graphql.subscriptions {
+        None => "",
+        Some(SubscriptionProtocol::Old) => "graphql-ws",
+        Some(SubscriptionProtocol::Transport) => "graphql-transport-ws",
+    };
+    let mode = match (&graphql.engine, graphql.subgraph) {
+        (Some(_), _) => "executionEngine",
+        (None, true) => "subgraph",
+        (None, false) => "proxyOnly",
+    };
+    definition["graphql"] = json!({
+        "enabled": true,
+        "execution_mode": mode,
+        "version": "2",
+        "schema": graphql.schema,
+        "playground": {"enabled": graphql.playground.is_some(), "path": graphql.playground.as_deref().unwrap_or_default()},
+        "proxy": {
+            "features": {"use_immutable_headers": graphql.forwarding.immutable},
+            "subscription_type": protocol,
+            "request_headers": map(&graphql.forwarding.set),
+            "request_headers_rewrite": rewrites,
+        },
+        "introspection": {"disabled": graphql.no_introspection},
+    });
+    if let Some(engine) = &graphql.engine {
+        definition["graphql"]["engine"] = engine.write();
+    }
+    let limits = graphql.limits;
+    let numbers = [
+        ("depth", limits.depth),
+        ("fields", limits.fields),
+        ("aliases", limits.aliases),
+        ("tokens", limits.tokens),
+        ("nesting", limits.nesting),
+        ("bytes", limits.bytes),
+    ];
+    for (key, number) in numbers {
+        if let Some(number) = number {
+            definition[OWN]["graphql"]["limits"][key] = number.into();
+        }
+    }
+}
+
+/// `persist_graphql` of a classic version.
+pub(crate) fn persisted(
+    extended: &Section<'_>,
+    ignore_case: bool,
+    faults: &mut Vec<Fault>,
+) -> Box<[AtPath<PersistedOperation>]> {
+    use crate::at_path::{Methods, classic_for};
+    // An entry without a method would leave its path to the upstream as it is asked for.
+    classic_for(extended, "persist_graphql", Methods::Guarded, ignore_case, faults, |entry, faults| {
+        let operation = entry.text("operation", faults);
+        if operation.is_empty() {
+            faults.push(Fault::error(
+                entry.at("operation"),
+                "`operation` is missing: what does the path stand for?",
+            ));
+            return None;
+        }
+        let variables = entry.section("variables", faults).object.cloned().unwrap_or_default();
+        Some(PersistedOperation { operation: operation.into(), variables })
+    })
+}
+
+/// What a classic version is to say of them.
+pub(crate) fn write_persisted(operations: &[AtPath<PersistedOperation>], version: &mut Value) {
+    crate::at_path::write_classic(operations, "persist_graphql", version, |one, entry| {
+        entry["operation"] = json!(one.operation);
+        entry["variables"] = one.variables.clone().into();
+    });
+}
+
+/// GraphQL data sources have names of their own, whatever their case and spaces (contract 2.8).
+pub(crate) fn data_sources(graphql: &Section<'_>, faults: &mut Vec<Fault>) {
+    let engine = graphql.section("engine", faults);
+    let mut seen = std::collections::HashSet::new();
+    for (index, source) in entries(&engine, "data_sources").enumerate() {
+        let name = source.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name: String = name.to_lowercase().split_whitespace().collect();
+        if !seen.insert(name) {
+            let at = pointer_join(&engine.at("data_sources"), &index.to_string());
+            faults.push(Fault::error(at, "duplicate data source names are not allowed"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(root: &Value) -> (Option<Box<GraphQl>>, Vec<String>) {
+        let mut faults = Vec::new();
+        let read = read(&Section::root(root, &mut faults), &mut faults);
+        (read, faults.into_iter().map(|fault| fault.pointer).collect())
+    }
+
+    #[test]
+    fn c2_7_what_is_on_is_read_and_written_again() {
+        let root = json!({
+            "graphql": {
+                "enabled": true, "execution_mode": "proxyOnly", "schema": "type Query { a: Int }",
+                "playground": {"enabled": true, "path": "try/"}, "introspection": {"disabled": true},
+                "proxy": {
+                    "features": {"use_immutable_headers": true}, "subscription_type": "graphql-ws",
+                    "auth_headers": {"X-Key": "k"}, "request_headers": {"X-A": "1"},
+                    "request_headers_rewrite": {"X-B": {"value": "2", "remove": true}},
+                },
+            },
+            "x-sluicegate": {"graphql": {"limits": {"depth": 7, "bytes": 1000}}},
+        });
+        let (read, faults) = of(&root);
+        let read = read.unwrap();
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(
+            (read.playground.as_deref(), read.no_introspection, read.subgraph),
+            (Some("/try"), true, false)
+        );
+        assert_eq!(read.subscriptions, Some(SubscriptionProtocol::Old));
+        assert_eq!((read.limits.depth, read.limits.bytes, read.limits.fields), (Some(7), Some(1000), None));
+        assert_eq!(read.forwarding.set.len(), 2);
+        let mut written = json!({});
+        write(&read, &mut written);
+        let (again, faults) = of(&written);
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(again, Some(read));
+    }
+
+    #[test]
+    fn c2_7_what_cannot_be_is_told_with_its_place() {
+        for (root, places) in [
+            (json!({}), &[][..]),
+            (json!({"graphql": {"enabled": false, "execution_mode": "strange"}}), &[]),
+            (
+                json!({"graphql": {"enabled": true, "execution_mode": "strange"}}),
+                &["/graphql/execution_mode"],
+            ),
+            (
+                json!({"graphql": {"enabled": true, "execution_mode": "supergraph"}}),
+                &["/graphql/execution_mode"],
+            ),
+            (
+                json!({"graphql": {"enabled": true, "proxy": {"subscription_type": "carrier-pigeon"}}}),
+                &["/graphql/proxy/subscription_type"],
+            ),
+            (
+                json!({"graphql": {"enabled": true, "proxy": {"request_headers": {"a b": "1"}}}}),
+                &["/graphql/proxy/request_headers/a b"],
+            ),
+            (
+                json!({"graphql": {"enabled": true}, "x-sluicegate": {"graphql": {"enabled": true}}}),
+                &["/x-sluicegate/graphql/enabled"],
+            ),
+            (
+                json!({"x-sluicegate": {"graphql": {"enabled": true, "limits": {"depth": 0, "fields": 1.5}}}}),
+                &["/x-sluicegate/graphql/limits/depth", "/x-sluicegate/graphql/limits/fields"],
+            ),
+        ] {
+            assert_eq!(of(&root).1, places, "{root}");
+        }
+    }
+
+    #[test]
+    fn c2_5_persisted_operations() {
+        let value = json!({"persist_graphql": [
+            {"path": "/a/{id}", "method": "GET", "operation": "{ a }", "variables": {"id": "$path.id"}},
+            {"path": "/b", "method": "GET"},
+            {"path": "/c", "operation": "{ c }"},
+            {"path": "/d", "disabled": true},
+        ]});
+        let mut faults = Vec::new();
+        let read = persisted(&Section::root(&value, &mut faults), false, &mut faults);
+        assert_eq!(read.iter().map(|at| &*at.path).collect::<Vec<_>>(), ["/a/{id}"]);
+        assert_eq!(read[0].value.variables["id"], "$path.id");
+        let places: Vec<&str> = faults.iter().map(|fault| &*fault.pointer).collect();
+        assert_eq!(places, ["/persist_graphql/1/operation", "/persist_graphql/2"]);
+    }
+}

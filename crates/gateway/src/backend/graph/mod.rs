@@ -1,0 +1,83 @@
+//! GraphQL in front of an upstream (contract 10): requests are checked against the schema of the definition, and against
+//! what their callers may ask for, before the upstream sees them.
+
+mod engine;
+mod events;
+mod forwarding;
+mod guard;
+mod persisted;
+mod playground;
+mod served;
+mod socket;
+
+use std::sync::Arc;
+
+use apidef::{GraphQl, GraphQlLimits, SubscriptionProtocol};
+use document::Fault;
+use graphql::socket::Protocol;
+use graphql::{Bounds, Checker, Schema};
+
+pub(crate) use engine::{Asked, GraphBackend};
+pub(crate) use persisted::Persisted;
+pub(crate) use playground::Playground;
+pub(crate) use socket::{Watch, bridge};
+
+use self::forwarding::Forwarding;
+use crate::transform::{Secrets, Variable};
+
+/// What one API serves of GraphQL.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    checker: Arc<Checker>,
+    no_introspection: bool,
+    forwarding: Forwarding,
+    /// What is spoken with the upstream over WebSockets, if not what the client speaks.
+    subscriptions: Option<Protocol>,
+    /// The data come from several sources, and not from an upstream.
+    engine: bool,
+}
+
+impl Graph {
+    /// Reads the schema. `see` gets what the definition names of requests.
+    pub(crate) fn compile(
+        model: &GraphQl,
+        secrets: &Secrets,
+        see: &mut dyn FnMut(&Variable),
+    ) -> Result<Self, Fault> {
+        let schema =
+            if model.subgraph { Schema::read_subgraph(&model.schema) } else { Schema::read(&model.schema) };
+        let schema =
+            schema.map_err(|why| Fault::error(&*model.at, format!("the schema cannot be used: {why}")))?;
+        let schema = Arc::new(schema);
+        Ok(Self {
+            engine: model.engine.is_some(),
+            checker: Arc::new(Checker::new(schema, bounds(model.limits))),
+            no_introspection: model.no_introspection,
+            forwarding: Forwarding::compile(&model.forwarding, &model.at, secrets, see)?,
+            subscriptions: model.subscriptions.map(|protocol| match protocol {
+                SubscriptionProtocol::Old => Protocol::Old,
+                SubscriptionProtocol::Transport => Protocol::Transport,
+            }),
+        })
+    }
+}
+
+impl Graph {
+    pub(crate) fn schema(&self) -> &Arc<Schema> {
+        self.checker.schema()
+    }
+}
+
+fn bounds(limits: GraphQlLimits) -> Bounds {
+    let usual = Bounds::default();
+    let small =
+        |own: Option<u64>, usual: usize| own.map_or(usual, |own| usize::try_from(own).unwrap_or(usize::MAX));
+    Bounds {
+        bytes: small(limits.bytes, usual.bytes),
+        tokens: small(limits.tokens, usual.tokens),
+        nesting: small(limits.nesting, usual.nesting),
+        aliases: small(limits.aliases, usual.aliases),
+        fields: limits.fields.unwrap_or(usual.fields),
+        depth: limits.depth.unwrap_or(usual.depth),
+    }
+}

@@ -1,0 +1,154 @@
+//! Where the fields of a graph come from.
+
+use std::collections::HashMap;
+
+use apollo_compiler::ast::OperationType;
+use serde_json::Value;
+
+use super::template::{Name, Template};
+use crate::schema::Schema;
+
+/// Sources of fields, and where in an answer the value of a field is.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the order of the definition.
+    pub sources: Vec<Source>,
+    /// By type and field.
+    pub mappings: HashMap<(String, String), Mapping>,
+    /// Sent with every call; a source's own come first.
+    pub headers: Vec<(String, Template)>,
+}
+
+/// A source.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name, for errors.
+    pub name: String,
+    /// Types and fields that it is asked for.
+    pub roots: Vec<(String, String)>,
+    /// Whole.
+    pub url: Template,
+    /// Upper case.
+    pub method: String,
+    /// Names and values of fields.
+    pub headers: Vec<(String, Template)>,
+    /// How it is asked.
+    pub kind: SourceKind,
+}
+
+/// How a source is asked.
+#[derive(Debug)]
+pub enum SourceKind {
+    /// By a URL and a body.
+    Rest {
+        /// Pairs for the query string.
+        query: Vec<(String, Template)>,
+        /// Sent, where there is one.
+        body: Option<Template>,
+    },
+    /// In GraphQL, for what the client selects.
+    Graph,
+    /// It is not asked: it sends events, each of which is an answer.
+    Events,
+    /// In GraphQL, for what the definition says.
+    Operation {
+        /// A document.
+        operation: String,
+        /// Texts in it are templates.
+        variables: Vec<(String, Variable)>,
+    },
+}
+
+/// The value of a variable.
+#[derive(Debug)]
+pub enum Variable {
+    /// Always this.
+    Fixed(Value),
+    /// Made for each call.
+    Made(Template),
+}
+
+/// Where in an answer the value of a field is.
+#[derive(Debug, Clone, Default)]
+pub struct Mapping {
+    /// Names on the way; none and no `whole` = the name of the field.
+    pub path: Vec<String>,
+    /// Without names on the way it is the answer itself.
+    pub whole: bool,
+}
+
+impl Plan {
+    pub(super) fn check(&self, schema: &Schema) -> Result<(), String> {
+        let mut seen: HashMap<(&str, &str), &str> = HashMap::new();
+        for source in &self.sources {
+            for (kind, field) in &source.roots {
+                let root = schema.valid.root_operation(OperationType::Subscription);
+                let of_events = root.is_some_and(|root| root.as_str() == kind);
+                if of_events != matches!(source.kind, SourceKind::Events) {
+                    let what = if of_events {
+                        "is a subscription, which needs a source that sends events"
+                    } else {
+                        "is no subscription, and the source only sends events"
+                    };
+                    return Err(format!(
+                        "the source `{}` is for `{kind}.{field}`, which {what}",
+                        source.name
+                    ));
+                }
+                if !schema.has(kind, field) {
+                    return Err(format!(
+                        "the source `{}` is for `{kind}.{field}`, which the schema does not have",
+                        source.name
+                    ));
+                }
+                if let Some(other) = seen.insert((kind, field), &source.name) {
+                    return Err(format!("`{kind}.{field}` has two sources: `{other}` and `{}`", source.name));
+                }
+            }
+        }
+        match self.mappings.keys().find(|(kind, field)| !schema.has(kind, field)) {
+            Some((kind, field)) => {
+                Err(format!("`field_configs` names `{kind}.{field}`, which the schema does not have"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The source of a field, if it has one of its own.
+    pub(super) fn source(&self, kind: &str, field: &str) -> Option<&Source> {
+        let is = |(known, of): &(String, String)| known == kind && of == field;
+        self.sources.iter().find(|source| source.roots.iter().any(is))
+    }
+
+    pub(super) fn mapping(&self, kind: &str, field: &str) -> Option<&Mapping> {
+        // Few definitions have any.
+        if self.mappings.is_empty() {
+            return None;
+        }
+        self.mappings.get(&(kind.to_owned(), field.to_owned()))
+    }
+}
+
+impl Source {
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let kind: Box<dyn Iterator<Item = &Template> + '_> = match &self.kind {
+            SourceKind::Rest { query, body } => Box::new(query.iter().map(|(_, text)| text).chain(body)),
+            SourceKind::Graph | SourceKind::Events => Box::new(std::iter::empty()),
+            SourceKind::Operation { variables, .. } => {
+                Box::new(variables.iter().filter_map(|(_, value)| match value {
+                    Variable::Made(text) => Some(text),
+                    Variable::Fixed(_) => None,
+                }))
+            }
+        };
+        std::iter::once(&self.url).chain(self.headers.iter().map(|(_, text)| text)).chain(kind)
+    }
+
+    /// The fields of the object around it that it has to know.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &str> {
+        self.templates().flat_map(Template::names).filter_map(|name| match name {
+            Name::Object(parts) => parts.first().map(|first| &**first),
+            _ => None,
+        })
+    }
+}
