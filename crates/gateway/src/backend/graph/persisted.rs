@@ -170,7 +170,7 @@ mod tests {
                 path: path.into(),
                 ignore_case: false,
                 value,
-                at: "/at".into(),
+                at: "/at".to_owned().into(),
             };
             Operation::new(&at, &Secrets::new()).err()
         };

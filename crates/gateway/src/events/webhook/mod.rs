@@ -37,6 +37,8 @@ const LARGEST: usize = 64 << 10;
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
 /// Requests to one receiver that are under way, or wait for their next try; beyond them events are not told.
 const AT_ONCE: usize = 64;
+/// Longest template, in bytes.
+const LONGEST: u64 = 1 << 20;
 /// Where the state remembers what was told.
 const TOLD: &str = "webhook.cache.";
 
@@ -163,14 +165,14 @@ impl Hook {
 /// The own template, that of the gate's folder of templates, or the built-in one.
 fn template(own: &str, folder: &Path, read: &mut Vec<FileRead>) -> Result<Template, String> {
     if !own.is_empty() {
-        let file = FileRead::open(Path::new(own), LARGEST)?;
+        let file = FileRead::open(Path::new(own), LONGEST)?;
         let template = file.text().and_then(|text| Template::parse(own, text));
         read.push(file);
         return template.map_err(|why| format!("the template `{own}` of the webhook cannot be used: {why}"));
     }
     let in_place = folder.join(IN_PLACE);
     if !folder.as_os_str().is_empty()
-        && let Ok(file) = FileRead::open(&in_place, LARGEST)
+        && let Ok(file) = FileRead::open(&in_place, LONGEST)
     {
         match file.text().and_then(|text| Template::parse(IN_PLACE, text)) {
             Ok(template) => {
