@@ -11,4 +11,4 @@ mod types;
 
 pub use convert::Form;
 pub(crate) use processor::SPEC;
-pub use types::Types;
+pub use types::{NoProcedure, Procedure, Types};

@@ -1,15 +1,11 @@
 //! The `protobuf` processor (streams contract 3.7).
 
-use std::collections::BTreeMap;
-
 use document::Fault;
 use prost_reflect::MessageDescriptor;
 use streams::{BuildContext, Default, Field, Kind, Message, Node, Processor, ProcessorSpec};
 
-use super::types::{LARGEST, MOST};
 use super::{Form, Types};
 use crate::each::{Change, Each};
-use crate::files;
 
 const fn flag(name: &'static str, doc: &'static str) -> Field {
     Field::new(name, Kind::Bool, Default::Bool(false), doc)
@@ -49,20 +45,14 @@ pub(crate) static SPEC: ProcessorSpec = ProcessorSpec {
 };
 
 fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
-    let mut texts = BTreeMap::new();
     let folders = node.texts("import_paths")?;
     if folders.is_empty() {
         return Err(node.field_fault("import_paths", "`import_paths` must name a folder with `.proto` files"));
     }
-    for folder in folders {
-        files::gather(&folder, ".proto", context, (MOST, LARGEST), &mut texts).map_err(|fault| {
-            node.field_fault("import_paths", fault)
-                .hint("whoever runs the gate can let streams read files: `streaming.mappings.files`")
-        })?;
-    }
-    let roots: Vec<String> = texts.keys().cloned().collect();
-    let types = Types::compile(roots.iter().map(String::as_str), texts)
-        .map_err(|fault| node.field_fault("import_paths", fault))?;
+    let types = Types::read(&folders, context).map_err(|fault| {
+        node.field_fault("import_paths", fault)
+            .hint("whoever runs the gate can let streams read files: `streaming.mappings.files`")
+    })?;
     let message =
         types.message(&node.text("message")?).map_err(|fault| node.field_fault("message", fault))?;
     let form = Form {

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{DescriptorPool, MessageDescriptor};
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use protox::{Compiler, Error};
+use streams::BuildContext;
+
+use super::Form;
+use crate::files;
 
 /// The stack that compiling finds: files import one another as deep as there are files.
 const STACK: usize = 64 << 20;
 /// Most bytes of all texts together.
-pub(super) const LARGEST: usize = 16 << 20;
+const LARGEST: usize = 16 << 20;
 /// Most files.
-pub(super) const MOST: usize = 4096;
+const MOST: usize = 4096;
 /// How many names of messages a fault lists.
 const TOLD: usize = 8;
 
@@ -61,6 +65,46 @@ impl Types {
         })
     }
 
+    /// Reads folders and files with `.proto` texts, and compiles them.
+    ///
+    /// # Errors
+    /// What cannot be read, or is wrong with one of them.
+    pub fn read(paths: &[String], context: &BuildContext<'_>) -> Result<Types, String> {
+        if paths.is_empty() {
+            return Err("no folder with `.proto` files is named".to_owned());
+        }
+        let mut texts = BTreeMap::new();
+        for path in paths {
+            files::gather(path, ".proto", context, (MOST, LARGEST), &mut texts)?;
+        }
+        let roots: Vec<String> = texts.keys().cloned().collect();
+        Types::compile(roots.iter().map(String::as_str), texts)
+    }
+
+    /// A method of a service, both by their names, that of the service with its package.
+    ///
+    /// # Errors
+    /// Which of the two is not there, and what is.
+    pub fn procedure(&self, service: &str, method: &str) -> Result<Procedure, NoProcedure> {
+        let listed = |names: Vec<String>| match names.is_empty() {
+            true => "there is none".to_owned(),
+            false => format!("there is {}", names.join(", ")),
+        };
+        let Some(found) = self.pool.get_service_by_name(service.strip_prefix('.').unwrap_or(service)) else {
+            let names = self.pool.services().take(TOLD).map(|service| service.full_name().to_owned());
+            let text = format!("there is no service `{service}`; {}", listed(names.collect()));
+            return Err(NoProcedure { of_service: true, text });
+        };
+        match found.methods().find(|known| known.name() == method) {
+            Some(method) => Ok(Procedure(method)),
+            None => {
+                let names = found.methods().take(TOLD).map(|method| method.name().to_owned());
+                let text = format!("`{service}` has no method `{method}`; {}", listed(names.collect()));
+                Err(NoProcedure { of_service: false, text })
+            }
+        }
+    }
+
     /// A message by its full name, a leading dot or none.
     ///
     /// # Errors
@@ -92,6 +136,52 @@ impl Types {
             gather(&mut found, &mut vec![index], message);
         }
         found
+    }
+}
+
+/// Why there is no such method.
+#[derive(Debug)]
+pub struct NoProcedure {
+    /// It is the service that is not there.
+    pub of_service: bool,
+    /// What is wrong.
+    pub text: String,
+}
+
+/// A method of a service. Its messages are JSON to whoever calls it.
+#[derive(Debug, Clone)]
+pub struct Procedure(MethodDescriptor);
+
+impl Procedure {
+    /// Service and method, as they stand in the path of a call.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.0.parent_service().full_name(), self.0.name())
+    }
+
+    /// Whether it takes a stream of messages.
+    pub fn takes_stream(&self) -> bool {
+        self.0.is_client_streaming()
+    }
+
+    /// Whether it gives a stream of messages.
+    pub fn gives_stream(&self) -> bool {
+        self.0.is_server_streaming()
+    }
+
+    /// What it takes.
+    ///
+    /// # Errors
+    /// When the document is none of its messages.
+    pub fn encode(&self, document: &[u8]) -> Result<Vec<u8>, String> {
+        Form::default().from_json(&self.0.input(), document)
+    }
+
+    /// What it gives.
+    ///
+    /// # Errors
+    /// When the bytes are none of its messages.
+    pub fn decode(&self, message: &[u8]) -> Result<Vec<u8>, String> {
+        Form::default().to_json(&self.0.output(), message)
     }
 }
 

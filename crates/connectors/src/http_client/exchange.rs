@@ -119,11 +119,21 @@ impl Exchange {
 
     /// As [`Exchange::plain`], to where this policy allows it.
     pub(crate) fn to(egress: Arc<streams::Egress>, only_http2: bool) -> Exchange {
+        Exchange::over(egress, only_http2, Tls::default())
+    }
+
+    /// For calls of gRPC.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn http2(context: &BuildContext<'_>, tls: Tls) -> Exchange {
+        Exchange::over(context.settings.egress.clone(), true, tls)
+    }
+
+    fn over(egress: Arc<streams::Egress>, only_http2: bool, tls: Tls) -> Exchange {
         let protocols: &[&[u8]] = if only_http2 { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
         let time = Duration::from_secs(10);
         let connector = Connector {
             dialer: Dialer { egress, timeout: time, keep_alive: Duration::from_secs(30) },
-            tls: Arc::new(TlsClient::new(Tls::default(), protocols)),
+            tls: Arc::new(TlsClient::new(tls, protocols)),
             proxy: None,
             handshake: time,
         };

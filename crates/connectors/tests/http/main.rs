@@ -15,6 +15,7 @@ mod auth;
 #[cfg(feature = "schema_registry")]
 mod documents;
 mod endless;
+mod grpc;
 mod input;
 mod javascript;
 mod output;
