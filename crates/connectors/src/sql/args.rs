@@ -13,6 +13,8 @@ pub(super) enum Arg {
     Float(f64),
     /// Also what is structured: its JSON.
     Text(String),
+    /// Text that stays as it is, even where it looks like a time.
+    Word(String),
     Bytes(Bytes),
 }
 
@@ -37,7 +39,7 @@ impl Arg {
             Arg::Bool(value) => value.to_string(),
             Arg::Int(value) => value.to_string(),
             Arg::Float(value) => value.to_string(),
-            Arg::Text(text) => text.clone(),
+            Arg::Text(text) | Arg::Word(text) => text.clone(),
             Arg::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         })
     }

@@ -26,6 +26,7 @@ pub(super) async fn query(
             Arg::Int(value) => query.bind(*value),
             Arg::Float(value) => query.bind(*value),
             Arg::Text(text) => query.bind(time(text).unwrap_or_else(|| text.clone())),
+            Arg::Word(text) => query.bind(text.clone()),
             Arg::Bytes(bytes) => query.bind(bytes.to_vec()),
         };
     }

@@ -22,7 +22,7 @@ pub(super) async fn query(
             Arg::Bool(value) => query.bind(*value),
             Arg::Int(value) => query.bind(*value),
             Arg::Float(value) => query.bind(*value),
-            Arg::Text(text) => query.bind(text.clone()),
+            Arg::Text(text) | Arg::Word(text) => query.bind(text.clone()),
             Arg::Bytes(bytes) => query.bind(bytes.to_vec()),
         };
     }

@@ -7,6 +7,7 @@
 )]
 
 mod buffer;
+mod cache;
 mod databases;
 #[path = "../ends/mod.rs"]
 mod ends;
