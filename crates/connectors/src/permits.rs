@@ -15,7 +15,7 @@ const MOST_ADDRESSES: usize = 64;
 ///
 /// # Errors
 /// Why not, for people.
-#[cfg(any(feature = "amqp_0_9", feature = "kafka", feature = "nats"))]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 pub(crate) async fn permitted(egress: &Egress, host: &str, port: u16) -> Result<(), String> {
     if egress.allows_all() {
         return Ok(());
@@ -28,7 +28,7 @@ pub(crate) async fn permitted(egress: &Egress, host: &str, port: u16) -> Result<
 ///
 /// # Errors
 /// When the name has none, or the policy allows none.
-#[cfg(any(feature = "amqp_1", feature = "redis", feature = "sql"))]
+#[cfg(any(feature = "amqp_0_9", feature = "amqp_1", feature = "nats", feature = "redis", feature = "sql"))]
 pub(crate) async fn addresses(egress: &Egress, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let name = bare(host);
     let mut refusal = format!("{name}:{port} has no address");

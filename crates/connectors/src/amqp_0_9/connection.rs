@@ -6,12 +6,12 @@ use std::time::Duration;
 use document::Fault;
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 use streams::{BuildContext, Egress, Node};
 
 use crate::fields::{Tls, comma_list, tls};
 use crate::net::tls::plain_identity;
-use crate::permits::permitted;
+use crate::permits::addresses;
 
 /// How long one broker may take until a connection stands, and again until what is asked for on it is ready. The client
 /// library waits for ever.
@@ -63,23 +63,39 @@ impl Settings {
     pub(super) async fn connect(&self) -> Result<Connection, String> {
         let mut faults = Vec::new();
         for uri in &self.brokers {
-            let (host, port) = (&uri.authority.host, uri.authority.port);
-            if let Err(refusal) = permitted(&self.egress, host, port).await {
-                faults.push(refusal);
-                continue;
-            }
-            let properties = ConnectionProperties::default().with_connection_name(self.name.clone().into());
-            let config = self.tls_config()?;
-            let runtime = lapin::runtime::default_runtime().map_err(|fault| fault.to_string())?;
-            let opened = Connection::connect_uri_with_config(uri.clone(), properties, config, runtime);
-            let fault = match tokio::time::timeout(HANDSHAKE, opened).await {
+            let fault = match tokio::time::timeout(HANDSHAKE, self.open(uri)).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(fault)) => fault.to_string(),
+                Ok(Err(fault)) => fault,
                 Err(_) => format!("no answer within {HANDSHAKE:?}"),
             };
             faults.push(format!("{}:{}: {fault}", uri.authority.host, uri.authority.port));
         }
         Err(format!("no amqp broker could be reached: {}", faults.join("; ")))
+    }
+
+    async fn open(&self, uri: &AMQPUri) -> Result<Connection, String> {
+        let properties = ConnectionProperties::default().with_connection_name(self.name.clone().into());
+        let config = self.tls_config()?;
+        let runtime = lapin::runtime::default_runtime().map_err(|fault| fault.to_string())?;
+        if self.egress.allows_all() {
+            let opened = Connection::connect_uri_with_config(uri.clone(), properties, config, runtime).await;
+            return opened.map_err(|fault| fault.to_string());
+        }
+        // The library would look the name up and take whichever address it likes: it is given those that are allowed.
+        let allowed = addresses(&self.egress, &uri.authority.host, uri.authority.port).await?;
+        let opened = Connection::connector(
+            uri.clone(),
+            runtime,
+            async move |uri, runtime| {
+                let stream = AsyncTcpStream::connect(&runtime, allowed.clone()).await?;
+                Ok::<_, lapin::Error>(match uri.scheme {
+                    AMQPScheme::AMQP => stream,
+                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, config.as_ref()).await?,
+                })
+            },
+            properties,
+        );
+        opened.await.map_err(|fault| fault.to_string())
     }
 
     /// Waits for what is set up on a connection, no longer than [`HANDSHAKE`].

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::statistics::Statistics;
 use streams::{Egress, Node};
 use tokio::sync::watch;
@@ -34,8 +35,8 @@ pub(super) fn check(config: &ClientConfig, node: &Node<'_>) -> Result<(), Fault>
     }
 }
 
-/// Whether the egress policy allows the brokers that the configuration names. Those that they name in turn are the client
-/// library's own business.
+/// Whether the egress policy allows the brokers that the configuration names. Of those that they name in turn, see
+/// [`Monitor::allows`].
 pub(super) async fn permitted_brokers(egress: &Egress, config: &ClientConfig) -> Result<(), String> {
     for broker in config.get("bootstrap.servers").unwrap_or_default().split(',') {
         let place = broker.rsplit_once("://").map_or(broker, |(_, place)| place).trim();
@@ -90,6 +91,30 @@ impl Monitor {
             Link::Up => None,
             Link::Down(reason) => Some(reason.to_string()),
         }
+    }
+
+    /// Whether the egress policy allows all brokers that a broker has named. The client library connects to them by itself,
+    /// when it needs them, so a client that hears of one that is denied is given up. Blocks while names are looked up.
+    ///
+    /// # Errors
+    /// Which of them is denied.
+    pub(super) fn allows(&self, egress: &Egress, metadata: &Metadata) -> Result<(), String> {
+        if egress.allows_all() {
+            return Ok(());
+        }
+        let runtime = self.runtime.as_ref().ok_or("there is no runtime to look names up in")?;
+        runtime.block_on(async {
+            for broker in metadata.brokers() {
+                let port = u16::try_from(broker.port()).unwrap_or(USUAL_PORT);
+                permitted(egress, broker.host(), port).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The egress policy denies a broker.
+    pub(super) fn deny(&self, reason: &str) {
+        self.link.send_replace(Link::Down(reason.into()));
     }
 
     pub(super) fn up(&self) {

@@ -15,11 +15,11 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::Offset;
-use streams::Message;
 use tokio::sync::mpsc;
 
 use super::assignment::{Assignment, Shared, offsets};
 use super::batching::Run;
+use super::chunk::Chunk;
 use super::connection::{Context, Monitor};
 use super::message::{Names, from_record};
 use super::partition::Partition;
@@ -39,7 +39,7 @@ const IDLE: Duration = Duration::from_millis(100);
 /// The same while a partition is paused: how late it may be resumed.
 const PAUSED: Duration = Duration::from_millis(5);
 /// How long one question to the brokers may take while they do not answer.
-const PROBE: Duration = Duration::from_secs(1);
+pub(super) const PROBE: Duration = Duration::from_secs(1);
 /// How long the last commit may take when the input is closed.
 const LAST_COMMIT: Duration = Duration::from_secs(3);
 
@@ -64,23 +64,23 @@ enum Polled {
 
 /// The polling thread's own things.
 pub(super) struct Poller {
-    plan: Arc<Plan>,
-    consumer: BaseConsumer<Context<Assignment>>,
-    context: Arc<Context<Assignment>>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) consumer: BaseConsumer<Context<Assignment>>,
+    pub(super) context: Arc<Context<Assignment>>,
     shared: Arc<Shared>,
     chunks: mpsc::Sender<Vec<Run>>,
     chunk: Chunk,
     current: Option<Current>,
     /// Explicit partitions without anything that says where they begin: at their end, as soon as it is known.
-    unplaced: Vec<(String, i32)>,
+    pub(super) unplaced: Vec<(String, i32)>,
     /// Where explicit partitions began, when no group keeps that.
-    begun: Positions,
+    pub(super) begun: Positions,
     names: Names,
     next_commit: Instant,
-    next_probe: Instant,
+    pub(super) next_probe: Instant,
     /// The topics that patterns have found, and when to look again.
-    subscribed: Vec<String>,
-    next_look: Instant,
+    pub(super) subscribed: Vec<String>,
+    pub(super) next_look: Instant,
     blocked_since: Option<Instant>,
     paused: bool,
 }
@@ -154,8 +154,7 @@ impl Poller {
     pub(super) fn run(mut self) -> Positions {
         self.shared.adopt(std::thread::current());
         while !self.shared.stopping() && !self.chunks.is_closed() {
-            self.connect();
-            if !self.look() {
+            if !self.connect() || !self.look() {
                 break;
             }
             let handed_over = self.hand_over();
@@ -174,77 +173,6 @@ impl Poller {
             }
         }
         self.finish()
-    }
-
-    /// Asks for a sign of life while there is none; the client library connects by itself.
-    fn connect(&mut self) {
-        let monitor = &self.context.monitor;
-        if monitor.is_up() || Instant::now() < self.next_probe {
-            return;
-        }
-        let topic = match &self.plan.topics {
-            Topics::Balanced(topics) => topics.first().map(String::as_str),
-            Topics::Patterns(_) => None,
-            Topics::Explicit(partitions) => partitions.first().map(|one| one.topic.as_str()),
-        };
-        let answer = self.consumer.fetch_metadata(topic, PROBE).map(drop).and_then(|()| self.place());
-        let monitor = &self.context.monitor;
-        match answer {
-            Ok(()) => monitor.up(),
-            Err(fault) => {
-                monitor.down(&fault);
-                self.next_probe = Instant::now() + PROBE / 4;
-            }
-        }
-    }
-
-    /// Finds the ends of partitions that begin there, and assigns all partitions once it has them.
-    fn place(&mut self) -> KafkaResult<()> {
-        if self.unplaced.is_empty() {
-            return Ok(());
-        }
-        while let Some((topic, partition)) = self.unplaced.last() {
-            match self.consumer.fetch_watermarks(topic, *partition, PROBE) {
-                Ok((_, high)) => drop(self.begun.insert((topic.as_str().into(), *partition), high)),
-                // Not there: the client library tells of it, and begins at its end when it comes.
-                Err(fault) if is_unknown(&fault) => {}
-                Err(fault) => return Err(fault),
-            }
-            self.unplaced.pop();
-        }
-        let Topics::Explicit(partitions) = &self.plan.topics else { return Ok(()) };
-        let mut list = TopicPartitionList::new();
-        for Explicit { topic, partition, .. } in partitions {
-            let known = self.begun.get(&(topic.as_str().into(), *partition));
-            let begin = known.map_or(self.plan.begin, |position| Offset::Offset(*position));
-            list.add_partition_offset(topic, *partition, begin)?;
-        }
-        self.consumer.assign(&list)
-    }
-
-    /// Looks for topics that patterns name, from time to time; `false` when they cannot be subscribed to.
-    fn look(&mut self) -> bool {
-        let Topics::Patterns(patterns) = &self.plan.topics else { return true };
-        let now = Instant::now();
-        if now < self.next_look || !self.context.monitor.is_up() {
-            return true;
-        }
-        self.next_look = now + self.plan.look_every;
-        let Ok(metadata) = self.consumer.fetch_metadata(None, PROBE) else { return true };
-        let found =
-            metadata.topics().iter().filter(|topic| topic.error().is_none()).map(|topic| topic.name());
-        let mut found: Vec<String> = found.filter(|name| patterns.takes(name)).map(str::to_owned).collect();
-        found.sort_unstable();
-        if found == self.subscribed || found.is_empty() {
-            return true;
-        }
-        tracing::info!(stream = %self.plan.stream, topics = found.len(), "kafka topics found by pattern");
-        if let Err(fault) = self.consumer.subscribe(&found.iter().map(String::as_str).collect::<Vec<_>>()) {
-            tracing::error!(stream = %self.plan.stream, %fault, "kafka topics cannot be subscribed to");
-            return false;
-        }
-        self.subscribed = found;
-        true
     }
 
     /// Polls until a chunk is full, a record must wait, or nothing more has arrived.
@@ -434,53 +362,6 @@ impl Poller {
         let mut positions = std::mem::take(&mut self.begun);
         positions.extend(partitions.into_iter().map(position));
         positions
-    }
-}
-
-/// Whether the brokers do not know a topic or partition.
-fn is_unknown(fault: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
-    matches!(fault.rdkafka_error_code(), Some(UnknownPartition | UnknownTopic | UnknownTopicOrPartition))
-}
-
-/// Messages that were admitted and not handed over yet.
-#[derive(Default)]
-struct Chunk {
-    runs: Vec<Run>,
-    open: Option<Open>,
-    len: usize,
-}
-
-/// The run that still grows.
-struct Open {
-    partition: Arc<Partition>,
-    first: u64,
-    messages: Vec<Message>,
-}
-
-impl Chunk {
-    fn push(&mut self, partition: &Arc<Partition>, sequence: u64, message: Message) {
-        self.len += 1;
-        match &mut self.open {
-            Some(open) if Arc::ptr_eq(&open.partition, partition) => open.messages.push(message),
-            _ => {
-                self.close();
-                let messages = vec![message];
-                self.open = Some(Open { partition: partition.clone(), first: sequence, messages });
-            }
-        }
-    }
-
-    fn close(&mut self) {
-        if let Some(Open { partition, first, messages }) = self.open.take() {
-            self.runs.push(Run::new(partition, first, messages));
-        }
-    }
-
-    fn take(&mut self) -> Vec<Run> {
-        self.close();
-        self.len = 0;
-        std::mem::take(&mut self.runs)
     }
 }
 

@@ -2,17 +2,19 @@
 //! `kafka_franz` (3.9 and 3.10).
 //!
 //! [`options`] and [`franz`] read the field sets into one plan each for inputs ([`plan`]) and outputs ([`output`]).
-//! Input: one thread owns the consumer ([`consumer`], with its callbacks in [`assignment`]); it admits messages partition
-//! by partition ([`partition`]), hands them to the stream ([`input`]) and commits up to the lowest message that is not
-//! done. Output: a producer with a polling thread ([`producer`]) reports on every message, and a write ends when all of
+//! Input: one thread owns the consumer ([`consumer`], with its callbacks in [`assignment`], and what it asks brokers beside
+//! messages in [`finding`]); it admits messages partition by partition ([`partition`]), hands them to the stream in pieces
+//! ([`chunk`], [`input`]) and commits up to the lowest message that is not done. Output: a producer with a polling thread ([`producer`]) reports on every message, and a write ends when all of
 //! its messages were reported on ([`output`]).
 
 mod addressing;
 mod assignment;
 mod batching;
+mod chunk;
 mod connection;
 mod consumer;
 mod fields;
+mod finding;
 mod franz;
 mod franz_fields;
 mod input;

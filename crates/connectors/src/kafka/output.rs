@@ -184,7 +184,8 @@ impl KafkaOutput {
         } else {
             None
         };
-        let answer = tokio::task::spawn_blocking(move || producer.probe(topic.as_deref())).await;
+        let egress = self.plan.egress.clone();
+        let answer = tokio::task::spawn_blocking(move || producer.probe(topic.as_deref(), &egress)).await;
         answer.unwrap_or_else(|fault| Err(fault.to_string()))
     }
 

@@ -9,6 +9,7 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use streams::Egress;
 use tokio::sync::oneshot;
 
 use super::connection::{ANSWER, Context, Monitor, Side};
@@ -169,9 +170,10 @@ impl Producer {
     }
 
     /// Asks for a sign of life of any broker, about this topic or about all. Blocks for up to [`ANSWER`].
-    pub(super) fn probe(&self, topic: Option<&str>) -> Result<(), String> {
+    pub(super) fn probe(&self, topic: Option<&str>, egress: &Egress) -> Result<(), String> {
         match self.client.client().fetch_metadata(topic, ANSWER) {
-            Ok(_) => {
+            Ok(metadata) => {
+                self.monitor.allows(egress, &metadata).inspect_err(|reason| self.monitor.deny(reason))?;
                 self.monitor.up();
                 Ok(())
             }

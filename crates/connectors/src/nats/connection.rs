@@ -15,7 +15,7 @@ use super::auth::{Identity, UrlIdentity};
 use super::confirm::Denials;
 use crate::fields::{Tls, comma_list, tls};
 use crate::net::tls::TlsClient;
-use crate::permits::permitted;
+use crate::permits::{addresses, bare, permitted};
 
 /// How long taking leave may take: the last acknowledgements go out before it.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
@@ -84,8 +84,35 @@ impl Settings {
     }
 
     async fn connect_to(&self, server: &Server) -> Result<Link, String> {
-        permitted(&self.egress, server.address.host(), server.address.port()).await?;
-        let config = self.tls.config().await?;
+        let address = &server.address;
+        let (host, port) = (address.host(), address.port());
+        if address.is_websocket() || self.egress.allows_all() {
+            // The library looks up the name of a WebSocket by itself, so that all its addresses must be allowed.
+            permitted(&self.egress, host, port).await?;
+            let config = self.tls.config().await?;
+            return self.open(server, address, (*config).clone()).await;
+        }
+        // It is given addresses that are allowed, and the name for the certificate alone.
+        let config = self.tls.config_for(bare(host)).await?;
+        let mut fault = format!("{host}:{port} has no address");
+        for allowed in addresses(&self.egress, host, port).await? {
+            let mut url = address.clone().into_inner();
+            let place = url.set_ip_host(allowed.ip()).ok().and_then(|()| ServerAddr::from_url(url).ok());
+            let Some(place) = place else { continue };
+            match self.open(server, &place, config.clone()).await {
+                Ok(link) => return Ok(link),
+                Err(text) => fault = text,
+            }
+        }
+        Err(fault)
+    }
+
+    async fn open(
+        &self,
+        server: &Server,
+        place: &ServerAddr,
+        config: rustls::ClientConfig,
+    ) -> Result<Link, String> {
         let credentials = self.identity.credentials(&server.identity).await?;
         // The library would connect again by itself and send what it still holds. It gives up when it is refused its
         // credentials.
@@ -109,7 +136,7 @@ impl Settings {
         .ping_interval(PROBES)
         .subscription_capacity(self.capacity)
         .require_tls(self.tls_required)
-        .tls_client_config((*config).clone())
+        .tls_client_config(config)
         .name(&self.name);
         if self.tls_first {
             options = options.tls_first();
@@ -117,7 +144,7 @@ impl Settings {
         if let Some(prefix) = &self.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);
         }
-        let client = options.connect(server.address.clone()).await.map_err(|fault| chain(&fault))?;
+        let client = options.connect(place.clone()).await.map_err(|fault| chain(&fault))?;
         made.store(true, Ordering::Relaxed);
         Ok(Link { client, lost: is_lost, denials })
     }

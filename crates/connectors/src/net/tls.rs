@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
@@ -42,7 +43,7 @@ impl TlsClient {
             return Ok(config.clone());
         }
         let (tls, protocols) = (self.tls.clone(), self.protocols.clone());
-        let fresh = tokio::task::spawn_blocking(move || make(&tls, protocols)).await;
+        let fresh = tokio::task::spawn_blocking(move || make(&tls, protocols, None)).await;
         match (fresh.map_err(|fault| fault.to_string()).and_then(|made| made), made) {
             (Ok(config), _) => {
                 let config = Arc::new(config);
@@ -58,10 +59,27 @@ impl TlsClient {
             (Err(fault), None) => Err(fault),
         }
     }
+
+    /// What to connect to a server of this name with, for clients that are told its address and take that for its name.
+    ///
+    /// # Errors
+    /// As [`TlsClient::config`], and when it is no name that a certificate could hold.
+    #[cfg(feature = "nats")]
+    pub(crate) async fn config_for(&self, name: &str) -> Result<ClientConfig, String> {
+        let named = ServerName::try_from(name.to_owned())
+            .map_err(|_| format!("`{name}` is not a name that a certificate could hold"))?;
+        let (tls, protocols) = (self.tls.clone(), self.protocols.clone());
+        let made = tokio::task::spawn_blocking(move || make(&tls, protocols, Some(named))).await;
+        made.map_err(|fault| fault.to_string()).and_then(|made| made)
+    }
 }
 
-/// Blocking: reads files, and decrypting a key takes its time.
-fn make(tls: &Tls, protocols: Vec<Vec<u8>>) -> Result<ClientConfig, String> {
+/// Blocking: reads files, and decrypting a key takes its time. `name`: the server's, whatever is connected to.
+fn make(
+    tls: &Tls,
+    protocols: Vec<Vec<u8>>,
+    name: Option<ServerName<'static>>,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -70,10 +88,18 @@ fn make(tls: &Tls, protocols: Vec<Vec<u8>>) -> Result<ClientConfig, String> {
         let verifier = AnyCertificate(provider.signature_verification_algorithms);
         builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
     } else {
-        builder.with_root_certificates(match &tls.roots {
+        let roots = match &tls.roots {
             None => usual_roots(),
             Some(pem) => Arc::new(roots(pem)?),
-        })
+        };
+        match name {
+            None => builder.with_root_certificates(roots),
+            Some(name) => {
+                let inner = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+                let inner = inner.map_err(|fault| format!("tls cannot be set up: {fault}"))?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { inner, name }))
+            }
+        }
     };
     let mut config = match &tls.client {
         None => builder.with_no_client_auth(),
@@ -208,5 +234,83 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
+    }
+}
+
+/// Checks a certificate against the server's own name.
+#[derive(Debug)]
+struct Named {
+    inner: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.inner.verify_server_cert(certificate, chain, &self.name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+#[cfg(all(test, feature = "nats"))]
+mod tests {
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn certificates_are_those_of_the_name_and_not_of_the_address() {
+        let sample = |file: &str| Pem::File(format!("{}/tests/samples/{file}", env!("CARGO_MANIFEST_DIR")));
+        let identity =
+            Identity { certificate: sample("server.crt"), key: sample("server.key"), password: None };
+        let (chain, key) = read_identity(&identity).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let client = TlsClient::new(Tls { roots: Some(sample("ca.crt")), ..Tls::default() }, &[]);
+        // The certificate holds `server.test` and 127.0.0.1.
+        for (name, address, accepted) in [
+            ("server.test", "10.0.0.1", true),
+            ("other.test", "127.0.0.1", false),
+            ("127.0.0.1", "10.0.0.1", true),
+        ] {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let connector = TlsConnector::from(Arc::new(client.config_for(name).await.unwrap()));
+            let address = ServerName::try_from(address).unwrap();
+            let (connected, _) = tokio::join!(connector.connect(address, near), acceptor.accept(far));
+            assert_eq!(connected.is_ok(), accepted, "{name}: {:?}", connected.err());
+        }
+        assert!(client.config_for("no name").await.is_err());
     }
 }

@@ -8,6 +8,8 @@ use streams::Egress;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::ends::{Stream, settings, until};
+use crate::secure::under_policy;
+use crate::servers::port;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_reached_whom_the_policy_denies() {
@@ -56,6 +58,22 @@ async fn nobody_is_reached_whom_the_policy_denies() {
     }
     let connected = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
     assert!(connected.is_err(), "{connected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_connected_to_at_addresses_that_the_policy_allows() {
+    let (rabbit, nats) = (port("rabbitmq"), port("nats"));
+    for (port, output) in [
+        (
+            rabbit,
+            json!({"amqp_0_9": {"urls": [format!("amqp://localhost:{rabbit}/")], "exchange": "", "key": "k"}}),
+        ),
+        (nats, json!({"nats": {"urls": [format!("nats://localhost:{nats}")], "subject": "s"}})),
+    ] {
+        let writer = Stream::start(json!({"output": output}), &under_policy(port));
+        until(|| writer.connected()).await;
+        writer.stop().await;
+    }
 }
 
 /// A sentinel that names this port as the place of every master, until it is asked by so many.

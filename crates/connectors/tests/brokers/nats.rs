@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use streams::{Message, NackReason};
 
 use crate::ends::{Stream, build, meta, sample, settings, text, unique, until, within};
+use crate::secure::under_policy;
 use crate::servers::{Own, numbers, port, write_all};
 
 pub(crate) fn with(kind: &str, port: u16, mut config: Json, fields: &Json) -> Json {
@@ -278,6 +279,12 @@ async fn clients_say_who_they_are_and_speak_tls() {
         writer.stop().await;
         reader.stop().await;
     }
+    // A name is connected to where a policy allows it, and the certificate is that of the name.
+    let urls = json!([format!("nats://u:p%40s@localhost:{}", own.port)]);
+    let by_name = json!({"output": output(own.port, &subject, &json!({"urls": urls, "tls": tls}))});
+    let writer = Stream::start(by_name, &under_policy(own.port));
+    write_all(&writer, numbers(0..1)).await;
+    writer.stop().await;
     for (fields, told) in [
         (json!({"urls": at("u:wrong@"), "tls": tls}), "authorization violation"),
         (json!({"urls": at("u:p%40s@"), "tls": {"enabled": true}}), "certificate"),

@@ -1,10 +1,12 @@
 //! TLS and WebSockets towards brokers that ask for both: servers of the test's own, with certificates made for it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
+use streams::{Egress, Settings};
 
-use crate::ends::{Stream, sample, unique, until};
+use crate::ends::{Stream, sample, settings, unique, until};
 use crate::servers::{Own, numbers, write_all};
 
 /// A server that was started with this text as its further configuration; its ports are only known then.
@@ -87,6 +89,14 @@ async fn travel(input: Json, output: Json) {
     assert_eq!(reader.texts(10).await, numbers(0..10), "{told}");
     writer.stop().await;
     reader.stop().await;
+}
+
+/// Settings under which private addresses are denied, but for this port of this machine.
+pub(crate) fn under_policy(port: u16) -> Settings {
+    let mut settings = settings();
+    let allow = vec![format!("127.0.0.0/8:{port}").parse().expect("a rule")];
+    settings.egress = Arc::new(Egress { allow, deny_private: true, ..Egress::default() });
+    settings
 }
 
 /// An output that cannot connect says why.
@@ -206,6 +216,13 @@ async fn both_versions_of_amqp_go_over_tls() {
         )
         .await;
     }
+    // The same where a policy says which addresses the name may lead to.
+    let [tls, ..] = identities();
+    let urls = json!([format!("amqps://guest:guest@localhost:{secure}/")]);
+    let output = json!({"amqp_0_9": {"urls": urls, "tls": tls, "exchange": "", "key": "k"}});
+    let writer = Stream::start(json!({"output": output}), &under_policy(secure));
+    until(|| writer.connected()).await;
+    writer.stop().await;
     let urls = json!([format!("amqps://guest:guest@127.0.0.1:{secure}/")]);
     for tls in [json!({"enabled": true}), json!({"enabled": true, "root_cas_file": sample("ca.crt")})] {
         // A broker that misses a certificate says so, or is gone before.

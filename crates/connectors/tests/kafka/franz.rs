@@ -290,3 +290,22 @@ async fn a_partition_that_gave_nothing_yet_goes_on_where_it_began() {
     assert_eq!(seen, ["noisy", "quiet"]);
     reader.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_message_is_read_again() {
+    let topic = unique("refused");
+    create_topic(broker(), &topic, 1).await;
+    kcat(&["-P", "-b", broker(), "-t", &topic], &numbers(0..5).join("\n"));
+    let fields = json!({"consumer_group": unique("g"), "auto_replay_nacks": false});
+    let mut reader = Reader::franz(broker(), &[&topic], fields);
+    assert_eq!(reader.texts(2).await, numbers(0..2));
+    let (batch, ack) = reader.next().await;
+    assert_eq!(text(&batch[0]), "2");
+    ack.done(Err(NackReason::failed("not now")));
+    // What was read behind it may come before it is read again.
+    let mut seen = Vec::new();
+    while !seen.ends_with(&numbers(2..5)) {
+        seen.extend(reader.texts(1).await);
+    }
+    reader.stop().await;
+}

@@ -14,12 +14,13 @@ mod kill;
 mod secure;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ends::unique;
+use ends::{Stream, unique, until};
 use harness::{OwnBroker, Reader, Writer, broker, build, create_topic, kcat, meta, text};
 use serde_json::json;
-use streams::{Message, NackReason};
+use streams::{Egress, Message, NackReason};
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
@@ -453,4 +454,26 @@ fn what_cannot_work_is_refused_when_it_is_built() {
     });
     let built = build(&input(all)).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(built.warnings.len(), 3, "{:?}", built.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_names_a_denied_one_is_not_followed() {
+    let advertised =
+        |port: u16, _: &std::path::Path| format!("advertised.listeners=PLAINTEXT://127.0.0.2:{port}\n");
+    let own = OwnBroker::with(advertised, "");
+    let place = format!("127.0.0.1:{}", own.port);
+    let mut settings = ends::settings();
+    let allow = vec![format!("127.0.0.1:{}", own.port).parse().expect("a rule")];
+    settings.egress = Arc::new(Egress { allow, deny_private: true, ..Egress::default() });
+    let denied = format!("egress policy does not allow 127.0.0.2:{}", own.port);
+    for config in [
+        json!({"input": {"kafka": {"addresses": [place], "topics": ["t"], "consumer_group": "g"}}}),
+        json!({"output": {"kafka": {"addresses": [place], "topic": "t"}}}),
+        json!({"output": {"kafka_franz": {"seed_brokers": [place], "topic": "t"}}}),
+    ] {
+        let stream = Stream::start(config, &settings);
+        until(|| stream.last_error().contains(&denied)).await;
+        assert!(!stream.connected());
+        stream.stop().await;
+    }
 }
