@@ -13,6 +13,8 @@ pub mod auth;
 #[cfg(feature = "net")]
 mod auth_fields;
 mod fields;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http_client;
 #[cfg(feature = "javascript")]
@@ -80,6 +82,11 @@ pub fn register(registry: &mut Registry) {
         registry.add_input(&mqtt::INPUT);
         registry.add_output(&mqtt::OUTPUT);
     }
+    #[cfg(feature = "grpc")]
+    {
+        registry.add_input(&grpc::INPUT);
+        registry.add_output(&grpc::OUTPUT);
+    }
     #[cfg(feature = "metrics")]
     {
         registry.add_metrics(&observe::PROMETHEUS);
@@ -117,6 +124,7 @@ pub fn register(registry: &mut Registry) {
     #[cfg(feature = "sql")]
     {
         registry.add_buffer(&sql::BUFFER);
+        registry.add_cache(&sql::CACHE);
         registry.add_input(&sql::RAW_INPUT);
         registry.add_input(&sql::SELECT_INPUT);
         registry.add_output(&sql::INSERT_OUTPUT);

@@ -33,7 +33,7 @@ pub(super) const INPUT: &[Field] = &[
         "auto_ack",
         Kind::Bool,
         Default::Bool(false),
-        "The broker forgets a message when it has sent it: what is on its way when something ends is lost.",
+        "The broker forgets a message when it has sent it: what is on its way when something breaks is lost, and what has arrived is delivered before a stop ends.",
     ).advanced(),
     Field::new(
         "nack_reject_patterns",

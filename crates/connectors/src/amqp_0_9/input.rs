@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use document::Fault;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    BasicRejectOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, Channel, Connection, Consumer};
@@ -62,6 +63,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         prefetch,
         reject: reject.into(),
         stream: context.stream.clone(),
+        leaving: Leaving::No,
         running: None,
     }))
 }
@@ -76,7 +78,17 @@ struct AmqpInput {
     prefetch: u16,
     reject: Arc<[Regex]>,
     stream: Arc<str>,
+    leaving: Leaving,
     running: Option<Running>,
+}
+
+/// How far taking leave has come where the broker wants no acknowledgements, and has forgotten what it has sent.
+enum Leaving {
+    No,
+    /// The broker is being told that nothing more is wanted.
+    Telling(BoxFuture<'static, ()>),
+    /// What it sent before is all that still comes.
+    Told,
 }
 
 struct Running {
@@ -96,12 +108,12 @@ enum Verdict {
 }
 
 impl AmqpInput {
-    async fn start(&self) -> Result<Running, String> {
+    async fn start(&mut self) -> Result<Running, String> {
         let connection = self.settings.connect().await?;
         Settings::set_up(self.consume(connection)).await
     }
 
-    async fn consume(&self, connection: Connection) -> Result<Running, String> {
+    async fn consume(&mut self, connection: Connection) -> Result<Running, String> {
         let wrong = |what: &str, fault: lapin::Error| format!("{what}: {fault}");
         let channel = connection.create_channel().await.map_err(|fault| wrong("no channel", fault))?;
         if let Some(options) = self.declare {
@@ -166,7 +178,18 @@ impl Input for AmqpInput {
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
         let Some(running) = &mut self.running else { return Err(ReadError::NotConnected) };
-        match running.consumer.next().await {
+        let delivered = match &mut self.leaving {
+            Leaving::Telling(told) => tokio::select! {
+                biased;
+                delivered = running.consumer.next() => delivered,
+                () = told => {
+                    self.leaving = Leaving::Told;
+                    running.consumer.next().await
+                }
+            },
+            Leaving::No | Leaving::Told => running.consumer.next().await,
+        };
+        match delivered {
             Some(Ok(mut delivery)) => {
                 let tag = running.consumer.tag().to_string();
                 let message = from_delivery(&mut delivery, &tag);
@@ -180,6 +203,7 @@ impl Input for AmqpInput {
                 });
                 Ok((vec![message], ack))
             }
+            _ if !matches!(self.leaving, Leaving::No) => Err(ReadError::End),
             ended => {
                 let reason = match ended {
                     Some(Err(fault)) => fault.to_string(),
@@ -190,6 +214,20 @@ impl Input for AmqpInput {
                 Err(ReadError::NotConnected)
             }
         }
+    }
+
+    fn drain(&mut self) -> bool {
+        let Some(running) = self.running.as_ref().filter(|_| self.auto_ack) else { return false };
+        let (channel, tag) = (running.channel.clone(), running.consumer.tag());
+        let tell = async move {
+            let cancelled = channel.basic_cancel(tag, BasicCancelOptions::default());
+            if !matches!(tokio::time::timeout(FAREWELL, cancelled).await, Ok(Ok(()))) {
+                // Then the consumer does not end by itself.
+                let _ = channel.close(200, "done".into()).await;
+            }
+        };
+        self.leaving = Leaving::Telling(Box::pin(tell));
+        true
     }
 
     async fn close(&mut self) {

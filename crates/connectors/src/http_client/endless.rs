@@ -23,6 +23,8 @@ pub(super) struct Endless {
     reconnect: bool,
     together: usize,
     open: Option<Open>,
+    /// Only what was read already is still wanted.
+    leaving: bool,
 }
 
 /// An answer under way.
@@ -49,6 +51,7 @@ impl Endless {
             reconnect: stream.boolean("reconnect")?,
             together: if context.batches_unseen() { TOGETHER } else { 1 },
             open: None,
+            leaving: false,
         })
     }
 
@@ -108,6 +111,9 @@ impl Input for Endless {
             if let Some(fault) = open.fault.take() {
                 return Err(ReadError::Other(fault));
             }
+            if self.leaving {
+                return Err(ReadError::End);
+            }
             if open.over {
                 return Err(self.ended());
             }
@@ -128,6 +134,11 @@ impl Input for Endless {
                 }
             }
         }
+    }
+
+    fn drain(&mut self) -> bool {
+        self.leaving = true;
+        self.open.is_some()
     }
 
     async fn close(&mut self) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use document::Fault;
+use futures_util::future::BoxFuture;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, NackKind, Node, ReadError, Replay};
 use tokio::sync::Notify;
 
@@ -29,6 +30,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         stream: context.stream.clone(),
         refused: Arc::new(Notify::new()),
         refusals: Refusals::default(),
+        leaving: Leaving::No,
         link: None,
     };
     // A broker that forgets this client with its connection cannot send again what was refused: it is kept here then,
@@ -44,7 +46,18 @@ struct MqttInput {
     /// A message was refused: only a new connection makes the broker send it again.
     refused: Arc<Notify>,
     refusals: Refusals,
+    leaving: Leaving,
     link: Option<Link>,
+}
+
+/// How far taking leave has come. What has arrived is delivered: messages of qos 0, and all of them where the broker
+/// forgets this client, come no second time.
+enum Leaving {
+    No,
+    /// The broker is being told that nothing more is wanted.
+    Telling(BoxFuture<'static, ()>),
+    /// What has arrived is all that is still delivered.
+    Told,
 }
 
 impl MqttInput {
@@ -90,15 +103,21 @@ impl Input for MqttInput {
         let Some(link) = &mut self.link else { return Err(ReadError::NotConnected) };
         let incoming = tokio::select! {
             biased;
-            () = refused.notified() => {
+            () = refused.notified(), if matches!(self.leaving, Leaving::No) => {
                 self.refusals.refused();
                 tracing::warn!(stream = %self.stream, "a message was refused; mqtt connects again to get what was not acknowledged");
                 return Err(ReadError::NotConnected);
             }
             incoming = link.incoming.recv() => incoming,
+            () = told(&mut self.leaving) => {
+                self.leaving = Leaving::Told;
+                link.incoming.close();
+                link.incoming.recv().await
+            }
         };
         match (incoming, &self.link) {
             (Some(incoming), Some(link)) => Ok(self.take(link, incoming)),
+            _ if !matches!(self.leaving, Leaving::No) => Err(ReadError::End),
             (_, link) => {
                 let reason = link.as_ref().and_then(Link::reason);
                 tracing::warn!(stream = %self.stream, reason = reason.as_deref().unwrap_or("unknown"), "mqtt connection lost");
@@ -108,9 +127,29 @@ impl Input for MqttInput {
         }
     }
 
+    fn drain(&mut self) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        self.leaving = if self.settings.clean {
+            Leaving::Telling(Box::pin(link.client.clone().unsubscribe(self.topics.clone())))
+        } else {
+            // The broker goes on gathering for this client.
+            link.incoming.close();
+            Leaving::Told
+        };
+        true
+    }
+
     async fn close(&mut self) {
         if let Some(mut link) = self.link.take() {
             link.leave().await;
         }
+    }
+}
+
+/// Returns when the broker has been told; never where it is not to be, or was before.
+async fn told(leaving: &mut Leaving) {
+    match leaving {
+        Leaving::Telling(told) => told.await,
+        Leaving::No | Leaving::Told => std::future::pending().await,
     }
 }

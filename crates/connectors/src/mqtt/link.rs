@@ -120,6 +120,17 @@ impl Client {
         }
     }
 
+    /// Ends subscriptions; returns when nothing more comes, or the broker does not say so in time.
+    pub(super) async fn unsubscribe(self, topics: Vec<String>) {
+        let told = async {
+            match &self {
+                Client::V4(client) => v4::unsubscribe(client, topics).await,
+                Client::V5(client) => v5::unsubscribe(client, topics).await,
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, told).await;
+    }
+
     async fn acknowledge(&self, token: Token) {
         // An acknowledgement that cannot be sent means that the connection is gone: the message comes again.
         match (self, token) {

@@ -137,3 +137,10 @@ pub(super) async fn subscribe(client: &AsyncClient, topics: &[String], qos: u8) 
     }
     Ok(())
 }
+
+/// Ends subscriptions; returns when the broker has answered behind what it sent, or does not.
+pub(super) async fn unsubscribe(client: &AsyncClient, topics: Vec<String>) {
+    if let Ok(notice) = client.unsubscribe_many_tracked(topics).await {
+        let _ = notice.wait_async().await;
+    }
+}

@@ -27,6 +27,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         nak: nak(node.duration("nak_delay")?),
         answers: node.boolean("send_ack")?,
         stream: context.stream.clone(),
+        leaving: Leaving::No,
         running: None,
     };
     context.with_replay(node, input)
@@ -47,7 +48,18 @@ struct NatsInput {
     nak: Bytes,
     answers: bool,
     stream: Arc<str>,
+    leaving: Leaving,
     running: Option<Running>,
+}
+
+/// How far taking leave has come. NATS keeps nothing: what it has sent here is delivered before the input ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// The server is to be told that nothing more is wanted.
+    Wanted,
+    /// It was: what is on its way here still comes.
+    Told,
 }
 
 struct Running {
@@ -124,19 +136,31 @@ impl Input for NatsInput {
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
         let Some(running) = &mut self.running else { return Err(ReadError::NotConnected) };
+        if self.leaving == Leaving::Wanted {
+            // Told twice, when this read is given up, does no harm.
+            let _ = running.subscriber.drain().await;
+            self.leaving = Leaving::Told;
+        }
         let incoming = tokio::select! {
             biased;
             incoming = running.subscriber.next() => incoming,
             () = running.link.lost() => None,
+            () = tokio::time::sleep(FAREWELL), if self.leaving == Leaving::Told => None,
         };
         match (incoming, &self.running) {
             (Some(incoming), Some(running)) => Ok(self.take(running, incoming)),
+            _ if self.leaving == Leaving::Told => Err(ReadError::End),
             _ => {
                 tracing::warn!(stream = %self.stream, "nats connection lost");
                 self.running = None;
                 Err(ReadError::NotConnected)
             }
         }
+    }
+
+    fn drain(&mut self) -> bool {
+        self.leaving = Leaving::Wanted;
+        self.running.is_some()
     }
 
     async fn close(&mut self) {

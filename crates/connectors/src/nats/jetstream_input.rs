@@ -25,6 +25,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         stream: context.stream.clone(),
         position: Arc::default(),
         own: None,
+        leaving: false,
         running: None,
     }))
 }
@@ -36,6 +37,7 @@ struct JetStreamInput {
     position: Arc<Mutex<Position>>,
     /// Stream and name of the consumer that this input made for itself.
     own: Option<(String, String)>,
+    leaving: bool,
     running: Option<Running>,
 }
 
@@ -45,6 +47,8 @@ struct Running {
     // As many as the server sends ahead.
     arrived: mpsc::Receiver<(Message, Ack)>,
     taking: Taking,
+    /// The server wants acknowledgements, and so sends again what is handed back.
+    acknowledged: bool,
 }
 
 /// A task that takes in what the server sends; ends with its owner.
@@ -88,7 +92,7 @@ impl JetStreamInput {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(take(found.messages, teller, sender, stopped, self.stream.clone()));
         let taking = Taking { task, stop };
-        Ok(Running { link, progress, arrived, taking })
+        Ok(Running { link, progress, arrived, taking, acknowledged: found.ack_wait.is_some() })
     }
 }
 
@@ -177,6 +181,7 @@ impl Input for JetStreamInput {
         };
         match arrived {
             Some((message, ack)) => Ok((vec![message], ack)),
+            None if self.leaving => Err(ReadError::End),
             None => {
                 tracing::warn!(stream = %self.stream, "nats connection lost");
                 self.running = None;
@@ -187,14 +192,23 @@ impl Input for JetStreamInput {
 
     fn drain(&mut self) -> bool {
         // Before anything is handed back: the server would send it here again.
-        if let Some(running) = &self.running {
+        let Some(running) = &self.running else { return false };
+        if running.acknowledged {
             running.taking.stop();
+            return false;
         }
-        false
+        // What the server will not send again is delivered: all that it has sent before it answers.
+        let (link, stop) = (running.link.clone(), running.taking.stop.clone());
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(FAREWELL, link.denials.settle(&link.client)).await;
+            stop.send_replace(true);
+        });
+        self.leaving = true;
+        true
     }
 
     async fn close(&mut self) {
-        let Some(Running { link, progress, arrived, taking }) = self.running.take() else { return };
+        let Some(Running { link, progress, arrived, taking, .. }) = self.running.take() else { return };
         let leave = async {
             taking.stopped().await;
             // What nobody has read is handed back, so that others need not wait for it, when nothing is sent here any

@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use streams::Probe;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -24,6 +24,7 @@ const TOLD: Duration = Duration::from_secs(1);
 pub(super) struct Heard<T> {
     waiting: mpsc::Receiver<(T, OwnedSemaphorePermit)>,
     listener: JoinHandle<()>,
+    over: Arc<Notify>,
 }
 
 /// Who is told of what is dropped.
@@ -41,37 +42,72 @@ impl<T: Send + 'static> Heard<T> {
         losses: Losses,
     ) -> Heard<T> {
         let (to, waiting) = mpsc::channel(MESSAGES);
+        let over = Arc::new(Notify::new());
+        let ends = over.clone();
+        let room = Arc::new(Semaphore::new(BYTES as usize));
+        let mut keeper = Keeper { to, room, size, losses, lost: 0, told: None };
         let listener = tokio::spawn(async move {
-            let room = Arc::new(Semaphore::new(BYTES as usize));
             let mut heard = pin!(heard);
-            let (mut lost, mut told) = (0_u64, None::<Instant>);
-            while let Some(message) = heard.next().await {
-                let bytes = u32::try_from(size(&message)).unwrap_or(BYTES).min(BYTES);
-                let kept = match room.clone().try_acquire_many_owned(bytes) {
-                    Ok(permit) => to.try_send((message, permit)).is_ok(),
-                    Err(_) => false,
+            loop {
+                let message = tokio::select! {
+                    biased;
+                    message = heard.next() => message,
+                    () = ends.notified() => break,
                 };
-                if to.is_closed() {
+                let Some(message) = message else { return };
+                if !keeper.keep(message) {
                     return;
                 }
-                if kept {
-                    continue;
-                }
-                lost += 1;
-                losses.probe.errors.add(1);
-                if told.is_none_or(|told| told.elapsed() >= TOLD) {
-                    told = Some(Instant::now());
-                    losses.probe.set_error("messages are published faster than the stream takes them");
-                    tracing::warn!(stream = %losses.stream, lost, "redis publishes faster than the stream takes it: messages were dropped");
-                }
+            }
+            // All that is here: a task that has done its share would be told that there is nothing.
+            while let Some(Some(message)) = tokio::task::unconstrained(heard.next()).now_or_never() {
+                keeper.keep(message);
             }
         });
-        Heard { waiting, listener }
+        Heard { waiting, listener, over }
+    }
+
+    /// Nothing more is published to it: what was heard can be taken, and then it has ended.
+    pub(super) fn finish(&self) {
+        self.over.notify_one();
     }
 
     /// The next message; `None` when the subscription has ended.
     pub(super) async fn next(&mut self) -> Option<T> {
         self.waiting.recv().await.map(|(message, _)| message)
+    }
+}
+
+/// What is done with one message after the other.
+struct Keeper<T> {
+    to: mpsc::Sender<(T, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+    size: fn(&T) -> usize,
+    losses: Losses,
+    lost: u64,
+    told: Option<Instant>,
+}
+
+impl<T> Keeper<T> {
+    /// Keeps a message, or drops it for want of room; false when nobody takes any more.
+    fn keep(&mut self, message: T) -> bool {
+        let bytes = u32::try_from((self.size)(&message)).unwrap_or(BYTES).min(BYTES);
+        let kept = match self.room.clone().try_acquire_many_owned(bytes) {
+            Ok(permit) => self.to.try_send((message, permit)).is_ok(),
+            Err(_) => false,
+        };
+        if kept || self.to.is_closed() {
+            return kept;
+        }
+        self.lost += 1;
+        let Losses { stream, probe } = &self.losses;
+        probe.errors.add(1);
+        if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
+            self.told = Some(Instant::now());
+            probe.set_error("messages are published faster than the stream takes them");
+            tracing::warn!(%stream, lost = self.lost, "redis publishes faster than the stream takes it: messages were dropped");
+        }
+        true
     }
 }
 
@@ -108,5 +144,27 @@ mod tests {
         assert_eq!(flooded(5000, 0).await, (MESSAGES, 904));
         assert_eq!(flooded(40, 1 << 20).await, (32, 8));
         assert_eq!(flooded(1, 40 << 20).await, (1, 0), "alone, a large one waits");
+    }
+
+    #[tokio::test]
+    async fn what_was_heard_is_there_when_it_ends() {
+        let probe = Arc::new(Probe::new(ComponentKind::Input, "redis_pubsub", String::new(), None));
+        let losses = Losses { stream: "s".into(), probe };
+        let (publisher, published) = mpsc::unbounded_channel();
+        let subscription = stream::unfold(published, |mut published| async move {
+            let message = published.recv().await?;
+            Some((message, published))
+        });
+        let mut heard = Heard::listen(subscription, Vec::len, losses);
+        // More than a task may take in one turn.
+        for _ in 0..1000 {
+            publisher.send(vec![0_u8]).expect("it listens");
+        }
+        heard.finish();
+        let mut taken = 0;
+        while heard.next().await.is_some() {
+            taken += 1;
+        }
+        assert_eq!(taken, 1000);
     }
 }

@@ -40,7 +40,7 @@ static LIST_INPUT: InputSpec = InputSpec {
 
 static PUBSUB_INPUT: InputSpec = InputSpec {
     name: "redis_pubsub",
-    summary: "Subscribes to channels of Redis. Redis keeps nothing: what is published while the stream is not connected is lost.",
+    summary: "Subscribes to channels of Redis. Redis keeps nothing: what is published while the stream is not connected is lost. What was received is delivered before a stop ends.",
     config: Kind::Object(fields::PUBSUB_INPUT),
     build: pubsub_input::build,
 };

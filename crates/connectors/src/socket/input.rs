@@ -30,6 +30,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         scanner: scanner_or_codec(node, context)?,
         together: if context.batches_unseen() { TOGETHER } else { 1 },
         open: None,
+        leaving: false,
     };
     context.with_replay(node, input)
 }
@@ -80,6 +81,8 @@ struct SocketInput {
     scanner: Arc<dyn Scanner>,
     together: usize,
     open: Option<Open>,
+    /// Only what was read already is still wanted.
+    leaving: bool,
 }
 
 struct Open {
@@ -131,6 +134,9 @@ impl Input for SocketInput {
             if let Some(fault) = open.fault.take() {
                 return Err(ReadError::Other(format!("{} cannot be cut: {fault}", self.target.name())));
             }
+            if self.leaving {
+                return Err(ReadError::End);
+            }
             if open.over {
                 self.open = None;
                 return Err(ReadError::NotConnected);
@@ -149,6 +155,11 @@ impl Input for SocketInput {
                 }
             }
         }
+    }
+
+    fn drain(&mut self) -> bool {
+        self.leaving = true;
+        self.open.is_some()
     }
 
     async fn close(&mut self) {

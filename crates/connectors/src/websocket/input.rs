@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use document::Fault;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, ReadError};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use super::link::{Form, Link, Plan};
+use super::link::{FAREWELL, Form, Link, Plan};
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     let form = Form::read(node, "open_message_type")?;
@@ -31,6 +32,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         attempts: Attempts { most, failed: 0, begun: false },
         link: None,
         over: false,
+        leaving: Leaving::No,
     };
     context.with_replay(node, input)
 }
@@ -42,6 +44,17 @@ struct WebSocket {
     link: Option<Link>,
     /// No more attempts are allowed.
     over: bool,
+    leaving: Leaving,
+}
+
+/// How far taking leave has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// The server is to be told.
+    Wanted,
+    /// It was: what it sent before it heard of that still comes.
+    Told,
 }
 
 /// Attempts to connect again.
@@ -85,14 +98,33 @@ impl Input for WebSocket {
             return Err(ReadError::End);
         }
         let Some(link) = &mut self.link else { return Err(ReadError::NotConnected) };
-        match link.next().await {
+        if self.leaving == Leaving::Wanted {
+            self.leaving = Leaving::Told;
+            if link.say_farewell().await.is_err() {
+                return Err(ReadError::End);
+            }
+        }
+        let next = match self.leaving {
+            Leaving::Told => {
+                timeout(FAREWELL, link.next()).await.unwrap_or_else(|_| Err("no good-bye".to_owned()))
+            }
+            _ => link.next().await,
+        };
+        match next {
             Ok(payload) => Ok((vec![Message::new(payload)], Ack::none())),
+            Err(_) if self.leaving == Leaving::Told => Err(ReadError::End),
             Err(reason) => {
                 tracing::warn!(%reason, "websocket lost");
                 self.link = None;
                 Err(ReadError::NotConnected)
             }
         }
+    }
+
+    /// Says good-bye; what the server sent before it says so, too, is delivered.
+    fn drain(&mut self) -> bool {
+        self.leaving = Leaving::Wanted;
+        self.link.is_some()
     }
 
     async fn close(&mut self) {

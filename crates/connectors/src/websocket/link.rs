@@ -36,7 +36,7 @@ const QUIET: Duration = Duration::from_secs(30);
 /// How long a frame may take to be written.
 const WRITE: Duration = Duration::from_secs(30);
 /// How long closing waits for the server to close, too.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 /// Largest message that is read.
 const LARGEST: usize = 64 << 20;
 
@@ -224,11 +224,22 @@ impl Link {
         }
     }
 
+    /// Says good-bye. What the server sends before it says so, too, can still be read.
+    ///
+    /// # Errors
+    /// Why the connection is over.
+    pub(super) async fn say_farewell(&mut self) -> Result<(), String> {
+        let farewell = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
+        match timeout(FAREWELL, self.socket.close(Some(farewell))).await {
+            Ok(said) => said.map_err(|fault| fault.to_string()),
+            Err(_) => Err(format!("a good-bye could not be written within {FAREWELL:?}")),
+        }
+    }
+
     /// Says good-bye, and waits a little for the server to do so.
     pub(super) async fn leave(mut self) {
-        let farewell = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
         let closed = async {
-            if self.socket.close(Some(farewell)).await.is_ok() {
+            if self.say_farewell().await.is_ok() {
                 while let Some(Ok(_)) = self.socket.next().await {}
             }
         };

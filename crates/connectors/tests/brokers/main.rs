@@ -16,6 +16,7 @@ mod jetstream;
 mod mqtt;
 mod nats;
 mod nats_jwt;
+mod pushed;
 mod redis;
 mod redis_list;
 mod redis_many;

@@ -138,7 +138,16 @@ impl Stream {
     }
 
     /// The test stands wherever `config` names no input and no output.
-    pub(crate) fn start(mut config: Json, settings: &Settings) -> Stream {
+    pub(crate) fn start(config: Json, settings: &Settings) -> Stream {
+        Stream::with_room(config, settings, WAITING)
+    }
+
+    /// A stream from this input to the test, which takes one batch after the other: what it has not taken waits where it is.
+    pub(crate) fn reading_slowly(input: Json, settings: &Settings) -> Stream {
+        Stream::with_room(json!({"input": input}), settings, 1)
+    }
+
+    fn with_room(mut config: Json, settings: &Settings, room: usize) -> Stream {
         let (mut to, mut from) = (None, None);
         if config.get("input").is_none() {
             let name = unique("source");
@@ -149,7 +158,7 @@ impl Stream {
         }
         if config.get("output").is_none() {
             let name = unique("sink");
-            let (sender, receiver) = mpsc::channel(WAITING);
+            let (sender, receiver) = mpsc::channel(room);
             SINKS.lock().insert(name.clone(), sender);
             from = Some(receiver);
             config["output"] = json!({"test_sink": name});
@@ -235,6 +244,25 @@ impl Stream {
             drop((to, from));
         };
         tokio::join!(stream.stop(Duration::from_secs(20), CloseReason::ShuttingDown), fails);
+    }
+
+    /// Stops it in good order; what it still delivers, acknowledged.
+    pub(crate) async fn stop_taking(self) -> Vec<String> {
+        let Stream { stream, to, from } = self;
+        drop(to);
+        let mut from = from.expect("the test is the output");
+        let mut texts = Vec::new();
+        let stop = stream.stop(Duration::from_secs(40), CloseReason::ShuttingDown);
+        tokio::pin!(stop);
+        loop {
+            let (batch, ack) = tokio::select! {
+                biased;
+                Some(delivered) = from.recv() => delivered,
+                () = &mut stop => return texts,
+            };
+            texts.extend(batch.iter().map(text));
+            ack.done(Ok(()));
+        }
     }
 
     pub(crate) async fn stop(self) {

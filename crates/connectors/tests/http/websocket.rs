@@ -243,3 +243,20 @@ async fn what_can_never_work_is_refused_with_its_place() {
         assert!(faults.contains(words), "{fields}: {faults}");
     }
 }
+
+#[tokio::test]
+async fn what_a_server_sent_before_its_good_bye_is_delivered_when_the_stream_stops() {
+    let server = Server::start().await;
+    let mut stream = Stream::reading_slowly(component(&server.url("/"), json!({})), &settings());
+    let (mut peer, ..) = server.accept().await;
+    peer.send(Frame::text("first")).await.unwrap();
+    let (_, first) = stream.next().await;
+    for number in 0..300 {
+        peer.send(Frame::text(number.to_string())).await.unwrap();
+    }
+    first.done(Ok(()));
+    // The answer to a good-bye goes out with the next read.
+    let hears = async { while let Some(Ok(_)) = peer.next().await {} };
+    let (taken, ()) = tokio::join!(stream.stop_taking(), hears);
+    assert_eq!(taken, (0..300).map(|number| number.to_string()).collect::<Vec<_>>());
+}

@@ -327,3 +327,22 @@ async fn an_output_sends_a_datagram_for_each_message() {
     assert_eq!(&buffer[..length], b"three");
     stream.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_read_of_a_socket_is_delivered_when_the_stream_stops() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let input = json!({"socket": {"network": "tcp", "address": address, "scanner": {"lines": {}}}});
+    // Batches of one: what is behind the first waits where it was cut.
+    let settings = allowed();
+    let mut stream = Stream::reading_slowly(input, &settings);
+    let (mut peer, _) = within(listener.accept()).await.unwrap();
+    let lines: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    // In one piece, so that it is read at once.
+    peer.write_all((lines.join("\n") + "\n").as_bytes()).await.unwrap();
+    let (batch, ack) = stream.next().await;
+    let mut taken = texts(&batch);
+    ack.done(Ok(()));
+    taken.extend(stream.stop_taking().await);
+    assert_eq!(taken, lines);
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
-use streams::{Message, Settings};
+use streams::{Message, NackReason, Settings};
 
 use crate::ends::{Stream, build, messages, texts, unique, until};
 use crate::servers::{Own, port};
@@ -293,6 +293,23 @@ async fn inputs_read_rows_as_the_stream_takes_them() {
         let input = table.component("sql_raw", json!({"query": endless(table.driver)}));
         let mut reader = Stream::start(json!({"input": input}), &settings());
         assert_eq!(reader.texts(1000).await, numbers(1..1001), "{}", table.driver);
+        reader.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_row_comes_again() {
+    for table in tables() {
+        let input = table.component("sql_raw", json!({"query": endless(table.driver)}));
+        let mut reader = Stream::reading_slowly(input, &settings());
+        assert_eq!(reader.texts(1).await, numbers(1..2));
+        let (batch, ack) = reader.next().await;
+        assert_eq!(texts(&batch), numbers(2..3));
+        ack.done(Err(NackReason::failed("not now")));
+        let mut seen = reader.texts(20).await;
+        assert!(seen.contains(&numbers(2..3)[0]), "{}: {seen:?}", table.driver);
+        seen.retain(|row| *row != numbers(2..3)[0]);
+        assert_eq!(seen, numbers(3..22), "{}", table.driver);
         reader.stop().await;
     }
 }
