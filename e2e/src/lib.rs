@@ -32,6 +32,7 @@ mod tls_front;
 pub mod tokens;
 pub mod tools;
 mod upstream;
+mod values;
 mod websocket;
 mod wire;
 
@@ -53,6 +54,7 @@ pub use spoken::Spoken;
 pub use sse::Sse;
 pub use tls_front::{Authority, Shown, front};
 pub use upstream::{Scripted, Upstream};
+pub use values::Values;
 pub use websocket::Socket;
 pub use wire::{Line, Wire};
 

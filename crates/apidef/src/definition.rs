@@ -1,8 +1,10 @@
 //! A definition: the model, the text it came from, and what was noticed on the way.
 
-use crate::{Api, classic, keys, oas};
+use crate::references::{Lookup, Nobody, Resolved, Seal, resolve};
+use crate::{Api, Secret, classic, keys, oas};
 use document::{Document, Fault, Format};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which format a definition was written in.
@@ -25,39 +27,89 @@ pub struct Definition {
     pub text: Arc<str>,
     /// Of `text`: equal content, equal digest.
     pub digest: u64,
+    /// Which values kept elsewhere it was read with. The text holds the references, the model the values.
+    pub seal: Seal,
     /// What is kept without effect, or surprises; each with its place in the text as it was given.
     pub warnings: Vec<Fault>,
+    /// Where values kept elsewhere stand; `None` where there are none.
+    resolved: Option<Arc<Resolved>>,
 }
 
+/// What came of reading a definition, and which values kept elsewhere that depends on.
+pub type Read = (Result<Definition, Vec<Fault>>, Seal);
+
 impl Definition {
-    /// Reads either format, told apart by `openapi` and `x-tyk-api-gateway`.
+    /// Reads either format, told apart by `openapi` and `x-tyk-api-gateway`. Of values that are kept elsewhere nothing is
+    /// known.
     pub fn parse(text: &str) -> Result<Definition, Vec<Fault>> {
-        let document = read(text)?;
-        let is_oas = |key| document.value().get(key).is_some();
-        let source = if is_oas("openapi") || is_oas(oas::EXTENSION) || is_oas(oas::STREAMING) {
-            Source::Oas
-        } else {
-            Source::Classic
-        };
-        Self::build(&document, source)
+        Self::read(text, None, &Nobody).0
     }
 
     /// Reads a classic definition (contract 2). Every fault has a pointer and a place.
     pub fn parse_classic(text: &str) -> Result<Definition, Vec<Fault>> {
-        Self::build(&read(text)?, Source::Classic)
+        Self::read(text, Some(Source::Classic), &Nobody).0
     }
 
     /// Reads an OpenAPI definition (contract 3). Every fault has a pointer and a place.
     pub fn parse_oas(text: &str) -> Result<Definition, Vec<Fault>> {
-        Self::build(&read(text)?, Source::Oas)
+        Self::read(text, Some(Source::Oas), &Nobody).0
     }
 
-    fn build(document: &Document, source: Source) -> Result<Definition, Vec<Fault>> {
-        let mut faults = document.repeated_keys();
-        let api = match source {
-            Source::Classic => classic::read(document.value(), &mut faults),
-            Source::Oas => oas::read(document.value(), &mut faults),
+    /// Reads a definition in the format that is named, or else in either, with values that are kept elsewhere.
+    pub fn read(text: &str, source: Option<Source>, lookup: &dyn Lookup) -> Read {
+        let document = match read(text) {
+            Ok(document) => document,
+            Err(faults) => return (Err(faults), Seal::default()),
         };
+        let is_oas = |key| document.value().get(key).is_some();
+        let source = source.unwrap_or_else(|| {
+            if is_oas("openapi") || is_oas(oas::EXTENSION) || is_oas(oas::STREAMING) {
+                Source::Oas
+            } else {
+                Source::Classic
+            }
+        });
+        let mut faults = document.repeated_keys();
+        let (value, resolved) = if may_refer(text) {
+            let mut value = document.value().clone();
+            let resolved = resolve(&mut value, lookup, &mut faults);
+            (Some(value), resolved)
+        } else {
+            (None, Resolved::default())
+        };
+        let seal = Seal::of(resolved.references.clone(), lookup);
+        let value = value.as_ref().unwrap_or_else(|| document.value());
+        (Self::build(&document, value, source, faults, resolved, &seal), seal)
+    }
+
+    fn build(
+        document: &Document,
+        value: &Value,
+        source: Source,
+        mut faults: Vec<Fault>,
+        resolved: Resolved,
+        seal: &Seal,
+    ) -> Result<Definition, Vec<Fault>> {
+        let unresolved: Vec<String> =
+            faults.iter().filter(|fault| fault.is_error()).map(|fault| fault.pointer.clone()).collect();
+        let api = match source {
+            Source::Classic => classic::read(value, &mut faults),
+            Source::Oas => oas::read(value, &mut faults),
+        };
+        if !resolved.references.is_empty() {
+            // What is said of a reference as if it were the value itself misleads.
+            let told = |fault: &Fault| fault.message.starts_with("there is no value for ");
+            faults.retain(|fault| !unresolved.contains(&fault.pointer) || told(fault));
+            faults.retain(|fault| !resolved.unknown.contains(&fault.pointer));
+            faults.iter_mut().for_each(|fault| resolved.cover_fault(fault));
+            if let (None, Some(pointer)) = (&api, resolved.unknown.first())
+                && !faults.iter().any(Fault::is_error)
+            {
+                let told =
+                    "this is kept elsewhere and not known here; without it the definition cannot be read";
+                faults.push(Fault::error(pointer.as_str(), told));
+            }
+        }
         document.locate(&mut faults);
         // A wrong type is noticed by the table and by who reads the value.
         faults.sort_by_cached_key(|fault| {
@@ -69,20 +121,58 @@ impl Definition {
                 let text: Arc<str> = compact(document.text()).into();
                 let (digest, _) = keys::murmur3_x64_128(text.as_bytes());
                 faults.shrink_to_fit();
-                Ok(Definition { api: Arc::new(api), source, text, digest, warnings: faults })
+                let (api, seal) = (Arc::new(api), seal.clone());
+                let resolved = (!resolved.references.is_empty()).then(|| Arc::new(resolved));
+                Ok(Definition { api, source, text, digest, seal, warnings: faults, resolved })
             }
             _ => Err(faults),
         }
     }
 
-    /// The classic projection (contract 3.2): of a classic definition itself, of an OpenAPI one what is acted on.
+    /// The classic projection (contract 3.2): of a classic definition itself, of an OpenAPI one what is acted on, with
+    /// references in place of their values.
     pub fn classic(&self) -> Value {
         match self.source {
             // The text was read before; were it not JSON, this would be null.
             Source::Classic => serde_json::from_str(&self.text).unwrap_or_default(),
-            Source::Oas => classic::write(&self.api),
+            Source::Oas => {
+                let mut written = classic::write(&self.api);
+                if let Some(resolved) = &self.resolved {
+                    resolved.cover_all(&mut written);
+                }
+                written
+            }
         }
     }
+
+    /// Whether it says the same as another, with the same values.
+    pub fn is_same(&self, other: &Definition) -> bool {
+        self.digest == other.digest && self.seal == other.seal
+    }
+
+    /// What `$secret_…` in its texts stand for, by their names without that mark (`vault.path.field`).
+    pub fn secrets(&self) -> Option<&BTreeMap<String, Secret>> {
+        self.resolved.as_ref().map(|resolved| &resolved.secrets).filter(|secrets| !secrets.is_empty())
+    }
+
+    /// Puts references in the place of values that a fault tells.
+    pub fn cover(&self, fault: &mut Fault) {
+        if let Some(resolved) = &self.resolved {
+            resolved.cover_fault(fault);
+        }
+    }
+}
+
+/// The digest that a definition of this text has.
+pub fn digest(text: &str) -> u64 {
+    keys::murmur3_x64_128(compact(text).as_bytes()).0
+}
+
+/// Whether a text may hold references: most do not, and are not walked through. Escapes may hide them.
+fn may_refer(text: &str) -> bool {
+    const MARKS: [&str; 9] =
+        ["env://", "secrets://", "consul://", "vault://", "file://", "kv://", "$kv{", "secret_", "\\"];
+    MARKS.iter().any(|mark| text.contains(mark))
 }
 
 fn read(text: &str) -> Result<Document, Vec<Fault>> {

@@ -9,7 +9,7 @@ pub(crate) fn listen_path(written: &str) -> Result<Box<str>, &'static str> {
         return Err("patterns in listen paths are not supported yet");
     }
     if written.contains("://") {
-        return Err("a listen path is a path; references to stored values are not supported yet");
+        return Err("a listen path is a path, not a URL");
     }
     if written.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#')) {
         return Err("a listen path has no spaces, `?` or `#`");
@@ -65,7 +65,7 @@ impl Target {
             "h2c" => Scheme::H2c,
             "tyk" => return Err("leads to an API of the gate, which cannot be here"),
             "env" | "secrets" | "consul" | "vault" | "file" | "kv" => {
-                return Err("refers to a stored value, which is not supported yet");
+                return Err("refers to a stored value as nothing can be found by");
             }
             _ => return Err("must start with http://, https://, h2c://, ws:// or wss://"),
         };

@@ -27,6 +27,7 @@ use crate::plugins::Bundles;
 use crate::reload::Reloads;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::stores::Stores;
 use crate::uptime::Hosts;
 
 /// Calls of the admin API that are worked on at once.
@@ -44,8 +45,10 @@ pub struct Parts {
     pub state: State,
     /// Where answers are kept, if not there.
     pub answers: Option<State>,
-    /// Where definitions and policies come from.
+    /// Where definitions and policies come from. It asks the stores below for what definitions refer to.
     pub catalog: Catalog,
+    /// Where values are kept that definitions refer to.
+    pub stores: Arc<Stores>,
     /// How upstreams are reached.
     pub upstream: UpstreamSettings,
     /// What streams are built with.
@@ -74,6 +77,8 @@ pub struct Gate {
     pub state: State,
     /// Where definitions and policies come from.
     pub catalog: Arc<Catalog>,
+    /// Where values are kept that definitions refer to.
+    pub stores: Arc<Stores>,
     /// How upstreams are reached.
     pub upstream: UpstreamSettings,
     /// What streams are built with.
@@ -155,7 +160,8 @@ impl Gate {
             _ => parts.settings.keys.cache_for,
         };
         let (reloads, requests) = Reloads::new();
-        let catalog = Arc::new(parts.catalog);
+        let lookup = Arc::<Stores>::clone(&parts.stores);
+        let catalog = Arc::new(parts.catalog.with_lookup(lookup));
         let (records, recorder) = parts.records.unzip();
         let make = |me: &Weak<Self>| Self {
             me: Weak::clone(me),
@@ -189,6 +195,7 @@ impl Gate {
             settings: parts.settings,
             state: parts.state,
             catalog,
+            stores: parts.stores,
             upstream: parts.upstream,
             streams: parts.streams,
             pools: Pools::default(),

@@ -39,6 +39,7 @@ mod settings;
 mod small_write;
 mod snapshot;
 mod socket;
+pub mod stores;
 mod transform;
 pub mod uptime;
 mod validation;

@@ -25,7 +25,7 @@ use crate::route::{Place, Table};
 use crate::snapshot::{RunningApi, Snapshot};
 
 pub use compile::check;
-pub(crate) use compile::{compile, fetch, located};
+pub(crate) use compile::{compile, fetch, located, read};
 pub use follow::follow;
 
 /// How long the streams of a replaced API may take to deliver what is under way.
@@ -119,7 +119,15 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     let catalog = Arc::clone(&gate.catalog);
     let worker = Arc::clone(gate);
     let known = Arc::clone(good);
-    let loaded = catalog.load().await;
+    gate.stores.begin_load().await;
+    let mut loaded = catalog.load().await;
+    if gate.stores.fetch_new().await {
+        // Now what definitions refer to is known.
+        let first = loaded;
+        loaded = catalog.load().await;
+        loaded.papers_changed |= first.papers_changed;
+    }
+    gate.stores.end_load();
     let papers_changed = loaded.papers_changed;
     if papers_changed {
         gate.certificates.clear();
@@ -261,7 +269,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
             continue;
         }
         let same = |running: &&Arc<RunningApi>| {
-            running.definition.digest == definition.digest
+            running.definition.is_same(&definition)
                 && !running.plugins.as_ref().is_some_and(|plugins| plugins.is_stale())
                 && !running.events.as_ref().is_some_and(|events| events.is_stale())
         };

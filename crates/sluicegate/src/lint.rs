@@ -288,6 +288,9 @@ impl Judge {
         {
             faults.extend(gateway::reload::check(gate, definition));
         }
+        // Only a running gate knows what they stand for.
+        let elsewhere = apidef::references::pointers(document.value());
+        faults.retain(|fault| !elsewhere.contains(&fault.pointer));
         faults
     }
 

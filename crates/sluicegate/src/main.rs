@@ -13,6 +13,7 @@ mod logging;
 mod mappings;
 mod plugin;
 mod run;
+mod stores;
 mod stream;
 
 use std::io::{self, Write};

@@ -55,6 +55,7 @@ async fn serve(config: Config) -> Result<(), String> {
         answers: open_answers(&config)?,
         catalog,
         acme: acme::open(&config, &upstream)?,
+        stores: Arc::new(crate::stores::open(&config)?),
         upstream,
         streams,
         offered: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
@@ -74,6 +75,7 @@ async fn serve(config: Config) -> Result<(), String> {
     }
     tokio::spawn(sweep(Arc::clone(&gate)));
     tokio::spawn(gateway::uptime::run(Arc::clone(&gate)));
+    tokio::spawn(gateway::stores::run(Arc::clone(&gate)));
     tokio::spawn(reload_on_signal(Arc::clone(&gate), signals.reload));
     gateway::acme::offer_kept(&gate).await;
     tokio::spawn(gateway::acme::run(Arc::clone(&gate)));
@@ -419,6 +421,7 @@ pub(crate) fn judge(config: &Config) -> Result<Arc<Gate>, String> {
         settings: settings(config)?,
         state: State::embedded(None).map_err(|error| error.to_string())?,
         catalog: state::Catalog::files("", state::PolicySource::None),
+        stores: Arc::new(crate::stores::open(config)?),
         upstream: upstream(config)?,
         streams: streams(config)?,
         offered: None,

@@ -52,6 +52,17 @@ pub(super) fn hello(gate: &Gate) -> Response<Body> {
         });
         if let Some(output) = output {
             details[&name]["output"] = output.into();
+        }
+    }
+    for (store, why) in gate.stores.health() {
+        let name = format!("values ({store})");
+        details[&name] = json!({
+            "status": if why.is_none() { "pass" } else { "fail" },
+            "componentType": "datastore",
+            "time": rfc3339(SystemTime::now()),
+        });
+        if let Some(why) = why {
+            details[&name]["output"] = why.into();
             status = "warn";
         }
     }

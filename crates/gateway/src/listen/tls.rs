@@ -335,7 +335,7 @@ pub(crate) fn is_valid_for(key: &CertifiedKey, name: &str) -> bool {
     }
 }
 
-fn certified_key(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, TlsError> {
+pub(crate) fn certified_key(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, TlsError> {
     let chain = read_certificates(&files.certificate)?;
     let path = files.key.display();
     let pem = read(&files.key)?;

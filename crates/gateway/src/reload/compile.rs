@@ -1,8 +1,9 @@
 //! From a definition to an API that can run, or to its faults.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use apidef::Definition;
+use apidef::{Definition, Source};
 use document::{Document, Fault, Format};
 
 use crate::backend::Backend;
@@ -21,6 +22,36 @@ use crate::validation::Checks;
 
 /// Compiles a definition into a running API, or tells every fault, without its place. Connects and starts nothing.
 pub(crate) fn compile(
+    gate: &Gate,
+    definition: &Arc<Definition>,
+    before: Option<&Arc<RunningApi>>,
+    streams: &streams::Settings,
+) -> Result<Arc<RunningApi>, Vec<Fault>> {
+    let own;
+    let streams = match definition.secrets() {
+        None => streams,
+        Some(secrets) => {
+            own = with_secrets(streams, secrets);
+            &own
+        }
+    };
+    assemble(gate, definition, before, streams).map_err(|mut faults| {
+        faults.iter_mut().for_each(|fault| definition.cover(fault));
+        faults
+    })
+}
+
+/// What streams and texts of a definition are built with that names secrets of its own.
+fn with_secrets(
+    streams: &streams::Settings,
+    secrets: &BTreeMap<String, apidef::Secret>,
+) -> streams::Settings {
+    let mut all = BTreeMap::clone(&streams.secrets);
+    all.extend(secrets.iter().map(|(name, secret)| (name.clone(), secret.0.clone())));
+    streams::Settings { secrets: Arc::new(all), ..streams.clone() }
+}
+
+fn assemble(
     gate: &Gate,
     definition: &Arc<Definition>,
     before: Option<&Arc<RunningApi>>,
@@ -103,6 +134,15 @@ fn build(
         backend,
         hosted: false,
     })
+}
+
+/// Reads a definition, with what it refers to.
+pub(crate) async fn read(gate: &Gate, text: &str, source: Option<Source>) -> Result<Definition, Vec<Fault>> {
+    let (read, seal) = Definition::read(text, source, &*gate.stores);
+    if !seal.references.is_empty() && gate.stores.fetch_new().await {
+        return Definition::read(text, source, &*gate.stores).0;
+    }
+    read
 }
 
 /// Fetches what a definition names elsewhere, so that it can be compiled.

@@ -100,7 +100,21 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
         return Err(Broken(errors));
     }
     let mut config = typed(&given)?;
-    config.named_secrets = references::named(&given, variables);
+    let elsewhere = references::elsewhere(&given);
+    if !elsewhere.is_empty() {
+        lend(&mut config, &given, variables);
+        for (path, found) in crate::stores::settings_from(&config, elsewhere) {
+            match found {
+                Ok(secret) => drop(given.insert(path, Value::from(secret.expose()))),
+                Err(error) => errors.push_str(&format!("error: `{path}`: {error}\n")),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Broken(errors));
+        }
+        config = typed(&given)?;
+    }
+    lend(&mut config, &given, variables);
     if config.node_secret.is_empty() {
         config.node_secret = config.secret.clone();
     }
@@ -116,6 +130,13 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
     warnings.extend(crate::catalog::warnings(&config));
     let source = path.filter(|_| file_counts).map_or(Source::BuiltIn, Source::File);
     Ok(Loaded { config, source, warnings })
+}
+
+/// What definitions may refer to.
+fn lend(config: &mut Config, given: &Given, variables: &Variables) {
+    config.named_secrets = references::named(given, variables);
+    let secret = |(name, value): (&String, &String)| (name.clone(), state::Secret::new(value.as_str()));
+    config.variables = variables.iter().map(secret).collect();
 }
 
 /// Files of the original are JSON, and keep its defaults; a YAML file is ours.

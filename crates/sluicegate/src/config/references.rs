@@ -1,7 +1,9 @@
-//! Secrets given by reference: `env://NAME` and `secrets://name`. Other stores are refused, never taken literally.
+//! Secrets given by reference: `env://NAME` and `secrets://name`, and those of other stores, which are asked when the
+//! settings of the stores are known. None is ever taken literally.
 
 use std::collections::BTreeMap;
 
+use apidef::references::Reference;
 use serde_json::Value;
 use state::Secret;
 
@@ -17,6 +19,16 @@ pub(super) fn resolve(given: &mut Given, variables: &Variables) -> Vec<String> {
     let named = given.get("secrets").cloned().unwrap_or(Value::Null);
     for key in table::all().filter(|key| key.kind == Kind::Secret && key.standing == Standing::Acted) {
         let Some(Value::String(text)) = given.get(key.path) else { continue };
+        if let Some(store) = OTHER_STORES.iter().find(|store| text.starts_with(**store)) {
+            // What leads to the stores cannot be in them.
+            if key.path.starts_with("kv.") {
+                errors.push(format!(
+                    "`{}`: {store} cannot be asked for this; use env:// or secrets://",
+                    key.path
+                ));
+            }
+            continue;
+        }
         match lookup(text, &named, variables) {
             Ok(None) => {}
             Ok(Some(found)) => drop(given.insert(key.path, Value::String(found))),
@@ -54,10 +66,18 @@ fn lookup(text: &str, named: &Value, variables: &Variables) -> Result<Option<Str
             .map(|found| Some(found.to_owned()))
             .ok_or_else(|| format!("`secrets` holds no `{name}`"));
     }
-    match OTHER_STORES.iter().find(|store| text.starts_with(**store)) {
-        Some(store) => {
-            Err(format!("references of the form {store} are not supported yet; use env:// or secrets://"))
-        }
-        None => Ok(None),
-    }
+    Ok(None)
+}
+
+/// The secret settings that are kept in other stores; an error for each that is no reference.
+pub(super) fn elsewhere(given: &Given) -> Vec<(&'static str, Result<Reference, String>)> {
+    let secrets = table::all().filter(|key| key.kind == Kind::Secret && key.standing == Standing::Acted);
+    secrets
+        .filter_map(|key| {
+            let text = given.get(key.path)?.as_str()?;
+            OTHER_STORES.iter().find(|store| text.starts_with(**store))?;
+            let reference = apidef::references::found(text).pop().map(|(_, reference)| reference);
+            Some((key.path, reference.ok_or_else(|| "that is no whole reference".to_owned())))
+        })
+        .collect()
 }

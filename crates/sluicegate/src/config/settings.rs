@@ -15,6 +15,10 @@ pub(crate) struct Config {
     /// Named secrets, as streams may ask for them: `conf.NAME` those of `secrets`, `env.NAME` those of `TYK_SECRET_NAME`.
     #[serde(skip)]
     pub(crate) named_secrets: BTreeMap<String, Secret>,
+    /// The environment of the process, as definitions may ask for it.
+    #[serde(skip)]
+    pub(crate) variables: BTreeMap<String, Secret>,
+    pub(crate) kv: Kv,
     pub(crate) listen_address: String,
     pub(crate) listen_port: u16,
     pub(crate) control_api_port: u16,
@@ -415,6 +419,79 @@ pub(crate) struct Streaming {
     pub(crate) mappings: Mappings,
 }
 
+/// Where values are kept that settings and definitions refer to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kv {
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) refresh: Duration,
+    pub(crate) consul: Consul,
+    pub(crate) vault: Vault,
+    pub(crate) file: KvFile,
+    /// Whatever is written; may hold secrets.
+    #[serde(deserialize_with = "unshown")]
+    pub(crate) stores: Unshown,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Consul {
+    pub(crate) address: String,
+    pub(crate) scheme: String,
+    pub(crate) datacenter: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) token: Secret,
+    pub(crate) http_auth: ConsulLogin,
+    pub(crate) tls_config: ConsulTls,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConsulLogin {
+    pub(crate) username: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) password: Secret,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConsulTls {
+    pub(crate) ca_file: String,
+    pub(crate) cert_file: String,
+    pub(crate) key_file: String,
+    pub(crate) insecure_skip_verify: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vault {
+    pub(crate) address: String,
+    pub(crate) agent_address: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) token: Secret,
+    pub(crate) kv_version: u8,
+    pub(crate) max_retries: usize,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) timeout: Duration,
+    pub(crate) ca_file: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KvFile {
+    pub(crate) base_path: String,
+}
+
+/// A value that is not printed.
+#[derive(Clone, Default)]
+pub(crate) struct Unshown(pub(crate) serde_json::Value);
+
+impl std::fmt::Debug for Unshown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// What mappings of streams may read and do.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -436,6 +513,10 @@ pub(crate) struct Egress {
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
+fn unshown<'de, D: Deserializer<'de>>(from: D) -> Result<Unshown, D::Error> {
+    serde_json::Value::deserialize(from).map(Unshown)
 }
 
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {

@@ -165,7 +165,7 @@ fn secrets_come_from_references_and_never_leave() {
     );
 
     for (text, expected) in [
-        (r#"{"secret": "vault://a/b"}"#, "references of the form vault:// are not supported yet"),
+        (r#"{"secret": "vault://a/b"}"#, "there is no value for `vault://a/b`: no Vault is set up"),
         (r#"{"secret": "env://ABSENT"}"#, "neither TYK_SECRET_ABSENT nor ABSENT is set"),
     ] {
         let broken = load_text("unresolved", text, &[]).unwrap_err().to_string();

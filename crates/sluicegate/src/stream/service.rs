@@ -85,6 +85,7 @@ impl Service {
             settings,
             state: State::embedded(None).map_err(|error| error.to_string())?,
             catalog: Catalog::files("", PolicySource::None),
+            stores: Arc::default(),
             upstream: no_upstream()?,
             streams,
             offered: None,

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use apidef::references::{Lookup, Nobody};
 use apidef::{Definition, Policy};
 use document::Fault;
 use tokio::sync::mpsc;
@@ -92,6 +93,8 @@ struct Inner {
     papers: Papers,
     /// Only APIs with one of these tags are loaded; empty: all.
     tags: Box<[Box<str>]>,
+    /// Who knows values that definitions refer to.
+    lookup: Arc<dyn Lookup>,
     /// Where it is, without secrets.
     shown: String,
 }
@@ -104,7 +107,8 @@ enum Home {
 
 impl Catalog {
     fn new(home: Home, shown: String) -> Catalog {
-        Catalog(Arc::new(Inner { home, papers: Papers::default(), tags: Box::default(), shown }))
+        let lookup = Arc::new(Nobody);
+        Catalog(Arc::new(Inner { home, papers: Papers::default(), tags: Box::default(), lookup, shown }))
     }
 
     /// The catalog of `<app_path>/*.json` (not of its subfolders) and of the policies.
@@ -147,6 +151,15 @@ impl Catalog {
         }
     }
 
+    /// Asks for values that definitions refer to. For a catalog that nobody has a clone of yet.
+    #[must_use]
+    pub fn with_lookup(self, lookup: Arc<dyn Lookup>) -> Catalog {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Catalog(Arc::new(Inner { lookup, ..inner })),
+            Err(shared) => Catalog(shared),
+        }
+    }
+
     /// The engine, in one word.
     pub fn engine(&self) -> &'static str {
         match &self.0.home {
@@ -174,12 +187,12 @@ impl Catalog {
         let loaded = match &self.0.home {
             Home::Files(_) => {
                 let run = move || match &inner.home {
-                    Home::Files(files) => files.load(&inner.papers),
+                    Home::Files(files) => files.load(&inner.papers, &*inner.lookup),
                     Home::Shelf(_) => Loaded::default(),
                 };
                 tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| self.broken(&error.to_string()))
             }
-            Home::Shelf(shelf) => shelf.load(&self.0.papers).await,
+            Home::Shelf(shelf) => shelf.load(&self.0.papers, &self.0.lookup).await,
         };
         self.select(loaded)
     }
@@ -321,8 +334,11 @@ impl Catalog {
     /// When anything in it is at fault, or it cannot be read.
     pub async fn items(&self) -> Result<Vec<Item>, CatalogError> {
         let mut items = match &self.0.home {
-            Home::Shelf(shelf) => shelf.items().await?,
-            Home::Files(_) => self.write(|files| files.items()).await?,
+            Home::Shelf(shelf) => shelf.items(&*self.0.lookup).await?,
+            Home::Files(_) => {
+                let lookup = Arc::clone(&self.0.lookup);
+                self.write(move |files| files.items(&*lookup)).await?
+            }
         };
         items.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
         Ok(items)
@@ -340,9 +356,10 @@ impl Catalog {
         match &self.0.home {
             Home::Shelf(shelf) => shelf.write_items(&put, &remove).await,
             Home::Files(_) => {
+                let lookup = Arc::clone(&self.0.lookup);
                 self.write(move |files| {
                     for item in &put {
-                        files.put_item(item)?;
+                        files.put_item(item, &*lookup)?;
                     }
                     for (kind, id) in &remove {
                         match kind {

@@ -7,14 +7,15 @@ use document::Fault;
 use super::{Placeholder, Source, mappings};
 use crate::registry::Kind;
 
-const MARKS: [(&str, Source); 4] = [
+const MARKS: [(&str, Source); 7] = [
     ("tyk_context.", Source::Context),
     ("tyk_meta.", Source::Meta),
     ("secret_conf.", Source::ConfiguredSecret),
     ("secret_env.", Source::EnvironmentSecret),
+    ("secret_consul.", Source::ConsulSecret),
+    ("secret_vault.", Source::VaultSecret),
+    ("secret_file.", Source::FileSecret),
 ];
-/// Stores that the original reads secrets from, and this gate does not.
-const FOREIGN: [&str; 3] = ["$secret_vault.", "$secret_consul.", "$secret_file."];
 
 /// One placeholder in a text.
 #[derive(Debug)]
@@ -60,7 +61,9 @@ fn one(text: &str, start: usize) -> Option<Found<'_>> {
     };
     let (mark, source) = MARKS.iter().find(|(mark, _)| inside.starts_with(mark))?;
     let inside = &inside[mark.len()..];
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let legal = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') || (c == '/' && source.has_paths())
+    };
     let length = inside.find(|c: char| !legal(c)).unwrap_or(inside.len());
     let (name, mut rest) = inside.split_at(length);
     if name.is_empty() {
@@ -79,11 +82,6 @@ fn one(text: &str, start: usize) -> Option<Found<'_>> {
     Some(Found { placeholder, default, range: start..text.len() - rest.len() })
 }
 
-/// A secret of a store that there is not.
-pub fn foreign(text: &str) -> Option<&'static str> {
-    FOREIGN.iter().find(|mark| text.contains(**mark)).copied()
-}
-
 /// What is wrong with where the placeholders of a text stand.
 pub(super) fn misplaced(kind: Kind, text: &str, at: &str) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -92,10 +90,6 @@ pub(super) fn misplaced(kind: Kind, text: &str, at: &str) -> Vec<Fault> {
             Fault::error(at, "`kv://` is not read in streams")
                 .hint("write `$secret_conf.NAME` or `$secret_env.NAME`"),
         );
-    }
-    if let Some(mark) = foreign(text) {
-        let fault = Fault::error(at, format!("`{mark}…` is not read in streams: there is no such store"));
-        faults.push(fault.hint("write `$secret_conf.NAME` or `$secret_env.NAME`"));
     }
     for Found { placeholder, range, .. } in found(text) {
         let before = &text[..range.start];

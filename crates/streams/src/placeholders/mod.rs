@@ -14,7 +14,7 @@ use document::{Fault, pointer_join};
 use serde_json::Value as Json;
 
 use self::find::Form;
-pub use self::find::{Found, foreign, found};
+pub use self::find::{Found, found};
 use self::walk::walk;
 use crate::registry::Kind;
 use crate::settings::Settings;
@@ -36,12 +36,23 @@ pub enum Source {
     ConfiguredSecret,
     /// An environment variable `TYK_SECRET_…`.
     EnvironmentSecret,
+    /// Consul.
+    ConsulSecret,
+    /// Vault.
+    VaultSecret,
+    /// A file.
+    FileSecret,
 }
 
 impl Source {
     /// Whether it is known before any request comes.
     pub fn is_secret(self) -> bool {
-        matches!(self, Source::ConfiguredSecret | Source::EnvironmentSecret)
+        !matches!(self, Source::Context | Source::Meta)
+    }
+
+    /// Whether names are paths there.
+    fn has_paths(self) -> bool {
+        matches!(self, Source::ConsulSecret | Source::VaultSecret | Source::FileSecret)
     }
 }
 
@@ -61,8 +72,25 @@ impl std::fmt::Display for Placeholder {
             Source::Meta => "tyk_meta",
             Source::ConfiguredSecret => "secret_conf",
             Source::EnvironmentSecret => "secret_env",
+            Source::ConsulSecret => "secret_consul",
+            Source::VaultSecret => "secret_vault",
+            Source::FileSecret => "secret_file",
         };
         write!(f, "${source}.{}", self.name)
+    }
+}
+
+impl Placeholder {
+    /// What a secret is called in [`Settings::secrets`].
+    pub fn key(&self) -> Option<String> {
+        Some(match self.source {
+            Source::ConfiguredSecret => format!("conf.{}", self.name),
+            Source::EnvironmentSecret => format!("env.{}", self.name.to_ascii_uppercase()),
+            Source::ConsulSecret => format!("consul.{}", self.name),
+            Source::VaultSecret => format!("vault.{}", self.name),
+            Source::FileSecret => format!("file.{}", self.name),
+            Source::Context | Source::Meta => return None,
+        })
     }
 }
 
@@ -104,11 +132,9 @@ pub fn placeholders(config: &Json, pointer: &str, settings: &Settings) -> (Vec<P
 /// # Errors
 /// A fault for each that there is not.
 pub fn with_secrets(config: &Json, pointer: &str, settings: &Settings) -> Result<Json, Vec<Fault>> {
-    let found = |name: String| settings.secrets.get(&name).cloned().map_or(Filled::Missing, Filled::With);
-    fill(config, pointer, settings, &|placeholder| match placeholder.source {
-        Source::ConfiguredSecret => found(format!("conf.{}", placeholder.name)),
-        Source::EnvironmentSecret => found(format!("env.{}", placeholder.name.to_ascii_uppercase())),
-        Source::Context | Source::Meta => Filled::Later,
+    fill(config, pointer, settings, &|placeholder| match placeholder.key() {
+        Some(key) => settings.secrets.get(&key).cloned().map_or(Filled::Missing, Filled::With),
+        None => Filled::Later,
     })
 }
 
@@ -185,10 +211,7 @@ fn names(value: &Json, pointer: &str, faults: &mut Vec<Fault>) {
 /// Whether anything looks like one. Deeper than parsers let pass nothing stands.
 fn any(value: &Json) -> bool {
     match value {
-        Json::String(text) => {
-            text.contains('$') && (found(text).next().is_some() || find::foreign(text).is_some())
-                || text.starts_with("kv://")
-        }
+        Json::String(text) => text.contains('$') && found(text).next().is_some() || text.starts_with("kv://"),
         Json::Array(items) => items.iter().any(any),
         Json::Object(members) => members.iter().any(|(key, value)| found(key).next().is_some() || any(value)),
         _ => false,
@@ -253,6 +276,9 @@ fn missing(placeholder: &Placeholder, at: &str) -> Fault {
         Source::EnvironmentSecret => {
             fault.hint(format!("set TYK_SECRET_{} for the gate", placeholder.name.to_ascii_uppercase()))
         }
+        Source::ConsulSecret => fault.hint("put it into Consul, and set `kv.consul`"),
+        Source::VaultSecret => fault.hint("put it into Vault, and set `kv.vault`"),
+        Source::FileSecret => fault.hint("make the file, and set `kv.file.base_path`"),
     }
 }
 

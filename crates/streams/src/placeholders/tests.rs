@@ -83,7 +83,7 @@ fn where_they_stand_wrongly_is_told_with_its_place() {
         ("root = 1 # \"\nroot = \"$tyk_context.a\"", json!({"drop": {}}), None),
         ("root = 1", json!({"reject": "${! $tyk_context.a }"}), Some("inside of an interpolation")),
         ("root = 1", json!({"reject": "${! content() } $tyk_context.a"}), None),
-        ("root = 1", json!({"reject": "$secret_vault.a.b"}), Some("no such store")),
+        ("root = 1", json!({"reject": "${! $secret_vault.a/b.c }"}), Some("inside of an interpolation")),
         ("root = 1", json!({"reject": "kv://a/b"}), Some("`kv://` is not read")),
         ("root = 1", json!({"broker": {"outputs": [], "$tyk_context.a": 1}}), Some("names a field")),
         (

@@ -92,7 +92,7 @@ pub(super) fn unlinked(gate: &Gate, id: &str) -> Result<Vec<(Arc<Definition>, De
     let snapshot = gate.snapshot();
     let bases = snapshot.apis.values().filter(|api| *api.identity.id != *id && has_version(api, id));
     let without = |base: &Arc<RunningApi>| {
-        let definition = Definition::parse(&without_version(&base.definition, id))?;
+        let definition = Definition::read(&without_version(&base.definition, id), None, &*gate.stores).0?;
         Ok((Arc::clone(&base.definition), definition))
     };
     bases.map(without).collect()

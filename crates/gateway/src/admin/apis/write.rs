@@ -185,7 +185,7 @@ pub(super) async fn checked(
     let Ok(text) = std::str::from_utf8(text) else {
         return Err(error(StatusCode::BAD_REQUEST, malformed_text(source)));
     };
-    let definition = match read(text, source) {
+    let definition = match read(gate, text, source).await {
         Ok(definition) => Arc::new(definition),
         Err(Unread::NoJson(found)) => return Err(faults(malformed_text(source), &found)),
         Err(Unread::NoExtension) => {
@@ -233,7 +233,7 @@ enum Unread {
 }
 
 /// Parses a definition; one without an id gets one.
-fn read(text: &str, source: Source) -> Result<Definition, Unread> {
+async fn read(gate: &Gate, text: &str, source: Source) -> Result<Definition, Unread> {
     let document = match Document::parse(text, Format::Json) {
         Ok(document) if document.value().is_object() => document,
         Ok(_) => return Err(Unread::NoJson(Vec::new())),
@@ -246,21 +246,17 @@ fn read(text: &str, source: Source) -> Result<Definition, Unread> {
         Source::Oas => (value.pointer("/x-tyk-api-gateway/info/id"), "/x-tyk-api-gateway/info/id"),
     };
     let parsed = if id.and_then(Value::as_str).is_some_and(|id| !id.is_empty()) {
-        parse(text, source)
+        reload::read(gate, text, Some(source)).await
     } else {
-        apidef::with_id(text, &Uuid::new_v4().simple().to_string()).and_then(|text| parse(&text, source))
+        match apidef::with_id(text, &Uuid::new_v4().simple().to_string()) {
+            Ok(text) => reload::read(gate, &text, Some(source)).await,
+            Err(found) => Err(found),
+        }
     };
     parsed.map_err(|found| match found.first() {
         Some(first) if first.pointer == pointer && first.is_error() => Unread::BadId(found),
         _ => Unread::Faulty(found),
     })
-}
-
-fn parse(text: &str, source: Source) -> Result<Definition, Vec<Fault>> {
-    match source {
-        Source::Classic => Definition::parse_classic(text),
-        Source::Oas => Definition::parse_oas(text),
-    }
 }
 
 fn malformed(source: Source, found: &[Fault]) -> Response<Body> {

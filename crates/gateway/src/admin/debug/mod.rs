@@ -5,7 +5,7 @@ mod log;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::{Definition, Source};
+use apidef::Source;
 use bytes::Bytes;
 use document::Fault;
 use http::header::{HOST, HeaderName, HeaderValue};
@@ -122,10 +122,7 @@ pub(super) async fn run(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
 /// The definition, compiled; nobody but this call can reach it.
 async fn api(gate: &Arc<Gate>, text: &str, source: Source) -> Result<Arc<RunningApi>, Vec<Fault>> {
     let text = apidef::with_id(text, &Uuid::new_v4().simple().to_string())?;
-    let definition = match source {
-        Source::Classic => Definition::parse_classic(&text)?,
-        Source::Oas => Definition::parse_oas(&text)?,
-    };
+    let definition = reload::read(gate, &text, Some(source)).await?;
     reload::fetch(gate, &definition).await;
     let worker = Arc::clone(gate);
     let compiled = tokio::task::spawn_blocking(move || {

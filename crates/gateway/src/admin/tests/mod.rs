@@ -75,6 +75,7 @@ impl Admin {
             settings,
             state: State::embedded(None).unwrap(),
             catalog: Catalog::files(folder.join("apps"), PolicySource::Folder(folder.join("policies"))),
+            stores: Arc::default(),
             upstream: UpstreamSettings::new(
                 Duration::from_secs(10),
                 KeepAlive::default(),

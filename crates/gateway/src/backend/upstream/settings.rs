@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::UpstreamTls;
+use rustls::RootCertStore;
 
 use super::pool::KeepAlive;
 use super::security::Security;
 use super::tls::{Proof, usual_roots};
-use crate::listen::tls::TlsError;
+use crate::listen::tls::{CertificateFiles, TlsError, certified_key, read_certificates};
+use crate::stores::TrustSettings;
 
 /// What every upstream of the gate has in common.
 #[derive(Debug, Clone)]
@@ -62,5 +64,32 @@ impl UpstreamSettings {
         let security = Security::usual(&self.common, false);
         let tls = ClientTls::build(&security, roots, &Proof::default(), self.http2)?;
         Ok(Self { tls, ..self.clone() })
+    }
+
+    /// For a store of values, with trust of its own. Blocking: reads files.
+    ///
+    /// # Errors
+    /// Files that cannot be used.
+    pub(crate) fn of_store(timeout: Duration, trust: &TrustSettings) -> Result<Self, TlsError> {
+        let roots = if trust.ca_file.as_os_str().is_empty() {
+            Arc::clone(usual_roots())
+        } else {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(read_certificates(&trust.ca_file)?);
+            Arc::new(roots)
+        };
+        let certified = if trust.cert_file.as_os_str().is_empty() {
+            None
+        } else {
+            let key = if trust.key_file.as_os_str().is_empty() { &trust.cert_file } else { &trust.key_file };
+            let files = CertificateFiles { certificate: trust.cert_file.clone(), key: key.clone() };
+            Some(certified_key(&files)?)
+        };
+        let proof = Proof { pins: None, certified };
+        let common = UpstreamTls::default();
+        let build = |insecure| ClientTls::build(&Security::usual(&common, insecure), &roots, &proof, false);
+        let (tls, insecure_tls) = (build(false)?, build(true)?);
+        let keep = KeepAlive::default();
+        Ok(Self { timeout, keep, websockets: false, http2: false, common, tls, insecure_tls })
     }
 }

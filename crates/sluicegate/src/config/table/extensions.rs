@@ -1,6 +1,6 @@
 //! Streams, plugins, key-value stores, certificates.
 
-use super::{COUNT, Key, Kind::*, acted, idle, pending};
+use super::{COUNT, Key, Kind::*, acted, idle, ours, pending};
 
 pub(super) static KEYS: &[Key] = &[
     acted(
@@ -63,7 +63,12 @@ pub(super) static KEYS: &[Key] = &[
         "true",
         "Let mappings of streams draw random numbers, ids and made-up data (`random_int`, `uuid_v4`, `fake` and their like). When off, mappings with such functions are refused.",
     ),
-    acted("secrets", SecretMap, "", "Named secrets, for references of the form `secrets://name`."),
+    acted(
+        "secrets",
+        SecretMap,
+        "",
+        "Named secrets, for references of the form `secrets://name` and `$secret_conf.name`.",
+    ),
     acted(
         "enable_jsvm",
         Bool,
@@ -134,7 +139,59 @@ pub(super) static KEYS: &[Key] = &[
         "What runs plugins in Python, such as `3.11` for `python3.11`. When empty: `python3`.",
     ),
     pending("coprocess_options.grpc_round_robin_load_balancing", Bool, "", "Calls take turns in any case."),
-    pending("kv", Tree, r#"{"vault": {"kv_version": 2}}"#, "Stores for references: Consul, Vault, files."),
+    ours(
+        "kv.refresh",
+        Seconds,
+        "60",
+        "How often values that are referred to are asked for again; what changed has the definitions read anew that it stands in.",
+    ),
+    acted(
+        "kv.consul.address",
+        Text,
+        "",
+        "Where Consul is, `host:port`: for `consul://path` and `$secret_consul.path`. Empty: there is none.",
+    ),
+    acted("kv.consul.scheme", Choice(&["", "http", "https"]), "", "How it is spoken to; empty is `http`."),
+    acted("kv.consul.datacenter", Text, "", "Whose values are asked for; empty is that of the agent."),
+    acted("kv.consul.token", Secret, "", "Who the gate is there."),
+    acted("kv.consul.http_auth.username", Text, "", "Name for HTTP, where something before it asks for one."),
+    acted("kv.consul.http_auth.password", Secret, "", "Its password."),
+    acted("kv.consul.tls_config.ca_file", Text, "", "Authorities that its certificate may be from (PEM)."),
+    acted("kv.consul.tls_config.cert_file", Text, "", "The certificate that the gate shows it (PEM)."),
+    acted("kv.consul.tls_config.key_file", Text, "", "The key of that certificate (PEM)."),
+    acted("kv.consul.tls_config.insecure_skip_verify", Bool, "", "Do not verify its certificate."),
+    pending("kv.consul.tls_config.address", Text, "", "The name in its certificate; it has to be the host."),
+    pending("kv.consul.tls_config.ca_path", Text, "", "A folder of authorities; name them in one file."),
+    idle("kv.consul.wait_time", Tree, "No request waits for a change."),
+    acted(
+        "kv.vault.address",
+        Text,
+        "",
+        "Where Vault is, with its scheme: for `vault://path.field` and `$secret_vault.path.field`. Empty: there is none.",
+    ),
+    acted("kv.vault.agent_address", Text, "", "Where an agent of it is; asked in its place."),
+    acted("kv.vault.token", Secret, "", "Who the gate is there."),
+    acted(
+        "kv.vault.kv_version",
+        Integer { min: 1, max: 2 },
+        "2",
+        "Version of the engine that keeps the values.",
+    ),
+    acted("kv.vault.max_retries", COUNT, "", "How often more a request is sent that did not come through."),
+    acted("kv.vault.timeout", Seconds, "", "How long a request may take; 0 is 5 seconds."),
+    ours("kv.vault.ca_file", Text, "", "Authorities that its certificate may be from (PEM)."),
+    acted(
+        "kv.file.base_path",
+        Text,
+        "",
+        "The folder of files that `file://path` and `$secret_file.path` name; none leads out of it. Empty: there is none.",
+    ),
+    acted(
+        "kv.stores",
+        Tree,
+        "",
+        "More stores, by name, for `kv://name/path#field` and `$kv{name/path#field}`: objects with `type` (`consul`, `vault`, `file`, `env`, `secrets`) and `config` (as of those above; of `secrets` the values themselves).",
+    ),
     acted(
         "security.private_certificate_encoding_secret",
         Secret,

@@ -7,7 +7,8 @@ use std::{
     sync::Arc,
 };
 
-use apidef::Definition;
+use apidef::references::{Lookup, Seal};
+use apidef::{Definition, Source};
 use document::Fault;
 use serde::Deserialize;
 
@@ -26,6 +27,8 @@ pub(super) struct Entry {
     /// Of the file and of its companions.
     stamps: [Option<Stamp>; 3],
     digest: u64,
+    /// Which values kept elsewhere it was read with.
+    seal: Seal,
     /// The file that the text is in.
     pub(super) text_path: PathBuf,
     pub(super) parsed: Parsed,
@@ -44,7 +47,12 @@ enum Read {
 }
 
 /// Lists the folder, reads what may have changed, and parses what did.
-pub(super) fn definitions(folder: &Path, cache: &mut HashMap<PathBuf, Entry>, loaded: &mut Loaded) {
+pub(super) fn definitions(
+    folder: &Path,
+    cache: &mut HashMap<PathBuf, Entry>,
+    lookup: &dyn Lookup,
+    loaded: &mut Loaded,
+) {
     let names = match disk::json_names(folder) {
         Ok(names) => names,
         Err(error) => {
@@ -58,9 +66,9 @@ pub(super) fn definitions(folder: &Path, cache: &mut HashMap<PathBuf, Entry>, lo
     let (found, lone) = pair(folder, &names);
     let changed: Vec<&Found> = found
         .iter()
-        .filter(|found| cache.get(&found.path).is_none_or(|entry| !entry.is_current(&found.stamps)))
+        .filter(|found| cache.get(&found.path).is_none_or(|entry| !entry.is_current(&found.stamps, lookup)))
         .collect();
-    let read = parallel::map(&changed, |found| read(found, cache.get(&found.path)));
+    let read = parallel::map(&changed, |found| read(found, cache.get(&found.path), lookup));
 
     let mut next = HashMap::with_capacity(found.len());
     let mut read: HashMap<&Path, Read> = changed.iter().map(|found| found.path.as_path()).zip(read).collect();
@@ -82,8 +90,8 @@ pub(super) fn definitions(folder: &Path, cache: &mut HashMap<PathBuf, Entry>, lo
 }
 
 impl Entry {
-    fn is_current(&self, stamps: &[Option<Stamp>; 3]) -> bool {
-        self.stamps == *stamps && stamps.iter().flatten().all(Stamp::settled)
+    fn is_current(&self, stamps: &[Option<Stamp>; 3], lookup: &dyn Lookup) -> bool {
+        self.stamps == *stamps && stamps.iter().flatten().all(Stamp::settled) && self.seal.holds(lookup)
     }
 }
 
@@ -124,29 +132,32 @@ fn pair(folder: &Path, names: &[String]) -> (Vec<Found>, Vec<(PathBuf, Parsed)>)
     (found, lone)
 }
 
-fn read(found: &Found, before: Option<&Entry>) -> Read {
+fn read(found: &Found, before: Option<&Entry>, lookup: &dyn Lookup) -> Read {
     let [_, oas, mcp] = &found.stamps;
     let companions = [(oas, COMPANIONS[0]), (mcp, COMPANIONS[1])];
     let present = companions.into_iter().find(|(stamp, _)| stamp.is_some());
     let companion = present.map(|(_, ending)| companion_path(&found.path, ending));
     let texts = disk::read(&found.path)
         .and_then(|text| Ok((text, companion.as_deref().map(disk::read).transpose()?)));
-    let entry = |digest, text_path: &Path, parsed| {
-        Read::Entry(Entry { stamps: found.stamps.clone(), digest, text_path: text_path.to_owned(), parsed })
+    let entry = |digest, text_path: &Path, (parsed, seal): apidef::Read| {
+        let (stamps, parsed) = (found.stamps.clone(), parsed.map(Arc::new));
+        Read::Entry(Entry { stamps, digest, seal, text_path: text_path.to_owned(), parsed })
     };
     let (text, companion_text) = match texts {
         Ok(texts) => texts,
-        Err(error) => return entry(0, &found.path, Err(vec![unreadable(&error)])),
+        Err(error) => return entry(0, &found.path, (Err(vec![unreadable(&error)]), Seal::default())),
     };
     let digest = disk::digest([text.as_str()].into_iter().chain(companion_text.as_deref()));
-    if before.is_some_and(|before| before.digest == digest && before.parsed.is_ok()) {
+    if before
+        .is_some_and(|before| before.digest == digest && before.parsed.is_ok() && before.seal.holds(lookup))
+    {
         return Read::Same;
     }
     match (companion, companion_text) {
         (Some(path), Some(companion)) if is_projection(&text) => {
-            entry(digest, &path, Definition::parse_oas(&companion).map(Arc::new))
+            entry(digest, &path, Definition::read(&companion, Some(Source::Oas), lookup))
         }
-        _ => entry(digest, &found.path, Definition::parse(&text).map(Arc::new)),
+        _ => entry(digest, &found.path, Definition::read(&text, None, lookup)),
     }
 }
 

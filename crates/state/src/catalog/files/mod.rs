@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use apidef::references::Lookup;
 use apidef::{Definition, Policy};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -73,10 +74,10 @@ impl Files {
         self.root.is_some()
     }
 
-    pub(super) fn load(&self, papers: &Papers) -> Loaded {
+    pub(super) fn load(&self, papers: &Papers, lookup: &dyn Lookup) -> Loaded {
         let mut cache = self.cache.lock();
         let mut loaded = Loaded::default();
-        load::definitions(&self.app_path, &mut cache.definitions, &mut loaded);
+        load::definitions(&self.app_path, &mut cache.definitions, lookup, &mut loaded);
         if !cache.policies.is_empty() || !self.lacks_policies() {
             policies::load(&self.policies, &mut cache.policies, &mut loaded);
         }
@@ -121,14 +122,14 @@ impl Files {
     }
 
     /// Everything in it, as it is written there; what is at fault is an error.
-    pub(super) fn items(&self) -> Result<Vec<Item>, CatalogError> {
+    pub(super) fn items(&self, lookup: &dyn Lookup) -> Result<Vec<Item>, CatalogError> {
         if let Some(root) = &self.root
             && !self.app_path.is_dir()
         {
             return Err(CatalogError::Missing { place: root.display().to_string() });
         }
         let (papers, mut items) = (Papers::default(), Vec::new());
-        let loaded = self.load(&papers);
+        let loaded = self.load(&papers, lookup);
         loaded.refuse_faults()?;
         for (path, parsed) in &loaded.definitions {
             let Ok(definition) = parsed else { continue };
@@ -143,11 +144,12 @@ impl Files {
     }
 
     /// Writes an item as it is, and whole.
-    pub(super) fn put_item(&self, item: &Item) -> Result<(), CatalogError> {
+    pub(super) fn put_item(&self, item: &Item, lookup: &dyn Lookup) -> Result<(), CatalogError> {
         let _one = self.writing.lock();
         match item.kind {
             Kind::Api => {
-                let definition = Definition::parse(&item.text)
+                let definition = Definition::read(&item.text, None, lookup)
+                    .0
                     .map_err(|faults| CatalogError::of_faults(&item.place(), &faults))?;
                 write::put_text(self, &definition, &item.text)
             }

@@ -29,6 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use apidef::references::{Lookup, Seal};
 use apidef::{Definition, Policy};
 use arc_swap::ArcSwap;
 use document::Fault;
@@ -80,6 +81,8 @@ struct Entry {
     revision: i64,
     /// Of the text.
     digest: u64,
+    /// Which values kept elsewhere it was read with.
+    seal: Seal,
     content: Content,
 }
 
@@ -88,6 +91,15 @@ impl Cache {
     fn known(&self, kind: &str, id: &str) -> Option<i64> {
         let key = (Kind::of_word(kind)?, Box::from(id));
         self.entries.get(&key).map(|entry| entry.revision)
+    }
+
+    /// Has what was read with other values read again; tells whether there is any.
+    fn doubt(&mut self, lookup: &dyn Lookup) -> bool {
+        let mut any = false;
+        for entry in self.entries.values_mut().filter(|entry| !entry.seal.holds(lookup)) {
+            (entry.revision, entry.digest, any) = (UNKNOWN, 0, true);
+        }
+        any
     }
 }
 
@@ -127,18 +139,19 @@ impl Shelf {
         PathBuf::from(format!("{}/{kind}/{id}", self.place))
     }
 
-    pub(super) async fn load(&self, papers: &Papers) -> Loaded {
+    pub(super) async fn load(&self, papers: &Papers, lookup: &Arc<dyn Lookup>) -> Loaded {
         let mut cache = self.cache.lock().await;
         let since = papers.writes();
         let doubted = self.doubted.swap(false, Ordering::AcqRel);
-        let head = if doubted { UNKNOWN } else { self.head.load(Ordering::Acquire) };
+        let head =
+            if cache.doubt(&**lookup) || doubted { UNKNOWN } else { self.head.load(Ordering::Acquire) };
         let read = self.call(1, self.store.read(head, &|kind, id| cache.known(kind, id))).await;
         let mut loaded = Loaded::default();
         let taken = match read {
             Ok(None) => None,
             Ok(Some(read)) => {
                 let head = read.head;
-                match self.take(&mut cache, read).await {
+                match self.take(&mut cache, read, Arc::clone(lookup)).await {
                     Ok(parsed) => Some((parsed, head)),
                     Err(reason) => self.incomplete(&mut loaded, &reason),
                 }
@@ -172,7 +185,7 @@ impl Shelf {
     }
 
     /// Parses what is new, and forgets what is gone; tells how many were parsed.
-    async fn take(&self, cache: &mut Cache, read: Read) -> Result<usize, String> {
+    async fn take(&self, cache: &mut Cache, read: Read, lookup: Arc<dyn Lookup>) -> Result<usize, String> {
         let digests = |fresh: Fresh| {
             let digest = Kind::of_word(&fresh.kind)
                 .and_then(|kind| cache.entries.get(&(kind, fresh.id.as_str().into())))
@@ -180,7 +193,7 @@ impl Shelf {
             (fresh, digest)
         };
         let fresh: Vec<(Fresh, Option<u64>)> = read.fresh.into_iter().map(digests).collect();
-        let parsed = tokio::task::spawn_blocking(move || parse::all(fresh)).await;
+        let parsed = tokio::task::spawn_blocking(move || parse::all(fresh, &*lookup)).await;
         let parsed = parsed.map_err(|error| error.to_string())?;
 
         let mut before = std::mem::take(&mut cache.entries);
@@ -196,9 +209,9 @@ impl Shelf {
             let key = (kind, id.into_boxed_str());
             let entry = match (fresh.remove(&key), before.remove(&key)) {
                 (Some(parse::Parsed { content: None, .. }), Some(old)) => Entry { revision, ..old },
-                (Some(parse::Parsed { content: Some(content), digest, .. }), old) => {
+                (Some(parse::Parsed { content: Some(content), digest, seal, .. }), old) => {
                     count += 1;
-                    Entry { revision, digest, content: content.after(old.map(|old| old.content)) }
+                    Entry { revision, digest, seal, content: content.after(old.map(|old| old.content)) }
                 }
                 (None, Some(old)) => old,
                 // Its text could not be had; the next load tries again.
@@ -306,7 +319,7 @@ impl Shelf {
         written.map_err(|trouble| self.failed("", trouble))
     }
 
-    pub(super) async fn items(&self) -> Result<Vec<Item>, CatalogError> {
+    pub(super) async fn items(&self, lookup: &dyn Lookup) -> Result<Vec<Item>, CatalogError> {
         let nothing = |_: &str, _: &str| None;
         let read = self.call(BULK, self.store.read(UNKNOWN, &nothing)).await;
         let read = read.map_err(|trouble| self.failed("", trouble))?;
@@ -317,7 +330,7 @@ impl Shelf {
             let kind = Kind::of_word(&fresh.kind)
                 .ok_or_else(|| faulty("a row of this kind is not known here".to_owned()))?;
             let text = fresh.text.clone().map_err(&faulty)?;
-            let parsed = parse::content(kind, &fresh.id, &text);
+            let (parsed, _) = parse::content(kind, &fresh.id, &text, lookup);
             if let Some(faults) = parsed.errors() {
                 return Err(CatalogError::of_faults(&place, faults));
             }

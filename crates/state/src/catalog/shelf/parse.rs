@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use apidef::references::{Lookup, Seal};
 use apidef::{Definition, Policy, Source};
 use document::{Document, Fault, Format};
 
@@ -28,6 +29,8 @@ pub(super) struct Parsed {
     pub(super) kind: Kind,
     pub(super) id: Box<str>,
     pub(super) digest: u64,
+    /// Which values kept elsewhere it was read with.
+    pub(super) seal: Seal,
     /// `None`: the text is the same as before.
     pub(super) content: Option<Content>,
 }
@@ -42,7 +45,7 @@ impl Content {
             (Content::Paper { text: None, faults }, Some(Content::Paper { text, .. })) => {
                 Content::Paper { text, faults }
             }
-            (Content::Api(Ok(new)), Some(Content::Api(Ok(old)))) if new.digest == old.digest => {
+            (Content::Api(Ok(new)), Some(Content::Api(Ok(old)))) if new.is_same(&old) => {
                 Content::Api(Ok(old))
             }
             (content, _) => content,
@@ -62,36 +65,40 @@ impl Content {
 }
 
 /// Parses rows, with the digests of what they held before.
-pub(super) fn all(fresh: Vec<(Fresh, Option<u64>)>) -> Vec<Parsed> {
-    let parsed = parallel::map(&fresh, |(fresh, before)| one(fresh, *before));
+pub(super) fn all(fresh: Vec<(Fresh, Option<u64>)>, lookup: &dyn Lookup) -> Vec<Parsed> {
+    let parsed = parallel::map(&fresh, |(fresh, before)| one(fresh, *before, lookup));
     parsed.into_iter().flatten().collect()
 }
 
-fn one(fresh: &Fresh, before: Option<u64>) -> Option<Parsed> {
+fn one(fresh: &Fresh, before: Option<u64>, lookup: &dyn Lookup) -> Option<Parsed> {
     let kind = Kind::of_word(&fresh.kind)?;
     let id = Box::from(fresh.id.as_str());
     let text = match &fresh.text {
         Ok(text) => text,
         Err(reason) => {
             let content = Some(faulty(kind, Fault::error("", reason.clone())));
-            return Some(Parsed { kind, id, digest: 0, content });
+            return Some(Parsed { kind, id, digest: 0, seal: Seal::default(), content });
         }
     };
     let mut hasher = DefaultHasher::new();
     hasher.write(text.as_bytes());
     // Zero is the digest of what could not be read.
     let digest = hasher.finish().max(1);
-    let content = (before != Some(digest)).then(|| content(kind, &fresh.id, text));
-    Some(Parsed { kind, id, digest, content })
+    let (content, seal) = (before != Some(digest)).then(|| content(kind, &fresh.id, text, lookup)).unzip();
+    Some(Parsed { kind, id, digest, seal: seal.unwrap_or_default(), content })
 }
 
-pub(super) fn content(kind: Kind, id: &str, text: &str) -> Content {
+pub(super) fn content(kind: Kind, id: &str, text: &str, lookup: &dyn Lookup) -> (Content, Seal) {
     let text = text.trim_start_matches('\u{feff}');
-    match kind {
-        Kind::Api => Content::Api(definition(id, text)),
+    let content = match kind {
+        Kind::Api => {
+            let (read, seal) = Definition::read(text, None, lookup);
+            return (Content::Api(read.and_then(|definition| named(id, definition))), seal);
+        }
         Kind::Policy => policy(id, text),
         Kind::Certificate | Kind::Client => Content::Paper { text: Some(text.into()), faults: Vec::new() },
-    }
+    };
+    (content, Seal::default())
 }
 
 fn faulty(kind: Kind, fault: Fault) -> Content {
@@ -103,8 +110,7 @@ fn faulty(kind: Kind, fault: Fault) -> Content {
     }
 }
 
-fn definition(id: &str, text: &str) -> crate::catalog::Parsed {
-    let definition = Definition::parse(text)?;
+fn named(id: &str, definition: Definition) -> crate::catalog::Parsed {
     if *definition.api.id != *id {
         let pointer = match definition.source {
             Source::Classic => "/api_id",
