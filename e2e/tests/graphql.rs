@@ -398,8 +398,9 @@ async fn the_example_does_what_its_first_lines_say() {
         "/heroes/",
         &json!({"query": "{ hero { friends { friends { friends { friends { name } } } } } }"}),
         &["-H", &key],
-    );
-    assert_eq!(deep.await.status, 403);
+    )
+    .await;
+    assert_eq!(deep.status, 403);
     assert_eq!(gate.get("/heroes/by-id/3", &["-H", &key]).await.json()["data"]["hero"]["name"], "Cy");
 }
 

@@ -44,7 +44,13 @@ pub use auth::{
 };
 pub use cache::{CachedPath, Caching, UpstreamCaching};
 pub use cors::Cors;
-pub use definition::{Definition, ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText, Event, EventHandler, EventWay, Forwarding, GraphEngine, GraphField, GraphQl, GraphQlLimits, GraphSource, GraphSourceKind, HeaderRewrite, PersistedOperation, Read, Source, SubscriptionProtocol, Webhook, digest, errors, events, graphql, handlers_of, pub, use, webhook_of, with_id};
+pub use definition::{Definition, Read, Source, digest, with_id};
+pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};
+pub use events::{Event, EventHandler, EventWay, Webhook, handlers_of, webhook_of};
+pub use graphql::{
+    Forwarding, GraphEngine, GraphField, GraphQl, GraphQlLimits, GraphSource, GraphSourceKind, HeaderRewrite,
+    PersistedOperation, SubscriptionProtocol,
+};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, import, schema};
 pub use paths::{
