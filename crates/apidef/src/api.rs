@@ -74,6 +74,8 @@ pub struct Api {
     pub lifetime_respects_expiry: bool,
     /// What is recorded of its exchanges.
     pub recording: Recording,
+    /// Several requests may be sent to it in one (contract 4.6, "Batch").
+    pub batches: bool,
     /// Labels: sharding and records.
     pub tags: Box<[Box<str>]>,
     /// Creating or updating a key does not reset its quota.

@@ -52,9 +52,11 @@ pub use graphql::{
     PersistedOperation, SubscriptionProtocol,
 };
 pub use limits::{AtOnce, EndpointRate};
-pub use oas::{Authentication, Import, Operation, import, schema};
+pub use oas::{Authentication, Import, Operation, SCHEMAS, import, schema};
 pub use paths::{
-    BodySchema, ExampleAnswer, ExampleMedia, Examples, Fields, Lists, Mock, Paths, Reply, Sizes, Tracking,
+    AnswerRules, BodyRules, BodySchema, ExampleAnswer, ExampleMedia, Examples, Fields, Lists, Mock,
+    OperationRules, Parameter, ParameterPlace, ParameterStyle, Paths, Reply, RequestRules, Sizes, Tracking,
+    Validation, Virtual,
 };
 pub use pattern::pattern;
 pub use place::Inner;

@@ -54,6 +54,21 @@ pub(crate) struct Peer {
     pub(crate) cut: Option<Arc<Notify>>,
 }
 
+impl Peer {
+    /// The same client, where it has no connection of its own.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            address: self.address,
+            text: self.text.clone(),
+            control: self.control,
+            own: self.own.clone(),
+            tls: self.tls.clone(),
+            takeover: None,
+            cut: None,
+        }
+    }
+}
+
 /// The target of a request as its client sent it, where a version was taken out of it: what a client has signed.
 #[derive(Debug, Clone)]
 pub(crate) struct AsSent(pub(crate) Uri);

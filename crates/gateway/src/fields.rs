@@ -1,6 +1,8 @@
-//! Names of header fields as others write them.
+//! Header fields as others write them.
 
-use http::HeaderName;
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName};
 
 /// `content-type` as the original writes it: `Content-Type`.
 pub(crate) fn canonical(name: &HeaderName) -> String {
@@ -11,6 +13,16 @@ pub(crate) fn canonical(name: &HeaderName) -> String {
         shown
     };
     name.as_str().chars().map(letter).collect()
+}
+
+/// Header fields by names in canonical form.
+pub(crate) fn texts(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        all.entry(canonical(name)).or_default().push(value);
+    }
+    all
 }
 
 #[cfg(test)]

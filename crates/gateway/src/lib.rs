@@ -8,6 +8,7 @@ pub mod acme;
 mod admin;
 mod auth;
 pub mod backend;
+mod batch;
 mod body;
 mod cache;
 mod certificates;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::acme;
 use crate::admin;
 use crate::backend::Backend;
+use crate::batch;
 use crate::body::{Body, RequestBody};
 use crate::cache;
 use crate::chain::Early;
@@ -200,6 +201,9 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
                 ControlFlow::Break(Early::Final(response) | Early::AsBackend(response)) => Ok(response),
                 ControlFlow::Continue(()) => told::answer(exchange).await,
             };
+        }
+        if batch::is_addressed(exchange) {
+            return Box::pin(batch::answer(exchange)).await;
         }
         exchange.fitting = route::fitting(exchange);
         let response = match api.chain.admit(exchange).await? {

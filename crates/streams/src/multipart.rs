@@ -23,6 +23,17 @@ pub fn boundary(content_type: &str) -> Option<String> {
 /// # Errors
 /// What is wrong with the body.
 pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, &'static str> {
+    Ok(parts_with_headers(body, boundary)?.into_iter().map(|(_, payload)| payload).collect())
+}
+
+/// The parts, each as the lines of its headers and its payload.
+///
+/// # Errors
+/// What is wrong with the body.
+pub fn parts_with_headers<'a>(
+    body: &'a [u8],
+    boundary: &str,
+) -> Result<Vec<(&'a [u8], &'a [u8])>, &'static str> {
     let delimiter = format!("--{boundary}");
     let finder = memchr::memmem::Finder::new(delimiter.as_bytes());
     let mut marks = finder.find_iter(body).filter(|at| *at == 0 || body[..*at].ends_with(b"\n"));
@@ -36,26 +47,28 @@ pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, &'stat
         if parts.len() == MOST_PARTS {
             return Err("the body has too many parts");
         }
-        parts.push(payload(&body[begin..end])?);
+        parts.push(part(&body[begin..end])?);
         begin = end + delimiter.len();
     }
 }
 
-/// A part without its headers and the line breaks around it.
-fn payload(part: &[u8]) -> Result<&[u8], &'static str> {
+/// The headers of a part and its payload, without the line breaks around it.
+fn part(part: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let part = part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part);
     let after_delimiter = memchr::memchr(b'\n', part).ok_or("a part has no line of its own")? + 1;
-    let mut rest = &part[after_delimiter..];
+    let whole = &part[after_delimiter..];
+    let mut rest = whole;
     loop {
         match memchr::memchr(b'\n', rest) {
             Some(end) => {
                 let line = &rest[..end];
+                let headers = &whole[..whole.len() - rest.len()];
                 rest = &rest[end + 1..];
                 if line.is_empty() || line == b"\r" {
-                    return Ok(rest);
+                    return Ok((headers, rest));
                 }
             }
-            None if rest.is_empty() || rest == b"\r" => return Ok(&[]),
+            None if rest.is_empty() || rest == b"\r" => return Ok((whole, &[])),
             None => return Err("a part has no empty line after its headers"),
         }
     }

@@ -102,6 +102,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         events: events::read_classic(&root, faults),
         session_lifetime: root.seconds("session_lifetime", faults),
         lifetime_respects_expiry: root.flag("session_lifetime_respects_key_expiration", faults),
+        batches: root.flag("enable_batch_request_support", faults),
         recording: Recording::classic(&root, faults),
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),

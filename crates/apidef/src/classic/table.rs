@@ -8,7 +8,9 @@ use crate::cache;
 use crate::cors;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
 use crate::graphql;
-use crate::paths::{CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED};
+use crate::paths::{
+    CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
+};
 use crate::plugins;
 use crate::transforms::{
     CLASSIC_HEADERS, CLASSIC_JQ, CLASSIC_METHOD, CLASSIC_PROCESSORS, CLASSIC_REWRITE, CLASSIC_TEMPLATE,
@@ -118,7 +120,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("event_handlers"),
     acts("error_overrides").unless("error_overrides_disabled"),
     acts("error_overrides_disabled"),
-    later("enable_batch_request_support", "batch requests are"),
+    acts("enable_batch_request_support"),
     acts("enable_context_vars"),
     acts("config_data"),
     acts("config_data_disabled"),
@@ -206,7 +208,7 @@ const EXTENDED: &[Field] = &[
     each("hard_timeouts", CLASSIC_TIMEOUT),
     each("circuit_breakers", CLASSIC_BREAKER),
     each("url_rewrites", CLASSIC_REWRITE),
-    later("virtual", "virtual endpoints are"),
+    each("virtual", CLASSIC_VIRTUAL),
     each("method_transforms", CLASSIC_METHOD),
     each("track_endpoints", CLASSIC_TRACKED),
     each("do_not_track_endpoints", CLASSIC_TRACKED),

@@ -83,6 +83,7 @@ pub(crate) fn write(api: &Api) -> Value {
         "session_lifetime_respects_key_expiration": api.lifetime_respects_expiry,
         "dont_set_quota_on_create": api.dont_set_quota_on_create,
         "enable_context_vars": api.transforms.context,
+        "enable_batch_request_support": api.batches,
         "version_data": {"not_versioned": true, "default_version": "", "versions": {"": version}},
     });
     definition["cache_options"] = caching;

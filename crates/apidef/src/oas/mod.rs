@@ -1,15 +1,20 @@
 //! OpenAPI definitions with `x-tyk-api-gateway` and `x-tyk-streaming` (contract 3): read into the model.
 
 mod import;
+mod json_schema;
 mod operations;
 mod read;
+mod references;
 mod schema;
 pub(crate) mod table;
 
 pub use import::{Authentication, Import, import};
+pub use json_schema::SCHEMAS;
+pub(crate) use json_schema::{Converter, Side};
 pub use operations::Operation;
 pub(crate) use operations::{Written, ignores_case, operations};
 pub(crate) use read::read;
+pub(crate) use references::resolve;
 pub use schema::schema;
 
 /// The extension that makes an OpenAPI document a definition.

@@ -117,6 +117,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         events: events::read_oas(&server, faults),
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
+        batches: server.section("batchProcessing", faults).flag("enabled", faults),
         recording: Recording::oas(&server, &global, faults),
         tags,
         dont_set_quota_on_create: global.flag("skipQuotaReset", faults),

@@ -6,7 +6,10 @@ use crate::cors;
 use crate::errors;
 use crate::events;
 use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
-use crate::paths::{OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED};
+use crate::paths::{
+    OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED, OAS_VALIDATE_ANSWER, OAS_VALIDATE_REQUEST,
+    OAS_VIRTUAL,
+};
 use crate::plugins;
 use crate::recording;
 use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE, OAS_TEMPLATE};
@@ -91,7 +94,7 @@ const SERVER: &[Field] = &[
     section("ipAccessControl", &[acts("enabled"), acts("allow"), acts("block")]),
     section("detailedActivityLogs", &[acts("enabled")]),
     later("detailedTracing", "detailed tracing is"),
-    later("batchProcessing", "batch requests are"),
+    section("batchProcessing", ENABLED),
     each("eventHandlers", events::OAS),
 ];
 
@@ -137,7 +140,8 @@ const OPERATION: &[Field] = &[
     section("allow", OAS_LIST),
     section("block", OAS_LIST),
     section("internal", OAS_INTERNAL),
-    guards("validateRequest", "validation of requests is"),
+    section("validateRequest", OAS_VALIDATE_REQUEST),
+    section("validateResponse", OAS_VALIDATE_ANSWER),
     section("requestSizeLimit", OAS_SIZE),
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     section("scopeCheck", OAS_SCOPE_CHECK),
@@ -153,7 +157,7 @@ const OPERATION: &[Field] = &[
     section("cache", cache::OAS_PATH),
     section("enforceTimeout", OAS_TIMEOUT),
     section("mockResponse", OAS_MOCK),
-    later("virtualEndpoint", "virtual endpoints are"),
+    section("virtualEndpoint", OAS_VIRTUAL),
     section("circuitBreaker", OAS_BREAKER),
     section("trackEndpoint", OAS_TRACKED),
     section("doNotTrackEndpoint", OAS_TRACKED),

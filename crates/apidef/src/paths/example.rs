@@ -1,5 +1,6 @@
 //! Values made from schemas of an OpenAPI document (contract 3.6).
 
+use crate::oas::resolve;
 use crate::section::Section;
 use serde_json::{Map, Value, json};
 
@@ -7,48 +8,6 @@ use serde_json::{Map, Value, json};
 const DEEPEST: usize = 16;
 /// How many values it may be made of.
 const MOST: usize = 10_000;
-/// How many references may follow each other.
-const REFERENCES: usize = 32;
-
-/// What a value of the document is, wherever it is written; nothing where references lead nowhere.
-pub(crate) fn resolve<'v>(root: &Section<'v>, mut value: &'v Value) -> Option<&'v Value> {
-    for _ in 0..REFERENCES {
-        let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Some(value) };
-        let pointer = reference.strip_prefix("#/")?;
-        let (first, rest) =
-            pointer.split_once('/').map_or((pointer, None), |(first, rest)| (first, Some(rest)));
-        let member = root.get(&unescape(first))?;
-        value = match rest {
-            Some(rest) => member.pointer(&format!("/{}", percent_decoded(rest)))?,
-            None => member,
-        };
-    }
-    None
-}
-
-fn unescape(token: &str) -> String {
-    percent_decoded(token).replace("~1", "/").replace("~0", "~")
-}
-
-/// References are URLs, so that what may not stand in these is escaped.
-fn percent_decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some((before, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(before.as_bytes());
-        match after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(b'%');
-                rest = after;
-            }
-        }
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 /// A value as a schema asks for it.
 pub(crate) fn example<'v>(root: &Section<'v>, schema: &'v Value) -> Value {

@@ -1,10 +1,11 @@
 //! Answers that stand for the backend's (contract 3.2 `mockResponse`, 3.6).
 
-use super::example::{example, resolve};
+use super::example::example;
 use super::reply::{Fields, Reply, fields, status};
 use crate::AtPath;
 use crate::at_path::{Operation, oas_with};
 use crate::fields::{Field, acts, section};
+use crate::oas::resolve;
 use crate::section::Section;
 use document::Fault;
 use serde_json::Value;

@@ -4,17 +4,23 @@
 mod example;
 mod lists;
 mod mock;
+mod parameters;
 mod reply;
 mod schemas;
 mod sizes;
 mod tracking;
+mod validation;
+mod virtuals;
 
 pub use lists::Lists;
 pub use mock::{ExampleAnswer, ExampleMedia, Examples, Mock};
+pub use parameters::{Parameter, ParameterPlace, ParameterStyle};
 pub use reply::{Fields, Reply};
 pub use schemas::BodySchema;
 pub use sizes::Sizes;
 pub use tracking::Tracking;
+pub use validation::{AnswerRules, BodyRules, OperationRules, RequestRules, Validation};
+pub use virtuals::Virtual;
 
 pub(crate) use lists::{CLASSIC_LIST, OAS_INTERNAL, OAS_LIST};
 pub(crate) use mock::OAS as OAS_MOCK;
@@ -22,6 +28,8 @@ pub(crate) use reply::CLASSIC as CLASSIC_REPLY;
 pub(crate) use schemas::CLASSIC as CLASSIC_SCHEMA;
 pub(crate) use sizes::{CLASSIC as CLASSIC_SIZE, OAS as OAS_SIZE};
 pub(crate) use tracking::{CLASSIC as CLASSIC_TRACKED, OAS as OAS_TRACKED};
+pub(crate) use validation::{OAS_ANSWER as OAS_VALIDATE_ANSWER, OAS_REQUEST as OAS_VALIDATE_REQUEST};
+pub(crate) use virtuals::{CLASSIC as CLASSIC_VIRTUAL, OAS as OAS_VIRTUAL};
 
 use crate::AtPath;
 use crate::graphql::{PersistedOperation, persisted, write_persisted};
@@ -44,6 +52,10 @@ pub struct Paths {
     pub persisted: Box<[AtPath<PersistedOperation>]>,
     /// Answers that stand for the backend's.
     pub mocks: Box<[AtPath<Mock>]>,
+    /// What the document says of requests and answers.
+    pub validation: Option<Box<Validation>>,
+    /// What scripts answer.
+    pub virtuals: Box<[AtPath<Virtual>]>,
 }
 
 impl Paths {
@@ -64,6 +76,8 @@ impl Paths {
             bodies: schemas::classic(&extended, ignore_case, faults),
             persisted: persisted(&extended, ignore_case, faults),
             mocks: Box::default(),
+            validation: None,
+            virtuals: virtuals::classic(&extended, ignore_case, faults),
         }
     }
 
@@ -75,6 +89,8 @@ impl Paths {
             bodies: Box::default(),
             persisted: Box::default(),
             mocks: mock::read(root, middleware, faults),
+            validation: validation::read(root, middleware, faults),
+            virtuals: virtuals::oas(root, middleware, faults),
         }
     }
 
@@ -85,5 +101,6 @@ impl Paths {
         self.tracking.write_classic(version);
         schemas::write(&self.bodies, version);
         write_persisted(&self.persisted, version);
+        virtuals::write(&self.virtuals, version);
     }
 }

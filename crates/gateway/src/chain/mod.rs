@@ -23,14 +23,14 @@ use crate::events;
 use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation, Sizes};
-use crate::plugins::{Before, Plugins};
+use crate::plugins::{Before, Plugins, Virtuals};
 use crate::respond::{Blame, Overrides, Refusal, of_answer};
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
 use crate::transform::{
     CrossOrigin, Made, Methods, Programs, RequestHeaders, Rewrites, Transforms, Variables,
 };
-use crate::validation::{Bodies, Checks};
+use crate::validation::{Bodies, Checks, Requests};
 
 use self::stages::Stages;
 pub(crate) use self::stages::{has_an_end, replace, too_large, whole};
@@ -70,9 +70,11 @@ enum Guard {
     Rewrites(Rewrites),
     Methods(Methods),
     Bodies(Bodies),
+    Requests(Requests),
     Mocks(Mocks),
     /// Answers that are kept.
     Cache(Arc<Rules>),
+    Virtuals(Virtuals),
 }
 
 /// The answer of a guard.
@@ -141,7 +143,9 @@ impl Guard {
             | Self::Rewrites(_)
             | Self::Methods(_)
             | Self::Bodies(_)
+            | Self::Requests(_)
             | Self::Mocks(_)
+            | Self::Virtuals(_)
             | Self::Cache(_) => Skips::NONE,
         }
     }
@@ -259,6 +263,7 @@ impl Chain {
         guards.extend(first.map(Guard::Persisted));
         guards.extend(transforms.graph.map(|graph| Guard::Graph(Box::new(graph))));
         guards.extend(checks.bodies.map(Guard::Bodies));
+        guards.extend(checks.requests.map(Guard::Requests));
         guards.extend(later.map(Guard::Persisted));
         let bodies = transforms.bodies;
         guards.extend(bodies.requests.map(Guard::Made));
@@ -271,8 +276,10 @@ impl Chain {
         if matches!(api.backend, apidef::Backend::Upstream(_)) {
             guards.extend(Rules::new(&api.id, api.cache.as_deref(), patterns)?.map(Guard::Cache));
         }
+        guards.extend(Virtuals::new(plugins, &api.paths.virtuals, patterns).map(Guard::Virtuals));
         guards.extend(Before::new(plugins, Hook::Post).map(Guard::Plugins));
-        let stages = Stages::new(bodies.answers, transforms.answers, bodies.answer_programs, plugins);
+        let stages =
+            Stages::new(checks.answers, bodies.answers, transforms.answers, bodies.answer_programs, plugins);
         let any = !errors.is_empty() || !settings.error_overrides.is_empty();
         let errors = any.then(|| Box::new(errors));
         Ok(Self { guards: guards.into(), cross_origin, stages, ends, keyed, errors })
@@ -398,6 +405,12 @@ impl Chain {
                 Guard::Rewrites(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Methods(guard) => guard.pass(exchange)?,
                 Guard::Bodies(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::Requests(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::Virtuals(guard) => {
+                    if let Some(answer) = Box::pin(guard.answer(exchange)).await? {
+                        return Ok(ControlFlow::Break(Early::AsBackend(answer)));
+                    }
+                }
                 Guard::Cache(guard) => {
                     if let Some(answer) = Box::pin(guard.answer(exchange)).await? {
                         return Ok(ControlFlow::Break(Early::Final(answer)));

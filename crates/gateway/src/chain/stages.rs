@@ -11,10 +11,12 @@ use crate::exchange::{Exchange, is_grpc};
 use crate::plugins::{After, Plugins};
 use crate::respond::Refusal;
 use crate::transform::{AnswerHeaders, Made, Programs};
+use crate::validation::Answers;
 
 /// One step on the way back. The next one sees what this one made of the answer.
 #[derive(Debug)]
 enum Stage {
+    Answers(Answers),
     Bodies(Made),
     Headers(AnswerHeaders),
     Programs(Programs),
@@ -22,19 +24,21 @@ enum Stage {
     Plugins(After),
 }
 
-/// The steps that the definition asks for, in order: body, header fields, other processors, plugins, overrides of errors,
+/// The steps that the definition asks for, in order: what the document says of answers, body, header fields, other processors, plugins, overrides of errors,
 /// and last the cache, which keeps what the client gets.
 #[derive(Debug, Default)]
 pub(crate) struct Stages(Box<[Stage]>);
 
 impl Stages {
     pub(super) fn new(
+        answers: Option<Answers>,
         bodies: Option<Made>,
         headers: Option<AnswerHeaders>,
         programs: Option<Programs>,
         plugins: Option<&Arc<Plugins>>,
     ) -> Self {
         let mut stages = Vec::new();
+        stages.extend(answers.map(Stage::Answers));
         stages.extend(bodies.map(Stage::Bodies));
         stages.extend(headers.map(Stage::Headers));
         stages.extend(programs.map(Stage::Programs));
@@ -53,6 +57,7 @@ impl Stages {
     ) -> Result<Response<Body>, Refusal> {
         for stage in &self.0 {
             match stage {
+                Stage::Answers(stage) => stage.pass(exchange, &mut response).await?,
                 Stage::Bodies(stage) => stage.answer(exchange, &mut response).await?,
                 Stage::Programs(stage) => stage.answer(exchange, &mut response).await?,
                 Stage::Headers(stage) => stage.pass(exchange, response.headers_mut()),

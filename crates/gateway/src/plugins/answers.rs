@@ -6,10 +6,11 @@ use http::{Response, StatusCode};
 use plugins::{Call, Fault, Hook};
 
 use super::Plugins;
-use super::requests::{field, seen, texts};
+use super::requests::{field, seen};
 use crate::body::Body;
 use crate::chain::stages::{has_an_end, replace, whole};
 use crate::exchange::Exchange;
+use crate::fields::texts;
 use crate::respond::Refusal;
 
 /// Plugins that see answers.

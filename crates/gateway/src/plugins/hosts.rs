@@ -25,13 +25,18 @@ pub(super) enum Host {
     Wasm(Wasm),
 }
 
+/// The drivers of scripts.
+pub(super) fn runs_scripts(driver: &str) -> bool {
+    matches!(driver, "otto" | "javascript")
+}
+
 /// The drivers that something here runs.
 pub(super) fn is_ours(driver: &str) -> bool {
-    matches!(driver, "otto" | "javascript" | "grpc" | "" | "python" | "lua" | "wasm")
+    runs_scripts(driver) || matches!(driver, "grpc" | "" | "python" | "lua" | "wasm")
 }
 
 impl Host {
-    /// Loads the plugins of an API; `first` is one of them, to name where nothing else is at fault.
+    /// Loads the plugins of an API that are no scripts; `first` is one of them, to name where nothing else is at fault.
     pub(super) fn load(
         model: &apidef::Plugins,
         first: &Plugin,
@@ -48,20 +53,6 @@ impl Host {
         let names: Vec<&str> = model.all().map(|plugin| &*plugin.name).collect();
         let outside = Arc::new(outside::World::new(gate, api));
         match &*model.driver {
-            "otto" | "javascript" => {
-                if !settings.javascript {
-                    let hint = "set `enable_jsvm` in the configuration";
-                    return Err(off("plugins in JavaScript are switched off", hint));
-                }
-                let files = sources::scripts(model, bundle, gate, read)?;
-                let scripts = Scripts::load(files, settings.limits, outside).map_err(fault)?;
-                for plugin in model.all() {
-                    scripts
-                        .check(&plugin.name)
-                        .map_err(|why| vec![DefinitionFault::error(&*plugin.pointer, why.to_string())])?;
-                }
-                Ok(Self::Scripts(Arc::new(scripts)))
-            }
             "grpc" | "" => match &settings.servers {
                 Some(servers) => Servers::new(servers.clone()).map(Self::Servers).map_err(fault),
                 None => Err(off(
@@ -127,4 +118,31 @@ impl Host {
     pub(super) const fn is_coprocess(&self) -> bool {
         matches!(self, Self::Servers(_) | Self::Python(_) | Self::Lua(_))
     }
+}
+
+/// Loads the scripts that functions and plugins are in.
+pub(super) fn scripts(
+    of: &[&Plugin],
+    bundle: Option<&Arc<Bundle>>,
+    gate: &Gate,
+    world: outside::World,
+    read: &mut Vec<sources::Read>,
+) -> Result<Arc<Scripts>, Vec<DefinitionFault>> {
+    let settings = &gate.settings.plugins;
+    let first = of.first().map(|plugin| plugin.pointer.clone()).unwrap_or_default();
+    if !settings.javascript {
+        let text =
+            "plugins in JavaScript are switched off; the API is refused so that it does not run without them";
+        let fault = DefinitionFault::error(&*first, text);
+        return Err(vec![fault.hint("set `enable_jsvm` in the configuration")]);
+    }
+    let files = sources::scripts(of, bundle, gate, read)?;
+    let scripts = Scripts::load(files, settings.limits, Arc::new(world))
+        .map_err(|why| vec![DefinitionFault::error(&*first, why.to_string())])?;
+    for plugin in of {
+        scripts
+            .check(&plugin.name)
+            .map_err(|why| vec![DefinitionFault::error(&*plugin.pointer, why.to_string())])?;
+    }
+    Ok(Arc::new(scripts))
 }

@@ -10,11 +10,13 @@ mod outside;
 mod requests;
 mod settings;
 mod sources;
+mod virtuals;
 
 use std::sync::Arc;
 
 use apidef::{Api, Plugin};
 use document::Fault as DefinitionFault;
+use plugins::javascript::Scripts;
 use plugins::{Call, Fault, Outcome, Spec};
 
 use crate::gate::Gate;
@@ -26,11 +28,14 @@ use hosts::Host;
 pub(crate) use requests::Before;
 pub use settings::PluginSettings;
 pub(crate) use sources::Read as FileRead;
+pub(crate) use virtuals::Virtuals;
 
 /// The plugins of one API, ready to be called.
 #[derive(Debug)]
 pub(crate) struct Plugins {
     host: Host,
+    /// What is loaded of scripts, for hooks and for paths that scripts answer.
+    scripts: Option<Arc<Scripts>>,
     spec: Spec,
     model: apidef::Plugins,
     /// The files that the code came from, as they were.
@@ -40,22 +45,55 @@ pub(crate) struct Plugins {
 impl Plugins {
     /// Loads the plugins of an API, or tells what is wrong with them.
     pub(crate) fn compile(api: &Api, gate: &Gate) -> Result<Option<Arc<Self>>, Vec<DefinitionFault>> {
-        let Some(model) = api.plugins.as_deref() else { return Ok(None) };
-        let (model, bundle) = sources::with_bundle(model, gate)?;
-        let Some(first) = model.all().next() else { return Ok(None) };
-        if !hosts::is_ours(&model.driver) && model.is_for_callers_alone() {
-            // Who embeds the gate may have something that runs it.
+        let functions: Vec<&Plugin> = api.paths.virtuals.iter().map(|one| &one.value.function).collect();
+        if gate.settings.plugins.refuse_inline
+            && let Some(function) = functions.iter().find(|function| !function.code.is_empty())
+        {
+            let text = "code inside of definitions is switched off (`disable_virtual_path_blobs`)";
+            let fault = DefinitionFault::error(&*function.pointer, text);
+            return Err(vec![fault.hint("put it into a file, and name that")]);
+        }
+        let nothing = apidef::Plugins::default();
+        let (mut model, bundle) = match api.plugins.as_deref() {
+            Some(model) => sources::with_bundle(model, gate)?,
+            None => (nothing, None),
+        };
+        if model.all().next().is_none() && functions.is_empty() {
             return Ok(None);
         }
+        if !hosts::is_ours(&model.driver) && model.is_for_callers_alone() {
+            // Who embeds the gate may have something that runs it.
+            if functions.is_empty() {
+                return Ok(None);
+            }
+            model.auth = None;
+        }
         let mut read = Vec::new();
-        let host = Host::load(&model, first, bundle.as_ref(), (api, gate), &mut read)?;
+        // Functions that answer paths are scripts, whatever runs the plugins.
+        let runs_scripts = hosts::runs_scripts(&model.driver);
+        let scripted: Vec<&Plugin> =
+            model.all().filter(|_| runs_scripts).chain(functions.iter().copied()).collect();
+        let scripts = match &*scripted {
+            [] => None,
+            scripted => {
+                let world = outside::World::new(gate, api);
+                Some(hosts::scripts(scripted, bundle.as_ref(), gate, world, &mut read)?)
+            }
+        };
+        let host = match (model.all().next(), &scripts) {
+            (Some(first), _) if !runs_scripts => {
+                Host::load(&model, first, bundle.as_ref(), (api, gate), &mut read)?
+            }
+            (_, Some(scripts)) => Host::Scripts(Arc::clone(scripts)),
+            (_, None) => return Ok(None),
+        };
         let spec = Spec {
             org: api.org_id.to_string(),
             api: api.id.to_string(),
             config_data: model.config.clone(),
             bundle: bundle.map(|bundle| bundle.manifest.checksum.clone()).unwrap_or_default(),
         };
-        Ok(Some(Arc::new(Self { host, spec, model, read })))
+        Ok(Some(Arc::new(Self { host, scripts, spec, model, read })))
     }
 
     /// Whether a file that its code came from is another one now.
@@ -66,4 +104,31 @@ impl Plugins {
     async fn call(&self, plugin: &Plugin, call: &Call<'_>) -> Result<Outcome, Fault> {
         self.host.call(plugin, call).await
     }
+}
+
+/// Loads the scripts that functions and plugins are in.
+fn scripts(
+    of: &[&Plugin],
+    bundle: Option<&Arc<Bundle>>,
+    gate: &Gate,
+    world: outside::World,
+    read: &mut Vec<sources::Read>,
+) -> Result<Arc<Scripts>, Vec<DefinitionFault>> {
+    let settings = &gate.settings.plugins;
+    let first = of.first().map(|plugin| plugin.pointer.clone()).unwrap_or_default();
+    if !settings.javascript {
+        let text =
+            "plugins in JavaScript are switched off; the API is refused so that it does not run without them";
+        let fault = DefinitionFault::error(&*first, text);
+        return Err(vec![fault.hint("set `enable_jsvm` in the configuration")]);
+    }
+    let files = sources::of(of, bundle, gate, read)?;
+    let scripts = Scripts::load(files, settings.limits, Arc::new(world))
+        .map_err(|why| vec![DefinitionFault::error(&*first, why.to_string())])?;
+    for plugin in of {
+        scripts
+            .check(&plugin.name)
+            .map_err(|why| vec![DefinitionFault::error(&*plugin.pointer, why.to_string())])?;
+    }
+    Ok(Arc::new(scripts))
 }

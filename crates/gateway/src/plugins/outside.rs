@@ -1,7 +1,6 @@
 //! What scripts get when they ask for the world outside: requests, sessions, a store of their own. They run on threads
 //! that may wait.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,7 +12,9 @@ use plugins::{Answer, Outgoing, Outside};
 use tokio::runtime::Handle;
 
 use crate::auth::{lifetime, store_name};
+use crate::batch;
 use crate::fetch::{self, Ask};
+use crate::fields::texts;
 use crate::gate::Gate;
 use crate::query;
 
@@ -61,10 +62,7 @@ impl Outside for World {
         let ask = ask(request)?.within(longest.min(LONGEST), LARGEST);
         self.wait(|gate| async move {
             let answer = fetch::send(&gate.upstream, false, ask).await.map_err(|fault| fault.to_string())?;
-            let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for (name, values) in super::requests::texts(&answer.headers) {
-                headers.insert(name, values);
-            }
+            let headers = texts(&answer.headers);
             let body = String::from_utf8_lossy(&answer.body).into_owned();
             Ok(Answer { code: answer.status.as_u16(), body, headers })
         })
@@ -98,8 +96,12 @@ impl Outside for World {
         })
     }
 
-    fn batch(&self, _: &str, _: Duration) -> Result<String, String> {
-        Err("batches of requests are not offered to scripts; send them one by one".to_owned())
+    fn batch(&self, requests: &str, longest: Duration) -> Result<String, String> {
+        self.wait(|gate| async move {
+            let carried = batch::of_script(&gate, &self.api, requests);
+            let in_time = tokio::time::timeout(longest.min(LONGEST), carried).await;
+            in_time.unwrap_or_else(|_| Err("the answers take too long".to_owned()))
+        })
     }
 
     fn stored(&self, name: &str) -> Result<Option<String>, String> {

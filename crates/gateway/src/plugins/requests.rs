@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use apidef::Plugin;
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri};
 use plugins::{Call, Fault, Hook, Outcome, Overrides, Request};
 
 use super::Plugins;
 use crate::body::Body;
 use crate::exchange::Exchange;
-use crate::fields::canonical;
+use crate::fields::texts;
 use crate::query;
 use crate::respond::Refusal;
 
@@ -115,16 +115,6 @@ pub(super) fn seen(exchange: &Exchange, body: Option<Bytes>) -> Request {
         body,
         ..Request::default()
     }
-}
-
-/// Header fields by names in canonical form.
-pub(super) fn texts(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
-    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in headers {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        all.entry(canonical(name)).or_default().push(value);
-    }
-    all
 }
 
 /// The answer that a plugin wants instead; an error without `OverrideError` is told as all errors are (contract 9.2).

@@ -18,6 +18,10 @@ pub struct PluginSettings {
     pub coprocess: bool,
     /// What runs Python (`coprocess_options`).
     pub python: python::Settings,
+    /// What is loaded before the scripts of every API (`tyk_js_path`).
+    pub for_all: Option<PathBuf>,
+    /// No virtual endpoint has its code in the definition (`disable_virtual_path_blobs`).
+    pub refuse_inline: bool,
     /// Servers of plugins (`coprocess_options`).
     pub servers: Option<grpc::Settings>,
     /// Bundles may be used (`enable_bundle_downloader`).

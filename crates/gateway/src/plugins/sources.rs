@@ -71,27 +71,26 @@ pub(super) fn with_bundle(
     Ok((plugins, Some(bundle)))
 }
 
-/// The code of scripts, each file once, in the order in which plugins name them.
+/// The code of scripts, each file once, in the order in which plugins name them; first what the configuration has for all.
 pub(super) fn scripts(
-    model: &Plugins,
+    plugins: &[&Plugin],
     bundle: Option<&Arc<Bundle>>,
     gate: &Gate,
     read: &mut Vec<Read>,
 ) -> Result<Vec<Source>, Vec<Fault>> {
     let mut sources: Vec<Source> = Vec::new();
+    sources.extend(for_all(gate, read)?);
     // Files of a bundle that no plugin is in may be what others import.
     let modules = bundle.iter().flat_map(|bundle| &bundle.files).filter(|(name, _)| name.ends_with(".mjs"));
     for (name, content) in modules {
         sources.push(Source { name: (&**name).into(), text: String::from_utf8_lossy(content).into() });
     }
-    for plugin in model.all() {
+    for plugin in plugins {
         if bundle.is_none() && plugin.code.is_empty() {
             modules_beside(plugin, ".mjs", &gate.settings.plugins.folder, read, &mut sources);
         }
         let source = match bundle {
-            _ if !plugin.code.is_empty() => {
-                Source { name: format!("{}.js", plugin.name).into(), text: plugin.code.clone() }
-            }
+            _ if !plugin.code.is_empty() => script_in(plugin, &sources)?,
             Some(bundle) => in_bundle(bundle, plugin)?,
             None => file(plugin, &gate.settings.plugins.folder, read)?,
         };
@@ -100,6 +99,35 @@ pub(super) fn scripts(
         }
     }
     Ok(sources)
+}
+
+/// What the configuration has for the scripts of all APIs (`tyk_js_path`).
+fn for_all(gate: &Gate, read: &mut Vec<Read>) -> Result<Option<Source>, Vec<Fault>> {
+    let Some(path) = &gate.settings.plugins.for_all else { return Ok(None) };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+            // Configurations name the file of the original, which is built in here.
+            tracing::warn!(path = %path.display(), "the file of `tyk_js_path` is not there; scripts run without it");
+            return Ok(None);
+        }
+        Err(why) => {
+            let text = format!("`{}` (`tyk_js_path`) cannot be read: {why}", path.display());
+            return Err(vec![Fault::error("", text)]);
+        }
+    };
+    read.push(Read { path: path.clone(), content: text.as_bytes().into() });
+    Ok(Some(Source { name: path.to_string_lossy().into(), text: text.into() }))
+}
+
+/// The code that the definition itself has. Two functions of one name would be one.
+fn script_in(plugin: &Plugin, sources: &[Source]) -> Result<Source, Vec<Fault>> {
+    let source = Source { name: format!("{}.js", plugin.name).into(), text: plugin.code.clone() };
+    if sources.iter().any(|other| other.name == source.name && other.text != source.text) {
+        let text = format!("there is other code for `{}` in this definition", plugin.name);
+        return Err(vec![Fault::error(&*plugin.pointer, text).hint("give one of them another name")]);
+    }
+    Ok(source)
 }
 
 fn in_bundle(bundle: &Bundle, plugin: &Plugin) -> Result<Source, Vec<Fault>> {

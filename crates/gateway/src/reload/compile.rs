@@ -93,7 +93,7 @@ fn build(
     let patterns = Collector::new(gate.settings.path_matching);
     let transforms = Transforms::compile(&model, &patterns, &streams.secrets).map_err(|fault| vec![fault])?;
     let schema = transforms.graph.as_ref().map(|graph| Arc::clone(graph.schema()));
-    let checks = Checks::new(&model.paths, &patterns)?;
+    let checks = Checks::new(&model.paths, &patterns, gate.settings.path_matching.ignore_case)?;
     let errors = Overrides::new(&model.errors, &gate.settings.template_path).map_err(|fault| vec![fault])?;
     let prepared = Prepared { transforms, checks, plugins: plugins.clone(), errors };
     let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, prepared)

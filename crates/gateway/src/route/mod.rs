@@ -12,7 +12,7 @@ mod tracking;
 mod version;
 
 pub(crate) use lists::{Lists, Reply};
-pub(crate) use operations::Operations;
+pub(crate) use operations::{Match, Operations};
 pub(crate) use path::{Oddity, check};
 pub(crate) use patterns::{Collector, Fitting, Patterns};
 pub(crate) use per_path::{PerPath, Written, fitting};

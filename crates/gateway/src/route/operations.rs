@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use regex::{Regex, RegexBuilder};
 
+use super::per_path::below;
 use crate::exchange::Exchange;
 use crate::query;
 
@@ -25,7 +26,20 @@ pub(crate) struct Operations<T> {
 struct WithParameters<T> {
     method: Box<str>,
     path: Regex,
+    /// What comes before the first parameter, where upper and lower case differ.
+    begins: Box<str>,
+    parameters: Box<[Box<str>]>,
     value: T,
+}
+
+/// An operation that a request may be.
+#[derive(Debug)]
+pub(crate) struct Match<'o, T> {
+    pub(crate) value: &'o T,
+    /// The parameters of its path, by name.
+    pub(crate) parameters: Vec<(&'o str, String)>,
+    /// Escapes in them are resolved.
+    pub(crate) decoded: bool,
 }
 
 impl<T> Operations<T> {
@@ -38,9 +52,16 @@ impl<T> Operations<T> {
         let mut with_parameters = Vec::new();
         for (method, path, value) in operations {
             if path.contains('{') {
-                let path = pattern(path, ignore_case)
+                let begins = path.split('{').next().filter(|_| !ignore_case).unwrap_or_default().into();
+                let (path, parameters) = pattern(path, ignore_case)
                     .map_err(|error| format!("the path `{path}` of an operation cannot be used: {error}"))?;
-                with_parameters.push(WithParameters { method: method.into(), path, value });
+                with_parameters.push(WithParameters {
+                    method: method.into(),
+                    path,
+                    begins,
+                    parameters,
+                    value,
+                });
             } else {
                 let path = folded(bare(path), ignore_case).into();
                 fixed.entry(method.into()).or_default().entry(path).or_insert(value);
@@ -51,25 +72,90 @@ impl<T> Operations<T> {
 
     /// The operation of a request.
     pub(crate) fn find(&self, exchange: &Exchange) -> Option<&T> {
-        self.of(exchange.head.method.as_str(), exchange.path_in_api())
+        let method = exchange.head.method.as_str();
+        paths(exchange).find_map(|path| self.of(method, path))
+    }
+
+    /// Every operation that a request may be, in the order in which they are written; with what stands for the parameters
+    /// of its path.
+    pub(crate) fn all(&self, exchange: &Exchange) -> Vec<Match<'_, T>> {
+        let method = exchange.head.method.as_str();
+        paths(exchange).map(|path| self.all_of(method, path)).find(|all| !all.is_empty()).unwrap_or_default()
     }
 
     /// A slash at the end makes no other operation, nor does asking for the head alone: few upstreams tell these apart.
     fn of(&self, method: &str, path: &str) -> Option<&T> {
-        let decoded = query::decode_path(path);
-        // A slash may be part of a parameter; as it was sent it is one.
-        let plain = plain(&decoded);
-        let written = [bare(path), bare(&decoded), bare(&plain)];
+        let written = Spellings::of(path);
         let found = |method: &str| {
-            let fixed = self.fixed.get(method).and_then(|paths| {
-                written.iter().find_map(|path| paths.get(&*folded(path, self.ignore_case)))
-            });
+            let fixed = self.fixed(method, &written);
             let fits = |place: &&WithParameters<T>| {
-                *place.method == *method && written.iter().any(|path| place.path.is_match(path))
+                *place.method == *method
+                    && written
+                        .all()
+                        .iter()
+                        .any(|path| path.starts_with(&*place.begins) && place.path.is_match(path))
             };
             fixed.or_else(|| self.with_parameters.iter().find(fits).map(|place| &place.value))
         };
         found(method).or_else(|| if method == "HEAD" { found("GET") } else { None })
+    }
+
+    fn all_of(&self, method: &str, path: &str) -> Vec<Match<'_, T>> {
+        let written = Spellings::of(path);
+        let found = |method: &str| -> Vec<Match<'_, T>> {
+            if let Some(value) = self.fixed(method, &written) {
+                return vec![Match { value, parameters: Vec::new(), decoded: false }];
+            }
+            let places = self.with_parameters.iter().filter(|place| *place.method == *method);
+            let matches = places.filter_map(|place| {
+                let (at, found) = written.all().into_iter().enumerate().find_map(|(at, path)| {
+                    Some((at, place.path.captures(path).filter(|_| path.starts_with(&*place.begins))?))
+                })?;
+                let values = found.iter().skip(1).flatten().map(|value| value.as_str().to_owned());
+                let parameters = place.parameters.iter().map(|name| &**name).zip(values).collect();
+                Some(Match { value: &place.value, parameters, decoded: at > 0 })
+            });
+            matches.collect()
+        };
+        match found(method) {
+            none if none.is_empty() && method == "HEAD" => found("GET"),
+            found => found,
+        }
+    }
+
+    fn fixed(&self, method: &str, written: &Spellings<'_>) -> Option<&T> {
+        let paths = self.fixed.get(method)?;
+        written.all().iter().find_map(|path| paths.get(&*folded(path, self.ignore_case)))
+    }
+}
+
+/// The path of a request below its listen path, and below its version where that stands in it.
+fn paths(exchange: &Exchange) -> impl Iterator<Item = &str> {
+    let versioned = exchange.version_in_path.as_ref();
+    let behind = versioned.map(|version| below(exchange.head.uri.path(), version.end));
+    std::iter::once(exchange.path_in_api()).chain(behind)
+}
+
+/// A path as it was sent, with its escapes resolved, and as upstreams may read it.
+struct Spellings<'p> {
+    sent: &'p str,
+    decoded: Cow<'p, str>,
+    plain: Option<String>,
+}
+
+impl<'p> Spellings<'p> {
+    fn of(sent: &'p str) -> Self {
+        let decoded = query::decode_path(sent);
+        // A slash may be part of a parameter; as it was sent it is one.
+        let plain = match plain(&decoded) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(plain) => Some(plain),
+        };
+        Self { sent, decoded, plain }
+    }
+
+    fn all(&self) -> [&str; 3] {
+        [bare(self.sent), bare(&self.decoded), bare(self.plain.as_deref().unwrap_or(self.sent))]
     }
 }
 
@@ -94,15 +180,16 @@ fn folded(path: &str, ignore_case: bool) -> Cow<'_, str> {
     if ignore_case { path.to_lowercase().into() } else { path.into() }
 }
 
-/// Each parameter is one segment or a part of one.
-fn pattern(path: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
-    let mut source = "^".to_owned();
+/// Each parameter is one segment or a part of one; those that stand for the patterns of older definitions may be more.
+fn pattern(path: &str, ignore_case: bool) -> Result<(Regex, Box<[Box<str>]>), regex::Error> {
+    let (mut source, mut names) = ("^".to_owned(), Vec::new());
     let mut rest = bare(path);
     while let Some((before, after)) = rest.split_once('{') {
         source.push_str(&regex::escape(before));
         match after.split_once('}') {
-            Some((_, behind)) => {
-                source.push_str("[^/]+");
+            Some((name, behind)) => {
+                source.push_str(if name.starts_with("customRegex") { "(.+)" } else { "([^/]+)" });
+                names.push(name.into());
                 rest = behind;
             }
             None => {
@@ -113,7 +200,8 @@ fn pattern(path: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
     }
     source.push_str(&regex::escape(rest));
     source.push('$');
-    RegexBuilder::new(&source).case_insensitive(ignore_case).size_limit(MAX_PATTERN).build()
+    let path = RegexBuilder::new(&source).case_insensitive(ignore_case).size_limit(MAX_PATTERN).build()?;
+    Ok((path, names.into()))
 }
 
 #[cfg(test)]
@@ -163,6 +251,16 @@ mod tests {
             ("get", "/items/7", None),
         ] {
             assert_eq!(plain.of(method, path), expected.as_ref(), "{method} {path}");
+        }
+        for (path, values, decoded) in [
+            ("/items/a%2Fb/parts/x.json", &[("id", "a%2Fb"), ("part", "x")][..], false),
+            ("/%69tems/7", &[("id", "7")], true),
+            ("/items/mine", &[], false),
+        ] {
+            let all = plain.all_of("GET", path);
+            assert_eq!(all.len(), 1, "{path}");
+            let found: Vec<_> = all[0].parameters.iter().map(|(name, value)| (*name, &**value)).collect();
+            assert_eq!((&*found, all[0].decoded), (values, decoded), "{path}");
         }
         let any_case = Operations::new(written.into_iter(), true).unwrap();
         assert_eq!(any_case.of("GET", "/ITEMS/7"), Some(&1));

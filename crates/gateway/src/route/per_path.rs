@@ -106,7 +106,7 @@ pub(crate) fn fitting(exchange: &Exchange) -> Fitting {
 }
 
 /// The path behind so many bytes; begins with `/`.
-fn below(path: &str, matched: usize) -> &str {
+pub(super) fn below(path: &str, matched: usize) -> &str {
     let from =
         if path.get(..matched).is_some_and(|head| head.ends_with('/')) { matched - 1 } else { matched };
     match path.get(from..).unwrap_or_default() {

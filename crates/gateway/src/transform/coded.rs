@@ -12,7 +12,7 @@ use crate::respond::Refusal;
 
 /// A body that may be looked at.
 #[derive(Debug, Clone)]
-pub(super) struct Coded {
+pub(crate) struct Coded {
     pub(super) bytes: Bytes,
     pub(super) coding: Coding,
     limit: usize,
@@ -20,7 +20,7 @@ pub(super) struct Coded {
 
 impl Coded {
     /// Reads the body of an answer. `None`: it goes on as it is, because it has no end or nobody here can decode it.
-    pub(super) async fn of(
+    pub(crate) async fn of(
         exchange: &Exchange,
         response: &mut Response<Body>,
     ) -> Result<Option<Self>, Refusal> {
@@ -39,7 +39,7 @@ impl Coded {
     }
 
     /// The body without its coding, or why there is none; `Err(None)`: it is too large.
-    pub(super) fn decoded(&self) -> Result<Bytes, Option<String>> {
+    pub(crate) fn decoded(&self) -> Result<Bytes, Option<String>> {
         self.coding.decode(&self.bytes, self.limit).map_err(|error| match error {
             Undecoded::TooLarge => None,
             other => Some(other.to_string()),

@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap};
 
 /// How a body is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     None,
     Gzip,
     Deflate,
@@ -18,7 +18,7 @@ pub(super) enum Coding {
 
 /// Why a body cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Undecoded {
+pub(crate) enum Undecoded {
     #[error("bodies coded as `{0}` are not looked at")]
     Unknown(String),
     #[error("the body cannot be decoded: {0}")]
@@ -28,7 +28,7 @@ pub(super) enum Undecoded {
 }
 
 impl Coding {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Undecoded> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Undecoded> {
         let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
         let (Some(coding), None) = (codings.next(), codings.next()) else {
             return match headers.contains_key(header::CONTENT_ENCODING) {
@@ -45,7 +45,7 @@ impl Coding {
     }
 
     /// The body without its coding, up to `limit` bytes.
-    pub(super) fn decode(self, bytes: &Bytes, limit: usize) -> Result<Bytes, Undecoded> {
+    pub(crate) fn decode(self, bytes: &Bytes, limit: usize) -> Result<Bytes, Undecoded> {
         match self {
             Self::None => Ok(bytes.clone()),
             Self::Gzip => read(MultiGzDecoder::new(&**bytes), limit),

@@ -17,8 +17,10 @@ mod text;
 mod trigger;
 mod variables;
 
-pub(crate) use ahead::{Ahead, To};
+pub(crate) use ahead::{Ahead, To, is_absolute};
 pub(crate) use bodies::Made;
+pub(crate) use coded::Coded;
+pub(crate) use coding::{Coding, Undecoded};
 pub(crate) use compiled::Transforms;
 pub(crate) use cors::CrossOrigin;
 pub(crate) use headers::{AnswerHeaders, RequestHeaders};

@@ -1,9 +1,19 @@
-//! What requests have to be: schemas of bodies (contract 4.4 row 30).
+//! What requests have to be: schemas of bodies (contract 4.4 row 30), and what an OpenAPI document says of requests (row 31)
+//! and of answers.
 
+mod answers;
+mod content;
 mod json;
 mod message;
+mod parameters;
+mod requests;
+mod schemas;
+mod shape;
+mod told;
 
+pub(crate) use answers::Answers;
 pub(crate) use json::Bodies;
+pub(crate) use requests::Requests;
 
 use document::Fault;
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -11,15 +21,27 @@ use serde_json::Value;
 
 use crate::route::Collector;
 
-/// What the requests of one API have to be.
+/// What the requests and answers of one API have to be.
 #[derive(Debug)]
 pub(crate) struct Checks {
     pub(crate) bodies: Option<Bodies>,
+    pub(crate) requests: Option<Requests>,
+    pub(crate) answers: Option<Answers>,
 }
 
 impl Checks {
-    pub(crate) fn new(model: &apidef::Paths, patterns: &Collector) -> Result<Self, Vec<Fault>> {
-        Ok(Self { bodies: Bodies::new(&model.bodies, patterns)? })
+    /// `ignore_case`: upper and lower case of paths are the same, whatever the definition says.
+    pub(crate) fn new(
+        model: &apidef::Paths,
+        patterns: &Collector,
+        ignore_case: bool,
+    ) -> Result<Self, Vec<Fault>> {
+        let bodies = Bodies::new(&model.bodies, patterns)?;
+        let (requests, answers) = match model.validation.as_deref() {
+            None => (None, None),
+            Some(model) => (Requests::new(model, ignore_case, patterns)?, Answers::new(model, ignore_case)?),
+        };
+        Ok(Self { bodies, requests, answers })
     }
 }
 

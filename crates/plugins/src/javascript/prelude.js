@@ -87,13 +87,15 @@
     return {
         has: function (name) {
             var found = find(name);
-            return typeof found === "function" || found instanceof Middleware || found instanceof EventHandler;
+            return typeof found === "function" || found instanceof Middleware || found instanceof EventHandler
+                || (typeof found === "object" && found !== null && typeof found.ProcessRequest === "function");
         },
         request: function (name, text, body, sessionText, specText) {
             var found = find(name);
             var request = JSON.parse(text), session = JSON.parse(sessionText), spec = JSON.parse(specText);
             request.Body = body;
-            var callback = typeof found === "function" ? found : found.onRequest;
+            // The second is how the original's own file keeps it, which may be loaded for all scripts.
+            var callback = typeof found === "function" ? found : found.onRequest || found.ProcessRequest;
             if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessRequest");
             var given = callback.call(found, request, session, spec);
             if (typeof given === "string") given = JSON.parse(given);

@@ -113,6 +113,8 @@ pub(crate) struct Config {
     pub(crate) template_path: String,
     pub(crate) override_messages: serde_json::Value,
     pub(crate) error_overrides: serde_json::Value,
+    pub(crate) tyk_js_path: String,
+    pub(crate) disable_virtual_path_blobs: bool,
     pub(crate) public_key_path: String,
     pub(crate) enable_bundle_downloader: bool,
     pub(crate) bundle_base_url: String,

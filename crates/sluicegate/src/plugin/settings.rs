@@ -33,6 +33,8 @@ pub(crate) fn settings(config: &Config) -> Result<PluginSettings, String> {
             limits,
         },
         folder: config.middleware_path.as_str().into(),
+        for_all: (!config.tyk_js_path.is_empty()).then(|| config.tyk_js_path.as_str().into()),
+        refuse_inline: config.disable_virtual_path_blobs,
         servers: options.enable_coprocess.then(|| grpc::Settings {
             servers: options.coprocess_grpc_server.clone(),
             authority: options.grpc_authority.clone(),

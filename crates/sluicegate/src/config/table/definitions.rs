@@ -61,7 +61,7 @@ pub(super) static KEYS: &[Key] = &[
         "\"templates\"",
         "Folder of templates: of errors, `error.json`, `error_404.xml` and their like, and those that `error_overrides` names (see [errors.md](errors.md)); a `default_webhook.json` there is what webhooks without a template of their own are made from. Read at the start. What is not there is built in.",
     ),
-    pending("tyk_js_path", Text, "", "JavaScript loaded before every plugin."),
+    acted("tyk_js_path", Text, "", "A file of JavaScript that is loaded before the scripts of every API."),
     acted(
         "use_db_app_configs",
         Bool,

@@ -81,7 +81,12 @@ pub(super) static KEYS: &[Key] = &[
         "5",
         "How long one call of a plugin in JavaScript, Lua, Python or WebAssembly may take, in seconds.",
     ),
-    pending("disable_virtual_path_blobs", Bool, "", "No JavaScript inside definitions."),
+    acted(
+        "disable_virtual_path_blobs",
+        Bool,
+        "",
+        "Refuse definitions that have the code of virtual endpoints in themselves.",
+    ),
     acted(
         "enable_bundle_downloader",
         Bool,

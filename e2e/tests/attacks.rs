@@ -1,0 +1,310 @@
+//! What attackers try, one test for each kind that no other page tests. Everything is bounded and stays on this machine.
+//!
+//! Tested elsewhere:
+//!
+//! | kind | where |
+//! |---|---|
+//! | smuggling (CL.TE, TE.CL, TE.TE, CL.0), broken chunks | `bad_input`: `ambiguous_framing_…`, `a_broken_chunked_body_…` |
+//! | rapid reset, garbage and oversized frames of HTTP/2 | `bad_input`: `http2_abuse_ends_one_connection_only` |
+//! | slow heads, slow bodies, slow readers | `edges`: `a_head_that_trickles_…`, `who_takes_nothing_of_an_answer_…`; `bad_input`: `a_slow_client_…` |
+//! | path confusion | `bad_input`: `odd_paths_do_not_reach_the_upstream`; fuzz target `paths` |
+//! | fields of one hop | `proxy`: `headers_that_belong_to_one_hop_end_there` |
+//! | bombs in bodies | `validation`: `bodies_are_looked_at_up_to_their_limit_and_decoded`; `transfer`: `a_body_too_large_…` |
+//! | pages of other origins that open sockets | `edges`: `pages_of_other_origins_open_no_socket_to_send` |
+//! | line breaks in events | `events`: `no_payload_breaks_out_of_its_event` |
+//! | algorithms and keys of tokens | `gateway`: `auth/jwt`; `jwt`: `an_issuer_that_misbehaves_…`; fuzz target `token` |
+//! | references out of documents | `validation`: `what_cannot_be_used_refuses_the_definition_at_its_place` |
+//! | batches that leave their API, or multiply | `virtuals`: `c4_6_batches_are_bounded_and_stay_below_their_api` |
+//! | scripts without end | `virtuals`: `c8_5_functions_answer_…`; `plugins` |
+//! | bad messages, dead brokers | `delivery`, `stream_kills`, `bad_input`: `an_unreachable_broker_…` |
+
+use e2e::definition::{keyless, oas};
+use e2e::streaming::events;
+use e2e::{Gate, Upstream, raw_socket, soon};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How much more memory an attack may cost, in kilobytes.
+const MOST_MEMORY: u64 = 96 << 10;
+
+async fn gate(upstream: &Upstream) -> Gate {
+    Gate::setup().api(keyless("a", &upstream.url(""))).start().await
+}
+
+/// Memory of the gate, in kilobytes.
+fn memory(gate: &Gate) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gate.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW: u8 = 8;
+const CONTINUATION: u8 = 9;
+/// `GET https?://a/` as HPACK has it: indexed method, scheme and path, and `:authority: a`.
+const GET: [u8; 6] = [0x82, 0x86, 0x84, 0x41, 0x01, b'a'];
+
+/// Sends bytes over a connection of HTTP/2, as far as they are taken; gives what is answered until nothing more comes.
+async fn over_http2(gate: &Gate, frames: &[u8]) -> Vec<u8> {
+    let mut socket = raw_socket(gate.port()).await;
+    let opening = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[])].concat();
+    socket.write_all(&opening).await.unwrap();
+    let (mut reader, mut writer) = socket.split();
+    let write = async {
+        let _ = writer.write_all(frames).await;
+        let _ = writer.shutdown().await;
+    };
+    let read = async {
+        let (mut answer, mut piece) = (Vec::new(), [0; 16 << 10]);
+        while let Ok(read @ 1..) = reader.read(&mut piece).await {
+            // What a flood is answered is not kept here, either.
+            if answer.len() < 1 << 20 {
+                answer.extend_from_slice(&piece[..read]);
+            }
+        }
+        answer
+    };
+    let (_, answer) = soon("the end of the attack", async { tokio::join!(write, read) }).await;
+    answer
+}
+
+/// Makes an attack some times, and asks that it costs no one else anything.
+async fn harmless(name: &str, frames: &[u8]) {
+    let upstream = Upstream::start().await;
+    let gate = gate(&upstream).await;
+    assert_eq!(gate.get("/a/x", &[]).await.status, 200);
+    let before = memory(&gate);
+    for _ in 0..4 {
+        over_http2(&gate, frames).await;
+    }
+    assert_eq!(gate.get("/a/x", &["--http2-prior-knowledge"]).await.status, 200, "{name}");
+    let more = memory(&gate).saturating_sub(before);
+    assert!(more < MOST_MEMORY, "{name}: {more} kB more");
+}
+
+#[tokio::test]
+async fn http2_continuation_flood() {
+    let mut frames = frame(HEADERS, 0, 1, &GET);
+    for _ in 0..3000 {
+        frames.extend(frame(CONTINUATION, 0, 1, &[0x40, 1, b'x', 1, b'y'].repeat(1000)));
+    }
+    harmless("continuation flood", &frames).await;
+}
+
+#[tokio::test]
+async fn http2_settings_flood() {
+    harmless("settings flood", &frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1]).repeat(200_000)).await;
+}
+
+#[tokio::test]
+async fn http2_ping_flood() {
+    harmless("ping flood", &frame(PING, 0, 0, &[0; 8]).repeat(200_000)).await;
+}
+
+#[tokio::test]
+async fn http2_hpack_bomb() {
+    // One field of 4000 bytes goes into the table, and is named thousands of times: 60 MB of fields in 60 kB.
+    let field = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat();
+    let first = [&GET[..], &field, &[0xbe].repeat(15_000 - 4000)].concat();
+    let mut frames = frame(HEADERS, 5, 1, &first);
+    for stream in 1..50 {
+        frames.extend(frame(HEADERS, 5, 2 * stream + 1, &[&GET[..], &[0xbe].repeat(15_000)].concat()));
+    }
+    harmless("HPACK bomb", &frames).await;
+}
+
+#[tokio::test]
+async fn http2_made_you_reset() {
+    // Streams that are opened well, and then broken so that the server has to reset them.
+    let mut frames = Vec::new();
+    for stream in 0..3000 {
+        let id = 2 * stream + 1;
+        frames.extend(frame(HEADERS, 5, id, &GET));
+        frames.extend(frame(WINDOW, 0, id, &[0, 0, 0, 0]));
+    }
+    harmless("made you reset", &frames).await;
+}
+
+#[tokio::test]
+async fn http2_resets_before_heads() {
+    let mut frames = Vec::new();
+    for stream in 0..3000 {
+        frames.extend(frame(HEADERS, 4, 2 * stream + 1, &GET));
+        frames.extend(frame(RESET, 0, 2 * stream + 1, &[0, 0, 0, 8]));
+    }
+    harmless("resets before the end of requests", &frames).await;
+}
+
+#[tokio::test]
+async fn http2_fields_that_frame_http1() {
+    // H2.TE and H2.CL: what says how a message ends over HTTP/1 has no say over HTTP/2.
+    let upstream = Upstream::start().await;
+    let gate = gate(&upstream).await;
+    let field = |name: &str, value: &str| {
+        let sizes = [u8::try_from(name.len()).unwrap(), u8::try_from(value.len()).unwrap()];
+        [&[0x00, sizes[0]], name.as_bytes(), &[sizes[1]], value.as_bytes()].concat()
+    };
+    let post = [&[0x83, 0x86, 0x44, 4][..], b"/a/x", &[0x41, 1, b'a']].concat();
+    for (name, value, body) in [
+        ("transfer-encoding", "chunked", &b"0\r\n\r\nGET /a/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"[..]),
+        ("content-length", "0", b"GET /a/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("connection", "transfer-encoding", b""),
+        ("x", "a\r\ntransfer-encoding: chunked", b""),
+    ] {
+        let head = [post.clone(), field(name, value)].concat();
+        let frames = [frame(HEADERS, 4, 1, &head), frame(0, 1, 1, body)].concat();
+        over_http2(&gate, &frames).await;
+        assert_eq!(upstream.hits(), 0, "{name}: {value:?}");
+    }
+    assert_eq!(gate.get("/a/x", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn http2_authority_and_host_that_disagree() {
+    let upstream = Upstream::start().await;
+    let gate = gate(&upstream).await;
+    let head = [&[0x82, 0x86, 0x44, 4][..], b"/a/x", &[0x41, 1, b'a'], &[0x66, 1, b'b']].concat();
+    let answer = over_http2(&gate, &frame(HEADERS, 5, 1, &head)).await;
+    assert!(String::from_utf8_lossy(&answer).contains("different hosts"), "{answer:?}");
+    assert_eq!(upstream.hits(), 0);
+}
+
+#[tokio::test]
+async fn upgrades_to_http2_in_clear() {
+    // An upgrade that an upstream may take would tunnel requests past everything that is asked of them here.
+    let upstream = Upstream::start().await;
+    let gate = gate(&upstream).await;
+    let answer = gate
+        .raw(b"GET /a/x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(!answer.to_ascii_lowercase().contains("http2-settings"), "the upstream has seen it: {answer}");
+}
+
+#[tokio::test]
+async fn heads_of_many_fields_and_cookies() {
+    let upstream = Upstream::start().await;
+    let gate = gate(&upstream).await;
+    for (name, fields) in [
+        ("many fields", (0..5000).map(|at| format!("x-{at}: 1\r\n")).collect::<String>()),
+        ("one large field", format!("x: {}\r\n", "y".repeat(2 << 20))),
+        ("many cookies", "cookie: a=b\r\n".repeat(5000)),
+    ] {
+        let answer = gate
+            .raw(format!("GET /a/x HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n").as_bytes())
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{name}: {answer:.200}");
+    }
+    assert_eq!(upstream.hits(), 0);
+    assert_eq!(gate.get("/a/x", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn regular_expressions_that_backtrack() {
+    let upstream = Upstream::start().await;
+    let mut api = oas("a", &upstream.url(""));
+    api["paths"] = json!({"/x": {"post": {"operationId": "x", "requestBody": {"content": {"application/json": {"schema":
+        {"type": "string", "pattern": "^(a+)+$"}}}}}}});
+    api["x-tyk-api-gateway"]["middleware"] = json!({"operations": {"x": {
+        "validateRequest": {"enabled": true}, "urlRewrite": {"enabled": true, "pattern": "(x+x+)+y", "rewriteTo": "/y"},
+    }}});
+    let gate = Gate::setup().oas(api).start().await;
+    let evil = format!("\"{}!\"", "a".repeat(60_000));
+    let path = format!("/a/x?{}", "x".repeat(4000));
+    let began = std::time::Instant::now();
+    let reply = gate.get(&path, &["-H", "content-type: application/json", "--data", &evil]).await;
+    assert_eq!(reply.status, 422, "{reply:?}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// A producer's WebSocket, opened.
+async fn websocket(gate: &Gate) -> TcpStream {
+    let mut socket = raw_socket(gate.port()).await;
+    let handshake = "GET /ev/in HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(handshake.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    socket
+}
+
+#[tokio::test]
+async fn websocket_frames_that_are_none() {
+    let stream = json!({"input": {"http_server": {"path": "", "ws_path": "/in"}}, "output": {"drop": {}}});
+    let gate = Gate::setup().oas(events("ev", json!({"s": stream}))).start().await;
+    let masked = |first: u8, payload: &[u8]| {
+        let length = 0x80 | u8::try_from(payload.len()).unwrap();
+        [&[first, length, 0, 0, 0, 0], payload].concat()
+    };
+    for (name, bytes) in [
+        ("unmasked", vec![0x81, 1, b'x']),
+        ("a fragmented ping", masked(0x09, b"x")),
+        ("a long ping", [&[0x89, 0xfe, 0, 126, 0, 0, 0, 0][..], &[0; 126]].concat()),
+        ("reserved bits", masked(0xf1, b"x")),
+        ("an unknown opcode", masked(0x83, b"x")),
+        ("text that is not UTF-8", masked(0x81, &[0xff, 0xfe])),
+        ("a continuation of nothing", masked(0x80, b"x")),
+        (
+            "a length beyond all limits",
+            vec![0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+        ),
+    ] {
+        let before = memory(&gate);
+        let mut socket = websocket(&gate).await;
+        socket.write_all(&bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = soon(name, socket.read_to_end(&mut answer)).await;
+        assert!(memory(&gate).saturating_sub(before) < MOST_MEMORY, "{name}");
+        // A goodbye with a code of an error, or none at all.
+        let code = answer.iter().position(|byte| *byte == 0x88).and_then(|at| answer.get(at + 2..at + 4));
+        assert!(
+            code.is_none_or(|code| (1002..=1009).contains(&u16::from_be_bytes([code[0], code[1]]))),
+            "{name}: {answer:?}"
+        );
+    }
+    assert!(gate.get("/ev/none", &[]).await.status == 404, "others are served");
+}
+
+#[tokio::test]
+async fn what_requests_say_is_no_configuration() {
+    // Values of requests go into streams as values, never as text of their configuration.
+    let mut stream = json!({"input": {"http_server": {"path": "/in"}}, "output": {"sync_response": {}}});
+    stream["pipeline"] = json!({"processors": [{"mapping": "root.said = meta(\"X-Say\").or(\"\")"}]});
+    let gate = Gate::setup().oas(events("ev", json!({"s": stream}))).start().await;
+    for said in
+        ["${! env(\"HOME\") }", "${HOME}", "$secret_conf.x", "\", \"x\": {\"stdin\": {}}", "{{ .Env }}"]
+    {
+        let reply = gate.get("/ev/in", &["-H", &format!("X-Say: {said}"), "--data", "x"]).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(reply.json()["said"], said);
+    }
+}
+
+#[tokio::test]
+async fn descriptors_that_run_out() {
+    let upstream = Upstream::start().await;
+    let gate = gate(&upstream).await;
+    // So few that idle clients take all of them.
+    let pid = gate.pid().to_string();
+    let limited = std::process::Command::new("prlimit").args(["--pid", &pid, "--nofile=160:160"]).status();
+    assert!(limited.unwrap().success());
+    let mut idle = Vec::new();
+    for _ in 0..220 {
+        // The kernel takes them before the gate does.
+        idle.push(raw_socket(gate.port()).await);
+    }
+    drop(idle);
+    e2e::until("it serves again", async || gate.get("/a/x", &[]).await.status == 200).await;
+}
