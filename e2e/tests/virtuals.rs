@@ -221,7 +221,7 @@ async fn c4_6_batches_are_bounded_and_stay_below_their_api() {
     let creation = "Batch request creation failed , request structure malformed";
     for (batch, message) in [
         ("{".to_owned(), malformed),
-        ("[]".to_owned(), malformed),
+        ("7".to_owned(), malformed),
         (json!({"requests": [{"relative_url": "../other/x"}]}).to_string(), creation),
         (json!({"requests": [{"relative_url": "a/%2e%2e/%2e%2e/other"}]}).to_string(), creation),
         (json!({"requests": [{"relative_url": "x", "method": "G ET"}]}).to_string(), creation),

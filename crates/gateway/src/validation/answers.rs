@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use apidef::OperationRules;
 use document::{Fault, pointer_join};
 use http::{Response, StatusCode, header};
 
@@ -31,25 +32,18 @@ impl Answers {
             return Ok(None);
         }
         let mut schemas = Schemas::new(&model.answer_schemas).map_err(|fault| vec![fault])?;
-        let mut operations = Vec::new();
-        for operation in &model.operations {
-            let rules = match &operation.value.answers {
-                None => None,
-                Some(rules) => {
-                    let mut by_status = BTreeMap::new();
-                    for (status, body) in &rules.by_status {
-                        let content = schemas.content(body).map_err(|why| {
-                            let method = operation.method.to_ascii_lowercase();
-                            let at = pointer_join(&pointer_join("/paths", &operation.path), &method);
-                            vec![Fault::error(at, format!("the answer {status}: {why}"))]
-                        })?;
-                        by_status.insert(status.clone(), content);
-                    }
-                    Some(Rules { refuse: rules.refuse, by_status })
-                }
-            };
-            operations.push((&*operation.method, &*operation.path, rules));
-        }
+        let rules = |operation: &apidef::Operation<OperationRules>, schemas: &mut Schemas<'_>| {
+            let rules = operation.value.answers.as_ref()?;
+            let method = operation.method.to_ascii_lowercase();
+            let at = pointer_join(&pointer_join("/paths", &operation.path), &method);
+            let by_status = rules.by_status.iter().map(|(status, body)| {
+                (status.clone(), schemas.content(body, &at, &format!("the answer {status}")))
+            });
+            Some(Rules { refuse: rules.refuse, by_status: by_status.collect() })
+        };
+        let operations: Vec<_> =
+            model.operations.iter().map(|one| (&*one.method, &*one.path, rules(one, &mut schemas))).collect();
+        schemas.finish().map_err(|fault| vec![fault])?;
         let operations = Operations::new(operations.into_iter(), ignore_case || model.ignore_case);
         operations.map(|operations| Some(Self(operations))).map_err(|text| vec![Fault::error("/paths", text)])
     }

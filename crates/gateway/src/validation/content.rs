@@ -1,14 +1,11 @@
 //! Bodies by content type, held to what the document says of them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use jsonschema::Validator;
 use serde_json::{Map, Value};
 use streams::multipart;
 
+use super::schemas::Asked;
 use super::shape::Shape;
-use super::told;
 use crate::query;
 
 /// What a body has to be.
@@ -23,7 +20,7 @@ pub(crate) struct Content {
 #[derive(Debug)]
 pub(crate) struct Schema {
     pub(crate) shape: Shape,
-    pub(crate) validator: Arc<Validator>,
+    pub(crate) asked: Asked,
 }
 
 impl Content {
@@ -53,7 +50,7 @@ impl Content {
         else {
             return Ok(());
         };
-        match told::violations(&schema.validator, &value) {
+        match schema.asked.violations(value) {
             None => Ok(()),
             Some(told) => Err(format!("doesn't match schema: {told}")),
         }
@@ -142,17 +139,17 @@ fn parameter(field: &str, asked: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::validation::schemas::Schemas;
     use serde_json::json;
 
     fn content(media: &[(&str, Option<Value>)]) -> Content {
-        let media = media.iter().map(|(kind, schema)| {
-            let schema = schema.as_ref().map(|schema| Schema {
-                shape: Shape::of(schema, &Value::Null),
-                validator: Arc::new(crate::validation::compile(schema, "").unwrap()),
-            });
-            ((*kind).into(), schema)
-        });
-        Content { required: true, media: media.collect() }
+        let known = json!({});
+        let mut schemas = Schemas::new(&known).unwrap();
+        let media = media.iter().map(|(kind, schema)| ((*kind).into(), schema.clone()));
+        let model = apidef::BodyRules { required: true, media: media.collect() };
+        let content = schemas.content(&model, "", "the body");
+        schemas.finish().unwrap();
+        content
     }
 
     #[test]

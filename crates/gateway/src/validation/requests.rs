@@ -1,18 +1,14 @@
 //! Requests that have to be as the document says (contract 3.5).
 
-use std::sync::Arc;
-
 use apidef::{OperationRules, Parameter, ParameterPlace};
 use document::{Fault, pointer_join};
 use http::{StatusCode, header};
-use jsonschema::Validator;
 use serde_json::Value;
 
 use super::content::Content;
 use super::parameters::{Found, Given, read};
-use super::schemas::Schemas;
+use super::schemas::{Asked, Schemas};
 use super::shape::Shape;
-use super::told;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 use crate::route::{Collector, Match, Operations, PerPath};
@@ -46,7 +42,7 @@ struct Checked {
     parameter: Parameter,
     shape: Shape,
     /// `None`: it may be anything.
-    validator: Option<Arc<Validator>>,
+    asked: Option<Asked>,
 }
 
 impl Requests {
@@ -60,16 +56,12 @@ impl Requests {
             return Ok(None);
         }
         let mut schemas = Schemas::new(&model.request_schemas).map_err(|fault| vec![fault])?;
-        let (mut operations, mut faults) = (Vec::new(), Vec::new());
-        for operation in &model.operations {
-            match Operation::new(operation, &mut schemas) {
-                Ok(made) => operations.push((&*operation.method, &*operation.path, made)),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
+        let operations: Vec<_> = model
+            .operations
+            .iter()
+            .map(|one| (&*one.method, &*one.path, Operation::new(one, &mut schemas)))
+            .collect();
+        schemas.finish().map_err(|fault| vec![fault])?;
         let operations = Operations::new(operations.into_iter(), ignore_case || model.ignore_case)
             .map_err(|text| vec![Fault::error("/paths", text)])?;
         let guarded = PerPath::of(patterns, &model.guarded, |one| status(one.value));
@@ -158,28 +150,19 @@ fn status(code: u16) -> StatusCode {
 }
 
 impl Operation {
-    fn new(model: &apidef::Operation<OperationRules>, schemas: &mut Schemas<'_>) -> Result<Self, Fault> {
+    fn new(model: &apidef::Operation<OperationRules>, schemas: &mut Schemas<'_>) -> Self {
         let at = pointer_join(&pointer_join("/paths", &model.path), &model.method.to_ascii_lowercase());
         let mut strictness = 0;
-        let rules = match &model.value.request {
-            None => None,
-            Some(request) => {
-                let mut parameters = Vec::with_capacity(request.parameters.len());
-                for parameter in &request.parameters {
-                    let checked = Checked::new(parameter, schemas).map_err(|why| {
-                        Fault::error(&*at, format!("the parameter `{}`: {why}", parameter.name))
-                    })?;
-                    if parameter.place == ParameterPlace::Path {
-                        strictness += checked.shape.strictness();
-                    }
-                    parameters.push(checked);
-                }
-                let body = request.body.as_ref().map(|body| schemas.content(body)).transpose();
-                let body = body.map_err(|why| Fault::error(&*at, format!("the body of requests: {why}")))?;
-                Some(Rules { status: status(request.status), parameters: parameters.into(), body })
-            }
-        };
-        Ok(Self { alike: alike(&model.path), strictness, rules })
+        let rules = model.value.request.as_ref().map(|request| {
+            let parameters: Box<[Checked]> =
+                request.parameters.iter().map(|parameter| Checked::new(parameter, schemas, &at)).collect();
+            let in_path = parameters.iter().filter(|one| one.parameter.place == ParameterPlace::Path);
+            strictness = in_path.fold(0_u8, |sum, one| sum.saturating_add(one.shape.strictness()));
+            let body = request.body.as_ref();
+            let body = body.map(|body| schemas.content(body, &at, "the body of requests"));
+            Rules { status: status(request.status), parameters, body }
+        });
+        Self { alike: alike(&model.path), strictness, rules }
     }
 }
 
@@ -197,12 +180,13 @@ fn alike(path: &str) -> Box<str> {
 }
 
 impl Checked {
-    fn new(parameter: &Parameter, schemas: &mut Schemas<'_>) -> Result<Self, String> {
-        let validator = match &parameter.schema {
+    fn new(parameter: &Parameter, schemas: &mut Schemas<'_>, at: &str) -> Self {
+        let used_as = format!("the parameter `{}`", parameter.name);
+        let asked = match &parameter.schema {
             Value::Bool(true) => None,
-            schema => Some(schemas.validator(schema)?),
+            schema => Some(schemas.add(schema, at, &used_as)),
         };
-        Ok(Self { shape: schemas.shape(&parameter.schema), parameter: parameter.clone(), validator })
+        Self { shape: schemas.shape(&parameter.schema), parameter: parameter.clone(), asked }
     }
 
     fn check(&self, given: &Given<'_>) -> Result<(), String> {
@@ -218,11 +202,14 @@ impl Checked {
             Found::Empty => return Err(told("empty value is not allowed")),
             Found::Values(values) => values,
         };
-        let Some(validator) = &self.validator else { return Ok(()) };
-        if values.iter().any(|value| validator.is_valid(value)) {
-            return Ok(());
+        let Some(asked) = &self.asked else { return Ok(()) };
+        let mut first = None;
+        for value in values {
+            match asked.violations(value) {
+                None => return Ok(()),
+                Some(why) => first = first.or(Some(why)),
+            }
         }
-        let first = values.first().and_then(|value| told::violations(validator, value));
         first.map_or(Ok(()), |why| Err(told(&why)))
     }
 }

@@ -10,14 +10,14 @@ use serde_json::Value;
 const MOST_TOLD: usize = 10;
 const LONGEST: usize = 2048;
 
-/// Every violation, joined by `; `; `None` where there is none.
-pub(crate) fn violations(validator: &Validator, value: &Value) -> Option<String> {
+/// Every violation, joined by `; `; `None` where there is none. Places are told from `below` on.
+pub(crate) fn violations(validator: &Validator, value: &Value, below: &str) -> Option<String> {
     if validator.is_valid(value) {
         return None;
     }
     let mut told = String::new();
     for error in validator.iter_errors(value).take(MOST_TOLD) {
-        for (place, text) in describe(&error) {
+        for (place, text) in describe(&error, below) {
             if !told.is_empty() {
                 told.push_str("; ");
             }
@@ -37,8 +37,9 @@ pub(crate) fn violations(validator: &Validator, value: &Value) -> Option<String>
     Some(told)
 }
 
-fn describe(error: &ValidationError<'_>) -> Vec<(String, String)> {
-    let at = error.instance_path().as_str().to_owned();
+fn describe(error: &ValidationError<'_>, below: &str) -> Vec<(String, String)> {
+    let at = error.instance_path().as_str();
+    let at = at.strip_prefix(below).unwrap_or(at).to_owned();
     let below = |name: &str| document::pointer_join(&at, name);
     let text = match error.kind() {
         Kind::Required { property } => {
@@ -144,7 +145,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert_eq!(violations(&validator, &value).as_deref(), told, "{value}");
+            assert_eq!(violations(&validator, &value, "").as_deref(), told, "{value}");
         }
     }
 }

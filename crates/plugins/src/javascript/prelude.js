@@ -125,6 +125,8 @@
             var found = find(name);
             var request = JSON.parse(text), session = JSON.parse(sessionText), spec = JSON.parse(specText);
             request.Body = body;
+            // Functions give it back, whether there is anything in it or not.
+            if (!session.meta_data) session.meta_data = {};
             var given = found(request, session, spec);
             return [typeof given === "string" ? given : JSON.stringify(given), null];
         },
