@@ -327,11 +327,14 @@ fn target(section: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Option<T
     }
 }
 
+/// Handlers, and what is odd about them.
+pub(crate) type HandlersAndWarnings = (Box<[EventHandler]>, Vec<Fault>);
+
 /// The handlers of a configuration: an object such as `event_handlers` of a definition; and warnings.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn handlers_of(written: &Value) -> Result<(Box<[EventHandler]>, Vec<Fault>), Vec<Fault>> {
+pub fn handlers_of(written: &Value) -> Result<HandlersAndWarnings, Vec<Fault>> {
     let mut faults = Vec::new();
     let root = json!({ "event_handlers": written });
     let read = read_classic(&Section::root(&root, &mut faults), &mut faults);

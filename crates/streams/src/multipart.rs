@@ -26,14 +26,14 @@ pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, &'stat
     Ok(parts_with_headers(body, boundary)?.into_iter().map(|(_, payload)| payload).collect())
 }
 
-/// The parts, each as the lines of its headers and its payload.
+/// A part: the lines of its headers, and its payload.
+pub type ReadPart<'a> = (&'a [u8], &'a [u8]);
+
+/// The parts with their headers.
 ///
 /// # Errors
 /// What is wrong with the body.
-pub fn parts_with_headers<'a>(
-    body: &'a [u8],
-    boundary: &str,
-) -> Result<Vec<(&'a [u8], &'a [u8])>, &'static str> {
+pub fn parts_with_headers<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<ReadPart<'a>>, &'static str> {
     let delimiter = format!("--{boundary}");
     let finder = memchr::memmem::Finder::new(delimiter.as_bytes());
     let mut marks = finder.find_iter(body).filter(|at| *at == 0 || body[..*at].ends_with(b"\n"));

@@ -62,6 +62,9 @@ pub struct GraphEngine {
     pub headers: Fields,
 }
 
+/// A type, and fields of it.
+pub(crate) type RootFields = (Box<str>, Box<[Box<str>]>);
+
 /// A source. Its texts may hold `{{.arguments.name}}`, `{{.object.name}}`, `{{.request.headers.Name}}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GraphSource {
@@ -70,7 +73,7 @@ pub struct GraphSource {
     /// For errors.
     pub name: Box<str>,
     /// Types, each with fields of it that the source is asked for.
-    pub roots: Box<[(Box<str>, Box<[Box<str>]>)]>,
+    pub roots: Box<[RootFields]>,
     /// Whole; `tyk://` for an API of the gate.
     pub url: Box<str>,
     /// Upper case.

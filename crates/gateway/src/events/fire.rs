@@ -57,7 +57,7 @@ fn of_request(exchange: &Exchange, message: &str) -> Value {
     })
 }
 
-fn message<'a>(event: Event, refusal: &'a Refusal) -> &'a str {
+fn message(event: Event, refusal: &Refusal) -> &str {
     match event {
         Event::AuthFailure => "Auth Failure",
         Event::KeyExpired if refusal.flag == "TKI" => "Attempted access from inactive key.",

@@ -105,30 +105,3 @@ impl Plugins {
         self.host.call(plugin, call).await
     }
 }
-
-/// Loads the scripts that functions and plugins are in.
-fn scripts(
-    of: &[&Plugin],
-    bundle: Option<&Arc<Bundle>>,
-    gate: &Gate,
-    world: outside::World,
-    read: &mut Vec<sources::Read>,
-) -> Result<Arc<Scripts>, Vec<DefinitionFault>> {
-    let settings = &gate.settings.plugins;
-    let first = of.first().map(|plugin| plugin.pointer.clone()).unwrap_or_default();
-    if !settings.javascript {
-        let text =
-            "plugins in JavaScript are switched off; the API is refused so that it does not run without them";
-        let fault = DefinitionFault::error(&*first, text);
-        return Err(vec![fault.hint("set `enable_jsvm` in the configuration")]);
-    }
-    let files = sources::of(of, bundle, gate, read)?;
-    let scripts = Scripts::load(files, settings.limits, Arc::new(world))
-        .map_err(|why| vec![DefinitionFault::error(&*first, why.to_string())])?;
-    for plugin in of {
-        scripts
-            .check(&plugin.name)
-            .map_err(|why| vec![DefinitionFault::error(&*plugin.pointer, why.to_string())])?;
-    }
-    Ok(Arc::new(scripts))
-}

@@ -51,7 +51,7 @@ pub(crate) fn refusal(
         headers.insert(RETRY_AFTER, seconds.into());
     }
     if let Some(challenge) = &refusal.challenge {
-        headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::clone(challenge));
     }
     if let Some(rule) = rule {
         rule.apply(&settings.error_pages, request, &refusal.message, &mut response);

@@ -234,7 +234,7 @@ impl Said {
             None => false,
             Some(Value::String(text)) => text == value,
             Some(Value::Null) => value.is_empty(),
-            Some(other) => other.to_string() == value,
+            Some(other) => *other == *value,
         }
     }
 }

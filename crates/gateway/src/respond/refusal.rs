@@ -32,7 +32,7 @@ pub(crate) struct Refusal {
     /// Seconds after which a retry may succeed, sent as `Retry-After`.
     pub retry_after: Option<u32>,
     /// How the client may identify itself, sent as `WWW-Authenticate`.
-    pub challenge: Option<HeaderValue>,
+    pub challenge: Option<Box<HeaderValue>>,
     /// The message is JSON, which the client reads as it is, whatever it sent.
     pub is_json: bool,
     /// What an operator should know and the client should not.
@@ -100,7 +100,7 @@ impl Refusal {
 
     /// Tells the client how it may identify itself (RFC 9110 section 11.6.1).
     pub(crate) fn challenge(mut self, challenge: HeaderValue) -> Self {
-        self.challenge = Some(challenge);
+        self.challenge = Some(Box::new(challenge));
         self
     }
 

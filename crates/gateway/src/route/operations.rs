@@ -180,8 +180,11 @@ fn folded(path: &str, ignore_case: bool) -> Cow<'_, str> {
     if ignore_case { path.to_lowercase().into() } else { path.into() }
 }
 
+/// What paths match, and the names of the parameters in it.
+type Pattern = (Regex, Box<[Box<str>]>);
+
 /// Each parameter is one segment or a part of one; those that stand for the patterns of older definitions may be more.
-fn pattern(path: &str, ignore_case: bool) -> Result<(Regex, Box<[Box<str>]>), regex::Error> {
+fn pattern(path: &str, ignore_case: bool) -> Result<Pattern, regex::Error> {
     let (mut source, mut names) = ("^".to_owned(), Vec::new());
     let mut rest = bare(path);
     while let Some((before, after)) = rest.split_once('{') {

@@ -36,10 +36,11 @@ impl<'d> Collector<'d> {
                 Selection::Field(field) if self.includes(&field.directives) => {
                     fields.entry(field.response_key().as_str()).or_default().push(field);
                 }
-                Selection::InlineFragment(fragment) if self.includes(&fragment.directives) => {
-                    if fragment.type_condition.as_ref().is_none_or(|on| self.is(kind, on)) {
-                        self.add(kind, &fragment.selection_set, seen, fields);
-                    }
+                Selection::InlineFragment(fragment)
+                    if self.includes(&fragment.directives)
+                        && fragment.type_condition.as_ref().is_none_or(|on| self.is(kind, on)) =>
+                {
+                    self.add(kind, &fragment.selection_set, seen, fields);
                 }
                 Selection::FragmentSpread(spread) if self.includes(&spread.directives) => {
                     if !seen.insert(spread.fragment_name.as_str()) {

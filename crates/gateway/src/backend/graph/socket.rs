@@ -129,7 +129,7 @@ where
         let text = match frame {
             Frame::Text(text) => text,
             Frame::Close(close) => {
-                self.to_upstream(Frame::Close(close)).await?;
+                self.tell_upstream(Frame::Close(close)).await?;
                 return Ok(false);
             }
             Frame::Binary(_) => return self.invalid().await,
@@ -138,7 +138,7 @@ where
         };
         self.carried.messages += 1;
         match from_client(&text, self.watch.client, self.watch.upstream) {
-            FromClient::On(message) => self.to_upstream(Frame::text(message)).await?,
+            FromClient::On(message) => self.tell_upstream(Frame::text(message)).await?,
             FromClient::Ask { id, request, message } => {
                 let watch = Arc::clone(&self.watch);
                 let admitted = tokio::task::spawn_blocking(move || watch.admit(&request)).await;
@@ -146,17 +146,17 @@ where
                     Err(Problem::Errors(graphql::answer_of("the query cannot be checked")))
                 });
                 match admitted {
-                    Ok(_) => self.to_upstream(Frame::text(message)).await?,
+                    Ok(_) => self.tell_upstream(Frame::text(message)).await?,
                     Err(problem) => {
                         let refusal = self.watch.client.refusal(&id, &problem);
-                        self.to_client(Frame::text(refusal)).await?;
+                        self.tell_client(Frame::text(refusal)).await?;
                     }
                 }
             }
-            FromClient::Answer(message) => self.to_client(Frame::text(message)).await?,
+            FromClient::Answer(message) => self.tell_client(Frame::text(message)).await?,
             FromClient::Nothing => {}
             FromClient::Goodbye => {
-                self.to_upstream(Frame::Close(None)).await?;
+                self.tell_upstream(Frame::Close(None)).await?;
                 self.leave(CloseCode::Normal, "").await?;
                 return Ok(false);
             }
@@ -169,18 +169,18 @@ where
         let text = match frame {
             Frame::Text(text) => text,
             Frame::Close(close) => {
-                self.to_client(Frame::Close(close)).await?;
+                self.tell_client(Frame::Close(close)).await?;
                 return Ok(false);
             }
             Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => return Ok(true),
         };
         if self.watch.client == self.watch.upstream {
-            self.to_client(Frame::Text(text)).await?;
+            self.tell_client(Frame::Text(text)).await?;
             return Ok(true);
         }
         match from_upstream(&text, self.watch.upstream) {
-            FromUpstream::On(message) => self.to_client(Frame::text(message)).await?,
-            FromUpstream::Answer(message) => self.to_upstream(Frame::text(message)).await?,
+            FromUpstream::On(message) => self.tell_client(Frame::text(message)).await?,
+            FromUpstream::Answer(message) => self.tell_upstream(Frame::text(message)).await?,
             FromUpstream::Nothing => {}
             FromUpstream::Refused => {
                 self.leave(CloseCode::from(FORBIDDEN), "Forbidden").await?;
@@ -191,7 +191,7 @@ where
     }
 
     async fn invalid(&mut self) -> Result<bool, Error> {
-        self.to_upstream(Frame::Close(None)).await?;
+        self.tell_upstream(Frame::Close(None)).await?;
         self.leave(CloseCode::from(INVALID), "Invalid message received").await?;
         Ok(false)
     }
@@ -201,13 +201,13 @@ where
         within(self.near.close(Some(close))).await
     }
 
-    async fn to_client(&mut self, frame: Frame) -> Result<(), Error> {
+    async fn tell_client(&mut self, frame: Frame) -> Result<(), Error> {
         self.carried.bytes += frame.len() as u64;
         self.carried.messages += 1;
         within(self.near.send(frame)).await
     }
 
-    async fn to_upstream(&mut self, frame: Frame) -> Result<(), Error> {
+    async fn tell_upstream(&mut self, frame: Frame) -> Result<(), Error> {
         within(self.far.send(frame)).await
     }
 }

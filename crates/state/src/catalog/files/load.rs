@@ -42,7 +42,7 @@ struct Found {
 
 /// What came of reading it: an entry, or the old one again because the content is the same.
 enum Read {
-    Entry(Entry),
+    Entry(Box<Entry>),
     Same,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn definitions(
         let entry = match (read.remove(path.as_path()), cache.remove(path)) {
             (Some(Read::Entry(entry)), _) => {
                 loaded.parsed += 1;
-                entry
+                *entry
             }
             (Some(Read::Same), Some(entry)) => Entry { stamps: stamps.clone(), ..entry },
             (_, Some(entry)) => entry,
@@ -141,7 +141,7 @@ fn read(found: &Found, before: Option<&Entry>, lookup: &dyn Lookup) -> Read {
         .and_then(|text| Ok((text, companion.as_deref().map(disk::read).transpose()?)));
     let entry = |digest, text_path: &Path, (parsed, seal): apidef::Read| {
         let (stamps, parsed) = (found.stamps.clone(), parsed.map(Arc::new));
-        Read::Entry(Entry { stamps, digest, seal, text_path: text_path.to_owned(), parsed })
+        Read::Entry(Box::new(Entry { stamps, digest, seal, text_path: text_path.to_owned(), parsed }))
     };
     let (text, companion_text) = match texts {
         Ok(texts) => texts,
