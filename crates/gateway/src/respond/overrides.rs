@@ -234,7 +234,10 @@ impl Said {
             None => false,
             Some(Value::String(text)) => text == value,
             Some(Value::Null) => value.is_empty(),
-            Some(other) => *other == *value,
+            Some(other) => {
+                let written = other.to_string();
+                written == value
+            }
         }
     }
 }
