@@ -12,19 +12,15 @@ use serde_json::{Value, json};
 #[path = "../../crates/gateway/src/query.rs"]
 mod query;
 #[allow(dead_code, reason = "the rest of the gateway uses what this target does not")]
+#[path = "../../crates/gateway/src/validation"]
 mod validation {
     /// As in the room itself.
     const MAX_PATTERN: usize = 1 << 20;
 
-    #[path = "../../../crates/gateway/src/validation/content.rs"]
     pub mod content;
-    #[path = "../../../crates/gateway/src/validation/parameters.rs"]
     pub mod parameters;
-    #[path = "../../../crates/gateway/src/validation/schemas.rs"]
     pub mod schemas;
-    #[path = "../../../crates/gateway/src/validation/shape.rs"]
     pub mod shape;
-    #[path = "../../../crates/gateway/src/validation/told.rs"]
     pub mod told;
 }
 

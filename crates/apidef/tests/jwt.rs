@@ -173,7 +173,7 @@ fn what_would_let_the_wrong_ones_in_is_refused() {
             "no public key",
         ),
         (
-            classic(json!({"jwt_jwks_uris": [{"url": "file:///etc/passwd"}]})),
+            classic(json!({"jwt_jwks_uris": [{"url": "ftp://h/keys"}]})),
             "/jwt_jwks_uris/0/url",
             "the address",
         ),
