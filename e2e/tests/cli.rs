@@ -398,7 +398,7 @@ async fn a_tyk_conf_is_taken_as_it_is() {
     let log = gate.log();
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("without effect so far")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
-    for name in ["tyk_js_path", "opentelemetry", "use_redis_log", "enforce_org_data_age"] {
+    for name in ["opentelemetry", "use_redis_log", "enforce_org_data_age"] {
         assert!(warnings[0].contains(&format!("`{name}")), "{name} is not named: {}", warnings[0]);
     }
     // What is acted on, what stands at its default and what needs no action is not.

@@ -285,7 +285,7 @@ async fn h2spec_6_frames_and_their_rules() {
         ("6.5: SETTINGS on a stream", frame(SETTINGS, 0, 1, &[]), Ends(protocol)),
         ("6.5: SETTINGS of five octets", frame(SETTINGS, 0, 0, &[0; 5]), Ends(size)),
         ("6.5.2: a push that is neither on nor off", set(2, 2), Ends(protocol)),
-        ("6.5.2: a window beyond all", set(4, 0x8000_0000), Ends(&[FLOW_CONTROL_ERROR])),
+        ("6.5.2: a window beyond all", set(4, 0x8000_0000), Ends(&[FLOW_CONTROL_ERROR, PROTOCOL_ERROR])),
         ("6.5.2: frames that are too small", set(5, 16_383), Ends(protocol)),
         ("6.5.2: frames that are too large", set(5, 16_777_216), Ends(protocol)),
         ("6.5.2: a setting that nobody knows", set(0xff, 1), Alive),

@@ -75,7 +75,7 @@ async fn c2_9_references_are_put_in_when_a_definition_is_read() {
         ("<$secret_vault.secret/team/db.password>", "<p $tyk_meta.x {{.}}>"),
         ("<$secret_file.a/token>", "<of a file>"),
         ("<$secret_vault.secret/none.x>", "<>"),
-        ("<$secret_conf.none>", "<>"),
+        ("<$secret_conf.absent>", "<>"),
     ];
     let fields: Value =
         cases.iter().enumerate().map(|(n, (text, _))| (format!("X-N{n}"), json!(text))).collect();
@@ -99,7 +99,7 @@ async fn c2_9_references_are_put_in_when_a_definition_is_read() {
         assert_eq!(sent(&reply, &format!("x-n{number}")), json!([value]), "{text}");
     }
     for told in
-        ["there is no value for `$secret_vault.secret/none.x`: there is no such path", "$secret_conf.none"]
+        ["there is no value for `$secret_vault.secret/none.x`: there is no such path", "$secret_conf.absent"]
     {
         assert!(gate.log().contains(told), "{told}: {}", gate.log());
     }

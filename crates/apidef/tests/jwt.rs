@@ -172,11 +172,7 @@ fn what_would_let_the_wrong_ones_in_is_refused() {
             "/jwt_source",
             "no public key",
         ),
-        (
-            classic(json!({"jwt_jwks_uris": [{"url": "ftp://h/keys"}]})),
-            "/jwt_jwks_uris/0/url",
-            "the address",
-        ),
+        (classic(json!({"jwt_jwks_uris": [{"url": "ftp://h/keys"}]})), "/jwt_jwks_uris/0/url", "the address"),
         (classic(json!({"jwt_jwks_uris": [{"url": "ws://h/"}]})), "/jwt_jwks_uris/0/url", "http://"),
         (classic(json!({"jwt_jwks_uris": [{}]})), "/jwt_jwks_uris/0/url", "url"),
         (classic(json!({"jwt_jwks_uris": {}})), "/jwt_jwks_uris", "array"),

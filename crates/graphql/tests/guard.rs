@@ -53,7 +53,10 @@ fn documents_hold_or_are_refused() {
         ("query ($n: String) { people(first: $n) { id } }", Some("variable")),
         ("query A { version } query B { version }", Some("operation")),
         ("fragment F on Person { id }", Some("operation")),
-        ("{ hero { ...F } } fragment F on Person { ...G } fragment G on Person { ...F }", Some("cycle")),
+        (
+            "{ hero { ...F } } fragment F on Person { ...G } fragment G on Person { ...F }",
+            Some("reference itself"),
+        ),
         ("{ hero { ...F } } fragment F on Person { ...F }", Some("F")),
         ("type Query { a: Int }", Some("executable document")),
     ] {

@@ -1,6 +1,7 @@
 //! Input `nats_jetstream`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream;
 use async_trait::async_trait;
@@ -29,6 +30,9 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         running: None,
     }))
 }
+
+/// How long a consumer without acknowledgements says nothing before it is believed to have nothing more.
+const SILENCE: Duration = Duration::from_millis(100);
 
 struct JetStreamInput {
     settings: Settings,
@@ -108,7 +112,7 @@ async fn take(
         let incoming = tokio::select! {
             biased;
             incoming = messages.next() => incoming,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = last(&mut stopped, teller.is_none()) => return,
         };
         let incoming = match incoming {
             Some(Ok(incoming)) => incoming,
@@ -133,8 +137,19 @@ async fn take(
                     return;
                 }
             }
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            // What the server will not send again waits for its turn.
+            _ = stopped.wait_for(|stopped| *stopped), if teller.is_some() => return,
         }
+    }
+}
+
+/// Until nothing more is taken in: at once when that is said, and where the server sends nothing twice after a moment of
+/// silence, since the library may still hold what has arrived.
+async fn last(stopped: &mut watch::Receiver<bool>, sent_once: bool) {
+    // An error says that nobody can say it any more.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+    if sent_once {
+        tokio::time::sleep(SILENCE).await;
     }
 }
 

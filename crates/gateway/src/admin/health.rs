@@ -52,6 +52,7 @@ pub(super) fn hello(gate: &Gate) -> Response<Body> {
         });
         if let Some(output) = output {
             details[&name]["output"] = output.into();
+            status = "warn";
         }
     }
     for (store, why) in gate.stores.health() {

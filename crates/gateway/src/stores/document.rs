@@ -92,7 +92,7 @@ mod tests {
         let text = Document::Text("{\"x\":\"y\"}".to_owned());
         for (document, field, expected) in [
             (&fields, Some("a.b"), Some("dotted")),
-            (&fields, Some("a.b.1"), None),
+            (&fields, Some("a.b.1"), Some("two")),
             (&fields, Some("n"), Some("5")),
             (&fields, Some("none"), None),
             (&text, Some("x"), Some("y")),

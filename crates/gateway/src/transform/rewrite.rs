@@ -210,7 +210,7 @@ mod tests {
             (".*", "ftp://h/x", false),
             (".*", "http://h:x/$1", false),
             (".*", "http://u:p@h/$1", false),
-            (".*", "/$secret_conf.none", false),
+            (".*", "/$secret_conf.none", true),
             ("(", "/x", false),
         ] {
             let model = Rewrite { pattern: pattern.into(), to: to.into(), triggers: Box::default() };

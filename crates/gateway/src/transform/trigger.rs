@@ -306,7 +306,7 @@ mod tests {
             ("^$tyk_meta.team$", true),
             ("(", false),
             ("($tyk_meta.team", false),
-            ("$secret_conf.none", false),
+            ("$secret_conf.none", true),
             ("^${tyk_context.path:x}$", true),
         ] {
             assert_eq!(Pattern::new(pattern, &Secrets::new()).is_ok(), usable, "{pattern}");

@@ -216,6 +216,8 @@ fn told(fault: &CaughtError<'_>) -> String {
         }
         CaughtError::Value(value) => match value.as_string().and_then(|text| text.to_string().ok()) {
             Some(text) => text,
+            // What the engine throws when there is no room even for an error.
+            None if value.is_null() => "out of memory".to_owned(),
             None => "it threw a value that is no error".to_owned(),
         },
         CaughtError::Error(fault) => fault.to_string(),

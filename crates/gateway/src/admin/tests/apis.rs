@@ -325,7 +325,7 @@ async fn a_debug_run_exposes_nothing() {
         shown.starts_with("====== Request ======\nPOST /x?a=1 HTTP/1.1\r\nx-one: 1\r\nx-one: 2\r\n"),
         "{shown}"
     );
-    let answer = "\r\n\r\nhello\n====== Response ======\nHTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\n";
+    let answer = "\r\n\r\nhello\n====== Response ======\nHTTP/1.1 401 Unauthorized\r\nx-generator: tyk.io\r\ncontent-type: application/json\r\n";
     assert!(shown.contains(answer), "{shown}");
     assert!(shown.ends_with("\"error\": \"Authorization field missing\"\n}"), "{shown}");
     for line in report["logs"].as_str().unwrap().lines() {
