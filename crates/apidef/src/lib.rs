@@ -15,6 +15,7 @@ mod graphql;
 pub mod keys;
 mod limits;
 mod oas;
+mod pass_through;
 mod paths;
 mod pattern;
 mod place;
@@ -53,6 +54,7 @@ pub use graphql::{
 };
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, SCHEMAS, import, schema};
+pub use pass_through::{HeaderVersion, PassThrough};
 pub use paths::{
     AnswerRules, BodyRules, BodySchema, ExampleAnswer, ExampleMedia, Examples, Fields, Lists, Mock,
     OperationRules, Parameter, ParameterPlace, ParameterStyle, Paths, Reply, RequestRules, Sizes, Tracking,

@@ -25,6 +25,7 @@ pub(crate) const OWN_FIELDS: &[Field] = &[
     ),
     section("upstream", crate::upstream::OWN_FIELDS),
     section("graphql", crate::graphql::OWN_FIELDS),
+    section("pass_through", crate::pass_through::OWN_FIELDS),
 ];
 
 /// The rate of one path and method, over all callers together. It counts instead of the API's own.

@@ -194,11 +194,8 @@ fn every_fault_has_its_pointer_and_place() {
                 "name the origins",
             )],
         ),
-        ("\"listen_port\": 9000,", &[("error", "/listen_port", 2, 1, "wrong place", "")]),
-        (
-            "\"protocol\": \"tcp\",",
-            &[("error", "/protocol", 2, 13, "protocol `tcp`", "leave `protocol` empty")],
-        ),
+        ("\"listen_port\": 9000,", &[("error", "/listen_port", 2, 16, "wrong place", "")]),
+        ("\"protocol\": \"udp\",", &[("error", "/protocol", 2, 13, "protocol `udp`", "leave it empty")]),
         (
             "\"auth_provider\": {\"name\": \"ldap\"},",
             &[("error", "/auth_provider/name", 2, 27, "provider `ldap`", "")],

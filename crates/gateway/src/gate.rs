@@ -7,7 +7,7 @@ use std::time::Duration;
 use analytics::{Recorder, Store};
 use arc_swap::{ArcSwap, Guard};
 use state::{Catalog, State};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::acme::Acme;
 use crate::auth::jwks::KeySets;
@@ -23,6 +23,7 @@ use crate::limits::{AtOnce, Organisations, Windows};
 use crate::listen::tls::Certificates;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
+use crate::pass_through::Ports;
 use crate::plugins::Bundles;
 use crate::reload::Reloads;
 use crate::settings::Settings;
@@ -94,6 +95,10 @@ pub struct Gate {
     /// Client connections.
     pub connections: Connections,
     pub(crate) certificates: Arc<CertificateStore>,
+    /// Ports of APIs whose connections are passed through.
+    pub(crate) ports: Ports,
+    /// Told when ports have to be looked at again.
+    pub(crate) ports_wanted: Notify,
     /// What the listeners offer; `None` where there is no TLS.
     pub(crate) offered: Option<Arc<Certificates>>,
     /// Obtains certificates for the listeners.
@@ -185,6 +190,8 @@ impl Gate {
             hosts: Hosts::default(),
             offered: parts.offered,
             acme: parts.acme.map(Box::new),
+            ports: Ports::default(),
+            ports_wanted: Notify::new(),
             tokens: Tokens::default(),
             checked: Tokens::default(),
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),

@@ -29,6 +29,7 @@ pub mod listen;
 mod metrics;
 mod nodes;
 mod oauth;
+pub mod pass_through;
 mod plugins;
 mod query;
 mod record;

@@ -144,7 +144,7 @@ fn method(method: &Method) -> Cow<'static, str> {
 }
 
 /// One line for each exchange, with the field names of contract 11.5.
-fn log(record: &Record, complete: bool) {
+pub(crate) fn log(record: &Record, complete: bool) {
     tracing::info!(
         target: "access-log",
         api_id = &*record.api_id,

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::gate::Gate;
 use crate::listen::AskedByName;
+use crate::pass_through::tenants;
 use crate::route::{Place, Table};
 use crate::snapshot::{RunningApi, Snapshot};
 
@@ -173,6 +174,9 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         gate.watched.doubt(gate, None);
     }
     gate.offer_domains().await;
+    if !gate.settle_ports().await {
+        gate.ports_wanted.notify_one();
+    }
     for published in prepared.fresh.iter().flat_map(|api| api.chain.published()) {
         gate.key_sets.prefetch(gate, published);
     }
@@ -335,11 +339,13 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
     }
     let generation = current.generation + 1;
     let routes = routes(gate, &current, &apis, &mut faults, &sources);
+    let passed = passed(&current, &apis, &mut faults, &sources);
     let snapshot = Snapshot {
         generation,
         policy_generation: if same_policies && !first_load { current.policy_generation } else { generation },
         asked: AskedByName::by(apis.values().map(|api| &*api.model), &gate.settings),
         apis,
+        passed,
         routes,
         policies: if same_policies { Arc::clone(&current.policies) } else { Arc::new(policies) },
         names: std::sync::OnceLock::new(),
@@ -365,7 +371,8 @@ pub(crate) fn routes(
     sources: &HashMap<Arc<str>, PathBuf>,
 ) -> Table<Arc<RunningApi>> {
     let mut table = Table::new(gate.settings.strict_routes);
-    let mut ordered: Vec<_> = apis.values().filter(|api| !api.model.internal).collect();
+    let over_http = |api: &&Arc<RunningApi>| !api.model.internal && api.model.pass_through.is_none();
+    let mut ordered: Vec<_> = apis.values().filter(over_http).collect();
     // Those that serve already keep their paths when a newcomer asks for the same; else the order is that of ids.
     let serving: HashSet<&Arc<str>> = current.apis.keys().collect();
     ordered.sort_by_key(|api| (!serving.contains(&api.identity.id), &api.identity.id));
@@ -387,6 +394,32 @@ pub(crate) fn routes(
         let _ = table.add(&Place { host, path: &path }, Arc::clone(api));
     }
     table
+}
+
+/// The APIs whose connections are passed through; those that serve already keep their ports when a newcomer asks for one.
+fn passed(
+    current: &Snapshot,
+    apis: &HashMap<Arc<str>, Arc<RunningApi>>,
+    faults: &mut Vec<(PathBuf, Vec<Fault>)>,
+    sources: &HashMap<Arc<str>, PathBuf>,
+) -> Vec<Arc<RunningApi>> {
+    let mut ordered: Vec<_> = apis.values().filter(|api| api.model.pass_through.is_some()).collect();
+    if ordered.is_empty() {
+        return Vec::new();
+    }
+    let serving: HashSet<&Arc<str>> = current.passed.iter().map(|api| &api.identity.id).collect();
+    ordered.sort_by_key(|api| (!serving.contains(&api.identity.id), &api.identity.id));
+    let (by_port, refused) = tenants(ordered);
+    for (api, reason) in refused {
+        let pointer = match api.definition.source {
+            apidef::Source::Classic => "/listen_port",
+            apidef::Source::Oas => "/x-tyk-api-gateway/server/port",
+        };
+        let source = sources.get(&api.identity.id).map_or(Path::new(""), PathBuf::as_path);
+        let fault = Fault::error(pointer, reason).hint("give it another port");
+        faults.push((source.to_owned(), vec![fault]));
+    }
+    by_port.into_values().flatten().cloned().collect()
 }
 
 /// Tells an operator what was refused, where, and what to do.

@@ -228,7 +228,8 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
         Backend::Upstream(upstream) => upstream.call(exchange).await,
         Backend::Stream(stream) => Box::pin(stream.call(exchange)).await,
         Backend::Graph(graph) => Box::pin(graph.call(exchange)).await,
-        Backend::Api(_) => Err(looping::failed()),
+        // Nothing leads there by a request.
+        Backend::Api(_) | Backend::PassThrough(_) => Err(looping::failed()),
     }
 }
 

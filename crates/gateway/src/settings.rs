@@ -13,6 +13,7 @@ use state::Secret;
 use crate::cache::CacheSettings;
 use crate::events::EventSettings;
 use crate::hosted::Service;
+use crate::pass_through::PortSettings;
 use crate::plugins::PluginSettings;
 use crate::respond::{ErrorPages, Overrides};
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub certificates: CertificateSettings,
     /// Published keys of tokens.
     pub key_sets: KeySetSettings,
+    /// Ports that APIs may have of their own.
+    pub ports: PortSettings,
     /// Probes of upstreams.
     pub uptime: UptimeSettings,
     /// How long discovered targets are believed where a definition says nothing (`service_discovery.default_cache_timeout`).
@@ -378,6 +381,7 @@ impl Default for Settings {
             },
             certificates: CertificateSettings::default(),
             key_sets: KeySetSettings::default(),
+            ports: PortSettings::default(),
             uptime: UptimeSettings::default(),
             discovered_for: Duration::from_secs(120),
             oauth: OAuthSettings::default(),

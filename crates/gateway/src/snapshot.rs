@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub policy_generation: u64,
     /// By API id.
     pub apis: HashMap<Arc<str>, Arc<RunningApi>>,
+    /// Those whose connections are passed through, none of which stands in the way of another.
+    pub(crate) passed: Vec<Arc<RunningApi>>,
     /// By host and listen path.
     pub routes: Table<Arc<RunningApi>>,
     /// What TLS clients are asked for, by name.
@@ -40,6 +42,7 @@ impl Snapshot {
             generation: 0,
             policy_generation: 0,
             apis: HashMap::new(),
+            passed: Vec::new(),
             routes: Table::new(strict),
             asked: AskedByName::default(),
             policies: Arc::default(),

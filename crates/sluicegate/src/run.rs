@@ -9,6 +9,7 @@ use apidef::keys::Algorithm;
 use apidef::{PathMatching, UpstreamTls};
 use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, server_tls};
 use gateway::listen::{Listener, ServerTls};
+use gateway::pass_through::PortSettings;
 use gateway::{
     CacheSettings, CertificateSettings, Gate, GuessSettings, HeaderName, KeepAlive, KeySetSettings,
     KeySettings, LimitHeaders, LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings,
@@ -76,6 +77,7 @@ async fn serve(config: Config) -> Result<(), String> {
     tokio::spawn(sweep(Arc::clone(&gate)));
     tokio::spawn(gateway::uptime::run(Arc::clone(&gate)));
     tokio::spawn(gateway::stores::run(Arc::clone(&gate)));
+    tokio::spawn(gateway::pass_through::run(Arc::clone(&gate)));
     tokio::spawn(reload_on_signal(Arc::clone(&gate), signals.reload));
     gateway::acme::offer_kept(&gate).await;
     tokio::spawn(gateway::acme::run(Arc::clone(&gate)));
@@ -183,11 +185,7 @@ fn tls(config: &Config) -> Result<Option<Arc<ServerTls>>, String> {
 }
 
 async fn bind(config: &Config, tls: Option<Arc<ServerTls>>) -> Result<Vec<Listener>, String> {
-    let address: IpAddr = match config.listen_address.as_str() {
-        "" => Ipv4Addr::UNSPECIFIED.into(),
-        "localhost" => Ipv4Addr::LOCALHOST.into(),
-        text => text.parse().map_err(|_| format!("`listen_address`: `{text}` is no IP address"))?,
-    };
+    let address = listen_address(config)?;
     let mut ports = vec![(config.listen_port, false)];
     if config.control_api_port != 0 && config.control_api_port != config.listen_port {
         ports.push((config.control_api_port, true));
@@ -207,6 +205,37 @@ async fn bind(config: &Config, tls: Option<Arc<ServerTls>>) -> Result<Vec<Listen
         listeners.push(listener.for_proofs());
     }
     Ok(listeners)
+}
+
+fn listen_address(config: &Config) -> Result<IpAddr, String> {
+    Ok(match config.listen_address.as_str() {
+        "" => Ipv4Addr::UNSPECIFIED.into(),
+        "localhost" => Ipv4Addr::LOCALHOST.into(),
+        text => text.parse().map_err(|_| format!("`listen_address`: `{text}` is no IP address"))?,
+    })
+}
+
+/// Which ports definitions may ask for.
+fn ports(config: &Config) -> Result<PortSettings, String> {
+    let mut allowed = Vec::new();
+    for (protocol, listed) in config.ports_whitelist.as_object().into_iter().flatten() {
+        let wrong = || format!("`ports_whitelist.{protocol}`: ports are numbers from 1 to 65535");
+        let port = |value: Option<&serde_json::Value>| {
+            let number = value.and_then(serde_json::Value::as_u64);
+            number.and_then(|number| u16::try_from(number).ok()).filter(|port| *port > 0).ok_or_else(wrong)
+        };
+        let list = |key: &str| listed.get(key).and_then(serde_json::Value::as_array).into_iter().flatten();
+        for one in list("ports") {
+            let one = port(Some(one))?;
+            allowed.push((protocol.to_ascii_lowercase().into(), one..=one));
+        }
+        for range in list("ranges") {
+            let (from, to) = (port(range.get("from"))?, port(range.get("to"))?);
+            allowed.push((protocol.to_ascii_lowercase().into(), from..=to));
+        }
+    }
+    let own = [config.listen_port, config.control_api_port].into_iter().filter(|port| *port > 0).collect();
+    Ok(PortSettings { address: listen_address(config)?, own, any: config.disable_ports_whitelist, allowed })
 }
 
 fn certificates(config: &Config) -> CertificateSet {
@@ -278,6 +307,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
             },
             insecure: config.jwt_ssl_insecure_skip_verify,
         },
+        ports: ports(config)?,
         uptime: uptime(config),
         cache: CacheSettings {
             memory: config.cache.memory,

@@ -8,6 +8,7 @@ use crate::events;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::graphql;
 use crate::limits::{EndpointRate, at_once};
+use crate::pass_through::{self, PassThrough};
 use crate::place;
 use crate::plugins;
 use crate::section::Section;
@@ -32,10 +33,12 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let Version { timeout, endpoints, of_paths, paths, cached, transforms, expires: version_expires, .. } =
         sole(&root, faults);
     providers(&root, faults);
-    protocol(&root, faults);
+    let keys = pass_through::Keys { protocol: "protocol", port: "listen_port" };
+    let pass_through = PassThrough::read(&root, &root, &keys, faults).map(Box::new);
     validate_rest(&root, &proxy, faults);
 
     let listen_path = match proxy.text("listen_path", faults) {
+        _ if pass_through.is_some() => "/".into(),
         "" => {
             faults.push(Fault::error(
                 proxy.at("listen_path"),
@@ -51,15 +54,22 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let graphql = graphql::read(&root, faults);
     let engine = graphql.as_ref().is_some_and(|graph| graph.engine.is_some());
     let unused = engine && proxy.text("target_url", faults).is_empty();
-    // Nothing is ever sent there: the sources of a graph have addresses of their own.
-    let target =
-        if unused { Target::or_inner("tyk://self").ok() } else { target(&proxy, "target_url", faults) };
+    let target = match pass_through {
+        Some(_) => pass_through::read_target(&proxy, "target_url", faults).map(|target| (target, None)),
+        // Nothing is ever sent there: the sources of a graph have addresses of their own.
+        None if unused => Target::or_inner("tyk://self").ok(),
+        None => target(&proxy, "target_url", faults),
+    };
+    let targets = match pass_through {
+        Some(_) => pass_through::targets(&proxy, ("enable_load_balancing", "target_list"), faults),
+        None => classic_targets(&proxy, faults),
+    };
     let (target, inner) = target.map_or((None, None), |(target, inner)| (Some(target), inner));
     let upstream = Upstream {
         preserve_host: proxy.flag("preserve_host_header", faults),
         keep_trailing_slash: proxy.flag("disable_strip_slash", faults),
         timeout,
-        targets: classic_targets(&proxy, faults),
+        targets,
         discovery: Discovery::classic(&proxy.section("service_discovery", faults), faults).map(Box::new),
         uptime: Box::new(Uptime::classic(&root.section("uptime_tests", faults), faults)),
         skip_down: proxy.flag("check_host_against_uptime_tests", faults),
@@ -80,6 +90,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         domain: if domain_off { None } else { domain(&root, "domain", faults) },
         certificates: root.texts("certificates", faults),
         client_certificates: client_certificates(&root, faults),
+        pass_through,
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
         versioning: None,
@@ -107,6 +118,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
     };
+    let keys = pass_through::asks_for_key(&root);
+    pass_through::unguarded(&api, keys, root.at("use_mutual_tls_auth"), faults);
     api.versioning = read_own(&root, read_classic(&root, faults), &api, faults);
     Some(api)
 }
@@ -228,17 +241,4 @@ fn validate_rest(root: &Section<'_>, proxy: &Section<'_>, faults: &mut Vec<Fault
     };
     validate::upstream_auth(&root.section("upstream_auth", faults), &names, faults);
     graphql::data_sources(&root.section("graphql", faults), faults);
-}
-
-fn protocol(root: &Section<'_>, faults: &mut Vec<Fault>) {
-    match root.text("protocol", faults) {
-        "" | "http" => {}
-        other => faults.push(
-            Fault::error(
-                root.at("protocol"),
-                format!("the listener protocol `{other}` is not supported yet"),
-            )
-            .hint("leave `protocol` empty to listen on the gateway's own port"),
-        ),
-    }
 }

@@ -36,9 +36,9 @@ pub(crate) const ROOT: &[Field] = &[
     acts("domain"),
     acts("domain_disabled"),
     acts("protocol"),
-    routes("listen_port", "a port of its own is"),
+    acts("listen_port"),
     acts("certificates"),
-    later("enable_proxy_protocol", "the PROXY protocol is"),
+    acts("enable_proxy_protocol"),
     routes("json_rpc_version", "MCP is"),
     routes("application_protocol", "MCP is"),
     // Who may call.

@@ -115,5 +115,8 @@ pub(crate) fn write(api: &Api) -> Value {
             definition[OWN]["upstream"] = care;
         }
     }
+    if let Some(pass_through) = &api.pass_through {
+        pass_through.write_classic(&mut definition);
+    }
     definition
 }

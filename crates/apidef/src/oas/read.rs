@@ -9,6 +9,7 @@ use crate::events;
 use crate::fields::{check, in_use};
 use crate::graphql;
 use crate::limits::{OWN, at_once, oas_endpoints};
+use crate::pass_through::{self, PassThrough};
 use crate::place;
 use crate::plugins;
 use crate::section::Section;
@@ -48,16 +49,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let authentication = server.section("authentication", faults);
     let (lifetime, respects_expiry) = lifetime(&authentication, faults);
     let listen = server.section("listenPath", faults);
-    let protocol = server.text("protocol", faults);
-    if !matches!(protocol, "" | "http") {
-        faults.push(
-            Fault::error(
-                server.at("protocol"),
-                format!("the listener protocol `{protocol}` is not supported yet"),
-            )
-            .hint("leave `protocol` empty to listen on the gateway's own port"),
-        );
-    }
+    let keys = pass_through::Keys { protocol: "protocol", port: "port" };
+    let pass_through = PassThrough::read(&root, &server, &keys, faults).map(Box::new);
     let graphql = graph(&root, streams.is_some(), faults);
     let engine = graphql.as_ref().is_some_and(|graph| graph.engine.is_some());
     let upstream = if streams.is_some() || engine {
@@ -72,7 +65,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         None => {
             let endpoints = Box::new(Endpoints::oas(&root, &middleware, faults));
             let care = Box::new(Care::read(&root, faults));
-            proxied(&upstream, endpoints, care, faults).map(Backend::Upstream)
+            proxied(&upstream, pass_through.is_some(), endpoints, care, faults).map(Backend::Upstream)
         }
     };
     validate_rest(&upstream, faults);
@@ -80,7 +73,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     one_credential(&auth, backend.as_ref(), &upstream, faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
-    Some(Api {
+    let api = Api {
         id,
         org_id: info.text("orgId", faults).into(),
         name: info.text("name", faults).into(),
@@ -89,7 +82,11 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         domain: custom_domain(&server, faults),
         certificates: server.section("customDomain", faults).texts("certificates", faults),
         client_certificates: client_certificates(&server, faults),
-        listen_path: listen_path(&server, &listen, faults),
+        listen_path: match pass_through {
+            Some(_) => "/".into(),
+            None => listen_path(&server, &listen, faults),
+        },
+        pass_through,
         strip_listen_path: listen.flag("strip", faults),
         versioning: read_oas(&info, faults),
         version: Box::default(),
@@ -121,7 +118,10 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         recording: Recording::oas(&server, &global, faults),
         tags,
         dont_set_quota_on_create: global.flag("skipQuotaReset", faults),
-    })
+    };
+    let keys = authentication.flag("enabled", faults).then(|| authentication.at("enabled"));
+    pass_through::unguarded(&api, keys, server.at("clientCertificates"), faults);
+    Some(api)
 }
 
 /// What is served of GraphQL, which streams do not.
@@ -237,6 +237,7 @@ fn global_rate(upstream: &Section<'_>, faults: &mut Vec<Fault>) -> Option<crate:
 
 fn proxied(
     upstream: &Section<'_>,
+    passed_through: bool,
     endpoints: Box<Endpoints>,
     care: Box<Care>,
     faults: &mut Vec<Fault>,
@@ -244,7 +245,11 @@ fn proxied(
     if !upstream.exists() {
         return None;
     }
-    let target = target(upstream, "url", faults);
+    let target = if passed_through {
+        pass_through::read_target(upstream, "url", faults).map(|target| (target, None))
+    } else {
+        target(upstream, "url", faults)
+    };
     let mut enabled = |key: &str| upstream.section(key, faults).flag("enabled", faults);
     let preserve_host = enabled("preserveHostHeader");
     let keep_trailing_slash = enabled("preserveTrailingSlash");
@@ -252,7 +257,12 @@ fn proxied(
     let timeout = enforce.duration("duration", faults);
     let timeout = timeout.filter(|_| enforce.flag("enabled", faults));
     let manner = Box::new(Manner::oas(upstream, faults));
-    let targets = oas_targets(upstream, faults);
+    let targets = if passed_through {
+        let balancing = upstream.section("loadBalancing", faults);
+        pass_through::targets(&balancing, ("enabled", "targets"), faults)
+    } else {
+        oas_targets(upstream, faults)
+    };
     let (target, inner) = target?;
     let discovery = Discovery::oas(&upstream.section("serviceDiscovery", faults), faults).map(Box::new);
     let uptime = Box::new(Uptime::oas(&upstream.section("uptimeTests", faults), faults));

@@ -89,7 +89,7 @@ const SERVER: &[Field] = &[
     section("customDomain", &[acts("enabled"), acts("name"), acts("certificates")]),
     section("gatewayTags", &[acts("enabled"), acts("tags")]),
     acts("protocol"),
-    routes("port", "a port of its own is"),
+    acts("port"),
     section("clientCertificates", &[acts("enabled"), acts("allowlist")]),
     section("ipAccessControl", &[acts("enabled"), acts("allow"), acts("block")]),
     section("detailedActivityLogs", &[acts("enabled")]),

@@ -26,7 +26,7 @@ impl Addresses {
 
     /// `client` is unknown where proxies that should have named it have not: it is on no list of those who may, and those
     /// who may not are looked for at the other end of the connection.
-    fn admits(&self, client: Option<IpAddr>, peer: IpAddr) -> bool {
+    pub(crate) fn admits(&self, client: Option<IpAddr>, peer: IpAddr) -> bool {
         let is_on =
             |list: &[apidef::Network], address: IpAddr| list.iter().any(|network| network.contains(address));
         let allowed = self.0.allow.is_empty() || client.is_some_and(|address| is_on(&self.0.allow, address));

@@ -12,6 +12,7 @@ use streams::Probe;
 use self::graph::GraphBackend;
 use self::stream::StreamBackend;
 use self::upstream::Upstream;
+use crate::pass_through::PassThrough;
 
 /// The backend of one API.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum Backend {
     Graph(GraphBackend),
     /// Streams with their endpoints.
     Stream(StreamBackend),
+    /// Connections as they are, on a port of their own.
+    PassThrough(PassThrough),
 }
 
 impl Backend {
@@ -32,7 +35,7 @@ impl Backend {
         match self {
             Self::Stream(stream) => Some(stream),
             Self::Graph(graph) => graph.streams(),
-            Self::Upstream(_) | Self::Api(_) => None,
+            Self::Upstream(_) | Self::Api(_) | Self::PassThrough(_) => None,
         }
     }
 

@@ -173,6 +173,7 @@ impl Gate {
             policy_generation: current.policy_generation,
             policies: Arc::clone(&current.policies),
             apis,
+            passed: current.passed.clone(),
             routes,
             asked,
             names: std::sync::OnceLock::new(),

@@ -9,6 +9,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 
 use crate::exchange::Exchange;
+use crate::gate::Gate;
 use crate::respond::Refusal;
 
 /// Parts that are locked apart.
@@ -118,6 +119,14 @@ pub(crate) fn enter(exchange: &Exchange, kind: Kind) -> Result<Vec<Held>, Refusa
     take(exchange.caller.as_ref().map(|caller| Of::KeyAt(api, &caller.name)), of_key)?;
     take(exchange.grant.as_ref().map(|grant| Of::Key(&grant.quota.name)), own)?;
     Ok(held)
+}
+
+/// The same of a connection that is passed through; `None` where there is no place.
+pub(crate) fn enter_connection(gate: &Gate, api: &apidef::Api, address: IpAddr) -> Option<Vec<Held>> {
+    let (limits, id) = (&api.limits.at_once, &*api.id);
+    let places = [(Of::Api(id), limits.requests), (Of::Address(id, address), limits.requests_per_ip)];
+    let limited = places.into_iter().filter(|(_, most)| *most > 0);
+    limited.map(|(of, most)| gate.at_once.enter((Kind::Requests, of), most)).collect()
 }
 
 fn full(kind: Kind) -> Refusal {

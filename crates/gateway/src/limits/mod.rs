@@ -16,7 +16,7 @@ pub(crate) mod told;
 mod window;
 mod windows;
 
-pub(crate) use at_once::{AtOnce, Held};
+pub(crate) use at_once::{AtOnce, Held, enter_connection};
 pub(crate) use counter::{Counter, alone_name};
 pub(crate) use guard::{Context, Limits};
 pub(crate) use headers::Budget;

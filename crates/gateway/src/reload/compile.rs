@@ -13,6 +13,7 @@ use crate::backend::upstream::Upstream;
 use crate::chain::{Chain, Prepared};
 use crate::events::{Followed, Handlers};
 use crate::gate::Gate;
+use crate::pass_through::PassThrough;
 use crate::plugins::Plugins;
 use crate::respond::Overrides;
 use crate::route::{Collector, Versions};
@@ -99,6 +100,10 @@ fn build(
     let chain = Chain::compile(&model, &limits, &gate.key_sets, &gate.settings, &patterns, prepared)
         .map_err(|text| vec![Fault::error("", text)])?;
     let backend = match &model.backend {
+        apidef::Backend::Upstream(upstream) if model.pass_through.is_some() => {
+            let passed = PassThrough::new(&model, upstream, gate);
+            Backend::PassThrough(passed.map_err(|fault| vec![fault])?)
+        }
         apidef::Backend::Upstream(apidef::Upstream { inner: Some(url), .. }) => Backend::Api(url.clone()),
         apidef::Backend::Upstream(upstream) => {
             let upstream = Upstream::new(upstream, gate, &patterns);

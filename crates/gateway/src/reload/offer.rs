@@ -24,6 +24,9 @@ impl Gate {
             let (domains, unknown) = domains(self).await;
             offered.swap_domains(domains, &unknown);
         }
+        if !self.snapshot().passed.is_empty() {
+            self.ports_wanted.notify_one();
+        }
     }
 }
 

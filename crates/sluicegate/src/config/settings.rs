@@ -19,6 +19,8 @@ pub(crate) struct Config {
     #[serde(skip)]
     pub(crate) variables: BTreeMap<String, Secret>,
     pub(crate) kv: Kv,
+    pub(crate) ports_whitelist: serde_json::Value,
+    pub(crate) disable_ports_whitelist: bool,
     pub(crate) listen_address: String,
     pub(crate) listen_port: u16,
     pub(crate) control_api_port: u16,

@@ -69,6 +69,8 @@ pub(crate) enum Purpose {
     Requests,
     /// Only HTTP/1.1 knows upgrades.
     Upgrade,
+    /// For whatever clients say: no protocol is offered.
+    Bytes,
 }
 
 /// Why no connection came about.
@@ -91,6 +93,11 @@ pub(crate) enum DialError {
 }
 
 impl DialError {
+    pub(crate) fn nowhere() -> Self {
+        let source = io::Error::new(io::ErrorKind::NotFound, "no target is configured");
+        Self::LookUp { host: Box::default(), source }
+    }
+
     pub(super) fn handshake(error: hyper::Error) -> Self {
         Self::Handshake(error)
     }
@@ -171,6 +178,11 @@ impl Connector {
         let connector = TlsConnector::from(match purpose {
             Purpose::Requests => client.requests,
             Purpose::Upgrade => client.upgrades,
+            Purpose::Bytes => {
+                let mut plain = client.upgrades.as_ref().clone();
+                plain.alpn_protocols.clear();
+                Arc::new(plain)
+            }
         });
         let secured = match way {
             Socket::Plain(tcp) => connector.connect(tls.name.clone(), tcp).await.map(Secured::Left),

@@ -42,7 +42,7 @@ pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 
 use self::breaker::{Change, Leave};
-pub(crate) use self::connect::{Connector, DialError, Origin, Purpose};
+pub(crate) use self::connect::{Connector, DialError, Origin, Purpose, UpstreamStream};
 use self::connection::{Connection, SendFailure};
 use self::destination::{Destination, Destinations, Tried};
 use self::discovery::Discovery;

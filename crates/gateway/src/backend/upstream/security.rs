@@ -47,7 +47,7 @@ impl Security {
     }
 
     /// As an API has it; what it does not say is as usual.
-    pub(super) fn of(model: &UpstreamTls, target: &Target, common: &UpstreamTls) -> Self {
+    pub(crate) fn of(model: &UpstreamTls, target: &Target, common: &UpstreamTls) -> Self {
         let or = |own: u16, usual: u16| if own == 0 { usual } else { own };
         let (host, port) = (&*target.host, target.port);
         Self {
@@ -66,7 +66,7 @@ impl Security {
     }
 
     /// The client for it.
-    pub(super) fn client(
+    pub(crate) fn client(
         self,
         settings: &UpstreamSettings,
         store: &Arc<CertificateStore>,

@@ -84,8 +84,18 @@ pub(super) static KEYS: &[Key] = &[
     pending("health_check.enable_health_checks", Bool, "", "Per-API counters at `/tyk/health`."),
     pending("health_check.health_check_value_timeouts", COUNT, "60", "Window of those counters, in seconds."),
     pending("management_node", Bool, "", "A node that takes no part in distributed rate limiting."),
-    pending("ports_whitelist", Tree, "", "Ports that definitions may ask for."),
-    pending("disable_ports_whitelist", Bool, "", "Definitions may ask for any port."),
+    acted(
+        "ports_whitelist",
+        Tree,
+        "",
+        "Ports that definitions may ask for, by protocol (`tcp`, `tls`): objects with `ports` (a list) and `ranges` (a list of objects with `from` and `to`). None is open where nothing is said.",
+    ),
+    acted(
+        "disable_ports_whitelist",
+        Bool,
+        "",
+        "Definitions may ask for any port but those of the gate itself.",
+    ),
     pending("ignore_endpoint_case", Bool, "", "Match endpoint paths without regard to case."),
     idle(
         "ignore_canonical_mime_header_key",
