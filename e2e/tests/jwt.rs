@@ -285,7 +285,7 @@ async fn published_keys_are_fetched_once_and_follow_their_issuer() {
         .start()
         .await;
     // Before anybody asks.
-    until("the keys to be fetched", async || issuer.hits("/keys") == 1 && other.hits("/keys") == 1).await;
+    until("the keys to be fetched", async || issuer.hits("/keys") == 1 && other.hits("/keys") > 0).await;
     let claims = json!({"sub": "me", "exp": now() + 600});
     let first = issuer.token(&claims);
     for _ in 0..20 {
