@@ -139,13 +139,23 @@ async fn follow(settings: &UpstreamSettings, insecure: bool, mut ask: Ask) -> Re
         let Some(location) = headers.get(LOCATION).filter(|_| moved) else {
             return Ok(Fetched { status, headers, body });
         };
-        ask.target = location
+        let next = location
             .to_str()
             .ok()
             .and_then(|location| elsewhere(&ask.target, location))
             .ok_or(FetchError::Redirect("to where it must not"))?;
+        if next.authority != ask.target.authority {
+            ask.headers = for_anybody(&ask.headers);
+        }
+        ask.target = next;
     }
     Err(FetchError::Redirect("too often"))
+}
+
+/// The fields that another server may see, too: tokens were meant for the first one alone.
+fn for_anybody(headers: &HeaderMap) -> HeaderMap {
+    let known = [ACCEPT, USER_AGENT].into_iter();
+    known.filter_map(|name| Some((name.clone(), headers.get(&name)?.clone()))).collect()
 }
 
 /// Where a redirect leads; never from TLS to clear text.
@@ -223,6 +233,16 @@ fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, FetchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_do_not_follow_to_other_servers() {
+        let mut headers = HeaderMap::new();
+        for name in ["accept", "user-agent", "authorization", "x-vault-token", "cookie"] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+        }
+        let kept = for_anybody(&headers);
+        assert_eq!(kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept", "user-agent"]);
+    }
 
     #[test]
     fn redirects_never_leave_tls() {
