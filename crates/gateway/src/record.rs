@@ -14,7 +14,7 @@ use crate::exchange::{Carried, Exchange};
 
 mod tags;
 
-pub(crate) use tags::of_session;
+pub(crate) use tags::{of_api, of_session};
 
 /// Travels with the response body; its end is the exchange's end.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use crate::events::Handlers;
 use crate::listen::AskedByName;
 use crate::metrics::ApiMetrics;
 use crate::plugins::Plugins;
+use crate::record;
 use crate::route::looping::url_name;
 use crate::route::{Patterns, Table, Versions};
 
@@ -111,11 +112,14 @@ pub struct Identity {
     pub org: Arc<str>,
     /// Which version it is, where an API serves several itself; else empty.
     pub version: Arc<str>,
+    /// What all its records are labelled with.
+    pub tags: Arc<[Arc<str>]>,
 }
 
 impl Identity {
     pub(crate) fn of(api: &Api) -> Self {
         Self {
+            tags: record::of_api(api),
             id: (*api.id).into(),
             name: (*api.name).into(),
             org: (*api.org_id).into(),
@@ -128,6 +132,7 @@ impl Identity {
         let same =
             |text: &str, before: &Arc<str>| if *text == **before { Arc::clone(before) } else { text.into() };
         Self {
+            tags: record::of_api(api),
             id: same(&api.id, &before.id),
             name: same(&api.name, &before.name),
             org: same(&api.org_id, &before.org),

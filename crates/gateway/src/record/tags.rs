@@ -1,8 +1,8 @@
 //! What records are labelled with (contract 11.1, `tags`).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use apidef::Session;
+use apidef::{Api, Session};
 use http::HeaderMap;
 
 use crate::exchange::Exchange;
@@ -12,27 +12,35 @@ const LONGEST: usize = 256;
 /// So many values of one field become tags.
 const MOST: usize = 8;
 
-/// The tags of an exchange: those of policies and session, of fields that the API names, and of the API. Where there are
-/// only the first, nothing is copied.
+/// As the original calls whatever no backend has answered.
+static CACHED: LazyLock<Arc<str>> = LazyLock::new(|| "cached-response".into());
+
+/// The tags of an exchange: those of policies and session, of fields that the API names, and of the API. Where they all
+/// come from one of these, nothing is copied.
 pub(super) fn of(exchange: &Exchange) -> Arc<[Arc<str>]> {
-    let model = &exchange.api.model;
-    let of_caller = exchange.caller.as_ref().map(|caller| caller.tags());
-    let of_api = !model.tags.is_empty() || !model.recording.tag_headers.is_empty() || model.graphql.is_some();
-    if !of_api && !exchange.mocked {
-        return of_caller.cloned().unwrap_or_default();
+    let of_api = &exchange.api.identity.tags;
+    let of_caller = exchange.caller.as_ref().map(|caller| caller.tags()).filter(|tags| !tags.is_empty());
+    let named = &exchange.api.model.recording.tag_headers;
+    if named.is_empty() && !exchange.mocked {
+        match of_caller {
+            None => return Arc::clone(of_api),
+            Some(tags) if of_api.is_empty() => return Arc::clone(tags),
+            Some(_) => {}
+        }
     }
     let mut tags: Vec<Arc<str>> = of_caller.map(|tags| tags.to_vec()).unwrap_or_default();
-    let headers = exchange.noted.headers.as_ref().unwrap_or(&exchange.head.headers);
-    of_headers(headers, &model.recording.tag_headers, &mut tags);
-    tags.extend(model.tags.iter().map(|tag| Arc::from(&**tag)));
-    if model.graphql.is_some() {
-        tags.push("tyk-graph-analytics".into());
-    }
+    of_headers(exchange.noted.headers.as_ref().unwrap_or(&exchange.head.headers), named, &mut tags);
+    tags.extend(of_api.iter().cloned());
     if exchange.mocked {
-        // As the original calls whatever no backend has answered.
-        tags.push("cached-response".into());
+        tags.push(Arc::clone(&CACHED));
     }
     tags.into()
+}
+
+/// The tags of an API.
+pub(crate) fn of_api(api: &Api) -> Arc<[Arc<str>]> {
+    let graph = api.graphql.as_ref().map(|_| "tyk-graph-analytics");
+    api.tags.iter().map(|tag| &**tag).chain(graph).map(Arc::from).collect()
 }
 
 /// The tags of whoever has this session, its policies applied.
