@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::fields::{Field, LEFT_OPEN, acts, in_use};
 use crate::limits::OWN;
 use crate::section::Section;
-use crate::{Api, Target};
+use crate::{Api, Auth, Target};
 
 /// `x-sluicegate.pass_through`.
 pub(crate) const OWN_FIELDS: &[Field] =
@@ -188,34 +188,23 @@ pub(crate) fn targets(
 }
 
 /// What would guard requests guards no connection: an API that asks for it is refused, and not left open. `keys` is where
-/// a key is asked for, if one is, `certificates` where certificates of clients are.
-pub(crate) fn unguarded(api: &Api, keys: Option<String>, certificates: String, faults: &mut Vec<Fault>) {
+/// it is said whether keys are asked for, `certificates` where certificates of clients are.
+pub(crate) fn unguarded(api: &Api, keys: String, certificates: String, faults: &mut Vec<Fault>) {
     if api.pass_through.is_none() {
         return;
     }
-    if let Some(at) = keys {
+    if api.auth != Auth::Keyless {
         let told = "nobody can be asked for a key on a connection that is passed through; the API is refused so that it is not left open";
-        faults.push(Fault::error(at, told));
+        faults.push(Fault::error(keys, told));
+    }
+    if api.limits.global.is_some() || api.plugins.is_some() {
+        let told = format!("rates and plugins of connections that are passed through are {LEFT_OPEN}");
+        faults.push(Fault::error("", told));
     }
     if api.client_certificates.is_some() {
         let told = format!("certificates of clients of connections that are passed through are {LEFT_OPEN}");
         faults.push(Fault::error(certificates, told));
     }
-}
-
-/// Where a classic definition asks for a key.
-pub(crate) fn asks_for_key(root: &Section<'_>) -> Option<String> {
-    const SWITCHES: [&str; 8] = [
-        "use_standard_auth",
-        "use_basic_auth",
-        "use_oauth2",
-        "use_openid",
-        "enable_jwt",
-        "enable_signature_checking",
-        "custom_plugin_auth_enabled",
-        "enable_coprocess_auth",
-    ];
-    SWITCHES.iter().find(|switch| root.get(switch).is_some_and(in_use)).map(|switch| root.at(switch))
 }
 
 #[cfg(test)]

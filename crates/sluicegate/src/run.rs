@@ -234,7 +234,8 @@ fn ports(config: &Config) -> Result<PortSettings, String> {
             allowed.push((protocol.to_ascii_lowercase().into(), from..=to));
         }
     }
-    let own = [config.listen_port, config.control_api_port].into_iter().filter(|port| *port > 0).collect();
+    let own = [config.listen_port, config.control_api_port, config.acme.http_port];
+    let own = own.into_iter().filter(|port| *port > 0).collect();
     Ok(PortSettings { address: listen_address(config)?, own, any: config.disable_ports_whitelist, allowed })
 }
 

@@ -118,8 +118,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
     };
-    let keys = pass_through::asks_for_key(&root);
-    pass_through::unguarded(&api, keys, root.at("use_mutual_tls_auth"), faults);
+    pass_through::unguarded(&api, root.at("use_keyless"), root.at("use_mutual_tls_auth"), faults);
     api.versioning = read_own(&root, read_classic(&root, faults), &api, faults);
     Some(api)
 }

@@ -119,8 +119,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         tags,
         dont_set_quota_on_create: global.flag("skipQuotaReset", faults),
     };
-    let keys = authentication.flag("enabled", faults).then(|| authentication.at("enabled"));
-    pass_through::unguarded(&api, keys, server.at("clientCertificates"), faults);
+    pass_through::unguarded(&api, authentication.at("enabled"), server.at("clientCertificates"), faults);
     Some(api)
 }
 

@@ -50,6 +50,11 @@ pub(crate) async fn answer<B>(gate: &Gate, request: &Request<B>) -> Option<Respo
     Some(response)
 }
 
+/// Whether a request can be a directory's question: all others go on without a look into the state.
+pub(crate) fn is_question<B>(request: &Request<B>) -> bool {
+    token(request).is_some()
+}
+
 fn token<B>(request: &Request<B>) -> Option<&str> {
     let token = request.uri().path().strip_prefix(PATH)?;
     let is_one = *request.method() == Method::GET

@@ -18,7 +18,7 @@ use rustls::sign::CertifiedKey;
 use state::{Secret, Signal, Unavailable};
 use tokio::sync::broadcast;
 
-pub(crate) use challenge::{answer, asks, proof};
+pub(crate) use challenge::{answer, asks, is_question, proof};
 
 use self::client::Wire;
 use self::kept::{ATTEMPT, Obtained};

@@ -20,7 +20,6 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 mod ciphers;
 #[cfg(test)]
 mod tests;
-mod tickets;
 
 /// Why TLS could not be set up; the text names the file and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +144,9 @@ fn config(
     config.alpn_protocols =
         if settings.http2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
     // Its own for each way of asking: who was asked for no certificate cannot resume where one is asked for.
-    config.ticketer = tickets::ticketer(tickets::EVERY)?;
+    // Its keys are replaced every six hours.
+    config.ticketer =
+        aws_lc_rs::Ticketer::new().map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
     Ok(Arc::new(config))
 }
 

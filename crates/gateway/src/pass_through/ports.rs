@@ -110,9 +110,10 @@ impl Served {
 impl Gate {
     /// Opens and closes ports as the running APIs have them. Tells whether all are open.
     pub(crate) async fn settle_ports(self: &Arc<Self>) -> bool {
+        let mut open = self.ports.open.lock().await;
+        // Behind the lock: who waits for it must not bring back what ran before.
         let snapshot = Arc::clone(&self.snapshot());
         let (wanted, _) = tenants(&snapshot.passed);
-        let mut open = self.ports.open.lock().await;
         open.retain(|port, _| wanted.contains_key(port));
         let mut all = true;
         for (port, apis) in wanted {
