@@ -116,3 +116,8 @@ fn a_seal_holds_until_a_value_is_another() {
     assert!(seal.holds(&Says("one")) && !seal.holds(&Says("two")) && !seal.holds(&Says("")));
     assert!(Seal::default().holds(&Says("")) && !Seal::of(references(), &Nobody).holds(&Says("one")));
 }
+
+#[test]
+fn values_are_printed_nowhere() {
+    assert!(!format!("{:?}", Value::Is("s3cret".into())).contains("s3cret"));
+}

@@ -128,7 +128,9 @@ impl Stores {
     /// Before a load: files are read again, as those of definitions are.
     pub(crate) async fn begin_load(&self) {
         self.round.fetch_add(1, Ordering::Relaxed);
-        self.fetch(self.references(|reference, _| reference.store == Store::File)).await;
+        let files = self
+            .references(|reference, _| matches!(self.keepers.get(&reference.store), Some(Keeper::Files(_))));
+        self.fetch(files).await;
     }
 
     /// After a load: what nobody asked for is forgotten.

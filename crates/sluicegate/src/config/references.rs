@@ -11,7 +11,7 @@ use super::check::Given;
 use super::environment::Variables;
 use super::table::{self, Kind, Standing};
 
-const OTHER_STORES: &[&str] = &["consul://", "vault://", "file://", "kv://"];
+const OTHER_STORES: &[&str] = &["consul://", "vault://", "file://", "kv://", "$kv{"];
 
 /// Resolves the references in secret settings that are acted on. Gives back what could not be resolved.
 pub(super) fn resolve(given: &mut Given, variables: &Variables) -> Vec<String> {
@@ -76,7 +76,8 @@ pub(super) fn elsewhere(given: &Given) -> Vec<(&'static str, Result<Reference, S
         .filter_map(|key| {
             let text = given.get(key.path)?.as_str()?;
             OTHER_STORES.iter().find(|store| text.starts_with(**store))?;
-            let reference = apidef::references::found(text).pop().map(|(_, reference)| reference);
+            let whole = |(range, reference)| (range == (0..text.len())).then_some(reference);
+            let reference = apidef::references::found(text).pop().and_then(whole);
             Some((key.path, reference.ok_or_else(|| "that is no whole reference".to_owned())))
         })
         .collect()
