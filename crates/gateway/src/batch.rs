@@ -180,7 +180,7 @@ impl Sender {
         for (name, value) in unit.headers.iter().flatten() {
             let name = HeaderName::try_from(name.as_str()).ok()?;
             // What says how a message is framed is the business of whoever frames it.
-            if !apidef::is_framing(name.as_str()) && name != header::HOST && name != header::UPGRADE {
+            if !apidef::is_framing(name.as_str()) && name != header::HOST {
                 headers.insert(name, HeaderValue::try_from(value.as_str()).ok()?);
             }
         }

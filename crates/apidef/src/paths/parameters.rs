@@ -99,7 +99,13 @@ pub(super) fn read<'v>(
         for (index, written) in list.and_then(Value::as_array).into_iter().flatten().enumerate() {
             let at = format!("{at}/{index}");
             let Some(parameter) = one(root, written, &at, converter, faults) else { continue };
-            let is_same = |other: &Parameter| other.place == parameter.place && other.name == parameter.name;
+            let is_same = |other: &Parameter| {
+                let is_named = match parameter.place {
+                    ParameterPlace::Header => other.name.eq_ignore_ascii_case(&parameter.name),
+                    _ => other.name == parameter.name,
+                };
+                other.place == parameter.place && is_named
+            };
             parameters.retain(|other| !is_same(other));
             parameters.push(parameter);
         }

@@ -54,7 +54,7 @@ impl Virtuals {
         let made = match answered {
             Ok(answered) => {
                 self.keep_data(function, &answered, exchange).await?;
-                response(&answered.response)
+                response(answered.response)
             }
             Err(fault) => Err(fault),
         };
@@ -134,11 +134,11 @@ fn onward(response: Response<Body>, exchange: &mut Exchange) -> Option<Response<
     }
 }
 
-fn response(reply: &Reply) -> Result<Response<Body>, Fault> {
+fn response(reply: Reply) -> Result<Response<Body>, Fault> {
     let code = if reply.code == 0 { 200 } else { reply.code };
     let status = StatusCode::from_u16(code).ok().filter(|status| !status.is_informational());
     let status = status.ok_or_else(|| Fault::Shape(format!("{code} is no status of an answer")))?;
-    let mut response = Response::new(Body::full(reply.body.clone()));
+    let mut response = Response::new(Body::full(reply.body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in &reply.headers {
@@ -164,13 +164,13 @@ mod tests {
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         };
         let made =
-            response(&reply(201, &[("X-A", "1"), ("Content-Length", "999"), ("bad name", "1")])).unwrap();
+            response(reply(201, &[("X-A", "1"), ("Content-Length", "999"), ("bad name", "1")])).unwrap();
         assert_eq!(made.status(), 201);
         let names: Vec<&str> = made.headers().keys().map(|name| name.as_str()).collect();
         assert_eq!(names, ["x-a", "server"]);
-        assert_eq!(response(&reply(0, &[])).unwrap().status(), 200);
+        assert_eq!(response(reply(0, &[])).unwrap().status(), 200);
         for code in [1, 99, 101, 1000] {
-            assert!(response(&reply(code, &[])).is_err(), "{code}");
+            assert!(response(reply(code, &[])).is_err(), "{code}");
         }
     }
 }

@@ -40,10 +40,8 @@ impl Content {
         if self.media.is_empty() {
             return Ok(());
         }
-        let bare = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let Some(schema) = self.of_kind(kind, &bare) else {
-            return Err(format!("header Content-Type has unexpected value: {kind:?}"));
-        };
+        let bare = bare_of(kind).to_ascii_lowercase();
+        let schema = self.of_kind(kind, &bare).ok_or_else(|| unexpected(kind))?;
         let Some(schema) = schema else { return Ok(()) };
         let Some(value) = decoded(kind, &bare, body, &schema.shape)
             .map_err(|why| format!("failed to decode request body: {why}"))?
@@ -56,6 +54,22 @@ impl Content {
         }
     }
 
+    /// Holds a body that cannot be waited for to its content type.
+    ///
+    /// # Errors
+    /// That it may not be sent.
+    pub(crate) fn check_kind(&self, kind: &str) -> Result<(), String> {
+        if self.media.is_empty() {
+            return Ok(());
+        }
+        let bare = bare_of(kind).to_ascii_lowercase();
+        match self.of_kind(kind, &bare).ok_or_else(|| unexpected(kind))? {
+            // It would have to be read.
+            Some(_) if bare.ends_with("+json") => Err("a stream is held to no schema".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     /// The type itself comes before its kind, and that before any.
     fn of_kind(&self, kind: &str, bare: &str) -> Option<Option<&Schema>> {
         let group = format!("{}/*", bare.split('/').next().unwrap_or_default());
@@ -65,6 +79,10 @@ impl Content {
             known.map(|(_, schema)| schema.as_ref())
         })
     }
+}
+
+fn unexpected(kind: &str) -> String {
+    format!("header Content-Type has unexpected value: {kind:?}")
 }
 
 fn bare_of(kind: &str) -> &str {
@@ -104,6 +122,10 @@ fn form_data(kind: &str, body: &Bytes, shape: &Shape) -> Result<Value, String> {
             })
         };
         let disposition = field("content-disposition").unwrap_or_default();
+        if disposition.contains("\\\"") {
+            // Some take this for the end of the quotes, some do not.
+            return Err("a part has an escaped quote in its Content-Disposition".to_owned());
+        }
         let name = parameter(&disposition, "name").ok_or("a part has no name")?;
         let is_json = field("content-type")
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"));
@@ -130,7 +152,13 @@ fn form_data(kind: &str, body: &Bytes, shape: &Shape) -> Result<Value, String> {
 
 /// A parameter of a header field: `form-data; name="a"`.
 fn parameter(field: &str, asked: &str) -> Option<String> {
-    field.split(';').skip(1).find_map(|parameter| {
+    // What stands in quotes ends no parameter.
+    let mut quoted = false;
+    let parameters = field.split(|character: char| {
+        quoted ^= character == '"';
+        character == ';' && !quoted
+    });
+    parameters.skip(1).find_map(|parameter| {
         let (name, value) = parameter.trim().split_once('=')?;
         name.trim().eq_ignore_ascii_case(asked).then(|| value.trim().trim_matches('"').to_owned())
     })

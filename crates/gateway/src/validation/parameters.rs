@@ -162,6 +162,14 @@ fn form(
     if own.iter().all(|text| text.is_empty()) {
         return Ok(Found::Empty);
     }
+    let is_list = parameter.style.is_some() && parameter.explode && shape.is_array();
+    if parameter.place == Place::Query
+        && !is_list
+        && let Some(other) = own.iter().find(|text| *text != first)
+    {
+        // Upstreams differ in which of them counts. (Cookies of one name may come from several paths.)
+        return Err(told(other, "it is there with different values"));
+    }
     if parameter.style.is_none() {
         return json(&decode(first));
     }

@@ -86,11 +86,17 @@ impl Requests {
         let Some(content) = rules.body.as_ref().filter(|content| content.looks_inside()) else {
             return Ok(());
         };
-        if exchange.streams() {
-            // What has no end is held to nothing that needs one.
-            return Ok(());
-        }
         let told = |why: String| refused(rules.status, &format!("request body has an error: {why}"));
+        if exchange.head.headers.get_all(header::CONTENT_TYPE).iter().nth(1).is_some() {
+            // Upstreams differ in which of them counts.
+            return Err(told("header Content-Type is there more than once".to_owned()));
+        }
+        if exchange.streams() {
+            // What has no end is held to its type alone, which any client may write.
+            let kind = exchange.head.headers.get(header::CONTENT_TYPE);
+            let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            return content.check_kind(kind).map_err(told);
+        }
         let body = exchange.whole_body().await?;
         let limit = exchange.gate.settings.most_kept_of_requests();
         let headers = &exchange.head.headers;

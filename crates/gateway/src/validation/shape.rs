@@ -136,6 +136,12 @@ impl Shape {
         }
         for (name, all) in several {
             let shape = self.property(name);
+            if shape.kinds != 0
+                && !shape.is_array()
+                && let Some(other) = all.iter().find(|text| **text != all[0])
+            {
+                return Err(told(other, "it is there with different values"));
+            }
             let value = match (shape.is_array(), all.first()) {
                 (true, _) => shape.array(&all)?,
                 (false, first) => {
@@ -279,6 +285,8 @@ mod tests {
         );
         let pairs = [("a", "1"), ("b", "true"), ("a", "2"), ("c", "3")];
         assert_eq!(shape.object(&pairs).unwrap(), json!({"a": [1, 2], "b": true, "c": "3"}));
+        assert!(shape.object(&[("b", "true"), ("b", "x")]).is_err(), "upstreams differ in which counts");
+        assert_eq!(shape.object(&[("b", "true"), ("b", "true")]).unwrap(), json!({"b": true}));
         assert_eq!(shape.object(&[("a", "x")]).unwrap_err(), "value x: an invalid integer: invalid syntax");
     }
 }
