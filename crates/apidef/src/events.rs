@@ -230,13 +230,22 @@ fn classic_webhook(meta: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Webhoo
 
 /// `server.eventHandlers` of a definition.
 pub(crate) fn read_oas(server: &Section<'_>, faults: &mut Vec<Fault>) -> Box<[EventHandler]> {
-    let Some(entries) = server.get("eventHandlers").and_then(Value::as_array) else {
-        return Box::default();
+    let entries = match server.get("eventHandlers") {
+        None | Some(Value::Null) => return Box::default(),
+        Some(Value::Array(entries)) => entries,
+        Some(_) => {
+            faults.push(Fault::error(server.at("eventHandlers"), "event handlers must be an array"));
+            return Box::default();
+        }
     };
     let mut read = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let pointer = pointer_join(&server.at("eventHandlers"), &index.to_string());
         let section = Section { object: entry.as_object(), pointer: pointer.clone() };
+        if section.object.is_none() {
+            faults.push(Fault::error(pointer, "a handler must be an object"));
+            continue;
+        }
         if !section.flag("enabled", faults) {
             continue;
         }
@@ -264,8 +273,15 @@ fn oas_way(section: &Section<'_>, faults: &mut Vec<Fault>) -> Option<EventWay> {
         "webhook" => {
             let headers = section.get("headers").and_then(Value::as_array).into_iter().flatten();
             let text = |header: &Value, key: &str| header.get(key).and_then(Value::as_str).map(Into::into);
-            let headers =
-                headers.filter_map(|header| Some((text(header, "name")?, text(header, "value")?))).collect();
+            let headers = headers.filter_map(|header| {
+                let read = text(header, "name").zip(text(header, "value"));
+                if read.is_none() {
+                    let told = "a header field needs `name` and `value`";
+                    faults.push(Fault::error(section.at("headers"), told));
+                }
+                read
+            });
+            let headers = headers.collect();
             Some(EventWay::Webhook(Box::new(Webhook {
                 id: section.text("id", faults).into(),
                 name: section.text("name", faults).into(),

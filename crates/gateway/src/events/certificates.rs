@@ -97,7 +97,11 @@ async fn judge(gate: &Gate, api: Option<&RunningApi>, reference: &str, role: &'s
     if gate.state.put_new_record(&record, b"1", Some(settings.silence)).await == Ok(false) {
         return;
     }
-    gate.events.fire(api, event, || fire::told(api, event, meta(&certificate, event, days, api_id, role)));
+    let made = || fire::told(api, event, meta(&certificate, event, days, api_id, role));
+    if !gate.events.fire(api, event, made) {
+        // Nobody hears of it now: the next look shall tell.
+        drop(gate.state.delete_record(&record).await);
+    }
 }
 
 fn meta(

@@ -1,4 +1,5 @@
-//! Who waits for events is told, each by itself: a slow one delays nobody, and keeps no request.
+//! Who waits for events is told, each by itself: a slow one keeps no request, and has places of its own. All together have as
+//! many as eight slow ones take; beyond them handlers are missed, and counted.
 
 use std::sync::Arc;
 

@@ -66,18 +66,22 @@ impl Events {
         [own, self.of_all.get()].map(|handlers| handlers.filter(|handlers| handlers.has(event)))
     }
 
-    /// Tells who wants to know. `make` is called only where somebody does, and there is room.
-    pub(super) fn fire(&self, api: Option<&RunningApi>, event: Event, make: impl FnOnce() -> Told) {
+    /// Tells who wants to know. `make` is called only where somebody does, and there is room; `false`: there is none.
+    pub(super) fn fire(&self, api: Option<&RunningApi>, event: Event, make: impl FnOnce() -> Told) -> bool {
         let handlers = self.handlers(api, event);
         if handlers.iter().all(Option::is_none) && !self.followers.want(event) {
-            return;
+            return true;
         }
         match self.waiting.try_reserve() {
             Ok(place) => {
                 self.fired.fetch_add(1, Ordering::Relaxed);
                 place.send(Waiting { told: make(), handlers: handlers.map(|handlers| handlers.cloned()) });
+                true
             }
-            Err(_) => drop(self.dropped.fetch_add(1, Ordering::Relaxed)),
+            Err(_) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                false
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use http::request::Parts;
 use crate::auth::{Places, hash};
 use crate::exchange::Exchange;
 use crate::settings::KeySettings;
+use crate::snapshot::RunningApi;
 
 /// Longest head that an event carries, in bytes.
 const LONGEST: usize = 16 << 10;
@@ -19,9 +20,14 @@ const SECRET: [HeaderName; 4] =
     [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, header::SET_COOKIE];
 const HIDDEN: &str = "***";
 
-/// Where the credentials of an API are.
+/// Where the credentials of a request are: those of its API, and of the one that it came in by.
 fn sources(exchange: &Exchange) -> impl Iterator<Item = &Sources> {
-    let guarded = match &exchange.api.model.auth {
+    std::iter::once(&exchange.api).chain(&exchange.entered).flat_map(|api| of_api(api))
+}
+
+/// Where the credentials of an API are.
+fn of_api(api: &RunningApi) -> impl Iterator<Item = &Sources> {
+    let guarded = match &api.model.auth {
         Auth::Guarded(guarded) => Some(guarded),
         _ => None,
     };
@@ -82,7 +88,7 @@ pub(super) fn key(exchange: &Exchange) -> String {
     if let Some(caller) = &exchange.caller {
         return caller.hash(&exchange.gate).to_string();
     }
-    let shown = sources(exchange).find_map(|source| shown(source, &exchange.head));
+    let shown = of_api(&exchange.api).find_map(|source| shown(source, &exchange.head));
     shown.map(|shown| name(&exchange.gate.settings.keys, &shown)).unwrap_or_default()
 }
 

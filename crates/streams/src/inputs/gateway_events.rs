@@ -11,8 +11,7 @@ use crate::build::BuildContext;
 use crate::component::{ConnectError, Input, ReadError};
 use crate::fields::AUTO_REPLAY_NACKS;
 use crate::happenings::{Happening, Happenings};
-use crate::message::Batch;
-use crate::message::Message;
+use crate::message::{Batch, Message};
 use crate::node::Node;
 use crate::registry::{Default, Field, InputSpec, Kind};
 
@@ -63,5 +62,12 @@ impl Input for GatewayEvents {
 
     async fn close(&mut self) {
         self.followed = None;
+    }
+
+    /// Events come once: those that have happened are delivered before the input ends.
+    fn drain(&mut self) -> bool {
+        let Some(followed) = &mut self.followed else { return false };
+        followed.close();
+        true
     }
 }

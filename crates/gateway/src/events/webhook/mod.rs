@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LARGEST: usize = 64 << 10;
 /// Pauses before the next tries.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
-/// Requests to one receiver that are under way, or wait for their next try; beyond them events are not told.
+/// Requests of one handler that are under way, or wait for their next try; beyond them events are not told.
 const AT_ONCE: usize = 64;
 /// Longest template, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -65,7 +65,8 @@ impl Hook {
         let mut headers = HeaderMap::new();
         headers.insert(header::USER_AGENT, AGENT);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind_of(&model.template)));
-        for (name, value) in &model.headers {
+        // What says how a message is framed is the business of whoever frames it.
+        for (name, value) in model.headers.iter().filter(|(name, _)| !apidef::is_framing(name)) {
             let wrong = |what: &str| format!("the header field `{name}` of the webhook has no valid {what}");
             let header = HeaderName::try_from(&**name).map_err(|_| wrong("name"))?;
             let mut value = HeaderValue::try_from(plain(value)?).map_err(|_| wrong("value"))?;
