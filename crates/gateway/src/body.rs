@@ -224,8 +224,11 @@ impl Body {
         match &self.content {
             Content::Empty | Content::Full(_) | Content::Boxed(_) => true,
             Content::Upstream(body) => body.tells_its_end(),
-            // Nobody asks: what is looked at may have ended since.
-            Content::Begun(..) => false,
+            // One that has ended within what was looked at is `Full`.
+            Content::Begun(_, rest) => match &**rest {
+                Content::Upstream(body) => body.tells_its_end(),
+                _ => true,
+            },
         }
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{self, HeaderValue};
+use http::header;
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
 
 use crate::backend::Backend;
 use crate::body::Body;
+use crate::chain::is_event_stream;
 use crate::events::head_of;
 use crate::exchange::Exchange;
 
@@ -80,8 +81,7 @@ pub(crate) fn answered(exchange: &mut Exchange, response: &Response<Body>) {
     if exchange.detail.is_none() && !wanted(exchange) {
         return;
     }
-    let kind = response.headers().get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS || kind.starts_with(b"text/event-stream") {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_event_stream(response.headers()) {
         exchange.detail = None;
         return;
     }

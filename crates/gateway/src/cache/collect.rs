@@ -51,6 +51,12 @@ impl Keep {
     }
 }
 
+/// The answer is none to be kept, whatever becomes of it on its way.
+pub(crate) fn refuse(exchange: &mut Exchange) {
+    let gate = Arc::clone(&exchange.gate);
+    exchange.keeping.drain(..).for_each(|keep| keep.refuse(&gate));
+}
+
 /// There is no answer. What failed for one may go well for the next, and all of them may try.
 pub(crate) fn pass(exchange: &mut Exchange) {
     exchange.keeping.drain(..).for_each(Keep::pass);
@@ -80,7 +86,7 @@ pub(crate) fn keep(exchange: &mut Exchange, mut response: Response<Body>) -> Res
             Some(bytes) => BytesMut::with_capacity(usize::try_from(bytes).unwrap_or(0)),
             None => BytesMut::new(),
         };
-        let collected = Collected { gate: Arc::clone(gate), status, headers, body, of };
+        let collected = Collected { gate: Arc::clone(gate), status, headers, body, counted: 0, of };
         response.body_mut().collect(Box::new(collected));
     }
     response
@@ -113,20 +119,29 @@ struct Wanted {
     expires: i64,
 }
 
+/// Bytes of answers that are collected at once; what would be more is not kept.
+const COLLECTED: usize = 256 << 20;
+
 /// What has come of an answer.
 pub(crate) struct Collected {
     gate: Arc<Gate>,
     status: StatusCode,
     headers: HeaderMap,
     body: BytesMut,
+    /// Bytes of it that are counted in `Cache::collecting`.
+    counted: usize,
     of: SmallVec<[Wanted; 1]>,
 }
 
 impl Collected {
     /// More of the body; false when it is too long.
     pub(crate) fn add(&mut self, data: &Bytes) -> bool {
-        let fits = self.body.len() + data.len() <= self.gate.cache.longest;
+        let cache = &self.gate.cache;
+        let fits = self.body.len() + data.len() <= cache.longest
+            && cache.collecting.load(Ordering::Relaxed) + data.len() <= COLLECTED;
         if fits {
+            cache.collecting.fetch_add(data.len(), Ordering::Relaxed);
+            self.counted += data.len();
             self.body.extend_from_slice(data);
         } else {
             self.give_up();
@@ -158,9 +173,17 @@ impl Collected {
                 flight.tell(Outcome::Kept(Arc::clone(&entry)));
             }
             // What was asked for before something was dropped may be what was dropped.
-            if drops == cache.drops.load(Ordering::Relaxed) {
-                cache.store.put(&key, &entry, &method, flight);
+            let counted = Arc::clone(&cache.drops);
+            let still = move || drops == counted.load(Ordering::Relaxed);
+            if still() {
+                cache.store.put(&key, &entry, &method, flight, still);
             }
         }
+    }
+}
+
+impl Drop for Collected {
+    fn drop(&mut self) {
+        self.gate.cache.collecting.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }

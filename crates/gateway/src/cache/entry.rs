@@ -30,7 +30,8 @@ impl Entry {
             return false;
         }
         match self.varies {
-            None => true,
+            // Whoever kept it may not have looked: then nobody knows for which requests it is.
+            None => vary::varies(&self.headers, request) == Varies::Never,
             Some(digest) => vary::varies(&self.headers, request) == Varies::By(digest),
         }
     }
@@ -118,5 +119,9 @@ mod tests {
         assert!(!gzip.fits(&request) && entry(&[]).fits(&request));
         request.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("br, gzip"));
         assert!(gzip.fits(&request));
+        assert!(entry(&[("vary", "accept-encoding")]).fits(&request));
+        for varies in ["x-a", "*"] {
+            assert!(!entry(&[("vary", varies)]).fits(&request), "whoever kept it did not look");
+        }
     }
 }

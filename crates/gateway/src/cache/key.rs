@@ -50,7 +50,14 @@ pub(super) fn key(
         for (name, written) in by_headers {
             digest.update(written.as_bytes());
             digest.update("-");
-            digest.update(asked.headers.get(name).map_or(&[][..], |value| value.as_bytes()));
+            // HTTP/2 may split `Cookie` (RFC 9113 section 8.2.3): the rest of it counts as well, joined as upstreams see it.
+            let between: &[u8] = if *name == http::header::COOKIE { b"; " } else { &[0] };
+            for (index, value) in asked.headers.get_all(name).iter().enumerate() {
+                if index > 0 {
+                    digest.update(between);
+                }
+                digest.update(value.as_bytes());
+            }
         }
     }
     if let Some(body) = asked.body {

@@ -12,7 +12,7 @@ mod vary;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -20,7 +20,7 @@ use http::Response;
 use state::{State, Unavailable};
 use std::hash::BuildHasher as _;
 
-pub(crate) use collect::{Collected, Keep, keep, pass};
+pub(crate) use collect::{Collected, Keep, keep, pass, refuse};
 pub(crate) use rules::Rules;
 
 use self::entry::Entry;
@@ -60,7 +60,9 @@ pub(crate) struct Cache {
     passed: quick_cache::sync::Cache<u64, Instant>,
     hasher: RandomState,
     /// Counts how often something was dropped, so that what was asked for before is not kept after.
-    drops: AtomicU64,
+    drops: Arc<AtomicU64>,
+    /// Bytes of answers that are being collected.
+    collecting: AtomicUsize,
     longest: usize,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
@@ -73,7 +75,8 @@ impl Cache {
             flights: Flights::new(FLIGHTS),
             passed: quick_cache::sync::Cache::new(PASSED),
             hasher: RandomState::default(),
-            drops: AtomicU64::new(0),
+            drops: Arc::default(),
+            collecting: AtomicUsize::new(0),
             longest: settings.longest,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),

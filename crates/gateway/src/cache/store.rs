@@ -113,13 +113,15 @@ impl Store {
         None
     }
 
-    /// Keeps an answer, given to a request of this method; `then` is dropped when it is kept.
+    /// Keeps an answer, given to a request of this method, if it is `still` one to be kept when its turn comes; `then` is
+    /// dropped when it is kept.
     pub(super) fn put<T: Send + 'static>(
         &self,
         key: &Arc<str>,
         entry: &Arc<Entry>,
         method: &Method,
         then: T,
+        still: impl Fn() -> bool + Send + 'static,
     ) {
         match self {
             Self::Memory(memory) => memory.insert(Arc::clone(key), Arc::clone(entry)),
@@ -135,6 +137,7 @@ impl Store {
                     let left = u64::try_from(entry.expires - unix_millis()).unwrap_or(0);
                     let text = wire::encode(&entry, &method);
                     if left > 0
+                        && still()
                         && let Err(away) =
                             state.put_record(&key, &text, Some(Duration::from_millis(left))).await
                     {

@@ -103,7 +103,11 @@ pub(super) fn decode(text: &[u8], method: &Method) -> Option<Entry> {
         None => None,
     };
     clean(&mut headers, method);
-    if headers.contains_key(header::SET_COOKIE) {
+    // What would not have been kept here: other nodes look at less.
+    if headers.contains_key(header::SET_COOKIE)
+        || headers.contains_key(header::CONTENT_RANGE)
+        || matches!(head.status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED)
+    {
         return None;
     }
     Some(Entry { status: head.status, headers, body, expires: ends.checked_mul(1000)?, varies })
@@ -183,6 +187,9 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n", None),
             ("", None),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nab", None),
+            // A part, or nothing new: what another asked for.
+            ("HTTP/1.1 206 Partial Content\r\nContent-Length: 2\r\n\r\nab", None),
+            ("HTTP/1.1 304 Not Modified\r\n\r\n", None),
         ] {
             let read = decode(&stored(wire), &Method::GET);
             assert_eq!(read.as_ref().map(|entry| &*entry.body), body.map(str::as_bytes), "{wire}");

@@ -33,7 +33,7 @@ use crate::transform::{
 use crate::validation::{Bodies, Checks, Requests};
 
 use self::stages::Stages;
-pub(crate) use self::stages::{has_an_end, replace, too_large, whole};
+pub(crate) use self::stages::{has_an_end, is_event_stream, replace, too_large, whole};
 
 /// One step of a chain: may pass, change, answer or refuse an exchange.
 #[derive(Debug)]
@@ -433,6 +433,10 @@ impl Chain {
         response: Response<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let mut response = response;
+        // What ends where its connection does may be cut short: once a stage has read it, nobody can tell.
+        if !exchange.keeping.is_empty() && !response.body().tells_its_end() {
+            crate::cache::refuse(exchange);
+        }
         if !self.stages.is_empty() {
             response = Box::pin(self.stages.pass(exchange, response)).await?;
         }

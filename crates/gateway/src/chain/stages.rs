@@ -77,7 +77,7 @@ pub(crate) fn has_an_end(method: &Method, response: &Response<Body>) -> bool {
     !bodiless && !is_grpc(response.headers()) && !is_event_stream(response.headers())
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream")
 }
