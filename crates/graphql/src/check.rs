@@ -17,8 +17,10 @@ use crate::error::Problem;
 use crate::request::Request;
 use crate::schema::Schema;
 
-/// Bytes of texts that one API remembers, and how many of them at most.
-const MOST_BYTES: u64 = 4 << 20;
+/// Bytes of documents that one API remembers, and how many of them at most.
+const MOST_BYTES: u64 = 64 << 20;
+/// Bytes of a document for each of its text: a field of two letters is a node of some hundred.
+const EACH: u64 = 64;
 const MOST_DOCUMENTS: usize = 1024;
 
 /// What an operation does.
@@ -37,6 +39,8 @@ pub(crate) struct Document {
     pub(crate) valid: Valid<ExecutableDocument>,
     /// Types and the fields of them that it names.
     fields: Vec<(String, String)>,
+    /// Fields of objects that it reaches by the names of their interfaces.
+    reached: Vec<(String, String)>,
 }
 
 /// One operation of such a document.
@@ -88,6 +92,11 @@ impl Checked {
         self.document.fields.iter().map(|(kind, field)| (&**kind, &**field))
     }
 
+    /// Types and fields that its document reaches by the names of their interfaces.
+    pub fn reached(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.document.reached.iter().map(|(kind, field)| (&**kind, &**field))
+    }
+
     /// The type at its root.
     pub fn root_type(&self) -> &str {
         &self.root
@@ -103,7 +112,7 @@ struct ByText;
 
 impl Weighter<Box<str>, Arc<Document>> for ByText {
     fn weight(&self, text: &Box<str>, _: &Arc<Document>) -> u64 {
-        text.len() as u64 + 256
+        text.len() as u64 * EACH + 1024
     }
 }
 
@@ -155,7 +164,7 @@ impl Checker {
             .operations
             .get(name)
             .map_err(|error| Problem::list(std::iter::once(error.to_graphql_error(&valid.sources))))?;
-        let cost = cost(valid, operation);
+        let cost = cost(valid, operation, self.bounds.fields);
         if cost.fields > self.bounds.fields {
             let most = self.bounds.fields;
             return Err(Problem::one(format!(
@@ -198,8 +207,13 @@ impl Checker {
             return Err(Problem::one(format!("the query gives more than {aliases} fields another name")));
         }
         let valid = document.validate(schema).map_err(|invalid| Problem::of(&invalid.errors))?;
-        let fields = seen.fields.into_iter().collect();
-        Ok(Document { valid, fields })
+        let fields: Vec<(String, String)> = seen.fields.into_iter().collect();
+        let mut reached = Vec::new();
+        for (kind, field) in fields.iter().filter(|(_, field)| !field.starts_with("__")) {
+            let objects = self.schema.implementers.get(kind.as_str()).into_iter().flat_map(|of| &of.objects);
+            reached.extend(objects.map(|object| (object.to_string(), field.clone())));
+        }
+        Ok(Document { valid, fields, reached })
     }
 }
 

@@ -46,10 +46,13 @@ struct Walk<'d> {
 }
 
 /// Of a document that holds: no fragment spreads itself.
-pub(crate) fn cost(document: &ExecutableDocument, operation: &Operation) -> Cost {
+pub(crate) fn cost(document: &ExecutableDocument, operation: &Operation, most: u64) -> Cost {
     let mut walk = Walk { document, known: HashMap::new(), roots: Vec::new() };
-    walk.roots_of(&operation.selection_set, 0);
     let sum = walk.set(&operation.selection_set);
+    // What is refused for its size is not walked: below it, all roots together are no more than its fields.
+    if sum.fields <= most {
+        walk.roots_of(&operation.selection_set, 0);
+    }
     Cost { depth: sum.depth, fields: sum.fields, roots: walk.roots }
 }
 
@@ -81,11 +84,12 @@ impl<'d> Walk<'d> {
         sum
     }
 
-    /// Takes note of the fields at the root. Bounded: where there are more, the number of fields is refused anyhow.
+    /// Takes note of the fields at the root.
     fn roots_of(&mut self, set: &'d SelectionSet, nested: usize) {
-        const MOST: usize = 10_000;
+        // As deep as fragments of a document that may pass are nested in each other.
+        const DEEPEST: usize = 10_000;
         for selection in &set.selections {
-            if self.roots.len() >= MOST || nested > MOST {
+            if nested > DEEPEST {
                 return;
             }
             match selection {

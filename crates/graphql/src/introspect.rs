@@ -11,6 +11,10 @@ use crate::error::Problem;
 impl Checker {
     /// Answers an operation that asks for nothing but the schema.
     pub fn introspect(&self, checked: &Checked, variables: &Map<String, Value>) -> Result<Value, Problem> {
+        // Each may stand for the whole schema; what tools ask has some hundred.
+        if checked.cost().fields > 1000 {
+            return Err(Problem::one("the operation asks for the schema too often: ask for less at once"));
+        }
         let document = &checked.document.valid;
         let told =
             |error: RequestError| Problem::list(std::iter::once(error.to_graphql_error(&document.sources)));

@@ -18,6 +18,6 @@ pub use check::{Checked, Checker, Kind};
 pub use cost::{Cost, RootField};
 pub use error::{Problem, answer_of};
 pub use persisted::{typed, variables_of};
-pub use request::{BadRequest, Request};
+pub use request::{BadRequest, MEMBERS, Request};
 pub use rights::{Names, Rights};
 pub use schema::Schema;

@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+/// What a request consists of. Servers differ in whether case counts, and in which of two they take.
+pub const MEMBERS: [&str; 3] = ["query", "operationName", "variables"];
+
 /// One request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
@@ -47,6 +50,11 @@ impl Request {
             };
             return Err(malformed(what));
         };
+        let is_other =
+            |key: &str| MEMBERS.iter().any(|known| key != *known && key.eq_ignore_ascii_case(known));
+        if let Some(key) = members.keys().find(|key| is_other(key)) {
+            return Err(malformed(format!("`{key}` is written otherwise: case counts")));
+        }
         let query = match members.remove("query") {
             Some(Value::String(query)) => query,
             None | Some(Value::Null) => return Err(BadRequest::Empty),
@@ -63,8 +71,14 @@ impl Request {
 
     /// Of the pairs of a query string.
     pub fn of_pairs<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> Result<Self, BadRequest> {
-        let mut request = Self::default();
+        let (mut request, mut seen) = (Self::default(), Vec::new());
         for (name, value) in pairs {
+            if let Some(known) = MEMBERS.into_iter().find(|known| name.eq_ignore_ascii_case(known)) {
+                if name != known || seen.contains(&known) {
+                    return Err(malformed(format!("`{known}` must come once, and be written like this")));
+                }
+                seen.push(known);
+            }
             match name {
                 "query" => request.query = value.to_owned(),
                 "operationName" => request.operation = Some(value.to_owned()).filter(|name| !name.is_empty()),
@@ -113,6 +127,7 @@ mod tests {
             r#"{"query": 7}"#,
             r#"{"query": "{a}", "variables": []}"#,
             r#"{"query": "{a}", "operationName": 1}"#,
+            r#"{"query": "{a}", "Query": "{b}"}"#,
         ] {
             assert!(matches!(of(bad), Err(BadRequest::Malformed(_))), "{bad}");
         }

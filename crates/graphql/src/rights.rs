@@ -39,6 +39,10 @@ pub struct Rights {
     pub no_introspection: bool,
 }
 
+fn restricted(kind: &str, field: &str) -> Problem {
+    Problem::one(format!("field: {field} is restricted on type: {kind}"))
+}
+
 impl Rights {
     /// Whether everything may be asked for, however deep.
     pub fn is_everything(&self) -> bool {
@@ -63,10 +67,14 @@ impl Rights {
             let allowed =
                 if listed { self.allowed.holds(kind, field) } else { !self.restricted.holds(kind, field) };
             if !allowed {
-                return Err(Problem::one(format!("field: {field} is restricted on type: {kind}")));
+                return Err(restricted(kind, field));
             }
         }
-        Ok(())
+        // Whoever has the interface gets what the object is not to tell.
+        match checked.reached().find(|(kind, field)| !listed && self.restricted.holds(kind, field)) {
+            Some((kind, field)) => Err(restricted(kind, field)),
+            None => Ok(()),
+        }
     }
 
     fn admit_depth(&self, checked: &Checked) -> Result<(), Problem> {

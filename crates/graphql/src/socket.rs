@@ -90,6 +90,8 @@ pub fn from_client(text: &str, client: Protocol, upstream: Protocol) -> FromClie
     let Ok(Value::Object(mut message)) = serde_json::from_str::<Value>(text) else {
         return FromClient::Malformed;
     };
+    // Only what is looked at goes on: some servers take `Type` for `type`.
+    message.retain(|name, _| matches!(name.as_str(), "id" | "type" | "payload"));
     let Some(kind) = message.get("type").and_then(Value::as_str) else { return FromClient::Malformed };
     let same = client == upstream;
     let (start, stop) = match upstream {
@@ -97,7 +99,7 @@ pub fn from_client(text: &str, client: Protocol, upstream: Protocol) -> FromClie
         Protocol::Transport => ("subscribe", "complete"),
     };
     let new = match (client, kind) {
-        (_, "connection_init") => return FromClient::On(text.to_owned()),
+        (_, "connection_init") => return FromClient::On(Value::Object(message).to_string()),
         (Protocol::Transport, "subscribe") | (Protocol::Old, "start") => {
             let payload = message.get("payload").cloned().unwrap_or_default();
             let id = message.get("id").cloned().unwrap_or_default();
@@ -107,7 +109,9 @@ pub fn from_client(text: &str, client: Protocol, upstream: Protocol) -> FromClie
             return FromClient::Ask { id, request, message };
         }
         (Protocol::Transport, "complete") | (Protocol::Old, "stop") => stop,
-        (Protocol::Transport, "ping" | "pong") if same => return FromClient::On(text.to_owned()),
+        (Protocol::Transport, "ping" | "pong") if same => {
+            return FromClient::On(Value::Object(message).to_string());
+        }
         (Protocol::Transport, "ping") => return FromClient::Answer(r#"{"type":"pong"}"#.to_owned()),
         (Protocol::Transport, "pong") => return FromClient::Nothing,
         (Protocol::Old, "connection_terminate") => return FromClient::Goodbye,

@@ -10,6 +10,7 @@ mod template;
 
 use std::sync::Arc;
 
+use apollo_compiler::introspection::check_max_depth;
 use apollo_compiler::request::coerce_variable_values;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
@@ -106,6 +107,10 @@ impl Engine {
     ) -> Result<Value, Problem> {
         let document = &checked.document.valid;
         let operation = checked.operation().ok_or_else(|| Problem::one("there is no such operation"))?;
+        if checked.introspects() {
+            check_max_depth(document, operation)
+                .map_err(|error| Problem::list(std::iter::once(error.to_graphql_error(&document.sources))))?;
+        }
         let coerced = coerce_variable_values(&self.schema.valid, operation, &map(variables))
             .map_err(|error| Problem::list(std::iter::once(error.to_graphql_error(&document.sources))))?;
         let values = match serde_json::to_value(&*coerced) {

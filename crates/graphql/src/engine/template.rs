@@ -74,21 +74,32 @@ impl Template {
 
     /// The text with its values.
     pub(crate) fn render(&self, escape: Escape, value_of: &dyn Fn(&Name) -> Value) -> String {
-        let mut out = String::new();
-        for (index, piece) in self.0.iter().enumerate() {
+        let (mut out, mut inside) = (String::new(), false);
+        for piece in &self.0 {
             match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Value(name) => {
-                    let behind = match self.0.get(index + 1) {
-                        Some(Piece::Text(text)) => text.starts_with('"'),
-                        _ => false,
-                    };
-                    put(&value_of(name), escape, out.ends_with('"') && behind, &mut out);
+                Piece::Text(text) => {
+                    inside = ends_in_string(text, inside);
+                    out.push_str(text);
                 }
+                Piece::Value(name) => put(&value_of(name), escape, inside, &mut out),
             }
         }
         out
     }
+}
+
+/// Whether a part of JSON ends within a string, by whether it begins in one. Values never end one.
+fn ends_in_string(text: &str, mut inside: bool) -> bool {
+    let mut escaped = false;
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if inside => escaped = true,
+            b'"' => inside = !inside,
+            _ => {}
+        }
+    }
+    inside
 }
 
 fn name(text: &str) -> Result<Name, String> {
@@ -160,6 +171,13 @@ mod tests {
             ("{\"a\": \"{{.arguments.a}}\"}", Escape::Json, json!("\"\"q"), "{\"a\": \"\\\"\\\"q\"}"),
             ("{\"a\": \"{{.arguments.a}}\"}", Escape::Json, json!(7), "{\"a\": \"7\"}"),
             ("{\"a\": {{.arguments.a}}}", Escape::Json, json!([1, "b"]), "{\"a\": [1,\"b\"]}"),
+            ("{\"a\": \"x {{.arguments.a}}!\"}", Escape::Json, json!("q\"r"), "{\"a\": \"x q\\\"r!\"}"),
+            (
+                "{\"a\": \"{{.arguments.a}}{{.arguments.b}}\"}",
+                Escape::Json,
+                json!("\""),
+                "{\"a\": \"\\\"\\\"\"}",
+            ),
             ("Bearer {{.request.headers.X}}", Escape::Header, json!("a\r\nb"), "Bearer ab"),
         ] {
             assert_eq!(render(text, escape, value), rendered, "{text}");

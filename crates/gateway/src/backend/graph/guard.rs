@@ -10,6 +10,7 @@ use http::{Method, Response, StatusCode};
 use super::Graph;
 use super::engine::Asked;
 use super::socket::Watch;
+use crate::backend::upstream::tunnel;
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::query;
@@ -21,7 +22,11 @@ const LARGE: usize = 4096;
 impl Graph {
     /// Lets a request on; answers it where it asks for nothing but the schema.
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<Option<Response<Body>>, Refusal> {
-        if exchange.method() == Method::GET && upgrades(exchange) {
+        if exchange.method() == Method::GET && tunnel::wanted(exchange) {
+            // A server that declines the upgrade answers the request itself.
+            if asks_besides(exchange, None) {
+                return Err(bad("a WebSocket asks in its messages only"));
+            }
             self.upgrade(exchange)?;
             self.forwarding.apply(exchange);
             return Ok(None);
@@ -33,9 +38,15 @@ impl Graph {
         }
         self.admit(exchange, &checked).map_err(|problem| refuse(&problem))?;
         if checked.is_introspection() {
-            let answer = self.checker.introspect(&checked, &request.variables);
-            let answer = answer.map_err(|problem| refuse(&problem))?;
-            let mut response = Response::new(Body::full(answer.to_string()));
+            // The schema may be long, and printing it must not take the time of others.
+            let checker = Arc::clone(&self.checker);
+            let told = tokio::task::spawn_blocking(move || {
+                checker.introspect(&checked, &request.variables).map(|answer| answer.to_string())
+            });
+            let told = told
+                .await
+                .unwrap_or_else(|_| Err(Problem::Errors(graphql::answer_of("the schema cannot be told"))));
+            let mut response = Response::new(Body::full(told.map_err(|problem| refuse(&problem))?));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             return Ok(Some(response));
         }
@@ -103,9 +114,21 @@ fn offered(exchange: &Exchange) -> Option<Protocol> {
     names.find_map(|name| Protocol::named(name.trim()))
 }
 
-fn upgrades(exchange: &Exchange) -> bool {
-    let upgrade = exchange.head.headers.get(header::UPGRADE);
-    upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+/// Whether the query string that goes on holds what a server might take for the request, other than the name of the
+/// operation that is `asked` for.
+fn asks_besides(exchange: &Exchange, asked: Option<&str>) -> bool {
+    // An operation that a path stands for leaves the query string behind.
+    if exchange.ahead.to.is_some() {
+        return false;
+    }
+    let known = |name: &str| graphql::MEMBERS.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let same = |name: &str, value: &str| name == "operationName" && asked == Some(value);
+    query::pairs(exchange.head.uri.query().unwrap_or_default())
+        .any(|(name, value)| known(&name) && !same(&name, &value))
+}
+
+fn bad(text: &'static str) -> Refusal {
+    Refusal::client(StatusCode::BAD_REQUEST, "BIV", text)
 }
 
 async fn request(exchange: &mut Exchange) -> Result<Request, Refusal> {
@@ -114,9 +137,23 @@ async fn request(exchange: &mut Exchange) -> Result<Request, Refusal> {
             let kind = exchange.head.headers.get(header::CONTENT_TYPE);
             let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
             let body = exchange.whole_body().await?;
-            Request::of_body(&kind, &body)
+            let read = Request::of_body(&kind, &body);
+            // Some servers would rather read the query string.
+            let asked = read.as_ref().ok().and_then(|request| request.operation.as_deref());
+            if asks_besides(exchange, asked) {
+                return Err(bad("a request by POST asks in its body only"));
+            }
+            // The upstream is to read the body as it was read here, and not as a form or in another charset.
+            let media = kind.split(';').next().unwrap_or_default().trim();
+            let document = media.eq_ignore_ascii_case("application/graphql");
+            let told = if document { HeaderValue::from_static("application/graphql") } else { JSON };
+            exchange.head.headers.insert(header::CONTENT_TYPE, told);
+            read
         }
         Method::GET => {
+            if !exchange.body.is_none() {
+                return Err(bad("a request by GET has no body"));
+            }
             let query = exchange.head.uri.query().unwrap_or_default();
             let pairs: Vec<_> = query::pairs(query).collect();
             Request::of_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)))

@@ -24,7 +24,7 @@ pub(crate) mod tls;
 #[cfg(test)]
 mod tls_tests;
 mod tokens;
-mod tunnel;
+pub(crate) mod tunnel;
 mod way;
 
 use std::sync::Arc;

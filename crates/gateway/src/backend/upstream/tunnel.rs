@@ -22,7 +22,7 @@ use crate::respond::Refusal;
 /// Whether the client asks for a WebSocket. `Connection` is a list of tokens: `keep-alive, Upgrade` counts. Any other
 /// protocol is not offered, which a server may do (RFC 9110 section 7.8): in HTTP/2 in clear, all paths of the upstream
 /// would be open behind one request that was admitted.
-pub(super) fn wanted(exchange: &Exchange) -> bool {
+pub(crate) fn wanted(exchange: &Exchange) -> bool {
     let upgrade = exchange.head.headers.get(header::UPGRADE);
     upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && exchange.body.is_none()
