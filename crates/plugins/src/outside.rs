@@ -98,3 +98,11 @@ pub trait Outside: Send + Sync + std::fmt::Debug {
     /// Why it cannot be told.
     fn seconds_left(&self, name: &str) -> Result<i64, String>;
 }
+
+/// A line of the log is no longer than this, in bytes.
+pub(crate) const LONGEST_LINE: usize = 16 << 10;
+
+/// A line, as far as the log takes it.
+pub(crate) fn shortened(line: &str) -> &str {
+    &line[..line.floor_char_boundary(LONGEST_LINE)]
+}

@@ -30,7 +30,7 @@ pub(crate) trait Host: Send + Sync + 'static {
 pub(crate) struct Pool<E> {
     spare: Mutex<Vec<E>>,
     most: usize,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     /// A call waits no longer for its turn.
     patience: Duration,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Pool<E> {
 impl<E> Pool<E> {
     /// Keeps `most` engines, and lets `at_once` calls run; more wait. So code that hangs leaves threads to other APIs.
     pub(crate) fn new(most: usize, at_once: usize, patience: Duration) -> Self {
-        Self { spare: Mutex::default(), most, places: Semaphore::new(at_once), patience }
+        Self { spare: Mutex::default(), most, places: Arc::new(Semaphore::new(at_once)), patience }
     }
 }
 
@@ -69,13 +69,15 @@ pub(crate) async fn run<H: Host, T: Send + 'static>(
     work: impl FnOnce(&mut H::Engine) -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
     let pool = host.pool();
-    let turn = tokio::time::timeout(pool.patience, pool.places.acquire()).await;
-    let _place = match turn {
+    let turn = tokio::time::timeout(pool.patience, Arc::clone(&pool.places).acquire_owned()).await;
+    let place = match turn {
         Ok(place) => place.map_err(|closed| Fault::Unusable(closed.to_string()))?,
         Err(_) => return Err(Fault::Late(pool.patience)),
     };
     let host = Arc::clone(host);
     let ran = tokio::task::spawn_blocking(move || {
+        // Kept until the work is over, even where nobody waits for it any more.
+        let _place = place;
         let mut engine = take(&*host)?;
         let ran = work(&mut engine);
         give_back(&*host, engine);

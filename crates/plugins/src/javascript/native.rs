@@ -10,10 +10,8 @@ use rquickjs::{Ctx, Exception, Object};
 use serde_json::json;
 
 use super::engine::Left;
+use crate::outside::shortened;
 use crate::{Outgoing, Outside};
-
-/// A line of the log is no longer than this, in bytes.
-const LONGEST_LINE: usize = 16 << 10;
 
 /// Makes the object with all of them.
 pub(super) fn functions<'js>(
@@ -143,9 +141,4 @@ fn decoded(text: &str) -> String {
     let plain: String = text.trim().trim_end_matches('=').replace('-', "+").replace('_', "/");
     let bytes = STANDARD_NO_PAD.decode(plain).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn shortened(line: &str) -> &str {
-    let end = (0..=line.len().min(LONGEST_LINE)).rev().find(|&at| line.is_char_boundary(at));
-    &line[..end.unwrap_or(0)]
 }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::values::{self, Empty};
 use super::{Code, Object, apart, arguments, results};
 use crate::code::{Limits, Source};
+use crate::outside::shortened;
 use crate::{Fault, Hook, Outgoing, Outside};
 
 /// How often is looked whether the time is up, in instructions.
@@ -215,7 +216,7 @@ fn native(
     native.set("from_base64", lua.create_function(from)?)?;
     let world = Arc::clone(outside);
     let log = move |_: &Lua, line: mlua::LuaString| {
-        world.log(&String::from_utf8_lossy(&line.as_bytes()));
+        world.log(shortened(&String::from_utf8_lossy(&line.as_bytes())));
         Ok(())
     };
     native.set("log", lua.create_function(log)?)?;

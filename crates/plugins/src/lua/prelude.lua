@@ -11,6 +11,12 @@ local function guarded(catch)
 end
 pcall, xpcall, coroutine.resume = guarded(pcall), guarded(xpcall), guarded(coroutine.resume)
 coroutine.close = nil
+-- Finalizers run where nobody looks at the time.
+local set = setmetatable
+function setmetatable(table, meta)
+    if type(meta) == "table" and rawget(meta, "__gc") ~= nil then error("there are no finalizers (`__gc`) here", 2) end
+    return set(table, meta)
+end
 -- Code comes from the files of the plugin alone.
 load, loadfile, dofile, loadstring, collectgarbage, string.dump = nil
 

@@ -165,6 +165,10 @@ impl Python {
 
     fn died(&self) {
         let mut deaths = self.deaths.lock();
+        // Who is refused during a pause is no death: a pause that each of them made longer would have no end.
+        if deaths.not_before.is_some_and(|when| Instant::now() < when) {
+            return;
+        }
         deaths.in_a_row = deaths.in_a_row.saturating_add(1);
         // The first one is replaced at once.
         let pause = PAUSE.saturating_mul(1 << deaths.in_a_row.saturating_sub(2).min(10)).min(LONGEST_PAUSE);

@@ -26,8 +26,8 @@ const RUNNER: &str = include_str!("runner.py");
 /// Largest part of a frame, in bytes.
 const LARGEST: u32 = 64 << 20;
 const HEAD: usize = 13;
-/// What begins so in the environment is for the gate: its secrets are.
-const OF_THE_GATE: &str = "TYK_GW_";
+/// What begins so in the environment is for the gate: its settings, and its secrets.
+const OF_THE_GATE: [&str; 2] = ["TYK_GW_", "TYK_SECRET_"];
 
 /// What is sent and received: a letter for what it is, a JSON text, and the bodies of a request and of an answer.
 #[derive(Debug, Default, PartialEq)]
@@ -73,7 +73,11 @@ impl Process {
         let other = theirs.try_clone().map_err(away)?;
         let mut command = Command::new(program);
         let of_the_gate = std::env::vars_os().map(|(name, _)| name);
-        for name in of_the_gate.filter(|name| name.to_string_lossy().starts_with(OF_THE_GATE)) {
+        let is_ours = |name: &std::ffi::OsString| {
+            let name = name.to_string_lossy();
+            OF_THE_GATE.iter().any(|prefix| name.starts_with(prefix))
+        };
+        for name in of_the_gate.filter(is_ours) {
             command.env_remove(name);
         }
         command.args(["-u", "-c", BEGIN]);

@@ -59,6 +59,9 @@ def send(kind, value, first=b"", second=b""):
 
 def ask(question):
     """Asks the gate during a call, and gives its answer."""
+    # The main thread reads the same socket: two readers would take each other's frames.
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("data of plugins can be asked for only by the thread that runs the hook")
     send(b"S", question)
     return receive()[1]
 
@@ -247,8 +250,8 @@ def load(asked):
         name, path = module["name"], module["file"]
         known = sys.modules.get(name)
         if known is not None and path and getattr(known, "__file__", None) == path:
-            continue
-        if module.get("text") is not None:
+            made = known
+        elif module.get("text") is not None:
             made = types.ModuleType(name)
             made.__file__ = path
             sys.modules[name] = made

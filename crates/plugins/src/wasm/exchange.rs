@@ -113,7 +113,8 @@ impl Exchange {
         if let Some(answer) = self.answer {
             let headers = answer.headers.iter().map(|(name, value)| (text(name), text(value)));
             let return_overrides = Overrides {
-                response_code: i32::try_from(answer.status).unwrap_or_default(),
+                // 0 would be no answer at all; what is no status is refused by who reads this.
+                response_code: i32::try_from(answer.status).ok().filter(|status| *status != 0).unwrap_or(-1),
                 response_body: text(&answer.body),
                 response_headers: headers.collect(),
                 override_error: true,
@@ -137,10 +138,13 @@ impl Exchange {
     fn response_made(self, before: &Response) -> Response {
         if let Some(answer) = self.answer {
             let (set_headers, _) = differences(&Pairs::new(), &answer.headers);
-            let status_code = u16::try_from(answer.status).unwrap_or_default();
+            // 0 would leave the status of the backend; 1 is none, and is refused.
+            let status_code = u16::try_from(answer.status).ok().filter(|status| *status != 0).unwrap_or(1);
             return Response {
                 status_code,
                 set_headers,
+                // It stands in the place of the other one: nothing of that is left.
+                delete_headers: before.headers.keys().cloned().collect(),
                 body: Some(answer.body.into()),
                 ..Response::default()
             };

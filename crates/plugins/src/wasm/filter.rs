@@ -91,7 +91,12 @@ impl Instance {
             other => other,
         };
         let state = State {
-            limits: StoreLimitsBuilder::new().memory_size(limits.memory).trap_on_grow_failure(true).build(),
+            limits: StoreLimitsBuilder::new()
+                .memory_size(limits.memory)
+                .table_elements(1 << 17)
+                .tables(8)
+                .trap_on_grow_failure(true)
+                .build(),
             outside: Arc::clone(outside),
             shared: Arc::clone(shared),
             configuration: configuration.to_vec(),

@@ -7,6 +7,7 @@ use wasmi::{Caller, Error, ExternType, Linker, Module, Val, ValType};
 use super::filter::State;
 use super::pairs::{self, Pairs};
 use crate::Outgoing;
+use crate::outside::LONGEST_LINE;
 
 /// The answers of functions.
 const OK: u32 = 0;
@@ -21,6 +22,12 @@ const NO_SUCH_CALL: i32 = 52;
 const MOST_REQUESTS: u32 = 100;
 /// Most texts that filters share.
 const MOST_SHARED: usize = 10_000;
+/// Longest text that is shared or set as a property, in bytes.
+const LONGEST_TEXT: u32 = 64 << 10;
+/// How many properties a filter sets.
+const MOST_PROPERTIES: usize = 1000;
+/// Longest body that a filter makes, in bytes.
+const LONGEST_BODY: usize = 64 << 20;
 
 type Inside<'a> = Caller<'a, State>;
 /// What a function of the interface comes to.
@@ -218,6 +225,9 @@ fn buffers(linker: &mut Linker<State>) -> Result<(), Error> {
             let bytes = buffer(inside.data_mut(), kind)?;
             let from = (from as usize).min(bytes.len());
             let end = from.saturating_add(length as usize).min(bytes.len());
+            if bytes.len() - (end - from) + given.len() > LONGEST_BODY.max(bytes.len()) {
+                return Err(BAD_ARGUMENT);
+            }
             bytes.splice(from..end, given);
             Ok(OK)
         })())
@@ -242,6 +252,9 @@ fn buffers(linker: &mut Linker<State>) -> Result<(), Error> {
     linker.func_wrap("env", "proxy_get_property", property)?;
     let set = |mut inside: Inside<'_>, path: u32, length: u32, at: u32, size: u32| {
         done((|| {
+            if length.max(size) > LONGEST_TEXT || inside.data().exchange.properties.len() >= MOST_PROPERTIES {
+                return Err(BAD_ARGUMENT);
+            }
             let (path, value) = (read(&inside, path, length)?, read(&inside, at, size)?);
             inside.data_mut().exchange.properties.insert(path, value);
             Ok(OK)
@@ -254,7 +267,7 @@ fn buffers(linker: &mut Linker<State>) -> Result<(), Error> {
 fn control(linker: &mut Linker<State>) -> Result<(), Error> {
     let log = |inside: Inside<'_>, level: u32, at: u32, size: u32| {
         done((|| {
-            let line = read(&inside, at, size)?;
+            let line = read(&inside, at, size.min(LONGEST_LINE as u32))?;
             let level = ["trace: ", "debug: ", "", "warning: ", "error: ", "critical: "].get(level as usize);
             let line = format!("{}{}", level.unwrap_or(&""), String::from_utf8_lossy(&line));
             inside.data().outside.log(&line);
@@ -362,6 +375,9 @@ fn shared(linker: &mut Linker<State>) -> Result<(), Error> {
     linker.func_wrap("env", "proxy_get_shared_data", get)?;
     let set = |inside: Inside<'_>, name: u32, length: u32, at: u32, size: u32, version: u32| {
         done((|| {
+            if length.max(size) > LONGEST_TEXT {
+                return Err(BAD_ARGUMENT);
+            }
             let (name, value) = (read(&inside, name, length)?, read(&inside, at, size)?);
             let mut shared = inside.data().shared.lock();
             let known = shared.texts.get(&name).map(|(_, number)| *number);
@@ -422,15 +438,17 @@ fn system(linker: &mut Linker<State>) -> Result<(), Error> {
     const WASI: &str = "wasi_snapshot_preview1";
     let write = |mut inside: Inside<'_>, _: u32, parts: u32, count: u32, written: u32| {
         let wrote = || -> Done {
-            let mut line = Vec::new();
+            let (mut line, mut length) = (Vec::new(), 0_usize);
             for part in 0..count.min(1000) {
                 let pair = read(&inside, parts.saturating_add(part * 8), 8)?;
                 let number =
                     |at: usize| u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]]);
-                line.extend(read(&inside, number(0), number(4))?);
+                let text = read(&inside, number(0), number(4))?;
+                length += text.len();
+                line.extend(text.into_iter().take(LONGEST_LINE.saturating_sub(line.len())));
             }
             inside.data().outside.log(String::from_utf8_lossy(&line).trim_end());
-            put_number(&mut inside, written, line.len())
+            put_number(&mut inside, written, length)
         };
         let mut wrote = wrote;
         i32::from(wrote().is_err())
@@ -451,9 +469,12 @@ fn system(linker: &mut Linker<State>) -> Result<(), Error> {
     };
     linker.func_wrap(WASI, "clock_time_get", now)?;
     let random = |mut inside: Inside<'_>, at: u32, size: u32| {
-        let mut bytes = vec![0; (size as usize).min(1 << 16)];
-        let drawn = aws_lc_rs::rand::fill(&mut bytes).map_err(|_| BAD_ARGUMENT);
-        i32::from(drawn.and_then(|()| put(&mut inside, at, &bytes)).is_err())
+        // All or nothing; the length is that of a piece of the memory, so it is bounded.
+        let drawn = read(&inside, at, size).and_then(|mut bytes| {
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| BAD_ARGUMENT)?;
+            put(&mut inside, at, &bytes)
+        });
+        i32::from(drawn.is_err())
     };
     linker.func_wrap(WASI, "random_get", random)?;
     let leave = |_: Inside<'_>, status: i32| -> Result<(), Error> { Err(Error::i32_exit(status)) };

@@ -76,6 +76,8 @@ impl Wasm {
     ) -> Result<Self, Fault> {
         let mut config = Config::default();
         config.consume_fuel(true);
+        // The limit of memory counts for each memory.
+        config.wasm_multi_memory(false);
         let engine = Engine::new(&config);
         let configuration = match configuration {
             Value::Null => Vec::new(),

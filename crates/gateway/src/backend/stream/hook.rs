@@ -143,11 +143,20 @@ impl Plugin {
             let answer = &made.return_overrides;
             return Err(format!("it refuses the message with {}: {}", answer.response_code, answer.text()));
         }
-        for name in &made.delete_headers {
-            message.delete_meta(name);
+        // Filters see names in lower case; metadata have their own.
+        let lowers = matches!(self.host, Host::Wasm(_));
+        let own = |name: &str| {
+            let known = request.headers.keys().filter(|_| lowers);
+            let same: Vec<String> = known.filter(|known| known.eq_ignore_ascii_case(name)).cloned().collect();
+            if same.is_empty() { vec![name.to_owned()] } else { same }
+        };
+        for name in made.delete_headers.iter().flat_map(|name| own(name)) {
+            message.delete_meta(&name);
         }
         for (name, value) in made.set_headers {
-            message.set_meta(name, value);
+            for name in own(&name) {
+                message.set_meta(name, value.clone());
+            }
         }
         if let Some(body) = made.body.filter(|_| !made.ignore_body) {
             message.set_bytes(body);
