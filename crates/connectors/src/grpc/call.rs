@@ -6,7 +6,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use codecs::protobuf::{Procedure, Types};
 use document::Fault;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, TE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -18,7 +18,7 @@ use crate::fields::{filled, tls};
 use crate::http_client::exchange::{Exchange, Request};
 
 /// Longest message of an answer.
-const LONGEST: usize = 64 << 20;
+pub(super) const LONGEST: usize = 64 << 20;
 /// How long a server may take until its answer begins.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take to tell of its health.
@@ -136,8 +136,15 @@ impl Call {
         if let Some((oauth2, exchange)) = &self.tokens {
             token = Some(oauth2.header(exchange).await?);
         }
-        request.headers.extend(token.clone().map(|token| (AUTHORIZATION, token)));
+        if let Some(token) = &token {
+            request.headers.insert(AUTHORIZATION, token.clone());
+        }
         let (head, body) = self.exchange.once(&request).await.map_err(told)?;
+        if let (StatusCode::UNAUTHORIZED, Some((oauth2, _)), Some(token)) =
+            (head.status, &self.tokens, &token)
+        {
+            oauth2.refused(token);
+        }
         if !head.status.is_success() {
             return Err(told(format!("unexpected response code {}", head.status)));
         }
@@ -194,7 +201,7 @@ impl Answers {
     }
 
     /// A message that is here as a whole.
-    fn cut(&mut self) -> Result<Option<Bytes>, String> {
+    pub(super) fn cut(&mut self) -> Result<Option<Bytes>, String> {
         let Some((head, rest)) = self.buffer.split_first_chunk::<5>() else { return Ok(None) };
         let [compressed, length @ ..] = *head;
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);

@@ -49,16 +49,14 @@ const HEALTH: Field = Field::object(
 )
 .advanced();
 
-pub(super) const INPUT: &[Field] = &[
-    ADDRESS,
-    SERVICE,
-    METHOD,
-    RPC_TYPE,
-    REFLECTION,
-    PROTO_FILES,
-    TLS,
-    OAUTH2,
-    HEALTH,
+/// The fields of every call, and those of one side behind them.
+macro_rules! with_call {
+    ($($field:expr),* $(,)?) => {
+        &[ADDRESS, SERVICE, METHOD, RPC_TYPE, REFLECTION, PROTO_FILES, TLS, OAUTH2, HEALTH, $($field),*]
+    };
+}
+
+pub(super) const INPUT: &[Field] = with_call![
     Field::new(
         "payload",
         Kind::Template,
@@ -69,16 +67,7 @@ pub(super) const INPUT: &[Field] = &[
     AUTO_REPLAY_NACKS,
 ];
 
-pub(super) const OUTPUT: &[Field] = &[
-    ADDRESS,
-    SERVICE,
-    METHOD,
-    RPC_TYPE,
-    REFLECTION,
-    PROTO_FILES,
-    TLS,
-    OAUTH2,
-    HEALTH,
+pub(super) const OUTPUT: &[Field] = with_call![
     Field::new(
         "metadata",
         Kind::Map(&Kind::Template),

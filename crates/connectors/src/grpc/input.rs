@@ -19,7 +19,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
     let rate_limit = context.rate_limit(&node.get("rate_limit"))?;
     context.with_replay(
         node,
-        GrpcInput { call: Arc::new(call), payload, rate_limit, asking: None, answers: None },
+        GrpcInput { call: Arc::new(call), payload, rate_limit, asking: None, answers: None, leaving: false },
     )
 }
 
@@ -32,6 +32,8 @@ struct GrpcInput {
     /// Kept across calls of `read`: an answer under way is not lost when one is given up.
     asking: Option<Asking>,
     answers: Option<Answers>,
+    /// Only what was read already is still wanted.
+    leaving: bool,
 }
 
 impl GrpcInput {
@@ -62,6 +64,12 @@ impl Input for GrpcInput {
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
         loop {
+            if self.leaving {
+                let cut = self.answers.as_mut().map_or(Ok(None), Answers::cut);
+                let message = cut.map_err(ReadError::Other)?.ok_or(ReadError::End)?;
+                let document = self.call.document(&message).map_err(ReadError::Other)?;
+                return Ok((vec![Message::new(document)], Ack::none()));
+            }
             let Some(answers) = &mut self.answers else {
                 self.answers = Some(self.ask().await?);
                 continue;
@@ -82,6 +90,11 @@ impl Input for GrpcInput {
                 }
             }
         }
+    }
+
+    fn drain(&mut self) -> bool {
+        self.leaving = true;
+        self.answers.is_some()
     }
 
     async fn close(&mut self) {

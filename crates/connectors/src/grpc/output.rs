@@ -6,7 +6,7 @@ use document::Fault;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use streams::{BuildContext, ConnectError, Message, Node, Output, View, WriteError};
 
-use super::call::{Call, PATIENCE};
+use super::call::{Call, LONGEST, PATIENCE};
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
     context.with_batching(node)?;
@@ -44,11 +44,15 @@ impl GrpcOutput {
         }
         let documents = batch[which.clone()].iter().map(|message| &**message.bytes());
         let mut answers = self.call.open(documents, headers).await?;
-        let mut replies = Vec::new();
+        let (mut replies, mut kept) = (Vec::new(), 0);
         while let Some(message) = answers.frame().await? {
             // Also read where nobody wants it: a message that is none of the method's is told.
             let document = self.call.document(&message)?;
             if self.propagate {
+                kept += document.len();
+                if kept > LONGEST {
+                    return Err(format!("the answers to one call are longer than {LONGEST} bytes"));
+                }
                 replies.push(Message::new(document));
             }
         }

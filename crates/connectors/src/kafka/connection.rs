@@ -94,7 +94,8 @@ impl Monitor {
     }
 
     /// Whether the egress policy allows all brokers that a broker has named. The client library connects to them by itself,
-    /// when it needs them, so a client that hears of one that is denied is given up. Blocks while names are looked up.
+    /// when it needs them, so a client that hears of one that is denied while it connects, or looks for topics, is given up;
+    /// what the library hears later by itself is not seen here. Blocks while names are looked up.
     ///
     /// # Errors
     /// Which of them is denied.

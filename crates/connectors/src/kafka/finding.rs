@@ -75,6 +75,11 @@ impl Poller {
         }
         self.next_look = now + self.plan.look_every;
         let Ok(metadata) = self.consumer.fetch_metadata(None, PROBE) else { return true };
+        let monitor = &self.context.monitor;
+        if let Err(reason) = monitor.allows(&self.plan.egress, &metadata) {
+            monitor.deny(&reason);
+            return false;
+        }
         let found =
             metadata.topics().iter().filter(|topic| topic.error().is_none()).map(|topic| topic.name());
         let mut found: Vec<String> = found.filter(|name| patterns.takes(name)).map(str::to_owned).collect();

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use streams::{Ack, Batch, BuildContext, ConnectError, Input, Message, Node, ReadError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::connection::{FAREWELL, Link, Settings};
 use super::consumer::{Messages, Wanted};
@@ -33,6 +34,8 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
 
 /// How long a consumer without acknowledgements says nothing before it is believed to have nothing more.
 const SILENCE: Duration = Duration::from_millis(100);
+/// How long such a consumer may go on sending after it was told to stop.
+const LAST: Duration = Duration::from_secs(1);
 
 struct JetStreamInput {
     settings: Settings,
@@ -108,7 +111,14 @@ async fn take(
     mut stopped: watch::Receiver<bool>,
     stream: Arc<str>,
 ) {
+    let mut end = None;
     loop {
+        if teller.is_none()
+            && *stopped.borrow()
+            && *end.get_or_insert_with(|| Instant::now() + LAST) <= Instant::now()
+        {
+            return;
+        }
         let incoming = tokio::select! {
             biased;
             incoming = messages.next() => incoming,
@@ -191,7 +201,8 @@ impl Input for JetStreamInput {
         let Some(running) = &mut self.running else { return Err(ReadError::NotConnected) };
         let arrived = tokio::select! {
             biased;
-            () = running.link.lost() => None,
+            // What the server will not send again is given out first.
+            () = running.link.lost(), if running.acknowledged || running.arrived.is_empty() => None,
             arrived = running.arrived.recv() => arrived,
         };
         match arrived {

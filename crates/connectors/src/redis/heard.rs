@@ -61,7 +61,9 @@ impl<T: Send + 'static> Heard<T> {
             }
             // All that is here: a task that has done its share would be told that there is nothing.
             while let Some(Some(message)) = tokio::task::unconstrained(heard.next()).now_or_never() {
-                keeper.keep(message);
+                if !keeper.keep(message) {
+                    return;
+                }
             }
         });
         Heard { waiting, listener, over }

@@ -116,7 +116,12 @@ impl Cache for SqlCache {
             Some(suffix) => self.client.execute(&format!("{} {suffix}", self.insert), &row(key, value)).await,
             None => {
                 let delete = (self.delete.clone(), vec![Arg::Word(key.to_owned())]);
-                self.client.all(&vec![delete, (self.insert.clone(), row(key, value))]).await
+                let steps = vec![delete, (self.insert.clone(), row(key, value))];
+                match self.client.all(&steps).await {
+                    // Another one may have set the same key in between: now its row is there to be deleted.
+                    Err(fault) if fault.cause == Cause::Statement => self.client.all(&steps).await,
+                    done => done,
+                }
             }
         };
         stored.map_err(failed)
