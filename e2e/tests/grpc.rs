@@ -145,6 +145,18 @@ async fn refusals_of_the_gate_are_codes_that_clients_know() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_away_is_told_in_words_of_grpc() {
+    let away = Echo::start().await.authority();
+    let gate = Gate::setup().api(of(keyless("echo", &format!("h2c://{away}")))).start().await;
+    let mut client = client(gate.port()).await;
+    let answer =
+        ready(&mut client).await.unary(Request::new(Note::new("x")), method("Say"), Codec::default()).await;
+    let status = answer.unwrap_err();
+    let told = (status.code(), status.message());
+    assert_eq!(told, (Code::Unknown, "There was a problem proxying the request"), "{status:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_is_given_up_ends_at_the_server() {
     let mut server = Echo::start().await;
     let gate = Gate::setup().api(of(keyless("echo", &format!("h2c://{}", server.authority())))).start().await;

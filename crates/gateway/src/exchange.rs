@@ -313,7 +313,7 @@ impl Exchange {
         }
         let headers = std::mem::take(&mut self.head.headers);
         if let Some(kind) = headers.get(header::CONTENT_TYPE)
-            && memchr::memmem::find(kind.as_bytes(), b"xml").is_some()
+            && (memchr::memmem::find(kind.as_bytes(), b"xml").is_some() || is_grpc(&headers))
         {
             self.head.headers.insert(header::CONTENT_TYPE, kind.clone());
         }

@@ -55,6 +55,7 @@ pub(crate) async fn serve_apis(
 
     if gate.acme.is_some()
         && !peer.control
+        && acme::is_question(&request)
         && let Some(proof) = Box::pin(acme::answer(gate, &request)).await
     {
         return proof;
@@ -251,8 +252,8 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
             let mut response = respond::refusal(&refusal, &exchange.head.headers, settings, own);
             exchange.budget.write_on_refusal(response.headers_mut());
             // A call of gRPC is told its refusal with status 200.
-            let told = response.status();
-            (response, if told.is_success() { refusal.status } else { told }, refusal.flag)
+            let status = if exchange.streams() { refusal.status } else { response.status() };
+            (response, status, refusal.flag)
         }
     };
     exchange.api.chain.finish(exchange, response.headers_mut());

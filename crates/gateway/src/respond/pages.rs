@@ -83,7 +83,11 @@ impl ErrorPages {
     /// Which of them cannot be used, and why. A folder that is not there has none.
     pub fn load(folder: &Path) -> Result<Self, String> {
         let mut pages = HashMap::new();
-        let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Self::default()) };
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(format!("`{}` cannot be read: {error}", folder.display())),
+        };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.starts_with("error") || !(name.ends_with(".json") || name.ends_with(".xml")) {

@@ -25,7 +25,7 @@ pub(super) static KEYS: &[Key] = &[
         "streaming.egress.allow",
         Texts,
         "",
-        "Where components of streams may connect to (over HTTP and WebSocket, to brokers, databases and sockets): hosts, `*.domain`, addresses, ranges such as `10.0.0.0/8`, or `*`, each with `:port` for one port. When empty: everywhere that is not denied. Checked at connect time with the resolved address, redirects too. A socket that is named by its path counts as 127.0.0.1. Where a client library looks a name up by itself, all addresses of the name must be allowed; of Kafka the brokers that the configuration names are checked, not those that they name.",
+        "Where components of streams may connect to (over HTTP and WebSocket, to brokers, databases and sockets): hosts, `*.domain`, addresses, ranges such as `10.0.0.0/8`, or `*`, each with `:port` for one port. When empty: everywhere that is not denied. Checked at connect time with the resolved address, redirects too. A socket that is named by its path counts as 127.0.0.1. Where a client library looks a name up by itself, all addresses of the name must be allowed; of Kafka those that brokers name are checked, too, whenever a client connects: one that is denied ends it.",
     ),
     acted(
         "streaming.egress.deny",
