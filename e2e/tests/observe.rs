@@ -339,3 +339,29 @@ async fn c11_2_requests_and_answers_are_recorded_whole_where_that_is_asked_for()
     assert_eq!(call("/by-key/four", &plain, "").await.1, None);
     assert!(call("/by-key/five", &detailed, "").await.1.is_some());
 }
+
+#[tokio::test]
+async fn c1_3_organisations_say_what_is_recorded_and_how_long() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::setup()
+        .conf(json!({
+            "enable_analytics": true, "enforce_org_data_age": true, "enforce_org_data_detail_logging": true,
+        }))
+        .api(keyless("of-org", &upstream.url("")))
+        .start()
+        .await;
+    let of_org =
+        json!({"org_id": "org", "data_expires": 2, "enable_detailed_recording": true, "quota_max": -1});
+    assert_eq!(gate.get("/of-org/before", &[]).await.status, 200);
+    let before = records(&gate, "of-org/before", 1).await.swap_remove(0);
+    assert_eq!(before["raw_request"], Value::Null, "{before}");
+    assert_eq!(gate.admin().post("/org/keys/org", &of_org).await.status, 200);
+    assert_eq!(gate.get("/of-org/after", &[]).await.status, 200);
+    let after = records(&gate, "of-org/after", 1).await.swap_remove(0);
+    assert!(after["raw_request"].is_string(), "{after}");
+    until("the record is too old to be shown", async || {
+        !gate.admin().get("/records?limit=1000").await.text().contains("of-org/after")
+    })
+    .await;
+    assert_eq!(records(&gate, "of-org/before", 1).await.len(), 1, "it was made before anybody said so");
+}

@@ -51,7 +51,8 @@ impl Copied {
 fn wanted(exchange: &Exchange) -> bool {
     let (gate, api) = (&exchange.gate, &exchange.api);
     let of_caller = || exchange.caller.as_deref().is_some_and(|caller| caller.common().is_recorded_whole());
-    (api.model.recording.whole || gate.settings.record_whole || of_caller())
+    let of_organisation = || exchange.organisation.as_ref().is_some_and(|known| known.whole);
+    (api.model.recording.whole || gate.settings.record_whole || of_caller() || of_organisation())
         && gate.recorder.is_some()
         && !api.model.recording.off
         && !exchange.unrecorded

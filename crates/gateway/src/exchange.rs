@@ -24,7 +24,7 @@ use crate::context::Noted;
 use crate::detail::Detail;
 use crate::gate::Gate;
 use crate::http1::Breach;
-use crate::limits::{Budget, Held};
+use crate::limits::{Budget, Held, KnownOrganisation};
 use crate::listen::{Agreed, ClientStream, Takeover};
 use crate::record;
 use crate::respond::Refusal;
@@ -149,6 +149,8 @@ pub(crate) struct Exchange {
     pub grant: Option<Arc<Grant>>,
     /// The version that serves it for want of another one, where the API serves several itself.
     pub version_by_default: Option<HeaderValue>,
+    /// What is known of the organisation of its API, where that is asked.
+    pub(crate) organisation: Option<Arc<KnownOrganisation>>,
     /// What the limits leave, for the `X-RateLimit-*` headers.
     pub budget: Budget,
     /// Places among what is under way at once.

@@ -21,6 +21,7 @@ mod exchange;
 mod fetch;
 mod fields;
 mod gate;
+mod health;
 mod hex;
 mod hosted;
 mod http1;
@@ -56,8 +57,8 @@ pub use http::{HeaderName, StatusCode};
 pub use plugins::PluginSettings;
 pub use respond::{ErrorPages, Overrides};
 pub use settings::{
-    CertificateSettings, GuessSettings, KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter,
-    NAMED_REFUSALS, OAuthSettings, PasswordHash, Settings, UptimeSettings, Words,
+    CertificateSettings, GuessSettings, Inspected, KeySetSettings, KeySettings, LimitHeaders, LimitSettings,
+    Limiter, NAMED_REFUSALS, OAuthSettings, PasswordHash, Settings, UptimeSettings, Words,
 };
 pub use snapshot::{RunningApi, Snapshot};
 

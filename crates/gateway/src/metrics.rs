@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::cache::Cache;
 use crate::clock::unix_now;
 use crate::gate::Gate;
+use crate::health::Health;
 use crate::snapshot::{RunningApi, Snapshot};
 
 /// Upper bounds of the latency buckets, in microseconds.
@@ -26,6 +27,8 @@ pub struct ApiMetrics {
     slower: AtomicU64,
     microseconds: AtomicU64,
     upstream_microseconds: AtomicU64,
+    /// Counts only where the settings say so.
+    pub(crate) health: Health,
 }
 
 impl ApiMetrics {

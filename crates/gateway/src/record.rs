@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
+use crate::clock::unix_now;
 use crate::detail::Detail;
 use crate::exchange::{Carried, Exchange};
 
@@ -85,6 +86,9 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     let api = &exchange.api;
     let elapsed = exchange.timings.elapsed();
     api.metrics.count(status, elapsed, exchange.timings.upstream);
+    if let Some(window) = gate.settings.health_window {
+        api.metrics.health.count(unix_now(), window, flag, exchange.timings.upstream);
+    }
 
     let recorder = gate.recorder.clone().filter(|_| !api.model.recording.off && !exchange.unrecorded);
     let access_log = gate.settings.access_log;
@@ -106,7 +110,9 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     let head = &exchange.head;
     record.method = method(&head.method);
     record.tags = tags::of(exchange);
-    record.expires = api.model.recording.kept.and_then(|kept| record.started.checked_add(kept));
+    let of_organisation = exchange.organisation.as_ref().and_then(|known| known.kept);
+    let kept = api.model.recording.kept.or(of_organisation);
+    record.expires = kept.and_then(|kept| record.started.checked_add(kept));
     match &exchange.tracked_as {
         Some(pattern) => {
             record.path = (&**pattern).into();

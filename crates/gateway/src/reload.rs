@@ -377,7 +377,7 @@ pub(crate) fn routes(
     let serving: HashSet<&Arc<str>> = current.apis.keys().collect();
     ordered.sort_by_key(|api| (!serving.contains(&api.identity.id), &api.identity.id));
     for api in &ordered {
-        let host = api.model.domain.as_deref().filter(|_| gate.settings.custom_domains);
+        let host = gate.settings.host_of(&api.model);
         let path = &*api.model.listen_path;
         if let Err((api, reason)) = table.add(&Place { host, path }, Arc::clone(api)) {
             let fallback = format!("{path}-{}", api.identity.id);
@@ -389,7 +389,7 @@ pub(crate) fn routes(
     }
     for api in ordered {
         let path = format!("/{}/", api.identity.id);
-        let host = api.model.domain.as_deref().filter(|_| gate.settings.custom_domains);
+        let host = gate.settings.host_of(&api.model);
         // Somebody may listen there on purpose.
         let _ = table.add(&Place { host, path: &path }, Arc::clone(api));
     }

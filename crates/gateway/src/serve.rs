@@ -165,6 +165,7 @@ fn exchange(
         keeping: SmallVec::new(),
         tracked_as: None,
         detail: None,
+        organisation: None,
         recorded: false,
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::PathMatching;
 use apidef::keys::Algorithm;
+use apidef::{Api, PathMatching};
 use http::{HeaderName, StatusCode};
 use state::Secret;
 
@@ -22,14 +22,20 @@ use crate::respond::{ErrorPages, Overrides};
 pub struct Settings {
     /// Admin secret; `None` leaves the admin API closed.
     pub secret: Option<Secret>,
+    /// Host that APIs without a domain of their own answer on, in lower case; `None` = any.
+    pub hostname: Option<Box<str>>,
     /// Host that the admin API answers on; `None` = any.
     pub control_hostname: Option<Box<str>>,
+    /// What `/config` and `/env` show; where it is empty, neither is there.
+    pub inspected: Arc<[Inspected]>,
     /// Whether the admin API has a listener of its own and is not served with the APIs.
     pub control_apart: bool,
     /// Path of the liveness endpoint, without slash.
     pub health_name: Box<str>,
     /// Path of the readiness endpoint, without slash.
     pub ready_name: Box<str>,
+    /// Seconds that `/tyk/health` looks back on; `None`: nothing is counted for it.
+    pub health_window: Option<u32>,
     /// Send `X-Generator` with the gate's own errors.
     pub generator_header: bool,
     /// Header that names the version served to who names none, where an API serves several itself.
@@ -119,10 +125,30 @@ impl Settings {
         most_kept(self.max_response_body)
     }
 
+    /// The host that an API answers on; `None` = any.
+    pub(crate) fn host_of<'a>(&'a self, api: &'a Api) -> Option<&'a str> {
+        api.domain.as_deref().filter(|_| self.custom_domains).or(self.hostname.as_deref())
+    }
+
     /// Whether streams come and go beside each other in a process that runs nothing else.
     pub(crate) fn hosts_many(&self) -> bool {
         self.service.as_ref().is_some_and(|service| service.hosts_many())
     }
+}
+
+/// A setting as it counts, for `GET /config` and `GET /env`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// Its dotted path.
+    pub field: &'static str,
+    /// The environment variable that sets it.
+    pub variable: String,
+    /// What it does.
+    pub description: &'static str,
+    /// Its value; what is secret is covered.
+    pub value: serde_json::Value,
+    /// Whether something is.
+    pub obfuscated: bool,
 }
 
 /// Bytes of a body that are looked at whole where no limit is set: no message may take all memory.
@@ -180,6 +206,8 @@ pub struct KeySettings {
     pub list_hashed: bool,
     /// How long a session read from a shared store is believed; zero = not at all.
     pub cache_for: Duration,
+    /// No key is dropped before it expires, whatever its lifetime or its API's.
+    pub lifetime_respects_expiry: bool,
     /// Lifetime that overrides every key's own; `Some(None)` keeps every key without end.
     pub forced_lifetime: Option<Option<Duration>>,
 }
@@ -195,14 +223,27 @@ pub struct LimitSettings {
     pub threshold: f64,
     /// How often this node tells the others of its load.
     pub announce_every: Duration,
+    /// The other nodes are told of this one (`management_node` is not).
+    pub takes_part: bool,
     /// Allowances move in steps, where keys or policies say how.
     pub smoothing: bool,
     /// Rolling windows count refused requests, too.
     pub counts_refused: bool,
     /// Organisations have limits.
     pub organisations: bool,
+    /// They say how long their records are kept.
+    pub organisation_age: bool,
+    /// They say whether requests and answers are recorded whole.
+    pub organisation_detail: bool,
     /// Send `RateLimit` and `RateLimit-Policy`, and `Retry-After` with refusals.
     pub standard_headers: bool,
+}
+
+impl LimitSettings {
+    /// Whether what the sessions of organisations say counts at all.
+    pub(crate) fn ask_organisations(&self) -> bool {
+        self.organisations || self.organisation_age || self.organisation_detail
+    }
 }
 
 impl Default for LimitSettings {
@@ -212,9 +253,12 @@ impl Default for LimitSettings {
             sentinel_for_few: false,
             threshold: 5.0,
             announce_every: Duration::from_secs(2),
+            takes_part: true,
             smoothing: false,
             counts_refused: false,
             organisations: false,
+            organisation_age: false,
+            organisation_detail: false,
             standard_headers: false,
         }
     }
@@ -350,7 +394,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             secret: None,
+            hostname: None,
             control_hostname: None,
+            inspected: Arc::default(),
+            health_window: None,
             control_apart: false,
             health_name: "hello".into(),
             ready_name: "ready".into(),
@@ -377,6 +424,7 @@ impl Default for Settings {
                 allow_master: false,
                 list_hashed: false,
                 cache_for: Duration::from_secs(10),
+                lifetime_respects_expiry: false,
                 forced_lifetime: None,
             },
             certificates: CertificateSettings::default(),

@@ -11,6 +11,7 @@ mod events;
 mod lint;
 mod logging;
 mod mappings;
+mod pid_file;
 mod plugin;
 mod run;
 mod stores;

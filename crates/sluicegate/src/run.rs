@@ -22,6 +22,7 @@ use crate::acme;
 use crate::catalog;
 use crate::components;
 use crate::config::{Config, RateLimitHeaders, Storage, StorageKind};
+use crate::pid_file::PidFile;
 
 /// How often what has ended is looked for: idle connections to upstreams, sessions and counters.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -67,6 +68,8 @@ async fn serve(config: Config) -> Result<(), String> {
     tokio::spawn(gateway::events::run(&gate)?);
     let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
     let listeners = bind(&config, tls).await?;
+    let named = Some(config.pid_file_location.as_str()).filter(|path| !path.is_empty());
+    let _pid_file = named.and_then(|path| PidFile::write(Path::new(path)));
 
     // Watching begins before the first load, so that no change falls between them.
     let follow_nodes = !config.suppress_redis_signal_reload;
@@ -273,10 +276,16 @@ fn settings(config: &Config) -> Result<Settings, String> {
     }
     let mut settings = Settings {
         secret: (!config.secret.expose().is_empty()).then(|| config.secret.clone()),
-        control_hostname: named(&config.control_api_hostname),
+        hostname: named(&config.hostname.to_ascii_lowercase()),
+        control_hostname: named(&config.control_api_hostname).or_else(|| named(&config.hostname)),
+        inspected: config.inspected.as_slice().into(),
         control_apart: config.control_api_port != 0 && config.control_api_port != config.listen_port,
         health_name: config.health_check_endpoint_name.as_str().into(),
         ready_name: config.readiness_check_endpoint_name.as_str().into(),
+        health_window: config
+            .health_check
+            .enable_health_checks
+            .then_some(config.health_check.health_check_value_timeouts.max(1)),
         generator_header: !config.hide_generator_header,
         version_header: version_header(&config.version_header)?,
         close_connections: config.close_connections,
@@ -291,7 +300,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         path_matching: PathMatching {
             prefix: options.enable_path_prefix_matching,
             suffix: options.enable_path_suffix_matching,
-            ..PathMatching::default()
+            ignore_case: config.ignore_endpoint_case,
         },
         keys: keys(config)?,
         certificates: CertificateSettings {
@@ -378,9 +387,12 @@ fn limits(config: &Config) -> LimitSettings {
         sentinel_for_few: config.drl_enable_sentinel_rate_limiter,
         threshold: config.drl_threshold.max(0.0),
         announce_every: config.drl_notification_frequency,
+        takes_part: !config.management_node,
         smoothing: config.enable_rate_limit_smoothing,
         counts_refused: config.limits.count_refused,
         organisations: config.enforce_org_quotas,
+        organisation_age: config.enforce_org_data_age,
+        organisation_detail: config.enforce_org_data_detail_logging,
         standard_headers: config.limits.standard_headers,
     }
 }
@@ -438,6 +450,7 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
         } else {
             Duration::from_secs(10)
         },
+        lifetime_respects_expiry: config.session_lifetime_respects_key_expiration,
         forced_lifetime: config.force_global_session_lifetime.then(|| lifetime.map(Duration::from_secs)),
     })
 }

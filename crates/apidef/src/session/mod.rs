@@ -152,6 +152,11 @@ impl Session {
         self.enable_detailed_recording || self.enable_detail_recording
     }
 
+    /// How long records of the organisation are kept that this is the session of, if it says so.
+    pub fn records_kept(&self) -> Option<Duration> {
+        u64::try_from(self.data_expires).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    }
+
     /// The limits that count for one API: its own when it has any, else the session's (contract 6.5, scope order).
     pub fn limit_of(&self, api_id: &str) -> Limit {
         match self.access_rights.get(api_id) {

@@ -162,6 +162,8 @@ pub(super) enum Shape {
     Streams,
     StreamComponents,
     Records,
+    /// Numbers by their names.
+    Averages,
     /// `{"certs"}`: ids, or with `mode=detailed` what is known of each.
     Certificates,
     Certificate,

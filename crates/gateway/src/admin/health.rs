@@ -6,6 +6,7 @@ use http::header::HeaderValue;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::Call;
 use super::reply::{self, error};
 use crate::body::Body;
 use crate::clock::{rfc3339, unix_now};
@@ -93,8 +94,17 @@ pub(super) fn ready(gate: &Gate) -> Response<Body> {
 }
 
 /// The obsolete counters of an API (contract 7.3, `/health`).
-pub(super) fn of_api() -> Response<Body> {
-    error(StatusCode::BAD_REQUEST, "Health checks are not enabled for this node")
+pub(super) fn of_api(gate: &Gate, call: &Call) -> Response<Body> {
+    let Some(window) = gate.settings.health_window else {
+        return error(StatusCode::BAD_REQUEST, "Health checks are not enabled for this node");
+    };
+    let Some(id) = call.parameter("api_id") else {
+        return error(StatusCode::BAD_REQUEST, "missing api_id parameter");
+    };
+    match gate.snapshot().apis.get(id) {
+        Some(api) => reply::json(StatusCode::OK, &api.metrics.health.averages(unix_now(), window)),
+        None => error(StatusCode::NOT_FOUND, "API ID not found"),
+    }
 }
 
 fn report(status: &str, description: &str, details: Option<Value>) -> Value {

@@ -10,6 +10,7 @@ mod certs;
 mod debug;
 mod endpoints;
 mod health;
+mod inspect;
 mod jwks;
 mod keys;
 pub(crate) use keys::changed as key_changed;
@@ -43,6 +44,7 @@ use crate::query;
 use crate::respond;
 use crate::serve::host;
 
+const NOT_AUTHORISED: &str = "Attempted administrative access with invalid or missing key!";
 /// Largest request body of the admin API.
 const BODY_LIMIT: usize = 16 << 20;
 
@@ -58,6 +60,7 @@ pub(crate) fn is_addressed<B>(gate: &Gate, peer: &Peer, request: &Request<B>) ->
     let Some(rest) = path.strip_prefix('/') else { return false };
     let ours = rest.starts_with("tyk/")
         || rest == "metrics"
+        || inspects(gate, rest)
         || *rest == *gate.settings.health_name
         || *rest == *gate.settings.ready_name;
     ours && gate
@@ -65,6 +68,11 @@ pub(crate) fn is_addressed<B>(gate: &Gate, peer: &Peer, request: &Request<B>) ->
         .control_hostname
         .as_deref()
         .is_none_or(|name| name.eq_ignore_ascii_case(host(request)))
+}
+
+/// Whether a path asks for the settings, where they may be seen.
+fn inspects(gate: &Gate, path: &str) -> bool {
+    matches!(path, "config" | "env") && !gate.settings.inspected.is_empty()
 }
 
 /// Answers a request to the gate itself.
@@ -84,8 +92,10 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
             tokio::task::spawn_blocking(move || crate::metrics::render(&gate)).await.unwrap_or_default();
         return only_get(request.method(), || respond::text(StatusCode::OK, text));
     }
+    let inspects = inspects(gate, name);
     let below = match name {
         "tyk" => "",
+        _ if inspects => "",
         _ => match name.strip_prefix("tyk/") {
             Some(below) => below,
             None => return nowhere(),
@@ -98,7 +108,14 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
         }
     }
     if !authorised(gate, request.headers()) {
-        return error(StatusCode::FORBIDDEN, "Attempted administrative access with invalid or missing key!");
+        return error(StatusCode::FORBIDDEN, NOT_AUTHORISED);
+    }
+    if inspects {
+        let settings = &gate.settings.inspected;
+        return only_get(request.method(), || match name {
+            "env" => inspect::variables(settings, &request),
+            _ => inspect::config(settings, &request),
+        });
     }
     // Split before it is decoded: an escaped slash belongs to a name.
     let path: Vec<Cow<'_, str>> = below.split('/').map(query::decode_path).collect();
@@ -216,7 +233,7 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         DropCache => cache::drop_answers(gate, name).await,
         ForgetKeySets => jwks::forget(gate, None).await,
         ForgetKeySetsOfApi => jwks::forget(gate, Some(name)).await,
-        ApiHealth => health::of_api(),
+        ApiHealth => health::of_api(gate, call),
         ListVersions => apis::list_versions(gate, call, name),
         ImportOas => apis::import(gate, call).await,
         PatchOas => apis::patch(gate, call, name).await,

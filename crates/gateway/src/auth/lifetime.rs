@@ -13,12 +13,16 @@ pub(crate) fn lifetime(gate: &Gate, effective: &Session, session: &Session) -> O
         return forced;
     }
     let now = unix_now();
+    let always = gate.settings.keys.lifetime_respects_expiry;
     let snapshot = gate.snapshot();
     effective
         .access_rights
         .keys()
         .filter_map(|id| snapshot.apis.get(id.as_str()))
-        .map(|api| session.stored_for(api.model.session_lifetime, api.model.lifetime_respects_expiry, now))
+        .map(|api| {
+            let respects = always || api.model.lifetime_respects_expiry;
+            session.stored_for(api.model.session_lifetime, respects, now)
+        })
         .reduce(|one, other| Some(one?.max(other?)))
-        .unwrap_or_else(|| session.stored_for(None, false, now))
+        .unwrap_or_else(|| session.stored_for(None, always, now))
 }

@@ -218,7 +218,7 @@ impl Chain {
             let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
             guards.push(Guard::ClientCertificates(ClientCertificates::new(allowed)));
         }
-        if settings.limits.organisations {
+        if settings.limits.ask_organisations() {
             guards.push(Guard::Organisation(Organisation));
         }
         guards.extend(Sizes::new(&api.paths.sizes, patterns).map(Guard::Sizes));

@@ -20,7 +20,7 @@ pub(crate) use at_once::{AtOnce, Held, enter_connection};
 pub(crate) use counter::{Counter, alone_name};
 pub(crate) use guard::{Context, Limits};
 pub(crate) use headers::Budget;
-pub(crate) use organisation::{Organisation, Organisations};
+pub(crate) use organisation::{Known as KnownOrganisation, Organisation, Organisations};
 pub(crate) use pattern::Pattern;
 pub(crate) use size::Sizes;
 pub(crate) use subscription::{AtLimit, Passed, Received, names as subscriber_names};

@@ -1,4 +1,5 @@
-//! What an organisation may do as a whole (contract 4.4 row 10), where `enforce_org_quotas` asks for it.
+//! What an organisation may do as a whole (contract 4.4 row 10), and what is recorded for it, where `enforce_org_quotas`,
+//! `enforce_org_data_age` or `enforce_org_data_detail_logging` asks for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,10 +26,25 @@ pub(crate) struct Organisations {
     believed: Duration,
 }
 
+/// What is known of one.
 #[derive(Debug)]
-struct Known {
+pub(crate) struct Known {
     read_at: Instant,
     limits: Option<Bounds>,
+    /// How long its records are kept; `None`: as long as the API says.
+    pub(crate) kept: Option<Duration>,
+    /// Its requests and answers are recorded whole.
+    pub(crate) whole: bool,
+}
+
+impl Known {
+    fn new(gate: &Gate, id: &str, session: Option<&Session>) -> Self {
+        let settings = &gate.settings.limits;
+        let age = session.filter(|_| settings.organisation_age).and_then(Session::records_kept);
+        let whole = settings.organisation_detail && session.is_some_and(Session::is_recorded_whole);
+        let limits = session.filter(|_| settings.organisations).map(|session| bounds(gate, id, session));
+        Self { read_at: Instant::now(), limits, kept: age, whole }
+    }
 }
 
 /// The limits of one organisation.
@@ -58,15 +74,14 @@ impl Organisations {
         }
         match gate.state.org_session(id).await {
             Ok(session) => {
-                let limits = session.map(|session| bounds(gate, id, &session));
-                let fresh = Arc::new(Known { read_at: Instant::now(), limits });
+                let fresh = Arc::new(Known::new(gate, id, session.as_ref()));
                 self.known.insert(id.into(), Arc::clone(&fresh));
                 fresh
             }
             // What was known goes on; of who was never seen nothing is known, and its keys have limits of their own.
             Err(away) => {
                 tracing::debug!(%away, "an organisation cannot be looked up");
-                known.unwrap_or_else(|| Arc::new(Known { read_at: Instant::now(), limits: None }))
+                known.unwrap_or_else(|| Arc::new(Known::new(gate, id, None)))
             }
         }
     }
@@ -94,6 +109,8 @@ impl Organisation {
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let gate = &exchange.gate;
         let known = gate.organisations.of(gate, &exchange.api.model.org_id).await;
+        exchange.organisation = Some(Arc::clone(&known));
+        let gate = &exchange.gate;
         let Some(bounds) = &known.limits else { return Ok(()) };
         if bounds.is_inactive {
             return Err(refused(

@@ -41,7 +41,7 @@ impl AskedByName {
         let mut anywhere: Vec<Asks> = Vec::new();
         let mut by_domain: HashMap<Box<str>, Vec<Asks>> = HashMap::new();
         for api in apis {
-            match api.domain.as_deref().filter(|_| settings.custom_domains) {
+            match settings.host_of(api) {
                 Some(domain) => by_domain.entry(domain.into()).or_default().push(wanted(api)),
                 None => anywhere.push(wanted(api)),
             }

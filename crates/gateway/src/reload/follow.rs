@@ -73,6 +73,9 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
 /// Tells the other nodes of this one until the gate closes: regularly, soon after one appeared that does not know it, and
 /// without much ado until it has been heard at all.
 async fn announce(gate: Arc<Gate>) {
+    if !gate.settings.limits.takes_part {
+        return;
+    }
     let every = gate.settings.limits.announce_every.max(SOON);
     loop {
         let payload = gate.nodes.announce(every);

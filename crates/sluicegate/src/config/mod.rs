@@ -2,6 +2,7 @@
 
 mod check;
 pub(crate) mod environment;
+mod inspected;
 #[cfg(test)]
 mod page;
 mod references;
@@ -127,6 +128,9 @@ pub(crate) fn load(named: Option<&Path>, folder: &Path, variables: &Variables) -
     if config.secret.expose() == WELL_KNOWN_SECRET {
         warnings.push("`secret` has the value that every documentation shows; choose your own".into());
     }
+    if config.enable_config_inspection {
+        config.inspected = inspected::settings(&given);
+    }
     warnings.extend(crate::catalog::warnings(&config));
     let source = path.filter(|_| file_counts).map_or(Source::BuiltIn, Source::File);
     Ok(Loaded { config, source, warnings })
@@ -200,9 +204,13 @@ fn dig<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
+/// Whether a name says that its value is secret.
+fn is_telling(name: &str) -> bool {
+    ["secret", "password", "token", "key", "license"].iter().any(|word| name.contains(word))
+}
+
 /// Texts below a tree whose names say that they are secret.
 fn tree_secrets(tree: &Value) -> Vec<&str> {
-    const TELLING: &[&str] = &["secret", "password", "token", "key", "license"];
     let mut found = Vec::new();
     let mut left = vec![tree];
     while let Some(value) = left.pop() {
@@ -211,7 +219,7 @@ fn tree_secrets(tree: &Value) -> Vec<&str> {
             Value::Object(members) => {
                 for (name, member) in members {
                     match member.as_str() {
-                        Some(text) if TELLING.iter().any(|word| name.contains(word)) => found.push(text),
+                        Some(text) if is_telling(name) => found.push(text),
                         _ => left.push(member),
                     }
                 }

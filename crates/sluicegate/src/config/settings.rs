@@ -18,6 +18,11 @@ pub(crate) struct Config {
     /// The environment of the process, as definitions may ask for it.
     #[serde(skip)]
     pub(crate) variables: BTreeMap<String, Secret>,
+    /// What may be seen of the settings over the admin API.
+    #[serde(skip)]
+    pub(crate) inspected: Vec<gateway::Inspected>,
+    pub(crate) enable_config_inspection: bool,
+    pub(crate) health_check: HealthCheck,
     pub(crate) kv: Kv,
     pub(crate) ports_whitelist: serde_json::Value,
     pub(crate) disable_ports_whitelist: bool,
@@ -25,6 +30,10 @@ pub(crate) struct Config {
     pub(crate) listen_port: u16,
     pub(crate) control_api_port: u16,
     pub(crate) control_api_hostname: String,
+    pub(crate) hostname: String,
+    pub(crate) pid_file_location: String,
+    pub(crate) management_node: bool,
+    pub(crate) ignore_endpoint_case: bool,
     #[serde(deserialize_with = "secret")]
     pub(crate) secret: Secret,
     #[serde(deserialize_with = "secret")]
@@ -73,6 +82,7 @@ pub(crate) struct Config {
     pub(crate) oauth_error_status_code: u16,
     pub(crate) force_global_session_lifetime: bool,
     pub(crate) global_session_lifetime: i64,
+    pub(crate) session_lifetime_respects_key_expiration: bool,
     pub(crate) enable_redis_rolling_limiter: bool,
     pub(crate) enable_fixed_window_rate_limiter: bool,
     pub(crate) enable_sentinel_rate_limiter: bool,
@@ -82,6 +92,8 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "seconds")]
     pub(crate) drl_notification_frequency: Duration,
     pub(crate) enforce_org_quotas: bool,
+    pub(crate) enforce_org_data_age: bool,
+    pub(crate) enforce_org_data_detail_logging: bool,
     pub(crate) limits: Limits,
     pub(crate) rate_limit_response_headers: RateLimitHeaders,
     #[serde(deserialize_with = "seconds")]
@@ -125,6 +137,15 @@ pub(crate) struct Config {
     pub(crate) event_handlers: serde_json::Value,
     pub(crate) monitor: Monitor,
     pub(crate) security: Security,
+}
+
+/// Counters of `/tyk/health`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HealthCheck {
+    pub(crate) enable_health_checks: bool,
+    /// Seconds.
+    pub(crate) health_check_value_timeouts: u32,
 }
 
 /// Who is told when quotas run out.

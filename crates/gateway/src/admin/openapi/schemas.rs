@@ -185,6 +185,7 @@ fn schema(shape: Shape) -> Value {
             "active": {"type": "boolean"}, "uptime": {"type": "number"}, "uptime_str": text(),
         }))}),
         Shape::StreamComponents => object(json!({"components": list_of(json!({"type": "object"}))})),
+        Shape::Averages => json!({"type": "object", "additionalProperties": {"type": "number"}}),
         Shape::Records => list_of(json!({"type": "object"})),
     }
 }

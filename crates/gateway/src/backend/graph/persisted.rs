@@ -77,7 +77,7 @@ impl Operation {
             let found = declared.iter().find(|(declared, _)| declared == name);
             found.map(|(_, kind)| Box::from(&**kind)).unwrap_or_default()
         };
-        let (path, names) = parts(&one.path, one.ignore_case).map_err(|error| error.to_string())?;
+        let (path, names) = parts(&one.path).map_err(|error| error.to_string())?;
         let mut variables = Vec::with_capacity(one.value.variables.len());
         for (name, value) in &one.value.variables {
             let value = match value {
@@ -121,8 +121,9 @@ impl Operation {
     }
 }
 
-/// An expression that finds the named parts of a path, and their names.
-fn parts(path: &str, ignore_case: bool) -> Result<(Regex, Vec<Box<str>>), regex::Error> {
+/// An expression that finds the named parts of a path, and their names. Whether case counts was settled when the path
+/// was found.
+fn parts(path: &str) -> Result<(Regex, Vec<Box<str>>), regex::Error> {
     let (mut pattern, mut names, mut rest) = (String::new(), Vec::new(), path);
     while let Some((before, behind)) = rest.split_once('{') {
         let Some((name, after)) = behind.split_once('}') else { break };
@@ -133,7 +134,7 @@ fn parts(path: &str, ignore_case: bool) -> Result<(Regex, Vec<Box<str>>), regex:
     }
     pattern.push_str(&regex::escape(rest.trim_end_matches('$')));
     let pattern = pattern.trim_start_matches('^');
-    Ok((RegexBuilder::new(pattern).case_insensitive(ignore_case).build()?, names))
+    Ok((RegexBuilder::new(pattern).case_insensitive(true).build()?, names))
 }
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ mod tests {
             ("/a.b/{x}", "/acb/7", vec![]),
             ("/plain", "/plain", vec![]),
         ] {
-            let (expression, names) = parts(pattern, false).unwrap();
+            let (expression, names) = parts(pattern).unwrap();
             let parts: Vec<&str> = expression
                 .captures(path)
                 .map(|all| all.iter().skip(1).flatten().map(|part| part.as_str()).collect())

@@ -52,8 +52,12 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Address of a policy service. Policies come with the catalog.",
     ),
-    pending("policies.allow_explicit_policy_id", Bool, "", "Keep the `id` of a policy."),
-    pending("allow_unsafe_policy_ids", Bool, "", "Accept policy ids with any characters."),
+    idle("policies.allow_explicit_policy_id", Bool, "The `id` of a policy is kept in any case."),
+    idle(
+        "allow_unsafe_policy_ids",
+        Bool,
+        "The id of a policy may be the name of its file: other characters than `A-Z a-z 0-9 . _ ~ -` are never taken.",
+    ),
     acted("middleware_path", Text, "\"middleware\"", "Folder of the files of plugins."),
     acted(
         "template_path",
@@ -88,7 +92,7 @@ pub(super) static KEYS: &[Key] = &[
         "Load only the APIs of a catalog that have one of the tags below.",
     ),
     acted("db_app_conf_options.tags", Texts, "", "Tags of the APIs that this node loads."),
-    pending("disable_dashboard_zeroconf", Bool, "", "Do not look for a dashboard by itself."),
+    idle("disable_dashboard_zeroconf", Bool, "No dashboard is looked for."),
     idle("resource_sync.retry_attempts", COUNT, "A catalog that is away is asked until it is back."),
     idle("resource_sync.interval", COUNT, "The time between tries doubles from 0.1 s to 5 s."),
     pending(

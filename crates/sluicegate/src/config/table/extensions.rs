@@ -143,7 +143,7 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "What runs plugins in Python, such as `3.11` for `python3.11`. When empty: `python3`.",
     ),
-    pending("coprocess_options.grpc_round_robin_load_balancing", Bool, "", "Calls take turns in any case."),
+    idle("coprocess_options.grpc_round_robin_load_balancing", Bool, "Calls take turns in any case."),
     ours(
         "kv.refresh",
         Seconds,

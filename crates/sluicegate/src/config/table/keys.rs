@@ -1,6 +1,6 @@
 //! Keys, limits and sessions.
 
-use super::{COUNT, Key, Kind, Kind::*, acted, idle, ours, pending};
+use super::{COUNT, Key, Kind, Kind::*, acted, idle, ours};
 
 const ALGORITHMS: &[&str] = &["", "murmur32", "murmur64", "murmur128", "sha256", "hmac-sha256"];
 const GUESSES: Kind = Kind::Integer { min: 0, max: u32::MAX as i64 };
@@ -46,7 +46,7 @@ pub(super) static KEYS: &[Key] = &[
         "`global_session_lifetime` replaces every other lifetime.",
     ),
     acted("global_session_lifetime", SIGNED, "", "How long a stored key lives, in seconds."),
-    pending(
+    acted(
         "session_lifetime_respects_key_expiration",
         Bool,
         "",
@@ -76,13 +76,18 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Keys are found by the whole key or its hash alone, and not by the id or the user's name that they were made for: when they are shown, and in admin calls.",
     ),
-    pending("enable_key_logging", Bool, "", "Write whole keys to the log. They stay obfuscated."),
-    pending("enforce_org_data_age", Bool, "", "Session of the organisation sets the age of records."),
-    pending(
+    idle("enable_key_logging", Bool, "Keys are never written to the log."),
+    acted(
+        "enforce_org_data_age",
+        Bool,
+        "",
+        "Where an API does not say how long its records are kept, `data_expires` of its organisation's session does.",
+    ),
+    acted(
         "enforce_org_data_detail_logging",
         Bool,
         "",
-        "Session of the organisation switches detailed records.",
+        "The session of an organisation may ask that requests and answers are recorded whole.",
     ),
     acted(
         "enforce_org_quotas",

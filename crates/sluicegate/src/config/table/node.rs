@@ -1,6 +1,6 @@
 //! The node itself, its control API, and how it starts and stops.
 
-use super::{COUNT, Key, Kind::*, PORT, Standing, acted, idle, key, pending};
+use super::{COUNT, Key, Kind::*, PORT, Standing, acted, idle, key};
 
 pub(super) static KEYS: &[Key] = &[
     acted("listen_address", Text, "", "Address to listen on. Empty listens on all addresses."),
@@ -10,7 +10,12 @@ pub(super) static KEYS: &[Key] = &[
         "8080",
         "Port of the APIs, and of the admin API unless `control_api_port` is set.",
     ),
-    pending("hostname", Text, "", "When set, APIs without a custom domain answer to this host name only."),
+    acted(
+        "hostname",
+        Text,
+        "",
+        "When set, APIs without a custom domain answer to this host name only, and so does the admin API unless `control_api_hostname` names another. A health endpoint on a port of its own answers to any.",
+    ),
     acted(
         "control_api_port",
         PORT,
@@ -68,22 +73,36 @@ pub(super) static KEYS: &[Key] = &[
         "Tick of the reload queue in `tyk.conf`. Without effect: a change is live as soon as it is compiled.",
     ),
     acted("public_key_path", Text, "", "RSA public key in PEM that must have signed bundles of plugins."),
-    pending("enable_config_inspection", Bool, "", "`/config` and `/env` on the admin API."),
-    pending(
+    acted(
+        "enable_config_inspection",
+        Bool,
+        "",
+        "`GET /config` (`?field=storage.port`) and `GET /env` (`?env=TYK_GW_STORAGE_PORT`) show the settings to whoever sends the admin secret. Secrets are covered.",
+    ),
+    acted(
         "pid_file_location",
         Text,
-        "\"/var/run/tyk/tyk-gateway.pid\"",
-        "File to write the process id to.",
+        "",
+        "File that holds the id of the process while it runs. Empty writes none.",
     ),
-    pending(
+    idle(
         "liveness_check.check_duration",
         Number,
-        "10000000000",
-        "Time between two health probes, in nanoseconds.",
+        "Health is told as it is when it is asked for; nothing is probed in turns.",
     ),
-    pending("health_check.enable_health_checks", Bool, "", "Per-API counters at `/tyk/health`."),
-    pending("health_check.health_check_value_timeouts", COUNT, "60", "Window of those counters, in seconds."),
-    pending("management_node", Bool, "", "A node that takes no part in distributed rate limiting."),
+    acted("health_check.enable_health_checks", Bool, "", "Count, per API, what `/tyk/health` tells."),
+    acted(
+        "health_check.health_check_value_timeouts",
+        Integer { min: 0, max: 3600 },
+        "60",
+        "How far it looks back, in seconds.",
+    ),
+    acted(
+        "management_node",
+        Bool,
+        "",
+        "The other nodes are not told of this one, so it takes no share of rate limits that count on each node.",
+    ),
     acted(
         "ports_whitelist",
         Tree,
@@ -96,7 +115,12 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Definitions may ask for any port but those of the gate itself.",
     ),
-    pending("ignore_endpoint_case", Bool, "", "Match endpoint paths without regard to case."),
+    acted(
+        "ignore_endpoint_case",
+        Bool,
+        "",
+        "Match the paths of endpoints without regard to case, in all APIs. Listen paths keep theirs.",
+    ),
     idle(
         "ignore_canonical_mime_header_key",
         Bool,

@@ -1,6 +1,6 @@
 //! `http_server_options`: the listener towards clients.
 
-use super::{COUNT, Key, Kind::*, TLS_VERSION, acted, idle, pending};
+use super::{COUNT, Key, Kind::*, TLS_VERSION, acted, idle};
 
 pub(super) static KEYS: &[Key] = &[
     acted(
@@ -78,25 +78,27 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Which address of X-Forwarded-For is the client's: 0 the first, n the n-th from the right.",
     ),
-    pending("http_server_options.server_name", Text, "", "Server name of the TLS listener."),
-    pending("http_server_options.ssl_insecure_skip_verify", Bool, "", "Do not verify client certificates."),
+    idle("http_server_options.server_name", Text, "Has no meaning for a listener in `tyk.conf` either."),
+    idle(
+        "http_server_options.ssl_insecure_skip_verify",
+        Bool,
+        "Has no meaning for a listener in `tyk.conf` either: APIs judge the certificates of their clients.",
+    ),
     acted(
         "http_server_options.ssl_ciphers",
         Texts,
         "",
         "Cipher suites of TLS 1.2 that are offered, by their names in the registry of IANA. Empty means all that are good; those of TLS 1.3 are offered in any case.",
     ),
-    pending(
+    idle(
         "http_server_options.skip_client_ca_announcement",
         Bool,
-        "",
-        "Do not announce client CAs in the handshake.",
+        "No authority is announced in the handshake: clients may show any certificate.",
     ),
-    pending(
+    idle(
         "http_server_options.skip_target_path_escaping",
         Bool,
-        "",
-        "Forward the bytes of the path as they came.",
+        "The bytes of a path are forwarded as they came, in any case.",
     ),
     acted(
         "http_server_options.max_response_body_size",

@@ -93,8 +93,13 @@ pub(super) static ROWS: &[Endpoint] = &[
         "Forgets the published keys that an API uses.",
         &[(200, Shape::Done)],
     ),
-    get("/health", ApiHealth, "Obsolete counters of an API, which this gate does not keep.", &[FAULTY])
-        .with(&[parameter("api_id", Text, "Id of the API.")]),
+    get(
+        "/health",
+        ApiHealth,
+        "What happened to an API lately, on average; counted where `health_check.enable_health_checks` is set.",
+        &[(200, Shape::Averages), FAULTY, NOT_FOUND],
+    )
+    .with(&[parameter("api_id", Text, "Id of the API.")]),
     get(
         "/schema",
         Schema,
