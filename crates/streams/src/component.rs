@@ -30,6 +30,10 @@ pub enum WriteError {
     /// The connection was lost; the stream connects again and writes the same batch again.
     #[error("not connected")]
     NotConnected,
+    /// The connection was lost when all but the messages at these indices, in ascending order, were delivered; the
+    /// stream connects again and writes only these again.
+    #[error("not connected")]
+    Lost(Vec<usize>),
     /// Nothing of the batch counts as delivered.
     #[error("{0}")]
     Failed(String),
@@ -39,6 +43,14 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// The connection was lost before the messages at `lost` were confirmed. Those that were refused before that are
+    /// written once more, too.
+    pub fn lost(mut lost: Vec<usize>, refused: Vec<(usize, String)>) -> WriteError {
+        lost.extend(refused.into_iter().map(|(index, _)| index));
+        lost.sort_unstable();
+        WriteError::Lost(lost)
+    }
+
     /// The nack for a batch that failed so.
     pub fn into_nack(self, batch: &[Message]) -> NackReason {
         match self {
@@ -109,10 +121,15 @@ pub trait Output: Send + Sync {
     ///
     /// # Errors
     /// The batch and its ack come back when the output is not connected; any other failure goes to the ack.
-    async fn consume(&self, batch: Batch, ack: Ack) -> Result<(), (Batch, Ack)> {
+    async fn consume(&self, mut batch: Batch, ack: Ack) -> Result<(), (Batch, Ack)> {
         match self.write(&batch).await {
             Ok(()) => ack.done(Ok(())),
             Err(WriteError::NotConnected) => return Err((batch, ack)),
+            Err(WriteError::Lost(left)) => {
+                let mut index = 0..;
+                batch.retain(|_| index.next().is_some_and(|index: usize| left.binary_search(&index).is_ok()));
+                return Err((batch, ack));
+            }
             Err(fault) => ack.done(Err(fault.into_nack(&batch))),
         }
         Ok(())

@@ -19,7 +19,7 @@ pub(crate) const ERROR_HANDLING: &[Field] = &[
         "strategy",
         Kind::Choice(&["none", "reject", "retry"]),
         Default::Text("none"),
-        "`none` hands them to the output as any other; `reject` fails them before the output, so that their input hears of it, and delivers the others; `retry` is refused: put the processors into a `retry` processor, which says how often.",
+        "`none` hands them to the output as any other; `reject` fails them before the output, so that their input hears of it, and delivers the others; `retry` does the same, for an input that gives what failed again: `auto_replay_nacks`, which is on by default, or its source. The processor `retry` says how often.",
     ),
     Field::object(
         "log",
@@ -46,10 +46,7 @@ pub(crate) fn guard(
     let handler =
         (parts.iter()).find(|part| part.kind == ComponentKind::Output && HANDLERS.contains(&part.type_name));
     match (&*node.text("strategy")?, handler) {
-        ("retry", _) => Err(node
-            .field_fault("strategy", "`retry` is not offered here")
-            .hint("put the processors into a `retry` processor, which says how often")),
-        ("reject", Some(handler)) => {
+        ("reject" | "retry", Some(handler)) => {
             let (stream, path, kind) = (&*context.stream, &*handler.path, handler.type_name);
             tracing::warn!(
                 stream,
@@ -59,7 +56,7 @@ pub(crate) fn guard(
             );
             Ok(output)
         }
-        ("reject", None) => {
+        ("reject" | "retry", None) => {
             let probe = probe(ComponentKind::Output);
             Ok(OutputNode {
                 output: refusing(output),

@@ -137,7 +137,7 @@ impl Shared {
             failed
         };
         for failed in failed {
-            failed.ack.done(Err(NackReason::stopping()));
+            failed.ack.done(Err(NackReason::stopping().only(&failed.batch)));
         }
     }
 
@@ -157,7 +157,11 @@ impl Shared {
             }
             outcome => {
                 drop(state);
-                ack.done(outcome);
+                // What an earlier attempt has delivered does not come again from the source.
+                ack.done(outcome.map_err(|reason| {
+                    batch.retain(|message| reason.concerns(message.place()));
+                    reason.only(&batch)
+                }));
             }
         }
         shared.changed.notify_one();

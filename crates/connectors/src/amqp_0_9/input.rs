@@ -14,7 +14,7 @@ use lapin::options::{
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, Channel, Connection, Consumer};
 use regex::Regex;
-use streams::{Ack, Batch, BuildContext, ConnectError, Input, NackReason, Node, ReadError};
+use streams::{Ack, Batch, BuildContext, ConnectError, Input, NackKind, NackReason, Node, ReadError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -163,7 +163,13 @@ impl AmqpInput {
 fn verdict(outcome: Result<(), NackReason>, reject: &[Regex]) -> Verdict {
     match outcome {
         Ok(()) => Verdict::Delivered,
-        Err(reason) if reject.iter().any(|pattern| pattern.is_match(reason.text())) => Verdict::Rejected,
+        // What was only interrupted, such as by a stop, has not failed: whatever the patterns match, it comes again.
+        Err(reason)
+            if reason.kind() == NackKind::Failed
+                && reject.iter().any(|pattern| pattern.is_match(reason.text())) =>
+        {
+            Verdict::Rejected
+        }
         Err(_) => Verdict::Again,
     }
 }
@@ -240,5 +246,18 @@ impl Input for AmqpInput {
             let _ = connection.close(200, "done".into()).await;
         };
         let _ = tokio::time::timeout(FAREWELL, leave).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_failed_is_rejected() {
+        let all = [Regex::new(".*").unwrap()];
+        assert!(matches!(verdict(Err(NackReason::failed("no")), &all), Verdict::Rejected));
+        assert!(matches!(verdict(Err(NackReason::failed("no")), &[]), Verdict::Again));
+        assert!(matches!(verdict(Err(NackReason::stopping()), &all), Verdict::Again));
     }
 }

@@ -209,7 +209,7 @@ impl Output for AmqpOutput {
         for index in 0..batch.len() {
             confirms.push(self.publish(&link, batch, index).await);
         }
-        let mut failures = Vec::new();
+        let (mut failures, mut lost) = (Vec::new(), Vec::new());
         for (index, confirm) in confirms.into_iter().enumerate() {
             let done = match confirm {
                 Ok(confirm) => self.confirmed(confirm).await,
@@ -221,9 +221,12 @@ impl Output for AmqpOutput {
                 Err(Undelivered::Ended(text)) if link.connection.status().connected() => {
                     failures.push((index, text));
                 }
-                Err(Undelivered::Ended(_)) => return Err(WriteError::NotConnected),
+                Err(Undelivered::Ended(_)) => lost.push(index),
                 Err(Undelivered::Refused(text)) => failures.push((index, text)),
             }
+        }
+        if !lost.is_empty() {
+            return Err(WriteError::lost(lost, failures));
         }
         if failures.is_empty() { Ok(()) } else { Err(WriteError::Partial(failures)) }
     }

@@ -168,7 +168,7 @@ impl AmqpOutput {
                 }
             });
         }
-        let mut failures = Vec::new();
+        let (mut failures, mut lost) = (Vec::new(), Vec::new());
         for (index, sent) in sent.into_iter().enumerate() {
             let done = match sent {
                 Err(text) => Err(Undelivered::Refused(text)),
@@ -176,9 +176,12 @@ impl AmqpOutput {
             };
             match done {
                 Ok(()) => {}
-                Err(Undelivered::Ended) => return Err(WriteError::NotConnected),
+                Err(Undelivered::Ended) => lost.push(index),
                 Err(Undelivered::Refused(text)) => failures.push((index, text)),
             }
+        }
+        if !lost.is_empty() {
+            return Err(WriteError::lost(lost, failures));
         }
         if failures.is_empty() { Ok(()) } else { Err(WriteError::Partial(failures)) }
     }

@@ -11,6 +11,7 @@ mod functions;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bloblang::{Environment, Template};
@@ -148,10 +149,13 @@ impl Scripts {
         }
     }
 
-    /// Runs the script on every message. Takes as long as they do.
-    fn run(&self, mut batch: Batch) -> Batch {
+    /// Runs the script on every message, until nobody waits any more. Takes as long as they do.
+    fn run(&self, mut batch: Batch, cut: &AtomicBool) -> Batch {
         let mut engine = None;
         for index in 0..batch.len() {
+            if cut.load(Ordering::Relaxed) {
+                break;
+            }
             let done = self.run_one(&batch, index, &mut engine);
             match done {
                 Ok(message) => batch[index] = message,
@@ -184,12 +188,23 @@ impl Scripts {
 
 struct JavaScript(Arc<Scripts>);
 
+/// Tells the thread that runs scripts, when it is dropped, that nobody waits for them.
+struct Waits(Arc<AtomicBool>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[async_trait]
 impl Processor for JavaScript {
     async fn process(&self, batch: Batch) -> Vec<Batch> {
         let (scripts, working) = (self.0.clone(), batch.clone());
+        let cut = Arc::new(AtomicBool::new(false));
+        let _waits = Waits(cut.clone());
         // A script may compute for long, and waits for the answers to its requests.
-        match tokio::task::spawn_blocking(move || scripts.run(working)).await {
+        match tokio::task::spawn_blocking(move || scripts.run(working, &cut)).await {
             Ok(done) => vec![done],
             Err(fault) => {
                 let mut batch = batch;

@@ -278,7 +278,14 @@ impl Output for KafkaOutput {
                 && failures.iter().all(|failure| failure.unreachable)
                 && self.probe(producer.clone()).await.is_err()
             {
-                return Err(WriteError::NotConnected);
+                return Err(match self.plan.retry_as_batch {
+                    true => WriteError::NotConnected,
+                    // What an earlier attempt has delivered is not sent again.
+                    false => WriteError::lost(
+                        indices,
+                        lasting.into_iter().map(|failure: Failure| (failure.index, failure.text)).collect(),
+                    ),
+                });
             }
             let (again, mut hopeless): (Vec<_>, Vec<_>) =
                 failures.into_iter().partition(|failure| failure.retry);

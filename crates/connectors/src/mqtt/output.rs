@@ -106,7 +106,7 @@ impl Output for MqttOutput {
             receipts.push(tokio::time::timeout(self.write_timeout, self.send(&client, batch, index)).await);
         }
         let late = || "the mqtt broker has not confirmed it within `write_timeout`".to_owned();
-        let mut failures = Vec::new();
+        let (mut failures, mut lost) = (Vec::new(), Vec::new());
         for (index, receipt) in receipts.into_iter().enumerate() {
             let done = match receipt {
                 Ok(Ok(receipt)) => tokio::time::timeout(self.write_timeout, receipt).await,
@@ -115,10 +115,13 @@ impl Output for MqttOutput {
             };
             match done {
                 Ok(Ok(())) => {}
-                Ok(Err(PublishFault::Lost)) => return Err(WriteError::NotConnected),
+                Ok(Err(PublishFault::Lost)) => lost.push(index),
                 Ok(Err(PublishFault::Refused(text))) => failures.push((index, text)),
                 Err(_) => failures.push((index, late())),
             }
+        }
+        if !lost.is_empty() {
+            return Err(WriteError::lost(lost, failures));
         }
         if failures.is_empty() { Ok(()) } else { Err(WriteError::Partial(failures)) }
     }

@@ -68,7 +68,7 @@ impl JetStreamOutput {
         for index in 0..batch.len() {
             sent.push(self.publish(context, batch, index).await);
         }
-        let mut failures = Vec::new();
+        let (mut failures, mut lost) = (Vec::new(), Vec::new());
         for (index, stored) in sent.into_iter().enumerate() {
             let stored = match stored {
                 Ok(stored) => stored.await.map_err(Unstored::from),
@@ -76,9 +76,12 @@ impl JetStreamOutput {
             };
             match stored {
                 Ok(_) => {}
-                Err(Unstored::Ended) => return Err(WriteError::NotConnected),
+                Err(Unstored::Ended) => lost.push(index),
                 Err(Unstored::Refused(text)) => failures.push((index, text)),
             }
+        }
+        if !lost.is_empty() {
+            return Err(WriteError::lost(lost, failures));
         }
         if failures.is_empty() { Ok(()) } else { Err(WriteError::Partial(failures)) }
     }

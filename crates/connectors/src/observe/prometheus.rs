@@ -96,7 +96,11 @@ const MOST_ANSWER: usize = 64 << 10;
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Exporter>, Fault> {
     let file = node.text("file_output_path")?;
-    if !file.is_empty() && !context.settings.allow_unsafe.iter().any(|allowed| allowed == "file") {
+    // Alone in its process a stream writes what whoever started it could write anyway.
+    if !file.is_empty()
+        && !context.settings.alone
+        && !context.settings.allow_unsafe.iter().any(|allowed| allowed == "file")
+    {
         return Err(node
             .field_fault(
                 "file_output_path",

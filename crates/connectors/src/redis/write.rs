@@ -30,7 +30,7 @@ impl Writer {
     ) -> Result<(), WriteError> {
         let mut pipeline = Pipeline::with_capacity(batch.len());
         pipeline.ignore_errors();
-        let mut failures = Vec::new();
+        let (mut failures, mut lost) = (Vec::new(), Vec::new());
         let mut sent = Vec::with_capacity(batch.len());
         for index in 0..batch.len() {
             match add(&mut pipeline, index) {
@@ -52,16 +52,24 @@ impl Writer {
                 match answer.map_err(Trouble::from) {
                     Ok(_) => {}
                     Err(Trouble::Refused(fault)) => failures.push((index, fault)),
-                    Err(Trouble::Away(fault)) => return Err(self.lost(&fault)),
+                    Err(Trouble::Away(fault)) => lost.push((index, fault)),
                 }
             }
+        }
+        if let Some((_, fault)) = lost.first() {
+            self.tell(fault);
+            return Err(WriteError::lost(lost.into_iter().map(|(index, _)| index).collect(), failures));
         }
         if failures.is_empty() { Ok(()) } else { Err(WriteError::Partial(failures)) }
     }
 
     fn lost(&self, fault: &str) -> WriteError {
-        tracing::warn!(stream = %self.stream, %fault, "redis does not take messages now");
+        self.tell(fault);
         WriteError::NotConnected
+    }
+
+    fn tell(&self, fault: &str) {
+        tracing::warn!(stream = %self.stream, %fault, "redis does not take messages now");
     }
 }
 

@@ -186,12 +186,15 @@ async fn a_file_is_written_at_the_end_where_that_is_allowed() {
     let config = stream(json!({ "prometheus": { "file_output_path": path.to_str().unwrap() } }));
     let refused = build(&config, &settings()).unwrap_err();
     assert!(refused.contains("/metrics/prometheus/file_output_path: files are not written"), "{refused}");
-    let allowed = streams::Settings { allow_unsafe: vec!["file".to_owned()], ..settings() };
-    let stream = build(&config, &allowed).unwrap().start();
-    ended(&stream).await;
-    let text = tokio::fs::read_to_string(&path).await.unwrap();
-    tokio::fs::remove_file(&path).await.unwrap();
-    assert!(parse(&text).keys().any(|name| name.starts_with("output_sent")), "{text}");
+    let named = streams::Settings { allow_unsafe: vec!["file".to_owned()], ..settings() };
+    let alone = streams::Settings { alone: true, ..settings() };
+    for allowed in [named, alone] {
+        let stream = build(&config, &allowed).unwrap().start();
+        ended(&stream).await;
+        let text = tokio::fs::read_to_string(&path).await.unwrap();
+        tokio::fs::remove_file(&path).await.unwrap();
+        assert!(parse(&text).keys().any(|name| name.starts_with("output_sent")), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub(crate) struct Agreed {
 pub(crate) struct ClientCertificate {
     /// Hex SHA-256.
     pub(crate) fingerprint: Box<str>,
+    /// Whom it names, such as `C=DE, O=Acme, CN=till`.
+    pub(crate) subject: Box<str>,
     /// The client's own, then those that vouch for it.
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// Unix seconds.
@@ -70,6 +72,7 @@ impl ClientCertificate {
         let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
         Some(Self {
             fingerprint: fingerprint(leaf).into(),
+            subject: parsed.subject().to_string().into(),
             not_after: parsed.validity().not_after.timestamp(),
             chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
             verdicts: Verdicts::default(),

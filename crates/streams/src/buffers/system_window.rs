@@ -83,7 +83,8 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Box<d
     let nanos = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
     let clock = context.settings.clock.clone();
     let windows = Windows { size: nanos(size), slide: nanos(slide), offset: nanos(offset) };
-    let end = windows.first_end(clock.nanoseconds());
+    // A window that is over still waits for its late messages, such as those that a stream before this one gave back.
+    let end = windows.first_end(clock.nanoseconds() - nanos(lateness));
     Ok(Some(Box::new(SystemWindow {
         timestamp,
         windows,

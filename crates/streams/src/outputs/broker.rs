@@ -125,15 +125,18 @@ impl Broker {
     }
 
     async fn sequential(&self, batch: Batch, ack: Ack, retry: bool) {
-        for sender in self.senders() {
+        let senders = self.senders();
+        for (child, sender) in senders.iter().enumerate() {
             let mut attempt = 0;
             let mut left = batch.clone();
-            while let Err(reason) = write_one(&sender, left.clone()).await {
+            while let Err(reason) = write_one(sender, left.clone()).await {
                 let stopped = reason.kind() == NackKind::Stopping && self.stops.load(Ordering::Relaxed);
-                if !retry || stopped || sender.is_closed() {
-                    return ack.done(Err(reason));
-                }
                 left.retain(|message| reason.concerns(message.place()));
+                if !retry || stopped || sender.is_closed() {
+                    // What this child has taken, those behind it have not seen.
+                    let failed = if child + 1 < senders.len() { &batch } else { &left };
+                    return ack.done(Err(reason.only(failed)));
+                }
                 tokio::time::sleep(FAN_OUT.pause(attempt)).await;
                 attempt += 1;
             }

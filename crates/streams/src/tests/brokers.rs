@@ -47,6 +47,30 @@ async fn fail_fast_and_sequential_patterns() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_later_child_has_not_seen_comes_again() {
+    for (part, again) in [("one", &["a", "b"][..]), ("two", &["b"][..])] {
+        let bench = Bench::default();
+        let (input, one, two) = (bench.topic("in"), bench.topic("one"), bench.topic("two"));
+        let mut config = broker("fan_out_sequential_fail_fast");
+        config["input"] = json!({ "batched": { "child": { "inproc": "in" }, "policy": { "count": 2 } } });
+        let _stream = bench.start(&config);
+        input.write(bench.transaction(&["a"])).await;
+        input.write(bench.transaction(&["b"])).await;
+        if part == "two" {
+            take(&one).await.1.ack.done(Ok(()));
+        }
+        let (_, transaction) = take(if part == "one" { &one } else { &two }).await;
+        let reason = NackReason::failed("x").only([&transaction.batch[1]]);
+        transaction.ack.done(Err(reason));
+        // Each message has an ack of its own: those that are not delivered everywhere are nacked.
+        let mut failed: Vec<_> =
+            bench.until(2).await.into_iter().filter(|(_, ok)| !ok).map(|(name, _)| name).collect();
+        failed.sort_unstable();
+        assert_eq!(failed, again, "{part}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn round_robin_takes_turns_and_greedy_goes_where_there_is_room() {
     let bench = Bench::default();
     let (input, one, two) = (bench.topic("in"), bench.topic("one"), bench.topic("two"));

@@ -196,6 +196,26 @@ async fn sliding_windows_share_their_messages_and_open_ones_are_nacked_at_the_en
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_window_that_waits_for_late_messages_is_open_at_the_start() {
+    let bench = Bench::default();
+    let (input, output) = (bench.topic("in"), bench.topic("out"));
+    let spec =
+        json!({ "timestamp_mapping": "root = metadata(\"at\")", "size": "10s", "allowed_lateness": "9s" });
+    // One second into a window: the one before waits eight more.
+    let into = bench.clock().nanoseconds().rem_euclid(10_000_000_000) as i64 / 1_000_000_000;
+    *bench.set.lock() = 11 - into;
+    let stream = bench.start(&buffered(json!({ "system_window": spec })));
+    let now = jiff::Timestamp::from_nanosecond(bench.clock().nanoseconds()).unwrap();
+    let mut transaction = bench.transaction(&["late"]);
+    transaction.batch[0].set_meta("at", (now - Duration::from_secs(5)).to_string());
+    input.write(transaction).await;
+    let (batch, transaction) = take(&output).await;
+    assert_eq!(batch, ["late"]);
+    transaction.ack.done(Ok(()));
+    assert_eq!(of_buffer(&stream, "buffer_late"), SampleValue::Counter(0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn windows_follow_the_clock_wherever_it_is_set() {
     let bench = Bench::default();
     let (input, output) = (bench.topic("in"), bench.topic("out"));

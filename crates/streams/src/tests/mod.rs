@@ -297,6 +297,58 @@ async fn a_lost_connection_is_made_again_and_nothing_is_lost() {
     assert_eq!(probe.last_error().as_deref(), Some("no"));
 }
 
+/// Loses its connection when the first message of its first batch is delivered.
+#[derive(Default)]
+struct Halfway {
+    written: Mutex<Vec<Vec<String>>>,
+}
+
+#[async_trait]
+impl Output for Arc<Halfway> {
+    async fn connect(&self) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    async fn write(&self, batch: &[Message]) -> Result<(), WriteError> {
+        let mut written = self.written.lock();
+        written.push(texts(batch));
+        match written.len() {
+            1 => Err(WriteError::lost(vec![2], vec![(1, "refused".to_owned())])),
+            2 => Err(WriteError::Partial(vec![(0, "no".to_owned())])),
+            _ => Ok(()),
+        }
+    }
+
+    async fn close(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_delivered_before_the_connection_was_lost_is_not_written_again() {
+    let halfway = Arc::new(Halfway::default());
+    let probe = Arc::new(Probe::new(ComponentKind::Output, "halfway", "root.output".into(), None));
+    let node = OutputNode {
+        output: Box::new(halfway.clone()),
+        stages: Vec::new(),
+        batching: None,
+        probe,
+        spans: None,
+    };
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let failed: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let told = failed.clone();
+    let ack = Ack::new(move |outcome| {
+        let reason = outcome.unwrap_err();
+        told.lock().extend((0..3).filter(|place| reason.concerns(Some(*place))));
+    });
+    let mut batch: Batch = ["a", "b", "c"].map(Message::new).into();
+    crate::message::number(&mut batch);
+    sender.send(Transaction { batch, ack }).await.unwrap();
+    drop(sender);
+    crate::sink::run(node, receiver).await;
+    assert_eq!(*halfway.written.lock(), [vec!["a", "b", "c"], vec!["b", "c"]]);
+    assert_eq!(*failed.lock(), [1], "only what the second attempt refused");
+}
+
 /// Connects whenever it is asked to, and loses the connection with each write.
 #[derive(Default)]
 struct Hollow {

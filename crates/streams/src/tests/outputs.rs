@@ -182,27 +182,31 @@ async fn the_cache_output_stores_messages() {
 #[tokio::test(start_paused = true)]
 async fn failed_messages_are_rejected_unless_an_output_handles_them_wherever_it_stands() {
     let handler = json!({ "fallback": [{ "reject_errored": { "drop": {} } }, { "drop": {} }] });
-    for (output, delivered) in [
-        (json!({ "drop": {} }), false),
-        (json!({ "retry": { "max_retries": 1, "output": { "drop": {} } } }), false),
-        (json!({ "resource": "plain" }), false),
-        (handler.clone(), true),
-        (json!({ "retry": { "max_retries": 1, "output": handler } }), true),
-        (json!({ "broker": { "pattern": "round_robin", "outputs": [handler] } }), true),
-        (json!({ "resource": "handler" }), true),
-    ] {
+    let rows = ["reject", "retry"].into_iter().flat_map(|strategy| {
+        [
+            (json!({ "drop": {} }), false),
+            (json!({ "retry": { "max_retries": 1, "output": { "drop": {} } } }), false),
+            (json!({ "resource": "plain" }), false),
+            (handler.clone(), true),
+            (json!({ "retry": { "max_retries": 1, "output": handler } }), true),
+            (json!({ "broker": { "pattern": "round_robin", "outputs": [handler] } }), true),
+            (json!({ "resource": "handler" }), true),
+        ]
+        .map(|(output, delivered)| (strategy, output, delivered))
+    });
+    for (strategy, output, delivered) in rows {
         let bench = Bench::default();
         let mut handling = handler.clone();
         handling["label"] = json!("handler");
         let _stream = bench.start(&json!({
-            "error_handling": { "strategy": "reject" },
+            "error_handling": { "strategy": strategy },
             "input": { "inproc": "in" },
             "pipeline": { "processors": [{ "mapping": "root = throw(\"wrong\")" }] },
             "output": output,
             "output_resources": [handling, { "label": "plain", "drop": {} }],
         }));
         bench.topic("in").write(bench.transaction(&["a"])).await;
-        assert_eq!(bench.until(1).await, [("a", delivered)], "{output}");
+        assert_eq!(bench.until(1).await, [("a", delivered)], "{strategy} {output}");
     }
 }
 

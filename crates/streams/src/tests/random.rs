@@ -267,3 +267,100 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
         }
     }
 }
+
+/// What goes to several outputs is delivered to each before it is acked, whatever each refuses and however the stream
+/// goes on.
+#[tokio::test(start_paused = true)]
+async fn any_fan_out_delivers_to_each_of_its_outputs() {
+    for seed in 0..STREAMS {
+        let mut dice = Dice(seed ^ 0x5eed);
+        let patterns = ["fan_out", "fan_out_fail_fast", "fan_out_sequential", "fan_out_sequential_fail_fast"];
+        let pattern = patterns[dice.roll(4) as usize];
+        let mut leaves = ["one", "two", "three"].map(|topic| json!({ "inproc": topic }));
+        for leaf in &mut leaves {
+            match dice.roll(4) {
+                0 => *leaf = json!({ "retry": { "output": *leaf } }),
+                1 => *leaf = json!({ "fallback": [*leaf, *leaf] }),
+                2 => leaf["processors"] = json!([{ "split": { "size": 1 } }]),
+                _ => {}
+            }
+        }
+        let mut broker = json!({ "pattern": pattern, "outputs": leaves });
+        if dice.one_in(3) {
+            broker["batching"] = json!({ "count": 1 + dice.roll(4), "period": "1s" });
+        }
+        let mut output = json!({ "broker": broker });
+        if dice.one_in(3) {
+            output = json!({ "retry": { "output": output } });
+        }
+        let input = json!({ "batched": {
+            "child": { "inproc": "in" }, "policy": { "count": 2 + dice.roll(3), "period": "1s" },
+        } });
+        reach_each(seed, &json!({ "input": input, "output": output }), &mut dice).await;
+    }
+}
+
+/// Gives messages to one stream; each of its three ends takes and refuses them at random, and the stream is stopped
+/// somewhere in between.
+async fn reach_each(seed: u64, config: &Json, dice: &mut Dice) {
+    let bench = Bench::default();
+    let input = bench.topic("in");
+    let built = build("random", config, "", &bench.settings());
+    let stream = built.unwrap_or_else(|faults| panic!("seed {seed}: {faults:?}\n{config}")).start();
+    // What each end has taken, and how many had a message when it was acked.
+    let taken: Arc<Mutex<BTreeMap<u64, BTreeSet<&str>>>> = Arc::default();
+    let told: Arc<Mutex<BTreeMap<u64, Result<usize, ()>>>> = Arc::default();
+    let ends = ["one", "two", "three"].map(|name| {
+        let (topic, taken, mut dice) = (bench.topic(name), taken.clone(), Dice(dice.roll(u64::MAX)));
+        tokio::spawn(async move {
+            while let Some(Transaction { batch, ack }) = topic.read().await {
+                let first = match dice.roll(4) {
+                    0 => dice.roll(batch.len() as u64) as usize,
+                    1 => batch.len(),
+                    _ => 0,
+                };
+                for message in &batch[first..] {
+                    let id = message.meta("id").map(|id| id.to_payload()).unwrap();
+                    let id = std::str::from_utf8(&id).unwrap().parse().unwrap();
+                    taken.lock().entry(id).or_default().insert(name);
+                }
+                match first {
+                    0 => ack.done(Ok(())),
+                    _ => ack.done(Err(NackReason::failed("not now").only(&batch[..first]))),
+                }
+            }
+        })
+    });
+    let messages = BATCHES * 2;
+    let writer = {
+        let (input, told, taken) = (input.clone(), told.clone(), taken.clone());
+        tokio::spawn(async move {
+            for id in 0..messages {
+                let mut message = Message::new(format!("{id}"));
+                message.set_meta("id", id.to_string());
+                let (told, taken) = (told.clone(), taken.clone());
+                let ack = Ack::new(move |outcome| {
+                    let reached = taken.lock().get(&id).map_or(0, BTreeSet::len);
+                    let before = told.lock().insert(id, outcome.map(|()| reached).map_err(drop));
+                    assert!(before.is_none(), "seed {seed}: message {id} was told twice");
+                });
+                input.write(Transaction { batch: [message].into(), ack }).await;
+            }
+        })
+    };
+    let enough = 1 + dice.roll(messages) as usize;
+    let started = tokio::time::Instant::now();
+    while told.lock().len() < enough && started.elapsed() < STUCK {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(told.lock().len() >= enough, "seed {seed}: only {} were told\n{config}", told.lock().len());
+    drop(input);
+    stream.stop(Duration::from_secs(20), CloseReason::Removed).await;
+    writer.abort();
+    ends.iter().for_each(tokio::task::JoinHandle::abort);
+    for (id, outcome) in &*told.lock() {
+        if let Ok(reached) = outcome {
+            assert_eq!(*reached, 3, "seed {seed}: message {id} was acked\n{config}");
+        }
+    }
+}

@@ -44,6 +44,32 @@ async fn a_stopping_replay_tells_the_source() {
     assert_eq!(bench.results(), [("failed", false), ("under way", false)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_attempt_delivered_is_not_told_as_failed_when_it_stops() {
+    for (again, dropped) in [(false, false), (true, false), (true, true)] {
+        let (sender, receiver) = tokio::sync::mpsc::channel(8);
+        let mut replay = Replay::new(Given { receiver });
+        let failed: Arc<Mutex<Vec<u32>>> = Arc::default();
+        let told = failed.clone();
+        let ack = Ack::new(move |outcome| {
+            let reason = outcome.unwrap_err();
+            told.lock().extend((0..3).filter(|place| reason.concerns(Some(*place))));
+        });
+        let batch = ["a", "b", "c"].map(Message::new).into();
+        sender.send(Transaction { batch, ack }).await.unwrap();
+        let (batch, ack) = replay.read().await.unwrap();
+        ack.done(Err(NackReason::failed("x").only([&batch[1]])));
+        let second = if again { Some(replay.read().await.unwrap().1) } else { None };
+        replay.drain();
+        match second {
+            Some(ack) if dropped => drop(ack),
+            Some(ack) => ack.done(Err(NackReason::stopping())),
+            None => {}
+        }
+        assert_eq!(*failed.lock(), [1], "{again} {dropped}");
+    }
+}
+
 pub(super) struct Given {
     pub(super) receiver: tokio::sync::mpsc::Receiver<Transaction>,
 }

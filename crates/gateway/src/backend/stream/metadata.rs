@@ -26,6 +26,8 @@ impl Metadata {
         if let Some(agreed) = &exchange.peer.tls {
             pairs.push(("http_server_tls_version".to_owned(), agreed.version().to_owned()));
             pairs.extend(agreed.suite().map(|suite| ("http_server_tls_cipher_suite".to_owned(), suite)));
+            let subject = agreed.certificate().map(|certificate| certificate.subject.to_string());
+            pairs.extend(subject.map(|subject| ("http_server_tls_subject".to_owned(), subject)));
         }
         for name in head.headers.keys() {
             if let Some(value) = head.headers.get(name).and_then(|value| value.to_str().ok()) {
