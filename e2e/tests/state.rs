@@ -132,7 +132,7 @@ async fn without_redis_the_gate_says_so_and_serves_what_it_can() {
     }
     until("/ready tells", async || gate.get("/ready", &[]).await.status == 503).await;
     let hello = gate.get("/hello", &[]).await;
-    assert_eq!((hello.status, &hello.json()["status"]), (200, &json!("warn")), "{hello:?}");
+    assert_eq!((hello.status, &hello.json()["status"]), (200, &json!("fail")), "{hello:?}");
     assert_eq!(hello.json()["details"]["redis"]["status"], "fail");
     assert!(gate.get("/metrics", &[]).await.text().contains("sluicegate_state_connected 0"));
     let refused = admin.post("/keys", &session(&["a"])).await;
