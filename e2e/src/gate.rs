@@ -19,6 +19,7 @@ pub struct Setup {
     conf: Value,
     files: Vec<(PathBuf, String)>,
     environment: Vec<(String, String)>,
+    hosts: bool,
 }
 
 impl Setup {
@@ -63,6 +64,12 @@ impl Setup {
         self
     }
 
+    /// Names of hosts that only this gate knows, as `/etc/hosts` has them; they stand in the file `hosts` of its folder.
+    pub fn hosts(mut self, text: &str) -> Self {
+        self.hosts = true;
+        self.file("hosts", text)
+    }
+
     /// Starts the gate and waits until it is ready.
     ///
     /// # Panics
@@ -103,7 +110,7 @@ impl Setup {
         }
         let port = conf["listen_port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(port);
         let tls = conf["http_server_options"]["use_ssl"] == json!(true);
-        Gate { dir, port, tls, environment: self.environment, child: None }
+        Gate { dir, port, tls, environment: self.environment, hosts: self.hosts, child: None }
     }
 }
 
@@ -126,6 +133,7 @@ pub struct Gate {
     port: u16,
     tls: bool,
     environment: Vec<(String, String)>,
+    hosts: bool,
     child: Option<Child>,
 }
 
@@ -135,7 +143,7 @@ impl Gate {
 
     /// A gate on embedded state, without any definition yet.
     pub fn setup() -> Setup {
-        Setup { conf: json!({}), files: Vec::new(), environment: Vec::new() }
+        Setup { conf: json!({}), files: Vec::new(), environment: Vec::new(), hosts: false }
     }
 
     /// Its folder: `tyk.conf`, `apps/`, `policies/`, `state/`, `log`.
@@ -180,6 +188,12 @@ impl Gate {
         Admin::new(self.url(""), Self::SECRET)
     }
 
+    /// Changes the hosts that only this gate knows.
+    pub fn set_hosts(&self, text: &str) {
+        // In place: a file that took its place would not be the one that the gate sees.
+        fs::write(self.dir.join("hosts"), text).unwrap();
+    }
+
     /// Writes a file below its folder, whole at once, as an editor does.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.dir.join(path);
@@ -214,7 +228,8 @@ impl Gate {
         assert!(self.child.is_none(), "the gate runs already");
         let mut log = File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
         writeln!(log, "--- start").unwrap();
-        let child = Command::new(binary())
+        let child = self
+            .command()
             .args(["run", "--conf"])
             .arg(self.dir.join("tyk.conf"))
             .current_dir(&self.dir)
@@ -225,6 +240,18 @@ impl Gate {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", binary().display()));
         self.child = Some(child);
+    }
+
+    /// Where it knows hosts of its own, it sees other files than the rest of the machine.
+    fn command(&self) -> Command {
+        if !self.hosts {
+            return Command::new(binary());
+        }
+        let mut command = Command::new("unshare");
+        let mounted = r#"mount --bind "$0" /etc/hosts && exec "$@""#;
+        command.args(["--mount", "--map-root-user", "sh", "-c", mounted]).arg(self.dir.join("hosts"));
+        command.arg(binary());
+        command
     }
 
     /// Waits until the process ends by itself and gives its exit code.

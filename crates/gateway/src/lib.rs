@@ -48,7 +48,7 @@ pub mod uptime;
 mod validation;
 
 pub use auth::{Asked, Authenticator, Authenticators, Denied, Identified};
-pub use backend::upstream::{KeepAlive, UpstreamSettings};
+pub use backend::upstream::{KeepAlive, KeepNames, Names, SeveralAddresses, UpstreamSettings};
 pub use cache::CacheSettings;
 pub use events::{EventSettings, ExpirySettings, MonitorSettings};
 pub use gate::{Gate, Parts};

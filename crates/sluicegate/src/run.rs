@@ -11,9 +11,9 @@ use gateway::listen::tls::{CertificateFiles, CertificateSet, ServerTlsSettings, 
 use gateway::listen::{Listener, ServerTls};
 use gateway::pass_through::PortSettings;
 use gateway::{
-    CacheSettings, CertificateSettings, Gate, GuessSettings, HeaderName, KeepAlive, KeySetSettings,
-    KeySettings, LimitHeaders, LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash, Settings,
-    UpstreamSettings, UptimeSettings, reload,
+    CacheSettings, CertificateSettings, Gate, GuessSettings, HeaderName, KeepAlive, KeepNames,
+    KeySetSettings, KeySettings, LimitHeaders, LimitSettings, Limiter, OAuthSettings, Parts, PasswordHash,
+    Settings, SeveralAddresses, UpstreamSettings, UptimeSettings, reload,
 };
 use state::{RedisSettings, RedisTls, Secret, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::acme;
 use crate::catalog;
 use crate::components;
-use crate::config::{Config, RateLimitHeaders, Storage, StorageKind};
+use crate::config::{AddressStrategy, Config, DnsCache, RateLimitHeaders, Storage, StorageKind};
 use crate::pid_file::PidFile;
 
 /// How often what has ended is looked for: idle connections to upstreams, sessions and counters.
@@ -160,6 +160,7 @@ async fn sweep(gate: Arc<Gate>) {
         tokio::select! {
             _ = ticks.tick() => {
                 gate.pools.sweep();
+                gate.upstream.names.sweep();
                 gate.state.tidy();
             }
             () = gate.closed() => return,
@@ -537,7 +538,26 @@ fn upstream(config: &Config) -> Result<UpstreamSettings, String> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    UpstreamSettings::new(timeout, keep, websockets, http2, tls).map_err(|error| error.to_string())
+    let settings =
+        UpstreamSettings::new(timeout, keep, websockets, http2, tls).map_err(|error| error.to_string())?;
+    Ok(match keep_names(&config.dns_cache) {
+        Some(keep) => settings.keeping_names(keep),
+        None => settings,
+    })
+}
+
+fn keep_names(cache: &DnsCache) -> Option<KeepNames> {
+    let several = match cache.multiple_ips_handle_strategy {
+        AddressStrategy::NoCache => SeveralAddresses::Anew,
+        AddressStrategy::PickFirst => SeveralAddresses::First,
+        AddressStrategy::Random => SeveralAddresses::Random,
+    };
+    let ttl = match cache.ttl {
+        // As where nothing is said.
+        0 => Some(3600),
+        seconds => u64::try_from(seconds).ok(),
+    };
+    cache.enabled.then_some(KeepNames { ttl: ttl.map(Duration::from_secs), several })
 }
 
 /// TLS to upstreams as a definition would have it, whose rules are the same.

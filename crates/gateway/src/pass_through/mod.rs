@@ -94,7 +94,7 @@ impl PassThrough {
                 Scheme::Https => Some(security.client(settings, &gate.certificates)?),
                 Scheme::Http | Scheme::H2c => None,
             };
-            Connector::new(origin, client, timeout)
+            Connector::new(origin, client, timeout, &settings.names)
         });
         Ok(Self {
             port: model.port,

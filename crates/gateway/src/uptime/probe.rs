@@ -74,7 +74,7 @@ async fn tcp(
     let mut target = probe.target.clone();
     target.scheme = if tls { Scheme::Https } else { Scheme::Http };
     let origin = Origin::new(&target, Security::usual(&settings.common, insecure));
-    let mut stream = Connector::new(origin, client, probe.timeout)?
+    let mut stream = Connector::new(origin, client, probe.timeout, &settings.names)?
         .dial(Purpose::Upgrade)
         .await
         .map_err(|error| error.to_string())?;

@@ -62,6 +62,7 @@ pub(crate) struct Config {
     pub(crate) enable_separate_cache_store: bool,
     pub(crate) cache_storage: Storage,
     pub(crate) local_session_cache: LocalSessionCache,
+    pub(crate) dns_cache: DnsCache,
     pub(crate) hash_keys: bool,
     pub(crate) hash_key_function: String,
     #[serde(deserialize_with = "secret")]
@@ -216,6 +217,24 @@ pub(crate) struct Acme {
     #[serde(deserialize_with = "seconds")]
     pub(crate) renew_before: Duration,
     pub(crate) external_account: AcmeExternalAccount,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DnsCache {
+    pub(crate) enabled: bool,
+    /// Seconds; below zero: for ever.
+    pub(crate) ttl: i64,
+    pub(crate) multiple_ips_handle_strategy: AddressStrategy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AddressStrategy {
+    #[serde(alias = "")]
+    NoCache,
+    PickFirst,
+    Random,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::names::Names;
+use super::race;
 use super::secured::{Secured, agreed};
 use super::security::{Client, Security, SecurityError};
 use super::through::{self, ThroughError};
@@ -55,6 +57,7 @@ pub(crate) struct Connector {
     /// TLS to the proxy in between.
     proxy_tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     timeout: Duration,
+    names: Arc<Names>,
 }
 
 #[derive(Clone)]
@@ -105,12 +108,17 @@ impl DialError {
 
 impl Connector {
     /// `timeout` bounds look-up, TCP and TLS together.
-    pub(crate) fn new(origin: Origin, client: Option<Client>, timeout: Duration) -> Result<Self, String> {
+    pub(crate) fn new(
+        origin: Origin,
+        client: Option<Client>,
+        timeout: Duration,
+        names: &Arc<Names>,
+    ) -> Result<Self, String> {
         let tls = match client {
             None => None,
             Some(client) => Some(Tls { client, name: server_name(&origin.host)? }),
         };
-        Ok(Self { origin, tls, proxy_tls: None, timeout })
+        Ok(Self { origin, tls, proxy_tls: None, timeout, names: Arc::clone(names) })
     }
 
     /// Speaks TLS of this kind to the proxy, where that is asked for.
@@ -134,9 +142,10 @@ impl Connector {
     }
 
     pub(crate) async fn dial(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
-        tokio::time::timeout(self.timeout, self.dial_unbounded(purpose))
-            .await
-            .unwrap_or_else(|_| Err(self.timed_out()))
+        tokio::time::timeout(self.timeout, self.dial_unbounded(purpose)).await.unwrap_or_else(|_| {
+            self.names.doubt(&self.origin.host);
+            Err(self.timed_out())
+        })
     }
 
     pub(super) fn timed_out(&self) -> DialError {
@@ -147,7 +156,7 @@ impl Connector {
     async fn dial_unbounded(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
         let Origin { host, port, proxy, .. } = &self.origin;
         let way = match proxy {
-            None => Socket::Plain(dial(host, *port).await?),
+            None => Socket::Plain(dial(&self.names, host, *port).await?),
             Some(proxy) => {
                 let mut way = self.dial_proxy(proxy).await?;
                 if !self.is_forwarded(purpose) {
@@ -197,7 +206,7 @@ impl Connector {
     }
 
     async fn dial_proxy(&self, proxy: &OutboundProxy) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
-        let tcp = dial(&proxy.host, proxy.port).await?;
+        let tcp = dial(&self.names, &proxy.host, proxy.port).await?;
         let Some((config, name)) = &self.proxy_tls else { return Ok(Socket::Plain(tcp)) };
         TlsConnector::from(Arc::clone(config))
             .connect(name.clone(), tcp)
@@ -213,13 +222,13 @@ fn server_name(host: &str) -> Result<ServerName<'static>, String> {
 }
 
 /// A TCP connection.
-async fn dial(host: &str, port: u16) -> Result<TcpStream, DialError> {
-    let addresses: Vec<_> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|source| DialError::LookUp { host: host.into(), source })?
-        .collect();
-    let tcp = TcpStream::connect(addresses.as_slice()).await;
-    let tcp = tcp.map_err(|source| DialError::Connect { host: host.into(), port, source })?;
+async fn dial(names: &Arc<Names>, host: &str, port: u16) -> Result<TcpStream, DialError> {
+    let addresses =
+        names.find(host, port).await.map_err(|source| DialError::LookUp { host: host.into(), source })?;
+    let tcp = race::connect(&addresses).await.map_err(|source| {
+        names.doubt(host);
+        DialError::Connect { host: host.into(), port, source }
+    })?;
     // Requests are written whole; waiting for more would only delay their last packet.
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY towards an upstream");

@@ -112,7 +112,8 @@ impl Destination {
         let proxy_tls = if lenient { &settings.insecure_tls } else { &settings.tls };
         let forward = proxy.as_deref().map(|proxy| Forward::new(proxy, target)).transpose()?.flatten();
         let origin = Origin { proxy, lenient_proxy: lenient, ..Origin::new(target, security) };
-        let connector = Connector::new(origin, client, settings.timeout)?.through(&proxy_tls.upgrades)?;
+        let connector = Connector::new(origin, client, settings.timeout, &settings.names)?
+            .through(&proxy_tls.upgrades)?;
         let host = HeaderValue::try_from(&*target.authority)
             .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
         Ok(Self {

@@ -12,8 +12,10 @@ mod endpoints;
 mod forward;
 mod head;
 mod identity;
+mod names;
 mod patience;
 mod pool;
+mod race;
 mod retry;
 mod secured;
 mod security;
@@ -38,6 +40,7 @@ use tokio::time::Instant;
 pub(crate) use body::UpstreamBody;
 pub(crate) use destination::UnderWay;
 pub(crate) use discovery::look_up;
+pub use names::{KeepNames, Names, SeveralAddresses};
 pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use apidef::UpstreamTls;
 use rustls::RootCertStore;
 
+use super::names::{KeepNames, Names};
 use super::pool::KeepAlive;
 use super::security::Security;
 use super::tls::{Proof, usual_roots};
@@ -25,6 +26,8 @@ pub struct UpstreamSettings {
     pub http2: bool,
     /// TLS where APIs do not say (`proxy_ssl_*`, `security.certificates.upstream`, `security.pinned_public_keys`).
     pub common: UpstreamTls,
+    /// What the names of upstreams stand for.
+    pub names: Arc<Names>,
     /// Client side TLS that checks certificates.
     pub(crate) tls: ClientTls,
     /// Client side TLS that does not.
@@ -56,7 +59,14 @@ impl UpstreamSettings {
             ClientTls::build(&Security::usual(&common, insecure), usual_roots(), &Proof::default(), http2)
         };
         let (tls, insecure_tls) = (build(false)?, build(true)?);
-        Ok(Self { timeout, keep, websockets, http2, common, tls, insecure_tls })
+        let names = Names::new(None);
+        Ok(Self { timeout, keep, websockets, http2, common, names, tls, insecure_tls })
+    }
+
+    /// The same, with the addresses of names kept (`dns_cache`).
+    #[must_use]
+    pub fn keeping_names(self, keep: KeepNames) -> Self {
+        Self { names: Names::new(Some(keep)), ..self }
     }
 
     /// The same, with certificates checked by these roots and no others.
@@ -90,6 +100,7 @@ impl UpstreamSettings {
         let build = |insecure| ClientTls::build(&Security::usual(&common, insecure), &roots, &proof, false);
         let (tls, insecure_tls) = (build(false)?, build(true)?);
         let keep = KeepAlive::default();
-        Ok(Self { timeout, keep, websockets: false, http2: false, common, tls, insecure_tls })
+        let names = Names::new(None);
+        Ok(Self { timeout, keep, websockets: false, http2: false, common, names, tls, insecure_tls })
     }
 }

@@ -1,6 +1,8 @@
 //! State: sessions, counters, signals; and the caches before it.
 
-use super::{COUNT, Key, Kind::*, PORT, Standing, acted, key, ours, pending};
+use super::{COUNT, Key, Kind, Kind::*, PORT, Standing, acted, key, ours, pending};
+
+const KEPT: Kind = Kind::Integer { min: -1, max: u32::MAX as i64 };
 
 pub(super) static KEYS: &[Key] = &[
     acted(
@@ -122,11 +124,18 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key("local_session_cache.cached_session_timeout", COUNT, "", Standing::Idle, "Obsolete."),
     key("local_session_cache.cached_session_eviction", COUNT, "", Standing::Idle, "Obsolete."),
-    pending(
-        "dns_cache",
-        Tree,
-        r#"{"ttl": 3600, "multiple_ips_handle_strategy": "no_cache"}"#,
-        "Keep name look-ups in memory.",
+    acted("dns_cache.enabled", Bool, "", "Keep the addresses of upstreams' names in memory."),
+    acted(
+        "dns_cache.ttl",
+        KEPT,
+        "3600",
+        "For how many seconds they are kept; those in use are looked up again aside. -1 keeps them until no connection comes about.",
+    ),
+    acted(
+        "dns_cache.multiple_ips_handle_strategy",
+        Choice(&["", "no_cache", "pick_first", "random"]),
+        "\"no_cache\"",
+        "What becomes of names with several addresses. `no_cache` looks them up for every connection, `pick_first` keeps their order, `random` begins with any of them. Whichever is first, the others are tried after it.",
     ),
     acted(
         "service_discovery.default_cache_timeout",
