@@ -21,8 +21,8 @@ const OWN: [(&str, Kind); 8] = [
 const ALIAS: usize = 0;
 const EXPIRES: usize = 3;
 
-/// Members of `meta_data` that something depends on: policies, counters, what opens a session.
-const DECIDE: [&str; 3] = ["policies", "rate_limit_pattern", "TykJWTSessionID"];
+/// Members of `meta_data` that something depends on: policies, counters, what opens a session, labels of records.
+const DECIDE: [&str; 4] = ["policies", "rate_limit_pattern", "TykJWTSessionID", "tyk_developer_id"];
 
 /// Digits of a number that fit for certain.
 const DIGITS: usize = 18;
@@ -308,6 +308,7 @@ mod tests {
             r#"{"meta_data":{"a":1e999}}"#,
             r#"{"meta_data":{"policies":[]}}"#,
             r#"{"meta_data":{"rate_limit_pattern":"x"}}"#,
+            r#"{"meta_data":{"tyk_developer_id":"x"}}"#,
             r#"{"meta_data":{"TykJWTSessionID":"x"}}"#,
         ] {
             assert_eq!(split(text), None, "{text}");

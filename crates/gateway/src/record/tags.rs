@@ -12,6 +12,9 @@ const LONGEST: usize = 256;
 /// So many values of one field become tags.
 const MOST: usize = 8;
 
+/// Whose key it is, where a portal has given it (contract 5.2, `meta_data.tyk_developer_id`).
+const DEVELOPER: &str = "tyk_developer_id";
+
 /// As the original calls whatever no backend has answered.
 static CACHED: LazyLock<Arc<str>> = LazyLock::new(|| "cached-response".into());
 
@@ -46,7 +49,12 @@ pub(crate) fn of_api(api: &Api) -> Arc<[Arc<str>]> {
 /// The tags of whoever has this session, its policies applied.
 pub(crate) fn of_session(session: &Session) -> Arc<[Arc<str>]> {
     let policies = session.apply_policies.iter().map(|policy| Arc::from(format!("pol-{policy}")));
-    policies.chain(session.tags.iter().map(|tag| Arc::from(&**tag))).collect()
+    let developer = session.meta_data.get(DEVELOPER).and_then(serde_json::Value::as_str);
+    let developer = developer.filter(|id| !id.is_empty()).map(|id| {
+        let end = id.floor_char_boundary(LONGEST);
+        Arc::from(format!("dev-{}", &id[..end]))
+    });
+    policies.chain(developer).chain(session.tags.iter().map(|tag| Arc::from(&**tag))).collect()
 }
 
 fn of_headers(headers: &HeaderMap, names: &[Box<str>], tags: &mut Vec<Arc<str>>) {
@@ -69,6 +77,21 @@ mod tests {
             serde_json::from_str(r#"{"apply_policies": ["gold", "free"], "tags": ["eu"]}"#).unwrap();
         let tags: Vec<String> = of_session(&session).iter().map(|tag| tag.to_string()).collect();
         assert_eq!(tags, ["pol-gold", "pol-free", "eu"]);
+    }
+
+    #[test]
+    fn developers_come_between_policies_and_tags_contract_11_1() {
+        for (meta_data, expected) in [
+            (r#"{"tyk_developer_id": "d1", "x": 1}"#, &["pol-gold", "dev-d1", "eu"][..]),
+            (r#"{"tyk_developer_id": ""}"#, &["pol-gold", "eu"]),
+            (r#"{"tyk_developer_id": 7}"#, &["pol-gold", "eu"]),
+            ("{}", &["pol-gold", "eu"]),
+        ] {
+            let text = format!(r#"{{"apply_policies": ["gold"], "tags": ["eu"], "meta_data": {meta_data}}}"#);
+            let session: Session = serde_json::from_str(&text).unwrap();
+            let tags: Vec<String> = of_session(&session).iter().map(|tag| tag.to_string()).collect();
+            assert_eq!(tags, expected, "{meta_data}");
+        }
     }
 
     #[test]
