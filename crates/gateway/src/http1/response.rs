@@ -150,6 +150,10 @@ fn find_body(
     let none = *method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        // Nobody may say it there (RFC 9110 section 8.6).
+        headers.remove(header::CONTENT_LENGTH);
+    }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
