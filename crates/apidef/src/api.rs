@@ -4,8 +4,8 @@ use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
 use crate::{
-    Addresses, Caching, Cors, ErrorOverrides, EventHandler, GraphQl, PassThrough, Paths, Plugins, Recording,
-    Transforms, Versioning,
+    Addresses, Caching, Cors, ErrorOverrides, EventHandler, GraphQl, OwnPort, PassThrough, Paths, Plugins,
+    Recording, Transforms, Versioning,
 };
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Api {
     pub domain: Option<Box<str>>,
     /// It is connections on a port of its own, not requests.
     pub pass_through: Option<Box<PassThrough>>,
+    /// It is served on a port beside the gate's own.
+    pub own_port: Option<OwnPort>,
     /// Normalised: starts with `/`, cleaned of `//`, `.` and `..`; a trailing `/` is kept.
     pub listen_path: Box<str>,
     /// Take the listen path off before the request goes on.

@@ -15,6 +15,7 @@ mod graphql;
 pub mod keys;
 mod limits;
 mod oas;
+mod own_port;
 mod pass_through;
 mod paths;
 mod pattern;
@@ -54,6 +55,7 @@ pub use graphql::{
 };
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, SCHEMAS, import, schema};
+pub use own_port::{OwnPort, OwnProtocol};
 pub use pass_through::{HeaderVersion, PassThrough};
 pub use paths::{
     AnswerRules, BodyRules, BodySchema, ExampleAnswer, ExampleMedia, Examples, Fields, Lists, Mock,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fields::{Field, LEFT_OPEN, acts, in_use};
 use crate::limits::OWN;
+use crate::own_port::OwnProtocol;
 use crate::section::Section;
 use crate::{Api, Auth, Target};
 
@@ -59,19 +60,15 @@ impl PassThrough {
     ) -> Option<PassThrough> {
         let protocol = holder.text(keys.protocol, faults);
         let port = holder.number(keys.port, faults);
+        if OwnProtocol::of(protocol).is_some() {
+            return None;
+        }
         let tls = match protocol.to_ascii_lowercase().as_str() {
-            "" | "http" => {
-                if port != 0.0 {
-                    let told = "a port of its own is not supported yet for HTTP; the API is refused so that requests do not go to the wrong place";
-                    faults.push(Fault::error(holder.at(keys.port), told));
-                }
-                return None;
-            }
             "tcp" => false,
             "tls" => true,
             _ => {
-                let told = format!("the listener protocol `{protocol}` is not supported yet");
-                let hint = "leave it empty to listen on the gateway's own port, or write `tcp` or `tls`";
+                let told = format!("the listener protocol `{protocol}` is unknown");
+                let hint = "leave it empty to speak what the gateway's own port does, or write `http`, `https`, `h2c`, `tcp` or `tls`";
                 faults.push(Fault::error(holder.at(keys.protocol), told).hint(hint));
                 return None;
             }
@@ -235,7 +232,7 @@ mod tests {
         for (written, expected, faults) in [
             (json!({}), None, 0),
             (json!({"protocol": "http"}), None, 0),
-            (json!({"listen_port": 9000}), None, 1),
+            (json!({"listen_port": 9000}), None, 0),
             (json!({"protocol": "tcp", "listen_port": 9000}), Some((9000, false, None)), 0),
             (
                 json!({"protocol": "tls", "listen_port": 9000,

@@ -194,7 +194,7 @@ fn every_fault_has_its_pointer_and_place() {
                 "name the origins",
             )],
         ),
-        ("\"listen_port\": 9000,", &[("error", "/listen_port", 2, 16, "wrong place", "")]),
+        ("\"listen_port\": 90000,", &[("error", "/listen_port", 2, 16, "from 1 to 65535", "")]),
         ("\"protocol\": \"udp\",", &[("error", "/protocol", 2, 13, "protocol `udp`", "leave it empty")]),
         (
             "\"auth_provider\": {\"name\": \"ldap\"},",

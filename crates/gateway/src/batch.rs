@@ -133,6 +133,7 @@ pub(crate) async fn of_script(gate: &Arc<Gate>, api: &str, text: &str) -> Result
         text: text_of_address,
         control: false,
         own: None,
+        port: api.own_port.map(|(port, _)| port),
         tls: None,
         takeover: None,
         cut: None,

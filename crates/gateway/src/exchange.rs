@@ -46,6 +46,8 @@ pub(crate) struct Peer {
     pub control: bool,
     /// The address of the listener that a stream opened for itself, when it came in there.
     pub own: Option<Arc<str>>,
+    /// The port of APIs that it came in on, beside the gate's own.
+    pub port: Option<u16>,
     /// What TLS agreed on with the client, where there is TLS.
     pub tls: Option<Agreed>,
     /// How a backend may take the connection over; `None` where connections are shared by exchanges (HTTP/2).
@@ -62,6 +64,7 @@ impl Peer {
             text: self.text.clone(),
             control: self.control,
             own: self.own.clone(),
+            port: self.port,
             tls: self.tls.clone(),
             takeover: None,
             cut: None,

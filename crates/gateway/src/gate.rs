@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::hosted::Kept;
 use crate::limits::{AtOnce, Organisations, Windows};
 use crate::listen::tls::Certificates;
+use crate::listen::{OwnPorts, ServerTls};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::pass_through::Ports;
@@ -55,7 +56,7 @@ pub struct Parts {
     /// What streams are built with.
     pub streams: streams::Settings,
     /// What the listeners offer, so that APIs may add certificates for their domains.
-    pub offered: Option<Arc<Certificates>>,
+    pub offered: Option<Arc<ServerTls>>,
     /// Obtains certificates for the listeners; `None`: they are given.
     pub acme: Option<Acme>,
     /// What runs plugins that say who is calling.
@@ -101,6 +102,10 @@ pub struct Gate {
     pub(crate) ports_wanted: Notify,
     /// What the listeners offer; `None` where there is no TLS.
     pub(crate) offered: Option<Arc<Certificates>>,
+    /// How they speak TLS.
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    /// Ports of APIs beside the gate's own.
+    pub(crate) own_ports: OwnPorts,
     /// Obtains certificates for the listeners.
     pub(crate) acme: Option<Box<Acme>>,
     pub(crate) windows: Arc<Windows>,
@@ -188,7 +193,9 @@ impl Gate {
             )),
             upstream_tokens: UpstreamTokens::default(),
             hosts: Hosts::default(),
-            offered: parts.offered,
+            offered: parts.offered.as_ref().map(|tls| Arc::clone(&tls.certificates)),
+            tls: parts.offered,
+            own_ports: OwnPorts::default(),
             acme: parts.acme.map(Box::new),
             ports: Ports::default(),
             ports_wanted: Notify::new(),

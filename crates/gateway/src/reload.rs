@@ -6,8 +6,9 @@
 mod compile;
 mod follow;
 mod offer;
+mod routes;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,13 +22,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::gate::Gate;
 use crate::listen::AskedByName;
-use crate::pass_through::tenants;
-use crate::route::{Place, Table};
+use crate::pass_through;
 use crate::snapshot::{RunningApi, Snapshot};
 
 pub use compile::check;
 pub(crate) use compile::{compile, fetch, located, read};
 pub use follow::follow;
+use routes::passed;
+pub(crate) use routes::routes;
 
 /// How long the streams of a replaced API may take to deliver what is under way.
 const STREAM_DRAIN: Duration = Duration::from_secs(5);
@@ -174,7 +176,7 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
         gate.watched.doubt(gate, None);
     }
     gate.offer_domains().await;
-    if !gate.settle_ports().await {
+    if !pass_through::settle(gate).await {
         gate.ports_wanted.notify_one();
     }
     for published in prepared.fresh.iter().flat_map(|api| api.chain.published()) {
@@ -338,15 +340,16 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         return Prepared { snapshot: None, fresh, removed, faults, good };
     }
     let generation = current.generation + 1;
-    let routes = routes(gate, &current, &apis, &mut faults, &sources);
     let passed = passed(&current, &apis, &mut faults, &sources);
+    let routes = routes(gate, &current, &apis, &passed, &mut faults, &sources);
     let snapshot = Snapshot {
         generation,
         policy_generation: if same_policies && !first_load { current.policy_generation } else { generation },
         asked: AskedByName::by(apis.values().map(|api| &*api.model), &gate.settings),
         apis,
         passed,
-        routes,
+        routes: routes.main,
+        by_port: routes.by_port,
         policies: if same_policies { Arc::clone(&current.policies) } else { Arc::new(policies) },
         names: std::sync::OnceLock::new(),
     };
@@ -360,66 +363,6 @@ fn located_in(path: &Path, faults: Vec<Fault>) -> Vec<Fault> {
         Ok(text) => located(&text, faults),
         Err(_) => faults,
     }
-}
-
-/// The routing table: every API at its listen path and at `/<id>/` (contract 2.9).
-pub(crate) fn routes(
-    gate: &Gate,
-    current: &Snapshot,
-    apis: &HashMap<Arc<str>, Arc<RunningApi>>,
-    faults: &mut Vec<(PathBuf, Vec<Fault>)>,
-    sources: &HashMap<Arc<str>, PathBuf>,
-) -> Table<Arc<RunningApi>> {
-    let mut table = Table::new(gate.settings.strict_routes);
-    let over_http = |api: &&Arc<RunningApi>| !api.model.internal && api.model.pass_through.is_none();
-    let mut ordered: Vec<_> = apis.values().filter(over_http).collect();
-    // Those that serve already keep their paths when a newcomer asks for the same; else the order is that of ids.
-    let serving: HashSet<&Arc<str>> = current.apis.keys().collect();
-    ordered.sort_by_key(|api| (!serving.contains(&api.identity.id), &api.identity.id));
-    for api in &ordered {
-        let host = gate.settings.host_of(&api.model);
-        let path = &*api.model.listen_path;
-        if let Err((api, reason)) = table.add(&Place { host, path }, Arc::clone(api)) {
-            let fallback = format!("{path}-{}", api.identity.id);
-            let fault = Fault::error("/proxy/listen_path", format!("{reason}; it is served at `{fallback}`"));
-            let source = sources.get(&api.identity.id).map_or(Path::new(""), PathBuf::as_path);
-            faults.push((source.to_owned(), vec![fault]));
-            let _ = table.add(&Place { host, path: &fallback }, api);
-        }
-    }
-    for api in ordered {
-        let path = format!("/{}/", api.identity.id);
-        let host = gate.settings.host_of(&api.model);
-        // Somebody may listen there on purpose.
-        let _ = table.add(&Place { host, path: &path }, Arc::clone(api));
-    }
-    table
-}
-
-/// The APIs whose connections are passed through; those that serve already keep their ports when a newcomer asks for one.
-fn passed(
-    current: &Snapshot,
-    apis: &HashMap<Arc<str>, Arc<RunningApi>>,
-    faults: &mut Vec<(PathBuf, Vec<Fault>)>,
-    sources: &HashMap<Arc<str>, PathBuf>,
-) -> Vec<Arc<RunningApi>> {
-    let mut ordered: Vec<_> = apis.values().filter(|api| api.model.pass_through.is_some()).collect();
-    if ordered.is_empty() {
-        return Vec::new();
-    }
-    let serving: HashSet<&Arc<str>> = current.passed.iter().map(|api| &api.identity.id).collect();
-    ordered.sort_by_key(|api| (!serving.contains(&api.identity.id), &api.identity.id));
-    let (by_port, refused) = tenants(ordered);
-    for (api, reason) in refused {
-        let pointer = match api.definition.source {
-            apidef::Source::Classic => "/listen_port",
-            apidef::Source::Oas => "/x-tyk-api-gateway/server/port",
-        };
-        let source = sources.get(&api.identity.id).map_or(Path::new(""), PathBuf::as_path);
-        let fault = Fault::error(pointer, reason).hint("give it another port");
-        faults.push((source.to_owned(), vec![fault]));
-    }
-    by_port.into_values().flatten().cloned().collect()
 }
 
 /// Tells an operator what was refused, where, and what to do.

@@ -67,7 +67,7 @@ pub(crate) async fn serve_apis(
         return response;
     }
     let mut request = request;
-    let Some(found) = find(gate, &mut request) else {
+    let Some(found) = find(gate, peer, &mut request) else {
         if request.method() == Method::OPTIONS && request.uri().path() == "*" {
             // A question about the server as a whole (RFC 9110 section 9.3.7): it is there.
             return Response::new(Body::empty());
@@ -356,9 +356,13 @@ struct Found {
 }
 
 /// Takes the snapshot once and finds the API in it, and of its versions the one that is asked for.
-fn find(gate: &Gate, request: &mut Request<RequestBody>) -> Option<Found> {
+fn find(gate: &Gate, peer: &Peer, request: &mut Request<RequestBody>) -> Option<Found> {
     let snapshot = gate.snapshot();
-    let found = snapshot.routes.find(host(request), request.uri().path())?;
+    let routes = match peer.port {
+        None => &snapshot.routes,
+        Some(port) => &snapshot.by_port.get(&port)?.routes,
+    };
+    let found = routes.find(host(request), request.uri().path())?;
     Some(version(&snapshot, Arc::clone(found.api), request, found.matched))
 }
 

@@ -1,6 +1,6 @@
 //! The whole running configuration, immutable; a change makes a new one and swaps one pointer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use apidef::{Api, Definition, Policy};
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub(crate) passed: Vec<Arc<RunningApi>>,
     /// By host and listen path.
     pub routes: Table<Arc<RunningApi>>,
+    /// The same for ports of APIs, beside the gate's own.
+    pub(crate) by_port: BTreeMap<u16, OwnRoutes>,
     /// What TLS clients are asked for, by name.
     pub(crate) asked: AskedByName,
     /// By policy id.
@@ -45,6 +47,7 @@ impl Snapshot {
             apis: HashMap::new(),
             passed: Vec::new(),
             routes: Table::new(strict),
+            by_port: BTreeMap::new(),
             asked: AskedByName::default(),
             policies: Arc::default(),
             names: OnceLock::new(),
@@ -72,6 +75,15 @@ impl Snapshot {
     }
 }
 
+/// What is served on a port of APIs.
+#[derive(Debug)]
+pub(crate) struct OwnRoutes {
+    /// Over TLS.
+    pub(crate) tls: bool,
+    /// By host and listen path.
+    pub(crate) routes: Table<Arc<RunningApi>>,
+}
+
 /// One API as it runs. An unchanged definition keeps its very object over any number of changes around it.
 #[derive(Debug)]
 pub struct RunningApi {
@@ -95,6 +107,8 @@ pub struct RunningApi {
     pub backend: Backend,
     /// Counters; kept when the definition changes.
     pub metrics: Arc<ApiMetrics>,
+    /// The port that it is served on, and whether TLS is spoken there; `None` where it is the gate's own.
+    pub(crate) own_port: Option<(u16, bool)>,
     /// Names for records.
     pub identity: Identity,
     /// It stands in no catalog: it is made for a stream that came over the API of streams.

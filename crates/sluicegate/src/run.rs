@@ -60,14 +60,14 @@ async fn serve(config: Config) -> Result<(), String> {
         stores: Arc::new(crate::stores::open(&config)?),
         upstream,
         streams,
-        offered: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
+        offered: tls.clone(),
         authenticators: gateway::Authenticators::default(),
         records,
     };
     let (gate, requests) = Gate::new(parts);
     tokio::spawn(gateway::events::run(&gate)?);
     let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
-    let listeners = bind(&config, tls).await?;
+    let listeners = bind(&config, tls.filter(|_| config.http_server_options.use_ssl)).await?;
     let named = Some(config.pid_file_location.as_str()).filter(|path| !path.is_empty());
     let _pid_file = named.and_then(|path| PidFile::write(Path::new(path)));
 
@@ -171,17 +171,26 @@ async fn sweep(gate: Arc<Gate>) {
 /// What TLS clients are offered, where there is TLS.
 fn tls(config: &Config) -> Result<Option<Arc<ServerTls>>, String> {
     let options = &config.http_server_options;
-    if !options.use_ssl {
+    let certificates = certificates(config);
+    // In clear themselves, they are for APIs with ports of their own.
+    if !options.use_ssl && certificates.is_empty() {
         return Ok(None);
     }
     let tls = server_tls(&ServerTlsSettings {
-        certificates: certificates(config),
+        certificates,
         http2: options.enable_http2,
         min_version: options.min_version,
         max_version: options.max_version,
         ciphers: options.ssl_ciphers.clone(),
     })
-    .map_err(|error| error.to_string())?;
+    .map_err(|error| error.to_string());
+    let tls = match tls {
+        Err(error) if !options.use_ssl => {
+            tracing::warn!(%error, "the certificates of `http_server_options` cannot be used: no API can speak `https` on a port of its own");
+            return Ok(None);
+        }
+        tls => tls?,
+    };
     for warning in &tls.warnings {
         tracing::warn!("{warning}");
     }
@@ -240,7 +249,15 @@ fn ports(config: &Config) -> Result<PortSettings, String> {
     }
     let own = [config.listen_port, config.control_api_port, config.acme.http_port];
     let own = own.into_iter().filter(|port| *port > 0).collect();
-    Ok(PortSettings { address: listen_address(config)?, own, any: config.disable_ports_whitelist, allowed })
+    Ok(PortSettings {
+        address: listen_address(config)?,
+        own,
+        main: config.listen_port,
+        main_tls: config.http_server_options.use_ssl,
+        certificates: config.http_server_options.use_ssl || !certificates(config).is_empty(),
+        any: config.disable_ports_whitelist,
+        allowed,
+    })
 }
 
 fn certificates(config: &Config) -> CertificateSet {

@@ -8,6 +8,7 @@ use crate::events;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::graphql;
 use crate::limits::{EndpointRate, at_once};
+use crate::own_port::OwnPort;
 use crate::pass_through::{self, PassThrough};
 use crate::place;
 use crate::plugins;
@@ -35,6 +36,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     providers(&root, faults);
     let keys = pass_through::Keys { protocol: "protocol", port: "listen_port" };
     let pass_through = PassThrough::read(&root, &root, &keys, faults).map(Box::new);
+    let own_port = OwnPort::read(&root, &keys, faults);
     validate_rest(&root, &proxy, faults);
 
     let listen_path = match proxy.text("listen_path", faults) {
@@ -91,6 +93,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         certificates: root.texts("certificates", faults),
         client_certificates: client_certificates(&root, faults),
         pass_through,
+        own_port,
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
         versioning: None,

@@ -115,6 +115,9 @@ pub(crate) fn write(api: &Api) -> Value {
             definition[OWN]["upstream"] = care;
         }
     }
+    if let Some(own_port) = &api.own_port {
+        own_port.write_classic(&mut definition);
+    }
     if let Some(pass_through) = &api.pass_through {
         pass_through.write_classic(&mut definition);
     }

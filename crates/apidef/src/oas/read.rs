@@ -9,6 +9,7 @@ use crate::events;
 use crate::fields::{check, in_use};
 use crate::graphql;
 use crate::limits::{OWN, at_once, oas_endpoints};
+use crate::own_port::OwnPort;
 use crate::pass_through::{self, PassThrough};
 use crate::place;
 use crate::plugins;
@@ -51,6 +52,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let listen = server.section("listenPath", faults);
     let keys = pass_through::Keys { protocol: "protocol", port: "port" };
     let pass_through = PassThrough::read(&root, &server, &keys, faults).map(Box::new);
+    let own_port = OwnPort::read(&server, &keys, faults);
     let graphql = graph(&root, streams.is_some(), faults);
     let engine = graphql.as_ref().is_some_and(|graph| graph.engine.is_some());
     let upstream = if streams.is_some() || engine {
@@ -87,6 +89,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
             None => listen_path(&server, &listen, faults),
         },
         pass_through,
+        own_port,
         strip_listen_path: listen.flag("strip", faults),
         versioning: read_oas(&info, faults),
         version: Box::default(),

@@ -53,7 +53,7 @@ pub(crate) fn is_addressed<B>(gate: &Gate, peer: &Peer, request: &Request<B>) ->
     if peer.control {
         return true;
     }
-    if gate.settings.control_apart {
+    if gate.settings.control_apart || peer.port.is_some() {
         return false;
     }
     let path = request.uri().path();

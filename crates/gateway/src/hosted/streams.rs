@@ -1,6 +1,6 @@
 //! Streams come and go by their ids, in a process of their own or beside the APIs of a catalog.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,19 +146,19 @@ impl Gate {
         new: Option<&str>,
     ) -> Result<Snapshot, Vec<Fault>> {
         let current = self.snapshot();
-        let (routes, asked) = if self.settings.service.is_some() {
+        let (routes, by_port, asked) = if self.settings.service.is_some() {
             let mut routes = route::Table::new(true);
             for api in apis.values() {
                 // Ids differ, and with them the paths.
                 let place = route::Place { host: None, path: &api.model.listen_path };
                 let _ = routes.add(&place, Arc::clone(api));
             }
-            (routes, AskedByName::default())
+            (routes, BTreeMap::new(), AskedByName::default())
         } else {
             let own = PathBuf::from("stream");
             let sources = new.map(|id| (Arc::from(id), own.clone())).into_iter().collect();
             let mut faults = Vec::new();
-            let routes = routes(self, &current, &apis, &mut faults, &sources);
+            let routes = routes(self, &current, &apis, &current.passed, &mut faults, &sources);
             // That of others was told when they came.
             if let Some((_, taken)) = faults.into_iter().find(|(source, _)| *source == own) {
                 return Err(taken
@@ -166,7 +166,8 @@ impl Gate {
                     .map(|fault| Fault { pointer: String::new(), ..fault })
                     .collect());
             }
-            (routes, AskedByName::by(apis.values().map(|api| &*api.model), &self.settings))
+            let asked = AskedByName::by(apis.values().map(|api| &*api.model), &self.settings);
+            (routes.main, routes.by_port, asked)
         };
         Ok(Snapshot {
             generation: current.generation + 1,
@@ -175,6 +176,7 @@ impl Gate {
             apis,
             passed: current.passed.clone(),
             routes,
+            by_port,
             asked,
             names: std::sync::OnceLock::new(),
         })

@@ -23,9 +23,8 @@ use crate::serve::serve;
 
 /// Serves a connection until it ends, is closed by its peer, or the gate shuts down and its last exchange is over.
 pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketAddr, door: Door) {
-    let Door { control, own, proofs } = door;
     let mut read = BytesMut::new();
-    if proofs {
+    if door.proofs {
         return http1::run(&Prover { gate }, stream, read, &Takeover::default()).await;
     }
     let http2 = match &stream {
@@ -39,20 +38,22 @@ pub(super) async fn run(gate: Arc<Gate>, mut stream: ClientStream, peer: SocketA
                 }
             }
             // Who has said nothing yet does not hold up the end.
-            () = gate.closed() => return,
+            () = door.closed(&gate) => return,
         },
     };
     let address = peer.ip().to_canonical();
     let text =
         HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
     let tls = Agreed::on(&stream);
+    let (control, own) = (door.control, door.own.clone());
+    let port = door.stays.as_ref().map(|stays| stays.port);
     if http2 {
-        let peer = Peer { address, text, control, own, tls, takeover: None, cut: Some(Arc::default()) };
-        return http2::run(gate, stream, read, Arc::new(peer)).await;
+        let peer = Peer { address, text, control, own, port, tls, takeover: None, cut: Some(Arc::default()) };
+        return http2::run(gate, stream, read, Arc::new(peer), &door).await;
     }
     let takeover = Takeover::default();
-    let peer = Peer { address, text, control, own, tls, takeover: Some(takeover.clone()), cut: None };
-    http1::run(&Client { gate, peer: Arc::new(peer) }, stream, read, &takeover).await;
+    let peer = Peer { address, text, control, own, port, tls, takeover: Some(takeover.clone()), cut: None };
+    http1::run(&Client { gate, peer: Arc::new(peer), door }, stream, read, &takeover).await;
 }
 
 /// Reads until it is clear whether the client speaks HTTP/2. One that says nothing, or goes away, counts as HTTP/1.
@@ -71,6 +72,7 @@ async fn opening(stream: &mut ClientStream, read: &mut BytesMut) -> std::io::Res
 struct Client {
     gate: Arc<Gate>,
     peer: Arc<Peer>,
+    door: Door,
 }
 
 impl Host for Client {
@@ -85,11 +87,11 @@ impl Host for Client {
     }
 
     fn closed(&self) -> impl Future<Output = ()> + Send {
-        self.gate.closed()
+        self.door.closed(&self.gate)
     }
 
     fn may_be_closed(&self) -> bool {
-        self.gate.is_closing()
+        self.door.may_be_closed(&self.gate)
     }
 
     fn limits(&self) -> Limits {

@@ -19,14 +19,14 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::ClientStream;
+use super::{ClientStream, Door};
 use crate::body::RequestBody;
 use crate::exchange::Peer;
 use crate::gate::Gate;
 use crate::serve::serve;
 
 /// Serves a connection to its end. `read` is what was read from it already.
-pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, peer: Arc<Peer>) {
+pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, peer: Arc<Peer>, door: &Door) {
     let idle = Arc::new(Idle::new(gate.settings.read_timeout, gate.settings.write_timeout));
     let stream = Stream { inner: stream, read, idle: Arc::clone(&idle), stalled: false };
     let cut = peer.cut.clone();
@@ -55,7 +55,7 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
             .serve_connection(TokioIo::new(stream), service)
     );
     let mut watchdog = pin!(idle.watch());
-    let mut closing = pin!(gate.closed());
+    let mut closing = pin!(door.closed(&gate));
     let mut shutting_down = false;
     let mut cut = pin!(async {
         match &cut {

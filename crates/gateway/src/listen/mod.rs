@@ -6,6 +6,7 @@ mod connection;
 mod http1;
 mod http2;
 mod link;
+mod ports;
 mod takeover;
 pub mod tls;
 mod watch;
@@ -24,9 +25,11 @@ pub(crate) use asks::AskedByName;
 pub use asks::Asks;
 pub(crate) use http2::Busy;
 pub(crate) use link::ClientBody;
+pub(crate) use ports::OwnPorts;
 pub use takeover::Takeover;
 pub use tls::ServerTls;
 
+use self::ports::Stays;
 use crate::acme;
 use crate::gate::Gate;
 use crate::socket::Socket;
@@ -54,6 +57,26 @@ struct Door {
     own: Option<Arc<str>>,
     /// Answers to what an ACME directory asks, and nothing else.
     proofs: bool,
+    /// APIs that are served on this port, and nothing else.
+    stays: Option<Stays>,
+}
+
+impl Door {
+    /// Ready when no more is to be read of who came in.
+    async fn closed(&self, gate: &Gate) {
+        match &self.stays {
+            None => gate.closed().await,
+            Some(stays) => tokio::select! {
+                () = gate.closed() => {}
+                () = stays.closed() => {}
+            },
+        }
+    }
+
+    /// Whether that may be.
+    fn may_be_closed(&self, gate: &Gate) -> bool {
+        gate.is_closing() || self.stays.as_ref().is_some_and(Stays::is_closed)
+    }
 }
 
 /// The address of `host:port`, where no host means every address of the machine.
@@ -82,6 +105,12 @@ impl Listener {
         self
     }
 
+    /// The same listener, for the APIs that are served on this port and nothing else.
+    fn of_apis(mut self, stays: Stays) -> Self {
+        self.door.stays = Some(stays);
+        self
+    }
+
     /// The same listener, for what an ACME directory asks over HTTP and nothing else. It is without TLS.
     pub fn for_proofs(mut self) -> Self {
         (self.tls, self.door.proofs) = (None, true);
@@ -93,9 +122,9 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts clients until the gate closes.
+    /// Accepts clients until the gate closes, or the port does.
     pub async fn serve(self, gate: Arc<Gate>) {
-        let mut closed = std::pin::pin!(gate.closed());
+        let mut closed = std::pin::pin!(self.door.closed(&gate));
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
@@ -131,7 +160,7 @@ impl Listener {
                     let handshake = tokio::select! {
                         biased;
                         handshake = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => handshake,
-                        () = gate.closed() => return,
+                        () = door.closed(&gate) => return,
                     };
                     match handshake {
                         Ok(Ok(None)) => tracing::debug!(%peer, "proved to an acme directory whose a name is"),

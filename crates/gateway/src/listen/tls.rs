@@ -60,6 +60,13 @@ pub struct CertificateSet {
     pub may_be_empty: bool,
 }
 
+impl CertificateSet {
+    /// Whether it names none.
+    pub fn is_empty(&self) -> bool {
+        self.defaults.is_empty() && self.domains.is_empty()
+    }
+}
+
 /// How a TLS listener is set up (contract 1.3, `http_server_options`).
 #[derive(Debug, Clone, Default)]
 pub struct ServerTlsSettings {

@@ -11,11 +11,11 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use apidef::{HeaderVersion, Scheme};
+use apidef::{HeaderVersion, OwnPort, OwnProtocol, Scheme, Source};
 use document::Fault;
 
 pub use self::ports::run;
-pub(crate) use self::ports::{Ports, tenants};
+pub(crate) use self::ports::{Ports, settle, tenants};
 use self::proxy_protocol::Version;
 use crate::auth::Addresses;
 use crate::backend::upstream::{Connector, DialError, Origin, Purpose, Security, UpstreamStream};
@@ -28,6 +28,12 @@ pub struct PortSettings {
     pub address: IpAddr,
     /// Ports of the gate itself, which no API may have.
     pub own: Vec<u16>,
+    /// The one of them on which APIs are served.
+    pub main: u16,
+    /// TLS is spoken there.
+    pub main_tls: bool,
+    /// There are certificates to speak TLS with.
+    pub certificates: bool,
     /// Any port may be asked for (`disable_ports_whitelist`).
     pub any: bool,
     /// Those that may (`ports_whitelist`), by protocol.
@@ -36,11 +42,58 @@ pub struct PortSettings {
 
 impl Default for PortSettings {
     fn default() -> Self {
-        Self { address: Ipv4Addr::UNSPECIFIED.into(), own: Vec::new(), any: false, allowed: Vec::new() }
+        Self {
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            own: Vec::new(),
+            main: 0,
+            main_tls: false,
+            certificates: false,
+            any: false,
+            allowed: Vec::new(),
+        }
     }
 }
 
 impl PortSettings {
+    /// The port of an API over HTTP, and whether TLS is spoken there; `None` where it is the gate's own.
+    ///
+    /// # Errors
+    /// Ports that it may not have, and protocols that cannot be spoken there.
+    pub(crate) fn of(&self, api: &apidef::Api, source: Source) -> Result<Option<(u16, bool)>, Fault> {
+        let Some(OwnPort { port, protocol }) = api.own_port else { return Ok(None) };
+        let (protocol_at, port_at) = match source {
+            Source::Classic => ("/protocol", "/listen_port"),
+            Source::Oas => ("/x-tyk-api-gateway/server/protocol", "/x-tyk-api-gateway/server/port"),
+        };
+        let tls = match protocol {
+            OwnProtocol::AsGate => self.main_tls,
+            OwnProtocol::Http | OwnProtocol::H2c => false,
+            OwnProtocol::Https => true,
+        };
+        if port == 0 || port == self.main {
+            if tls == self.main_tls {
+                return Ok(None);
+            }
+            let (other, word) = if tls { ("in clear", "https") } else { ("over TLS", protocol.word()) };
+            let text = format!("the gate's own port is served {other}, and `{word}` is not");
+            return Err(Fault::error(protocol_at, text)
+                .hint("give the API a port of its own, or see `http_server_options.use_ssl`"));
+        }
+        let word = match protocol {
+            OwnProtocol::AsGate if tls => "https",
+            OwnProtocol::AsGate => "http",
+            _ => protocol.word(),
+        };
+        self.check(port, word).map_err(|text| Fault::error(port_at, text))?;
+        if tls && !self.certificates {
+            let text = "there is no certificate to speak `https` with";
+            return Err(
+                Fault::error(protocol_at, text).hint("name some in `http_server_options.ssl_certificates`")
+            );
+        }
+        Ok(Some((port, tls)))
+    }
+
     fn check(&self, port: u16, protocol: &str) -> Result<(), String> {
         if self.own.contains(&port) {
             return Err(format!("port {port} is one of the gate's own; choose another"));

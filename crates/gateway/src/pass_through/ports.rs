@@ -254,6 +254,12 @@ async fn accept(
     }
 }
 
+/// All ports of APIs, whatever becomes of some.
+pub(crate) async fn settle(gate: &Arc<Gate>) -> bool {
+    let (own, passed) = (gate.settle_own_ports().await, gate.settle_ports().await);
+    own && passed
+}
+
 /// Tries again to open ports that somebody else had, until the gate closes.
 pub async fn run(gate: Arc<Gate>) {
     loop {
@@ -261,7 +267,7 @@ pub async fn run(gate: Arc<Gate>) {
             () = gate.ports_wanted.notified() => {}
             () = gate.closed() => return,
         }
-        while !gate.settle_ports().await {
+        while !settle(&gate).await {
             tokio::select! {
                 () = tokio::time::sleep(AGAIN) => {}
                 () = gate.ports_wanted.notified() => {}

@@ -124,7 +124,9 @@ fn build(
             Backend::Stream(backend)
         }
     };
+    let own_port = gate.settings.ports.of(&model, definition.source).map_err(|fault| vec![fault])?;
     Ok(RunningApi {
+        own_port,
         identity: before
             .map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
         metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),

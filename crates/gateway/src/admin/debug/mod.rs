@@ -169,6 +169,7 @@ async fn answer(gate: &Arc<Gate>, api: Arc<RunningApi>, request: Request<Request
         takeover: None,
         cut: None,
         own: None,
+        port: None,
     };
     // A path below the listen path, or one inside of the API.
     let listen = api.model.listen_path.trim_end_matches('/');

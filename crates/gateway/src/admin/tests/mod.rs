@@ -207,6 +207,7 @@ fn local_peer() -> Peer {
         takeover: None,
         cut: None,
         own: None,
+        port: None,
     }
 }
 
