@@ -2,7 +2,7 @@
 //! WebSockets.
 
 use std::fmt::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use e2e::definition::{keyed, keyless, oas, session};
 use e2e::streaming::events;
@@ -314,6 +314,108 @@ async fn c10_subscriptions_by_events() {
     }
     let refused = gate.get("/g/?query=subscription%7Bnone%7D", &["-H", "Accept: text/event-stream"]).await;
     assert_eq!(refused.status, 400);
+}
+
+/// A subscription over a WebSocket that has begun.
+async fn begun(gate: &Gate, path: &str, protocol: &str, query: &str, key: &str) -> Socket {
+    let fields = [("sec-websocket-protocol", protocol), ("authorization", key)];
+    let mut socket = Socket::open(gate.port(), path, &fields).await.unwrap();
+    socket.send(json!({"type": "connection_init"}).to_string()).await;
+    assert_eq!(next(&mut socket).await["type"], "connection_ack");
+    let kind = if protocol == "graphql-ws" { "start" } else { "subscribe" };
+    socket.send(json!({"id": "1", "type": kind, "payload": {"query": query}}).to_string()).await;
+    let mut told = next(&mut socket).await;
+    while told["type"] == "ka" {
+        told = next(&mut socket).await;
+    }
+    assert_eq!(told["id"], "1", "{told}");
+    socket
+}
+
+/// What closes a WebSocket, whatever comes before.
+async fn closed(socket: &mut Socket) -> Value {
+    loop {
+        let told = next(socket).await;
+        if told.get("closed").is_some() {
+            return told["closed"].clone();
+        }
+    }
+}
+
+#[tokio::test]
+async fn c10_subscriptions_end_with_what_their_key_may() {
+    let server = GraphqlServer::start().await;
+    let generate = json!({"generate": {"mapping": "root.n = counter()", "interval": "20ms"}});
+    let source = json!({"kind": "Stream", "name": "numbers", "config": {"input": generate},
+        "root_fields": [{"type": "Subscription", "fields": ["ordered"]}]});
+    let mut engine = keyed("e", "");
+    engine["graphql"] = fed("e", source, &server)["graphql"].clone();
+    let gate = Gate::setup().api(graph(keyed("g", &server.url("")))).api(engine).start().await;
+    let admin = gate.admin();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let both = session(&["g", "e"]);
+    let mut expiring = both.clone();
+    expiring["expires"] = json!(now + 6);
+    let mut narrowed = both.clone();
+    for (api, field) in [("g", "count"), ("e", "ordered")] {
+        narrowed["access_rights"][api]["restricted_types"] =
+            json!([{"name": "Subscription", "fields": [field]}]);
+    }
+    let (count, ordered) = ("subscription { count(to: 0) }", "subscription { ordered { n } }");
+    for (what, session, change) in [
+        ("deleted", &both, None),
+        ("no right", &both, Some(session(&["other"]))),
+        ("no right to the field", &both, Some(narrowed)),
+        ("expired", &expiring, Some(Value::Null)),
+    ] {
+        let key = admin.key(session).await;
+        let mut sockets = [
+            begun(&gate, "/g/", "graphql-transport-ws", count, &key).await,
+            begun(&gate, "/g/", "graphql-ws", count, &key).await,
+            begun(&gate, "/e/", "graphql-transport-ws", ordered, &key).await,
+        ];
+        let field = format!("authorization: {key}");
+        let mut streams = Vec::new();
+        for path in
+            ["/g/?query=subscription%7Bcount(to:0)%7D", "/e/?query=subscription%7Bordered%7Bn%7D%7D"]
+        {
+            let mut events = Sse::open(gate.port(), path, &[&field]).await;
+            assert!(events.next_data().await.is_some(), "{what} {path}");
+            streams.push(events);
+        }
+        // Others stay.
+        let other = admin.key(&both).await;
+        let mut stays = begun(&gate, "/e/", "graphql-transport-ws", ordered, &other).await;
+        let began = match &change {
+            None => {
+                let began = Instant::now();
+                assert_eq!(admin.delete(&format!("/keys/{key}")).await.status, 200, "{what}");
+                began
+            }
+            Some(Value::Null) => {
+                let ends = UNIX_EPOCH + Duration::from_secs(now + 6);
+                Instant::now() + ends.duration_since(SystemTime::now()).expect("the key has not expired yet")
+            }
+            Some(change) => {
+                let began = Instant::now();
+                assert_eq!(admin.put(&format!("/keys/{key}"), change).await.status, 200, "{what}");
+                began
+            }
+        };
+        for socket in &mut sockets {
+            assert_eq!(closed(socket).await, 1008, "{what}");
+        }
+        for events in &mut streams {
+            let mut last = String::new();
+            while let Some(line) = events.next_line().await {
+                last.push_str(&line);
+            }
+            assert!(last.contains(": closing: the key may not receive this any more"), "{what}: {last}");
+        }
+        let took = Instant::now().saturating_duration_since(began);
+        assert!(took < Duration::from_millis(1500), "{what}: {took:?}");
+        assert_eq!(next(&mut stays).await["id"], "1", "{what}");
+    }
 }
 
 #[tokio::test]

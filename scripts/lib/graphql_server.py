@@ -48,6 +48,10 @@ def fails(_, info):
 async def count(_, info, to):
     for number in range(1, to + 1):
         yield {"count": number}
+    if to == 0:
+        # It begins, and never ends.
+        yield {"count": 0}
+        await asyncio.Event().wait()
 
 
 schema.type_map["Subscription"].fields["count"].subscribe = count

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::auth::jwt::Claims;
 use crate::auth::{Caller, Grant};
 use crate::backend::graph::{Asked, Watch};
+use crate::backend::stream::Subscription;
 use crate::body::{BodyError, RequestBody, cause, is_too_large};
 use crate::cache::Keep;
 use crate::context::Noted;
@@ -166,6 +167,8 @@ pub(crate) struct Exchange {
     pub(crate) asked: Option<Box<Asked>>,
     /// What is looked at on its connection once that has left HTTP.
     pub(crate) watch: Option<Box<Watch>>,
+    /// Watches over who asks for events of a graph.
+    pub(crate) subscription: Option<Box<Subscription>>,
     /// How long things took.
     pub timings: Timings,
     /// Neither is anything recorded of it …

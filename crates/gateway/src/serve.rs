@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::acme;
 use crate::admin;
-use crate::backend::Backend;
+use crate::backend::{Backend, graph};
 use crate::batch;
 use crate::body::{Body, RequestBody};
 use crate::cache;
@@ -158,6 +158,7 @@ fn exchange(
         ahead: Ahead::default(),
         watch: None,
         asked: None,
+        subscription: None,
         timings: Timings::begin(started),
         unrecorded: false,
         bare: false,
@@ -227,7 +228,10 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
     let api = Arc::clone(&exchange.api);
     detail::begin(exchange);
     match &api.backend {
-        Backend::Upstream(upstream) => upstream.call(exchange).await,
+        Backend::Upstream(upstream) => {
+            let response = upstream.call(exchange).await?;
+            Ok(graph::watched_over(exchange, response))
+        }
         Backend::Stream(stream) => Box::pin(stream.call(exchange)).await,
         Backend::Graph(graph) => Box::pin(graph.call(exchange)).await,
         // Nothing leads there by a request.

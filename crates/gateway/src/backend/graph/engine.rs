@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::events::{self, Answers};
+use super::watching::watched_over;
 use crate::backend::stream::StreamBackend;
 use crate::body::{Body, RequestBody};
 use crate::exchange::{Exchange, Peer};
@@ -121,7 +122,7 @@ impl GraphBackend {
                 .subscribe(*asked, wires)
                 .map_err(|why| super::guard::refuse(&Problem::Errors(graphql::answer_of(why))))?;
             exchange.held = at_once::enter(exchange, at_once::Kind::Subscribers)?;
-            return Ok(events::response(answers));
+            return Ok(watched_over(exchange, events::response(answers)));
         }
         let begun = Instant::now();
         let answer = self.answer(&asked, &wires).await;

@@ -10,6 +10,7 @@ use http::{Method, Response, StatusCode};
 use super::Graph;
 use super::engine::Asked;
 use super::socket::Watch;
+use crate::backend::stream::Subscription;
 use crate::backend::upstream::tunnel;
 use crate::body::Body;
 use crate::exchange::Exchange;
@@ -49,6 +50,9 @@ impl Graph {
             let mut response = Response::new(Body::full(told.map_err(|problem| refuse(&problem))?));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             return Ok(Some(response));
+        }
+        if checked.kind() == Kind::Subscription {
+            exchange.subscription = Some(Box::new(Subscription::of(exchange)));
         }
         if self.engine {
             exchange.asked = Some(Box::new(Asked { checked, variables: request.variables }));
@@ -100,6 +104,7 @@ impl Graph {
             checker: Arc::clone(&self.checker),
             no_introspection: self.no_introspection,
             grant: exchange.grant.clone(),
+            subscription: Subscription::of(exchange),
             client,
             upstream,
         }));

@@ -9,6 +9,7 @@ mod persisted;
 mod playground;
 mod served;
 mod socket;
+mod watching;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) use engine::{Asked, GraphBackend};
 pub(crate) use persisted::Persisted;
 pub(crate) use playground::Playground;
 pub(crate) use socket::{Watch, bridge};
+pub(crate) use watching::watched_over;
 
 use self::forwarding::Forwarding;
 use crate::transform::{Secrets, Variable};

@@ -19,8 +19,8 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::engine::{Asked, GraphBackend, Wires};
 use super::events::{Brought, Open, message, told};
-use super::socket::{FROM_CLIENT, Watch, within};
-use crate::backend::stream;
+use super::socket::{FROM_CLIENT, Watch, sent_away, within};
+use crate::backend::stream::{self, LAST_WORDS};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
 use crate::gate::Gate;
@@ -90,7 +90,19 @@ struct Served {
 }
 
 impl Served {
+    /// Until the client ends, or may not go on: whether or not it takes what is sent to it.
     async fn run(&mut self) -> Result<(), Error> {
+        let watch = Arc::clone(&self.watch);
+        tokio::select! {
+            biased;
+            () = watch.subscription.closed() => {}
+            ended = self.carry() => return ended,
+        }
+        let parting = self.socket.close(Some(sent_away()));
+        tokio::time::timeout(LAST_WORDS, parting).await.unwrap_or(Ok(()))
+    }
+
+    async fn carry(&mut self) -> Result<(), Error> {
         let gate = Arc::clone(&self.gate);
         let mut closing = std::pin::pin!(gate.closed());
         let (begun, mut heard, mut known) = (Instant::now(), Instant::now(), false);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use graphql::socket::{FromClient, FromUpstream, Protocol, from_client, from_upstream};
 use graphql::{Checked, Checker, Problem};
+use streams::CloseReason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use crate::auth::Grant;
+use crate::backend::stream::{self, LAST_WORDS, Subscription};
 use crate::exchange::Carried;
 
 /// Largest message of a client, and of an upstream.
@@ -33,6 +35,7 @@ pub(crate) struct Watch {
     pub(super) checker: Arc<Checker>,
     pub(super) no_introspection: bool,
     pub(super) grant: Option<Arc<Grant>>,
+    pub(super) subscription: Subscription,
     pub(super) client: Protocol,
     pub(super) upstream: Protocol,
 }
@@ -104,7 +107,22 @@ where
     N: AsyncRead + AsyncWrite + Unpin,
     F: AsyncRead + AsyncWrite + Unpin,
 {
+    /// Until either side ends, or the client may not go on: whether or not it takes what is sent to it.
     async fn run(&mut self) -> Result<(), Error> {
+        let watch = Arc::clone(&self.watch);
+        tokio::select! {
+            biased;
+            () = watch.subscription.closed() => {}
+            ended = self.carry() => return ended,
+        }
+        let parting = async {
+            self.far.close(None).await?;
+            self.near.close(Some(sent_away())).await
+        };
+        tokio::time::timeout(LAST_WORDS, parting).await.unwrap_or(Ok(()))
+    }
+
+    async fn carry(&mut self) -> Result<(), Error> {
         loop {
             let goes_on = tokio::select! {
                 sent = self.near.next() => match sent {
@@ -210,6 +228,11 @@ where
     async fn tell_upstream(&mut self, frame: Frame) -> Result<(), Error> {
         within(self.far.send(frame)).await
     }
+}
+
+/// Told to a client whose key is revoked, has expired, or has lost its right.
+pub(super) fn sent_away() -> CloseFrame {
+    CloseFrame { code: CloseCode::Policy, reason: stream::explain(CloseReason::Revoked).into() }
 }
 
 pub(super) async fn within(sending: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {

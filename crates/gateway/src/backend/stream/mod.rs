@@ -25,7 +25,8 @@ use streams::placeholders;
 use streams::{Built, CloseReason, OwnListener, Probe, Role, RunningStream, Topics, Watcher};
 
 pub(crate) use self::socket::accept_socket;
-pub(crate) use self::watched::{Watched, watch};
+pub(crate) use self::subscribe::{LAST_WORDS, explain, farewell};
+pub(crate) use self::watched::{Subscription, Watched, watch};
 
 use self::routes::{Miss, Port, Routes, SampledPort};
 use self::variants::{Chosen, Family};

@@ -13,7 +13,10 @@ use parking_lot::Mutex;
 use streams::feed::Confirmer;
 use streams::{CloseReason, Subscriber};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
+use super::subscribe::LAST_WORDS;
 use super::turns::Turns;
 use crate::auth::{Caller, Grant, store_name};
 use crate::clock::unix_now;
@@ -60,7 +63,25 @@ pub(super) struct Entry {
     method: Box<str>,
     /// Below the listen path, and whole.
     paths: [Box<str>; 2],
-    confirmer: Confirmer,
+    leave: Leave,
+}
+
+/// How a subscriber learns that it is sent away.
+#[derive(Clone)]
+enum Leave {
+    /// By its feed.
+    Feed(Confirmer),
+    /// It has none, and waits for this.
+    Told(CancellationToken),
+}
+
+impl Leave {
+    async fn told(&self) {
+        match self {
+            Self::Feed(confirmer) => confirmer.until_closed().await,
+            Self::Told(token) => token.cancelled().await,
+        }
+    }
 }
 
 /// What is known of the caller.
@@ -82,10 +103,16 @@ impl std::fmt::Debug for Entry {
 }
 
 /// A subscriber's place among them; `None` inside for one without a key.
-pub(super) struct Subscription {
+pub(crate) struct Subscription {
     gate: Arc<Gate>,
-    confirmer: Confirmer,
+    leave: Leave,
     watched: Option<(u64, Arc<Entry>)>,
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription").field("watched", &self.watched).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Subscription {
@@ -99,8 +126,16 @@ impl Drop for Subscription {
 impl Subscription {
     /// Watches over a subscriber for as long as this lives.
     pub(super) fn begin(exchange: &Exchange, subscriber: &Subscriber) -> Self {
+        Self::with(exchange, Leave::Feed(subscriber.confirmer()))
+    }
+
+    /// Watches over a client that is sent what no feed has.
+    pub(crate) fn of(exchange: &Exchange) -> Self {
+        Self::with(exchange, Leave::Told(CancellationToken::new()))
+    }
+
+    fn with(exchange: &Exchange, leave: Leave) -> Self {
         let gate = Arc::clone(&exchange.gate);
-        let confirmer = subscriber.confirmer();
         let watched = exchange.caller.as_ref().map(|caller| {
             let api = &exchange.api.model.id;
             let entry = Arc::new(Entry {
@@ -111,13 +146,13 @@ impl Subscription {
                     query::decode_path(exchange.path_in_api()).into(),
                     query::decode_path(exchange.head.uri.path()).into(),
                 ],
-                confirmer: confirmer.clone(),
+                leave: leave.clone(),
             });
             let id = gate.watched.turns.lock().add(Arc::clone(&entry), Instant::now());
             gate.watched.expires(caller);
             (id, entry)
         });
-        Self { gate, confirmer, watched }
+        Self { gate, leave, watched }
     }
 
     fn received<T>(&self, ask: impl FnOnce(&Received) -> T) -> Option<T> {
@@ -131,8 +166,22 @@ impl Subscription {
     }
 
     /// Resolves when the subscriber is sent away.
-    pub(super) async fn closed(&self) {
-        self.confirmer.until_closed().await;
+    pub(crate) async fn closed(&self) {
+        self.leave.told().await;
+    }
+
+    /// Ends the connection of a client that is sent away and asks for nothing more: its stream would stay open for ever.
+    pub(crate) fn cut_where_stuck(self: &Arc<Self>, cut: Arc<Notify>) -> AbortHandle {
+        let (subscription, leave) = (Arc::downgrade(self), self.leave.clone());
+        let watch = async move {
+            leave.told().await;
+            tokio::time::sleep(LAST_WORDS).await;
+            // It is still there, so nobody has asked for its last words.
+            if subscription.strong_count() > 0 {
+                cut.notify_one();
+            }
+        };
+        tokio::spawn(watch).abort_handle()
     }
 
     /// Draws messages that are about to be sent; otherwise how long until it is worth to look again.
@@ -185,10 +234,15 @@ impl Entry {
             && !caller.is_expired(unix_now())
             && grant.terms.allowed
             && grant.terms.urls.allow(&self.method, &[&self.paths[0], &self.paths[1]])
+            // What is under way was admitted by these; whoever comes again is by the new ones.
+            && grant.terms.graph == self.known.load().grant.terms.graph
     }
 
     fn close(&self) {
-        self.confirmer.close(CloseReason::Revoked);
+        match &self.leave {
+            Leave::Feed(confirmer) => confirmer.close(CloseReason::Revoked),
+            Leave::Told(token) => token.cancel(),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
-use super::{LAST_WORDS, WRITE_SIZE, farewell, gather};
+use super::{WRITE_SIZE, farewell, gather};
 use crate::backend::stream::watched::Subscription;
 use crate::body::BodyError;
 use crate::limits::Passed;
@@ -39,19 +39,7 @@ impl Endless {
     /// `cut` ends the connection: a client that takes nothing would keep its stream open for ever.
     pub(super) fn new(subscriber: Subscriber, subscription: Subscription, cut: Option<Arc<Notify>>) -> Self {
         let subscription = Arc::new(subscription);
-        let watching = cut.map(|cut| {
-            let subscription = Arc::downgrade(&subscription);
-            let confirmer = subscriber.confirmer();
-            let watch = async move {
-                confirmer.until_closed().await;
-                tokio::time::sleep(LAST_WORDS).await;
-                // It is still there, so nobody has asked for its last words.
-                if subscription.strong_count() > 0 {
-                    cut.notify_one();
-                }
-            };
-            tokio::spawn(watch).abort_handle()
-        });
+        let watching = cut.map(|cut| subscription.cut_where_stuck(cut));
         let options = &subscriber.feed().options;
         let format = options.format;
         let heartbeat = options.heartbeat.filter(|_| format == StreamFormat::EventSource);

@@ -32,7 +32,7 @@ const WRITE_SIZE: usize = 64 << 10;
 /// What browsers are told to wait before they connect again.
 const RETRY_MS: u32 = 1_000;
 /// How long the last words to a subscriber that is sent away may take; then it goes without.
-pub(super) const LAST_WORDS: Duration = Duration::from_millis(400);
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(400);
 
 /// Begins to watch over a subscriber. One that would be sent away at once is not let in.
 pub(super) async fn begin(exchange: &Exchange, subscriber: &Subscriber) -> Result<Subscription, Refusal> {
@@ -107,13 +107,13 @@ fn frame(delivery: &Delivery, format: StreamFormat) -> &Bytes {
 }
 
 /// The last words of a stream of server-sent events; a client whose limit is used up is told when to come back.
-fn farewell(reason: CloseReason, wait: Duration) -> String {
+pub(crate) fn farewell(reason: CloseReason, wait: Duration) -> String {
     let retry = wait.as_millis().max(u128::from(RETRY_MS));
     format!(": closing: {}\nretry: {retry}\n\n", explain(reason))
 }
 
 /// Why a subscriber is sent away, in words.
-pub(super) fn explain(reason: CloseReason) -> &'static str {
+pub(crate) fn explain(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Changed => "the API was changed, connect again for its new rules",
         CloseReason::Removed => "the API was removed",
