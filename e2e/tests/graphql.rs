@@ -303,6 +303,55 @@ async fn c10_websockets_that_are_off_and_rights_on_those_that_are_on() {
 }
 
 #[tokio::test]
+async fn c10_upstreams_that_send_events_stand_behind_websockets() {
+    let server = GraphqlServer::start().await;
+    let mut setup = Gate::setup();
+    for (id, post) in [("get", false), ("post", true)] {
+        let mut api = graph(keyed(id, &server.url("")));
+        api["graphql"]["proxy"] = json!({"subscription_type": "sse", "sse_use_post": post});
+        setup = setup.api(api);
+    }
+    let gate = setup.start().await;
+    let key = gate.admin().key(&session(&["get", "post"])).await;
+    for (path, protocol, start, data) in [
+        ("/get/", "graphql-transport-ws", "subscribe", "next"),
+        ("/get/", "graphql-ws", "start", "data"),
+        ("/post/", "graphql-transport-ws", "subscribe", "next"),
+    ] {
+        let what = format!("{path} {protocol}");
+        let begin = |id: &str, query: &str, variables: Value| {
+            let payload = json!({"query": query, "variables": variables});
+            json!({"id": id, "type": start, "payload": payload}).to_string()
+        };
+        // It goes on while others begin and end.
+        let mut socket = begun(&gate, path, protocol, "subscription { count(to: 0) }", &key).await;
+        let query = "subscription ($to: Int!) { count(to: $to) }";
+        socket.send(begin("2", query, json!({"to": 2}))).await;
+        for number in 1..=2 {
+            let told = next(&mut socket).await;
+            let expected = json!({"id": "2", "type": data, "payload": {"data": {"count": number}}});
+            assert_eq!(told, expected, "{what}");
+        }
+        assert_eq!(next(&mut socket).await, json!({"id": "2", "type": "complete"}), "{what}");
+        socket.send(begin("3", "{ hero(id: 3) { name } }", json!({}))).await;
+        let told = next(&mut socket).await;
+        assert_eq!(told["payload"]["data"]["hero"]["name"], "Cy", "{what}: {told}");
+        assert_eq!(told["payload"]["extensions"]["method"], "POST", "{what}: {told}");
+        assert_eq!(next(&mut socket).await, json!({"id": "3", "type": "complete"}), "{what}");
+        socket.send(begin("4", "subscription { none }", json!({}))).await;
+        assert_eq!(next(&mut socket).await["type"], "error", "{what}");
+        let hits = server.hits().await;
+        socket.send(begin("5", "subscription { count(to: 1) }", json!({}))).await;
+        assert_eq!(next(&mut socket).await["id"], "5", "{what}");
+        assert_eq!(next(&mut socket).await["type"], "complete", "{what}");
+        assert_eq!(server.hits().await, hits + 2, "{what}: each operation is one request");
+    }
+    let mut socket = begun(&gate, "/get/", "graphql-ws", "subscription { count(to: 0) }", &key).await;
+    assert_eq!(gate.admin().delete(&format!("/keys/{key}")).await.status, 200);
+    assert_eq!(closed(&mut socket).await, 1008);
+}
+
+#[tokio::test]
 async fn c10_subscriptions_by_events() {
     let server = GraphqlServer::start().await;
     let gate = Gate::setup().api(graph(keyless("g", &server.url("")))).start().await;
@@ -376,10 +425,9 @@ async fn c10_subscriptions_end_with_what_their_key_may() {
         ];
         let field = format!("authorization: {key}");
         let mut streams = Vec::new();
-        for path in
-            ["/g/?query=subscription%7Bcount(to:0)%7D", "/e/?query=subscription%7Bordered%7Bn%7D%7D"]
+        for path in ["/g/?query=subscription%7Bcount(to:0)%7D", "/e/?query=subscription%7Bordered%7Bn%7D%7D"]
         {
-            let mut events = Sse::open(gate.port(), path, &[&field]).await;
+            let mut events = Sse::open(gate.port(), path, &[&field, "connection: close"]).await;
             assert!(events.next_data().await.is_some(), "{what} {path}");
             streams.push(events);
         }

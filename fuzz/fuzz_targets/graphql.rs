@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use graphql::events::Reader;
 use graphql::socket::{Protocol, from_client, from_upstream};
 use graphql::{Bounds, Checker, Names, Request, Rights, Schema, variables_of};
 use libfuzzer_sys::fuzz_target;
@@ -34,6 +35,11 @@ fuzz_target!(|text: &str| {
         }
         let _ = from_upstream(frame, protocol);
     }
+    let (mut whole, mut pieces) = (Vec::new(), Vec::new());
+    let _ = Reader::new(1_000).read(text.as_bytes(), &mut whole);
+    let mut reader = Reader::new(1_000);
+    let _ = text.as_bytes().chunks(3).try_for_each(|bytes| reader.read(bytes, &mut pieces));
+    assert_eq!(whole, pieces);
     let _ = variables_of(query);
     let _ = Schema::read_subgraph(query);
     let Some(checker) = &*CHECKER else { return };

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::acme;
 use crate::admin;
+use crate::auth::Caller;
 use crate::backend::{Backend, graph};
 use crate::batch;
 use crate::body::{Body, RequestBody};
@@ -87,6 +88,24 @@ pub(crate) async fn carry(
 ) -> Response<Body> {
     let found = version(&gate.snapshot(), api, &mut request, matched);
     walk(gate, peer, found, request, Instant::now()).await
+}
+
+/// Carries one of the requests that a client sends over a connection that has been let in: it is known who is calling, and
+/// the connection has been counted and is recorded.
+pub(crate) async fn carry_on(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    api: Arc<RunningApi>,
+    request: Request<RequestBody>,
+    matched: usize,
+    caller: Option<Arc<Caller>>,
+) -> Response<Body> {
+    let mut exchange = exchange(gate, peer, api, request, matched, Instant::now());
+    exchange.skips = Skips::KNOWN.and(Skips::COUNTED);
+    exchange.caller = caller;
+    exchange.unrecorded = true;
+    let answer = pass(&mut exchange).await;
+    finish(&mut exchange, answer)
 }
 
 /// Serves a request to the endpoints that the streams of an API have on a listener of their own.
@@ -228,6 +247,9 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
     let api = Arc::clone(&exchange.api);
     detail::begin(exchange);
     match &api.backend {
+        Backend::Upstream(_) if exchange.watch.as_ref().is_some_and(|watch| watch.by_events()) => {
+            Box::pin(graph::serve_sockets(exchange)).await
+        }
         Backend::Upstream(upstream) => {
             let response = upstream.call(exchange).await?;
             Ok(graph::watched_over(exchange, response))

@@ -6,6 +6,7 @@ mod check;
 mod cost;
 pub mod engine;
 mod error;
+pub mod events;
 mod introspect;
 mod persisted;
 mod request;

@@ -5,7 +5,7 @@ mod engine;
 pub use engine::{GraphEngine, GraphField, GraphSource, GraphSourceKind};
 
 use crate::at_path::entries;
-use crate::fields::{Field, acts, kept, later, section};
+use crate::fields::{Field, acts, kept, section};
 use crate::limits::OWN;
 use crate::section::Section;
 use crate::{AtPath, Fields};
@@ -28,7 +28,7 @@ pub(crate) const FIELDS: &[Field] = &[
             section("features", &[acts("use_immutable_headers")]),
             acts("auth_headers"),
             acts("subscription_type"),
-            later("sse_use_post", "events in the place of WebSockets towards upstreams are"),
+            acts("sse_use_post"),
             acts("request_headers"),
             section("use_response_extensions", &[kept("on_error_forwarding")]),
             acts("request_headers_rewrite"),
@@ -52,6 +52,7 @@ pub(crate) const OWN_FIELDS: &[Field] = &[
             section("features", &[acts("use_immutable_headers")]),
             acts("auth_headers"),
             acts("subscription_type"),
+            acts("sse_use_post"),
             acts("request_headers"),
             acts("request_headers_rewrite"),
         ],
@@ -85,19 +86,24 @@ pub struct GraphQl {
     pub no_introspection: bool,
     /// What requests to the upstream get.
     pub forwarding: Forwarding,
-    /// What is spoken with the upstream over WebSockets, if not what the client speaks.
+    /// How the upstream is asked for events, if not in what the client speaks.
     pub subscriptions: Option<SubscriptionProtocol>,
     /// Limits of one request; `None` = the gate's own.
     pub limits: GraphQlLimits,
 }
 
-/// A protocol of subscriptions over WebSockets.
+/// A protocol of subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscriptionProtocol {
     /// `graphql-ws`, the older one.
     Old,
     /// `graphql-transport-ws`.
     Transport,
+    /// Requests that are answered by server-sent events.
+    Events {
+        /// They are sent by POST, and not by GET.
+        post: bool,
+    },
 }
 
 /// Header fields of requests to an upstream.
@@ -195,15 +201,11 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
         "" => None,
         "graphql-ws" => Some(SubscriptionProtocol::Old),
         "graphql-transport-ws" => Some(SubscriptionProtocol::Transport),
-        "sse" => {
-            let text = "events in the place of WebSockets towards upstreams are not supported yet; clients that ask for events get them";
-            faults.push(Fault::warning(proxy.at("subscription_type"), text));
-            None
-        }
+        "sse" => Some(SubscriptionProtocol::Events { post: proxy.flag("sse_use_post", faults) }),
         other => {
             let fault =
                 Fault::error(proxy.at("subscription_type"), format!("there is no protocol `{other}`"));
-            faults.push(fault.hint("use `graphql-ws`, `graphql-transport-ws` or nothing"));
+            faults.push(fault.hint("use `graphql-ws`, `graphql-transport-ws`, `sse` or nothing"));
             None
         }
     };
@@ -292,7 +294,9 @@ pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
         None => "",
         Some(SubscriptionProtocol::Old) => "graphql-ws",
         Some(SubscriptionProtocol::Transport) => "graphql-transport-ws",
+        Some(SubscriptionProtocol::Events { .. }) => "sse",
     };
+    let post = matches!(graphql.subscriptions, Some(SubscriptionProtocol::Events { post: true }));
     let mode = match (&graphql.engine, graphql.subgraph) {
         (Some(_), _) => "executionEngine",
         (None, true) => "subgraph",
@@ -307,6 +311,7 @@ pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
         "proxy": {
             "features": {"use_immutable_headers": graphql.forwarding.immutable},
             "subscription_type": protocol,
+            "sse_use_post": post,
             "request_headers": map(&graphql.forwarding.set),
             "request_headers_rewrite": rewrites,
         },
@@ -414,6 +419,20 @@ mod tests {
         let (again, faults) = of(&written);
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(again, Some(read));
+    }
+
+    #[test]
+    fn c2_7_upstreams_that_send_events() {
+        for post in [false, true] {
+            let proxy = json!({"subscription_type": "sse", "sse_use_post": post});
+            let (read, faults) = of(&json!({"graphql": {"enabled": true, "proxy": proxy}}));
+            let read = read.unwrap();
+            assert!(faults.is_empty(), "{faults:?}");
+            assert_eq!(read.subscriptions, Some(SubscriptionProtocol::Events { post }));
+            let mut written = json!({});
+            write(&read, &mut written);
+            assert_eq!(of(&written).0, Some(read));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::events::{self, Answers};
+use super::served::Behind;
 use super::watching::watched_over;
 use crate::backend::stream::StreamBackend;
 use crate::body::{Body, RequestBody};
@@ -105,7 +106,8 @@ impl GraphBackend {
         const PROBLEM: &str = "there was a problem proxying the request";
         if let Some(watch) = exchange.watch.take() {
             exchange.held = at_once::enter(exchange, at_once::Kind::Subscribers)?;
-            return Box::pin(super::served::serve(self, exchange, watch)).await;
+            let behind = Behind::Graph(self.clone(), Box::new(Wires::of(exchange)));
+            return Box::pin(super::served::serve(behind, exchange, watch)).await;
         }
         let Some(asked) = exchange.asked.take() else {
             return Err(Refusal::gate(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use apidef::SubscriptionProtocol;
 use graphql::socket::Protocol;
 use graphql::{BadRequest, Checked, Kind, Problem, Request};
 use http::header::{self, HeaderValue};
@@ -96,7 +97,12 @@ impl Graph {
             const TEXT: &str = "invalid websocket protocol for upgrading to a graphql websocket connection";
             Refusal::client(StatusCode::BAD_REQUEST, "UPG", TEXT)
         })?;
-        let upstream = self.subscriptions.unwrap_or(client);
+        let (upstream, by_events) = match self.subscriptions {
+            None => (client, None),
+            Some(SubscriptionProtocol::Old) => (Protocol::Old, None),
+            Some(SubscriptionProtocol::Transport) => (Protocol::Transport, None),
+            Some(SubscriptionProtocol::Events { post }) => (client, Some(post)),
+        };
         let headers = &mut exchange.head.headers;
         headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(upstream.name()));
@@ -107,6 +113,7 @@ impl Graph {
             subscription: Subscription::of(exchange),
             client,
             upstream,
+            by_events: by_events.filter(|_| !self.engine),
         }));
         Ok(())
     }

@@ -7,6 +7,7 @@ mod forwarding;
 mod guard;
 mod persisted;
 mod playground;
+mod sending;
 mod served;
 mod socket;
 mod watching;
@@ -15,12 +16,12 @@ use std::sync::Arc;
 
 use apidef::{GraphQl, GraphQlLimits, SubscriptionProtocol};
 use document::Fault;
-use graphql::socket::Protocol;
 use graphql::{Bounds, Checker, Schema};
 
 pub(crate) use engine::{Asked, GraphBackend};
 pub(crate) use persisted::Persisted;
 pub(crate) use playground::Playground;
+pub(crate) use sending::serve as serve_sockets;
 pub(crate) use socket::{Watch, bridge};
 pub(crate) use watching::watched_over;
 
@@ -33,8 +34,8 @@ pub(crate) struct Graph {
     checker: Arc<Checker>,
     no_introspection: bool,
     forwarding: Forwarding,
-    /// What is spoken with the upstream over WebSockets, if not what the client speaks.
-    subscriptions: Option<Protocol>,
+    /// How the upstream is asked for events, if not in what the client speaks.
+    subscriptions: Option<SubscriptionProtocol>,
     /// The data come from several sources, and not from an upstream.
     engine: bool,
 }
@@ -56,10 +57,7 @@ impl Graph {
             checker: Arc::new(Checker::new(schema, bounds(model.limits))),
             no_introspection: model.no_introspection,
             forwarding: Forwarding::compile(&model.forwarding, &model.at, secrets, see)?,
-            subscriptions: model.subscriptions.map(|protocol| match protocol {
-                SubscriptionProtocol::Old => Protocol::Old,
-                SubscriptionProtocol::Transport => Protocol::Transport,
-            }),
+            subscriptions: model.subscriptions,
         })
     }
 }

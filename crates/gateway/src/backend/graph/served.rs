@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::engine::{Asked, GraphBackend, Wires};
 use super::events::{Brought, Open, message, told};
+use super::sending::Sending;
 use super::socket::{FROM_CLIENT, Watch, sent_away, within};
 use crate::backend::stream::{self, LAST_WORDS};
 use crate::body::Body;
@@ -33,9 +34,15 @@ const PING: Duration = Duration::from_secs(25);
 /// How long a client may take to begin.
 const INIT: Duration = Duration::from_secs(10);
 
+/// Who carries out what is asked.
+pub(super) enum Behind {
+    Graph(GraphBackend, Box<Wires>),
+    Upstream(Box<Sending>),
+}
+
 /// Takes the connection over and serves it.
 pub(super) async fn serve(
-    backend: &GraphBackend,
+    behind: Behind,
     exchange: &mut Exchange,
     watch: Box<Watch>,
 ) -> Result<Response<Body>, Refusal> {
@@ -44,7 +51,6 @@ pub(super) async fn serve(
     head.insert(http::header::SEC_WEBSOCKET_PROTOCOL, protocol);
     let head = crate::http1::last_head(StatusCode::SWITCHING_PROTOCOLS, &head);
     let gate = Arc::clone(&exchange.gate);
-    let (backend, wires) = (backend.clone(), Wires::of(exchange));
     let never = exchange
         .take_over(&takeover, StatusCode::SWITCHING_PROTOCOLS, move |mut io, read| async move {
             let begun = async {
@@ -64,8 +70,7 @@ pub(super) async fn serve(
             let mut served = Served {
                 socket,
                 gate,
-                backend,
-                wires,
+                behind,
                 watch: Arc::from(watch),
                 open: Open::default(),
                 carried: Carried::default(),
@@ -82,8 +87,7 @@ pub(super) async fn serve(
 struct Served {
     socket: WebSocketStream<ClientStream>,
     gate: Arc<Gate>,
-    backend: GraphBackend,
-    wires: Wires,
+    behind: Behind,
     watch: Arc<Watch>,
     open: Open,
     carried: Carried,
@@ -195,13 +199,14 @@ impl Served {
                 return Ok(true);
             }
         };
-        let asked = Asked { checked, variables: request.variables };
-        if asked.checked.kind() == Kind::Subscription {
+        let kind = checked.kind();
+        let asked = |variables| Asked { checked, variables };
+        if kind == Kind::Subscription || matches!(self.behind, Behind::Upstream(_)) {
             let many = self.open.len() >= Open::MOST;
-            let begun = if many {
-                Err("there are too many subscriptions on this connection")
-            } else {
-                self.backend.subscribe(asked, self.wires.again())
+            let begun = match &self.behind {
+                _ if many => Err("there are too many operations under way on this connection"),
+                Behind::Graph(backend, wires) => backend.subscribe(asked(request.variables), wires.again()),
+                Behind::Upstream(sending) => Ok(sending.answers(kind, request)),
             };
             match begun {
                 Ok(answers) => self.open.begin(id, answers),
@@ -213,7 +218,9 @@ impl Served {
             }
             return Ok(true);
         }
-        let answer = self.backend.answer(&asked, &self.wires).await.unwrap_or_else(|problem| told(&problem));
+        let Behind::Graph(backend, wires) = &self.behind else { return Ok(true) };
+        let answer = backend.answer(&asked(request.variables), wires).await;
+        let answer = answer.unwrap_or_else(|problem| told(&problem));
         self.tell(&id, answer).await?;
         self.send(message("complete", &id, None)).await?;
         Ok(true)

@@ -21,7 +21,7 @@ use crate::exchange::Carried;
 
 /// Largest message of a client, and of an upstream.
 pub(super) const FROM_CLIENT: usize = 1 << 20;
-const FROM_UPSTREAM: usize = 16 << 20;
+pub(super) const FROM_UPSTREAM: usize = 16 << 20;
 /// How long a side may take to take a message.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The code of `graphql-transport-ws` for messages that are none.
@@ -38,12 +38,19 @@ pub(crate) struct Watch {
     pub(super) subscription: Subscription,
     pub(super) client: Protocol,
     pub(super) upstream: Protocol,
+    /// The upstream sends events by HTTP, and is asked for them by POST where this is true.
+    pub(super) by_events: Option<bool>,
 }
 
 impl Watch {
     /// The name of what the client speaks.
     pub(crate) fn protocol(&self) -> &'static str {
         self.client.name()
+    }
+
+    /// Whether the gate itself is the other end of the connection.
+    pub(crate) fn by_events(&self) -> bool {
+        self.by_events.is_some()
     }
 
     pub(super) fn admit(&self, request: &graphql::Request) -> Result<Checked, Problem> {
