@@ -17,8 +17,18 @@ pub struct GraphqlServer {
 impl GraphqlServer {
     /// Starts one. The first start on a machine installs it.
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts a part of a supergraph: `accounts`, `products`, `reviews` or `stock`.
+    pub async fn part(name: &str) -> Self {
+        Self::with(&[name]).await
+    }
+
+    async fn with(arguments: &[&str]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/graphql-server");
         let mut child = Command::new(script)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use graphql::engine::merged;
 use graphql::events::Reader;
 use graphql::socket::{Protocol, from_client, from_upstream};
 use graphql::{Bounds, Checker, Names, Request, Rights, Schema, variables_of};
@@ -42,6 +43,7 @@ fuzz_target!(|text: &str| {
     assert_eq!(whole, pieces);
     let _ = variables_of(query);
     let _ = Schema::read_subgraph(query);
+    let _ = merged(&[("one", query), ("other", SDL)]).map(|text| Schema::read(&text));
     let Some(checker) = &*CHECKER else { return };
     let request = Request { query: query.to_owned(), ..Request::default() };
     let Ok(checked) = checker.check(&request) else { return };

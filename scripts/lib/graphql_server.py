@@ -5,6 +5,7 @@ import json
 import os
 import sys
 
+import graphql_parts
 from aiohttp import WSMsgType, web
 from graphql import build_schema, graphql, parse, subscribe
 
@@ -55,6 +56,10 @@ async def count(_, info, to):
 
 
 schema.type_map["Subscription"].fields["count"].subscribe = count
+
+
+if len(sys.argv) > 1:
+    schema = graphql_parts.build(sys.argv[1])
 
 
 async def serve(request):

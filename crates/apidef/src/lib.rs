@@ -51,7 +51,7 @@ pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};
 pub use events::{Event, EventHandler, EventWay, Webhook, handlers_of, webhook_of};
 pub use graphql::{
     Forwarding, GraphEngine, GraphField, GraphQl, GraphQlLimits, GraphSource, GraphSourceKind, HeaderRewrite,
-    PersistedOperation, SubscriptionProtocol,
+    PersistedOperation, SubGraph, SubscriptionProtocol, SuperGraph,
 };
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, SCHEMAS, import, schema};

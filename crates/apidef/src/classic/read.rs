@@ -54,7 +54,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         }),
     };
     let graphql = graphql::read(&root, faults);
-    let engine = graphql.as_ref().is_some_and(|graph| graph.engine.is_some());
+    let engine = graphql.as_ref().is_some_and(|graph| graph.gathers());
     let unused = engine && proxy.text("target_url", faults).is_empty();
     let target = match pass_through {
         Some(_) => pass_through::read_target(&proxy, "target_url", faults).map(|target| (target, None)),

@@ -1,14 +1,19 @@
 //! GraphQL (contract 2.7): `graphql` of a classic definition, and the same below `x-sluicegate` in both formats.
 
 mod engine;
+mod persisted;
+mod supergraph;
 
 pub use engine::{GraphEngine, GraphField, GraphSource, GraphSourceKind};
+pub use persisted::PersistedOperation;
+pub(crate) use persisted::{PERSISTED, persisted, write_persisted};
+pub use supergraph::{SubGraph, SuperGraph};
 
+use crate::Fields;
 use crate::at_path::entries;
 use crate::fields::{Field, acts, kept, section};
 use crate::limits::OWN;
 use crate::section::Section;
-use crate::{AtPath, Fields};
 use document::{Fault, pointer_join};
 use serde_json::{Map, Value, json};
 
@@ -35,7 +40,7 @@ pub(crate) const FIELDS: &[Field] = &[
         ],
     ),
     section("subgraph", &[acts("sdl")]),
-    kept("supergraph"),
+    section("supergraph", supergraph::FIELDS),
     section("introspection", &[acts("disabled")]),
 ];
 
@@ -58,16 +63,13 @@ pub(crate) const OWN_FIELDS: &[Field] = &[
         ],
     ),
     section("subgraph", &[acts("sdl")]),
+    section("supergraph", supergraph::FIELDS),
     section("introspection", &[acts("disabled")]),
     section(
         "limits",
         &[acts("depth"), acts("fields"), acts("aliases"), acts("tokens"), acts("nesting"), acts("bytes")],
     ),
 ];
-
-/// `persist_graphql` of `extended_paths`.
-pub(crate) const PERSISTED: &[Field] =
-    &[acts("path"), acts("method"), acts("disabled"), acts("operation"), acts("variables")];
 
 /// How an API serves GraphQL.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +84,8 @@ pub struct GraphQl {
     pub playground: Option<Box<str>>,
     /// Where its data come from, if not from an upstream.
     pub engine: Option<GraphEngine>,
+    /// The parts that it consists of, if it is not served by an upstream.
+    pub supergraph: Option<SuperGraph>,
     /// Nobody may ask for the schema.
     pub no_introspection: bool,
     /// What requests to the upstream get.
@@ -145,16 +149,7 @@ pub struct GraphQlLimits {
     pub bytes: Option<u64>,
 }
 
-/// An operation that a path stands for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PersistedOperation {
-    /// A document.
-    pub operation: Box<str>,
-    /// Values of its variables; texts may name what requests bring.
-    pub variables: Map<String, Value>,
-}
-
-const MODES: &str = "use `proxyOnly`, `executionEngine` or `subgraph`";
+const MODES: &str = "use `proxyOnly`, `executionEngine`, `subgraph` or `supergraph`";
 
 /// What a definition says of GraphQL; `None` where it is off.
 pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<GraphQl>> {
@@ -176,19 +171,22 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
         "" | "proxyOnly" => (false, None),
         "subgraph" => (true, None),
         "executionEngine" => (false, Some(GraphEngine::read(&at.section("engine", faults), faults))),
-        "supergraph" => {
-            let text = "the mode `supergraph` is not supported yet; the API is refused so that requests do not go to the wrong place";
-            faults.push(Fault::error(at.at("execution_mode"), text).hint(MODES));
-            return None;
-        }
+        "supergraph" => (false, None),
         other => {
             let fault = Fault::error(at.at("execution_mode"), format!("there is no mode `{other}`"));
             faults.push(fault.hint(MODES));
             return None;
         }
     };
+    let parts = at.section("supergraph", faults);
+    let federated = at.text("execution_mode", faults) == "supergraph";
+    let supergraph = federated.then(|| SuperGraph::read(&parts, faults));
     let (schema, place) = match (at.text("schema", faults), at.section("subgraph", faults)) {
         ("", part) if subgraph => (part.text("sdl", faults), part.at("sdl")),
+        // What the parts were put together to; without either they are put together here.
+        (_, _) if federated && !parts.text("merged_sdl", faults).is_empty() => {
+            (parts.text("merged_sdl", faults), parts.at("merged_sdl"))
+        }
         (schema, _) => (schema, at.at("schema")),
     };
     let playground = at.section("playground", faults);
@@ -212,6 +210,7 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
     Some(Box::new(GraphQl {
         subgraph,
         engine,
+        supergraph,
         schema: schema.into(),
         at: place.into(),
         playground,
@@ -220,6 +219,13 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
         subscriptions,
         limits: limits(&own.section("limits", faults), faults),
     }))
+}
+
+impl GraphQl {
+    /// Whether its data come from elsewhere than from the upstream of the API.
+    pub(crate) fn gathers(&self) -> bool {
+        self.engine.is_some() || self.supergraph.is_some()
+    }
 }
 
 impl Forwarding {
@@ -298,6 +304,7 @@ pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
     };
     let post = matches!(graphql.subscriptions, Some(SubscriptionProtocol::Events { post: true }));
     let mode = match (&graphql.engine, graphql.subgraph) {
+        _ if graphql.supergraph.is_some() => "supergraph",
         (Some(_), _) => "executionEngine",
         (None, true) => "subgraph",
         (None, false) => "proxyOnly",
@@ -320,6 +327,9 @@ pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
     if let Some(engine) = &graphql.engine {
         definition["graphql"]["engine"] = engine.write();
     }
+    if let Some(supergraph) = &graphql.supergraph {
+        definition["graphql"]["supergraph"] = supergraph.write();
+    }
     let limits = graphql.limits;
     let numbers = [
         ("depth", limits.depth),
@@ -334,36 +344,6 @@ pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
             definition[OWN]["graphql"]["limits"][key] = number.into();
         }
     }
-}
-
-/// `persist_graphql` of a classic version.
-pub(crate) fn persisted(
-    extended: &Section<'_>,
-    ignore_case: bool,
-    faults: &mut Vec<Fault>,
-) -> Box<[AtPath<PersistedOperation>]> {
-    use crate::at_path::{Methods, classic_for};
-    // An entry without a method would leave its path to the upstream as it is asked for.
-    classic_for(extended, "persist_graphql", Methods::Guarded, ignore_case, faults, |entry, faults| {
-        let operation = entry.text("operation", faults);
-        if operation.is_empty() {
-            faults.push(Fault::error(
-                entry.at("operation"),
-                "`operation` is missing: what does the path stand for?",
-            ));
-            return None;
-        }
-        let variables = entry.section("variables", faults).object.cloned().unwrap_or_default();
-        Some(PersistedOperation { operation: operation.into(), variables })
-    })
-}
-
-/// What a classic version is to say of them.
-pub(crate) fn write_persisted(operations: &[AtPath<PersistedOperation>], version: &mut Value) {
-    crate::at_path::write_classic(operations, "persist_graphql", version, |one, entry| {
-        entry["operation"] = json!(one.operation);
-        entry["variables"] = one.variables.clone().into();
-    });
 }
 
 /// GraphQL data sources have names of their own, whatever their case and spaces (contract 2.8).
@@ -446,7 +426,7 @@ mod tests {
             ),
             (
                 json!({"graphql": {"enabled": true, "execution_mode": "supergraph"}}),
-                &["/graphql/execution_mode"],
+                &["/graphql/supergraph/subgraphs"],
             ),
             (
                 json!({"graphql": {"enabled": true, "proxy": {"subscription_type": "carrier-pigeon"}}}),
@@ -467,21 +447,5 @@ mod tests {
         ] {
             assert_eq!(of(&root).1, places, "{root}");
         }
-    }
-
-    #[test]
-    fn c2_5_persisted_operations() {
-        let value = json!({"persist_graphql": [
-            {"path": "/a/{id}", "method": "GET", "operation": "{ a }", "variables": {"id": "$path.id"}},
-            {"path": "/b", "method": "GET"},
-            {"path": "/c", "operation": "{ c }"},
-            {"path": "/d", "disabled": true},
-        ]});
-        let mut faults = Vec::new();
-        let read = persisted(&Section::root(&value, &mut faults), false, &mut faults);
-        assert_eq!(read.iter().map(|at| &*at.path).collect::<Vec<_>>(), ["/a/{id}"]);
-        assert_eq!(read[0].value.variables["id"], "$path.id");
-        let places: Vec<&str> = faults.iter().map(|fault| &*fault.pointer).collect();
-        assert_eq!(places, ["/persist_graphql/1/operation", "/persist_graphql/2"]);
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let pass_through = PassThrough::read(&root, &server, &keys, faults).map(Box::new);
     let own_port = OwnPort::read(&server, &keys, faults);
     let graphql = graph(&root, streams.is_some(), faults);
-    let engine = graphql.as_ref().is_some_and(|graph| graph.engine.is_some());
+    let engine = graphql.as_ref().is_some_and(|graph| graph.gathers());
     let upstream = if streams.is_some() || engine {
         extension.section("upstream", faults)
     } else {

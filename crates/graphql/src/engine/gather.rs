@@ -20,7 +20,7 @@ use super::{Call, Network};
 use crate::schema::Schema;
 
 /// Calls of one operation, each counted once.
-const MOST_CALLS: usize = 1000;
+pub(super) const MOST_CALLS: usize = 1000;
 
 /// What has been gathered.
 #[derive(Debug)]
@@ -350,7 +350,7 @@ impl<'r> Run<'r> {
 }
 
 /// A value of a scalar. Sources write numbers where a schema has texts.
-fn leaf(kind: &str, value: &Value) -> Value {
+pub(super) fn leaf(kind: &str, value: &Value) -> Value {
     match (kind, value) {
         ("String" | "ID", Value::Number(number)) => number.to_string().into(),
         ("String", Value::Bool(truth)) => truth.to_string().into(),

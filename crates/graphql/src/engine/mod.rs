@@ -3,6 +3,7 @@
 
 mod collect;
 mod complete;
+mod federation;
 mod gather;
 mod plan;
 mod query;
@@ -15,9 +16,11 @@ use apollo_compiler::request::coerce_variable_values;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
+pub use federation::{Federation, Part, merged};
 pub use plan::{Mapping, Plan, Source, SourceKind, Variable};
 pub use template::{Escape, Template};
 
+use self::collect::Collector;
 use crate::check::Checked;
 use crate::error::Problem;
 use crate::introspect::map;
@@ -59,13 +62,19 @@ pub trait Network: Send + Sync {
 pub struct Engine {
     schema: Arc<Schema>,
     plan: Plan,
+    federation: Option<Federation>,
 }
 
 impl Engine {
     /// Of a plan that fits the schema; else what does not.
     pub fn new(schema: Arc<Schema>, plan: Plan) -> Result<Self, String> {
         plan.check(&schema)?;
-        Ok(Self { schema, plan })
+        Ok(Self { schema, plan, federation: None })
+    }
+
+    /// Of the parts of a supergraph.
+    pub fn federated(schema: Arc<Schema>, federation: Federation) -> Self {
+        Self { schema, plan: Plan::default(), federation: Some(federation) }
     }
 
     /// Carries an operation out; the whole answer.
@@ -117,10 +126,18 @@ impl Engine {
             Ok(Value::Object(values)) => values,
             _ => Map::new(),
         };
-        let run = gather::Run::new(&self.schema, &self.plan, document, operation, &values, network);
-        let root = run.root(root).await;
-        let (response, more) =
-            (complete::complete(&self.schema, document, operation, &coerced, &root), run.into_errors());
+        let (root, more) = match &self.federation {
+            None => {
+                let run = gather::Run::new(&self.schema, &self.plan, document, operation, &values, network);
+                (run.root(root).await, run.into_errors())
+            }
+            Some(parts) => {
+                let collector = Collector { schema: &self.schema, document, variables: &values };
+                let run = federation::Run::new(parts, collector, operation, network);
+                (run.root().await, run.into_errors())
+            }
+        };
+        let response = complete::complete(&self.schema, document, operation, &coerced, &root);
         let mut answer = response
             .map_err(|error| Problem::list(std::iter::once(error.to_graphql_error(&document.sources))))?;
         if !more.is_empty() {

@@ -37,9 +37,6 @@ impl<'d> Printer<'d> {
         self.head(first);
         let sets: Vec<&SelectionSet> = fields.iter().map(|field| &field.selection_set).collect();
         self.selections(&sets);
-        if self.out.len() > LONGEST {
-            return Err("the query to the source is too long: ask for less at once".to_owned());
-        }
         let verb = match &self
             .collector
             .schema
@@ -49,7 +46,23 @@ impl<'d> Printer<'d> {
             Some(root) if root.as_str() == kind => "mutation",
             _ => "query",
         };
+        self.request(verb, None)
+    }
+
+    pub(super) fn is_too_long(&self) -> bool {
+        self.out.len() > LONGEST
+    }
+
+    /// The body of a request for what has been printed. `more`: a variable of our own, declared, and its value.
+    pub(super) fn request(self, verb: &str, more: Option<(String, (&str, Value))>) -> Result<String, String> {
+        if self.is_too_long() {
+            return Err("the query to the source is too long: ask for less at once".to_owned());
+        }
         let (mut declared, mut values) = (String::new(), Map::new());
+        if let Some((own, (name, value))) = more {
+            declared = own;
+            values.insert(name.to_owned(), value);
+        }
         for variable in &self.operation.variables {
             if !self.variables.contains(variable.name.as_str()) {
                 continue;
@@ -71,7 +84,7 @@ impl<'d> Printer<'d> {
     }
 
     /// The name and arguments of a field.
-    fn head(&mut self, field: &'d Field) {
+    pub(super) fn head(&mut self, field: &'d Field) {
         let _ = write!(self.out, " {}", field.name);
         if field.arguments.is_empty() {
             return;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::events::{self, Answers};
 use super::served::Behind;
+use super::supergraph;
 use super::watching::watched_over;
 use crate::backend::stream::StreamBackend;
 use crate::body::{Body, RequestBody};
@@ -62,6 +63,10 @@ impl GraphBackend {
         settings: &Settings,
         shared: &streams::Settings,
     ) -> Result<Self, Vec<Fault>> {
+        if let Some(graph) = &model.supergraph {
+            let engine = supergraph::engine(graph, schema).map_err(|fault| vec![fault])?;
+            return Ok(Self { engine: Arc::new(engine), streams: None });
+        }
         let Some(engine) = &model.engine else {
             return Err(vec![Fault::error(&*model.at, "there is no engine")]);
         };
@@ -170,7 +175,7 @@ fn plan(model: &GraphEngine, at: &str) -> Result<Plan, Fault> {
     Ok(plan)
 }
 
-fn template(text: &str, at: &str) -> Result<Template, Fault> {
+pub(super) fn template(text: &str, at: &str) -> Result<Template, Fault> {
     Template::read(text).map_err(|why| Fault::error(at, why))
 }
 

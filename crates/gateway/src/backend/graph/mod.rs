@@ -10,6 +10,7 @@ mod playground;
 mod sending;
 mod served;
 mod socket;
+mod supergraph;
 mod watching;
 
 use std::sync::Arc;
@@ -47,13 +48,18 @@ impl Graph {
         secrets: &Secrets,
         see: &mut dyn FnMut(&Variable),
     ) -> Result<Self, Fault> {
-        let schema =
-            if model.subgraph { Schema::read_subgraph(&model.schema) } else { Schema::read(&model.schema) };
+        let schema = match &model.supergraph {
+            Some(graph) if model.schema.is_empty() => {
+                supergraph::schema(graph).and_then(|text| Schema::read(&text))
+            }
+            None if model.subgraph => Schema::read_subgraph(&model.schema),
+            _ => Schema::read(&model.schema),
+        };
         let schema =
             schema.map_err(|why| Fault::error(&*model.at, format!("the schema cannot be used: {why}")))?;
         let schema = Arc::new(schema);
         Ok(Self {
-            engine: model.engine.is_some(),
+            engine: model.engine.is_some() || model.supergraph.is_some(),
             checker: Arc::new(Checker::new(schema, bounds(model.limits))),
             no_introspection: model.no_introspection,
             forwarding: Forwarding::compile(&model.forwarding, &model.at, secrets, see)?,
