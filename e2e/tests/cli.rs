@@ -426,3 +426,45 @@ async fn signals_reload_and_stop() {
     until("the new API answers", async || curl(&[&url]).await.status == 200).await;
     assert_eq!(gate.stop().await, Some(0));
 }
+
+#[tokio::test]
+async fn definitions_become_those_of_the_other_format_and_serve_the_same() {
+    let upstream = e2e::Upstream::start().await;
+    let mut classic = definition::keyed("made", &upstream.url(""));
+    classic["slug"] = "made".into();
+    classic["version_data"]["versions"]["Default"]["extended_paths"] = json!({
+        "white_list": [{"path": "/open/{id}", "method": "GET"}],
+        "transform_headers": [{"path": "/open/{id}", "method": "GET", "add_headers": {"X-Added": "yes"}}],
+    });
+    let mut signed = classic.clone();
+    signed["enable_signature_checking"] = true.into();
+    let made = classic.to_string();
+    let gate = folder(&[
+        ("made.json", &made),
+        ("signed.json", &signed.to_string()),
+        ("wrong.json", "{\"api_id\": \"x\"}"),
+    ]);
+
+    let done = sluicegate(gate.dir(), &["convert", "made.json", "--out", "converted"], &[]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let warning = done.err.lines().find(|line| line.contains("warning: `/slug`")).unwrap_or_default();
+    assert!(warning.starts_with("made.json:1:"), "{}", done.err);
+    let again = sluicegate(gate.dir(), &["convert", "made.json", "--out", "converted"], &[]);
+    assert_eq!(again.code, Some(1), "what is there is not replaced: {}", again.err);
+    let refused = sluicegate(gate.dir(), &["convert", "wrong.json", "signed.json"], &[]);
+    assert_eq!(refused.code, Some(1), "{}", refused.err);
+    assert!(refused.err.contains("its authentication"), "{}", refused.err);
+
+    let converted = std::fs::read_to_string(gate.dir().join("converted/made.json")).unwrap();
+    let converted: Value = serde_json::from_str(&converted).unwrap();
+    for setup in [Gate::setup().api(classic), Gate::setup().oas(converted)] {
+        let gate = setup.start().await;
+        let key = gate.admin().key(&definition::session(&["made"])).await;
+        let authorization = format!("Authorization: {key}");
+        let with = ["-H", authorization.as_str()];
+        let served = gate.get("/made/open/7", &with).await;
+        assert_eq!((served.status, &served.json()["headers"]["x-added"]), (200, &json!(["yes"])));
+        assert_eq!(gate.get("/made/other", &with).await.status, 403);
+        assert_eq!(gate.get("/made/open/7", &[]).await.status, 401);
+    }
+}

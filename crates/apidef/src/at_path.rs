@@ -178,7 +178,7 @@ pub(crate) fn write_classic<T>(
 
 /// What paths of OpenAPI documents are ordered by: most segments first, then the longer one without its parameters, which
 /// are compared as nothing, then as letters are ordered.
-fn precedence(path: &str) -> (Reverse<usize>, Reverse<usize>, &str) {
+pub(crate) fn precedence(path: &str) -> (Reverse<usize>, Reverse<usize>, &str) {
     let segments = path.matches('/').count();
     let length: usize = path.split('/').filter(|segment| !segment.contains('{')).map(str::len).sum();
     (Reverse(segments), Reverse(length), path)

@@ -6,6 +6,7 @@ mod at_path;
 mod auth;
 mod cache;
 mod classic;
+mod convert;
 mod cors;
 mod definition;
 mod errors;
@@ -45,6 +46,7 @@ pub use auth::{
     TokenPolicies,
 };
 pub use cache::{CachedPath, Caching, UpstreamCaching};
+pub use convert::{Converted, To, convert};
 pub use cors::Cors;
 pub use definition::{Definition, Read, Source, digest, with_id};
 pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};

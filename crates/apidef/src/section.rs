@@ -126,7 +126,7 @@ pub(crate) fn kind(value: &Value) -> &'static str {
 }
 
 /// `1h2m3.5s`, units ns, us, µs, ms, s, m, h; a bare `0` is zero. Never negative.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

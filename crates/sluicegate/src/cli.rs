@@ -40,6 +40,19 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Form::Human)]
         format: Form,
     },
+    /// Turn classic definitions into OpenAPI definitions, and back
+    #[command(after_help = CONVERT_HELP)]
+    Convert {
+        /// Definitions (JSON)
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The format to write; without it each file becomes what it is not
+        #[arg(long, value_enum)]
+        to: Option<Target>,
+        /// Folder for what is written, under the names of the files; without it: standard output
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Run a mapping over the documents of standard input, one a line; `blobl play` tries mappings out
     #[command(after_help = BLOBL_HELP)]
     Blobl(Blobl),
@@ -109,6 +122,26 @@ pub(crate) enum Form {
     /// One JSON object
     Json,
 }
+
+/// What `convert` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// OpenAPI with x-tyk-api-gateway
+    Oas,
+    /// Tyk classic
+    Classic,
+}
+
+const CONVERT_HELP: &str = "\
+What is written is read again and must be the same API. Where it would not be, nothing is written for that file, and
+what differs is told. What has no counterpart and no effect is left out with a warning that names its place.
+Files that exist already in DIR are never replaced.
+
+Examples:
+  sluicegate convert orders.json > orders-oas.json
+  sluicegate convert apis/*.json --to oas --out converted
+
+Exit codes: 0 all converted (there may be warnings), 1 some were not, 2 wrong usage or a file that cannot be read.";
 
 const EXAMPLES: &str = "\
 Examples:

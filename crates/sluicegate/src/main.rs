@@ -6,6 +6,7 @@ mod catalog;
 mod cli;
 mod components;
 mod config;
+mod convert;
 mod errors;
 mod events;
 mod lint;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { conf } => start(conf.as_deref()),
         Command::Lint { files, conf, format } => lint(&files, conf.as_deref(), format),
+        Command::Convert { files, to, out } => convert::convert(&files, to, out.as_deref()),
         Command::Blobl(asked) => blobl::blobl(&asked),
         Command::Stream(asked) => stream::stream(&asked),
         Command::Catalog(command) => catalog::catalog(&command),

@@ -85,7 +85,7 @@ fn bounded(targets: Vec<Target>, at: String, faults: &mut Vec<Fault>) -> Box<[Ta
     targets.into()
 }
 
-fn greatest_divisor(a: usize, b: usize) -> usize {
+pub(crate) fn greatest_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
 

@@ -12,6 +12,7 @@ mod signing;
 mod tls;
 mod uptime;
 
+pub(crate) use balance::greatest_divisor;
 pub use credentials::{UpstreamCredentials, UpstreamGrant, UpstreamOAuth};
 pub use discovery::{Discovery, Kept};
 pub use endpoints::{Breaker, Endpoints};

@@ -1,0 +1,83 @@
+//! `sluicegate convert`: definitions in their other format.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use apidef::To;
+use document::Fault;
+
+use crate::cli::Target;
+
+const NOT_CONVERTED: u8 = 1;
+const UNREADABLE: u8 = 2;
+
+/// Converts the files, and tells on standard error what was left out. Blocking.
+pub(crate) fn convert(files: &[PathBuf], to: Option<Target>, out: Option<&Path>) -> ExitCode {
+    let to = to.map(|to| match to {
+        Target::Oas => To::Oas,
+        Target::Classic => To::Classic,
+    });
+    let mut code = 0;
+    for file in files {
+        code = code.max(one(file, to, out));
+    }
+    ExitCode::from(code)
+}
+
+fn one(file: &Path, to: Option<To>, out: Option<&Path>) -> u8 {
+    let text = match read(file) {
+        Ok(text) => text,
+        Err(error) => return say(file, &format!("error: cannot be read: {error}"), UNREADABLE),
+    };
+    match apidef::convert(&text, to) {
+        Ok(converted) => {
+            tell(file, &converted.warnings);
+            match write(file, out, &format!("{:#}\n", converted.definition)) {
+                Ok(()) => 0,
+                Err(error) => say(file, &format!("error: cannot be written: {error}"), NOT_CONVERTED),
+            }
+        }
+        Err(faults) => {
+            tell(file, &faults);
+            say(file, "error: not converted", NOT_CONVERTED)
+        }
+    }
+}
+
+fn tell(file: &Path, faults: &[Fault]) {
+    for fault in faults {
+        let place = fault.place.map_or(String::new(), |place| format!(":{}:{}", place.line, place.column));
+        let pointer = if fault.pointer.is_empty() { "" } else { &format!("`{}`: ", fault.pointer) };
+        let hint = fault.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+        eprint_line(&format!(
+            "{}{place}: {}: {pointer}{}{hint}",
+            file.display(),
+            fault.severity.as_str(),
+            fault.message
+        ));
+    }
+}
+
+fn say(file: &Path, text: &str, code: u8) -> u8 {
+    eprint_line(&format!("{}: {text}", file.display()));
+    code
+}
+
+fn eprint_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}"); // nowhere left to tell it
+}
+
+#[expect(clippy::disallowed_methods, reason = "a tool without async threads")]
+fn read(path: &Path) -> io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+fn write(file: &Path, out: Option<&Path>, text: &str) -> io::Result<()> {
+    let Some(folder) = out else { return io::stdout().lock().write_all(text.as_bytes()) };
+    let name = file.file_name().ok_or_else(|| io::Error::other("the file has no name"))?;
+    std::fs::create_dir_all(folder)?;
+    let mut new = OpenOptions::new().write(true).create_new(true).open(folder.join(name))?;
+    new.write_all(text.as_bytes())
+}
