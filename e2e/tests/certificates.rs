@@ -109,6 +109,15 @@ async fn certificates_are_added_told_and_removed() {
             ("", 405, "Malformed request body"),
             ("no pem", 403, "Failed to decode certificate. It should be PEM encoded."),
             (&*format!("{}{}", first.both(), second.key), 403, "Found multiple private keys"),
+            (
+                &*format!(
+                    "{}{}",
+                    second.certificate,
+                    KeyPair::from_pem(&second.key).unwrap().public_key_pem()
+                ),
+                403,
+                "Public keys can't be combined with certificates",
+            ),
             (&*ended("old").certificate, 403, "certificate is expired"),
             (
                 &*format!("{}{}", second.certificate, first.key),

@@ -131,6 +131,8 @@ async fn without_redis_the_gate_says_so_and_serves_what_it_can() {
         assert!(!reply.text().contains(Redis::PASSWORD));
     }
     until("/ready tells", async || gate.get("/ready", &[]).await.status == 503).await;
+    let ready = gate.get("/ready", &[]).await.json();
+    assert_eq!(ready, json!({"status": "error", "message": "Redis connection not available"}));
     let hello = gate.get("/hello", &[]).await;
     assert_eq!((hello.status, &hello.json()["status"]), (200, &json!("fail")), "{hello:?}");
     assert_eq!(hello.json()["details"]["redis"]["status"], "fail");

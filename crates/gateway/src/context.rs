@@ -156,7 +156,7 @@ fn all_fields(exchange: &Exchange) -> String {
 
 fn claim<'e>(exchange: &'e Exchange, name: &str) -> Option<Cow<'e, str>> {
     let claims = exchange.claims.as_ref()?;
-    plain(claims.payload.get(name)?)
+    plain(claims.payload.get(name).or_else(|| claims.header.get(name))?)
 }
 
 /// All that is known of a request, for templates and programs: by the same names, lists and maps as such.
@@ -205,7 +205,8 @@ pub(crate) fn all(exchange: &Exchange) -> Map<String, Value> {
             all.insert(format!("cookies_{}", name.replace('-', "_")), value.into());
         }
     }
-    for (name, value) in exchange.claims.iter().flat_map(|claims| claims.payload.iter()) {
+    for (name, value) in exchange.claims.iter().flat_map(|claims| claims.header.iter().chain(&claims.payload))
+    {
         all.insert(format!("jwt_claims_{name}"), value.clone());
     }
     for (name, value) in &exchange.noted.found {

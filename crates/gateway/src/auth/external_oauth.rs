@@ -152,7 +152,7 @@ impl ExternalOAuth {
                     return Err(invalid("it is signed in another way"));
                 }
                 let proof = source.check(gate, &token).await.map_err(plain)?;
-                let claims = Claims { payload: token.claims };
+                let claims = Claims { header: token.header, payload: token.claims };
                 let until = check_times(&claims, &model.skews, now).map_err(plain)?;
                 let identity = claims.identity(&model.identity);
                 let identity = identity.ok_or_else(|| invalid("no claim says who it is"))?.into();
@@ -237,7 +237,7 @@ async fn ask(gate: Arc<Gate>, asked: Arc<Introspection>, token: String) -> Resul
     if payload.get("active") != Some(&Value::Bool(true)) {
         return Err(invalid("its issuer says so"));
     }
-    Ok(Arc::new(Claims { payload }))
+    Ok(Arc::new(Claims { payload, ..Claims::default() }))
 }
 
 fn invalid(why: &str) -> Refusal {

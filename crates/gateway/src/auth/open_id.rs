@@ -84,7 +84,7 @@ impl OpenId {
         let id = token.key_id().ok_or_else(|| refused("it names no key"))?;
         let proof = source::published(gate, std::slice::from_ref(published), id, &token).await;
         let proof = proof.map_err(plain)?.of(index);
-        let claims = Claims { payload: token.claims };
+        let claims = Claims { header: token.header, payload: token.claims };
         let until = check_times(&claims, &Skews::default(), now).map_err(plain)?;
         if until == i64::MAX {
             return Err(refused("it does not end"));

@@ -98,7 +98,7 @@ mod tests {
             (&check(&["realm.roles"], " "), json!({"realm": {"roles": ["x"]}}), &["x"]),
         ] {
             let Value::Object(payload) = claims.clone() else { panic!() };
-            let claims_read = Claims { payload };
+            let claims_read = Claims { payload, ..Claims::default() };
             let granted = check.granted(&claims_read);
             assert_eq!(granted, expected.iter().copied().collect(), "{claims}");
         }

@@ -164,6 +164,22 @@ async fn what_is_kept_for_speed_and_what_is_not_here() {
         ])
         .await;
     assert_eq!(signals.recv().await.unwrap(), ::state::Signal::CacheDropped("a".to_owned()));
+    let counts = Admin::start(|settings| settings.health_window = Some(60)).await;
+    counts.add("/apis", &api("a")).await;
+    let averages = json!({
+        "throttle_reqests_per_second": 0, "quota_violations_per_second": 0, "key_failures_per_second": 0,
+        "average_upstream_latency": 0, "average_requests_per_second": 0
+    });
+    let told = counts.get("/health?api_id=a").await.json();
+    let names =
+        |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(names(&told), names(&averages), "the names of the original, misspelt one included");
+    counts
+        .table(&[
+            ("GET", "/health", "", 400, json!("missing api_id parameter")),
+            ("GET", "/health?api_id=none", "", 404, json!("API ID not found")),
+        ])
+        .await;
 }
 
 #[tokio::test]

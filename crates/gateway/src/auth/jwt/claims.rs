@@ -11,6 +11,8 @@ use crate::respond::Refusal;
 /// The claims of a token whose signature holds.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
+    /// What the token says of itself; signed as well.
+    pub(crate) header: Map<String, Value>,
     pub(crate) payload: Map<String, Value>,
 }
 

@@ -99,7 +99,7 @@ impl Jwt {
             return self.verify_by_session(gate, token, text, now).await;
         }
         let proof = self.source.check(gate, &token).await?;
-        let claims = Claims { payload: token.claims };
+        let claims = Claims { header: token.header, payload: token.claims };
         let until = self.check_claims(&claims, now)?;
         let identity = self.identity(&claims)?;
         let session = self.sessions.key(gate, identity, "");
@@ -126,7 +126,7 @@ impl Jwt {
         now: i64,
     ) -> Result<Verified, Refusal> {
         let of_header = token.key_id().filter(|_| !self.model.skip_kid).map(str::to_owned);
-        let claims = Claims { payload: token.claims.clone() };
+        let claims = Claims { header: token.header.clone(), payload: token.claims.clone() };
         let session = match of_header {
             Some(id) => id,
             None => self.identity(&claims)?.to_owned(),

@@ -141,7 +141,7 @@ pub(super) fn admit(
     let outcome = || {
         let token = read(text, method)?;
         source::check(key, &token)?;
-        let claims = Claims { payload: token.claims };
+        let claims = Claims { header: token.header, payload: token.claims };
         check_times(&claims, skews, NOW)?;
         check(&claims, checks)?;
         Ok(claims.payload.into())
