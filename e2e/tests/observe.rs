@@ -365,3 +365,27 @@ async fn c1_3_organisations_say_what_is_recorded_and_how_long() {
     .await;
     assert_eq!(records(&gate, "of-org/before", 1).await.len(), 1, "it was made before anybody said so");
 }
+
+#[tokio::test]
+async fn c8_8_what_is_not_tracked_is_in_no_counter() {
+    let upstream = Upstream::start().await;
+    let mut off = keyless("off", &upstream.url(""));
+    off["do_not_track"] = json!(true);
+    let mut partly = keyless("partly", &upstream.url(""));
+    partly["version_data"]["versions"]["Default"]["extended_paths"] =
+        json!({"do_not_track_endpoints": [{"path": "/quiet", "method": "GET"}]});
+    let gate = Gate::setup().conf(json!({"enable_analytics": true})).api(off).api(partly).start().await;
+    for path in ["/off/a", "/partly/quiet", "/partly/loud"] {
+        assert_eq!(gate.get(path, &[]).await.status, 200);
+    }
+    records(&gate, "/partly/loud", 1).await;
+    let told = gate.admin().get("/records?limit=1000").await;
+    assert!(!told.text().contains("/off/a") && !told.text().contains("/partly/quiet"), "{}", told.text());
+    let metrics = gate.get("/metrics", &[]).await;
+    let counted = samples(metrics.text(), "sluicegate_http_requests_total");
+    let of = |api: &str| -> f64 {
+        let label = format!("\"{api}\"");
+        counted.iter().filter(|(labels, _)| labels.contains(&label)).map(|(_, count)| count).sum()
+    };
+    assert_eq!((of("off"), of("partly")), (0.0, 1.0), "{counted:?}");
+}

@@ -85,12 +85,16 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     let gate = &exchange.gate;
     let api = &exchange.api;
     let elapsed = exchange.timings.elapsed();
-    api.metrics.count(status, elapsed, exchange.timings.upstream);
-    if let Some(window) = gate.settings.health_window {
-        api.metrics.health.count(unix_now(), window, flag, exchange.timings.upstream);
+    // What is not to be tracked is in no counter of its API either (contract 8.8).
+    let tracked = !api.model.recording.off && !exchange.unrecorded;
+    if tracked {
+        api.metrics.count(status, elapsed, exchange.timings.upstream);
+        if let Some(window) = gate.settings.health_window {
+            api.metrics.health.count(unix_now(), window, flag, exchange.timings.upstream);
+        }
     }
 
-    let recorder = gate.recorder.clone().filter(|_| !api.model.recording.off && !exchange.unrecorded);
+    let recorder = gate.recorder.clone().filter(|_| tracked);
     let access_log = gate.settings.access_log;
     if recorder.is_none() && !access_log {
         return None;

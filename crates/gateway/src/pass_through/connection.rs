@@ -165,8 +165,11 @@ fn record(
         _ => StatusCode::OK,
     };
     let total = start.elapsed();
-    api.metrics.count(status, total, fate.dialled);
-    let recorder = gate.recorder.as_ref().filter(|_| !api.model.recording.off);
+    let tracked = !api.model.recording.off;
+    if tracked {
+        api.metrics.count(status, total, fate.dialled);
+    }
+    let recorder = gate.recorder.as_ref().filter(|_| tracked);
     if recorder.is_none() && !gate.settings.access_log {
         return;
     }

@@ -74,6 +74,8 @@ mod tests {
         given.insert("listen_port", json!(8123));
         given.insert("secrets", json!({"one": "whisper"}));
         given.insert("kv.stores", json!({"a": {"token": "whisper", "address": "http://u:whisper@host/x"}}));
+        let hook = json!({"header_map": {"Authorization": "whisper", "X-API-Key": "whisper"}});
+        given.insert("event_handlers", json!({"events": {"QuotaExceeded": [{"handler_meta": hook}]}}));
         let shown = settings(&given);
         let text = format!("{shown:?}");
         assert!(!text.contains("whisper"), "{text}");

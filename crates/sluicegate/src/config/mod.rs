@@ -206,7 +206,10 @@ fn dig<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 
 /// Whether a name says that its value is secret.
 fn is_telling(name: &str) -> bool {
-    ["secret", "password", "token", "key", "license"].iter().any(|word| name.contains(word))
+    const TELLING: [&str; 8] =
+        ["secret", "password", "token", "key", "license", "authorization", "cookie", "credential"];
+    let name = name.to_ascii_lowercase();
+    TELLING.iter().any(|word| name.contains(word))
 }
 
 /// Texts below a tree whose names say that they are secret.
