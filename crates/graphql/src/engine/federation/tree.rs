@@ -7,6 +7,7 @@ use crate::engine::query::OWN_TYPE;
 /// Who sent an object, and what of it could not be had. No name of a client has a dot.
 pub(super) const FROM: &str = "sluicegate.from";
 pub(super) const FAILED: &str = "sluicegate.failed";
+
 pub(super) fn at_path<'t>(tree: &'t mut Value, path: &[Value]) -> Option<&'t mut Value> {
     path.iter().try_fold(tree, |value, step| match step {
         Value::String(key) => value.get_mut(key),
