@@ -8,6 +8,7 @@
     reason = "nothing here is asynchronous: the bench waits, reads /proc and writes files on threads of its own"
 )]
 
+mod bulk;
 mod cases;
 mod compare;
 mod feed;
@@ -44,6 +45,8 @@ struct Cli {
 enum Command {
     /// Keyless proxy, 60-byte and 2 KB bodies, beside nginx
     Proxy,
+    /// Large bodies fetched and sent, beside nginx: throughput, CPU, memory
+    Bodies,
     /// Token, rate limit, quota and record, beside the same gate without them
     Keyed,
     /// Answers that are kept, beside the same gate that fetches them
@@ -217,6 +220,7 @@ fn run(cli: &Cli) -> io::Result<()> {
     }
     let cases: &[Case] = match cli.command {
         Command::Proxy => &[cases::proxy::run],
+        Command::Bodies => &[cases::bodies::run],
         Command::Keyed => &[cases::keyed::run],
         Command::Cached => &[cases::cached::run],
         Command::Guards => GUARDS,
@@ -231,6 +235,7 @@ fn run(cli: &Cli) -> io::Result<()> {
         Command::All => {
             let gate = [
                 cases::proxy::run,
+                cases::bodies::run,
                 cases::keyed::run,
                 cases::cached::run,
                 cases::apis::run,

@@ -2,6 +2,7 @@
 
 pub(crate) mod apis;
 pub(crate) mod auth;
+pub(crate) mod bodies;
 pub(crate) mod cached;
 pub(crate) mod change;
 pub(crate) mod guards;
