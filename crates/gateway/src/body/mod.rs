@@ -1,25 +1,24 @@
 //! The two bodies that cross the gate: a client's request body on its way in, a response body on its way out.
 //!
-//! Both stream: nothing here collects a body but for who asks for the whole. One enum each instead of a boxed trait object keeps the common cases
-//! free of an allocation.
+//! Both stream: nothing here collects a body but for who asks for the whole. One enum each instead of a boxed trait
+//! object keeps the common cases free of an allocation.
+
+mod request;
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::StreamBody;
-use hyper::body::Incoming;
 
 use crate::backend::upstream::{UnderWay, UpstreamBody};
 use crate::cache::Collected;
-use crate::detail::Copied;
 use crate::limits::Held;
-use crate::listen::{Busy, ClientBody};
+use crate::listen::Busy;
 use crate::record::Tail;
+
+pub(crate) use self::request::{RequestBody, is_too_large};
 
 /// Whatever can break a body while it streams.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -304,192 +303,6 @@ impl HttpBody for Body {
         self.content.size_hint()
     }
 }
-
-/// A request body on its way to a backend.
-#[derive(Debug)]
-pub(crate) struct RequestBody {
-    source: Source,
-    /// Bytes that may still come before the body is too large.
-    allowance: u64,
-    /// Frames that went out; shared with whoever waits for the answer.
-    uploaded: Option<Arc<AtomicU64>>,
-    /// Who gets a copy of what goes out.
-    copied: Option<Arc<Copied>>,
-}
-
-#[derive(Debug)]
-enum Source {
-    None,
-    Http1(ClientBody),
-    Http2(Incoming),
-    /// Read already; its trailers, if it had any, behind it.
-    Kept(Bytes, Option<HeaderMap>),
-    /// Begun to be read and not read to its end: nobody may take the rest for the whole.
-    Lost,
-}
-
-/// The body was to be looked at, and broke or was too large.
-#[derive(Debug, thiserror::Error)]
-#[error("the request body could not be read whole before, and is not sent on in part")]
-struct BodyLost;
-
-/// The client sent more bytes than `max_request_body_size` allows.
-#[derive(Debug, thiserror::Error)]
-#[error("request body is larger than the configured limit")]
-struct BodyTooLarge;
-
-impl RequestBody {
-    /// The body of a request over HTTP/1, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
-    pub(crate) fn http1(body: Option<ClientBody>, limit: u64) -> Self {
-        body.map_or_else(Self::none, |body| Self::new(Source::Http1(body), limit))
-    }
-
-    /// The body of a request over HTTP/2, with the same limit.
-    pub(crate) fn http2(body: Incoming, limit: u64) -> Self {
-        if body.is_end_stream() { Self::none() } else { Self::new(Source::Http2(body), limit) }
-    }
-
-    fn new(source: Source, limit: u64) -> Self {
-        let allowance = if limit == 0 { u64::MAX } else { limit };
-        Self { source, allowance, uploaded: Some(Arc::default()), copied: None }
-    }
-
-    /// No body.
-    pub(crate) fn none() -> Self {
-        Self { source: Source::None, allowance: u64::MAX, uploaded: None, copied: None }
-    }
-
-    /// Copies what goes out from now on.
-    pub(crate) fn copy_to(&mut self, copied: &Arc<Copied>) {
-        self.copied = Some(Arc::clone(copied));
-    }
-
-    /// Reads the body whole and keeps it, so that it can be looked at and still goes on unchanged. The bytes are shared,
-    /// not copied. [`BodyTooLarge`] past `limit` bytes; what broke it otherwise. A body that is given up halfway, this
-    /// call being dropped included, is lost: whoever reads it then gets an error, never a part or nothing.
-    pub(crate) async fn keep(&mut self, limit: usize) -> Result<Bytes, BodyError> {
-        match &self.source {
-            Source::None => return Ok(Bytes::new()),
-            Source::Kept(bytes, _) => return Ok(bytes.clone()),
-            Source::Lost => return Err(BodyLost.into()),
-            Source::Http1(_) | Source::Http2(_) => {}
-        }
-        if self.size_hint().lower() > limit as u64 {
-            return Err(BodyTooLarge.into());
-        }
-        let lost =
-            Self { source: Source::Lost, allowance: u64::MAX, uploaded: self.uploaded.clone(), copied: None };
-        let mut whole = std::mem::replace(self, lost);
-        let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
-        let mut trailers = None;
-        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut whole).poll_frame(cx)).await {
-            match frame?.into_data() {
-                Ok(data) if first.len() + rest.len() + data.len() > limit => return Err(BodyTooLarge.into()),
-                // Most bodies that are looked at come in one piece, which is then not copied.
-                Ok(data) if first.is_empty() && rest.is_empty() => first = data,
-                Ok(data) => {
-                    rest.extend_from_slice(&std::mem::take(&mut first));
-                    rest.extend_from_slice(&data);
-                }
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            }
-        }
-        let bytes = if rest.is_empty() { first } else { rest.freeze() };
-        *self = Self::new(Source::Kept(bytes.clone(), trailers), 0);
-        Ok(bytes)
-    }
-
-    /// Bytes at hand, of a request that no client sent.
-    pub(crate) fn full(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::none() } else { Self::new(Source::Kept(bytes, None), 0) }
-    }
-
-    /// The same body once more, where it is at hand.
-    pub(crate) fn again(&self) -> Option<Self> {
-        match &self.source {
-            Source::None => Some(Self::none()),
-            Source::Kept(bytes, trailers) => {
-                Some(Self::new(Source::Kept(bytes.clone(), trailers.clone()), 0))
-            }
-            Source::Http1(_) | Source::Http2(_) | Source::Lost => None,
-        }
-    }
-
-    /// How many frames went out so far; `None` without a body.
-    pub(crate) fn uploaded(&self) -> Option<Arc<AtomicU64>> {
-        self.uploaded.clone()
-    }
-
-    /// Whether there is nothing to send, so that a request may be sent again.
-    pub(crate) fn is_none(&self) -> bool {
-        matches!(self.source, Source::None)
-    }
-}
-
-impl HttpBody for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = std::task::ready!(match &mut self.source {
-            Source::None => Poll::Ready(None),
-            Source::Http1(body) => body.poll_frame(cx),
-            Source::Http2(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
-            Source::Kept(bytes, _) if !bytes.is_empty() => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
-            }
-            Source::Kept(_, trailers) =>
-                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
-            Source::Lost => Poll::Ready(Some(Err(BodyLost.into()))),
-        });
-        if let Some(Ok(frame)) = &polled {
-            if let Some(uploaded) = &self.uploaded {
-                uploaded.fetch_add(1, Ordering::Relaxed);
-            }
-            if let (Some(copied), Some(data)) = (&self.copied, frame.data_ref()) {
-                copied.add(data);
-            }
-            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-            match self.allowance.checked_sub(length) {
-                Some(rest) => self.allowance = rest,
-                None => return Poll::Ready(Some(Err(BodyTooLarge.into()))),
-            }
-        }
-        Poll::Ready(polled)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::None => true,
-            Source::Http1(body) => body.is_end_stream(),
-            Source::Http2(body) => body.is_end_stream(),
-            Source::Kept(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
-            Source::Lost => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::None => SizeHint::with_exact(0),
-            Source::Http1(body) => body.size_hint(),
-            Source::Http2(body) => body.size_hint(),
-            // A known length leaves no room for trailers over HTTP/1.
-            Source::Kept(_, Some(_)) | Source::Lost => SizeHint::default(),
-            Source::Kept(bytes, None) => SizeHint::with_exact(bytes.len() as u64),
-        }
-    }
-}
-
-/// Whether a body is not taken for its size: as a whole, or by a guard that was to look at it.
-pub(crate) fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    cause::<BodyTooLarge>(error).is_some() || cause::<BodyLost>(error).is_some()
-}
-
 /// The cause of this type behind an error that broke a body, if there is one: hyper and I/O wrap what a body says.
 pub(crate) fn cause<'a, T: std::error::Error + 'static>(
     error: &'a (dyn std::error::Error + 'static),
@@ -533,16 +346,5 @@ mod tests {
             let read = body.whole(limit).await;
             assert_eq!(read.ok().as_deref(), whole.map(str::as_bytes));
         }
-    }
-
-    #[tokio::test]
-    async fn a_request_body_is_kept_once_and_read_often() {
-        let mut body = RequestBody::full(Bytes::from_static(b"abc"));
-        for _ in 0..2 {
-            assert_eq!(body.keep(3).await.unwrap(), "abc");
-        }
-        assert_eq!(body.size_hint().exact(), Some(3));
-        let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "abc");
     }
 }
