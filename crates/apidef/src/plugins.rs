@@ -25,6 +25,8 @@ pub struct Plugins {
     pub post: Box<[Plugin]>,
     /// On answers.
     pub response: Box<[Plugin]>,
+    /// On records, before they are stored.
+    pub records: Option<Box<Plugin>>,
     /// What they are told (`config_data`).
     pub config: Value,
     /// Where the bundle is named.
@@ -61,6 +63,8 @@ const CLASSIC_NAMES: Names =
     Names { name: "name", session: "require_session", raw: "raw_body_only", switch: ("disabled", true) };
 const OAS_NAMES: Names =
     Names { name: "functionName", session: "requireSession", raw: "rawBodyOnly", switch: ("enabled", false) };
+/// Of `analytics_plugin`, which has no session and no body.
+const RECORDS_NAMES: Names = Names { name: "func_name", session: "", raw: "", switch: ("enable", false) };
 
 const fn hook(names: &'static Names) -> [Field; 6] {
     [acts(names.switch.0), acts(names.name), acts("path"), acts("code"), acts(names.session), acts(names.raw)]
@@ -78,9 +82,13 @@ pub(crate) const CLASSIC: &[Field] = &[
     each("post_key_auth", CLASSIC_HOOK),
     each("post", CLASSIC_HOOK),
     each("response", CLASSIC_HOOK),
-    later("traffic_logs", "plugins on records are"),
+    section("traffic_logs", CLASSIC_HOOK),
     later("id_extractor", CACHED),
 ];
+
+/// `analytics_plugin`.
+pub(crate) const CLASSIC_RECORDS: &[Field] =
+    &[acts(RECORDS_NAMES.switch.0), acts(RECORDS_NAMES.name), acts("plugin_path")];
 
 /// `server.authentication.custom.config`.
 pub(crate) const OAS_CHECK: &[Field] = &[
@@ -123,6 +131,7 @@ pub(crate) fn read_classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Optio
         true => Value::Null,
         false => root.get("config_data").cloned().unwrap_or_default(),
     };
+    let records = records_of_classic(root, &middleware, faults);
     let mut list = |key: &str| list(&middleware, key, names, faults);
     Plugins {
         pre: list("pre"),
@@ -130,6 +139,7 @@ pub(crate) fn read_classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Optio
         post: list("post"),
         response: list("response"),
         auth: auth.map(Box::new),
+        records: records.map(Box::new),
         driver: middleware.text("driver", faults).into(),
         bundle: (!bundle.is_empty()).then(|| bundle.into()),
         config,
@@ -149,6 +159,7 @@ pub(crate) fn read_oas(
     let custom = authentication.section("custom", faults);
     let check = custom.section("config", faults);
     let auth = custom.flag("enabled", faults).then(|| written(&check, names, faults));
+    let records = records_of_oas(&global.section("trafficLogs", faults), faults);
     // The older key counts where the newer one is not written.
     let mut of = |newer: &str, older: &str| match global.get(newer) {
         Some(_) => list(global, newer, names, faults),
@@ -160,6 +171,7 @@ pub(crate) fn read_oas(
         post: of("postPlugins", "postPlugin"),
         response: of("responsePlugins", "responsePlugin"),
         auth: auth.map(Box::new),
+        records: records.map(Box::new),
         driver: settings.text("driver", faults).into(),
         bundle: bundle.flag("enabled", faults).then(|| bundle.text("path", faults).into()),
         config: if data.flag("enabled", faults) {
@@ -182,6 +194,7 @@ pub fn of_bundle(custom_middleware: &Value) -> Result<Plugins, Vec<Fault>> {
     let names = &CLASSIC_NAMES;
     let check = middleware.section("auth_check", &mut faults);
     let auth = one(&check, names, &mut faults);
+    let records = named(&middleware.section("traffic_logs", &mut faults), names, &mut faults);
     let mut list = |key: &str| list(&middleware, key, names, &mut faults);
     let plugins = Plugins {
         pre: list("pre"),
@@ -189,6 +202,7 @@ pub fn of_bundle(custom_middleware: &Value) -> Result<Plugins, Vec<Fault>> {
         post: list("post"),
         response: list("response"),
         auth: auth.map(Box::new),
+        records: records.map(Box::new),
         driver: middleware.text("driver", &mut faults).into(),
         ..Plugins::default()
     };
@@ -204,14 +218,60 @@ fn list(holder: &Section<'_>, key: &str, names: &Names, faults: &mut Vec<Fault>)
     let plugin = |(index, item): (usize, &Value)| {
         let section =
             Section { object: item.as_object(), pointer: pointer_join(&holder.at(key), &index.to_string()) };
-        let plugin = one(&section, names, faults)?;
-        if plugin.name.is_empty() {
-            let text = format!("`{}` is missing: what is to be called?", names.name);
-            faults.push(Fault::error(section.at(names.name), text));
-        }
-        Some(plugin)
+        named(&section, names, faults)
     };
     items.iter().enumerate().filter_map(plugin).collect()
+}
+
+/// The plugin on records: a hook as the others are, or the older form, which has keys of its own.
+fn records_of_classic(
+    root: &Section<'_>,
+    middleware: &Section<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Plugin> {
+    let hook = named(&middleware.section("traffic_logs", faults), &CLASSIC_NAMES, faults);
+    let older = root.section("analytics_plugin", faults);
+    if !older.flag(RECORDS_NAMES.switch.0, faults) {
+        return hook;
+    }
+    if hook.is_some() {
+        let text = "records have one plugin, and `custom_middleware.traffic_logs` names another";
+        faults.push(Fault::error(older.pointer.clone(), text).hint("take one of them out").on_key());
+        return hook;
+    }
+    let plugin = Plugin {
+        name: older.text(RECORDS_NAMES.name, faults).into(),
+        path: older.text("plugin_path", faults).into(),
+        pointer: older.pointer.clone().into(),
+        ..Plugin::default()
+    };
+    missing(&plugin, &older, &RECORDS_NAMES, faults);
+    Some(plugin)
+}
+
+fn records_of_oas(logs: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Plugin> {
+    let mut plugins = list(logs, "plugins", &OAS_NAMES, faults).into_iter();
+    let first = plugins.next();
+    if let Some(second) = plugins.next() {
+        let text = "records have one plugin, and there is one before this";
+        let hint = "let one function call the other, or take one of them out";
+        faults.push(Fault::error(&*second.pointer, text).hint(hint));
+    }
+    first
+}
+
+/// A plugin that says what is to be called, unless it is switched off.
+fn named(section: &Section<'_>, names: &Names, faults: &mut Vec<Fault>) -> Option<Plugin> {
+    let plugin = one(section, names, faults)?;
+    missing(&plugin, section, names, faults);
+    Some(plugin)
+}
+
+fn missing(plugin: &Plugin, section: &Section<'_>, names: &Names, faults: &mut Vec<Fault>) {
+    if plugin.name.is_empty() {
+        let text = format!("`{}` is missing: what is to be called?", names.name);
+        faults.push(Fault::error(section.at(names.name), text));
+    }
 }
 
 /// A plugin, unless it is switched off.
@@ -256,10 +316,17 @@ impl Plugins {
         self.auth.is_some() && self.all().count() == 1
     }
 
+    /// Does something to each of them.
+    pub fn each_mut(&mut self, change: impl FnMut(&mut Plugin)) {
+        let lists = [&mut self.pre, &mut self.post_key_auth, &mut self.post, &mut self.response];
+        let single = [self.auth.as_deref_mut(), self.records.as_deref_mut()];
+        lists.into_iter().flatten().chain(single.into_iter().flatten()).for_each(change);
+    }
+
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Plugin> {
         let lists = [&self.pre, &self.post_key_auth, &self.post, &self.response];
-        lists.into_iter().flatten().chain(self.auth.as_deref())
+        lists.into_iter().flatten().chain(self.auth.as_deref()).chain(self.records.as_deref())
     }
 }
 
@@ -285,6 +352,9 @@ pub(crate) fn write_classic(plugins: Option<&Plugins>, definition: &mut Value) {
     middleware["response"] = list(&plugins.response);
     if let Some(auth) = &plugins.auth {
         middleware["auth_check"] = one(auth);
+    }
+    if let Some(records) = &plugins.records {
+        middleware["traffic_logs"] = one(records);
     }
     if let Some(bundle) = &plugins.bundle {
         definition["custom_middleware_bundle"] = json!(bundle);
@@ -348,6 +418,34 @@ mod tests {
         assert_eq!(again.post[0].code, plugins.post[0].code);
         assert_eq!(again.config, json!({"k": "v"}));
         assert_eq!(classic(json!({})).unwrap().api.plugins, None);
+    }
+
+    #[test]
+    fn c2_6_the_plugin_on_records_is_read_from_each_of_its_forms() {
+        let newer = json!({"driver": "lua", "traffic_logs": {"name": "mask", "path": "mask.lua"}});
+        let older = json!({"enable": true, "plugin_path": "mask.lua", "func_name": "mask"});
+        for (extra, at) in [
+            (json!({"custom_middleware": newer}), "/custom_middleware/traffic_logs"),
+            (json!({"custom_middleware": {"driver": "lua"}, "analytics_plugin": older}), "/analytics_plugin"),
+        ] {
+            let plugins = classic(extra).unwrap().api.plugins.clone().unwrap();
+            let records = plugins.records.as_deref().unwrap();
+            assert_eq!((&*records.name, &*records.path, &*records.pointer), ("mask", "mask.lua", at));
+            let mut written = json!({"custom_middleware": {}});
+            write_classic(Some(&plugins), &mut written);
+            let again = classic(written).unwrap().api.plugins.clone().unwrap();
+            assert_eq!(again.records.as_deref().map(|plugin| &*plugin.name), Some("mask"));
+        }
+        for off in [
+            json!({"custom_middleware": {"traffic_logs": {"name": "mask", "disabled": true}}}),
+            json!({"analytics_plugin": {"enable": false, "plugin_path": "mask.so", "func_name": "mask"}}),
+        ] {
+            assert_eq!(classic(off).unwrap().api.plugins, None);
+        }
+        let faults = classic(json!({"custom_middleware": newer, "analytics_plugin": older})).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.pointer == "/analytics_plugin"), "{faults:?}");
+        let faults = classic(json!({"analytics_plugin": {"enable": true}})).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.pointer == "/analytics_plugin/func_name"), "{faults:?}");
     }
 
     #[test]

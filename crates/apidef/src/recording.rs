@@ -1,18 +1,15 @@
 //! What is recorded of an API's exchanges (contract 2.5, 3.3 and 11.1).
 
-use crate::fields::{Field, acts, later};
+use crate::fields::{Field, acts, each};
+use crate::plugins;
 use crate::section::{Section, is_token};
 use document::{Fault, pointer_join};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// `global.trafficLogs`.
-pub(crate) const OAS: &[Field] = &[
-    acts("enabled"),
-    acts("tagHeaders"),
-    acts("customRetentionPeriod"),
-    later("plugins", "plugins on records are"),
-];
+pub(crate) const OAS: &[Field] =
+    &[acts("enabled"), acts("tagHeaders"), acts("customRetentionPeriod"), each("plugins", plugins::OAS_LIST)];
 
 /// What is recorded.
 #[derive(Debug, Clone, Default, PartialEq)]

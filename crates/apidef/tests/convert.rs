@@ -39,6 +39,13 @@ fn there_and_back_it_is_the_same_api_and_nothing_is_left_out() {
         json!({"tag_headers": ["X-Team"], "expire_analytics_after": 90, "enable_detailed_recording": true, "@/global_enforce_timeout": "1m30s"}),
         json!({"CORS": {"enable": true, "allowed_origins": ["https://x.example"], "max_age": 9, "allow_credentials": true}}),
         json!({"cache_options": {"enable_cache": true, "cache_timeout": 60, "cache_all_safe_requests": true}}),
+        json!({"custom_middleware": {"driver": "lua",
+            "pre": [{"name": "a", "path": "a.lua"}, {"name": "b", "path": "b.lua", "disabled": true}],
+            "post": [{"name": "c", "code": "YQ==", "require_session": true, "raw_body_only": true}],
+            "traffic_logs": {"name": "mask", "path": "mask.lua"}}, "config_data": {"k": "v"}}),
+        json!({"custom_middleware": {"driver": "python"},
+            "analytics_plugin": {"enable": true, "plugin_path": "mask.py", "func_name": "mask"}}),
+        json!({"custom_middleware_bundle": "b.zip"}),
         json!({"@/global_headers": {"A": "1"}, "@/global_headers_remove": ["B"], "@/global_response_headers": {"C": "2"},
             "@/global_size_limit": 99}),
         json!({"@/extended_paths": {

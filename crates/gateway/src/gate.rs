@@ -25,7 +25,7 @@ use crate::listen::{OwnPorts, ServerTls};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::pass_through::Ports;
-use crate::plugins::Bundles;
+use crate::plugins::{Bundles, Edits};
 use crate::reload::Reloads;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
@@ -38,6 +38,9 @@ const ADMIN_CALLS: usize = 32;
 const COUNTS: usize = 4096;
 /// Most requests that wait out their rate.
 const WAITING: usize = 10_000;
+
+/// Plugins have no longer for records that still wait when a gate ends.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// What a gate is made of; see [`Gate::new`].
 pub struct Parts {
@@ -144,6 +147,8 @@ pub struct Gate {
     pub(crate) admin_calls: Arc<Semaphore>,
     /// Bundles of plugins.
     pub(crate) bundles: Bundles,
+    /// Records that wait for the plugins of their APIs.
+    pub(crate) edits: Arc<Edits>,
     /// Answers that are kept.
     pub(crate) cache: Cache,
     /// What happens, on its way to who is told.
@@ -176,6 +181,7 @@ impl Gate {
         let make = |me: &Weak<Self>| Self {
             me: Weak::clone(me),
             bundles: Bundles::default(),
+            edits: Arc::default(),
             cache: Cache::new(parts.settings.cache, parts.answers.as_ref().unwrap_or(&parts.state)),
             events: Events::default(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
@@ -258,6 +264,11 @@ impl Gate {
     /// Tells `/ready` that this node should get no more traffic.
     pub fn announce_closing(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until plugins have edited the records of exchanges that are over: some seconds, then the rest is stored as it is.
+    pub async fn settle_records(&self) {
+        self.edits.settle(SETTLING).await;
     }
 
     /// Ends listening, and every connection as soon as its exchange is over.

@@ -145,6 +145,18 @@ pub(crate) fn render(gate: &Gate) -> String {
             "room of the record queue",
             recorder.capacity() as u64,
         );
+        page.single(
+            "sluicegate_records_unedited_total",
+            "counter",
+            "records stored as they were, their plugin having no room or failing",
+            gate.edits.unedited(),
+        );
+        page.single(
+            "sluicegate_records_at_plugins",
+            "gauge",
+            "records waiting for the plugins of their APIs",
+            gate.edits.waiting(),
+        );
     }
     let events = &gate.events;
     for (name, kind, help, value) in [

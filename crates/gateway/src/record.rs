@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::clock::unix_now;
 use crate::detail::Detail;
 use crate::exchange::{Carried, Exchange};
+use crate::plugins::Plugins;
 
 mod tags;
 
@@ -21,6 +22,7 @@ pub(crate) use tags::{of_api, of_session};
 #[derive(Debug)]
 pub(crate) struct Tail {
     recorder: Option<Recorder>,
+    plugins: Option<Arc<Plugins>>,
     access_log: bool,
     started: Instant,
     record: Option<Record>,
@@ -74,8 +76,16 @@ impl Drop for Tail {
                 record.raw_request = detail.request.encoded();
                 record.raw_response = detail.answer.encoded();
             }
-            recorder.record(record);
+            hand_over(record, recorder, self.plugins.as_ref());
         }
+    }
+}
+
+/// Hands a record to the store, by way of the plugin that edits it where there is one.
+pub(crate) fn hand_over(record: Record, recorder: &Recorder, plugins: Option<&Arc<Plugins>>) {
+    match plugins.filter(|plugins| plugins.edits_records()) {
+        Some(plugins) => plugins.edit(record, recorder),
+        None => recorder.record(record),
     }
 }
 
@@ -131,6 +141,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     record.client_ip = exchange.client_address();
     Some(Box::new(Tail {
         recorder,
+        plugins: api.plugins.clone(),
         access_log,
         started: exchange.timings.started,
         record: Some(record),

@@ -92,6 +92,19 @@ pub(crate) fn spec() -> Spec {
     }
 }
 
+/// A record, as hooks on records see it.
+pub(crate) const RECORD: &str =
+    r#"{"path":"/users/7","api_key":"key","response_code":200,"latency":{"total":12},"tags":["gold"]}"#;
+
+/// What each kind of plugin makes of it where it does what its tests ask.
+pub(crate) fn edited(given: &str) {
+    let given: serde_json::Value = serde_json::from_str(given).unwrap();
+    let expected = serde_json::json!({
+        "path": "/users/a", "response_code": 201, "latency": {"total": 13}, "tags": ["gold", "v"],
+    });
+    assert_eq!(given, expected);
+}
+
 /// An answer, as hooks on answers see it.
 pub(crate) fn response() -> Response {
     Response {

@@ -110,6 +110,7 @@ async fn shut_down(gate: &Arc<Gate>, serving: &mut tokio::task::JoinSet<()>) {
     if tokio::time::timeout(gate.settings.drain, drained).await.is_err() {
         tracing::warn!(left = gate.connections.count(), "some connections did not end in time and are cut");
     }
+    gate.settle_records().await;
 }
 
 /// The signals that the gate acts on. Listened to before anything else is done: until then they would end the process.

@@ -131,7 +131,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("tag_headers"),
     acts("enable_detailed_recording"),
     acts("expire_analytics_after"),
-    later("analytics_plugin", "plugins on records are"),
+    section("analytics_plugin", plugins::CLASSIC_RECORDS),
     later("detailed_tracing", "detailed tracing is"),
 ];
 

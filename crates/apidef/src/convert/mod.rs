@@ -3,6 +3,7 @@
 
 mod auth;
 mod endpoints;
+mod plugins;
 mod shares;
 mod table;
 mod value;
@@ -95,6 +96,7 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
         (&mut out, &|pointer| format!("/{EXTENSION}{pointer}")),
     );
     auth::to_oas(&mut rest, &mut out);
+    plugins::to_oas(&mut rest, &mut out);
     if let Some(own) = take(&mut rest, "/x-sluicegate") {
         out["x-sluicegate"] = own;
     }
@@ -133,6 +135,7 @@ fn to_classic(given: &Value) -> (Value, Value, Vec<Fault>) {
         (&mut rest, &|pointer| format!("/{EXTENSION}{pointer}")),
         (&mut out, &|pointer| pointer.replacen(VERSION, version, 1)),
     );
+    plugins::to_classic(&mut rest, &mut out);
     if let Some(own) = take(&mut rest, "/x-sluicegate") {
         out["x-sluicegate"] = own;
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::upstream::greatest_divisor;
 use crate::{Api, Backend, Target};
 
-/// An API with its targets in one order, each as often as its share says and no oftener.
+/// An API with its targets in one order, each as often as its share says and no oftener, and without the places of its
+/// plugins.
 pub(super) fn settled(api: Arc<Api>) -> Api {
     let mut api = Arc::unwrap_or_clone(api);
+    super::plugins::without_places(&mut api);
     let Backend::Upstream(upstream) = &mut api.backend else { return api };
     let mut shares: Vec<(&Target, usize)> = Vec::new();
     for target in &upstream.targets {

@@ -188,6 +188,6 @@ fn record(
         crate::record::log(&record, matches!(fate.refusal, ""));
     }
     if let Some(recorder) = recorder {
-        recorder.record(record);
+        crate::record::hand_over(record, recorder, api.plugins.as_ref());
     }
 }

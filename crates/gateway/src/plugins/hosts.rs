@@ -10,7 +10,7 @@ use plugins::javascript::Scripts;
 use plugins::lua::{self, Lua};
 use plugins::python::Python;
 use plugins::wasm::Wasm;
-use plugins::{Call, Fault, Outcome};
+use plugins::{Call, Fault, Outcome, Spec};
 
 use super::{outside, sources};
 use crate::gate::Gate;
@@ -33,6 +33,24 @@ pub(super) fn runs_scripts(driver: &str) -> bool {
 /// The drivers that something here runs.
 pub(super) fn is_ours(driver: &str) -> bool {
     runs_scripts(driver) || matches!(driver, "grpc" | "" | "python" | "lua" | "wasm")
+}
+
+/// Refuses a plugin on records that cannot be called here.
+pub(super) fn check_records(model: &apidef::Plugins) -> Result<(), Vec<DefinitionFault>> {
+    let Some(plugin) = &model.records else { return Ok(()) };
+    let why = match &*model.driver {
+        _ if plugin.path.ends_with(".so") => {
+            format!("`{}` is a Go plugin, which nothing here runs", plugin.path)
+        }
+        "grpc" | "" => {
+            "servers of plugins are not told of records: the protocol has no call for that".to_owned()
+        }
+        "wasm" => "filters in WebAssembly do not see records".to_owned(),
+        _ => return Ok(()),
+    };
+    let text = format!("{why}; the API is refused so that records are not stored without their plugin");
+    let fault = DefinitionFault::error(&*plugin.pointer, text);
+    Err(vec![fault.hint("write it in JavaScript (`javascript`), Python or Lua, and name that `driver`")])
 }
 
 impl Host {
@@ -113,6 +131,16 @@ impl Host {
         }
     }
 
+    /// Has a plugin edit a record, which is JSON before and after.
+    pub(super) async fn record(&self, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
+        match self {
+            Self::Scripts(scripts) => scripts.record(name, record, spec).await,
+            Self::Python(python) => python.record(name, record, spec).await,
+            Self::Lua(lua) => lua.record(name, record, spec).await,
+            Self::Servers(_) | Self::Wasm(_) => Err(Fault::Unusable("it does not see records".to_owned())),
+        }
+    }
+
     /// Whether plugins see the objects of the coprocess protocol: sessions in any case, and the key is in the metadata
     /// (contract 9.3).
     pub(super) const fn is_coprocess(&self) -> bool {
@@ -145,4 +173,39 @@ pub(super) fn scripts(
             .map_err(|why| vec![DefinitionFault::error(&*plugin.pointer, why.to_string())])?;
     }
     Ok(Arc::new(scripts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c9_1_a_plugin_on_records_that_nothing_calls_is_refused_at_its_place() {
+        for (driver, path, expected) in [
+            ("javascript", "mask.js", None),
+            ("otto", "", None),
+            ("lua", "mask.lua", None),
+            ("python", "mask.py", None),
+            ("python", "mask.so", Some("`mask.so` is a Go plugin")),
+            ("", "mask.so", Some("`mask.so` is a Go plugin")),
+            ("", "", Some("servers of plugins")),
+            ("grpc", "", Some("servers of plugins")),
+            ("wasm", "mask.wasm", Some("filters in WebAssembly")),
+        ] {
+            let records = Plugin { path: path.into(), pointer: "/here".into(), ..Plugin::default() };
+            let model = apidef::Plugins {
+                driver: driver.into(),
+                records: Some(Box::new(records)),
+                ..apidef::Plugins::default()
+            };
+            match (check_records(&model), expected) {
+                (Ok(()), None) => {}
+                (Err(faults), Some(expected)) => {
+                    assert_eq!(faults[0].pointer, "/here");
+                    assert!(faults[0].message.starts_with(expected), "{driver} {path}: {faults:?}");
+                }
+                (found, _) => panic!("{driver} {path}: {found:?}"),
+            }
+        }
+    }
 }

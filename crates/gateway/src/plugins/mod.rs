@@ -7,6 +7,7 @@ mod bundles;
 mod handlers;
 mod hosts;
 mod outside;
+mod records;
 mod requests;
 mod settings;
 mod sources;
@@ -25,6 +26,7 @@ pub(crate) use answers::After;
 pub(crate) use bundles::Bundles;
 pub(crate) use handlers::script_of_events;
 use hosts::Host;
+pub(crate) use records::Edits;
 pub(crate) use requests::Before;
 pub use settings::PluginSettings;
 pub(crate) use sources::Read as FileRead;
@@ -38,6 +40,8 @@ pub(crate) struct Plugins {
     scripts: Option<Arc<Scripts>>,
     spec: Spec,
     model: apidef::Plugins,
+    /// Those that wait for the plugin on records.
+    records: records::Records,
     /// The files that the code came from, as they were.
     read: Vec<sources::Read>,
 }
@@ -61,6 +65,7 @@ impl Plugins {
         if model.all().next().is_none() && functions.is_empty() {
             return Ok(None);
         }
+        hosts::check_records(&model)?;
         if !hosts::is_ours(&model.driver) && model.is_for_callers_alone() {
             // Who embeds the gate may have something that runs it.
             if functions.is_empty() {
@@ -93,7 +98,8 @@ impl Plugins {
             config_data: model.config.clone(),
             bundle: bundle.map(|bundle| bundle.manifest.checksum.clone()).unwrap_or_default(),
         };
-        Ok(Some(Arc::new(Self { host, scripts, spec, model, read })))
+        let records = records::Records::new(&gate.edits);
+        Ok(Some(Arc::new(Self { host, scripts, spec, model, records, read })))
     }
 
     /// Whether a file that its code came from is another one now.

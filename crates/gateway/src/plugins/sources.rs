@@ -62,11 +62,12 @@ pub(super) fn with_bundle(
     })?;
     let mut plugins = Plugins { config: model.config.clone(), ..of_bundle };
     // Their places are in the manifest; the definition knows only the bundle.
-    let lists = [&mut plugins.pre, &mut plugins.post_key_auth, &mut plugins.post, &mut plugins.response];
-    let all = lists.into_iter().flatten().chain(plugins.auth.as_deref_mut());
-    all.for_each(|plugin| plugin.pointer = model.bundle_pointer.clone());
+    plugins.each_mut(|plugin| plugin.pointer = model.bundle_pointer.clone());
     if plugins.auth.is_none() {
         plugins.auth.clone_from(&model.auth);
+    }
+    if plugins.records.is_none() {
+        plugins.records.clone_from(&model.records);
     }
     Ok((plugins, Some(bundle)))
 }

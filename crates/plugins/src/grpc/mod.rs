@@ -18,7 +18,7 @@ use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
-use crate::{Call, Fault, Hook, Outcome, Overrides, Request, Response};
+use crate::{Call, Fault, Hook, Outcome, Overrides, Request, Response, Spec};
 use address::Endpoints;
 use messages::{
     Event, EventReply, Header, HookType, MiniRequestObject, Object, ResponseObject, ReturnOverrides,
@@ -133,17 +133,6 @@ fn told(error: &dyn std::error::Error) -> String {
 pub(crate) fn question(name: &str, call: &Call<'_>) -> Object {
     let request = call.request;
     let body = request.body.as_deref().unwrap_or_default();
-    let spec = call.spec;
-    let config = match &spec.config_data {
-        Value::Null => "{}".to_owned(),
-        config => config.to_string(),
-    };
-    let spec = [
-        ("OrgID", spec.org.clone()),
-        ("APIID", spec.api.clone()),
-        ("bundle_hash", spec.bundle.clone()),
-        ("config_data", config),
-    ];
     Object {
         hook_type: hook_type(call.hook).into(),
         hook_name: name.to_owned(),
@@ -161,7 +150,7 @@ pub(crate) fn question(name: &str, call: &Call<'_>) -> Object {
         }),
         session: call.session.map(SessionState::from),
         metadata: HashMap::new(),
-        spec: spec.map(|(name, value)| (name.to_owned(), value)).into(),
+        spec: spec(call.spec),
         response: call.response.map(|response| {
             let body = response.body.as_deref().unwrap_or_default();
             let header = |(name, values): (&String, &Vec<String>)| Header {
@@ -177,6 +166,21 @@ pub(crate) fn question(name: &str, call: &Call<'_>) -> Object {
             }
         }),
     }
+}
+
+/// What a plugin is told of its API.
+pub(crate) fn spec(spec: &Spec) -> HashMap<String, String> {
+    let config = match &spec.config_data {
+        Value::Null => "{}".to_owned(),
+        config => config.to_string(),
+    };
+    let told = [
+        ("OrgID", spec.org.clone()),
+        ("APIID", spec.api.clone()),
+        ("bundle_hash", spec.bundle.clone()),
+        ("config_data", config),
+    ];
+    told.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 const fn hook_type(hook: Hook) -> HookType {

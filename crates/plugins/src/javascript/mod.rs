@@ -154,6 +154,15 @@ impl Scripts {
         read(&text)
     }
 
+    /// Has a plugin edit a record, which is JSON before and after.
+    ///
+    /// # Errors
+    /// Why it gives none.
+    pub async fn record(self: &Arc<Self>, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
+        let (given, _) = self.run("record", name, vec![Some(record.to_owned())], [json(spec)?]).await?;
+        Ok(given)
+    }
+
     /// Tells a handler of an event, both as JSON.
     ///
     /// # Errors

@@ -7,11 +7,13 @@
         this.config = config;
         this.onRequest = null;
         this.onResponse = null;
+        this.onRecord = null;
     }
     Middleware.prototype = {
         constructor: Middleware,
         NewProcessRequest: function (callback) { this.onRequest = callback; },
         NewProcessResponse: function (callback) { this.onResponse = callback; },
+        NewProcessRecord: function (callback) { this.onRecord = callback; },
         ReturnData: function (request, meta) { return { Request: request, SessionMeta: meta }; },
         ReturnAuthData: function (request, session) { return { Request: request, Session: session }; },
         ReturnResponseData: function (response, meta) { return { Response: response, SessionMeta: meta }; },
@@ -120,6 +122,16 @@
             var made = given.Response || response;
             var newBody = changed(made, body);
             return [JSON.stringify({ Response: made, SessionMeta: given.SessionMeta }), newBody];
+        },
+        record: function (name, text, specText) {
+            var found = find(name);
+            var record = JSON.parse(text);
+            var callback = typeof found === "function" ? found : found.onRecord;
+            if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessRecord");
+            var given = callback.call(found, record, JSON.parse(specText));
+            if (typeof given === "string") given = JSON.parse(given);
+            // A script that gives nothing has changed the record itself.
+            return [JSON.stringify(given === undefined || given === null ? record : given), null];
         },
         answer: function (name, text, body, sessionText, specText) {
             var found = find(name);

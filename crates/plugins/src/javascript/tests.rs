@@ -261,3 +261,28 @@ async fn a_script_sends_so_many_requests_and_no_more() {
     let fault = call(&scripts, "many", Hook::Pre, None).await.unwrap_err().to_string();
     assert!(fault.contains("no more than 100 requests"), "{fault}");
 }
+
+#[tokio::test]
+async fn c9_1_records_are_edited_in_place_or_given_back() {
+    let script = r#"
+        function place(record, spec) {
+            record.path = "/users/" + spec.APIID;
+            delete record.api_key;
+            record.response_code += 1;
+            record.latency.total += 1;
+            record.tags.push(spec.config_data.k);
+        }
+        var given = new TykJS.TykMiddleware.NewMiddleware({});
+        given.NewProcessRecord(function (record, spec) { place(record, spec); return record; });
+        var silent = new TykJS.TykMiddleware.NewMiddleware({});
+        function broken(record) { throw new Error("no"); }"#;
+    let scripts = load("m.js", script, &Arc::default()).unwrap();
+    for name in ["place", "given", "place"] {
+        scripts.check(name).unwrap();
+        crate::testing::edited(&scripts.record(name, crate::testing::RECORD, &spec()).await.unwrap());
+    }
+    for (name, expected) in [("silent", "no NewProcessRecord"), ("broken", "no")] {
+        let fault = scripts.record(name, crate::testing::RECORD, &spec()).await.unwrap_err().to_string();
+        assert!(fault.contains(expected), "{name}: {fault}");
+    }
+}

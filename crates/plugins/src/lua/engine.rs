@@ -1,5 +1,6 @@
 //! One engine: the files of an API, run once and called as often as it holds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,31 @@ impl Engine {
             given.raw_body = answer;
         }
         Ok(object)
+    }
+
+    /// Has a function edit a record, which is JSON before and after.
+    ///
+    /// # Errors
+    /// What it threw, or why it was ended.
+    pub(super) fn record(
+        &mut self,
+        name: &str,
+        record: &str,
+        spec: &HashMap<String, String>,
+    ) -> Result<String, Fault> {
+        let record: serde_json::Value =
+            serde_json::from_str(record).map_err(|why| Fault::Unusable(why.to_string()))?;
+        *self.until.lock() = Instant::now() + self.limits.time;
+        let ran = || -> mlua::Result<Value> {
+            let record = values::lua(&self.lua, &record)?;
+            let function: Function = self.lua.globals().raw_get(name)?;
+            let given: Value = function.call((record.clone(), values::lua(&self.lua, spec)?))?;
+            // A function that gives nothing has changed the record itself.
+            Ok(if given.is_nil() { record } else { given })
+        };
+        let ran = ran();
+        let given = self.end(ran)?;
+        values::json(&given, Empty::Left, 0).map(|value| value.to_string()).map_err(Fault::Shape)
     }
 
     fn ran(

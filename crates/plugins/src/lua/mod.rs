@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::code::{Limits, Source};
 use crate::grpc::{self, messages::Object, session::SessionState};
 use crate::pool::{self, Host, Pool};
-use crate::{Call, Fault, Hook, Outcome, Outside};
+use crate::{Call, Fault, Hook, Outcome, Outside, Spec};
 use engine::Engine;
 
 /// Largest file, in bytes.
@@ -82,6 +82,15 @@ impl Lua {
         let (name, hook, raw_only) = (name.to_owned(), call.hook, call.raw_body_only);
         let given = pool::run(self, move |engine| engine.call(&name, hook, object, raw_only)).await?;
         Ok(grpc::outcome(given, call))
+    }
+
+    /// Has a plugin edit a record, which is JSON before and after.
+    ///
+    /// # Errors
+    /// Why it gives none.
+    pub async fn record(self: &Arc<Self>, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
+        let (name, record, spec) = (name.to_owned(), record.to_owned(), grpc::spec(spec));
+        pool::run(self, move |engine| engine.record(&name, &record, &spec)).await
     }
 }
 

@@ -160,3 +160,24 @@ fn plugins_know_nothing_of_the_machine_and_faults_have_their_place() {
         assert!(fault.contains(expected), "{expected}: {fault}");
     }
 }
+
+#[tokio::test]
+async fn c9_1_records_are_edited_in_place_or_given_back() {
+    let text = r#"
+        function place(record, spec)
+            record.path = "/users/" .. spec.APIID
+            record.api_key = nil
+            record.response_code = record.response_code + 1.0
+            record.latency.total = record.latency.total + 1
+            table.insert(record.tags, json.decode(spec.config_data).k)
+        end
+        function given(record, spec) place(record, spec) return record end
+        function broken() error("no") end"#;
+    let lua = load(text, &["place", "given", "broken"], &Arc::default()).unwrap();
+    let spec = crate::testing::spec();
+    for name in ["place", "given", "place"] {
+        crate::testing::edited(&lua.record(name, crate::testing::RECORD, &spec).await.unwrap());
+    }
+    let fault = lua.record("broken", crate::testing::RECORD, &spec).await.unwrap_err().to_string();
+    assert!(fault.contains("no"), "{fault}");
+}

@@ -20,7 +20,7 @@ use crate::bundle::Bundle;
 use crate::code::{Limits, Source};
 use crate::grpc::{self, messages::Object, session::SessionState};
 use crate::pool::{self, Host, Pool};
-use crate::{Call, Fault, Outcome, Outside};
+use crate::{Call, Fault, Outcome, Outside, Spec};
 use process::{Frame, Process};
 
 /// Processes of one API, and so calls at once; more wait.
@@ -131,15 +131,7 @@ impl Python {
     /// Why it gives no outcome.
     pub async fn call(self: &Arc<Self>, name: &str, call: &Call<'_>) -> Result<Outcome, Fault> {
         let frame = asked(name, call)?;
-        let limit = self.settings.limits.time;
-        let given = pool::run(self, move |process| process.ask(&frame, limit)).await;
-        match &given {
-            Ok(_) | Err(Fault::Thrown(_)) => *self.deaths.lock() = Deaths::default(),
-            // Nobody has to wait because one took its time.
-            Err(Fault::Late(_)) => {}
-            Err(_) => self.died(),
-        }
-        let Frame { text, bodies: [request, answer], .. } = given?;
+        let Frame { text, bodies: [request, answer], .. } = self.ask(frame).await?;
         let mut object: Object =
             serde_json::from_slice(&text).map_err(|why| Fault::Shape(why.to_string()))?;
         if let Some(given) = &mut object.request {
@@ -149,6 +141,32 @@ impl Python {
             given.raw_body = answer;
         }
         Ok(grpc::outcome(object, call))
+    }
+
+    /// Has a plugin edit a record, which is JSON before and after.
+    ///
+    /// # Errors
+    /// Why it gives none.
+    pub async fn record(self: &Arc<Self>, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
+        let unusable = |why: serde_json::Error| Fault::Unusable(why.to_string());
+        let record: Value = serde_json::from_str(record).map_err(unusable)?;
+        let text = json!({"hook_name": name, "record": record, "spec": grpc::spec(spec)});
+        let frame = Frame { kind: b'E', text: text.to_string().into_bytes(), ..Frame::default() };
+        let given = self.ask(frame).await?;
+        String::from_utf8(given.text).map_err(|why| Fault::Shape(why.to_string()))
+    }
+
+    /// Sends a frame to a process that has nothing to do.
+    async fn ask(self: &Arc<Self>, frame: Frame) -> Result<Frame, Fault> {
+        let limit = self.settings.limits.time;
+        let given = pool::run(self, move |process| process.ask(&frame, limit)).await;
+        match &given {
+            Ok(_) | Err(Fault::Thrown(_)) => *self.deaths.lock() = Deaths::default(),
+            // Nobody has to wait because one took its time.
+            Err(Fault::Late(_)) => {}
+            Err(_) => self.died(),
+        }
+        given
     }
 
     fn begin(&self) -> Result<(Process, Vec<String>), Fault> {

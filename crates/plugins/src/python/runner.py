@@ -1,7 +1,7 @@
 # Runs plugins in Python for the gate, over one socket. Nothing beyond the standard library is needed.
 #
-# A frame is a letter, three lengths, a JSON text and two byte strings (bodies). The gate sends L (load) and C (call), and
-# waits for O (outcome) or F (fault); in between the runner may send G (a line for the log) and S (store or look up, which the
+# A frame is a letter, three lengths, a JSON text and two byte strings (bodies). The gate sends L (load), C (call) and E (edit
+# a record), and waits for O (outcome) or F (fault); in between the runner may send G (a line for the log) and S (store or look up, which the
 # gate answers with R). What plugins see has the names and shapes of the coprocess protocol.
 import importlib.util
 import inspect
@@ -362,6 +362,16 @@ def call(asked, body, answer_body):
     send(b"O", outcome, raw, answer_raw)
 
 
+def edit(asked):
+    """Has a function edit a record: its fields are attributes, as those of requests are."""
+    record = asked["record"]
+    record["latency"] = Message(**record["latency"])
+    record = Message(**record)
+    hook = HOOKS[asked["hook_name"]]
+    made = hook(*(record, asked["spec"])[: hook.arguments])
+    send(b"O", record if made is None else made)
+
+
 def told(error):
     """An error, and where in a plugin it came from."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != RUNNER]
@@ -384,6 +394,8 @@ def main():
         try:
             if kind == b"L":
                 send(b"O", {"found": load(asked)})
+            elif kind == b"E":
+                edit(asked)
             else:
                 call(asked, body, answer_body)
         except BaseException as error:

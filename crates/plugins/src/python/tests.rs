@@ -219,3 +219,35 @@ async fn c9_5_the_files_of_a_bundle_import_each_other_and_are_removed() {
     drop(python);
     assert!(!Path::new(path).exists(), "{path}");
 }
+
+#[tokio::test]
+async fn c9_1_records_are_edited_in_place_or_given_back() {
+    let text = r#"
+from tyk.decorators import *
+import json
+
+@Hook
+def place(record, spec):
+    record.path = "/users/" + spec["APIID"]
+    del record.api_key
+    record.response_code += 1
+    record.latency.total += 1
+    record.tags.append(json.loads(spec["config_data"])["k"])
+
+@Hook
+def given(record, spec):
+    place(record, spec)
+    return record
+
+@Hook
+def broken(record):
+    raise ValueError("no")
+"#;
+    let python = load(text, &["place", "given", "broken"], &Arc::default()).unwrap();
+    let spec = crate::testing::spec();
+    for name in ["place", "given", "place"] {
+        crate::testing::edited(&python.record(name, crate::testing::RECORD, &spec).await.unwrap());
+    }
+    let fault = python.record("broken", crate::testing::RECORD, &spec).await.unwrap_err().to_string();
+    assert!(fault.contains("no"), "{fault}");
+}
