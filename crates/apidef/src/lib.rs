@@ -13,6 +13,7 @@ mod errors;
 mod events;
 mod fields;
 mod graphql;
+mod identity;
 pub mod keys;
 mod limits;
 mod oas;
@@ -55,6 +56,7 @@ pub use graphql::{
     Forwarding, GraphEngine, GraphField, GraphQl, GraphQlLimits, GraphSource, GraphSourceKind, HeaderRewrite,
     PersistedOperation, SubGraph, SubscriptionProtocol, SuperGraph,
 };
+pub use identity::{IdExtractor, IdRule, IdSource};
 pub use limits::{AtOnce, EndpointRate};
 pub use oas::{Authentication, Import, Operation, SCHEMAS, import, schema};
 pub use own_port::{OwnPort, OwnProtocol};

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use document::{Fault, pointer_join};
 use serde_json::{Map, Value, json};
 
-use crate::fields::{Field, acts, each, later, section};
+use crate::fields::{Field, acts, each, section};
+use crate::identity::{self, IdExtractor};
 use crate::section::Section;
 
 /// The plugins of an API, in the order in which they are called.
@@ -19,6 +20,8 @@ pub struct Plugins {
     pub pre: Box<[Plugin]>,
     /// In its place.
     pub auth: Option<Box<Plugin>>,
+    /// What tells those apart whom that one has let in.
+    pub identity: Option<Box<IdExtractor>>,
     /// After authentication.
     pub post_key_auth: Box<[Plugin]>,
     /// Right before the backend.
@@ -72,7 +75,6 @@ const fn hook(names: &'static Names) -> [Field; 6] {
 
 const CLASSIC_HOOK: &[Field] = &hook(&CLASSIC_NAMES);
 const OAS_HOOK: &[Field] = &hook(&OAS_NAMES);
-const CACHED: &str = "sessions of plugins are asked for each time; keeping them is";
 
 /// `custom_middleware`.
 pub(crate) const CLASSIC: &[Field] = &[
@@ -83,7 +85,7 @@ pub(crate) const CLASSIC: &[Field] = &[
     each("post", CLASSIC_HOOK),
     each("response", CLASSIC_HOOK),
     section("traffic_logs", CLASSIC_HOOK),
-    later("id_extractor", CACHED),
+    section("id_extractor", identity::CLASSIC),
 ];
 
 /// `analytics_plugin`.
@@ -98,7 +100,7 @@ pub(crate) const OAS_CHECK: &[Field] = &[
     acts("code"),
     acts(OAS_NAMES.session),
     acts(OAS_NAMES.raw),
-    later("idExtractor", CACHED),
+    section("idExtractor", identity::OAS),
 ];
 /// `prePlugins` and its like.
 pub(crate) const OAS_LIST: &[Field] = OAS_HOOK;
@@ -131,6 +133,7 @@ pub(crate) fn read_classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Optio
         true => Value::Null,
         false => root.get("config_data").cloned().unwrap_or_default(),
     };
+    let identity = auth.is_some().then(|| IdExtractor::classic(&middleware, faults)).flatten();
     let records = records_of_classic(root, &middleware, faults);
     let mut list = |key: &str| list(&middleware, key, names, faults);
     Plugins {
@@ -139,6 +142,7 @@ pub(crate) fn read_classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Optio
         post: list("post"),
         response: list("response"),
         auth: auth.map(Box::new),
+        identity: identity.map(Box::new),
         records: records.map(Box::new),
         driver: middleware.text("driver", faults).into(),
         bundle: (!bundle.is_empty()).then(|| bundle.into()),
@@ -159,6 +163,7 @@ pub(crate) fn read_oas(
     let custom = authentication.section("custom", faults);
     let check = custom.section("config", faults);
     let auth = custom.flag("enabled", faults).then(|| written(&check, names, faults));
+    let identity = auth.is_some().then(|| IdExtractor::oas(&check, faults)).flatten();
     let records = records_of_oas(&global.section("trafficLogs", faults), faults);
     // The older key counts where the newer one is not written.
     let mut of = |newer: &str, older: &str| match global.get(newer) {
@@ -171,6 +176,7 @@ pub(crate) fn read_oas(
         post: of("postPlugins", "postPlugin"),
         response: of("responsePlugins", "responsePlugin"),
         auth: auth.map(Box::new),
+        identity: identity.map(Box::new),
         records: records.map(Box::new),
         driver: settings.text("driver", faults).into(),
         bundle: bundle.flag("enabled", faults).then(|| bundle.text("path", faults).into()),
@@ -194,6 +200,7 @@ pub fn of_bundle(custom_middleware: &Value) -> Result<Plugins, Vec<Fault>> {
     let names = &CLASSIC_NAMES;
     let check = middleware.section("auth_check", &mut faults);
     let auth = one(&check, names, &mut faults);
+    let identity = IdExtractor::classic(&middleware, &mut faults);
     let records = named(&middleware.section("traffic_logs", &mut faults), names, &mut faults);
     let mut list = |key: &str| list(&middleware, key, names, &mut faults);
     let plugins = Plugins {
@@ -202,6 +209,7 @@ pub fn of_bundle(custom_middleware: &Value) -> Result<Plugins, Vec<Fault>> {
         post: list("post"),
         response: list("response"),
         auth: auth.map(Box::new),
+        identity: identity.map(Box::new),
         records: records.map(Box::new),
         driver: middleware.text("driver", &mut faults).into(),
         ..Plugins::default()
@@ -352,6 +360,9 @@ pub(crate) fn write_classic(plugins: Option<&Plugins>, definition: &mut Value) {
     middleware["response"] = list(&plugins.response);
     if let Some(auth) = &plugins.auth {
         middleware["auth_check"] = one(auth);
+    }
+    if let Some(identity) = &plugins.identity {
+        middleware["id_extractor"] = identity.write_classic();
     }
     if let Some(records) = &plugins.records {
         middleware["traffic_logs"] = one(records);

@@ -17,7 +17,9 @@ use super::grant::Grant;
 use super::names::{hash, is_of_certificate, store_name, store_names, user_names};
 use super::profile::{Merged, Profile, Profiles, Text, Unusable};
 use super::token::disallowed;
+use crate::clock::unix_now;
 use crate::gate::Gate;
+use crate::plugins::{Identities, Identity};
 use crate::respond::Refusal;
 
 /// How many callers are kept.
@@ -92,6 +94,8 @@ impl Caller {
 pub(crate) struct Callers {
     known: Cache<CallerKey, Arc<Caller>>,
     profiles: Profiles,
+    /// Sessions that plugins gave for ids.
+    identities: Identities,
     /// How long a session is believed before the store is asked again.
     believed: Duration,
     started: Instant,
@@ -123,6 +127,7 @@ impl Callers {
         Self {
             known: Cache::new(KEPT),
             profiles: Profiles::default(),
+            identities: Identities::default(),
             believed,
             started: Instant::now(),
             purges: AtomicU64::new(0),
@@ -269,6 +274,20 @@ impl Callers {
         Ok(caller)
     }
 
+    /// The session that a plugin gave for an id, while it may be used.
+    pub(crate) fn identity(&self, (extractor, id): (u64, &str)) -> Option<Arc<Session>> {
+        self.identities.get(extractor, id, unix_now())
+    }
+
+    /// Keeps the session of an id, if its plugin has said until when. `mark`: as it was before the plugin was asked.
+    pub(crate) fn keep_identity(&self, (extractor, id): (u64, &str), identity: Identity, mark: u64) {
+        self.identities.keep(extractor, id, identity, unix_now());
+        if self.mark() != mark {
+            // Some session changed meanwhile, maybe this one.
+            self.identities.remove(extractor, id);
+        }
+    }
+
     /// `mark`: as it was before the session was read.
     fn keep(&self, (org, token): (&str, &str), caller: &Arc<Caller>, mark: u64) {
         self.known.insert(CallerKey { org: org.into(), token: token.into() }, Arc::clone(caller));
@@ -305,6 +324,7 @@ impl Callers {
         self.purges.fetch_add(1, Ordering::AcqRel);
         self.known
             .retain(|key, caller| !names.iter().any(|name| **name == *caller.name || **name == *key.token));
+        self.identities.forget(names);
     }
 
     /// Forgets callers merged with other policies than those of `generation`.
@@ -318,6 +338,7 @@ impl Callers {
     pub(crate) fn clear(&self) {
         self.purges.fetch_add(1, Ordering::AcqRel);
         self.known.clear();
+        self.identities.clear();
     }
 
     /// A caller with a profile of its own.

@@ -12,9 +12,10 @@ use document::Fault;
 use http::{StatusCode, request};
 
 use super::callers::Caller;
-use super::names::store_name;
+use super::names::{store_name, store_names};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
+use crate::plugins::{Identity, Plugins};
 use crate::respond::Refusal;
 
 /// Largest body that a plugin is shown; it has to be held in memory.
@@ -115,8 +116,7 @@ impl ByPlugin {
         // Of the API itself, or of who embeds the gate.
         let plugins = exchange.api.plugins.clone().filter(|plugins| plugins.identifies());
         if let Some(plugins) = plugins {
-            let identified = Box::pin(plugins.identify(exchange)).await?;
-            return self.known(&gate, identified);
+            return self.by_plugins(&gate, &plugins, exchange).await;
         }
         let Some(authenticator) = gate.authenticators.0.get(&self.plugin.driver) else {
             return Err(failed("nothing runs its driver"));
@@ -130,7 +130,7 @@ impl ByPlugin {
             Asked { api: &exchange.api.model.id, plugin: &self.plugin, head: &exchange.head, body: &body };
         match authenticator.identify(asked).await {
             Ok(identified) if identified.key.is_empty() => Err(failed("it says nothing of who it is")),
-            Ok(identified) => self.known(&gate, identified),
+            Ok(Identified { key, session }) => self.known(&gate, &key, &self.owned(session)),
             Err(Denied::Refused(status, message)) if status.is_client_error() || status.is_server_error() => {
                 Err(Refusal::client(status, "AKI", message))
             }
@@ -139,21 +139,50 @@ impl ByPlugin {
         }
     }
 
-    /// The caller that was identified, with its policies applied.
-    fn known(
+    /// Asks a plugin of the API, unless it has let in whoever has this id before, and said that it need not be asked yet.
+    async fn by_plugins(
         &self,
         gate: &Gate,
-        Identified { key, mut session }: Identified,
+        plugins: &Plugins,
+        exchange: &mut Exchange,
     ) -> Result<Arc<Caller>, Refusal> {
+        let id = Box::pin(plugins.session_id(exchange)).await?;
+        let Some((extractor, id)) = id else {
+            let Identified { key, session } = Box::pin(plugins.identify(exchange)).await?;
+            return self.known(gate, &key, &self.owned(session));
+        };
+        if let Some(session) = gate.callers.identity((extractor, &id)) {
+            return self.known(gate, &id, &session);
+        }
+        let mark = gate.callers.mark();
+        let Identified { key, session } = Box::pin(plugins.identify(exchange)).await?;
+        let session = Arc::new(self.owned(session));
+        // The caller is known by its id from the first request on: what it has used up goes on with the second.
+        let caller = self.known(gate, &id, &session)?;
+        let mut names = vec![id.clone(), key.clone()];
+        for of in [&id, &key] {
+            names.extend(store_names(&gate.settings.keys, &self.org, of));
+        }
+        gate.callers.keep_identity((extractor, &id), Identity { session, names }, mark);
+        Ok(caller)
+    }
+
+    /// A session that says nothing of its organisation is of that of the API.
+    fn owned(&self, mut session: Session) -> Session {
         if session.org_id.is_empty() {
             session.org_id = self.org.to_string();
         }
-        if let Some(known) = gate.callers.known(&self.sessions, &key).filter(|known| known.is_of(&session)) {
+        session
+    }
+
+    /// The caller that was identified, with its policies applied.
+    fn known(&self, gate: &Gate, key: &str, session: &Session) -> Result<Arc<Caller>, Refusal> {
+        if let Some(known) = gate.callers.known(&self.sessions, key).filter(|known| known.is_of(session)) {
             return Ok(known);
         }
-        let name = store_name(&gate.settings.keys, &key);
+        let name = store_name(&gate.settings.keys, key);
         gate.callers
-            .unstored(gate, (&self.sessions, &key, &name), session)
+            .unstored(gate, (&self.sessions, key, &name), session.clone())
             .map_err(|why| failed(&why.to_string()))
     }
 }

@@ -16,6 +16,13 @@ impl Plugins {
         self.model.auth.is_some()
     }
 
+    /// What the caller of a request is known by, where callers are known by an id: what found it, and that id.
+    pub(crate) async fn session_id(&self, exchange: &mut Exchange) -> Result<Option<(u64, String)>, Refusal> {
+        let Some(extractor) = &self.extractor else { return Ok(None) };
+        let id = extractor.session_id(exchange).await?;
+        Ok(id.map(|id| (extractor.number(), id)))
+    }
+
     /// Who is calling; the request is changed as the plugin says.
     pub(crate) async fn identify(&self, exchange: &mut Exchange) -> Result<Identified, Refusal> {
         let Some(plugin) = &self.model.auth else { return Err(forbidden("there is no plugin to ask")) };

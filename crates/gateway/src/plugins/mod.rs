@@ -6,6 +6,7 @@ mod authenticate;
 mod bundles;
 mod handlers;
 mod hosts;
+mod identity;
 mod outside;
 mod records;
 mod requests;
@@ -26,6 +27,7 @@ pub(crate) use answers::After;
 pub(crate) use bundles::Bundles;
 pub(crate) use handlers::script_of_events;
 use hosts::Host;
+pub(crate) use identity::{Identities, Identity};
 pub(crate) use records::Edits;
 pub(crate) use requests::Before;
 pub use settings::PluginSettings;
@@ -40,6 +42,8 @@ pub(crate) struct Plugins {
     scripts: Option<Arc<Scripts>>,
     spec: Spec,
     model: apidef::Plugins,
+    /// Finds the ids of callers, where those whom a plugin let in are known by them.
+    extractor: Option<identity::Extractor>,
     /// Those that wait for the plugin on records.
     records: records::Records,
     /// The files that the code came from, as they were.
@@ -98,8 +102,11 @@ impl Plugins {
             config_data: model.config.clone(),
             bundle: bundle.map(|bundle| bundle.manifest.checksum.clone()).unwrap_or_default(),
         };
+        let extractor = model.identity.as_deref().filter(|_| model.auth.is_some());
+        let extractor =
+            extractor.map(|model| identity::Extractor::compile(model, &api.org_id)).transpose()?;
         let records = records::Records::new(&gate.edits);
-        Ok(Some(Arc::new(Self { host, scripts, spec, model, records, read })))
+        Ok(Some(Arc::new(Self { host, scripts, spec, model, extractor, records, read })))
     }
 
     /// Whether a file that its code came from is another one now.

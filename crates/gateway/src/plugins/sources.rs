@@ -66,6 +66,11 @@ pub(super) fn with_bundle(
     if plugins.auth.is_none() {
         plugins.auth.clone_from(&model.auth);
     }
+    if let Some(identity) = &mut plugins.identity {
+        identity.pointer = model.bundle_pointer.clone();
+    } else {
+        plugins.identity.clone_from(&model.identity);
+    }
     if plugins.records.is_none() {
         plugins.records.clone_from(&model.records);
     }

@@ -156,6 +156,8 @@ pub(super) async fn delete(gate: &Arc<Gate>, call: &Call, key: &str) -> Outcome 
         return Ok(error(StatusCode::BAD_REQUEST, BY_HASH_ONLY));
     }
     let Some((name, session)) = find(gate, call, key).await? else {
+        // Sessions that plugins gave are stored nowhere; nodes that keep one forget it.
+        changed(gate, &store_name(&gate.settings.keys, key), key).await;
         return Ok(error(StatusCode::NOT_FOUND, "There is no such key found"));
     };
     if !gate.state.delete_session(&name).await? {
