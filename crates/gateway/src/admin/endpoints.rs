@@ -106,6 +106,7 @@ pub(super) enum Action {
     PatchOas,
     Schema,
     Debug,
+    TestPlugin,
 }
 
 /// One parameter of a query.
@@ -183,6 +184,10 @@ pub(super) enum Shape {
     DebugReport,
     /// What of a debug run cannot be done, or did not come to an answer.
     DebugFailed,
+    PluginTest,
+    PluginTested,
+    /// `{"error"}`
+    PluginTestRefused,
     Schema,
     SchemaRefused,
     /// A deleted key without the fuss: `null`, or what [`Shape::Modified`] says.

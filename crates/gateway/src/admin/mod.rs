@@ -24,6 +24,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod together;
+mod trial;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -239,6 +240,7 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         PatchOas => apis::patch(gate, call, name).await,
         Schema => apis::schema(call),
         Debug => debug::run(gate, call).await,
+        TestPlugin => trial::run(gate, call).await,
         ListStreams | SetStreams | GetStream | AddStream | ReplaceStream | PatchStream | DeleteStream
         | StreamStats | SetStreamResource => streams::perform(gate, action, call).await,
         StreamComponents => streams::components(gate),

@@ -12,6 +12,7 @@ mod records;
 mod requests;
 mod settings;
 mod sources;
+mod trial;
 mod virtuals;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) use records::Edits;
 pub(crate) use requests::Before;
 pub use settings::PluginSettings;
 pub(crate) use sources::Read as FileRead;
+pub(crate) use trial::{Trial, Tried, try_out};
 pub(crate) use virtuals::Virtuals;
 
 /// The plugins of one API, ready to be called.

@@ -54,6 +54,15 @@ pub struct Answered {
     pub session_meta: Map<String, Value>,
 }
 
+/// What scripts define, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Defined {
+    /// Objects made by `NewMiddleware` and their like.
+    pub objects: Vec<String>,
+    /// Functions.
+    pub functions: Vec<String>,
+}
+
 /// What a virtual endpoint answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -103,6 +112,17 @@ impl Scripts {
         let has = engine.has(name);
         pool::give_back(self, engine);
         if has { Ok(()) } else { Err(Fault::Missing(name.to_owned())) }
+    }
+
+    /// What scripts define at their top that can be called, functions and objects made for that; not what is `const` or `let`.
+    ///
+    /// # Errors
+    /// There is no engine to look into.
+    pub fn defined(&self) -> Result<Defined, Fault> {
+        let mut engine = pool::take(self)?;
+        let told = engine.call("defined", &[]);
+        pool::give_back(self, engine);
+        read(&told?.0)
     }
 
     /// Calls a plugin from its hook.

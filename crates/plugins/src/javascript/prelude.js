@@ -77,6 +77,10 @@
             ? (0, eval)("typeof " + name + " === 'undefined' ? undefined : " + name) : undefined;
     }
 
+    // What is there before any script: the rest is what scripts define.
+    var builtIn = {};
+    Object.getOwnPropertyNames(global).forEach(function (name) { builtIn["$" + name] = true; });
+
     // The body that takes the place of another one; null where it stays.
     function changed(holder, body) {
         var now = holder.Body;
@@ -86,11 +90,19 @@
         return typeof now === "string" ? now : JSON.stringify(now);
     }
 
-    return {
+    var entries = {
         has: function (name) {
             var found = find(name);
             return typeof found === "function" || found instanceof Middleware || found instanceof EventHandler
                 || (typeof found === "object" && found !== null && typeof found.ProcessRequest === "function");
+        },
+        // Objects that can be called, then functions, each in the order of their definitions.
+        defined: function () {
+            var names = Object.getOwnPropertyNames(global).filter(function (name) { return !builtIn["$" + name]; });
+            function are(kind) {
+                return names.filter(function (name) { return typeof global[name] === kind && entries.has(name); });
+            }
+            return [JSON.stringify({ objects: are("object"), functions: are("function") }), null];
         },
         request: function (name, text, body, sessionText, specText) {
             var found = find(name);
@@ -150,4 +162,5 @@
             return ["", null];
         },
     };
+    return entries;
 })

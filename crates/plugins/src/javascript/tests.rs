@@ -286,3 +286,13 @@ async fn c9_1_records_are_edited_in_place_or_given_back() {
         assert!(fault.contains(expected), "{name}: {fault}");
     }
 }
+
+#[test]
+fn what_scripts_define_can_be_listed() {
+    let script = "function helper() {} var m = new TykJS.TykMiddleware.NewMiddleware({}); var n = 5, o = {}; function b() {}";
+    let defined = load("m.js", script, &Arc::default()).unwrap().defined().unwrap();
+    assert_eq!(
+        (defined.objects, defined.functions),
+        (vec!["m".to_owned()], vec!["helper".to_owned(), "b".to_owned()])
+    );
+}

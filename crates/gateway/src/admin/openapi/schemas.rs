@@ -124,6 +124,28 @@ fn schema(shape: Shape) -> Value {
         Shape::DebugReport => object(
             json!({"message": {"type": "string", "enum": ["ok", "error"]}, "response": text(), "logs": text()}),
         ),
+        Shape::PluginTest => json!({
+            "type": "object",
+            "required": ["code", "hook_type"],
+            "properties": {
+                "code": text(),
+                "hook_type": {"type": "string", "enum": ["pre", "post", "post_key_auth", "auth_check", "response"]},
+                "org_id": text(), "api_id": text(), "request": {"type": "object"}, "response": {"type": "object"},
+                "session": {"type": "object"}, "config_data": {"type": "object"},
+            },
+        }),
+        Shape::PluginTested => {
+            // Objects, or null where there is nothing to tell.
+            let something = || json!({});
+            let mut tested = object(json!({
+                "logs": list_of(text()), "request_before": {"type": "object"}, "execution_ms": {"type": "number"},
+            }));
+            for name in ["request_after", "response_before", "response_after", "session_after", "error"] {
+                tested["properties"][name] = something();
+            }
+            tested
+        }
+        Shape::PluginTestRefused => object(json!({"error": text()})),
         Shape::Schema => {
             object(json!({"status": one("Success"), "message": text(), "schema": {"type": "object"}}))
         }

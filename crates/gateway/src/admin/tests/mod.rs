@@ -5,6 +5,7 @@ mod hosted;
 mod keys;
 mod plugins;
 mod rest;
+mod trial;
 mod truth;
 mod versions;
 

@@ -114,6 +114,13 @@ pub(super) static ROWS: &[Endpoint] = &[
         "Runs a definition against a request without exposing it.",
         &[(200, Shape::DebugReport), (400, Shape::DebugFailed)],
     ),
+    post(
+        "/plugins/test",
+        TestPlugin,
+        Shape::PluginTest,
+        "Runs a script against a request that is given with it.",
+        &[(200, Shape::PluginTested), (400, Shape::PluginTestRefused)],
+    ),
     get(
         "/records",
         ListRecords,
