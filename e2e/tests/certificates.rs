@@ -1,7 +1,7 @@
 //! Certificates in the store, and clients that show one (contract 5.2, 5.9, 7.3, 12).
 
 use e2e::bridge::sample_pem;
-use e2e::definition::{keyed, keyless, session};
+use e2e::definition::{keyed, keyless, oas, session};
 use e2e::{Admin, Gate, Redis, Reply, Setup, Upstream, curl, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
@@ -299,6 +299,37 @@ async fn keys_are_bound_to_certificates() {
     let unknown = (403, "Access to this API has been disallowed".to_owned());
     assert_eq!(with(&gate, "/d/x", Some(&mine), &[]).await, unknown);
     assert_eq!(with(&gate, "/d/x", Some(&mine), &["-H", &token]).await, unknown);
+}
+
+#[tokio::test]
+async fn c3_3_certificate_auth_lets_in_certificates_that_keys_are_bound_to_and_no_key_alone() {
+    let upstream = Upstream::start().await;
+    let mut alone = oas("alone", &upstream.url(""));
+    alone["x-tyk-api-gateway"]["server"]["authentication"] =
+        json!({"enabled": true, "certificateAuth": {"enabled": true}});
+    let mut named = oas("named", &upstream.url(""));
+    named["components"] =
+        json!({"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}});
+    named["security"] = json!([{"key": []}]);
+    named["x-tyk-api-gateway"]["server"]["authentication"] = json!({
+        "enabled": true, "securitySchemes": {"key": {"enabled": true}}, "certificateAuth": {"enabled": true},
+    });
+    let gate = secure().oas(alone).oas(named).start().await;
+    let admin = gate.admin();
+    let (mine, other) = (own("mine"), own("other"));
+    let mut bound = session(&["alone", "named"]);
+    bound["certificate"] = json!(added(&admin, &mine.certificate).await);
+    let key = admin.key(&bound).await;
+    let passed = (200, String::new());
+    let required = (401, "Client certificate required".to_owned());
+    for (path, header) in [("/alone/x", "authorization"), ("/named/x", "x-key")] {
+        let key = format!("{header}: {key}");
+        assert_eq!(with(&gate, path, Some(&mine), &[]).await, passed, "{path}");
+        assert_eq!(with(&gate, path, Some(&mine), &["-H", &key]).await, passed, "{path}");
+        assert_eq!(with(&gate, path, None, &["-H", &key]).await, required, "{path}");
+        assert_eq!(with(&gate, path, None, &[]).await, required, "{path}");
+        assert_eq!(with(&gate, path, Some(&other), &[]).await.0, 403, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `server.authentication` with `components.securitySchemes` -> who may call (contract 3.3).
 
 use super::classic::base_identity;
-use super::requirements::groups;
+use super::requirements::{CERTIFICATES, groups};
 use super::{
     Auth, Basic, Custom, ExternalOAuth, Guarded, HttpSignature, Jwt, OAuth, OpenId, SecurityScheme, Token,
 };
@@ -77,6 +77,7 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     if custom.flag("enabled", faults) && !is_off {
         named.push(("custom", SecurityScheme::Custom(Custom::oas(root, &custom, faults))));
     }
+    certificates(authentication, &mut named, faults);
     for name in verified_by_another {
         // It takes tokens and leaves it to another scheme to verify them, so it stands for that one.
         match token_exchange::verifier(&named).cloned() {
@@ -113,6 +114,28 @@ pub(crate) fn read(root: &Section<'_>, authentication: &Section<'_>, faults: &mu
     let mut guarded = Guarded::any_of(groups, base);
     (guarded.exchange, guarded.scopes) = (exchange, scopes);
     Auth::Guarded(guarded)
+}
+
+/// `certificateAuth`: the certificate of a TLS client stands for its key, and a key alone opens nothing. It is what
+/// `enableClientCertificate` of a key is in older definitions, and classic ones have it there.
+fn certificates(
+    authentication: &Section<'_>,
+    named: &mut Vec<(&str, SecurityScheme)>,
+    faults: &mut Vec<Fault>,
+) {
+    if !authentication.section(CERTIFICATES, faults).flag("enabled", faults) {
+        return;
+    }
+    let mut any = false;
+    for (_, scheme) in named.iter_mut() {
+        if let SecurityScheme::Token(token) = scheme {
+            (token.certificate, any) = (true, true);
+        }
+    }
+    if !any {
+        let token = Token { certificate: true, ..Token::default() };
+        named.push((CERTIFICATES, SecurityScheme::Token(token)));
+    }
 }
 
 /// Takes what a scheme says, unless another one has said so before.

@@ -9,7 +9,9 @@ use document::{Fault, nearest, pointer_join};
 use serde_json::Value;
 
 /// Schemes that OpenAPI does not know, and what they are called in requirements.
-const PROPRIETARY: [&str; 3] = ["hmac", "oidc", "custom"];
+const PROPRIETARY: [&str; 4] = ["hmac", "oidc", "custom", CERTIFICATES];
+/// Certificates of TLS clients in the place of keys.
+pub(super) const CERTIFICATES: &str = "certificateAuth";
 
 /// Schemes that are enabled, by name.
 pub(super) type Named<'v> = [(&'v str, SecurityScheme)];

@@ -109,7 +109,7 @@ const AUTHENTICATION: &[Field] = &[
     section("hmac", OAS_HMAC).when("enabled"),
     section("oidc", OAS_OPEN_ID).when("enabled"),
     section("custom", OAS_CUSTOM).when("enabled"),
-    guards("certificateAuth", "client certificates are").when("enabled"),
+    section("certificateAuth", ENABLED),
     section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
 ];
 
