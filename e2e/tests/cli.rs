@@ -436,12 +436,18 @@ async fn definitions_become_those_of_the_other_format_and_serve_the_same() {
         "white_list": [{"path": "/open/{id}", "method": "GET"}],
         "transform_headers": [{"path": "/open/{id}", "method": "GET", "add_headers": {"X-Added": "yes"}}],
     });
-    let mut signed = classic.clone();
-    signed["enable_signature_checking"] = true.into();
+    let mut program = classic.clone();
+    program["version_data"]["versions"]["Default"]["extended_paths"]["transform_jq"] =
+        json!([{"path": "/open/{id}", "method": "GET", "filter": "."}]);
+    let mut versions = classic.clone();
+    versions["version_data"] = json!({"not_versioned": false, "default_version": "v1", "versions": {
+        "v1": {"name": "v1"}, "v2": {"name": "v2", "global_headers": {"X-Version": "2"}},
+    }});
     let made = classic.to_string();
     let gate = folder(&[
         ("made.json", &made),
-        ("signed.json", &signed.to_string()),
+        ("program.json", &program.to_string()),
+        ("versions.json", &versions.to_string()),
         ("wrong.json", "{\"api_id\": \"x\"}"),
     ]);
 
@@ -451,9 +457,14 @@ async fn definitions_become_those_of_the_other_format_and_serve_the_same() {
     assert!(warning.starts_with("made.json:1:"), "{}", done.err);
     let again = sluicegate(gate.dir(), &["convert", "made.json", "--out", "converted"], &[]);
     assert_eq!(again.code, Some(1), "what is there is not replaced: {}", again.err);
-    let refused = sluicegate(gate.dir(), &["convert", "wrong.json", "signed.json"], &[]);
+    let refused = sluicegate(gate.dir(), &["convert", "wrong.json", "program.json"], &[]);
     assert_eq!(refused.code, Some(1), "{}", refused.err);
-    assert!(refused.err.contains("its authentication"), "{}", refused.err);
+    assert!(refused.err.contains("its transforms"), "{}", refused.err);
+    let several = sluicegate(gate.dir(), &["convert", "versions.json"], &[]);
+    assert_eq!((several.code, several.out.is_empty()), (Some(1), true), "{}", several.err);
+    assert!(several.err.contains("2 definitions: name a folder"), "{}", several.err);
+    let several = sluicegate(gate.dir(), &["convert", "versions.json", "--out", "several"], &[]);
+    assert_eq!(several.code, Some(0), "{}", several.err);
 
     let converted = std::fs::read_to_string(gate.dir().join("converted/made.json")).unwrap();
     let converted: Value = serde_json::from_str(&converted).unwrap();
@@ -466,5 +477,18 @@ async fn definitions_become_those_of_the_other_format_and_serve_the_same() {
         assert_eq!((served.status, &served.json()["headers"]["x-added"]), (200, &json!(["yes"])));
         assert_eq!(gate.get("/made/other", &with).await.status, 403);
         assert_eq!(gate.get("/made/open/7", &[]).await.status, 401);
+    }
+
+    let of = |name: &str| -> Value {
+        let text = std::fs::read_to_string(gate.dir().join("several").join(name)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let gate = Gate::setup().oas(of("versions.json")).oas(of("versions-v2.json")).start().await;
+    let key = gate.admin().key(&definition::session(&["made", "made-v2"])).await;
+    let authorization = format!("Authorization: {key}");
+    for (version, added) in [("v1", json!(null)), ("v2", json!(["2"]))] {
+        let version = format!("x-api-version: {version}");
+        let served = gate.get("/made/x", &["-H", &authorization, "-H", &version]).await;
+        assert_eq!((served.status, &served.json()["headers"]["x-version"]), (200, &added), "{version}");
     }
 }

@@ -2,6 +2,9 @@
 
 use apidef::{Definition, To, convert};
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 fn classic(parts: Value) -> Value {
     let mut definition = json!({
@@ -59,6 +62,85 @@ fn there_and_back_it_is_the_same_api_and_nothing_is_left_out() {
             "method_transforms": [{"path": "/b", "method": "GET", "to_method": "POST"}],
             "internal": [{"path": "/i", "method": "GET"}], "do_not_track_endpoints": [{"path": "/i", "method": "GET"}],
         }}),
+        json!({"@/extended_paths": {
+            "url_rewrites": [{"path": "/b/{id}", "method": "GET", "match_pattern": "b/(.*)", "rewrite_to": "/c/$1", "triggers": [
+                {"on": "any", "options": {
+                    "header_matches": {"X-A": {"match_rx": "^1", "reverse": true}, "X-B": {"match_rx": "2", "reverse": false}},
+                    "query_val_matches": {"q": {"match_rx": "z"}}, "payload_matches": {"match_rx": "body", "reverse": false},
+                }, "rewrite_to": "/d"},
+                {"on": "all", "options": {"session_meta_matches": {"m": {"match_rx": "x"}}, "path_part_matches": {"p": {"match_rx": "y"}},
+                    "request_context_matches": {"c": {"match_rx": "w"}}, "payload_matches": {"match_rx": "", "reverse": false}},
+                    "rewrite_to": "tyk://other/e"},
+            ]}],
+            "transform": [{"path": "/b", "method": "POST", "template_data":
+                {"input_type": "xml", "template_mode": "blob", "enable_session": true, "template_source": "e3suYX19"}}],
+            "transform_response": [{"path": "/b", "method": "POST", "template_data":
+                {"input_type": "json", "template_mode": "file", "enable_session": true, "template_source": "t/a.tmpl"}}],
+            "virtual": [
+                {"path": "/v", "method": "GET", "response_function_name": "f", "function_source_type": "file", "function_source_uri": "v.js",
+                    "use_session": true, "proxy_on_error": true},
+                {"path": "/w", "method": "GET", "response_function_name": "g", "function_source_type": "blob", "function_source_uri": "dmFyIGc7"},
+            ],
+            "mock_response": [{"path": "/m", "method": "GET", "code": 418, "body": "tea", "headers": {"X-A": "b"}}],
+            "advance_cache_config": [{"path": "/b", "method": "GET", "timeout": 5, "cache_response_codes": [200], "cache_key_regex": "a+"}],
+            "track_endpoints": [{"path": "/t", "method": "GET"}],
+        }, "cache_options": {"enable_cache": true, "cache_timeout": 9}}),
+        json!({"custom_middleware": {"driver": "otto",
+                "pre": [{"name": "a", "path": "a.js"}, {"name": "off", "path": "b.js", "disabled": true}],
+                "post_key_auth": [{"name": "b", "code": "dmFyIGI7", "require_session": true}],
+                "post": [{"name": "c", "path": "c.js", "raw_body_only": true}], "response": [{"name": "d", "path": "d.js"}]},
+            "config_data": {"k": [1]}}),
+        json!({"custom_middleware_bundle": "b.zip", "custom_middleware": {"driver": "python"}}),
+        json!({"use_keyless": false, "custom_plugin_auth_enabled": true, "custom_middleware":
+            {"driver": "python", "auth_check": {"name": "who", "path": "who.py", "raw_body_only": true, "require_session": true}}}),
+        json!({"event_handlers": {"events": {
+            "QuotaExceeded": [{"handler_name": "eh_log_handler", "handler_meta": {"prefix": "p"}}],
+            "AuthFailure": [
+                {"handler_name": "eh_web_hook_handler", "handler_meta": {"id": "i", "name": "n", "method": "POST", "target_path": "http://h/x",
+                    "template_path": "t.json", "header_map": {"X-A": "b"}, "event_timeout": 90, "signing_secret": "s"}},
+                {"handler_name": "eh_dynamic_handler", "handler_meta": {"name": "f", "path": "f.js"}},
+                {"handler_name": "eh_log_handler", "handler_meta": {"prefix": "off", "disabled": true}},
+            ],
+        }}}),
+        json!({"error_overrides": {
+            "4xx": [{"response": {"status_code": 418, "message": "no"}}],
+            "403": [{"match": {"flag": "AKI", "message_pattern": "x"}, "response": {"body": "{}", "headers": {"X-A": "1"}}}],
+        }}),
+        json!({"use_keyless": false, "enable_signature_checking": true, "hmac_allowed_clock_skew": 1000.5,
+            "hmac_allowed_algorithms": ["hmac-sha256"], "auth_configs": {"hmac": {"disable_header": true, "use_cookie": true, "cookie_name": "s"}}}),
+        json!({"use_keyless": false, "use_oauth2": true, "notifications": {"shared_secret": "s", "oauth_on_keychange_url": "http://n/x"},
+            "oauth_meta": {"allowed_access_types": ["authorization_code", "client_credentials", "refresh_token"],
+                "allowed_authorize_types": ["code"], "auth_login_redirect": "https://login.example/in"}}),
+        json!({"use_keyless": false, "use_openid": true, "openid_options": {"segregate_by_client": true,
+            "providers": [{"issuer": "https://i.example", "client_ids": {"Y2xpZW50": "p"}}]},
+            "scopes": {"oidc": {"scope_claim_name": "scp", "scope_to_policy": {"a": "p"}}}}),
+        json!({"use_keyless": false, "external_oauth": {"enabled": true, "providers": [{"introspection":
+            {"enabled": true, "url": "http://i/x", "client_id": "c", "client_secret": "s", "cache": {"enabled": true, "timeout": 9}}}]}}),
+        json!({"use_keyless": false, "enable_jwt": true, "jwt_signing_method": "rsa", "jwt_jwks_uris": [{"url": "https://i/keys", "cache_timeout": 60}],
+            "jwt_scope_claim_name": "scope", "jwt_scope_to_policy_mapping": {"a": "p"},
+            "auth_configs": {"jwt": {"disable_header": true, "use_param": true, "param_name": "t"}}}),
+        json!({"use_keyless": false, "use_standard_auth": true, "auth_configs": {"authToken": {"validate_signature": true,
+            "signature": {"algorithm": "MasherySHA256", "header": "Sig", "use_param": true, "secret": "s", "allowed_clock_skew": 2,
+                "error_code": 403, "error_message": "no"}}}}),
+        json!({"use_keyless": false, "auth": {"auth_header_name": "X-Old"}}),
+        json!({"use_keyless": false, "use_standard_auth": true, "enable_signature_checking": true, "hmac_allowed_clock_skew": 1000,
+            "base_identity_provided_by": "hmac_key"}),
+        json!({"upstream_auth": {"enabled": true, "basic_auth": {"enabled": true, "username": "u", "password": "p",
+            "header": {"enabled": true, "name": "X-Up"}}}}),
+        json!({"upstream_auth": {"enabled": true, "oauth": {"enabled": true, "allowed_authorize_types": ["clientCredentials"],
+            "client_credentials": {"client_id": "c", "client_secret": "s", "token_url": "http://t/x", "scopes": ["a"]}}}}),
+        json!({"request_signing": {"is_enabled": true, "secret": "s", "key_id": "k", "algorithm": "hmac-sha256", "header_list": ["date"]}}),
+        json!({"pinned_public_keys": {"u.example": "ab12, cd34"}, "upstream_certificates": {"u.example": "id"}}),
+        json!({"proxy/service_discovery": {"use_discovery_service": true, "query_endpoint": "http://d/x", "data_path": "a", "cache_timeout": 7}}),
+        json!({"proxy/service_discovery": {"use_discovery_service": true, "query_endpoint": "http://d/x", "data_path": "a", "cache_disabled": true}}),
+        json!({"uptime_tests": {"check_list": [{"url": "h:6379", "protocol": "tcp", "timeout": 1_500_000_000,
+            "commands": [{"name": "send", "message": "PING"}]}, {"url": "http://h/x", "method": "POST", "headers": {"A": "b"}}],
+            "config": {"recheck_wait": 7}}}),
+        json!({"@/extended_paths": {"white_list": [{"path": "/d", "method_actions": {
+            "GET": {"action": "no_action"}, "POST": {"action": "reply", "code": 418, "data": "tea", "headers": {"x-a": "1"}}}}],
+            "cache": ["/kept"]}, "cache_options": {"enable_cache": true, "cache_timeout": 9}}),
+        json!({"@/extended_paths": {"black_list": [{"path": "/b", "method": "PUT"}, {"path": "/b", "method": "GET"}],
+            "white_list": [{"path": "/b", "method": "GET"}, {"path": "/b", "method": "PUT"}]}}),
     ] {
         let given = classic(parts);
         let model =
@@ -74,25 +156,259 @@ fn there_and_back_it_is_the_same_api_and_nothing_is_left_out() {
 }
 
 #[test]
+fn c3_3_certificates_in_the_place_of_keys_become_keys_with_certificates() {
+    let oas = json!({
+        "openapi": "3.0.3", "info": {"title": "a", "version": "1"}, "paths": {},
+        "x-tyk-api-gateway": {
+            "info": {"id": "a", "name": "a"}, "upstream": {"url": "http://u:81"},
+            "server": {"listenPath": {"value": "/a/"}, "authentication": {"enabled": true, "certificateAuth": {"enabled": true}}},
+        },
+    });
+    let converted = convert(&oas.to_string(), None).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(converted.definition["auth_configs"]["authToken"]["use_certificate"], true);
+    assert!(converted.warnings.is_empty(), "{:#?}", converted.warnings);
+}
+
+#[test]
 fn what_has_no_counterpart_is_told_with_its_place() {
     let text = classic(json!({"slug": "a", "json_rpc_version": ""})).to_string();
     let told: Vec<String> = convert(&text, None).unwrap().warnings.into_iter().map(|w| w.pointer).collect();
     assert_eq!(told, ["/slug"]);
 }
 
+/// What a classic definition becomes; what it becomes again from there; the places of warnings on both ways.
+fn there_and_back(given: &Value) -> (Value, Value, Vec<String>) {
+    let there = convert(&given.to_string(), None).unwrap_or_else(|faults| panic!("{faults:#?}\n{given:#}"));
+    let back = convert(&there.definition.to_string(), None)
+        .unwrap_or_else(|faults| panic!("{faults:#?}\n{:#}", there.definition));
+    let warnings = there.warnings.into_iter().chain(back.warnings).map(|warning| warning.pointer).collect();
+    (there.definition, back.definition, warnings)
+}
+
+#[test]
+fn bodies_are_looked_at_by_the_same_schema_and_what_differs_is_told() {
+    let schema = json!({"type": "object", "required": ["n"], "properties": {
+        "n": {"type": "integer", "minimum": 1, "exclusiveMinimum": true}, "next": {"$ref": "#/definitions/more"},
+    }, "definitions": {"more": {"type": "array", "items": {"type": "string"}}}});
+    let given = classic(json!({"@/extended_paths": {"validate_json": [
+        {"path": "/b/{id}", "method": "POST", "schema": schema, "error_response_code": 400},
+    ]}}));
+    let (there, back, warnings) = there_and_back(&given);
+    assert_eq!(there["openapi"], "3.1.0");
+    let body = &there["paths"]["/b/{id}"]["post"]["requestBody"];
+    let held = &body["content"]["application/json"]["schema"];
+    assert_eq!(held["properties"]["n"], json!({"type": "integer", "exclusiveMinimum": 1}));
+    let reference = held["properties"]["next"]["$ref"].as_str().unwrap();
+    assert!(reference.starts_with("#/paths/~1b~1%7Bid%7D/post/requestBody/content/"), "{reference}");
+    let validation = Definition::parse(&there.to_string()).unwrap().api.paths.validation.clone().unwrap();
+    assert_eq!((validation.guarded.len(), validation.guarded[0].value), (1, 400));
+    assert_eq!(
+        warnings,
+        [
+            "/version_data/versions/Default/extended_paths/validate_json",
+            "/x-tyk-api-gateway/middleware/operations/b~1{id}POST/validateRequest",
+        ]
+    );
+    let again = &back["version_data"]["versions"]["Default"]["extended_paths"]["validate_json"][0];
+    assert_eq!((&again["path"], &again["error_response_code"]), (&json!("/b/{id}"), &json!(400)));
+    assert_eq!(again["schema"]["properties"]["next"], json!({"$ref": "#/definitions/more"}));
+}
+
+#[test]
+fn a_schema_that_would_let_more_in_is_not_converted() {
+    for schema in [
+        json!({"type": "string", "format": "email"}),
+        json!({"type": "array", "items": [{"type": "string"}]}),
+        json!({"dependencies": {"a": ["b"]}}),
+        json!({"properties": {"a": {"$ref": "http://elsewhere/x"}}}),
+    ] {
+        let entry = json!({"path": "/b", "method": "POST", "schema": schema});
+        let given = classic(json!({"@/extended_paths": {"validate_json": [entry]}})).to_string();
+        let faults = convert(&given, None).unwrap_err();
+        assert!(
+            faults.iter().any(|fault| fault.is_error() && fault.message.contains("its bodies")),
+            "{schema}"
+        );
+        assert!(faults.iter().any(|fault| fault.pointer.contains("/validate_json/0/schema")), "{faults:#?}");
+    }
+}
+
+#[test]
+fn what_is_a_little_different_is_told() {
+    let template = json!({"path": "/b", "method": "POST", "template_data": {"template_mode": "blob", "template_source": "YQ=="}});
+    let parts = json!({"use_keyless": false, "use_standard_auth": true, "@/extended_paths": {
+        "transform": [template], "mock_response": [{"path": "/m", "method": "GET", "body": "x"}],
+    }});
+    let text = classic(parts).to_string();
+    let converted = convert(&text, None).unwrap();
+    let told: Vec<&str> = converted.warnings.iter().map(|warning| &*warning.pointer).collect();
+    let list = |rest: &str| format!("/version_data/versions/Default/extended_paths/{rest}");
+    assert_eq!(told, [list("transform/0/template_data"), list("mock_response")]);
+    assert!(converted.warnings.iter().all(|warning| warning.place.is_some()));
+
+    // The way back would open what is guarded now.
+    let faults = convert(&converted.definition.to_string(), None).unwrap_err();
+    let open = faults.iter().find(|fault| fault.message.contains("before anybody")).unwrap();
+    assert_eq!(open.pointer, "/x-tyk-api-gateway/middleware/operations/mGET/mockResponse");
+}
+
 #[test]
 fn what_would_be_another_api_is_not_written() {
     for (parts, part) in [
-        (json!({"use_keyless": false, "enable_signature_checking": true}), "authentication"),
         (
-            json!({"@/extended_paths": {"url_rewrites": [{"path": "/b", "method": "GET", "match_pattern": "b", "rewrite_to": "/c"}]}}),
+            json!({"graphql": {"enabled": true, "execution_mode": "proxyOnly", "schema": "type Query { a: Int }"}}),
+            "GraphQL",
+        ),
+        (
+            json!({"@/extended_paths": {"transform_jq": [{"path": "/b", "method": "GET", "filter": "."}]}}),
             "transforms",
+        ),
+        (
+            json!({"@/extended_paths": {"persist_graphql": [{"path": "/b", "method": "GET", "operation": "{ a }"}]}}),
+            "paths",
+        ),
+        (json!({"@/extended_paths": {"black_list": [{"path": "/b"}]}}), "paths"),
+        (
+            json!({"event_handlers": {"events": {"HostUp": [{"handler_name": "cp_dynamic_handler", "handler_meta": {"name": "f"}}]}}}),
+            "events",
         ),
     ] {
         let faults = convert(&classic(parts).to_string(), None).unwrap_err();
         assert!(faults.iter().any(|fault| fault.is_error() && fault.message.contains(part)), "{faults:#?}");
     }
 }
+
+#[test]
+fn c2_9_versions_of_one_definition_become_definitions_of_their_own() {
+    let mut given = classic(json!({
+        "use_keyless": false, "use_standard_auth": true,
+        "definition": {"location": "header", "key": "x-v", "strip_versioning_data": true},
+    }));
+    given["version_data"] = json!({"not_versioned": false, "default_version": "v2", "versions": {
+        "v1": {"name": "v1", "expires": "2030-01-02 03:04", "override_target": "http://old:1",
+            "use_extended_paths": true, "extended_paths": {"black_list": [{"path": "/x", "method": "GET"}]}},
+        "v2": {"name": "v2", "use_extended_paths": true, "global_headers": {"A": "1"}},
+    }});
+    let converted = convert(&given.to_string(), None).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let base = Definition::parse(&converted.definition.to_string()).unwrap().api;
+    let versioning = base.versioning.as_ref().unwrap();
+    assert_eq!((&*base.id, &*versioning.name, &*versioning.default), ("a", "v2", "v2"));
+    assert!(versioning.strip && versioning.is_base(&versioning.default));
+    assert_eq!(*versioning.others(), [("v1".into(), "a-v1".into())]);
+    let [(name, child)] = &*converted.versions else { panic!("{:?}", converted.versions) };
+    let child = Definition::parse(&child.to_string()).unwrap().api;
+    assert_eq!((&**name, &*child.id, &*child.listen_path, child.internal), ("v1", "a-v1", "/a-v1/", true));
+    assert_eq!((child.paths.lists.blocked.len(), base.paths.lists.blocked.len()), (1, 0));
+    assert!(child.expires.is_some() && base.expires.is_none());
+    let apidef::Backend::Upstream(upstream) = &child.backend else { panic!() };
+    assert_eq!(&*upstream.target.host, "old");
+    let told: Vec<&str> = converted.warnings.iter().map(|warning| &*warning.pointer).collect();
+    assert_eq!(told, ["/version_data/versions", "/version_data/versions/v1/expires"]);
+
+    given["expiration"] = json!("2031-01-01 00:00");
+    assert!(
+        convert(&given.to_string(), None)
+            .unwrap_err()
+            .iter()
+            .any(|fault| fault.pointer.ends_with("v1/expires"))
+    );
+    given["version_data"]["versions"] = json!({"v2": {"name": "v2"}, "a/b": {"name": "a/b"}});
+    let faults = convert(&given.to_string(), None).unwrap_err();
+    assert_eq!(faults[0].pointer, "/version_data/versions/a~1b");
+}
+
+/// Definitions of a folder and of the code blocks of pages: the file's name, and the text.
+fn definitions_below(folder: &Path, found: &mut Vec<(String, String)>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            definitions_below(&path, found)?;
+            continue;
+        }
+        let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+        let mut text = String::new();
+        if ["json", "md"].contains(&kind) {
+            File::open(&path)?.read_to_string(&mut text)?;
+        }
+        let texts: Vec<&str> = match kind {
+            "md" => text.split("```json\n").skip(1).filter_map(|block| block.split("```").next()).collect(),
+            _ => vec![&text],
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let texts = texts.into_iter().filter(|text| Definition::parse(text).is_ok());
+        found.extend(texts.map(|text| (name.clone(), text.to_owned())));
+    }
+    Ok(())
+}
+
+#[test]
+fn every_example_is_the_same_api_in_both_formats_or_is_refused_by_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = Vec::new();
+    for folder in ["examples", "docs"] {
+        definitions_below(&root.join(folder), &mut found).unwrap();
+    }
+    found.sort();
+    assert!(found.len() > 3, "{found:?}");
+    let mut refused = Vec::new();
+    for (name, text) in &found {
+        let id = Definition::parse(text).unwrap().api.id.clone();
+        let there = match convert(text, None) {
+            Ok(there) => there,
+            Err(faults) => {
+                refused.push((
+                    name.clone(),
+                    id,
+                    faults
+                        .into_iter()
+                        .filter(|fault| fault.is_error())
+                        .map(|fault| fault.message)
+                        .next()
+                        .unwrap_or_default(),
+                ));
+                continue;
+            }
+        };
+        if !there.versions.is_empty() {
+            continue; // of several there is no way back into one
+        }
+        // That it is the same API was seen to on both ways.
+        let back = convert(&there.definition.to_string(), None);
+        let back = back.unwrap_or_else(|faults| panic!("{name}, {id}: {faults:#?}\n{:#}", there.definition));
+        assert_ne!(back.to, there.to);
+    }
+    let told: Vec<(&str, &str)> = refused.iter().map(|(name, id, _)| (name.as_str(), &**id)).collect();
+    assert_eq!(told, REFUSED.iter().map(|(name, id, _)| (*name, *id)).collect::<Vec<_>>(), "{refused:#?}");
+    for ((name, id, message), (.., part)) in refused.iter().zip(REFUSED) {
+        assert!(message.contains(part), "{name}, {id}: {message}");
+    }
+}
+
+/// File, id, and why; in the order of the files' names and of their texts.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("admin-api.md", "orders", "classic definitions hold no streams"),
+    // Requirements that stand for each other, tokens that are exchanged.
+    ("authentication.md", "orders", "its authentication"),
+    ("authentication.md", "orders", "its authentication"),
+    // Scopes, and metadata for clients.
+    ("authentication.md", "scoped", "its authentication, its metadata of the resource"),
+    ("events.md", "events", "classic definitions hold no streams"),
+    // Sources of graphs.
+    ("graphql.md", "live", "`url` is missing"),
+    ("graphql.md", "orders", "`url` is missing"),
+    // `persist_graphql`.
+    ("graphql.md", "products", "its paths"),
+    ("graphql.md", "shop", "its GraphQL"),
+    ("graphql.md", "store", "`url` is missing"),
+    ("heroes.json", "heroes", "its paths, its GraphQL"),
+    ("shop.json", "shop", "classic definitions hold no streams"),
+    // Jq programs.
+    ("traffic.md", "people", "its transforms"),
+    // A list without methods.
+    ("traffic.md", "shop", "its paths"),
+    // Answers that are looked at.
+    ("traffic.md", "orders", "its paths"),
+];
 
 #[test]
 fn a_definition_that_has_the_format_already_stays_as_it_is() {

@@ -34,7 +34,17 @@ fn one(file: &Path, to: Option<To>, out: Option<&Path>) -> u8 {
     match apidef::convert(&text, to) {
         Ok(converted) => {
             tell(file, &converted.warnings);
-            match write(file, out, &format!("{:#}\n", converted.definition)) {
+            if out.is_none() && !converted.versions.is_empty() {
+                let count = converted.versions.len() + 1;
+                let text =
+                    format!("error: this becomes {count} definitions: name a folder for them with --out");
+                return say(file, &text, NOT_CONVERTED);
+            }
+            let mut all = vec![(String::new(), converted.definition)];
+            all.extend(converted.versions.into_iter().map(|(name, one)| (format!("-{name}"), one)));
+            let written =
+                all.iter().try_for_each(|(mark, one)| write(file, mark, out, &format!("{one:#}\n")));
+            match written {
                 Ok(()) => 0,
                 Err(error) => say(file, &format!("error: cannot be written: {error}"), NOT_CONVERTED),
             }
@@ -74,9 +84,16 @@ fn read(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-fn write(file: &Path, out: Option<&Path>, text: &str) -> io::Result<()> {
+/// `mark` is what the name of a version's file has more than that of the base.
+fn write(file: &Path, mark: &str, out: Option<&Path>, text: &str) -> io::Result<()> {
     let Some(folder) = out else { return io::stdout().lock().write_all(text.as_bytes()) };
-    let name = file.file_name().ok_or_else(|| io::Error::other("the file has no name"))?;
+    let stem = file.file_stem().ok_or_else(|| io::Error::other("the file has no name"))?;
+    let mut name = stem.to_owned();
+    name.push(mark);
+    if let Some(extension) = file.extension() {
+        name.push(".");
+        name.push(extension);
+    }
     std::fs::create_dir_all(folder)?;
     let mut new = OpenOptions::new().write(true).create_new(true).open(folder.join(name))?;
     new.write_all(text.as_bytes())

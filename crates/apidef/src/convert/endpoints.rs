@@ -1,7 +1,7 @@
 //! Lists of `extended_paths` <-> keys of operations (contract 2.5, 3.1, 3.2).
 
 use super::To;
-use super::table::LISTS;
+use super::lists::LISTS;
 use super::value::{left, move_pairs, put, take};
 use crate::at_path::{Operations, precedence};
 use crate::section::Section;
@@ -9,8 +9,8 @@ use document::pointer_join;
 use serde_json::{Map, Value, json};
 
 /// Those that a document can have operations for.
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-const OPERATIONS: &str = "/x-tyk-api-gateway/middleware/operations";
+pub(super) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+pub(super) const OPERATIONS: &str = "/x-tyk-api-gateway/middleware/operations";
 
 fn as_it_is(pointer: &str) -> String {
     pointer.to_owned()
@@ -40,6 +40,9 @@ pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
             take(&mut rest, "/method");
             let mut written = json!({"enabled": !off});
             move_pairs(list.2, To::Oas, (&mut rest, &as_it_is), (&mut written, &as_it_is));
+            if let Some(more) = list.3 {
+                more(To::Oas, &mut rest, &mut written);
+            }
             put(out, &at, written);
             *entry = rest;
         }
@@ -47,7 +50,7 @@ pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
 }
 
 /// The id of the operation of a path and method, which is added where there is none yet.
-fn operation(out: &mut Value, path: &str, method: &str) -> String {
+pub(super) fn operation(out: &mut Value, path: &str, method: &str) -> String {
     let (template, parameters) = template(path);
     let at = pointer_join(&pointer_join("/paths", &template), method);
     if let Some(id) = out.pointer(&at).and_then(|known| known.get("operationId")).and_then(Value::as_str) {
@@ -63,7 +66,7 @@ fn operation(out: &mut Value, path: &str, method: &str) -> String {
 }
 
 /// A classic path as OpenAPI has it: segments that are regular expressions become parameters.
-fn template(path: &str) -> (String, Vec<Value>) {
+pub(super) fn template(path: &str) -> (String, Vec<Value>) {
     let mut parameters = Vec::new();
     let segments = path.split('/').map(|segment| {
         let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
@@ -102,6 +105,9 @@ pub(super) fn to_classic(from: &mut Value, extended: &str, out: &mut Value) {
             let mut written =
                 json!({"path": known.path, "method": known.method.to_uppercase(), "disabled": off});
             move_pairs(list.2, To::Classic, (entry, &as_it_is), (&mut written, &as_it_is));
+            if let Some(more) = list.3 {
+                more(To::Classic, entry, &mut written);
+            }
             found.push((known.path.clone(), written));
         }
         if list.0 != "rate_limit" {
@@ -112,22 +118,6 @@ pub(super) fn to_classic(from: &mut Value, extended: &str, out: &mut Value) {
             put(out, &list_at, found.into_iter().map(|(_, entry)| entry).collect());
         }
     }
-}
-
-/// Puts the lists into the order in which OpenAPI definitions try paths; gives those that had another.
-pub(super) fn sort(definition: &mut Value, extended: &str) -> Vec<String> {
-    let mut told = Vec::new();
-    for list in LISTS.iter().filter(|list| list.0 != "rate_limit") {
-        let at = pointer_join(extended, list.0);
-        let Some(entries) = definition.pointer_mut(&at).and_then(Value::as_array_mut) else { continue };
-        let before = entries.clone();
-        let path = |entry: &Value| entry.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
-        entries.sort_by(|a, b| precedence(&path(a)).cmp(&precedence(&path(b))));
-        if *entries != before {
-            told.push(at);
-        }
-    }
-    told
 }
 
 /// Everything of an OpenAPI document that classic definitions have no place for, apart from what stands for operations.

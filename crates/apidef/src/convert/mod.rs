@@ -2,18 +2,34 @@
 //! the same API in the one model of both.
 
 mod auth;
+mod behind;
 mod endpoints;
-mod plugins;
-mod shares;
+mod errors;
+mod events;
+mod flows;
+mod lists;
+mod older;
+mod records;
+mod rewrites;
+mod schemas;
+mod schemes;
+mod settled;
+mod sources;
 mod table;
+mod told;
 mod value;
+mod versions;
 
 use crate::oas::{EXTENSION, STREAMING};
 use crate::{Api, Definition, Source};
 use document::{Document, Fault, Format, pointer_join};
 use serde_json::{Value, json};
+use settled::{Settled, settled};
 use table::{PAIRS, VERSION};
 use value::{is_blank, left, move_pairs, take};
+
+/// The pointer of the gateway's part of an OpenAPI document.
+const EXTENSION_AT: &str = "/x-tyk-api-gateway";
 
 /// What a definition becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +47,8 @@ pub struct Converted {
     pub to: To,
     /// Itself.
     pub definition: Value,
+    /// Its versions by their names, where a classic definition serves them itself: each is a definition of its own.
+    pub versions: Vec<(String, Value)>,
     /// What was left behind since the other format has no place for it, by its place in the text that was given.
     pub warnings: Vec<Fault>,
 }
@@ -48,16 +66,33 @@ pub fn convert(text: &str, to: Option<To>) -> Result<Converted, Vec<Fault>> {
     });
     let is_there = matches!((definition.source, to), (Source::Classic, To::Classic) | (Source::Oas, To::Oas));
     if is_there {
-        return Ok(Converted { to, definition: document.value().clone(), warnings: Vec::new() });
+        let definition = document.value().clone();
+        return Ok(Converted { to, definition, versions: Vec::new(), warnings: Vec::new() });
     }
+    let (definition, versions, mut told) = match to {
+        To::Oas if versions::serves_its_own(&definition.api) => several(&definition.api, document.value()),
+        _ => {
+            let (written, told) = one(document.value(), to);
+            (written, Vec::new(), told)
+        }
+    };
+    document.locate(&mut told);
+    if told.iter().any(Fault::is_error) {
+        return Err(told);
+    }
+    Ok(Converted { to, definition, versions, warnings: told })
+}
+
+/// A definition in the other format, and what is to be told of it. It holds where there is no error.
+fn one(given: &Value, to: To) -> (Value, Vec<Fault>) {
     let (written, expected, mut told) = match to {
-        To::Oas => to_oas(document.value()),
-        To::Classic => to_classic(document.value()),
+        To::Oas => to_oas(given),
+        To::Classic => to_classic(given),
     };
     let differing = match (Definition::parse(&written.to_string()), Definition::parse(&expected.to_string()))
     {
         (Ok(written), Ok(expected)) => {
-            let [written, expected] = [written, expected].map(|one| shares::settled(one.api));
+            let [written, expected] = [written, expected].map(|one| settled(one.api));
             differences(&written, &expected)
         }
         (Err(faults), _) | (_, Err(faults)) => faults
@@ -71,11 +106,35 @@ pub fn convert(text: &str, to: Option<To>) -> Result<Converted, Vec<Fault>> {
         let hint = "see the warnings for what has no counterpart; take that out, or write it by hand";
         told.push(Fault::error("", message).hint(hint));
     }
-    document.locate(&mut told);
-    if told.iter().any(Fault::is_error) {
-        return Err(told);
+    (written, told)
+}
+
+/// The base, its versions by their names, and what is to be told.
+fn several(api: &Api, given: &Value) -> (Value, Vec<(String, Value)>, Vec<Fault>) {
+    let all = match versions::split(given) {
+        Ok(all) => all,
+        Err(fault) => return (Value::Null, Vec::new(), vec![fault]),
+    };
+    let mut told = versions::told(given, &all);
+    if !versions::is_same(api, &all) {
+        let message = "its versions would be other APIs if each were one of its own";
+        told.push(Fault::error(pointer_join("", "version_data"), message));
     }
-    Ok(Converted { to, definition: written, warnings: told })
+    let mut written = Vec::new();
+    for split in all {
+        let (definition, faults) = one(&split.definition, To::Oas);
+        let own = pointer_join("/version_data/versions", &split.version);
+        for mut fault in faults {
+            fault.pointer = fault.pointer.replacen(versions::ONLY, &own, 1);
+            // What all of them have is told once.
+            if !told.iter().any(|known| known.pointer == fault.pointer && known.message == fault.message) {
+                told.push(fault);
+            }
+        }
+        written.push((split.version, definition));
+    }
+    let base = if written.is_empty() { Value::Null } else { written.remove(0).1 };
+    (base, written, told)
 }
 
 fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
@@ -89,14 +148,18 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
         "paths": {},
         EXTENSION: {"info": {}, "upstream": {"url": ""}, "server": {}},
     });
+    older::classic(&mut rest, &version);
+    errors::convert(To::Oas, &mut rest, &mut out);
+    events::to_oas(&mut rest, &mut out);
     move_pairs(
         PAIRS,
         To::Oas,
         (&mut rest, &|pointer| pointer.replacen(VERSION, &version, 1)),
         (&mut out, &|pointer| format!("/{EXTENSION}{pointer}")),
     );
+    records::to_oas(&mut rest, &mut out);
+    behind::to_oas(&mut rest, &mut out);
     auth::to_oas(&mut rest, &mut out);
-    plugins::to_oas(&mut rest, &mut out);
     if let Some(own) = take(&mut rest, "/x-sluicegate") {
         out["x-sluicegate"] = own;
     }
@@ -104,9 +167,8 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
     let mut expected = given.clone();
     if rest.pointer(&format!("{version}/use_extended_paths")) == Some(&Value::Bool(true)) {
         endpoints::to_oas(&mut rest, &extended, &mut out);
-        told.extend(endpoints::sort(&mut expected, &extended).into_iter().map(|at| {
-            Fault::warning(at, "the order of this list is lost: OpenAPI definitions try the paths with most segments first, then the longest")
-        }));
+        schemas::to_oas(&mut rest, &extended, &mut out);
+        told.extend(told::to_oas(&mut expected, &extended));
     }
     for known in ["/version_data/not_versioned", "/version_data/default_version", "/is_oas"] {
         take(&mut rest, known);
@@ -128,24 +190,32 @@ fn to_classic(given: &Value) -> (Value, Value, Vec<Fault>) {
     let mut out = json!({
         "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default", "use_extended_paths": true}}},
     });
+    older::oas(&mut rest, EXTENSION_AT);
     auth::to_classic(&mut rest, &mut out);
+    errors::convert(To::Classic, &mut rest, &mut out);
+    events::to_classic(&mut rest, &mut out);
+    records::to_classic(&mut rest, &mut out);
+    behind::to_classic(&mut rest, &mut out);
     move_pairs(
         PAIRS,
         To::Classic,
         (&mut rest, &|pointer| format!("/{EXTENSION}{pointer}")),
         (&mut out, &|pointer| pointer.replacen(VERSION, version, 1)),
     );
-    plugins::to_classic(&mut rest, &mut out);
     if let Some(own) = take(&mut rest, "/x-sluicegate") {
         out["x-sluicegate"] = own;
     }
-    endpoints::to_classic(&mut rest, &format!("{version}/extended_paths"), &mut out);
+    let extended = format!("{version}/extended_paths");
+    endpoints::to_classic(&mut rest, &extended, &mut out);
+    let mut told = told::to_classic(given);
+    told.extend(told::bodies(&schemas::to_classic(&mut rest, &extended, &mut out)));
     let mut found = Vec::new();
     endpoints::left_of_document(&rest, &mut found);
-    let mut told: Vec<Fault> = found
-        .into_iter()
-        .map(|at| Fault::warning(at, "this has no counterpart in classic definitions, and is left out"))
-        .collect();
+    told.extend(
+        found
+            .into_iter()
+            .map(|at| Fault::warning(at, "this has no counterpart in classic definitions, and is left out")),
+    );
     if rest.get(STREAMING).is_some_and(|streams| !is_blank(streams)) {
         let at = pointer_join("", STREAMING);
         told.push(Fault::error(at, "classic definitions hold no streams: keep this definition as it is"));
@@ -163,32 +233,28 @@ fn version_of(given: &Value) -> String {
 }
 
 /// Which parts of two APIs are not the same.
-fn differences(written: &Api, expected: &Api) -> Vec<String> {
-    if written == expected {
-        return Vec::new();
-    }
+fn differences(written: &Settled, expected: &Settled) -> Vec<String> {
+    let (w, e) = (&written.api, &expected.api);
     let parts = [
-        ("authentication", written.auth == expected.auth),
-        ("versions", written.versioning == expected.versioning && written.version == expected.version),
-        (
-            "expiry",
-            written.version_expires == expected.version_expires && written.expires == expected.expires,
-        ),
-        ("upstream", written.backend == expected.backend),
-        ("limits", written.limits == expected.limits),
-        ("addresses", written.addresses == expected.addresses),
-        ("CORS", written.cors == expected.cors),
-        ("paths", written.paths == expected.paths),
-        ("cache", written.cache == expected.cache),
-        ("errors", written.errors == expected.errors),
-        ("GraphQL", written.graphql == expected.graphql),
-        ("transforms", written.transforms == expected.transforms),
-        ("plugins", written.plugins == expected.plugins),
-        ("events", written.events == expected.events),
-        ("records", written.recording == expected.recording),
-        ("metadata of the resource", written.resource_metadata == expected.resource_metadata),
+        ("authentication", w.auth == e.auth),
+        ("versions", w.versioning == e.versioning && w.version == e.version),
+        ("expiry", w.version_expires == e.version_expires && w.expires == e.expires),
+        ("upstream", w.backend == e.backend),
+        ("limits", w.limits == e.limits),
+        ("addresses", w.addresses == e.addresses),
+        ("CORS", w.cors == e.cors),
+        ("paths", w.paths == e.paths),
+        ("bodies", written.bodies == expected.bodies),
+        ("cache", w.cache == e.cache),
+        ("errors", w.errors == e.errors),
+        ("GraphQL", w.graphql == e.graphql),
+        ("transforms", w.transforms == e.transforms),
+        ("plugins", w.plugins == e.plugins),
+        ("events", w.events == e.events),
+        ("records", w.recording == e.recording),
+        ("metadata of the resource", w.resource_metadata == e.resource_metadata),
     ];
     let found: Vec<String> =
         parts.iter().filter(|(_, same)| !same).map(|(name, _)| format!("its {name}")).collect();
-    if found.is_empty() { vec!["where it listens, or its identity".to_owned()] } else { found }
+    if found.is_empty() && w != e { vec!["where it listens, or its identity".to_owned()] } else { found }
 }

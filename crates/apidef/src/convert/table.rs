@@ -1,10 +1,15 @@
 //! Which keys of the two formats mean the same (contract 2 and 3.2).
 
+use super::To;
+use serde_json::Value;
+
 /// How a value of one format becomes that of the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum How {
     /// As it is.
     Same,
+    /// The same, where it says anything.
+    Said,
     /// `disabled` here is `enabled` there.
     Not,
     /// The same, and without a word it is on.
@@ -19,13 +24,21 @@ pub(super) enum How {
     Named(&'static str, &'static str),
     /// Numbers of TLS versions; their names.
     Tls,
+    /// Nanoseconds as a number; a duration as a text.
+    Nanoseconds,
+    /// An object of texts with commas; a list of objects with a text and a list of texts.
+    Listed(&'static str, &'static str),
+    /// A list of objects, each with these keys.
+    Each(&'static [Pair]),
+    /// As this says; `None` where it cannot be.
+    By(fn(&Value, To) -> Option<Value>),
 }
 
 /// A classic pointer, an OpenAPI pointer below the extension, and what lies between.
 #[derive(Debug)]
 pub(super) struct Pair(pub(super) &'static str, pub(super) &'static str, pub(super) How);
 
-use How::{Given, Named, Not, NotAlways, Same, Seconds, Tls, Weights};
+use How::{Each, Given, Listed, Named, Nanoseconds, Not, NotAlways, Said, Same, Seconds, Tls, Weights};
 
 /// In place of the pointer of a classic definition's only version.
 pub(super) const VERSION: &str = "@";
@@ -60,6 +73,12 @@ pub(super) const PAIRS: &[Pair] = &[
         Named("domain", "certificate"),
     ),
     Pair("/upstream_certificates_disabled", "/upstream/mutualTLS/enabled", Not),
+    Pair(
+        "/pinned_public_keys",
+        "/upstream/certificatePinning/domainToPublicKeysMapping",
+        Listed("domain", "publicKeys"),
+    ),
+    Pair("/certificate_pinning_disabled", "/upstream/certificatePinning/enabled", Not),
     Pair("/global_rate_limit/rate", "/upstream/rateLimit/rate", Same),
     Pair("/global_rate_limit/per", "/upstream/rateLimit/per", Seconds),
     Pair("/global_rate_limit/disabled", "/upstream/rateLimit/enabled", Not),
@@ -132,12 +151,17 @@ pub(super) const PAIRS: &[Pair] = &[
     Pair("@/global_size_limit", "/middleware/global/requestSizeLimit/value", Same),
     Pair("@/global_size_limit_disabled", "/middleware/global/requestSizeLimit/enabled", Not),
     Pair("@/ignore_endpoint_case", "/middleware/global/ignoreCase/enabled", Same),
+    Pair("/custom_middleware/driver", "/middleware/global/pluginConfig/driver", Said),
+    Pair("/custom_middleware/pre", "/middleware/global/prePlugins", Each(HOOK)),
+    Pair("/custom_middleware/post_key_auth", "/middleware/global/postAuthenticationPlugins", Each(HOOK)),
+    Pair("/custom_middleware/post", "/middleware/global/postPlugins", Each(HOOK)),
+    Pair("/custom_middleware/response", "/middleware/global/responsePlugins", Each(HOOK)),
+    Pair("/custom_middleware_bundle", "/middleware/global/pluginConfig/bundle/path", Said),
+    Pair("/custom_middleware_bundle_disabled", "/middleware/global/pluginConfig/bundle/enabled", Not),
+    Pair("/error_overrides_disabled", "/errorOverrides/enabled", Not),
     Pair("/enable_context_vars", "/middleware/global/contextVariables/enabled", Same),
     Pair("/config_data", "/middleware/global/pluginConfig/data/value", Same),
     Pair("/config_data_disabled", "/middleware/global/pluginConfig/data/enabled", Not),
-    Pair("/custom_middleware/driver", "/middleware/global/pluginConfig/driver", Same),
-    Pair("/custom_middleware_bundle", "/middleware/global/pluginConfig/bundle/path", Same),
-    Pair("/custom_middleware_bundle_disabled", "/middleware/global/pluginConfig/bundle/enabled", Not),
     Pair("/tag_headers", "/middleware/global/trafficLogs/tagHeaders", Same),
     Pair("/expire_analytics_after", "/middleware/global/trafficLogs/customRetentionPeriod", Seconds),
     Pair("/do_not_track", "/middleware/global/trafficLogs/enabled", NotAlways),
@@ -146,40 +170,193 @@ pub(super) const PAIRS: &[Pair] = &[
     Pair("/dont_set_quota_on_create", "/middleware/global/skipQuotaReset", Same),
 ];
 
-/// A list of `extended_paths`, the key of operations, and what entries hold.
-#[derive(Debug)]
-pub(super) struct Listed(pub(super) &'static str, pub(super) &'static str, pub(super) &'static [Pair]);
+/// One plugin of a list.
+const HOOK: &[Pair] = &[
+    Pair("/name", "/functionName", Same),
+    Pair("/path", "/path", Said),
+    Pair("/code", "/code", Said),
+    Pair("/require_session", "/requireSession", Same),
+    Pair("/raw_body_only", "/rawBodyOnly", Same),
+    Pair("/disabled", "/enabled", Not),
+];
 
-const HEADERS: &[Pair] =
-    &[Pair("/add_headers", "/add", Named("name", "value")), Pair("/delete_headers", "/remove", Same)];
-const CASE: &[Pair] = &[Pair("/ignore_case", "/ignoreCase", Same)];
+const PROBE: &[Pair] = &[
+    Pair("/url", "/url", Same),
+    Pair("/timeout", "/timeout", Nanoseconds),
+    Pair("/method", "/method", Said),
+    Pair("/headers", "/headers", Said),
+    Pair("/body", "/body", Said),
+    Pair("/commands", "/commands", Said),
+    Pair("/enable_proxy_protocol", "/enableProxyProtocol", Said),
+];
 
-/// Rates come first: operations stand in their order, which counts for them.
-pub(super) const LISTS: &[Listed] = &[
-    Listed("rate_limit", "rateLimit", &[Pair("/rate", "/rate", Same), Pair("/per", "/per", Seconds)]),
-    Listed("white_list", "allow", CASE),
-    Listed("black_list", "block", CASE),
-    Listed("ignored", "ignoreAuthentication", CASE),
-    Listed("internal", "internal", &[]),
-    Listed("track_endpoints", "trackEndpoint", &[]),
-    Listed("do_not_track_endpoints", "doNotTrackEndpoint", &[]),
-    Listed("method_transforms", "transformRequestMethod", &[Pair("/to_method", "/toMethod", Same)]),
-    Listed("size_limits", "requestSizeLimit", &[Pair("/size_limit", "/value", Same)]),
-    Listed("transform_headers", "transformRequestHeaders", HEADERS),
-    Listed("transform_response_headers", "transformResponseHeaders", HEADERS),
-    Listed(
-        "hard_timeouts",
-        "enforceTimeout",
-        &[Pair("/timeout", "/value", Same), Pair("/duration", "/duration", Same)],
+/// What is behind the gate in ways that not every API needs: who tells the targets, who probes them, and who the gate is
+/// to them.
+pub(super) const BEHIND: &[Pair] = &[
+    Pair("/proxy/service_discovery/query_endpoint", "/upstream/serviceDiscovery/queryEndpoint", Said),
+    Pair("/proxy/service_discovery/use_nested_query", "/upstream/serviceDiscovery/useNestedQuery", Said),
+    Pair("/proxy/service_discovery/parent_data_path", "/upstream/serviceDiscovery/parentDataPath", Said),
+    Pair("/proxy/service_discovery/data_path", "/upstream/serviceDiscovery/dataPath", Said),
+    Pair("/proxy/service_discovery/port_data_path", "/upstream/serviceDiscovery/portDataPath", Said),
+    Pair("/proxy/service_discovery/target_path", "/upstream/serviceDiscovery/targetPath", Said),
+    Pair("/proxy/service_discovery/use_target_list", "/upstream/serviceDiscovery/useTargetList", Said),
+    Pair(
+        "/proxy/service_discovery/endpoint_returns_list",
+        "/upstream/serviceDiscovery/endpointReturnsList",
+        Said,
     ),
-    Listed(
-        "circuit_breakers",
-        "circuitBreaker",
-        &[
-            Pair("/threshold_percent", "/threshold", Same),
-            Pair("/samples", "/sampleSize", Same),
-            Pair("/return_to_service_after", "/coolDownPeriod", Same),
-            Pair("/disable_half_open_state", "/halfOpenStateEnabled", NotAlways),
-        ],
+    Pair("/proxy/service_discovery/cache_timeout", "/upstream/serviceDiscovery/cache/timeout", Said),
+    Pair("/proxy/service_discovery/use_discovery_service", "/upstream/serviceDiscovery/enabled", Said),
+    Pair("/proxy/service_discovery/cache_disabled", "/upstream/serviceDiscovery/cache/enabled", Not),
+    Pair("/uptime_tests/check_list", "/upstream/uptimeTests/tests", Each(PROBE)),
+    Pair("/uptime_tests/config/recheck_wait", "/upstream/uptimeTests/hostDownRetestPeriod", Seconds),
+    Pair("/uptime_tests/config/expire_utime_after", "/upstream/uptimeTests/logRetentionPeriod", Seconds),
+    Pair(
+        "/uptime_tests/config/service_discovery/query_endpoint",
+        "/upstream/uptimeTests/serviceDiscovery/queryEndpoint",
+        Said,
     ),
+    Pair(
+        "/uptime_tests/config/service_discovery/use_nested_query",
+        "/upstream/uptimeTests/serviceDiscovery/useNestedQuery",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/parent_data_path",
+        "/upstream/uptimeTests/serviceDiscovery/parentDataPath",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/data_path",
+        "/upstream/uptimeTests/serviceDiscovery/dataPath",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/port_data_path",
+        "/upstream/uptimeTests/serviceDiscovery/portDataPath",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/target_path",
+        "/upstream/uptimeTests/serviceDiscovery/targetPath",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/use_target_list",
+        "/upstream/uptimeTests/serviceDiscovery/useTargetList",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/endpoint_returns_list",
+        "/upstream/uptimeTests/serviceDiscovery/endpointReturnsList",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/cache_timeout",
+        "/upstream/uptimeTests/serviceDiscovery/cache/timeout",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/use_discovery_service",
+        "/upstream/uptimeTests/serviceDiscovery/enabled",
+        Said,
+    ),
+    Pair(
+        "/uptime_tests/config/service_discovery/cache_disabled",
+        "/upstream/uptimeTests/serviceDiscovery/cache/enabled",
+        Not,
+    ),
+    Pair("/uptime_tests/disabled", "/upstream/uptimeTests/enabled", Not),
+    Pair("/upstream_auth/basic_auth/username", "/upstream/authentication/basicAuth/username", Said),
+    Pair("/upstream_auth/basic_auth/password", "/upstream/authentication/basicAuth/password", Said),
+    Pair(
+        "/upstream_auth/basic_auth/header/enabled",
+        "/upstream/authentication/basicAuth/header/enabled",
+        Said,
+    ),
+    Pair("/upstream_auth/basic_auth/header/name", "/upstream/authentication/basicAuth/header/name", Said),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/client_id",
+        "/upstream/authentication/oauth/clientCredentials/clientId",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/client_secret",
+        "/upstream/authentication/oauth/clientCredentials/clientSecret",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/method",
+        "/upstream/authentication/oauth/clientCredentials/method",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/token_url",
+        "/upstream/authentication/oauth/clientCredentials/tokenUrl",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/scopes",
+        "/upstream/authentication/oauth/clientCredentials/scopes",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/extra_metadata",
+        "/upstream/authentication/oauth/clientCredentials/extraMetadata",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/header/enabled",
+        "/upstream/authentication/oauth/clientCredentials/header/enabled",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/client_credentials/header/name",
+        "/upstream/authentication/oauth/clientCredentials/header/name",
+        Said,
+    ),
+    Pair("/upstream_auth/oauth/password/client_id", "/upstream/authentication/oauth/password/clientId", Said),
+    Pair(
+        "/upstream_auth/oauth/password/client_secret",
+        "/upstream/authentication/oauth/password/clientSecret",
+        Said,
+    ),
+    Pair("/upstream_auth/oauth/password/method", "/upstream/authentication/oauth/password/method", Said),
+    Pair("/upstream_auth/oauth/password/username", "/upstream/authentication/oauth/password/username", Said),
+    Pair("/upstream_auth/oauth/password/password", "/upstream/authentication/oauth/password/password", Said),
+    Pair("/upstream_auth/oauth/password/token_url", "/upstream/authentication/oauth/password/tokenUrl", Said),
+    Pair("/upstream_auth/oauth/password/scopes", "/upstream/authentication/oauth/password/scopes", Said),
+    Pair(
+        "/upstream_auth/oauth/password/extra_metadata",
+        "/upstream/authentication/oauth/password/extraMetadata",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/password/header/enabled",
+        "/upstream/authentication/oauth/password/header/enabled",
+        Said,
+    ),
+    Pair(
+        "/upstream_auth/oauth/password/header/name",
+        "/upstream/authentication/oauth/password/header/name",
+        Said,
+    ),
+    Pair("/upstream_auth/basic_auth/enabled", "/upstream/authentication/basicAuth/enabled", Said),
+    Pair("/upstream_auth/oauth/enabled", "/upstream/authentication/oauth/enabled", Said),
+    Pair(
+        "/upstream_auth/oauth/allowed_authorize_types",
+        "/upstream/authentication/oauth/allowedAuthorizeTypes",
+        Said,
+    ),
+    Pair("/request_signing/secret", "/upstream/authentication/requestSigning/secret", Said),
+    Pair("/request_signing/key_id", "/upstream/authentication/requestSigning/keyId", Said),
+    Pair("/request_signing/algorithm", "/upstream/authentication/requestSigning/algorithm", Said),
+    Pair("/request_signing/header_list", "/upstream/authentication/requestSigning/headers", Said),
+    Pair("/request_signing/certificate_id", "/upstream/authentication/requestSigning/certificateId", Said),
+    Pair(
+        "/request_signing/signature_header",
+        "/upstream/authentication/requestSigning/signatureHeader",
+        Said,
+    ),
+    Pair("/request_signing/is_enabled", "/upstream/authentication/requestSigning/enabled", Said),
 ];

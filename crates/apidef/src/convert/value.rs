@@ -47,6 +47,16 @@ pub(super) fn move_pairs(
             To::Classic => whole.pointer(&section(&source)).is_some(),
         };
         let converted = match how {
+            How::Said if given.is_none_or(is_blank) => None,
+            // Nothing is there that could be on.
+            How::Not if matches!(to, To::Oas) && given == Some(&Value::Bool(false)) && !has_section => None,
+            How::Each(pairs) => {
+                let written = from.pointer_mut(&source).and_then(|list| each(list, pairs, to));
+                if let Some(written) = written {
+                    put(out, &target, written);
+                }
+                continue;
+            }
             How::Not | How::NotAlways if given.is_none_or(Value::is_null) => {
                 let wanted = has_section || (matches!(how, How::NotAlways) && matches!(to, To::Oas));
                 wanted.then_some(Value::Bool(true))
@@ -73,9 +83,10 @@ pub(super) fn move_pairs(
 
 fn convert(value: &Value, how: How, to: To) -> Option<Value> {
     match (how, to) {
-        (How::Same, _) => Some(value.clone()),
+        (How::Same | How::Said, _) => Some(value.clone()),
         (How::Not | How::NotAlways, _) => value.as_bool().map(|on| Value::Bool(!on)),
-        (How::Given, _) => None,
+        (How::Given | How::Each(_), _) => None,
+        (How::By(convert), to) => convert(value, to),
         (How::Seconds, To::Oas) => {
             let seconds = value.as_f64().filter(|seconds| seconds.is_finite())?;
             if seconds.fract() == 0.0 {
@@ -130,6 +141,34 @@ fn convert(value: &Value, how: How, to: To) -> Option<Value> {
             }
             Some(Value::Object(object))
         }
+        (How::Nanoseconds, To::Oas) => {
+            let nanoseconds = value.as_u64()?;
+            match nanoseconds % 1_000_000_000 {
+                0 => Some(json!(format!("{}s", nanoseconds / 1_000_000_000))),
+                _ => Some(json!(format!("{nanoseconds}ns"))),
+            }
+        }
+        (How::Nanoseconds, To::Classic) => {
+            u64::try_from(parse_duration(value.as_str()?)?.as_nanos()).ok().map(Value::from)
+        }
+        (How::Listed(name, held), To::Oas) => {
+            let texts = value.as_object()?.iter().map(|(key, value)| {
+                let texts: Vec<&str> = value.as_str()?.split(',').map(str::trim).collect();
+                Some(json!({name: key, held: texts}))
+            });
+            texts.collect()
+        }
+        (How::Listed(name, held), To::Classic) => {
+            let mut object = Map::new();
+            for entry in value.as_array()? {
+                let texts: Option<Vec<&str>> =
+                    entry.get(held)?.as_array()?.iter().map(Value::as_str).collect();
+                if object.insert(entry.get(name)?.as_str()?.to_owned(), texts?.join(",").into()).is_some() {
+                    return None;
+                }
+            }
+            Some(Value::Object(object))
+        }
         (How::Tls, To::Oas) => {
             let minor = value.as_u64()?.checked_sub(769).filter(|minor| *minor <= 3)?;
             Some(json!(format!("1.{minor}")))
@@ -139,6 +178,23 @@ fn convert(value: &Value, how: How, to: To) -> Option<Value> {
             (minor <= 3).then(|| json!(769 + minor))
         }
     }
+}
+
+/// A list of objects; what is left of each stays there. `None` where there is no such list.
+pub(super) fn each(list: &mut Value, pairs: &[Pair], to: To) -> Option<Value> {
+    let list = list.as_array_mut().filter(|list| !list.is_empty() && list.iter().all(Value::is_object))?;
+    let as_it_is = |pointer: &str| pointer.to_owned();
+    let written = list.iter_mut().map(|entry| {
+        let mut written = json!({});
+        move_pairs(pairs, to, (entry, &as_it_is), (&mut written, &as_it_is));
+        written
+    });
+    Some(written.collect())
+}
+
+/// The text at a pointer; empty where there is none.
+pub(super) fn text<'v>(holder: &'v Value, pointer: &str) -> &'v str {
+    holder.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Whether a value says nothing that its absence would not say.

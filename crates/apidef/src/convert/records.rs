@@ -1,17 +1,9 @@
-//! Plugins on their way from one format to the other: hooks have other names for the same things.
+//! Plugins on records on their way from one format to the other: one in classic definitions, which had another place for it
+//! before, and a list in OpenAPI ones.
 
 use super::value::{is_blank, put, take};
-use crate::Api;
-use crate::oas::EXTENSION;
 use serde_json::{Map, Value};
 
-/// The lists of hooks: below `custom_middleware`, and below `middleware.global`.
-const LISTS: [(&str, &str); 4] = [
-    ("pre", "prePlugins"),
-    ("post_key_auth", "postAuthenticationPlugins"),
-    ("post", "postPlugins"),
-    ("response", "responsePlugins"),
-];
 /// The keys of a hook.
 const KEYS: [(&str, &str); 5] = [
     ("name", "functionName"),
@@ -23,44 +15,27 @@ const KEYS: [(&str, &str); 5] = [
 /// Those of the older form of the plugin on records.
 const OLDER_KEYS: [(&str, &str); 2] = [("func_name", "functionName"), ("plugin_path", "path")];
 
+const OAS: &str = "/x-tyk-api-gateway/middleware/global/trafficLogs/plugins";
 const RECORDS: &str = "/custom_middleware/traffic_logs";
 const OLDER_RECORDS: &str = "/analytics_plugin";
 
-fn global(key: &str) -> String {
-    format!("/{EXTENSION}/middleware/global/{key}")
-}
-
 pub(super) fn to_oas(rest: &mut Value, out: &mut Value) {
-    for (classic, oas) in LISTS {
-        let from = format!("/custom_middleware/{classic}");
-        let hooks = rest.pointer(&from).and_then(Value::as_array);
-        let hooks =
-            hooks.and_then(|hooks| hooks.iter().map(|hook| oas_hook(hook, &KEYS, "disabled")).collect());
-        moved(rest, &from, out, &global(oas), hooks);
-    }
     for (from, keys, switch) in [(RECORDS, &KEYS[..], "disabled"), (OLDER_RECORDS, &OLDER_KEYS[..], "enable")]
     {
         // One that says nothing is none.
         let hook = rest.pointer(from).filter(|hook| !is_blank(hook));
         let hooks = hook.and_then(|hook| oas_hook(hook, keys, switch)).map(|hook| vec![hook]);
-        moved(rest, from, out, &global("trafficLogs/plugins"), hooks.map(Value::Array));
+        moved(rest, from, out, OAS, hooks.map(Value::Array));
     }
 }
 
 pub(super) fn to_classic(rest: &mut Value, out: &mut Value) {
-    for (classic, oas) in LISTS {
-        let from = global(oas);
-        let hooks = rest.pointer(&from).and_then(Value::as_array);
-        let hooks = hooks.and_then(|hooks| hooks.iter().map(classic_hook).collect());
-        moved(rest, &from, out, &format!("/custom_middleware/{classic}"), hooks);
-    }
-    let from = global("trafficLogs/plugins");
-    // Classic definitions have place for one.
-    let hook = match rest.pointer(&from).and_then(Value::as_array).map(Vec::as_slice) {
+        // Classic definitions have place for one.
+    let hook = match rest.pointer(OAS).and_then(Value::as_array).map(Vec::as_slice) {
         Some([only]) => classic_hook(only),
         _ => None,
     };
-    moved(rest, &from, out, RECORDS, hook);
+    moved(rest, OAS, out, RECORDS, hook);
 }
 
 /// Puts what a value became where it belongs, and takes it away from where it was; what became nothing stays.
@@ -106,11 +81,4 @@ fn flag(value: Option<Value>) -> Option<bool> {
         None | Some(Value::Null) => Some(false),
         Some(value) => value.as_bool(),
     }
-}
-
-/// Forgets where plugins stand: that is another place in the other format.
-pub(super) fn without_places(api: &mut Api) {
-    let Some(plugins) = api.plugins.as_deref_mut() else { return };
-    plugins.bundle_pointer = Box::default();
-    plugins.each_mut(|plugin| plugin.pointer = Box::default());
 }
