@@ -19,4 +19,8 @@ fuzz_target!(|text: &str| {
         Err(faults) => assert!(faults.iter().any(|fault| fault.is_error())),
     }
     let _ = apidef::with_id(text, "id");
+    if let Ok(document) = document::Document::parse(text, document::Format::Json) {
+        let kinds = apidef::StatedKinds { examples: true, defaults: true };
+        let _ = apidef::stated(document.value(), kinds);
+    }
 });

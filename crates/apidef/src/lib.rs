@@ -58,7 +58,9 @@ pub use graphql::{
 };
 pub use identity::{IdExtractor, IdRule, IdSource};
 pub use limits::{AtOnce, EndpointRate};
-pub use oas::{Authentication, Import, Operation, SCHEMAS, import, schema};
+pub use oas::{
+    Authentication, Import, Operation, SCHEMAS, Stated, StatedKinds, StatedValue, import, schema, stated,
+};
 pub use own_port::{OwnPort, OwnProtocol};
 pub use pass_through::{HeaderVersion, PassThrough};
 pub use paths::{

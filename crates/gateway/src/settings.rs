@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::keys::Algorithm;
-use apidef::{Api, PathMatching};
+use apidef::{Api, PathMatching, StatedKinds};
 use http::{HeaderName, StatusCode};
 use state::Secret;
 
@@ -108,6 +108,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How long a shutdown is announced by `/ready` before connections are closed.
     pub drain_delay: Duration,
+    /// Which values of OpenAPI documents have to fit their schemas, where the admin API takes one.
+    pub checked_values: StatedKinds,
     /// Where definitions come from, for messages.
     pub app_path: PathBuf,
     /// The process runs streams and nothing else; `None`: it is a gate.
@@ -450,6 +452,7 @@ impl Default for Settings {
             recorded_at_most: 16 << 10,
             drain: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
+            checked_values: StatedKinds::default(),
             app_path: PathBuf::new(),
             service: None,
         }

@@ -16,10 +16,12 @@ pub(crate) enum Side {
     Request,
     /// In answers: nothing of it is `writeOnly`.
     Answer,
+    /// In both, or in none.
+    Both,
 }
 
 /// Keywords whose value is a schema, …
-const SCHEMA: [&str; 11] = [
+pub(super) const SCHEMA: [&str; 11] = [
     "items",
     "additionalProperties",
     "not",
@@ -33,9 +35,9 @@ const SCHEMA: [&str; 11] = [
     "contentSchema",
 ];
 /// … a list of schemas, …
-const LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
+pub(super) const LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 /// … schemas by name, …
-const NAMED: [&str; 3] = ["properties", "patternProperties", "dependentSchemas"];
+pub(super) const NAMED: [&str; 3] = ["properties", "patternProperties", "dependentSchemas"];
 /// … and something else that counts. The others say nothing of values.
 const PLAIN: [&str; 20] = [
     "type",
@@ -187,6 +189,7 @@ impl<'s, 'v> Converter<'s, 'v> {
         let flag = match self.side {
             Side::Request => "readOnly",
             Side::Answer => "writeOnly",
+            Side::Both => return,
         };
         let properties = schema.get("properties").and_then(Value::as_object);
         let other_way: Vec<&String> = properties

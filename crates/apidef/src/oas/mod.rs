@@ -6,6 +6,7 @@ mod operations;
 mod read;
 mod references;
 mod schema;
+mod stated;
 pub(crate) mod table;
 
 pub use import::{Authentication, Import, import};
@@ -16,6 +17,7 @@ pub(crate) use operations::{Written, ignores_case, operations};
 pub(crate) use read::read;
 pub(crate) use references::resolve;
 pub use schema::schema;
+pub use stated::{Stated, StatedKinds, StatedValue, stated};
 
 /// The extension that makes an OpenAPI document a definition.
 pub(crate) const EXTENSION: &str = "x-tyk-api-gateway";

@@ -9,11 +9,13 @@ mod parameters;
 mod requests;
 mod schemas;
 mod shape;
+mod stated;
 mod told;
 
 pub(crate) use answers::Answers;
 pub(crate) use json::Bodies;
 pub(crate) use requests::Requests;
+pub(crate) use stated::check as check_stated;
 
 use document::Fault;
 use jsonschema::{Draft, PatternOptions, Validator};

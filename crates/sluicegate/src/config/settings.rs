@@ -137,7 +137,17 @@ pub(crate) struct Config {
     pub(crate) coprocess_options: CoprocessOptions,
     pub(crate) event_handlers: serde_json::Value,
     pub(crate) monitor: Monitor,
+    pub(crate) oas_config: OasConfig,
+    pub(crate) auth_override: serde_json::Value,
     pub(crate) security: Security,
+}
+
+/// What OpenAPI documents are checked for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OasConfig {
+    pub(crate) validate_examples: bool,
+    pub(crate) validate_schema_defaults: bool,
 }
 
 /// Counters of `/tyk/health`.

@@ -102,6 +102,7 @@ fn the_environment_wins_and_may_replace_the_file() {
     let text = r#"{"listen_port": 1000, "listen_address": "::1"}"#;
     let with = |pairs: &[(&str, &str)]| load_text("env", text, pairs).unwrap();
     assert_eq!(with(&[("TYK_GW_LISTENPORT", "2000")]).config.listen_port, 2000);
+    assert!(with(&[("TYK_GW_OAS_VALIDATEEXAMPLES", "true")]).config.oas_config.validate_examples);
     let omitted = with(&[("TYK_GW_OMITCONFIGFILE", "true"), ("TYK_GW_LISTENPORT", "2000")]);
     assert_eq!(omitted.config.listen_address, "");
     assert_eq!(omitted.source, Source::BuiltIn);
@@ -112,7 +113,7 @@ fn what_has_no_effect_is_named_once() {
     let text = r#"{
         "pid_file_location": "/var/run/tyk/tyk-gateway.pid", "allow_unsafe_policy_ids": true, "reload_interval": 5,
         "uptime_tests": {"disable": false, "config": {"time_wait": 10, "checker_pool_size": 0}},
-        "opentelemetry": {"enabled": true, "exporter": "grpc"}, "oas_config": {}, "use_syslog": true
+        "opentelemetry": {"enabled": true, "exporter": "grpc"}, "oas_config": {"validate_examples": true}, "use_syslog": true
     }"#;
     let loaded = load_text("pending", text, &[("TYK_GW_SLAVEOPTIONS_APIKEY", "k")]).unwrap();
     assert_eq!(

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use apidef::PathMatching;
 use apidef::keys::Algorithm;
+use apidef::{PathMatching, StatedKinds};
 use gateway::pass_through::PortSettings;
 use gateway::{
     CacheSettings, CertificateSettings, GuessSettings, HeaderName, KeySetSettings, KeySettings, LimitHeaders,
     LimitSettings, Limiter, OAuthSettings, PasswordHash, Settings, UptimeSettings,
 };
+use serde_json::Value;
 use state::Secret;
 
 use super::{certificates, listen_address};
@@ -90,12 +91,37 @@ pub(super) fn of(config: &Config) -> Result<Settings, String> {
         recorded_at_most: config.analytics_config.detailed_recording_size,
         drain: config.graceful_shutdown_timeout_duration,
         drain_delay: config.graceful_shutdown_delay_seconds,
+        checked_values: StatedKinds {
+            examples: config.oas_config.validate_examples,
+            defaults: config.oas_config.validate_schema_defaults,
+        },
         app_path: PathBuf::from(&config.app_path),
         service: None,
         ..Settings::default()
     };
     crate::errors::set(config, &mut settings)?;
+    providers(&config.auth_override)?;
     Ok(settings)
+}
+
+/// Keys and sessions are kept in the store that `storage` names: others cannot be forced on APIs.
+fn providers(forced: &Value) -> Result<(), String> {
+    for (switch, provider) in
+        [("force_auth_provider", "auth_provider"), ("force_session_provider", "session_provider")]
+    {
+        if forced.get(switch) != Some(&Value::Bool(true)) {
+            continue;
+        }
+        let engine = forced.get(provider).and_then(|provider| provider.get("storage_engine"));
+        let engine = engine.and_then(Value::as_str).unwrap_or_default();
+        if !matches!(engine, "" | "redis") {
+            return Err(format!(
+                "`auth_override.{provider}.storage_engine`: keys are not kept in `{engine}`; use `redis`, which is the \
+                 store that `storage` names, or set `{switch}` to false"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn oauth(config: &Config) -> Result<OAuthSettings, String> {
@@ -251,4 +277,37 @@ fn encoding_secret(config: &Config) -> Secret {
 
 fn boxed(texts: &[String]) -> Vec<Box<str>> {
     texts.iter().map(|text| text.as_str().into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c1_3_providers_that_are_not_there_cannot_be_forced_on_apis() {
+        use serde_json::json;
+        for (forced, told) in [
+            (json!(null), None),
+            (
+                json!({"force_auth_provider": true, "auth_provider": {"name": "d", "storage_engine": "redis"}}),
+                None,
+            ),
+            (json!({"force_session_provider": true}), None),
+            (json!({"force_auth_provider": false, "auth_provider": {"storage_engine": "ldap"}}), None),
+            (
+                json!({"force_auth_provider": true, "auth_provider": {"storage_engine": "ldap"}}),
+                Some("`auth_override.auth_provider.storage_engine`: keys are not kept in `ldap`"),
+            ),
+            (
+                json!({"force_session_provider": true, "session_provider": {"storage_engine": "rpc"}}),
+                Some("`auth_override.session_provider.storage_engine`: keys are not kept in `rpc`"),
+            ),
+        ] {
+            match (providers(&forced), told) {
+                (Ok(()), None) => {}
+                (Err(error), Some(told)) => assert!(error.starts_with(told), "{error}"),
+                (read, told) => panic!("{forced}: {read:?}, not {told:?}"),
+            }
+        }
+    }
 }

@@ -15,6 +15,7 @@ use super::{find, is_oas, not_found, versions};
 use crate::body::Body;
 use crate::gate::Gate;
 use crate::reload;
+use crate::validation::check_stated;
 
 /// The number of the configuration that holds a change, told with the reply to it.
 const GENERATION: &str = "x-sluicegate-generation";
@@ -197,6 +198,13 @@ pub(super) async fn checked(
     reload::fetch(gate, &definition).await;
     let (worker, candidate) = (Arc::clone(gate), Arc::clone(&definition));
     let compiled = tokio::task::spawn_blocking(move || {
+        if source == Source::Oas {
+            let document = serde_json::from_str(&candidate.text).unwrap_or_default();
+            let found = check_stated(&document, worker.settings.checked_values);
+            if !found.is_empty() {
+                return Err(found);
+            }
+        }
         reload::compile(&worker, &candidate, None, &worker.streams).map(|_| ())
     })
     .await;

@@ -101,6 +101,11 @@ pub(super) static KEYS: &[Key] = &[
         r#"{"group_id": "ungrouped", "call_timeout": 30, "ping_timeout": 60, "rpc_pool_size": 5, "key_space_sync_interval": 10, "rpc_cert_cache_expiration": 3600, "rpc_global_cache_expiration": 30, "rpc_cert_fetch_max_elapsed_time": 30, "rpc_cert_fetch_initial_interval": 0.1, "rpc_cert_fetch_max_interval": 2, "rpc_cert_fetch_retry_enabled": true, "rpc_cert_fetch_max_retries": 3, "dns_monitor": {"check_interval": 30}}"#,
         "A node below a central control plane.",
     ),
-    pending("auth_override", Tree, "", "Providers of keys and sessions for all APIs."),
+    acted(
+        "auth_override",
+        Tree,
+        "",
+        "Where keys and sessions of all APIs are kept: with `force_auth_provider` or `force_session_provider` the provider of that name counts. Only `redis` is there, which is the store that `storage` names; another engine is refused at the start.",
+    ),
     pending("external_services", Tree, "", "Proxies and certificates for outgoing connections."),
 ];

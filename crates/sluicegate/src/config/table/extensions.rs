@@ -271,7 +271,13 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Other answers in the place of errors, of all APIs; those of a definition come first. See [errors.md](errors.md).",
     ),
-    pending("oas_config", Tree, "", "How strictly OAS definitions are checked."),
+    acted(
+        "oas_config.validate_examples",
+        Bool,
+        "",
+        "Refuse OpenAPI documents over the admin API whose examples (of schemas, parameters, header fields and bodies) do not fit their schemas.",
+    ),
+    acted("oas_config.validate_schema_defaults", Bool, "", "The same of the `default` of schemas."),
     idle("cloud", Tree, "Hosted installations of the original."),
     idle("labs", Tree, "Experiments of the original."),
 ];
