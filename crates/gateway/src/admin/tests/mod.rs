@@ -2,6 +2,7 @@
 
 mod apis;
 mod hosted;
+mod import;
 mod keys;
 mod plugins;
 mod rest;
