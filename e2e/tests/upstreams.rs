@@ -119,6 +119,38 @@ async fn a_token_is_fetched_once_for_all_who_need_it() {
 }
 
 #[tokio::test]
+async fn c2_1_what_came_with_a_token_can_be_named_afterwards() {
+    let upstream = Upstream::start().await;
+    let issuer = Spoken::start(|_| {
+        let answer =
+            json!({"access_token": "t", "expires_in": 300, "instance_url": "eu7", "tier": 3, "secret": "s"});
+        (200, answer.to_string())
+    })
+    .await;
+    let client = json!({
+        "client_id": "c", "client_secret": "s", "token_url": issuer.url("/"), "extra_metadata": ["instance_url", "tier", "none"],
+    });
+    let mut api = oauth("a", &upstream.url(""), "clientCredentials", client);
+    let version = &mut api["version_data"]["versions"]["Default"];
+    version["global_headers"] = json!({"X-Tier": "$tyk_context.tier", "X-None": "<$tyk_context.none>", "X-Secret": "<$tyk_context.secret>"});
+    version["use_extended_paths"] = json!(true);
+    version["extended_paths"]["url_rewrites"] = json!([
+        {"path": "/x", "method": "GET", "match_pattern": "x", "rewrite_to": "/$tyk_context.instance_url/x"},
+    ]);
+    let gate = Gate::setup().api(api).start().await;
+    for _ in 0..2 {
+        let reply = gate.get("/a/x", &[]).await;
+        assert_eq!(
+            (sent(&reply, "authorization"), sent(&reply, "x-tier")),
+            (json!(["Bearer t"]), json!(["3"]))
+        );
+        assert_eq!(reply.json()["path"], "/eu7/x");
+        assert!(!reply.text().contains("<s>"), "what is not asked for is not known: {reply:?}");
+    }
+    assert_eq!(issuer.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_token_that_is_not_taken_is_fetched_anew() {
     let issuer = issuing().await;
     let good = Arc::new(AtomicUsize::new(1));

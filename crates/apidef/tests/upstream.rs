@@ -348,8 +348,8 @@ fn what_is_wrong_is_told_with_its_place() {
             vec![(format!("{C}/method"), "invalid upstream OAuth client authentication method")],
         ),
         (
-            client(json!({"client_id": "c", "token_url": "http://i/", "extra_metadata": ["x"]})),
-            vec![(format!("{C}/extra_metadata"), "not supported yet")],
+            client(json!({"client_id": "c", "token_url": "http://i/", "extra_metadata": ["x", 1]})),
+            vec![(format!("{C}/extra_metadata/1"), "must be a string")],
         ),
     ] {
         let faults = match Definition::parse(&definition.to_string()) {

@@ -1,13 +1,11 @@
 //! Who the gate is towards an upstream: a name with a password, or a token of OAuth 2.0 (contract 2.1, 3.2).
 
 use super::header;
-use crate::fields::{Field, acts, later, section};
+use crate::fields::{Field, acts, section};
 use crate::section::Section;
 use crate::{Secret, Target};
 use document::Fault;
 use serde_json::{Value, json};
-
-const METADATA: &str = "context variables from answers of token endpoints are";
 
 const HEADER: &[Field] = &[acts("enabled"), acts("name")];
 const CLASSIC_CLIENT: &[Field] = &[
@@ -17,7 +15,7 @@ const CLASSIC_CLIENT: &[Field] = &[
     section("header", HEADER),
     acts("token_url"),
     acts("scopes"),
-    later("extra_metadata", METADATA),
+    acts("extra_metadata"),
 ];
 const CLASSIC_USER: &[Field] = &[
     acts("client_id"),
@@ -28,7 +26,7 @@ const CLASSIC_USER: &[Field] = &[
     acts("password"),
     acts("token_url"),
     acts("scopes"),
-    later("extra_metadata", METADATA),
+    acts("extra_metadata"),
 ];
 
 /// `upstream_auth`.
@@ -53,7 +51,7 @@ const OAS_CLIENT: &[Field] = &[
     section("header", HEADER),
     acts("tokenUrl"),
     acts("scopes"),
-    later("extraMetadata", METADATA),
+    acts("extraMetadata"),
 ];
 const OAS_USER: &[Field] = &[
     acts("clientId"),
@@ -64,7 +62,7 @@ const OAS_USER: &[Field] = &[
     acts("password"),
     acts("tokenUrl"),
     acts("scopes"),
-    later("extraMetadata", METADATA),
+    acts("extraMetadata"),
 ];
 
 /// `upstream.authentication`.
@@ -116,6 +114,8 @@ pub struct UpstreamOAuth {
     pub scopes: Box<[Box<str>]>,
     /// On what ground it is given.
     pub grant: UpstreamGrant,
+    /// Members of the answer that brings it which can be named afterwards (`$tyk_context.NAME`).
+    pub noted: Box<[Box<str>]>,
 }
 
 /// On what ground a token is given.
@@ -140,6 +140,7 @@ struct Names {
     client: &'static str,
     secret: &'static str,
     url: &'static str,
+    noted: &'static str,
 }
 
 const CLASSIC_NAMES: Names = Names {
@@ -149,6 +150,7 @@ const CLASSIC_NAMES: Names = Names {
     client: "client_id",
     secret: "client_secret",
     url: "token_url",
+    noted: "extra_metadata",
 };
 const OAS_NAMES: Names = Names {
     basic: "basicAuth",
@@ -157,6 +159,7 @@ const OAS_NAMES: Names = Names {
     client: "clientId",
     secret: "clientSecret",
     url: "tokenUrl",
+    noted: "extraMetadata",
 };
 
 impl UpstreamCredentials {
@@ -190,6 +193,7 @@ impl UpstreamCredentials {
                     "header": header,
                     "token_url": oauth.url.to_string(),
                     "scopes": oauth.scopes,
+                    "extra_metadata": oauth.noted,
                 });
                 let (kind, holder) = match &oauth.grant {
                     UpstreamGrant::Client => ("clientCredentials", "client_credentials"),
@@ -264,6 +268,7 @@ fn read(auth: &Section<'_>, names: &Names, faults: &mut Vec<Fault>) -> Option<Up
         in_form: client.text("method", faults) == "client_secret_post",
         scopes: client.texts("scopes", faults),
         grant,
+        noted: client.texts(names.noted, faults),
     })))
 }
 

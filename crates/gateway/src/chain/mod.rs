@@ -17,6 +17,7 @@ use crate::auth::{
 };
 use crate::backend::graph::{Graph, Persisted, Playground};
 use crate::backend::mock::Mocks;
+use crate::backend::upstream::TokenNotes;
 use crate::body::Body;
 use crate::cache::Rules;
 use crate::events;
@@ -64,6 +65,8 @@ enum Guard {
     Playground(Playground),
     Persisted(Persisted),
     Graph(Box<Graph>),
+    /// What came with the token for the upstream.
+    TokenNotes(TokenNotes),
     Made(Made),
     Programs(Programs),
     RequestHeaders(RequestHeaders),
@@ -137,6 +140,7 @@ impl Guard {
             | Self::Playground(_)
             | Self::Persisted(_)
             | Self::Graph(_)
+            | Self::TokenNotes(_)
             | Self::Made(_)
             | Self::Programs(_)
             | Self::RequestHeaders(_)
@@ -262,6 +266,7 @@ impl Chain {
         };
         guards.extend(first.map(Guard::Persisted));
         guards.extend(transforms.graph.map(|graph| Guard::Graph(Box::new(graph))));
+        guards.extend(TokenNotes::new(&api.backend).map(Guard::TokenNotes));
         guards.extend(checks.bodies.map(Guard::Bodies));
         guards.extend(checks.requests.map(Guard::Requests));
         guards.extend(later.map(Guard::Persisted));
@@ -388,6 +393,7 @@ impl Chain {
                 Guard::Subject(guard) => guard.note(exchange)?,
                 Guard::Exchange(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Variables(guard) => guard.pass(exchange).await?,
+                Guard::TokenNotes(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Playground(guard) => {
                     if let Some(answer) = guard.answer(exchange) {
                         return Ok(ControlFlow::Break(Early::Final(answer)));

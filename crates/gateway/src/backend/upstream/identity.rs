@@ -90,7 +90,7 @@ impl Used {
     }
 }
 
-fn no_token(why: impl std::fmt::Display) -> Refusal {
+pub(super) fn no_token(why: impl std::fmt::Display) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
     Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM)
         .detail(format_args!("{NO_TOKEN}{why}"))

@@ -13,6 +13,7 @@ mod forward;
 mod head;
 mod identity;
 mod names;
+mod noted;
 mod patience;
 mod pool;
 mod race;
@@ -41,6 +42,7 @@ pub(crate) use body::UpstreamBody;
 pub(crate) use destination::UnderWay;
 pub(crate) use discovery::look_up;
 pub use names::{KeepNames, Names, SeveralAddresses};
+pub(crate) use noted::TokenNotes;
 pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::identity::secret;
 use crate::auth::Flights;
+use crate::context::plain;
 use crate::fetch::{self, Ask};
 use crate::gate::Gate;
 use crate::query;
@@ -53,6 +54,8 @@ pub(super) struct Question {
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) value: HeaderValue,
+    /// What of the answer can be named.
+    pub(super) noted: Vec<(String, String)>,
     until: Instant,
 }
 
@@ -89,7 +92,10 @@ impl Question {
         let form = if model.in_form { "form" } else { "header" };
         let grant = if model.grant == UpstreamGrant::Client { "client" } else { "password" };
         let parts = [&*url, &*model.client, &*model.secret.0, form, grant, user, password];
-        for part in parts.into_iter().chain(model.scopes.iter().map(|scope| &**scope)) {
+        // What is noted of an answer is kept with its token.
+        let noted = model.noted.iter().flat_map(|name| ["noted", &**name]);
+        let scopes = model.scopes.iter().map(|scope| &**scope);
+        for part in parts.into_iter().chain(scopes).chain(noted) {
             // With its length before it, no part can be taken for another.
             digest.update(part.len().to_be_bytes());
             digest.update(part.as_bytes());
@@ -182,11 +188,11 @@ async fn fetch(gate: &Gate, question: &Question) -> Result<Arc<Token>, String> {
     let insecure = gate.upstream.common.insecure_skip_verify;
     let answer =
         fetch::send(&gate.upstream, insecure, question.ask()?).await.map_err(|error| error.to_string())?;
-    read(answer.status, &answer.body, Instant::now()).map(Arc::new)
+    read(answer.status, &answer.body, &question.model.noted, Instant::now()).map(Arc::new)
 }
 
-/// What a token endpoint answers (RFC 6749 sections 5.1 and 5.2).
-fn read(status: StatusCode, body: &[u8], now: Instant) -> Result<Token, String> {
+/// What a token endpoint answers (RFC 6749 sections 5.1 and 5.2); `noted` names what else counts of it.
+fn read(status: StatusCode, body: &[u8], noted: &[Box<str>], now: Instant) -> Result<Token, String> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     if status != StatusCode::OK {
         let error: String =
@@ -209,7 +215,11 @@ fn read(status: StatusCode, body: &[u8], now: Instant) -> Result<Token, String> 
     // One that is short-lived is used for half of its time.
     let keep = keep.saturating_sub(MARGIN).max(keep / 2);
     let value = secret(&format!("Bearer {token}")).map_err(|_| "the token holds what no header can hold")?;
-    Ok(Token { value, until: now + keep })
+    let noted = noted.iter().filter_map(|name| {
+        let value = answer.get(&**name).and_then(plain)?;
+        Some((name.to_string(), value.into_owned()))
+    });
+    Ok(Token { value, noted: noted.collect(), until: now + keep })
 }
 
 #[cfg(test)]
@@ -241,7 +251,7 @@ mod tests {
             (500, "oops", Err("500 \"\", not 200")),
             (302, "", Err("302")),
         ] {
-            let read = read(StatusCode::from_u16(status).unwrap(), body.as_bytes(), now);
+            let read = read(StatusCode::from_u16(status).unwrap(), body.as_bytes(), &[], now);
             match (read, expected) {
                 (Ok(token), Ok(seconds)) => {
                     assert_eq!(
@@ -257,6 +267,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_asked_for_of_an_answer_is_noted() {
+        let body = r#"{"access_token": "t", "instance_url": "https://a", "n": 7, "none": null, "more": "x"}"#;
+        let names = ["instance_url", "n", "none", "missing"].map(Into::into);
+        let token = read(StatusCode::OK, body.as_bytes(), &names, Instant::now()).unwrap();
+        let expected = [("instance_url", "https://a"), ("n", "7")];
+        assert_eq!(token.noted, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
     fn model() -> UpstreamOAuth {
         UpstreamOAuth {
             header: "authorization".into(),
@@ -266,6 +285,7 @@ mod tests {
             in_form: false,
             scopes: Box::default(),
             grant: UpstreamGrant::Client,
+            noted: Box::default(),
         }
     }
 
@@ -300,6 +320,7 @@ mod tests {
             UpstreamOAuth { grant: user("", ""), ..model.clone() },
             UpstreamOAuth { grant: user("u", "p"), ..model.clone() },
             UpstreamOAuth { grant: user("up", ""), ..model.clone() },
+            UpstreamOAuth { noted: Box::new(["x".into()]), ..model.clone() },
         ];
         let keys: std::collections::HashSet<_> =
             models.iter().map(|model| Question::new(model).key).collect();
