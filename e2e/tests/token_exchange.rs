@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use e2e::definition::{oas, session};
 use e2e::issuer::{Issuer, shared};
 use e2e::{Gate, Reply, Upstream, free_port};
@@ -301,4 +304,91 @@ async fn c8_12_who_wants_to_know_is_told_of_exchanges_and_scopes() {
     }
     // A token that is remembered is not exchanged again.
     assert_eq!(gate.log().matches("WATCH:OAuth2ExchangeSucceeded").count(), 1);
+}
+
+/// A part of a signed token.
+fn decoded(part: &str) -> Value {
+    serde_json::from_slice(&BASE64.decode(part).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn c3_3_the_gate_signs_who_it_is_with_the_key_of_a_certificate() {
+    let (upstream, issuer, endpoint) =
+        (Upstream::start().await, Issuer::start().await, Endpoint::start().await);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["gate".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let keyless = rcgen::KeyPair::generate().unwrap();
+    let keyless =
+        rcgen::CertificateParams::new(vec!["bare".to_owned()]).unwrap().self_signed(&keyless).unwrap();
+    let mut policy = session(&["a"]);
+    policy["id"] = json!("gold");
+    policy["active"] = json!(true);
+    let gate = Gate::setup()
+        .policy(policy)
+        .file("own.pem", &format!("{}{}", certificate.pem(), key.serialize_pem()));
+    let gate = gate.start().await;
+    let add = async |pem: &str| {
+        gate.write("added.pem", pem);
+        let body = format!("@{}", gate.dir().join("added.pem").display());
+        let reply = gate.admin().call("POST", "/certs?org_id=org", Some(&body)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["id"].as_str().unwrap().to_owned()
+    };
+    let both = add(&format!("{}{}", certificate.pem(), key.serialize_pem())).await;
+    let bare = add(&keyless.pem()).await;
+    let url = format!("{}/token", endpoint.url);
+    let signs =
+        |id: &str| json!({"clientAuth": {"method": "private_key_jwt", "clientId": "gate", "certId": id}});
+    let providers = json!([
+        provider("stored", &url, signs(&both)),
+        provider("bearer", &url, {
+            let mut more = signs(&both);
+            more["grantType"] = json!("jwt-bearer");
+            more
+        }),
+        provider("bare", &url, signs(&bare)),
+        provider("gone", &url, signs("orgnone")),
+    ]);
+    let api = api("a", &upstream.url(""), &issuer, json!({}), providers);
+    assert_eq!(gate.admin().post("/apis/oas", &api).await.status, 200);
+    gate.admin().reload().await;
+    let token = |name: &str| {
+        issuer.token(&json!({"iss": format!("https://{name}.example"), "sub": "me", "exp": now() + 600}))
+    };
+    for name in ["stored", "bearer"] {
+        assert_eq!(passed(&with(&gate, "/a/x", &token(name)).await).len(), 1);
+        let asked = endpoint.last();
+        assert!(
+            !asked.to_ascii_lowercase().contains("authorization:") && !asked.contains("client_secret"),
+            "{asked}"
+        );
+        let body = asked.split_once("\r\n\r\n").unwrap().1;
+        let kind = "client_id=gate&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+        assert!(body.contains(kind), "{body}");
+        let assertion = body.split("client_assertion=").nth(1).unwrap().split('&').next().unwrap();
+        let [header, claims, signature] = assertion.split('.').collect::<Vec<_>>()[..] else {
+            panic!("{assertion}")
+        };
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
+        let expected = json!({"alg": "ES256", "typ": "JWT", "x5t#S256": BASE64.encode(digest)});
+        assert_eq!(decoded(header), expected);
+        let said = decoded(claims);
+        assert_eq!((&said["iss"], &said["sub"], &said["aud"]), (&json!("gate"), &json!("gate"), &json!(url)));
+        assert_eq!(said["exp"].as_u64().unwrap() - said["iat"].as_u64().unwrap(), 60);
+        assert!(said["jti"].as_str().is_some_and(|id| id.len() > 20));
+        let text = format!("{header}.{claims}");
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key_raw())
+            .verify(text.as_bytes(), &BASE64.decode(signature).unwrap())
+            .unwrap();
+    }
+    let before = endpoint.asked();
+    for name in ["bare", "gone"] {
+        let reply = with(&gate, "/a/x", &token(name)).await;
+        assert_eq!(
+            (reply.status, reply.json()["error"].as_str()),
+            (500, Some("token exchange is misconfigured"))
+        );
+    }
+    assert_eq!(endpoint.asked(), before, "nobody is asked without a signature");
 }

@@ -3,7 +3,7 @@
 
 use super::jwt::{address, some};
 use super::{SOURCE, SecurityScheme, Sources, resource_metadata, scopes};
-use crate::fields::{Field, acts, each, routes, section};
+use crate::fields::{Field, acts, each, section};
 use crate::oas::{EXTENSION, Operation, ignores_case, operations};
 use crate::section::Section;
 use crate::{Secret, Target};
@@ -52,6 +52,9 @@ pub struct ExchangeProvider {
     pub client: Box<str>,
     /// Its secret.
     pub secret: Secret,
+    /// In its place the private key of a certificate, by which it signs who it is (RFC 7523 section 2.2): an id, or a PEM
+    /// file.
+    pub certificate: Option<Box<str>>,
     /// The client's credentials are in the form, not in a header.
     pub in_form: bool,
     /// Whom the new token is for; may be empty.
@@ -82,15 +85,7 @@ const PROVIDER: &[Field] = &[
     acts("issuers"),
     acts("tokenEndpoint"),
     acts("grantType"),
-    section(
-        "clientAuth",
-        &[
-            acts("method"),
-            acts("clientId"),
-            acts("clientSecret"),
-            routes("certId", "clients that sign for themselves are"),
-        ],
-    ),
+    section("clientAuth", &[acts("method"), acts("clientId"), acts("clientSecret"), acts("certId")]),
     section("defaultTarget", &[acts("audience"), acts("scopes")]),
     acts("timeout"),
     acts("customParams"),
@@ -118,10 +113,12 @@ pub(crate) const OAS_OPERATION: &[Field] = &[acts("enabled"), acts("audience"), 
 pub(super) const SECTIONS: [&str; 3] = ["scopeCheck", "protectedResourceMetadata", "tokenExchange"];
 
 /// What may not be set by hand.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 12] = [
     "grant_type",
     "client_id",
     "client_secret",
+    "client_assertion",
+    "client_assertion_type",
     "subject_token",
     "subject_token_type",
     "actor_token",
@@ -130,7 +127,8 @@ const RESERVED: [&str; 10] = [
     "resource",
     "scope",
 ];
-const RESERVED_BEARER: [&str; 4] = ["grant_type", "client_id", "client_secret", "assertion"];
+const RESERVED_BEARER: [&str; 6] =
+    ["grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "assertion"];
 
 /// The scheme that verifies the tokens which such a scheme takes: it does not do so itself.
 pub(super) fn verifier<'n>(named: &'n [(&str, SecurityScheme)]) -> Option<&'n SecurityScheme> {
@@ -258,22 +256,30 @@ fn provider(section: &Section<'_>, faults: &mut Vec<Fault>) -> Option<ExchangePr
     let auth = section.section("clientAuth", faults);
     let in_form = match auth.text("method", faults) {
         "" | "client_secret_basic" => false,
-        "client_secret_post" => true,
-        "private_key_jwt" => {
-            let text =
-                "clients that sign for themselves are not supported yet, so no token could be exchanged";
-            faults.push(Fault::error(auth.at("method"), text));
-            false
-        }
+        "client_secret_post" | "private_key_jwt" => true,
         other => {
             let fault = Fault::error(auth.at("method"), format!("`{other}` is no way to authenticate"));
-            faults.push(fault.hint("use client_secret_basic or client_secret_post"));
+            faults.push(fault.hint("use client_secret_basic, client_secret_post or private_key_jwt"));
             false
         }
     };
     let client = auth.text("clientId", faults);
     if client.is_empty() {
         faults.push(Fault::error(auth.at("clientId"), "the gate needs a `clientId` to ask with"));
+    }
+    let signs = auth.text("method", faults) == "private_key_jwt";
+    let certificate = some(auth.text("certId", faults));
+    match (signs, &certificate) {
+        (true, None) => {
+            let fault = Fault::error(auth.at("certId"), "what does the gate sign with?");
+            faults.push(fault.hint("name a certificate of the store that has a private key, or a PEM file"));
+        }
+        (false, Some(_)) => {
+            let fault =
+                Fault::warning(auth.at("certId"), "this counts with `private_key_jwt` alone").on_key();
+            faults.push(fault.hint("set `method` to private_key_jwt, or take it out"));
+        }
+        _ => {}
     }
     let target = section.section("defaultTarget", faults);
     let cache = section.section("cache", faults);
@@ -294,6 +300,7 @@ fn provider(section: &Section<'_>, faults: &mut Vec<Fault>) -> Option<ExchangePr
         bearer,
         client: client.into(),
         secret: Secret(auth.text("clientSecret", faults).to_owned()),
+        certificate: certificate.filter(|_| signs),
         in_form,
         audience: some(target.text("audience", faults)).unwrap_or_default(),
         scopes: target.texts("scopes", faults),
@@ -378,7 +385,7 @@ mod tests {
     #[test]
     fn what_could_not_exchange_is_refused_with_its_place() {
         type Case = (&'static str, fn(&mut Value));
-        let cases: [Case; 11] = [
+        let cases: [Case; 12] = [
             ("name", |provider| provider["name"] = json!("")),
             ("issuers", |provider| provider["issuers"] = json!([])),
             ("issuers/0", |provider| provider["issuers"] = json!(["regex:("])),
@@ -388,7 +395,8 @@ mod tests {
             }),
             ("grantType", |provider| provider["grantType"] = json!("saml")),
             ("clientAuth/clientId", |provider| provider["clientAuth"]["clientId"] = json!("")),
-            ("clientAuth/method", |provider| provider["clientAuth"]["method"] = json!("private_key_jwt")),
+            ("clientAuth/certId", |provider| provider["clientAuth"]["method"] = json!("private_key_jwt")),
+            ("clientAuth/method", |provider| provider["clientAuth"]["method"] = json!("tls_client_auth")),
             ("cache/mode", |provider| provider["cache"]["mode"] = json!("ever")),
             ("cache/timeout", |provider| provider["cache"]["mode"] = json!("static")),
             ("customParams/subject_token", |provider| {

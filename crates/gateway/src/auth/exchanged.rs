@@ -9,6 +9,7 @@ use http::header::HeaderValue;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 
+use super::client_assertion::{Unsigned, assertion};
 use super::flights::Flights;
 use super::token_exchange::Provider;
 use crate::fetch;
@@ -124,7 +125,19 @@ impl Exchanges {
 
 async fn ask(gate: &Gate, question: &Question) -> Result<Exchanged, Failure> {
     let provider = &question.provider;
-    let ask = provider.ask(question.target, &question.subject.0, LARGEST);
+    let model = &provider.model;
+    let signed = match &model.certificate {
+        Some(certificate) => {
+            let endpoint = model.endpoint.to_string();
+            let signed = assertion(&gate.certificates, certificate, &model.client, &endpoint).await;
+            Some(signed.map_err(|why| match why {
+                Unsigned::Away(why) => Failure::Away(why.into()),
+                Unsigned::Misconfigured(why) => Failure::Misconfigured(why.into()),
+            })?)
+        }
+        None => None,
+    };
+    let ask = provider.ask(question.target, &question.subject.0, signed.as_deref(), LARGEST);
     let ask = ask.map_err(|why| Failure::Misconfigured(why.into()))?;
     let insecure = gate.upstream.common.insecure_skip_verify;
     let answer = fetch::send(&gate.upstream, insecure, ask).await;

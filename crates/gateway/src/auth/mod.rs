@@ -6,6 +6,7 @@ mod authenticate;
 mod basic;
 mod bound;
 mod callers;
+mod client_assertion;
 mod client_certificate;
 mod credentials;
 mod custom;

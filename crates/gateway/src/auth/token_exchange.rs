@@ -13,6 +13,7 @@ use regex::Regex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::client_assertion;
 use super::exchanged::{Failure, Question};
 use super::jwt::token::Token;
 use super::jwt::verified::of_token;
@@ -170,8 +171,14 @@ impl Provider {
         digest.chain_update(subject).finalize().into()
     }
 
-    /// The request for an exchange.
-    pub(super) fn ask(&self, target: usize, subject: &str, largest: usize) -> Result<Ask, String> {
+    /// The request for an exchange. `assertion`: what the gate has signed, where it has no secret.
+    pub(super) fn ask(
+        &self,
+        target: usize,
+        subject: &str,
+        assertion: Option<&str>,
+        largest: usize,
+    ) -> Result<Ask, String> {
         let model = &self.model;
         let target = self.targets.get(target).ok_or("there is no such target")?;
         let mut fields: Vec<(&str, &str)> = if model.bearer {
@@ -195,8 +202,16 @@ impl Provider {
             }
         }
         let (client, client_secret) = (&*model.client, &*model.secret.0);
-        if model.in_form {
-            fields.extend([("client_id", client), ("client_secret", client_secret)]);
+        match assertion {
+            Some(signed) => fields.extend([
+                ("client_id", client),
+                ("client_assertion_type", client_assertion::KIND),
+                ("client_assertion", signed),
+            ]),
+            None if model.in_form => {
+                fields.extend([("client_id", client), ("client_secret", client_secret)]);
+            }
+            None => {}
         }
         let ask = Ask::form(model.endpoint.clone(), query::form(&fields)).within(model.timeout, largest);
         if model.in_form {
@@ -218,7 +233,9 @@ impl Target {
         let url = model.endpoint.to_string();
         let manner =
             [if model.bearer { "bearer" } else { "exchange" }, if model.in_form { "form" } else { "header" }];
-        let parts = [&*url, &*model.client, &*model.secret.0, manner[0], manner[1], audience, &*scope];
+        let certificate = model.certificate.as_deref().unwrap_or_default();
+        let client = [&*model.client, &*model.secret.0, certificate];
+        let parts = [&*url, client[0], client[1], client[2], manner[0], manner[1], audience, &*scope];
         let more = model.more.iter().flat_map(|(name, value)| [&**name, &**value]);
         for part in parts.into_iter().chain(more) {
             // With its length before it, no part can be taken for another.
@@ -294,6 +311,7 @@ mod tests {
             bearer: false,
             client: "gate".into(),
             secret: Secret("hush".to_owned()),
+            certificate: None,
             in_form: false,
             audience: "orders".into(),
             scopes: Box::new(["read".into(), "https://a/all".into()]),
@@ -331,6 +349,7 @@ mod tests {
             digest(|model| model.scopes = Box::default(), "t"),
             digest(|model| model.client = "other".into(), "t"),
             digest(|model| model.bearer = true, "t"),
+            digest(|model| model.certificate = Some("cert".into()), "t"),
             digest(|model| model.more = Box::new([("a".into(), "b".into())]), "t"),
             digest(|model| model.endpoint = Target::parse("https://other.example/").unwrap(), "t"),
         ];
