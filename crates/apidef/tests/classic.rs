@@ -118,6 +118,17 @@ fn every_fault_has_its_pointer_and_place() {
             &[],
         ),
         (
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\n\"validate_request\": [{\"path\": \"/x\", \"enabled\": true}]}}}},",
+            &[(
+                "error",
+                "/version_data/versions/v/extended_paths/validate_request",
+                5,
+                1,
+                "validation without an OpenAPI document is not supported yet",
+                "",
+            )],
+        ),
+        (
             "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {}, \"w\": {}}},",
             &[("error", "/version_data/versions", 2, 41, "Ambiguous default API version", "not_versioned")],
         ),

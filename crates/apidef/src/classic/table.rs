@@ -193,7 +193,7 @@ const EXTENDED: &[Field] = &[
     each("size_limits", CLASSIC_SIZE),
     each("rate_limit", &[acts("path"), acts("method"), acts("disabled"), acts("rate"), acts("per")]),
     each("validate_json", CLASSIC_SCHEMA),
-    guards("validate_request", "validation of requests is"),
+    guards("validate_request", "validation without an OpenAPI document is"),
     guards("go_plugin", "plugins are"),
     each("persist_graphql", graphql::PERSISTED),
     each("mock_response", CLASSIC_REPLY),
