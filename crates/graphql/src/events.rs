@@ -132,6 +132,52 @@ mod tests {
         }
     }
 
+    /// The rules of the format one by one (WHATWG HTML, 9.2.5 and 9.2.6), wherever the bytes are cut.
+    #[test]
+    fn every_rule_of_the_format_holds_wherever_it_is_cut() {
+        const BOM: &[u8] = b"\xef\xbb\xbf";
+        let no_json = || answer_of("the upstream sent an event that is no JSON");
+        let cases: &[(usize, &[u8], Vec<Value>)] = &[
+            (1, &[BOM, b"data: 1\n\n"].concat(), vec![json!(1)]),
+            (2, &[BOM, BOM, b"data: 1\n\ndata: 2\n\n"].concat(), vec![json!(2)]),
+            (3, &[&b"data: 1\n\n"[..], BOM, b"data: 2\n\n"].concat(), vec![json!(1)]),
+            (4, b"event: next\ndata: 1\n\n", vec![json!(1)]),
+            (5, b"event: next\rdata: 1\r\rdata: 2\r\r", vec![json!(1), json!(2)]),
+            (6, b"event: next\r\ndata: 1\r\n\r\ndata: 2\r\n\r\n", vec![json!(1), json!(2)]),
+            (7, b"data: [1,\rdata: 2,\ndata: 3]\r\n\n", vec![json!([1, 2, 3])]),
+            (8, b"data: 1\r\n\rdata: 2\n\r\n", vec![json!(1), json!(2)]),
+            (9, b": hello\n:\n\ndata: 1\n: in between\n\n", vec![json!(1)]),
+            (10, b"data\n\ndata: 1\nevent\n\n", vec![json!(1)]),
+            (
+                11,
+                b"event:next\ndata:\"a\"\n\nevent: next\ndata: \"b\"\n\nevent:  next\ndata: \"c\"\n\n",
+                vec![json!("a"), json!("b")],
+            ),
+            (12, b"data: [\ndata\ndata:\ndata: 2]\n\n", vec![json!([2])]),
+            (13, b"id: a\0b\ndata: 1\n\nid\ndata: 2\n\n", vec![json!(1), json!(2)]),
+            (14, b"retry: 10\nretry: 1x\nretry: -1\nretry\ndata: 1\n\n", vec![json!(1)]),
+            (15, b"Data: 1\nother: 2\n data: 3\ndata : 4\n\n", vec![]),
+            (16, b"event: next\nid: 1\n\ndata: 1\n\n", vec![json!(1)]),
+            (17, b"event: other\ndata: 1\n\ndata: 2\n\n", vec![json!(2)]),
+            (18, b"data: 1\n\ndata: 2\n", vec![json!(1)]),
+            (19, b"data: 1\n\ndata: 2", vec![json!(1)]),
+            (20, "data: \"caf\u{e9} \u{1f600}\"\n\n".as_bytes(), vec![json!("caf\u{e9} \u{1f600}")]),
+            (21, b"data: \"\xff\"\n\ndata: 1\n\n", vec![no_json(), json!(1)]),
+            (22, b"\n\n\r\r\r\n\r\ndata: 1\n\n\n\n", vec![json!(1)]),
+            (23, b"data: {\"a:b\": \"c: d\"}\n\n", vec![json!({"a:b": "c: d"})]),
+        ];
+        for (number, bytes, expected) in cases {
+            for size in 1..=bytes.len() {
+                let (mut reader, mut events) = (Reader::new(100), Vec::new());
+                for bytes in bytes.chunks(size) {
+                    reader.read(bytes, &mut events).unwrap();
+                }
+                let expected: Vec<Event> = expected.iter().cloned().map(Event::Next).collect();
+                assert_eq!(events, expected, "{number} in pieces of {size}");
+            }
+        }
+    }
+
     #[test]
     fn events_are_bounded() {
         for text in ["data: 12345678901", "data: 123\ndata: 456\ndata: 789", "event: 12345678901"] {
