@@ -9,5 +9,8 @@ fuzz_target!(|text: &str| {
         let there = converted.definition.to_string();
         Definition::parse(&there).expect("what was converted is a definition");
         let _ = convert(&there, None);
+        for (_, version) in converted.versions {
+            Definition::parse(&version.to_string()).expect("so is each of its versions");
+        }
     }
 });
