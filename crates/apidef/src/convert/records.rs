@@ -30,7 +30,7 @@ pub(super) fn to_oas(rest: &mut Value, out: &mut Value) {
 }
 
 pub(super) fn to_classic(rest: &mut Value, out: &mut Value) {
-        // Classic definitions have place for one.
+    // Classic definitions have place for one.
     let hook = match rest.pointer(OAS).and_then(Value::as_array).map(Vec::as_slice) {
         Some([only]) => classic_hook(only),
         _ => None,
