@@ -1,7 +1,12 @@
 //! Engines that are kept between calls, since making one takes much longer than a call.
+//!
+//! Most calls are over in some microseconds, which is less than another thread takes to wake up. Where an engine can be
+//! stopped without a trace, calls are tried at once on the thread that asks; one that takes longer, or that asks for
+//! something outside, is begun anew on a thread that may take its time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -24,7 +29,24 @@ pub(crate) trait Host: Send + Sync + 'static {
 
     /// Whether an engine can be called again.
     fn is_sound(engine: &Self::Engine) -> bool;
+
+    /// From now on, calls of this engine are tried at once, or may take their time. Whether it knows the difference: a
+    /// call that is tried at once does nothing outside, and is put off when it wants to, or takes longer than
+    /// [`PROMPT`].
+    fn hurry(_engine: &mut Self::Engine, _hurry: bool) -> bool {
+        false
+    }
+
+    /// Whether the last call was put off: it has done nothing, and its engine is not sound.
+    fn was_put_off(_engine: &Self::Engine) -> bool {
+        false
+    }
 }
+
+/// A call that is tried at once takes no longer.
+pub(crate) const PROMPT: Duration = Duration::from_millis(1);
+/// After a call was put off, so many are not tried at once.
+const APART: u32 = 100;
 
 /// The engines of one API that have nothing to do.
 pub(crate) struct Pool<E> {
@@ -33,12 +55,15 @@ pub(crate) struct Pool<E> {
     places: Arc<Semaphore>,
     /// A call waits no longer for its turn.
     patience: Duration,
+    /// Calls that are not to be tried at once.
+    apart: AtomicU32,
 }
 
 impl<E> Pool<E> {
     /// Keeps `most` engines, and lets `at_once` calls run; more wait. So code that hangs leaves threads to other APIs.
     pub(crate) fn new(most: usize, at_once: usize, patience: Duration) -> Self {
-        Self { spare: Mutex::default(), most, places: Arc::new(Semaphore::new(at_once)), patience }
+        let places = Arc::new(Semaphore::new(at_once));
+        Self { spare: Mutex::default(), most, places, patience, apart: AtomicU32::new(0) }
     }
 }
 
@@ -57,6 +82,21 @@ pub(crate) fn give_back<H: Host>(host: &H, engine: H::Engine) {
     let mut spare = pool.spare.lock();
     if spare.len() < pool.most && H::is_sound(&engine) {
         spare.push(engine);
+    }
+}
+
+/// Works with an engine, at once or on a thread that may take its time. Work that was put off is done again from its
+/// beginning.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn run_promptly<H: Host, T: Send + 'static>(
+    host: &Arc<H>,
+    work: impl Fn(&mut H::Engine) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    match at_once(&**host, &work) {
+        Some(ran) => ran,
+        None => run(host, work).await,
     }
 }
 
@@ -79,9 +119,41 @@ pub(crate) async fn run<H: Host, T: Send + 'static>(
         // Kept until the work is over, even where nobody waits for it any more.
         let _place = place;
         let mut engine = take(&*host)?;
+        H::hurry(&mut engine, false);
         let ran = work(&mut engine);
         give_back(&*host, engine);
         ran
     });
     ran.await.unwrap_or_else(|fault| Err(Fault::Thrown(format!("it was interrupted: {fault}"))))
+}
+
+/// Tries work at once; nothing where it has to be done elsewhere.
+fn at_once<H: Host, T>(
+    host: &H,
+    work: impl Fn(&mut H::Engine) -> Result<T, Fault>,
+) -> Option<Result<T, Fault>> {
+    let pool = host.pool();
+    let apart = &pool.apart;
+    if apart.load(Ordering::Relaxed) > 0 {
+        // Two that count at once may let one more or one less through.
+        apart.fetch_sub(1, Ordering::Relaxed);
+        return None;
+    }
+    // Making an engine takes its time.
+    let mut engine = pool.spare.lock().pop()?;
+    if !H::hurry(&mut engine, true) {
+        give_back(host, engine);
+        return None;
+    }
+    let begun = Instant::now();
+    let ran = work(&mut engine);
+    let is_put_off = H::was_put_off(&engine);
+    if is_put_off || begun.elapsed() > PROMPT {
+        apart.store(APART, Ordering::Relaxed);
+    }
+    if is_put_off {
+        return None;
+    }
+    give_back(host, engine);
+    Some(ran)
 }

@@ -10,6 +10,7 @@ use rquickjs::loader::{BuiltinLoader, BuiltinResolver};
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Module, Object, Runtime, Value};
 
 use super::{Limits, Source, native};
+use crate::pool::PROMPT;
 use crate::{Fault, Outside};
 
 /// Stack of a script, in bytes; the threads that run it have four times as much.
@@ -25,9 +26,42 @@ const ENTRIES: &str = "\u{2063}entries";
 pub(super) struct Left {
     until: Instant,
     requests: usize,
+    /// It is tried at once, see [`crate::pool`].
+    hurries: bool,
+    /// It was tried at once, and has to be done again elsewhere.
+    put_off: bool,
+    /// What a call that is tried at once has to say, once it is known to count.
+    lines: Vec<String>,
 }
 
 impl Left {
+    fn new(time: Duration, hurries: bool) -> Self {
+        let until = Instant::now() + if hurries { PROMPT.min(time) } else { time };
+        Self { until, requests: MOST_REQUESTS, hurries, put_off: false, lines: Vec::new() }
+    }
+
+    /// Whether the call has to end here.
+    fn is_over(&mut self) -> bool {
+        let late = Instant::now() >= self.until;
+        self.put_off |= late && self.hurries;
+        late || self.put_off
+    }
+
+    /// Whether the call may ask for something outside; else it is put off.
+    pub(super) fn may_ask(&mut self) -> bool {
+        self.put_off |= self.hurries;
+        !self.hurries
+    }
+
+    /// Keeps a line for later, or gives it back to be logged now.
+    pub(super) fn keep_line(&mut self, line: String) -> Option<String> {
+        if !self.hurries {
+            return Some(line);
+        }
+        self.lines.push(line);
+        None
+    }
+
     /// Takes one of the requests of a call; tells how long its answer may take.
     ///
     /// # Errors
@@ -43,7 +77,10 @@ pub(crate) struct Engine {
     runtime: Runtime,
     context: Context,
     left: Arc<Mutex<Left>>,
+    outside: Arc<dyn Outside>,
     limits: Limits,
+    /// Calls are tried at once.
+    hurries: bool,
     /// It ran out of time or memory: what it holds may be anything.
     broken: bool,
 }
@@ -54,14 +91,13 @@ impl Engine {
     /// # Errors
     /// What is wrong with a script, and where.
     pub(super) fn new(sources: &[Source], limits: Limits, outside: &Arc<dyn Outside>) -> Result<Self, Fault> {
-        let left =
-            Arc::new(Mutex::new(Left { until: Instant::now() + limits.time, requests: MOST_REQUESTS }));
+        let left = Arc::new(Mutex::new(Left::new(limits.time, false)));
         let make = || -> rquickjs::Result<(Runtime, Context)> {
             let runtime = Runtime::new()?;
             runtime.set_memory_limit(limits.memory);
             runtime.set_max_stack_size(STACK);
             let watched = Arc::clone(&left);
-            let is_late = move || Instant::now() >= watched.lock().until;
+            let is_late = move || watched.lock().is_over();
             runtime.set_interrupt_handler(Some(Box::new(is_late)));
             let (mut resolver, mut loader) = (BuiltinResolver::default(), BuiltinLoader::default());
             for module in sources.iter().filter(|source| source.is_module()) {
@@ -81,7 +117,8 @@ impl Engine {
                 context.globals().set(ENTRIES, prelude.call::<_, Object<'_>>((native,))?)
             })
             .map_err(|fault| Fault::Unusable(format!("no engine for scripts: {fault}")))?;
-        let mut engine = Self { runtime, context, left, limits, broken: false };
+        let outside = Arc::clone(outside);
+        let mut engine = Self { runtime, context, left, outside, limits, hurries: false, broken: false };
         for source in sources {
             engine.load(source)?;
         }
@@ -109,6 +146,16 @@ impl Engine {
     /// Whether it can be called again.
     pub(super) fn is_sound(&self) -> bool {
         !self.broken
+    }
+
+    /// Calls are tried at once from now on, or may take their time.
+    pub(super) fn hurry(&mut self, hurry: bool) {
+        self.hurries = hurry;
+    }
+
+    /// Whether the last call was put off.
+    pub(super) fn was_put_off(&self) -> bool {
+        self.left.lock().put_off
     }
 
     /// Whether the scripts define something of this name that can be called.
@@ -150,7 +197,7 @@ impl Engine {
     }
 
     fn begin(&self) {
-        *self.left.lock() = Left { until: Instant::now() + self.limits.time, requests: MOST_REQUESTS };
+        *self.left.lock() = Left::new(self.limits.time, self.hurries);
     }
 
     fn end<T>(&mut self, ran: Result<T, String>) -> Result<T, Fault> {
@@ -158,7 +205,17 @@ impl Engine {
             // A script that is not finished goes on in no other call.
             self.settle().map(|()| given).inspect_err(|_| self.broken = true)
         });
-        let late = Instant::now() >= self.left.lock().until;
+        let (late, put_off, lines) = {
+            let mut left = self.left.lock();
+            // What came to its end in spite of its time counts.
+            let late = ran.is_err() && left.is_over();
+            (late, left.put_off, std::mem::take(&mut left.lines))
+        };
+        // What was put off says it all again.
+        self.broken |= put_off;
+        if !put_off {
+            lines.iter().for_each(|line| self.outside.log(line));
+        }
         ran.map_err(|text| {
             // Nobody knows what an engine keeps that was stopped anywhere.
             if late {

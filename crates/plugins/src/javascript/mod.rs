@@ -7,6 +7,8 @@
 mod engine;
 mod native;
 #[cfg(test)]
+mod prompt_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -191,7 +193,7 @@ impl Scripts {
         self.run("event", name, vec![Some(event.to_owned())], [context.to_owned()]).await.map(drop)
     }
 
-    /// Runs an entry of the prelude on a thread that may take its time.
+    /// Runs an entry of the prelude.
     async fn run<const REST: usize>(
         self: &Arc<Self>,
         entry: &'static str,
@@ -201,7 +203,7 @@ impl Scripts {
     ) -> Result<(String, Option<String>), Fault> {
         texts.insert(0, Some(name.to_owned()));
         texts.extend(rest.map(Some));
-        pool::run(self, move |engine| {
+        pool::run_promptly(self, move |engine| {
             let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
             engine.call(entry, &texts)
         })
@@ -222,6 +224,15 @@ impl Host for Scripts {
 
     fn is_sound(engine: &Engine) -> bool {
         engine.is_sound()
+    }
+
+    fn hurry(engine: &mut Engine, hurry: bool) -> bool {
+        engine.hurry(hurry);
+        true
+    }
+
+    fn was_put_off(engine: &Engine) -> bool {
+        engine.was_put_off()
     }
 }
 

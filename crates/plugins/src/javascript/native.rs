@@ -20,8 +20,16 @@ pub(super) fn functions<'js>(
     outside: &Arc<dyn Outside>,
 ) -> rquickjs::Result<Object<'js>> {
     let functions = Object::new(context.clone())?;
-    let gate = Arc::clone(outside);
-    functions.set("log", Func::from(move |text: String| gate.log(shortened(&text))))?;
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
+    functions.set(
+        "log",
+        Func::from(move |text: String| {
+            let line = shortened(&text).to_owned();
+            // The lock is not held while the line is written.
+            let now = own.lock().keep_line(line);
+            now.iter().for_each(|line| gate.log(line));
+        }),
+    )?;
     functions.set(
         "encode",
         Func::from(|text: String, padded: bool| match padded {
@@ -31,9 +39,14 @@ pub(super) fn functions<'js>(
     )?;
     functions.set("decode", Func::from(|text: String| decoded(&text)))?;
     requests(&functions, left, outside)?;
-    sessions(&functions, outside)?;
-    storage(&functions, outside)?;
+    sessions(&functions, left, outside)?;
+    storage(&functions, left, outside)?;
     Ok(functions)
+}
+
+/// Ends a call that is only tried: asking for something outside takes its time.
+fn may_ask(context: &Ctx<'_>, left: &Mutex<Left>) -> rquickjs::Result<()> {
+    if left.lock().may_ask() { Ok(()) } else { Err(Exception::throw_message(context, "it is put off")) }
 }
 
 fn requests(
@@ -46,6 +59,7 @@ fn requests(
     functions.set(
         "send",
         Func::from(move |context: Ctx<'_>, text: String| -> rquickjs::Result<Option<String>> {
+            may_ask(&context, &own)?;
             let request: Outgoing = match serde_json::from_str(&text) {
                 Ok(request) => request,
                 Err(fault) => {
@@ -73,6 +87,7 @@ fn requests(
     functions.set(
         "batch",
         Func::from(move |context: Ctx<'_>, text: String| -> rquickjs::Result<Option<String>> {
+            may_ask(&context, &own)?;
             let longest = own.lock().request().map_err(|fault| Exception::throw_message(&context, &fault))?;
             let answer = gate.batch(&text, longest);
             Ok(answer.inspect_err(|fault| gate.log(&format!("TykBatchRequest: {fault}"))).ok())
@@ -80,57 +95,76 @@ fn requests(
     )
 }
 
-fn sessions(functions: &Object<'_>, outside: &Arc<dyn Outside>) -> rquickjs::Result<()> {
-    let gate = Arc::clone(outside);
+fn sessions(
+    functions: &Object<'_>,
+    left: &Arc<Mutex<Left>>,
+    outside: &Arc<dyn Outside>,
+) -> rquickjs::Result<()> {
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
     functions.set(
         "session",
-        Func::from(move |key: String, api: String| {
+        Func::from(move |context: Ctx<'_>, key: String, api: String| -> rquickjs::Result<String> {
+            may_ask(&context, &own)?;
             let missing = || json!({"status": "error", "message": "Key not found"}).to_string();
-            gate.session(&key, &api).unwrap_or_else(missing)
+            Ok(gate.session(&key, &api).unwrap_or_else(missing))
         }),
     )?;
-    let gate = Arc::clone(outside);
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
     functions.set(
         "putSession",
         Func::from(move |context: Ctx<'_>, key: String, session: String, suppress: bool| {
+            may_ask(&context, &own)?;
             let stored = gate.put_session(&key, &session, suppress);
             stored.map_err(|fault| Exception::throw_message(&context, &format!("TykSetKeyData: {fault}")))
         }),
     )
 }
 
-fn storage(functions: &Object<'_>, outside: &Arc<dyn Outside>) -> rquickjs::Result<()> {
+fn storage(
+    functions: &Object<'_>,
+    left: &Arc<Mutex<Left>>,
+    outside: &Arc<dyn Outside>,
+) -> rquickjs::Result<()> {
     fn thrown<T>(context: &Ctx<'_>, done: Result<T, String>) -> rquickjs::Result<T> {
         done.map_err(|fault| Exception::throw_message(context, &format!("the storage of scripts: {fault}")))
     }
-    let gate = Arc::clone(outside);
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
     functions.set(
         "stored",
-        Func::from(move |context: Ctx<'_>, name: String| thrown(&context, gate.stored(&name))),
+        Func::from(move |context: Ctx<'_>, name: String| {
+            may_ask(&context, &own)?;
+            thrown(&context, gate.stored(&name))
+        }),
     )?;
-    let gate = Arc::clone(outside);
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
     functions.set(
         "store",
         Func::from(move |context: Ctx<'_>, name: String, text: String, seconds: f64, new: bool| {
+            may_ask(&context, &own)?;
             thrown(&context, gate.store(&name, &text, seconds.max(0.0) as u64, new))
         }),
     )?;
-    let gate = Arc::clone(outside);
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
     functions.set(
         "forget",
-        Func::from(move |context: Ctx<'_>, name: String| thrown(&context, gate.forget(&name))),
+        Func::from(move |context: Ctx<'_>, name: String| {
+            may_ask(&context, &own)?;
+            thrown(&context, gate.forget(&name))
+        }),
     )?;
-    let gate = Arc::clone(outside);
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
     functions.set(
         "secondsLeft",
         Func::from(move |context: Ctx<'_>, name: String| -> rquickjs::Result<f64> {
+            may_ask(&context, &own)?;
             thrown(&context, gate.seconds_left(&name)).map(|seconds| seconds as f64)
         }),
     )?;
-    let gate = Arc::clone(outside);
+    let (gate, own) = (Arc::clone(outside), Arc::clone(left));
     functions.set(
         "add",
         Func::from(move |context: Ctx<'_>, name: String, by: f64| -> rquickjs::Result<f64> {
+            may_ask(&context, &own)?;
             thrown(&context, gate.add(&name, by as i64)).map(|sum| sum as f64)
         }),
     )
