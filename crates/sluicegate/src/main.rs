@@ -14,6 +14,7 @@ mod logging;
 mod mappings;
 mod pid_file;
 mod plugin;
+mod public_key;
 mod run;
 mod stores;
 mod stream;

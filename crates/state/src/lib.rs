@@ -18,6 +18,7 @@ mod remote;
 mod secret;
 mod signal;
 mod state;
+mod trust;
 mod values;
 
 pub use catalog::{
@@ -30,4 +31,5 @@ pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use secret::Secret;
 pub use signal::Signal;
 pub use state::{Sort, State};
+pub use trust::SignalKey;
 pub use values::{Health, QuotaCount, Unavailable};

@@ -1,13 +1,11 @@
 //! Messages between nodes (contract 13.1): what they say, how they are signed.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::trust::{OF_NODES, Signed, Trust};
 
 /// The channel that every node listens to.
 pub(crate) const CHANNEL: &str = "tyk.cluster.notifications";
-
-/// The only signature that nodes use among themselves: hex of SHA-256 over command, payload and the shared secret.
-const ALGORITHM: i64 = 5;
 
 /// A message larger than this is not one of ours.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -23,12 +21,14 @@ pub enum Signal {
     CacheDropped(String),
     /// The certificate of this id was added or removed: forget what was read of it.
     CertificateChanged(String),
+    /// Access tokens that have ended are to be taken off the lists of their clients.
+    TokensLapsed,
     /// The connection to the others was lost for a while, so that signals may be missing: forget every cached session
     /// and look at the catalog. Never sent over the wire.
     Missed,
     /// Any other command, untouched.
     Other {
-        /// For example `OAuthPurgeLapsedTokens`.
+        /// For example `InvalidateJWKSCacheForAPI`.
         command: String,
         /// Its argument.
         payload: String,
@@ -53,6 +53,7 @@ impl Signal {
             Signal::KeysChanged(names) => ("KeySpaceUpdateNotification", names.join(",")),
             Signal::CacheDropped(api) => ("DeleteAPICache", api.clone()),
             Signal::CertificateChanged(id) => ("CertificateAdded", id.clone()),
+            Signal::TokensLapsed => ("OAuthPurgeLapsedTokens", String::new()),
             Signal::Other { command, payload } => (command, payload.clone()),
             Signal::Missed => return None,
         })
@@ -64,37 +65,31 @@ impl Signal {
             "KeySpaceUpdateNotification" => Signal::KeysChanged(key_names(&payload)),
             "CertificateAdded" | "CertificateRemoved" => Signal::CertificateChanged(payload),
             "DeleteAPICache" => Signal::CacheDropped(payload),
+            "OAuthPurgeLapsedTokens" => Signal::TokensLapsed,
             _ => Signal::Other { command, payload },
         }
     }
 
     /// The signed message; `None` for what stays inside a node.
-    pub(crate) fn encode(&self, secret: &str) -> Option<String> {
+    pub(crate) fn encode(&self, trust: &Trust) -> Option<String> {
         let (command, payload) = self.parts()?;
-        let signature = signature(command, &payload, secret);
-        let wire = Wire { command: command.to_owned(), payload, signature, algorithm: ALGORITHM };
+        let signature = trust.sign(command, &payload);
+        let wire = Wire { command: command.to_owned(), payload, signature, algorithm: OF_NODES };
         serde_json::to_string(&wire).ok()
     }
 
-    /// Reads a message and verifies its signature, unless `unsigned_allowed`.
-    pub(crate) fn decode(
-        message: &[u8],
-        secret: &str,
-        unsigned_allowed: bool,
-    ) -> Result<Signal, &'static str> {
+    /// Reads a message, if who signed it is believed.
+    pub(crate) fn decode(message: &[u8], trust: &Trust) -> Result<Signal, &'static str> {
         if message.len() > MAX_MESSAGE {
             return Err("message is too large");
         }
         let wire: Wire = serde_json::from_slice(message).map_err(|_| "message is not a notification")?;
-        if !unsigned_allowed {
-            if wire.algorithm != ALGORITHM {
-                return Err("message is signed with an algorithm that nodes do not use");
-            }
-            let expected = signature(&wire.command, &wire.payload, secret);
-            if !same(expected.as_bytes(), wire.signature.as_bytes()) {
-                return Err("signature does not match; do all nodes share one node_secret?");
-            }
-        }
+        trust.judge(&Signed {
+            command: &wire.command,
+            payload: &wire.payload,
+            signature: &wire.signature,
+            algorithm: wire.algorithm,
+        })?;
         Ok(Signal::from_parts(wire.command, wire.payload))
     }
 }
@@ -105,32 +100,18 @@ fn key_names(payload: &str) -> Vec<String> {
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-fn signature(command: &str, payload: &str, secret: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(command);
-    hasher.update(payload);
-    hasher.update(secret);
-    let mut hex = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-    }
-    hex
-}
-
-/// Compares without telling by its duration where the first difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn nodes(secret: &str) -> Trust {
+        Trust { secret: secret.into(), ..Trust::default() }
+    }
+
     #[test]
     fn a_known_signature() {
         // printf '%s' GroupReloadsecret | sha256sum
-        let message = Signal::Reload.encode("secret").unwrap();
+        let message = Signal::Reload.encode(&nodes("secret")).unwrap();
         let value: serde_json::Value = serde_json::from_str(&message).unwrap();
         assert_eq!(value["signature"], "80ba4884c9e2400ec350d5b8663b70ffb0865d49be152aad9c73cf600ab9340b");
         assert_eq!(value["algorithm"], 5);
@@ -143,18 +124,19 @@ mod tests {
             Signal::KeysChanged(vec!["a".into(), "b".into()]),
             Signal::CacheDropped("api".into()),
             Signal::CertificateChanged("org1".into()),
+            Signal::TokensLapsed,
             Signal::Other { command: "UserKeyReset".into(), payload: "old.new:x".into() },
         ];
         for signal in signals {
-            let message = signal.encode("s").unwrap();
-            assert_eq!(Signal::decode(message.as_bytes(), "s", false), Ok(signal));
+            let message = signal.encode(&nodes("s")).unwrap();
+            assert_eq!(Signal::decode(message.as_bytes(), &nodes("s")), Ok(signal));
         }
-        assert_eq!(Signal::Missed.encode("s"), None);
+        assert_eq!(Signal::Missed.encode(&nodes("s")), None);
     }
 
     #[test]
     fn foreign_messages() {
-        let signed = Signal::KeysChanged(vec!["k".into()]).encode("right").unwrap();
+        let signed = Signal::KeysChanged(vec!["k".into()]).encode(&nodes("right")).unwrap();
         let changed = signed.replace("\"k\"", "\"x\"");
         let unsigned = r#"{"command":"ApiUpdated"}"#;
         let rsa = signed.replace("\"algorithm\":5", "\"algorithm\":1");
@@ -169,11 +151,13 @@ mod tests {
             ("", true, false),
             ("[]", true, false),
         ] {
-            let read = Signal::decode(message.as_bytes(), "right", insecure);
+            let trust = Trust { unsigned_allowed: insecure, ..nodes("right") };
+            let read = Signal::decode(message.as_bytes(), &trust);
             assert_eq!(read.is_ok(), accepted, "{message} {read:?}");
         }
-        assert!(Signal::decode(signed.as_bytes(), "wrong", false).is_err());
-        assert!(Signal::decode(&vec![b' '; MAX_MESSAGE + 1], "", true).is_err());
+        assert!(Signal::decode(signed.as_bytes(), &nodes("wrong")).is_err());
+        let all = Trust { unsigned_allowed: true, ..Trust::default() };
+        assert!(Signal::decode(&vec![b' '; MAX_MESSAGE + 1], &all).is_err());
     }
 
     #[test]

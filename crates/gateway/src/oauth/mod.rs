@@ -7,6 +7,7 @@ mod failure;
 mod form;
 mod guesses;
 mod issue;
+pub(crate) mod lapsed;
 mod names;
 mod notice;
 mod pkce;

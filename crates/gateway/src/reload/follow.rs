@@ -10,9 +10,21 @@ use super::offer::offer;
 use crate::backend::stream::watch;
 use crate::gate::Gate;
 use crate::nodes::ANNOUNCEMENT;
+use crate::oauth::lapsed::purge_when_asked;
 
 /// The shortest time between two announcements of this node.
 const SOON: Duration = Duration::from_millis(100);
+
+/// Signals about keys of users of a dashboard, its registry of identity providers, and settings that it hands out: no gate
+/// without a dashboard has any of these (contract 13.1).
+const NOT_HERE: [&str; 6] = [
+    "UserKeyReset",
+    "ClientIdPChanged",
+    "NoticeConfigUpdated",
+    "NoticeDashboardConfigRequest",
+    "NoticeGatewayConfigResponse",
+    "NoticeDashboardZeroConf",
+];
 
 /// Follows what asks for reloads by itself: the catalog, and signals of other nodes.
 pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen_to_nodes: bool) {
@@ -23,6 +35,8 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
     }
     let offers = Arc::new(Notify::new());
     tokio::spawn(offer(Arc::clone(&gate), Arc::clone(&offers)));
+    let lapsed = Arc::new(Notify::new());
+    tokio::spawn(purge_when_asked(Arc::clone(&gate), Arc::clone(&lapsed)));
     let mut signals = gate.state.signals();
     loop {
         tokio::select! {
@@ -42,6 +56,7 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
                     gate.certificates.forget(&id);
                     offers.notify_one();
                 }
+                Ok(Signal::TokensLapsed) => lapsed.notify_one(),
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
                     gate.oauth.forget();
@@ -59,6 +74,9 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
                     }
                 }
                 Ok(Signal::Other { command, payload }) => {
+                    if NOT_HERE.contains(&&*command) {
+                        tracing::info!(command, "a signal is about what only a dashboard keeps; nothing here changes");
+                    }
                     gate.hear_of_keys(&command, &payload);
                     gate.oauth.hear(&command);
                 }

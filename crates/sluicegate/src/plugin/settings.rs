@@ -1,8 +1,5 @@
 //! What the configuration says of plugins, for the gate.
 
-#![allow(clippy::disallowed_methods, reason = "read once, before anything runs")]
-
-use std::path::Path;
 use std::time::Duration;
 
 use gateway::PluginSettings;
@@ -45,15 +42,6 @@ pub(crate) fn settings(config: &Config) -> Result<PluginSettings, String> {
         bundles: config.enable_bundle_downloader,
         bundle_base: config.bundle_base_url.clone(),
         bundle_insecure: config.bundle_insecure_skip_verify,
-        signer: signer(Path::new(&config.public_key_path))?,
+        signer: crate::public_key::of(config, Signer::new)?,
     })
-}
-
-fn signer(path: &Path) -> Result<Option<Signer>, String> {
-    if path.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    let wrong = |why: &dyn std::fmt::Display| format!("public_key_path: `{}`: {why}", path.display());
-    let pem = std::fs::read_to_string(path).map_err(|why| wrong(&why))?;
-    Signer::new(&pem).map(Some).map_err(|why| wrong(&why))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use state::{RedisSettings, RedisTls, State};
+use state::{RedisSettings, RedisTls, SignalKey, State};
 
 use crate::config::{Config, Storage, StorageKind};
 
@@ -41,6 +41,7 @@ fn redis(storage: &Storage, config: &Config) -> Result<State, String> {
         tls,
         timeout: storage.timeout,
         signal_secret: config.node_secret.clone(),
+        signal_key: crate::public_key::of(config, SignalKey::new)?,
         unsigned_signals: config.allow_insecure_configs,
     })
     .map_err(|error| error.to_string())

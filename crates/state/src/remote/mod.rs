@@ -27,8 +27,9 @@ use tokio::{
 };
 
 use crate::{
-    Health, QuotaCount, RedisSettings, Secret, SettingsError, Signal, Unavailable,
+    Health, QuotaCount, RedisSettings, SettingsError, Signal, Unavailable,
     signal::CHANNEL,
+    trust::Trust,
     values::{seconds_up, unix_now},
 };
 use link::{Connection, Link};
@@ -50,7 +51,7 @@ const SIGNAL_BACKLOG: usize = 1024;
 pub(crate) struct Redis {
     link: Arc<Link>,
     scripts: Scripts,
-    secret: Secret,
+    trust: Trust,
     signals: broadcast::Sender<Signal>,
     /// Makes members of rate windows unique among nodes, and within this one.
     node: u64,
@@ -75,18 +76,22 @@ impl Redis {
     pub(crate) fn start(settings: RedisSettings) -> Result<Redis, SettingsError> {
         let link = Link::new(settings.plan()?);
         let signals = broadcast::Sender::new(SIGNAL_BACKLOG);
+        let trust = Trust {
+            secret: settings.signal_secret,
+            key: settings.signal_key,
+            unsigned_allowed: settings.unsigned_signals,
+        };
         let keep = tokio::spawn(Arc::clone(&link).keep());
         let listener = subscription::Listener {
             link: Arc::clone(&link),
-            secret: settings.signal_secret.clone(),
-            unsigned_allowed: settings.unsigned_signals,
+            trust: trust.clone(),
             signals: signals.clone(),
         };
         let listen = tokio::spawn(listener.run());
         Ok(Redis {
             link,
             scripts: Scripts::new(),
-            secret: settings.signal_secret,
+            trust,
             signals,
             node: rand::random(),
             requests: AtomicU64::new(0),
@@ -246,7 +251,7 @@ impl Redis {
     }
 
     pub(crate) async fn publish(&self, signal: Signal) -> Result<(), Unavailable> {
-        let Some(message) = signal.encode(self.secret.expose()) else {
+        let Some(message) = signal.encode(&self.trust) else {
             self.signals.send(signal).ok();
             return Ok(());
         };

@@ -10,7 +10,7 @@ use redis::{
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 
-use crate::Secret;
+use crate::{Secret, SignalKey};
 
 /// Connection settings: a single server, a cluster, or servers that sentinels watch (contract 1.3 and 13.5).
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// The secret that signs signals between nodes (`node_secret`, contract 13.1).
     pub signal_secret: Secret,
+    /// Who else may sign signals (`public_key_path`).
+    pub signal_key: Option<SignalKey>,
     /// Accept signals without a valid signature (`allow_insecure_configs`).
     pub unsigned_signals: bool,
 }
@@ -65,6 +67,7 @@ impl Default for RedisSettings {
             tls: None,
             timeout: Duration::from_millis(500),
             signal_secret: Secret::default(),
+            signal_key: None,
             unsigned_signals: false,
         }
     }
@@ -93,6 +96,9 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
+    /// The key of who signs signals cannot be used.
+    #[error("no RSA public key in PEM (`BEGIN PUBLIC KEY`) of at least 2048 bits: {0}")]
+    SignalKey(String),
     /// The client library refuses.
     #[error("Redis settings cannot be used: {0}")]
     Refused(#[from] RedisError),

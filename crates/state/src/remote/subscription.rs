@@ -7,13 +7,12 @@ use redis::{Client, aio::PubSub};
 use tokio::{sync::broadcast, time::timeout};
 
 use super::link::{Link, backoff};
-use crate::{Secret, Signal, signal::CHANNEL};
+use crate::{Signal, signal::CHANNEL, trust::Trust};
 
 /// Listens for ever, and reconnects when Redis is back.
 pub(super) struct Listener {
     pub(super) link: Arc<Link>,
-    pub(super) secret: Secret,
-    pub(super) unsigned_allowed: bool,
+    pub(super) trust: Trust,
     pub(super) signals: broadcast::Sender<Signal>,
 }
 
@@ -66,7 +65,7 @@ impl Listener {
     }
 
     fn receive(&self, message: &[u8]) {
-        match Signal::decode(message, self.secret.expose(), self.unsigned_allowed) {
+        match Signal::decode(message, &self.trust) {
             // An error says that nobody listens, which is nobody's fault.
             Ok(signal) => drop(self.signals.send(signal)),
             Err(reason) => tracing::warn!(reason, "a signal between nodes is ignored"),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::reply::{self, error, json, modified};
 use super::super::{Call, Outcome};
-use super::{NO_CLIENT, server, servers, with_client};
+use super::{NO_CLIENT, server, with_client};
 use crate::body::Body;
 use crate::gate::Gate;
 use crate::oauth::client::{self, Client, LONGEST};
@@ -222,14 +222,4 @@ pub(in crate::admin) async fn apis(gate: &Arc<Gate>, call: &Call) -> Outcome {
     let found = with_client(gate, call.parameter("orgID"), &call.name).await?;
     let ids: Vec<&str> = found.iter().map(|(api, _)| &*api.model.id).collect();
     Ok(reply::json(StatusCode::OK, &ids))
-}
-
-/// All clients of all APIs that give tokens, for what is done to each.
-pub(super) async fn all(gate: &Gate) -> Result<Vec<(Arc<RunningApi>, Client)>, ::state::Unavailable> {
-    let mut found = Vec::new();
-    for api in servers(gate, None) {
-        let clients = client::list(gate, &api.model.id, &api.model.org_id).await?;
-        found.extend(clients.into_iter().map(|client| (Arc::clone(&api), client)));
-    }
-    Ok(found)
 }

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::super::reply::{error, json, modified, ok};
 use super::super::{Call, Outcome};
-use super::{NO_CLIENT, clients, server, servers, with_client};
+use super::{NO_CLIENT, server, servers, with_client};
 use crate::clock::unix_now;
 use crate::gate::Gate;
 use crate::oauth::Form;
-use crate::oauth::client;
 use crate::oauth::revoke::{self, Meant, Trace};
+use crate::oauth::{client, lapsed};
 use crate::respond;
 
 /// Tokens on a page of a listing.
@@ -140,10 +140,7 @@ pub(in crate::admin) async fn purge(gate: &Arc<Gate>, call: &Call) -> Outcome {
     match call.parameter("scope") {
         None => Ok(error(StatusCode::UNPROCESSABLE_ENTITY, "scope parameter is required")),
         Some("lapsed") => {
-            let now = unix_now();
-            for (api, client) in clients::all(gate).await? {
-                revoke::lapsed(gate, &api.model.id, &client.id, now).await?;
-            }
+            lapsed::purge(gate).await?;
             Ok(ok("lapsed tokens purged"))
         }
         Some(_) => Ok(error(StatusCode::BAD_REQUEST, "unknown scope")),

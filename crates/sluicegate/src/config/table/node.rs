@@ -64,7 +64,7 @@ pub(super) static KEYS: &[Key] = &[
         "How long `/ready` answers 503 before the listener closes, so that load balancers look elsewhere.",
     ),
     acted("suppress_redis_signal_reload", Bool, "", "Ignore the signals of other nodes."),
-    acted("allow_insecure_configs", Bool, "", "Accept signals of other nodes without a valid signature."),
+    acted("allow_insecure_configs", Bool, "", "Accept signals without a valid signature."),
     key(
         "reload_interval",
         Number,
@@ -72,7 +72,12 @@ pub(super) static KEYS: &[Key] = &[
         Standing::Idle,
         "Tick of the reload queue in `tyk.conf`. Without effect: a change is live as soon as it is compiled.",
     ),
-    acted("public_key_path", Text, "", "RSA public key in PEM that must have signed bundles of plugins."),
+    acted(
+        "public_key_path",
+        Text,
+        "",
+        "RSA public key in PEM that must have signed bundles of plugins; signals signed by it are followed as those of other nodes.",
+    ),
     acted(
         "enable_config_inspection",
         Bool,
