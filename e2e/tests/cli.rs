@@ -283,7 +283,9 @@ async fn a_folder_of_definitions_that_is_not_there_does_not_stop_the_gate() {
     gate.spawn();
     // It runs, and says that it should get no traffic: nobody knows what it should serve.
     until("the gate answers", async || gate.get("/hello", &[]).await.status == 200).await;
-    assert_eq!(gate.get("/ready", &[]).await.status, 503);
+    let ready = gate.get("/ready", &[]).await;
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert_eq!(ready.json()["message"], "A successful API reload did not happen");
     let log = gate.log();
     let line = log.lines().find(|line| line.contains("cannot list the folder of definitions"));
     let line = line.unwrap_or_else(|| panic!("{log}"));

@@ -245,13 +245,14 @@ async fn an_upstream_sees_the_exchanged_token_alone() {
     // However much it says the same: nobody has looked at its signature.
     let (said, signature) = fresh.rsplit_once('.').unwrap();
     let forged = format!("X-Auth-Token: {said}.{}", signature.chars().rev().collect::<String>());
-    for arguments in [
-        vec!["-H", &mine],
-        vec!["-H", &mine, "-H", &theirs],
-        vec!["-H", &mine, "-H", &forged],
-        vec!["-H", &mine, "-H", "X-Auth-Token: x"],
+    for (arguments, told) in [
+        (vec!["-H", &mine], "Authorization field missing"),
+        (vec!["-H", &mine, "-H", &theirs], "Key not authorized"),
+        (vec!["-H", &mine, "-H", &forged], "Key not authorized"),
+        (vec!["-H", &mine, "-H", "X-Auth-Token: x"], "parsing inbound token claims: malformed token"),
     ] {
-        assert_eq!(gate.get("/query/x", &arguments).await.status, 401, "{arguments:?}");
+        let reply = gate.get("/query/x", &arguments).await;
+        assert_eq!((reply.status, &reply.json()["error"]), (401, &json!(told)), "{arguments:?}");
     }
     assert_eq!(endpoint.asked(), asked);
     assert_eq!(upstream.hits(), hits);

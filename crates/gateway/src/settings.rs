@@ -62,6 +62,8 @@ pub struct Settings {
     pub path_matching: PathMatching,
     /// Keys.
     pub keys: KeySettings,
+    /// Sessions of organisations are kept for those alone that an API here belongs to (`suppress_default_org_store`).
+    pub orgs_of_apis_only: bool,
     /// Certificates.
     pub certificates: CertificateSettings,
     /// Published keys of tokens.
@@ -429,6 +431,7 @@ impl Default for Settings {
                 lifetime_respects_expiry: false,
                 forced_lifetime: None,
             },
+            orgs_of_apis_only: false,
             certificates: CertificateSettings::default(),
             key_sets: KeySetSettings::default(),
             ports: PortSettings::default(),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ::state::{Signal, Unavailable};
-use http::{Response, StatusCode};
+use http::Response;
 
-use super::reply::{error, ok};
+use super::reply::{failed, ok};
 use crate::body::Body;
 use crate::gate::Gate;
 
@@ -15,7 +15,7 @@ pub(super) async fn drop_answers(gate: &Arc<Gate>, api: &str) -> Response<Body> 
         Ok(()) => ok("cache invalidated"),
         Err(away) => {
             tracing::warn!(%away, api_id = api, "cached answers cannot be dropped");
-            error(StatusCode::INTERNAL_SERVER_ERROR, "Cache invalidation failed")
+            failed("Cache invalidation failed", &away)
         }
     }
 }

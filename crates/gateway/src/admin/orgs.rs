@@ -13,12 +13,24 @@ use crate::body::Body;
 use crate::clock::unix_now;
 use crate::gate::Gate;
 
+/// Whether sessions are kept for an organisation: with `suppress_default_org_store` only for those that an API here belongs to.
+fn has_a_home(gate: &Gate, fits: impl Fn(&str) -> bool) -> bool {
+    !gate.settings.orgs_of_apis_only || gate.snapshot().apis.values().any(|api| fits(&api.model.org_id))
+}
+
 pub(super) async fn list(gate: &Arc<Gate>, call: &Call) -> Outcome {
-    let names = gate.state.org_names(call.parameter("filter").unwrap_or_default()).await?;
+    let filter = call.parameter("filter").unwrap_or_default();
+    if !has_a_home(gate, |org| org.starts_with(filter)) {
+        return Ok(error(StatusCode::NOT_FOUND, "ORG not found"));
+    }
+    let names = gate.state.org_names(filter).await?;
     Ok(reply::json(StatusCode::OK, &json!({ "keys": names })))
 }
 
 pub(super) async fn get(gate: &Arc<Gate>, org: &str) -> Outcome {
+    if !has_a_home(gate, |known| known == org) {
+        return Ok(not_found());
+    }
     Ok(match gate.state.org_session(org).await? {
         Some(session) => record(&session),
         None => not_found(),
@@ -30,6 +42,9 @@ pub(super) async fn write(gate: &Arc<Gate>, call: &Call, org: &str, action: &str
         Ok(session) => session,
         Err(reason) => return Ok(malformed(&reason)),
     };
+    if !has_a_home(gate, |known| known == org) {
+        return Ok(error(StatusCode::NOT_FOUND, "No such organisation found in Active API list"));
+    }
     let anew = call.flag("reset_quota");
     if anew {
         session.quota_renews = unix_now().saturating_add(session.quota_renewal_rate.max(0));
@@ -43,7 +58,7 @@ pub(super) async fn write(gate: &Arc<Gate>, call: &Call, org: &str, action: &str
 }
 
 pub(super) async fn delete(gate: &Arc<Gate>, org: &str) -> Outcome {
-    if !gate.state.delete_org_session(org).await? {
+    if !has_a_home(gate, |known| known == org) || !gate.state.delete_org_session(org).await? {
         return Ok(not_found());
     }
     changed(gate, org).await;

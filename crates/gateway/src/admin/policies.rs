@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use super::Call;
 use super::apis::live;
 use super::catalog::not_taken;
-use super::reply::{error, malformed, modified, record};
+use super::reply::{error, failed, malformed, modified, record};
 use crate::body::Body;
 use crate::gate::Gate;
 
@@ -51,9 +51,7 @@ pub(super) async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Re
     match gate.catalog.put_policy(&policy).await {
         Ok(_) => live(gate, modified(&policy.id, if id.is_some() { "modified" } else { "added" })).await,
         Err(failure @ ::state::CatalogError::Id(_)) => error(StatusCode::BAD_REQUEST, &failure.to_string()),
-        Err(failure) => not_taken(&failure, |failure| {
-            error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Failed to create file! {failure}"))
-        }),
+        Err(failure) => not_taken(&failure, |failure| failed("Failed to create file!", failure)),
     }
 }
 
@@ -61,8 +59,6 @@ pub(super) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match gate.catalog.delete_policy(id).await {
         Ok(true) => live(gate, modified(id, "deleted")).await,
         Ok(false) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
-        Err(failure) => not_taken(&failure, |failure| {
-            error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Delete failed: {failure}"))
-        }),
+        Err(failure) => not_taken(&failure, |failure| failed("Delete failed", failure)),
     }
 }

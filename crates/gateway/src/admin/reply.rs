@@ -131,6 +131,11 @@ pub(super) fn refused(status: StatusCode, message: &str, faults: &[Fault]) -> Re
     json(status, &Faulty { status: "error", message, errors: faults })
 }
 
+/// The same where there is one reason.
+pub(super) fn failed(message: &str, reason: &impl std::fmt::Display) -> Response<Body> {
+    refused(StatusCode::INTERNAL_SERVER_ERROR, message, &[Fault::error("", reason.to_string())])
+}
+
 /// A body that is no JSON of the right shape; the original says no more than the message.
 pub(super) fn malformed(reason: &serde_json::Error) -> Response<Body> {
     let place = Place {

@@ -93,6 +93,7 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "seconds")]
     pub(crate) drl_notification_frequency: Duration,
     pub(crate) enforce_org_quotas: bool,
+    pub(crate) suppress_default_org_store: bool,
     pub(crate) enforce_org_data_age: bool,
     pub(crate) enforce_org_data_detail_logging: bool,
     pub(crate) limits: Limits,

@@ -51,6 +51,7 @@ pub(super) fn of(config: &Config) -> Result<Settings, String> {
             ignore_case: config.ignore_endpoint_case,
         },
         keys: keys(config)?,
+        orgs_of_apis_only: config.suppress_default_org_store,
         certificates: CertificateSettings {
             passphrase: encoding_secret(config),
             of_all_apis: boxed(&config.security.certificates.apis),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::Call;
 use super::super::catalog::not_taken;
-use super::super::reply::{error, faults, modified, refused};
+use super::super::reply::{error, failed, faults, modified, refused};
 use super::{find, is_oas, not_found, versions};
 use crate::body::Body;
 use crate::gate::Gate;
@@ -162,9 +162,7 @@ async fn try_delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match gate.catalog.delete_api(id).await {
         Ok(true) => live(gate, modified(id, "deleted")).await,
         Ok(false) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
-        Err(failure) => not_taken(&failure, |failure| {
-            error(StatusCode::INTERNAL_SERVER_ERROR, &format!("Delete failed: {failure}"))
-        }),
+        Err(failure) => not_taken(&failure, |failure| failed("Delete failed", failure)),
     }
 }
 

@@ -97,7 +97,12 @@ pub(super) async fn list(gate: &Arc<Gate>, call: &Call) -> Outcome {
             Some(api) => names_for(gate, filter, api).await,
         }
     };
-    Ok(match tokio::time::timeout(LISTING, listed).await {
+    in_time(listed).await
+}
+
+/// Answers with names, unless finding them takes too long.
+async fn in_time(names: impl Future<Output = Result<Vec<String>, ::state::Unavailable>>) -> Outcome {
+    Ok(match tokio::time::timeout(LISTING, names).await {
         Ok(names) => reply::json(StatusCode::OK, &json!({ "keys": names? })),
         Err(_) => error(StatusCode::GATEWAY_TIMEOUT, "Request timeout while processing keys"),
     })
@@ -209,6 +214,7 @@ fn merged(gate: &Gate, session: &Session) -> Result<Session, String> {
 mod tests {
     use apidef::keys::Algorithm;
     use bytes::Bytes;
+    use http_body_util::BodyExt as _;
 
     use super::super::endpoints::{self, Action};
     use super::*;
@@ -218,6 +224,19 @@ mod tests {
         let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let endpoint = endpoints::all().find(|endpoint| endpoint.action == Action::GetKey).unwrap();
         Call { endpoint, name: String::new(), beside: String::new(), query, body: Bytes::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn contract_7_3_a_listing_of_keys_that_takes_too_long_is_given_up() {
+        let begun = tokio::time::Instant::now();
+        let answer = in_time(std::future::pending()).await.unwrap();
+        assert_eq!((answer.status().as_u16(), begun.elapsed()), (504, LISTING));
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let told: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(told, json!({"status": "error", "message": "Request timeout while processing keys"}));
+        assert_eq!(in_time(async { Ok(vec![]) }).await.unwrap().status().as_u16(), 200);
+        let away = in_time(async { Err(::state::Unavailable("away".to_owned())) }).await;
+        assert!(away.is_err(), "a store that is away is no matter of time");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::oauth::redirect;
 use crate::oauth::revoke::{self, Trace};
 use crate::snapshot::RunningApi;
 
+const NOT_STORED: &str = "Failure in storing client data.";
+
 /// A client as it is shown, and as it is asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -95,10 +97,19 @@ pub(in crate::admin) async fn create(gate: &Arc<Gate>, call: &Call) -> Outcome {
     }
     if asked.secret.0.is_empty() {
         let Some(secret) = client::unguessable() else {
-            return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, "Failure in storing client data."));
+            return Ok(reply::failed(NOT_STORED, &"there is no randomness"));
         };
         asked.secret = secret;
     }
+    // Half stored is not stored: whoever asked may ask again.
+    if let Err(away) = store(gate, &asked, &apis).await {
+        return Ok(reply::failed(NOT_STORED, &away));
+    }
+    Ok(json(StatusCode::OK, &asked))
+}
+
+/// Stores a client for each of its APIs.
+async fn store(gate: &Gate, asked: &Shown, apis: &[Arc<RunningApi>]) -> Result<(), ::state::Unavailable> {
     for api in apis {
         let before = client::find(gate, &api.model.id, &asked.client_id).await?;
         let other_policy = before.as_ref().is_some_and(|before| before.policyid != asked.policy_id);
@@ -117,7 +128,7 @@ pub(in crate::admin) async fn create(gate: &Arc<Gate>, call: &Call) -> Outcome {
             revoke::all_of(gate, &api.model.id, &made.id, Trace::None).await?;
         }
     }
-    Ok(json(StatusCode::OK, &asked))
+    Ok(())
 }
 
 /// Where a new client is to be known: the API it names, or those of its policy.
@@ -210,7 +221,7 @@ pub(in crate::admin) async fn replace(gate: &Arc<Gate>, call: &Call) -> Outcome 
 pub(in crate::admin) async fn rotate(gate: &Arc<Gate>, call: &Call) -> Outcome {
     let Some((api, mut client)) = find(gate, call).await? else { return Ok(not_found()) };
     let Some(secret) = client::unguessable() else {
-        return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, "Failure in storing client data."));
+        return Ok(reply::failed(NOT_STORED, &"there is no randomness"));
     };
     client.secret = secret;
     client::put(gate, &api.model.id, &api.model.org_id, &client).await?;

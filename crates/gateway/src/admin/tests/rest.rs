@@ -103,6 +103,71 @@ async fn policies() {
 }
 
 #[tokio::test]
+async fn contract_7_3_policies_that_cannot_be_written_or_removed_are_told() {
+    let admin = Admin::plain().await;
+    // Nobody, whatever they may do, can put a file where a folder is, or remove that as one.
+    std::fs::create_dir_all(admin.folder.join("policies/p.json/inside")).unwrap();
+    let policy = json!({"id": "p", "org_id": "org"}).to_string();
+    admin
+        .table(&[
+            ("POST", "/policies", &policy, 500, json!("Failed to create file!")),
+            ("PUT", "/policies/p", &policy, 500, json!("Failed to create file!")),
+            ("DELETE", "/policies/p", "", 500, json!("Delete failed")),
+        ])
+        .await;
+    let told = admin.post("/policies", &json!({"id": "p"})).await.json();
+    assert!(told["errors"][0]["message"].as_str().unwrap().contains("p.json"), "{told}");
+}
+
+#[tokio::test]
+async fn contract_7_3_organisations_without_an_api_here_can_be_unknown() {
+    let admin = Admin::start(|settings| settings.orgs_of_apis_only = true).await;
+    let session = json!({"quota_max": 10}).to_string();
+    let unknown = "No such organisation found in Active API list";
+    admin
+        .table(&[
+            ("GET", "/org/keys", "", 404, json!("ORG not found")),
+            ("GET", "/org/keys/org", "", 404, json!("Org not found")),
+            ("POST", "/org/keys/org", &session, 404, json!(unknown)),
+            ("PUT", "/org/keys/org", &session, 404, json!(unknown)),
+            ("DELETE", "/org/keys/org", "", 404, json!("Org not found")),
+        ])
+        .await;
+    admin.add("/apis", &api("a")).await;
+    let modified = |action: &str| json!({"key": "org", "status": "ok", "action": action});
+    admin
+        .table(&[
+            ("POST", "/org/keys/org", &session, 200, modified("added")),
+            ("GET", "/org/keys?filter=or", "", 200, json!({"keys": ["org"]})),
+            ("GET", "/org/keys?filter=other", "", 404, json!("ORG not found")),
+            ("POST", "/org/keys/other", &session, 404, json!(unknown)),
+            ("DELETE", "/org/keys/org", "", 200, modified("deleted")),
+        ])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn contract_7_3_a_key_is_deleted_once_however_many_ask_for_it() {
+    let admin = Admin::plain().await;
+    admin.add("/apis", &api("a")).await;
+    let session = json!({"org_id": "org", "access_rights": {"a": {"api_id": "a", "api_name": "a"}}});
+    for _ in 0..20 {
+        admin.add("/keys/mine", &session).await;
+        let asked: Vec<_> = (0..8).map(|_| admin.delete("/keys/orgmine")).collect();
+        let replies = futures_util::future::join_all(asked).await;
+        let removed = replies.iter().filter(|reply| reply.status == 200).count();
+        assert_eq!(removed, 1, "{replies:?}");
+        for reply in replies.iter().filter(|reply| reply.status != 200) {
+            // Who came when it was gone, and who came when it was about to go.
+            let told = (reply.status, reply.json()["message"].as_str().unwrap_or_default().to_owned());
+            let late = (404, "There is no such key found".to_owned());
+            let beaten = (400, "Failed to remove the key".to_owned());
+            assert!(told == late || told == beaten, "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn organisations() {
     let admin = Admin::plain().await;
     let session = json!({"quota_max": 10, "quota_renewal_rate": 60, "org_id": "acme"});

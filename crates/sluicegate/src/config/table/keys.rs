@@ -96,7 +96,12 @@ pub(super) static KEYS: &[Key] = &[
         "Organisations have limits of their own: rate, quota and being inactive, as their session says (`orgkey.<org>`).",
     ),
     idle("experimental_process_org_off_thread", Bool, "Nothing waits here."),
-    idle("suppress_default_org_store", Bool, "Obsolete."),
+    acted(
+        "suppress_default_org_store",
+        Bool,
+        "",
+        "The admin API knows the organisations alone that an API of this gate belongs to; sessions of others are refused with 404.",
+    ),
     idle("legacy_enable_allowance_countdown", Bool, "Obsolete."),
     acted(
         "enable_fixed_window_rate_limiter",

@@ -49,7 +49,7 @@ pub(super) static ROWS: &[Endpoint] = &[
     ),
     delete("/policies/{id}", DeletePolicy, "Removes a policy.", &[MODIFIED, FAILED]),
     // Organisations.
-    get("/org/keys", ListOrgKeys, "Organisations that have a session.", &[(200, Shape::Keys)])
+    get("/org/keys", ListOrgKeys, "Organisations that have a session.", &[(200, Shape::Keys), NOT_FOUND])
         .with(&[parameter("filter", Text, "How the names begin.")]),
     get("/org/keys/{org}", GetOrgKey, "The session of an organisation.", &[(200, Shape::Session), NOT_FOUND]),
     post(
@@ -57,7 +57,7 @@ pub(super) static ROWS: &[Endpoint] = &[
         AddOrgKey,
         Shape::Session,
         "Gives an organisation a session.",
-        &[MODIFIED, FAULTY],
+        &[MODIFIED, FAULTY, NOT_FOUND],
     )
     .with(RESET_QUOTA),
     put(
@@ -65,7 +65,7 @@ pub(super) static ROWS: &[Endpoint] = &[
         ReplaceOrgKey,
         Shape::Session,
         "Replaces the session of an organisation.",
-        &[MODIFIED, FAULTY],
+        &[MODIFIED, FAULTY, NOT_FOUND],
     )
     .with(RESET_QUOTA),
     delete(
