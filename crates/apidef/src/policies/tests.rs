@@ -342,6 +342,35 @@ fn rules() {
             json!({"allowance_scope": "a", "limit": {"rate": 9.0, "per": 1.0}}),
         ),
         (
+            "clear first: what policies cover is not the session's any more, where several APIs are given",
+            json!({"quota_max": 9, "quota_remaining": 3, "rate": 9, "per": 9, "max_query_depth": 9,
+                "throttle_interval": 9, "throttle_retry_limit": 9, "smoothing": {"enabled": true, "step": 9}}),
+            vec![json!({"access_rights": {"a": {}, "b": {}}})],
+            "".into(),
+            json!({"apply_policies": ["p"], "access_rights": {"a": {}, "b": {}}}),
+        ),
+        (
+            "clear first: and what they do not cover stays",
+            json!({"quota_max": 9, "quota_renewal_rate": 8, "rate": 7, "per": 6, "max_query_depth": 5}),
+            vec![
+                json!({"partitions": {"acl": true, "rate_limit": true}, "rate": 2, "per": 1, "access_rights": {"a": {}, "b": {}}}),
+            ],
+            "".into(),
+            json!({"apply_policies": ["p"], "quota_max": 9, "quota_renewal_rate": 8, "max_query_depth": 5, "access_rights": {
+                "a": {"limit": {"rate": 2.0, "per": 1.0, "quota_max": 9, "quota_renewal_rate": 8, "max_query_depth": 5}},
+                "b": {"limit": {"rate": 2.0, "per": 1.0, "quota_max": 9, "quota_renewal_rate": 8, "max_query_depth": 5}}}}),
+        ),
+        (
+            "root values: copied where exactly one API is given",
+            json!({}),
+            vec![
+                json!({"partitions": {"acl": true}, "access_rights": {"a": {}}}),
+                json!({"partitions": {"quota": true}, "quota_max": 4, "quota_renewal_rate": 2, "access_rights": {"a": {}, "b": {}}}),
+            ],
+            "/quota_max".into(),
+            json!(4),
+        ),
+        (
             "several owners: separate counters",
             json!({}),
             all(right(json!({})), json!({"access_rights": {"b": {}}})),
@@ -442,6 +471,19 @@ fn rules() {
         }
         let merged = merge(session, &known).unwrap_or_else(|error| panic!("{rule}: {error}"));
         assert_eq!(merged.pointer(&pointer).unwrap_or(&Value::Null), &expected, "{rule}: {merged}");
+    }
+}
+
+#[test]
+fn contract_6_4_the_list_counts_and_without_one_the_single_id() {
+    let known = [("p", json!({"access_rights": {"a": {}}})), ("q", json!({"access_rights": {"b": {}}}))];
+    for (session, expected) in [
+        (json!({"apply_policies": ["p"], "apply_policy_id": "q"}), json!({"a": {}})),
+        (json!({"apply_policies": [], "apply_policy_id": "q"}), json!({"b": {}})),
+        (json!({"apply_policies": ["none", "q"]}), json!({"b": {}})),
+    ] {
+        let merged = merge(session.clone(), &known).unwrap_or_else(|error| panic!("{session}: {error}"));
+        assert_eq!(merged["access_rights"], expected, "{session}");
     }
 }
 

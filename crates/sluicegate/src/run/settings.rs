@@ -149,15 +149,11 @@ fn oauth(config: &Config) -> Result<OAuthSettings, String> {
 
 fn limits(config: &Config) -> LimitSettings {
     LimitSettings {
-        limiter: if config.enable_fixed_window_rate_limiter {
-            Limiter::FixedWindow
-        } else if config.enable_sentinel_rate_limiter {
-            Limiter::Sentinel
-        } else if config.enable_redis_rolling_limiter {
-            Limiter::Rolling
-        } else {
-            Limiter::PerNode
-        },
+        limiter: limiter([
+            config.enable_fixed_window_rate_limiter,
+            config.enable_sentinel_rate_limiter,
+            config.enable_redis_rolling_limiter,
+        ]),
         sentinel_for_few: config.drl_enable_sentinel_rate_limiter,
         threshold: config.drl_threshold.max(0.0),
         announce_every: config.drl_notification_frequency,
@@ -168,6 +164,16 @@ fn limits(config: &Config) -> LimitSettings {
         organisation_age: config.enforce_org_data_age,
         organisation_detail: config.enforce_org_data_detail_logging,
         standard_headers: config.limits.standard_headers,
+    }
+}
+
+/// The limiter that is asked for: of several, fixed windows come first, and the sentinel before the rolling one.
+fn limiter(asked: [bool; 3]) -> Limiter {
+    match asked {
+        [true, ..] => Limiter::FixedWindow,
+        [_, true, _] => Limiter::Sentinel,
+        [.., true] => Limiter::Rolling,
+        _ => Limiter::PerNode,
     }
 }
 
@@ -309,6 +315,21 @@ mod tests {
                 (Err(error), Some(told)) => assert!(error.starts_with(told), "{error}"),
                 (read, told) => panic!("{forced}: {read:?}, not {told:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn contract_6_5_one_limiter_counts_and_without_a_choice_each_node_for_itself() {
+        // Fixed window, sentinel, rolling.
+        for (asked, expected) in [
+            ([false, false, false], Limiter::PerNode),
+            ([true, false, false], Limiter::FixedWindow),
+            ([false, true, false], Limiter::Sentinel),
+            ([false, false, true], Limiter::Rolling),
+            ([true, true, true], Limiter::FixedWindow),
+            ([false, true, true], Limiter::Sentinel),
+        ] {
+            assert_eq!(limiter(asked), expected, "{asked:?}");
         }
     }
 }
