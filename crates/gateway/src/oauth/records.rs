@@ -57,6 +57,28 @@ pub(super) struct Access {
     pub(super) user: String,
 }
 
+impl Authorization {
+    /// When it was made, in milliseconds of Unix time.
+    pub(super) fn made(&self) -> i64 {
+        made(self.issued, &self.created_at)
+    }
+}
+
+impl Access {
+    /// When it was made, in milliseconds of Unix time.
+    pub(super) fn made(&self) -> i64 {
+        made(self.issued, &self.created_at)
+    }
+}
+
+/// What others wrote tells its time in words alone. What tells none is older than everything.
+fn made(issued: i64, created_at: &str) -> i64 {
+    if issued > 0 {
+        return issued;
+    }
+    created_at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond)
+}
+
 /// What is alive of one authorisation: when a code or a refresh token is used again, all of it is taken back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -105,6 +127,7 @@ mod tests {
         assert_eq!((access.access_token.0.as_str(), access.refresh_token.0.as_str()), ("t", "r"));
         assert_eq!(access.client.as_ref().unwrap().id, "c");
         assert_eq!(session_of(&access.user_data).unwrap().org_id, "o");
+        assert_eq!(access.made(), 1_714_557_600_123);
         assert!(!format!("{access:?}").contains("\"t\""), "{access:?}");
         let again: Value = serde_json::from_slice(&write(&access)).unwrap();
         let first: Value = serde_json::from_slice(written).unwrap();
@@ -115,6 +138,9 @@ mod tests {
         let code: Authorization = read(code).unwrap();
         assert_eq!((code.code.0.as_str(), code.code_challenge.as_str()), ("x", ""));
         assert!(session_of(&code.user_data).is_none());
+        assert_eq!(code.made(), 1_714_557_600_000);
+        assert_eq!(Authorization { issued: 7, ..code.clone() }.made(), 7);
+        assert_eq!(Authorization { created_at: "yesterday".to_owned(), ..code }.made(), 0);
         assert!(read::<Access>(b"[]").is_none() && read::<Access>(b"").is_none());
     }
 }

@@ -244,7 +244,7 @@ async fn by_code(
     if !pkce::proves(&stored.code_challenge, &stored.code_challenge_method, verifier) {
         return Err(refused("code_verifier does not fit the code"));
     }
-    if revoke::is_over(gate, api, &client.id, stored.issued).await? {
+    if revoke::is_over(gate, api, &client.id, stored.made()).await? {
         return Err(refused("all that the client had has been revoked"));
     }
     let order = Order {
@@ -294,7 +294,7 @@ async fn by_refresh(
         }
         Some(_) => return Err(halt(Code::InvalidScope, "more scope than the refresh token has")),
     };
-    if revoke::is_over(gate, api, &client.id, stored.issued).await? {
+    if revoke::is_over(gate, api, &client.id, stored.made()).await? {
         return Err(refused("all that the client had has been revoked"));
     }
     let rules = match stored.user.as_str() {
@@ -302,6 +302,7 @@ async fn by_refresh(
         user => Some(user_now(gate, user).await?),
     };
     issue::session(gate, org, client, rules.as_ref())?;
+    let made = stored.made();
     let family = if stored.family.is_empty() { digest(token) } else { stored.family };
     let kept = Some(gate.settings.oauth.refresh);
     gate.state.put_record(&spent, family.as_bytes(), kept).await?;
@@ -321,7 +322,7 @@ async fn by_refresh(
         Err(halted) => {
             // Not the client's fault: it may try again, if the store takes it back.
             if let (Halt::Refusal(_), Some(bytes)) = (&halted, bytes) {
-                let left = left(gate.settings.oauth.refresh, stored.issued, unix_millis());
+                let left = left(gate.settings.oauth.refresh, made, unix_millis());
                 let _ = gate.state.put_record(&key, &bytes, Some(left)).await;
             }
             Err(halted)
