@@ -231,6 +231,48 @@ mod tests {
         assert_ne!(usual, plain);
     }
 
+    /// Entries that are called as their patterns are, and whose they are.
+    fn named(whose: &str, patterns: &[&str]) -> apidef::ByHost<Box<str>> {
+        let value = |pattern: &str| format!("{whose}{pattern}").into();
+        patterns.iter().map(|pattern| ((*pattern).into(), value(pattern))).collect()
+    }
+
+    #[test]
+    fn contract_12_the_nearest_host_counts_and_what_an_api_says_comes_before_what_the_gate_says() {
+        let target = Target::parse("https://a.b.test:8443/").unwrap();
+        // Patterns of the API, patterns of the gate, what counts.
+        for (own, common, expected) in [
+            (&["*"][..], &[][..], Some("api *")),
+            (&["*", "*.b.test"], &[], Some("api *.b.test")),
+            (&["*.b.test", "*.b.test:8443"], &[], Some("api *.b.test:8443")),
+            (&["*.b.test:8443", "a.b.test"], &[], Some("api a.b.test")),
+            (&["a.b.test", "a.b.test:8443"], &[], Some("api a.b.test:8443")),
+            (&["*", "a.b.test:443", "*.test", "b.test"], &[], Some("api *")),
+            (&["A.B.Test:8443"], &[], Some("api A.B.Test:8443")),
+            (&[], &["*", "*.b.test"], Some("gate *.b.test")),
+            (&[], &["a.b.test", "a.b.test:8443"], Some("gate a.b.test:8443")),
+            // However near the gate's is.
+            (&["*"], &["a.b.test:8443"], Some("api *")),
+            (&["*.b.test"], &["a.b.test"], Some("api *.b.test")),
+            // What the API says of others says nothing of this one.
+            (&["other", "*.other"], &["*"], Some("gate *")),
+            (&["other"], &["another"], None),
+            (&[], &[], None),
+        ] {
+            let model = UpstreamTls { certificates: named("api ", own), ..UpstreamTls::default() };
+            let usual = UpstreamTls { certificates: named("gate ", common), ..UpstreamTls::default() };
+            let found = Security::of(&model, &target, &usual);
+            assert_eq!(found.certificate.as_deref(), expected, "{own:?} {common:?}");
+            let pins = |map: apidef::ByHost<Box<str>>| {
+                map.iter().map(|(host, pin)| (host.into(), [pin.clone()].into())).collect()
+            };
+            let model = UpstreamTls { pins: pins(model.certificates), ..UpstreamTls::default() };
+            let usual = UpstreamTls { pins: pins(usual.certificates), ..UpstreamTls::default() };
+            let found = Security::of(&model, &target, &usual).pins;
+            assert_eq!(found.as_deref().map(|pins| &*pins[0]), expected, "{own:?} {common:?}");
+        }
+    }
+
     #[test]
     fn a_pin_ends_with_a_digest() {
         let digits = "00ff".repeat(16);
