@@ -28,6 +28,7 @@ pub use catalog::{
 pub use draw::{Draw, Drawn, Meter, Tally};
 pub use embedded::{Counters, OpenError};
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
+pub use remote::tls::TlsVersions;
 pub use secret::Secret;
 pub use signal::Signal;
 pub use state::{Sort, State};

@@ -11,6 +11,7 @@ mod common;
 
 use std::{
     collections::HashSet,
+    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use apidef::keys;
 use common::{Folder, Server, free_port, session, until};
 use redis::AsyncTypedCommands;
 use sha2::{Digest, Sha256};
-use state::{RedisSettings, RedisTls, Signal, State};
+use state::{RedisSettings, RedisTls, Signal, State, TlsVersions};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NOW: i64 = 1_700_000_000;
@@ -319,9 +320,8 @@ async fn passwords_users_and_databases() {
     }
 }
 
-#[tokio::test]
-async fn tls() {
-    let folder = Folder::new();
+/// A certificate for this machine and its key, in files.
+fn certificate(folder: &Folder) -> [PathBuf; 2] {
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
     let made = Command::new("openssl")
         .args([
@@ -344,6 +344,13 @@ async fn tls() {
         .stderr(Stdio::null())
         .status();
     assert!(made.expect("openssl is installed").success());
+    [cert, key]
+}
+
+#[tokio::test]
+async fn tls() {
+    let folder = Folder::new();
+    let [cert, key] = certificate(&folder);
     let port = free_port().to_string();
     let [cert_name, key_name] = [&cert, &key].map(|path| path.to_str().unwrap());
     let server = Server::start(&[
@@ -376,6 +383,67 @@ async fn tls() {
                 !error.contains("not connected to Redis yet")
             })
             .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn contract_1_3_versions_of_tls_can_be_chosen() {
+    let folder = Folder::new();
+    let [cert, key] = certificate(&folder);
+    let [cert_name, key_name] = [&cert, &key].map(|path| path.to_str().unwrap());
+    for (spoken, unfit) in [("TLSv1.2", TlsVersions::Only13), ("TLSv1.3", TlsVersions::Only12)] {
+        let port = free_port().to_string();
+        let server = Server::start(&[
+            "--tls-port",
+            &port,
+            "--tls-cert-file",
+            cert_name,
+            "--tls-key-file",
+            key_name,
+            "--tls-ca-cert-file",
+            cert_name,
+            "--tls-protocols",
+            spoken,
+        ])
+        .await;
+        let with = |versions: TlsVersions, insecure: bool| {
+            let tls = RedisTls {
+                versions,
+                insecure_skip_verify: insecure,
+                ca_file: (!insecure).then(|| cert.clone()),
+                cert_file: Some(cert.clone()),
+                key_file: Some(key.clone()),
+            };
+            let hosts = vec![format!("127.0.0.1:{port}")];
+            State::redis(RedisSettings { hosts, tls: Some(tls), ..settings(&server) }).unwrap()
+        };
+        for versions in [TlsVersions::Both, TlsVersions::Only12, TlsVersions::Only13] {
+            for insecure in [false, true] {
+                let state = with(versions, insecure);
+                if versions == unfit {
+                    until("it is refused", async || {
+                        let error = state.health().error.expect("no version fits");
+                        !error.contains("not connected to Redis yet")
+                    })
+                    .await;
+                    continue;
+                }
+                up(&state).await;
+                let mut signals = state.signals();
+                // Whoever subscribes late hears of later signals alone.
+                let heard = async {
+                    loop {
+                        state.publish(Signal::Reload).await.unwrap();
+                        let wait = Duration::from_millis(50);
+                        if let Ok(signal) = tokio::time::timeout(wait, signals.recv()).await {
+                            return signal;
+                        }
+                    }
+                };
+                let heard = tokio::time::timeout(Duration::from_secs(20), heard).await;
+                assert_eq!(heard.expect("it subscribes"), Ok(Signal::Reload), "{versions:?} {insecure}");
+            }
         }
     }
 }

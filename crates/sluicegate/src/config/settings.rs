@@ -355,6 +355,8 @@ pub(crate) struct Storage {
     pub(crate) key_file: String,
     #[serde(deserialize_with = "seconds")]
     pub(crate) timeout: Duration,
+    pub(crate) tls_min_version: String,
+    pub(crate) tls_max_version: String,
 }
 
 impl Storage {

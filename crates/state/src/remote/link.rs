@@ -23,6 +23,7 @@ use redis::{
 use tokio::sync::{Notify, watch};
 
 use super::settings::{Plan, Topology};
+use super::tls::Dialler;
 use crate::{Health, Unavailable};
 
 /// How often the connection is probed.
@@ -236,7 +237,11 @@ impl Link {
             .set_response_timeout(Some(self.plan.timeout));
         let mut failure = None;
         for client in clients {
-            match client.get_multiplexed_async_connection_with_config(&config).await {
+            let opened = match &self.plan.dialler {
+                Some(dialler) => dialler.commands(client, &config).await,
+                None => client.get_multiplexed_async_connection_with_config(&config).await,
+            };
+            match opened {
                 Ok(connection) => {
                     return Ok(Live {
                         connection: Connection::Single(connection),
@@ -247,6 +252,11 @@ impl Link {
             }
         }
         Err(failure.unwrap_or_else(|| RedisError::from((ErrorKind::InvalidClientConfig, "no Redis host"))))
+    }
+
+    /// Opens a subscription's connection where the library cannot.
+    pub(super) fn dialler(&self) -> Option<&Dialler> {
+        self.plan.dialler.as_ref()
     }
 
     /// Where to subscribe; empty while Redis is away.

@@ -7,6 +7,7 @@ mod scripts;
 pub(crate) mod settings;
 mod steps;
 mod subscription;
+pub(crate) mod tls;
 
 use std::{
     collections::BTreeSet,

@@ -10,6 +10,7 @@ use redis::{
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 
+use super::tls::{Dialler, Files, TlsVersions};
 use crate::{Secret, SignalKey};
 
 /// Connection settings: a single server, a cluster, or servers that sentinels watch (contract 1.3 and 13.5).
@@ -52,6 +53,8 @@ pub struct RedisTls {
     pub cert_file: Option<PathBuf>,
     /// Key of `cert_file`.
     pub key_file: Option<PathBuf>,
+    /// Which versions are spoken. To a cluster, and where sentinels watch, it can only be both.
+    pub versions: TlsVersions,
 }
 
 impl Default for RedisSettings {
@@ -99,6 +102,14 @@ pub enum SettingsError {
     /// The key of who signs signals cannot be used.
     #[error("no RSA public key in PEM (`BEGIN PUBLIC KEY`) of at least 2048 bits: {0}")]
     SignalKey(String),
+    /// Not for one server.
+    #[error(
+        "TLS versions towards Redis can be chosen for a single server only, not for a cluster or with sentinels"
+    )]
+    VersionsOfMany,
+    /// TLS with what is set cannot be.
+    #[error("Redis TLS cannot be set up: {0}")]
+    Tls(String),
     /// The client library refuses.
     #[error("Redis settings cannot be used: {0}")]
     Refused(#[from] RedisError),
@@ -107,6 +118,8 @@ pub enum SettingsError {
 /// Settings made ready: what a connection attempt starts from.
 pub(super) struct Plan {
     pub(super) topology: Topology,
+    /// Opens connections where the library cannot.
+    pub(super) dialler: Option<Dialler>,
     pub(super) timeout: Duration,
 }
 
@@ -131,6 +144,13 @@ impl RedisSettings {
             rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         }
         let certificates = self.tls.as_ref().map(RedisTls::read).transpose()?;
+        let dialler = match (&self.tls, &certificates) {
+            (Some(tls), Some(files)) => tls.dialler(files, self.timeout)?,
+            _ => None,
+        };
+        if dialler.is_some() && (self.cluster || self.master_name.is_some()) {
+            return Err(SettingsError::VersionsOfMany);
+        }
         let addresses: Vec<ConnectionAddr> =
             self.hosts.iter().map(|host| self.address(host)).collect::<Result<_, _>>()?;
         let topology = match &self.master_name {
@@ -152,7 +172,7 @@ impl RedisSettings {
                 }
             }
         };
-        Ok(Plan { topology, timeout: self.timeout })
+        Ok(Plan { topology, dialler, timeout: self.timeout })
     }
 
     fn address(&self, host: &str) -> Result<ConnectionAddr, SettingsError> {
@@ -259,6 +279,15 @@ impl RedisTls {
         if self.insecure_skip_verify { TlsMode::Insecure } else { TlsMode::Secure }
     }
 
+    fn dialler(&self, files: &TlsCertificates, patience: Duration) -> Result<Option<Dialler>, SettingsError> {
+        let shown = files.client_tls.as_ref();
+        let files = Files {
+            authorities: files.root_cert.as_deref(),
+            shown: shown.map(|shown| (&*shown.client_cert, &*shown.client_key)),
+        };
+        Dialler::new(self.versions, self.insecure_skip_verify, &files, patience)
+    }
+
     fn read(&self) -> Result<TlsCertificates, SettingsError> {
         #[expect(clippy::disallowed_methods, reason = "documented as blocking: runs once, at the start")]
         let read = |path: &PathBuf| {
@@ -276,10 +305,12 @@ impl RedisTls {
 }
 
 /// Keep-alives find a peer that vanished without a word; they matter to the subscription, which only listens.
+pub(super) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5))
+}
+
 fn tcp() -> TcpSettings {
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5));
-    TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
+    TcpSettings::default().set_nodelay(true).set_keepalive(keepalive())
 }
 
 #[cfg(test)]
@@ -306,6 +337,20 @@ mod tests {
             (
                 |s| s.tls = Some(RedisTls { ca_file: Some("/no/ca.pem".into()), ..RedisTls::default() }),
                 "/no/ca.pem",
+            ),
+            (
+                |s| {
+                    s.cluster = true;
+                    s.tls = Some(RedisTls { versions: TlsVersions::Only13, ..RedisTls::default() });
+                },
+                "single server only",
+            ),
+            (
+                |s| {
+                    s.master_name = Some("m".into());
+                    s.tls = Some(RedisTls { versions: TlsVersions::Only12, ..RedisTls::default() });
+                },
+                "single server only",
             ),
         ] {
             let error = with(change).unwrap_err();

@@ -7,6 +7,7 @@ use redis::{Client, aio::PubSub};
 use tokio::{sync::broadcast, time::timeout};
 
 use super::link::{Link, backoff};
+use super::tls::Dialler;
 use crate::{Signal, signal::CHANNEL, trust::Trust};
 
 /// Listens for ever, and reconnects when Redis is back.
@@ -55,7 +56,7 @@ impl Listener {
 
     async fn subscribe(&self) -> Option<PubSub> {
         for client in self.link.subscribe_at() {
-            match timeout(self.link.timeout() * 2, subscribe_at(&client)).await {
+            match timeout(self.link.timeout() * 2, subscribe_at(&client, self.link.dialler())).await {
                 Ok(Ok(subscription)) => return Some(subscription),
                 Ok(Err(error)) => tracing::warn!(%error, "cannot subscribe to signals between nodes"),
                 Err(_) => tracing::warn!("cannot subscribe to signals between nodes: no answer"),
@@ -73,8 +74,11 @@ impl Listener {
     }
 }
 
-async fn subscribe_at(client: &Client) -> redis::RedisResult<PubSub> {
-    let mut subscription = client.get_async_pubsub().await?;
+async fn subscribe_at(client: &Client, dialler: Option<&Dialler>) -> redis::RedisResult<PubSub> {
+    let mut subscription = match dialler {
+        Some(dialler) => dialler.subscription(client).await?,
+        None => client.get_async_pubsub().await?,
+    };
     subscription.subscribe(CHANNEL).await?;
     Ok(subscription)
 }

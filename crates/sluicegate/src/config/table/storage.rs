@@ -2,6 +2,7 @@
 
 use super::{COUNT, Key, Kind, Kind::*, PORT, Standing, acted, key, ours, pending};
 
+const TLS_VERSIONS: Kind = Choice(&["", "1.0", "1.1", "1.2", "1.3"]);
 const KEPT: Kind = Kind::Integer { min: -1, max: u32::MAX as i64 };
 
 pub(super) static KEYS: &[Key] = &[
@@ -43,8 +44,13 @@ pub(super) static KEYS: &[Key] = &[
     acted("storage.cert_file", Text, "", "PEM file with the client certificate for Redis."),
     acted("storage.key_file", Text, "", "PEM file with the key of that certificate."),
     acted("storage.timeout", Seconds, "5", "How long one call to Redis may take."),
-    pending("storage.tls_min_version", Text, "\"1.2\"", "Lowest TLS version towards Redis."),
-    pending("storage.tls_max_version", Text, "\"1.3\"", "Highest TLS version towards Redis."),
+    acted(
+        "storage.tls_min_version",
+        TLS_VERSIONS,
+        "\"1.2\"",
+        "Lowest TLS version towards Redis. Another one than 1.2 is for a single server only: not for Cluster, nor with Sentinel.",
+    ),
+    acted("storage.tls_max_version", TLS_VERSIONS, "\"1.3\"", "Highest TLS version towards Redis; likewise."),
     key(
         "storage.optimisation_max_idle",
         COUNT,
@@ -98,8 +104,8 @@ pub(super) static KEYS: &[Key] = &[
     acted("cache_storage.cert_file", Text, "", "As `storage.cert_file`."),
     acted("cache_storage.key_file", Text, "", "As `storage.key_file`."),
     acted("cache_storage.timeout", Seconds, "5", "As `storage.timeout`."),
-    pending("cache_storage.tls_min_version", Text, "\"1.2\"", "As `storage.tls_min_version`."),
-    pending("cache_storage.tls_max_version", Text, "\"1.3\"", "As `storage.tls_max_version`."),
+    acted("cache_storage.tls_min_version", TLS_VERSIONS, "\"1.2\"", "As `storage.tls_min_version`."),
+    acted("cache_storage.tls_max_version", TLS_VERSIONS, "\"1.3\"", "As `storage.tls_max_version`."),
     key(
         "cache_storage.optimisation_max_idle",
         COUNT,
