@@ -52,6 +52,7 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Shared {
     hits: AtomicUsize,
+    connections: AtomicUsize,
     events: Semaphore,
 }
 
@@ -60,11 +61,16 @@ impl Upstream {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { hits: AtomicUsize::new(0), events: Semaphore::new(1) });
+        let shared = Arc::new(Shared {
+            hits: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            events: Semaphore::new(1),
+        });
         let served = Arc::clone(&shared);
         let server = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let shared = Arc::clone(&served);
+                shared.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     let service = service_fn(move |request| answer(Arc::clone(&shared), request));
                     let _ = auto::Builder::new(TokioExecutor::new())
@@ -89,6 +95,11 @@ impl Upstream {
     /// How many requests reached it.
     pub fn hits(&self) -> usize {
         self.shared.hits.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were opened to it.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Lets one more event out on `.../sse`.

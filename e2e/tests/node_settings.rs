@@ -125,3 +125,21 @@ async fn c6_2_keys_may_be_kept_until_they_expire() {
     e2e::until("the key is gone", async || admin.get(&format!("/keys/{gone}")).await.status == 404).await;
     assert_eq!(admin.get(&format!("/keys/{lasting}")).await.status, 200);
 }
+
+#[tokio::test]
+async fn contract_1_3_so_many_connections_to_upstreams_are_kept_in_all() {
+    // Setting -> connections to one upstream, and to another, that were asked in turns.
+    for (most, expected) in [(json!({}), (1, 1)), (json!({"max_idle_connections": 1}), (1, 2))] {
+        let (one, other) = (Upstream::start().await, Upstream::start().await);
+        let gate = Gate::setup()
+            .conf(most.clone())
+            .api(keyless("a", &one.url("")))
+            .api(keyless("b", &other.url("")))
+            .start()
+            .await;
+        for path in ["/a/x", "/b/x", "/a/x", "/b/x", "/a/x"] {
+            assert_eq!(gate.get(path, &[]).await.status, 200, "{path}");
+        }
+        assert_eq!((one.connections(), other.connections()), expected, "{most}");
+    }
+}

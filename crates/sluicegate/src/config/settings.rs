@@ -115,6 +115,7 @@ pub(crate) struct Config {
     pub(crate) proxy_close_connections: bool,
     pub(crate) max_idle_connections_per_host: usize,
     #[serde(deserialize_with = "seconds")]
+    pub(crate) max_idle_connections: usize,
     pub(crate) max_conn_time: Duration,
     pub(crate) enable_analytics: bool,
     pub(crate) analytics_config: AnalyticsConfig,

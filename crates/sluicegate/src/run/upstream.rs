@@ -18,6 +18,11 @@ pub(super) fn of(config: &Config) -> Result<UpstreamSettings, String> {
             Duration::ZERO => None,
             oldest => Some(oldest),
         },
+        room: None,
+    };
+    let keep = match config.max_idle_connections {
+        0 => keep,
+        most => keep.with_room(most),
     };
     let (timeout, http2) = (config.proxy_default_timeout, config.proxy_enable_http2);
     let websockets = config.http_server_options.enable_websockets;

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::Method;
 use http::header::HeaderMap;
 use http_body::Body as _;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_util::io::poll_read_buf;
 
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     /// Whether it has carried an exchange before: a failure on such a connection may only mean that the upstream
     /// closed it while it was idle.
     pub(super) reused: bool,
+    /// Its place among the idle connections of all upstreams, where those are limited.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// A request's body on its way.
@@ -89,6 +92,7 @@ impl Connection {
             opened_at: Instant::now(),
             parked_since: None,
             reused: false,
+            place: None,
         }
     }
 

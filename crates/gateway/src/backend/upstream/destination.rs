@@ -118,7 +118,7 @@ impl Destination {
             .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
         Ok(Self {
             host,
-            pool: gate.pools.get(connector, settings.keep),
+            pool: gate.pools.get(connector, settings.keep.clone()),
             forward: forward.map(Box::new),
             target: target.clone(),
             rests: Mutex::default(),

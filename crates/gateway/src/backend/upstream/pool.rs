@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::connect::{Connector, DialError, Origin, Purpose, UpstreamStream, negotiated_h2};
@@ -14,17 +15,28 @@ use super::connection::Connection;
 use crate::body::RequestBody;
 
 /// Which connections are kept for the next exchange.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct KeepAlive {
     /// Idle connections kept for each origin (`max_idle_connections_per_host`).
     pub most_idle: usize,
     /// Age at which a connection is not used again (`max_conn_time`); zero uses each once, `None` sets no limit.
     pub oldest: Option<Duration>,
+    /// Room for the idle connections of all origins together (`max_idle_connections`): one that finds none is closed.
+    /// `None` sets no limit.
+    pub room: Option<Arc<Semaphore>>,
+}
+
+impl KeepAlive {
+    /// The same with at most so many idle connections in all.
+    #[must_use]
+    pub fn with_room(self, most: usize) -> Self {
+        Self { room: Some(Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))), ..self }
+    }
 }
 
 impl Default for KeepAlive {
     fn default() -> Self {
-        Self { most_idle: 512, oldest: None }
+        Self { most_idle: 512, oldest: None, room: None }
     }
 }
 
@@ -85,6 +97,7 @@ impl Pool {
         loop {
             let mut connection = self.idle.lock().pop()?;
             if connection.is_quiet() && !self.is_spent(&connection) {
+                connection.place = None;
                 connection.reused = true;
                 return Some(connection);
             }
@@ -99,6 +112,12 @@ impl Pool {
     pub(super) fn park(&self, mut connection: Box<Connection>) {
         if self.is_spent(&connection) {
             return;
+        }
+        if let Some(room) = &self.keep.room {
+            match Arc::clone(room).try_acquire_owned() {
+                Ok(place) => connection.place = Some(place),
+                Err(_) => return,
+            }
         }
         connection.parked_since = None;
         let mut idle = self.idle.lock();

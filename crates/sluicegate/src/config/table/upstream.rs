@@ -18,7 +18,12 @@ pub(super) static KEYS: &[Key] = &[
         "Idle connections kept per upstream host. 0 leaves it to the gate.",
     ),
     acted("max_conn_time", Seconds, "", "How long one upstream connection may be reused. 0 sets no limit."),
-    pending("max_idle_connections", COUNT, "", "Idle connections kept in all."),
+    acted(
+        "max_idle_connections",
+        COUNT,
+        "",
+        "Idle connections kept for all upstream hosts together; one more is closed when its request is over. 0 sets no limit.",
+    ),
     acted("proxy_enable_http2", Bool, "", "Offer HTTP/2 to TLS upstreams."),
     acted(
         "proxy_ssl_min_version",
