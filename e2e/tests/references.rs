@@ -1,7 +1,7 @@
 //! Values that are kept elsewhere, in definitions and settings (contract 1.1, 2.9, 8.10).
 
 use e2e::definition::{keyless, oas};
-use e2e::{Gate, Reply, Setup, Upstream, Values, until};
+use e2e::{Authority, Gate, Reply, Setup, Upstream, Values, front, until};
 use serde_json::{Value, json};
 
 const VERSION: &str = "/version_data/versions/Default";
@@ -238,4 +238,42 @@ async fn c1_1_settings_are_kept_in_stores_too() {
         assert_ne!(gate.ended().await, Some(0));
         assert!(gate.log().contains(told), "{}", gate.log());
     }
+}
+
+#[tokio::test]
+async fn contract_1_3_a_consul_behind_tls_is_known_by_its_authorities_and_its_name() {
+    let (upstream, values) = (Upstream::start().await, Values::start().await);
+    values.put("team/key", json!("of a path"));
+    let authority = Authority::new();
+    let port = front(&values.authority(), &authority.sign(&["consul.internal"]), None).await;
+    let with = |tls: Value| {
+        let consul = json!({"address": format!("127.0.0.1:{port}"), "scheme": "https", "token": "consul-token", "tls_config": tls});
+        Gate::setup()
+            .conf(json!({"kv": {"refresh": 0.1, "consul": consul}}))
+            .file("authorities/one.pem", &authority.pem())
+            .file("authorities/other.pem", &Authority::new().pem())
+            .file("other.pem", &Authority::new().pem())
+            .file("nothing/below/it", "")
+            .api(adding("a", &upstream.url(""), json!({"X-One": "consul://team/key"})))
+    };
+    for (tls, known) in [
+        (json!({"ca_path": "authorities", "address": "consul.internal:8501"}), true),
+        (json!({"ca_file": "authorities/one.pem", "address": "consul.internal"}), true),
+        // Not by its name, by no authority, by another one, which comes before the folder.
+        (json!({"ca_path": "authorities"}), false),
+        (json!({"address": "consul.internal"}), false),
+        (json!({"ca_file": "other.pem", "ca_path": "authorities", "address": "consul.internal"}), false),
+    ] {
+        let gate = with(tls.clone()).start().await;
+        let hello = gate.get("/hello", &[]).await.json();
+        let told = &hello["details"]["values (consul)"]["status"];
+        assert_eq!(told, if known { "pass" } else { "fail" }, "{tls}: {hello}");
+        if known {
+            assert_eq!(sent(&gate.get("/a/x", &[]).await, "x-one"), json!(["of a path"]), "{tls}");
+        }
+    }
+    let mut gate = with(json!({"ca_path": "nothing"})).prepare();
+    gate.spawn();
+    assert_ne!(gate.ended().await, Some(0));
+    assert!(gate.log().contains("nothing: cannot read: there is no certificate in it"), "{}", gate.log());
 }

@@ -184,7 +184,11 @@ async fn once(
         Scheme::Http | Scheme::H2c => None,
     };
     let origin = Origin::new(target, Security::usual(&settings.common, insecure));
-    let connector = Connector::new(origin, tls, ask.time, &settings.names).map_err(FetchError::Address)?;
+    let mut connector =
+        Connector::new(origin, tls, ask.time, &settings.names).map_err(FetchError::Address)?;
+    if let Some(name) = &settings.name {
+        connector = connector.named(name).map_err(FetchError::Address)?;
+    }
     let stream = connector.dial(Purpose::Upgrade).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // The connection is driven here and ends with the answer: nothing of it is left behind, whatever happens.

@@ -36,6 +36,8 @@ pub(crate) fn open(config: &Config) -> Result<Stores, String> {
             login: (consul.http_auth.username.clone(), consul.http_auth.password.clone()),
             trust: TrustSettings {
                 ca_file: path(&consul.tls_config.ca_file),
+                ca_folder: path(&consul.tls_config.ca_path),
+                name: without_port(&consul.tls_config.address),
                 cert_file: path(&consul.tls_config.cert_file),
                 key_file: path(&consul.tls_config.key_file),
                 insecure: consul.tls_config.insecure_skip_verify,
@@ -110,6 +112,14 @@ pub(crate) fn settings_from(
     }
 }
 
+/// The host of `host` or `host:port`.
+fn without_port(address: &str) -> String {
+    let host = address.rsplit_once(':').filter(|(host, port)| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']'))
+    });
+    host.map_or(address, |(host, _)| host).trim_matches(['[', ']']).to_owned()
+}
+
 fn with_scheme(address: &str, scheme: &str) -> String {
     match (address.contains("://"), scheme) {
         (true, _) => address.to_owned(),
@@ -132,6 +142,8 @@ fn named_store(written: &Value, local: &Stores) -> Result<NamedStore, String> {
         let file = |name: &str| text(&format!("/tls_config/{name}")).map(PathBuf::from);
         Ok(TrustSettings {
             ca_file: file("ca_file")?,
+            ca_folder: file("ca_path")?,
+            name: without_port(&text("/tls_config/address")?),
             cert_file: file("cert_file")?,
             key_file: file("key_file")?,
             insecure: config.pointer("/tls_config/insecure_skip_verify") == Some(&Value::Bool(true)),

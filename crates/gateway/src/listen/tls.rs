@@ -382,6 +382,24 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
     }
 }
 
+/// The certificates of all files in a folder. Blocking.
+pub(crate) fn read_folder(folder: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let fault = |why: &dyn fmt::Display| TlsError(format!("{}: cannot read: {why}", folder.display()));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| fault(&error))? {
+        let path = entry.map_err(|error| fault(&error))?.path();
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut certificates = Vec::new();
+    for path in paths {
+        certificates.extend(read_certificates(&path)?);
+    }
+    if certificates.is_empty() { Err(fault(&"there is no certificate in it")) } else { Ok(certificates) }
+}
+
 /// A larger file holds no certificates.
 const LARGEST: u64 = 16 << 20;
 

@@ -77,6 +77,10 @@ pub struct VaultSettings {
 pub struct TrustSettings {
     /// Certificates of authorities, PEM.
     pub ca_file: PathBuf,
+    /// A folder of files with such certificates, where there is no `ca_file`.
+    pub ca_folder: PathBuf,
+    /// The name that the store's certificate has to have; empty: the host that is asked.
+    pub name: String,
     /// What the gate shows, PEM.
     pub cert_file: PathBuf,
     /// Its key, PEM.

@@ -522,6 +522,8 @@ pub(crate) struct ConsulTls {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+    pub(crate) address: String,
+    pub(crate) ca_path: String,
 pub(crate) struct Vault {
     pub(crate) address: String,
     pub(crate) agent_address: String,

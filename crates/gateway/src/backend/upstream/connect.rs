@@ -121,6 +121,14 @@ impl Connector {
         Ok(Self { origin, tls, proxy_tls: None, timeout, names: Arc::clone(names) })
     }
 
+    /// Expects a certificate of this name, whatever host is asked.
+    pub(crate) fn named(mut self, name: &str) -> Result<Self, String> {
+        if let Some(tls) = &mut self.tls {
+            tls.name = server_name(name)?;
+        }
+        Ok(self)
+    }
+
     /// Speaks TLS of this kind to the proxy, where that is asked for.
     pub(super) fn through(mut self, config: &Arc<ClientConfig>) -> Result<Self, String> {
         if let Some(proxy) = self.origin.proxy.as_deref().filter(|proxy| proxy.kind == ProxyKind::Https) {

@@ -10,7 +10,7 @@ use super::names::{KeepNames, Names};
 use super::pool::KeepAlive;
 use super::security::Security;
 use super::tls::{Proof, usual_roots};
-use crate::listen::tls::{CertificateFiles, TlsError, certified_key, read_certificates};
+use crate::listen::tls::{CertificateFiles, TlsError, certified_key, read_certificates, read_folder};
 use crate::stores::TrustSettings;
 
 /// What every upstream of the gate has in common.
@@ -32,6 +32,8 @@ pub struct UpstreamSettings {
     pub(crate) tls: ClientTls,
     /// Client side TLS that does not.
     pub(crate) insecure_tls: ClientTls,
+    /// The name that certificates have to have, instead of the host that is asked.
+    pub(crate) name: Option<Box<str>>,
 }
 
 /// TLS towards upstreams, by what the connection is for.
@@ -60,7 +62,7 @@ impl UpstreamSettings {
         };
         let (tls, insecure_tls) = (build(false)?, build(true)?);
         let names = Names::new(None);
-        Ok(Self { timeout, keep, websockets, http2, common, names, tls, insecure_tls })
+        Ok(Self { timeout, keep, websockets, http2, common, names, tls, insecure_tls, name: None })
     }
 
     /// The same, with the addresses of names kept (`dns_cache`).
@@ -81,12 +83,19 @@ impl UpstreamSettings {
     /// # Errors
     /// Files that cannot be used.
     pub(crate) fn of_store(timeout: Duration, trust: &TrustSettings) -> Result<Self, TlsError> {
-        let roots = if trust.ca_file.as_os_str().is_empty() {
-            Arc::clone(usual_roots())
-        } else {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(read_certificates(&trust.ca_file)?);
-            Arc::new(roots)
+        let (file, folder) = (&trust.ca_file, &trust.ca_folder);
+        let authorities = match (file.as_os_str().is_empty(), folder.as_os_str().is_empty()) {
+            (false, _) => Some(read_certificates(file)?),
+            (true, false) => Some(read_folder(folder)?),
+            (true, true) => None,
+        };
+        let roots = match authorities {
+            None => Arc::clone(usual_roots()),
+            Some(authorities) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(authorities);
+                Arc::new(roots)
+            }
         };
         let certified = if trust.cert_file.as_os_str().is_empty() {
             None
@@ -101,6 +110,7 @@ impl UpstreamSettings {
         let (tls, insecure_tls) = (build(false)?, build(true)?);
         let keep = KeepAlive::default();
         let names = Names::new(None);
-        Ok(Self { timeout, keep, websockets: false, http2: false, common, names, tls, insecure_tls })
+        let name = (!trust.name.is_empty()).then(|| trust.name.as_str().into());
+        Ok(Self { timeout, keep, websockets: false, http2: false, common, names, tls, insecure_tls, name })
     }
 }

@@ -165,8 +165,18 @@ pub(super) static KEYS: &[Key] = &[
     acted("kv.consul.tls_config.cert_file", Text, "", "The certificate that the gate shows it (PEM)."),
     acted("kv.consul.tls_config.key_file", Text, "", "The key of that certificate (PEM)."),
     acted("kv.consul.tls_config.insecure_skip_verify", Bool, "", "Do not verify its certificate."),
-    pending("kv.consul.tls_config.address", Text, "", "The name in its certificate; it has to be the host."),
-    pending("kv.consul.tls_config.ca_path", Text, "", "A folder of authorities; name them in one file."),
+    acted(
+        "kv.consul.tls_config.address",
+        Text,
+        "",
+        "The name that its certificate has to have; a port behind it does not matter. Empty: that of `kv.consul.address`.",
+    ),
+    acted(
+        "kv.consul.tls_config.ca_path",
+        Text,
+        "",
+        "A folder of files with such authorities (PEM); read where no `ca_file` is set.",
+    ),
     idle("kv.consul.wait_time", Tree, "No request waits for a change."),
     acted(
         "kv.vault.address",
