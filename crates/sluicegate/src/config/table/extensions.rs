@@ -1,6 +1,6 @@
 //! Streams, plugins, key-value stores, certificates.
 
-use super::{COUNT, Key, Kind::*, acted, idle, ours, pending};
+use super::{COUNT, Key, Kind::*, acted, idle, ours};
 
 pub(super) static KEYS: &[Key] = &[
     acted(
@@ -100,7 +100,11 @@ pub(super) static KEYS: &[Key] = &[
         "Where bundles are fetched from: an address of `http`, `https` or `file`, to which the name of the bundle is added.",
     ),
     acted("bundle_insecure_skip_verify", Bool, "", "Do not verify that server's certificate."),
-    pending("skip_verify_existing_plugin_bundle", Bool, "", "Do not verify bundles that are there already."),
+    idle(
+        "skip_verify_existing_plugin_bundle",
+        Bool,
+        "Bundles are kept in memory alone, and verified once: when they are fetched.",
+    ),
     acted(
         "coprocess_options.enable_coprocess",
         Bool,

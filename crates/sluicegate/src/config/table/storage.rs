@@ -1,7 +1,9 @@
 //! State: sessions, counters, signals; and the caches before it.
 
-use super::{COUNT, Key, Kind, Kind::*, PORT, Standing, acted, key, ours, pending};
+use super::{COUNT, Key, Kind, Kind::*, PORT, Standing, acted, idle, key, ours, pending};
 
+/// What `tyk.conf` compresses are the copies that it keeps of what a control plane has sent.
+const NO_BACKUPS: &str = "There is no control plane whose definitions and policies would be kept in Redis.";
 const TLS_VERSIONS: Kind = Choice(&["", "1.0", "1.1", "1.2", "1.3"]);
 const KEPT: Kind = Kind::Integer { min: -1, max: u32::MAX as i64 };
 
@@ -65,9 +67,9 @@ pub(super) static KEYS: &[Key] = &[
         Standing::Idle,
         "One multiplexed connection needs no pool.",
     ),
-    pending("storage.compress_api_definitions", Bool, "", "Compress stored definitions."),
-    pending("storage.compress_policies", Bool, "", "Compress stored policies."),
-    pending("storage.max_decompressed_size", COUNT, "104857600", "Largest stored value after decompression."),
+    idle("storage.compress_api_definitions", Bool, NO_BACKUPS),
+    idle("storage.compress_policies", Bool, NO_BACKUPS),
+    key("storage.max_decompressed_size", COUNT, "104857600", Standing::Idle, NO_BACKUPS),
     pending(
         "storage.iam_auth",
         Tree,
