@@ -164,6 +164,11 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     report.removed = prepared.removed;
     let new_policies = snapshot.policy_generation == snapshot.generation;
     let generation = snapshot.generation;
+    for api in gate.snapshot().apis.values().filter(|api| !snapshot.runs(api)) {
+        if let Some(streams) = api.backend.streams() {
+            streams.leave();
+        }
+    }
     // Before anybody can ask for them: a producer that comes first must not be turned away.
     for api in &prepared.fresh {
         if let Some(streams) = api.backend.streams() {
@@ -198,10 +203,10 @@ fn retire(gate: &Arc<Gate>, old: &Snapshot) {
     let now = gate.snapshot();
     let mut keeping = Vec::new();
     for (id, api) in &old.apis {
-        let successor = now.apis.get(id);
-        if successor.is_some_and(|successor| Arc::ptr_eq(successor, api)) {
+        if now.runs(api) {
             continue;
         }
+        let successor = now.apis.get(id);
         if api.model.cache.is_some() {
             keeping.push(Arc::clone(id));
         }

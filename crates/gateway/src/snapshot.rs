@@ -54,6 +54,11 @@ impl Snapshot {
         }
     }
 
+    /// Whether it is this very object that runs under its id.
+    pub(crate) fn runs(&self, api: &Arc<RunningApi>) -> bool {
+        self.apis.get(&api.identity.id).is_some_and(|other| Arc::ptr_eq(other, api))
+    }
+
     /// The API of this id, or of this name as it may stand in a URL.
     pub(crate) fn api_called(&self, name: &str) -> Option<Arc<RunningApi>> {
         if let Some(api) = self.apis.get(name) {

@@ -93,6 +93,7 @@ pub(crate) struct Gathered {
     pub(crate) probes: Vec<Arc<Probe>>,
 }
 
+    pub(crate) claims: Vec<String>,
 /// What a component may use while it is built.
 pub struct BuildContext<'a> {
     /// The settings of the whole gate.
@@ -217,6 +218,16 @@ impl<'a> BuildContext<'a> {
     /// # Errors
     /// The first fault in it.
     pub fn input(&mut self, node: &Node<'_>) -> Result<InputNode, Fault> {
+    /// Says that only one stream at a time can have this: the name under which a broker knows a client, a file, a port.
+    /// The stream begins when those that it replaces and that claimed the same are over. The claim begins with what sort
+    /// of thing it is, and leaves out what may change while the thing stays the same (an address, a password): waiting
+    /// once too often costs less than a place that two fight for.
+    pub fn claim(&mut self, claim: String) {
+        if !self.gathered.claims.contains(&claim) {
+            self.gathered.claims.push(claim);
+        }
+    }
+
         let (name, label) = self.identify(Sort::Input, node)?;
         let Some(spec) = self.settings.registry.inputs.get(&*name).copied() else {
             return Err(node.fault(format!("there is no input `{name}`")));

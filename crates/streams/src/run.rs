@@ -6,7 +6,8 @@ mod watcher;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
 use document::Fault;
@@ -16,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::build::{BufferNode, BuildContext, Export, Gathered, InputNode, OutputNode, Stage};
+use crate::claims::Claims;
 use crate::error_handling;
 use crate::exporter::{Exporter, Sample};
 use crate::feed::{CloseReason, Feed};
@@ -77,6 +79,7 @@ pub fn build(name: &str, value: &Json, base_pointer: &str, settings: &Settings) 
                 samples: Arc::new(samples),
                 exporter,
                 watch: context.watch,
+                claims: settings.claims.clone(),
             })
         }
         Err(fault) => {
@@ -154,6 +157,7 @@ pub struct Built {
     samples: Arc<StreamSamples>,
     exporter: Option<Arc<dyn Exporter>>,
     watch: Watch,
+    claims: Claims,
 }
 
 impl std::fmt::Debug for Built {
@@ -168,9 +172,11 @@ impl Built {
         &self.gathered.feeds
     }
 
-    /// Starts it. Must be called within a tokio runtime; returns at once, connecting goes on behind.
+    /// Starts it. Must be called within a tokio runtime; returns at once, connecting goes on behind. Where it claims
+    /// what streams that leave have ([`RunningStream::leave`]), it begins when those are over; producers and subscribers
+    /// wait meanwhile.
     pub fn start(self) -> RunningStream {
-        let Built { name, parts, gathered, samples, exporter, watch, .. } = self;
+        let Built { name, parts, gathered, samples, exporter, watch, claims, .. } = self;
         // From now on: what producers hand in waits in the queue until the input reads it.
         gathered.ingests.iter().for_each(|ingest| ingest.set_open(true));
         let shared = Arc::new(Shared {
@@ -183,9 +189,11 @@ impl Built {
             watch,
             ended: watch::Sender::new(false),
             broken: AtomicBool::new(false),
+            leaving: Arc::default(),
         });
+        let before = claims.enter(gathered.claims, shared.leaving.clone(), shared.ended.subscribe());
         let (stop, stopped) = oneshot::channel();
-        let driver = tokio::spawn(drive(parts, shared.clone(), stopped));
+        let driver = tokio::spawn(drive(before, parts, shared.clone(), stopped));
         RunningStream { shared, driver, stop }
     }
 }
@@ -201,6 +209,8 @@ struct Shared {
     ended: watch::Sender<bool>,
     // Something broke down: its end is no proof that everything was delivered.
     broken: AtomicBool,
+    /// It will be stopped: who claims the same waits for its end.
+    leaving: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -264,10 +274,16 @@ impl RunningStream {
         (&mut self.driver).await.is_ok() && !self.shared.broken.load(Relaxed)
     }
 
+    /// Says that it will be stopped: streams that start from now on and claim what it has wait for its end.
+    pub fn leave(&self) {
+        self.shared.leaving.store(true, Release);
+    }
+
     /// Stops it: inputs take nothing new, what is under way is delivered, outputs close, inputs leave their sources.
     /// After three quarters of `deadline` what is left is nacked (streams contract 5.10); at `deadline` the rest is
     /// dropped. Subscribers are told the reason.
     pub async fn stop(self, deadline: Duration, reason: CloseReason) {
+        self.leave();
         let RunningStream { shared, mut driver, stop } = self;
         for ingest in &shared.ingests {
             ingest.set_open(false);

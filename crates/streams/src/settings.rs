@@ -10,6 +10,7 @@ use bloblang::Environment;
 use document::Fault;
 use serde_json::Value as Json;
 
+use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::endpoint::{EndpointPort, NoEndpoints};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub allow_unsafe: Vec<String>,
     /// The in-process topics that `inproc` components meet on.
     pub topics: Topics,
+    /// What the streams that run claim for themselves alone.
+    pub claims: Claims,
     /// Where the `stdout` output writes.
     pub lines: Arc<dyn Lines>,
     /// Where components may connect to.
@@ -86,6 +89,7 @@ impl Settings {
             happenings: Arc::new(Quiet),
             allow_unsafe: Vec::new(),
             topics: Topics::default(),
+            claims: Claims::default(),
             lines: Arc::new(NoLines),
             egress: Arc::default(),
             clock: Clock::default(),

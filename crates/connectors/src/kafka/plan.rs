@@ -90,6 +90,12 @@ pub(super) fn build(
             .field_fault("topics", "an offset to begin at has no meaning for a group, which keeps its own")
             .hint("leave `consumer_group` out, or the offset"));
     }
+    if let (Topics::Explicit(list), Some(group)) = (&own.topics, &group) {
+        for Explicit { topic, partition, .. } in list {
+            // No group shares these out: the one that is replaced reads on from the same offset.
+            context.claim(format!("kafka partition {topic}:{partition} for {group}"));
+        }
+    }
     let limit = node.count("checkpoint_limit")?;
     if limit == 0 {
         return Err(node.field_fault("checkpoint_limit", "at least one message must be on its way"));

@@ -75,7 +75,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads the fields that inputs and outputs share.
-    pub(super) fn read(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Settings, Fault> {
+    pub(super) fn read(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Settings, Fault> {
         let own_tls = tls(node)?;
         let mut addresses = Vec::new();
         for url in comma_list(node, "urls")? {
@@ -89,6 +89,10 @@ impl Settings {
         let mut client_id = node.text("client_id")?.into_owned();
         if filled(node, "dynamic_client_id_suffix")?.is_some() {
             client_id.push_str(&suffix());
+        }
+        if !client_id.is_empty() {
+            // A broker throws out the client that has this name already.
+            context.claim(format!("mqtt client {client_id}"));
         }
         let will = node.get("will");
         let will = match will.boolean("enabled")? {

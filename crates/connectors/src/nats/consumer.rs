@@ -101,6 +101,14 @@ impl Wanted {
         self.durable.as_ref().or(self.queue.as_ref())
     }
 
+    /// A consumer that is there already may push, and gives every subscriber all of its messages. Members of a queue
+    /// share them.
+    pub(super) fn claim(&self) -> Option<String> {
+        let durable = self.durable.as_ref().filter(|_| self.queue.is_none())?;
+        let place = self.stream.as_ref().or(self.subject.as_ref())?;
+        Some(format!("nats_jetstream consumer {durable} of {place}"))
+    }
+
     /// Finds or makes the consumer, and begins to read it. `own`: the one that this input made before.
     pub(super) async fn open(
         &self,

@@ -21,9 +21,13 @@ use super::progress::{Pending, Progress, Teller};
 
 /// Builds the input.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
+    let wanted = Wanted::read(node)?;
+    if let Some(claim) = wanted.claim() {
+        context.claim(claim);
+    }
     Ok(Box::new(JetStreamInput {
         settings: Settings::read(node, context)?,
-        wanted: Wanted::read(node)?,
+        wanted,
         stream: context.stream.clone(),
         position: Arc::default(),
         own: None,

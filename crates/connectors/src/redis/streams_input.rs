@@ -36,6 +36,11 @@ const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Input>, Fault> {
     let streams = crate::fields::comma_list(node, "streams")?;
+    let (group, consumer) = (node.text("consumer_group")?, node.text("client_id")?);
+    for stream in &streams {
+        // It would be given once more what the one that it replaces has under way.
+        context.claim(format!("redis_streams consumer {consumer} of {group} in {stream}"));
+    }
     let input = StreamsInput {
         group: Arc::new(Group {
             link: Link::read(node, context)?,

@@ -35,6 +35,7 @@ pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<B
         false => None,
     };
     let label = context.probe.label.clone();
+    context.claim(format!("socket_server {} {}", node.text("network")?, node.text("address")?));
     let input = SocketServer {
         plan: plan(node)?,
         scanner: scanner_or_codec(node, context)?,

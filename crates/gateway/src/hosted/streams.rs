@@ -85,6 +85,9 @@ impl Gate {
         }
         let listeners = stream.own_listeners().map_err(|text| vec![Fault::error("", text)])?;
         let opened = own::bind(&self.hosted.own, place.id, &listeners).await?;
+        if let Some(old) = old.as_ref().and_then(|old| old.backend.streams()) {
+            old.leave();
+        }
         stream.start();
         let Some(watcher) = stream.watchers().pop() else {
             return Err(vec![Fault::error("", "the stream did not start")]);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Parts, Shared, Stop};
+use crate::claims::Before;
 use crate::feed::CloseReason;
 use crate::pipeline::Pipeline;
 use crate::source::Phase;
@@ -27,8 +28,25 @@ impl Drop for Over {
     }
 }
 
-pub(super) async fn drive(parts: Parts, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Stop>) {
+pub(super) async fn drive(
+    before: Before,
+    parts: Parts,
+    shared: Arc<Shared>,
+    mut stopped: oneshot::Receiver<Stop>,
+) {
     let over = Over(shared.clone());
+    if !before.is_empty() {
+        tracing::info!(stream = %shared.name, "stream waits for the one that it replaces, which has what only one can have");
+        tokio::select! {
+            // What producers have handed in meanwhile is nacked with the parts.
+            stop = &mut stopped => {
+                let reason = stop.map_or(CloseReason::Removed, |stop| stop.reason);
+                shared.feeds.iter().for_each(|feed| feed.cut(reason));
+                return;
+            }
+            () = before.over() => {}
+        }
+    }
     let pushing = shared.exporter.clone().map(|exporter| {
         let samples = shared.samples.clone();
         Task::spawn(async move { exporter.push(samples).await })

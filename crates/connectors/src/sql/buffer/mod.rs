@@ -60,6 +60,9 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Box<d
     if path.is_empty() {
         return Err(node.field_fault("path", "`path` must name a file"));
     }
+    // Two ways to write the same file are the same claim.
+    let file = std::path::absolute(&*path).unwrap_or_else(|_| PathBuf::from(&*path));
+    context.claim(format!("sqlite buffer {}", file.display()));
     let limit = node.size("limit")?.unwrap_or(0);
     if limit == 0 {
         return Err(node.field_fault("limit", "`limit` must be above 0"));

@@ -147,6 +147,16 @@ impl StreamBackend {
         }
     }
 
+    /// Says that everything will be stopped: streams that claim the same, and start from now on, begin only then.
+    pub(crate) fn leave(&self) {
+        self.families.iter().for_each(|family| family.leave());
+        for stream in self.streams.lock().iter() {
+            if let Life::Running(running) = &stream.life {
+                running.leave();
+            }
+        }
+    }
+
     /// Stops everything: inputs first, then what is under way is delivered, then subscribers are told `reason`.
     pub(crate) async fn stop(&self, deadline: Duration, reason: CloseReason) {
         let families = self.families.iter().map(|family| family.stop(deadline, reason));

@@ -296,6 +296,11 @@ impl Family {
         }
     }
 
+    /// Says that every variant will be stopped.
+    pub(super) fn leave(&self) {
+        self.backends().iter().for_each(|backend| backend.leave());
+    }
+
     /// Stops every variant, and lets none begin.
     pub(super) async fn stop(&self, deadline: Duration, reason: CloseReason) {
         let all: Vec<_> = {
