@@ -29,7 +29,7 @@ const LIMIT: u64 = 524_288_000;
 
 pub(super) static SPEC: BufferSpec = BufferSpec {
     name: "system_window",
-    summary: "Gathers messages to one batch per window of the clock, aligned to the Unix epoch, each message with the metadata `window_end_timestamp`. A message is acknowledged when all windows it is in are delivered; a window that fails comes again from the buffer. What belongs only to windows that are already closed is acknowledged and dropped, which is logged and counted (`buffer_late`); raise `allowed_lateness` where that happens. When the clock is set back, windows of the new time are open again. Holds up to 500 MB, then the input waits.",
+    summary: "Gathers messages to one batch per window of the clock, aligned to the Unix epoch, each message with the metadata `window_end_timestamp`. A message is acknowledged when all windows it is in are delivered; a window that fails comes again from the buffer. What belongs only to windows that are already closed is acknowledged and dropped, which is logged and counted (`buffer_late`); raise `allowed_lateness` where that happens. Until a first window was given out since the stream started nothing is late: what comes again after a restart gets the windows it belongs to, which are given out before the one that is open. When the clock is set back, windows of the new time are open again. Holds up to 500 MB, then the input waits.",
     config: Kind::Object(&[
         Field::new(
             "timestamp_mapping",
@@ -91,7 +91,7 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Option<Box<d
         lateness: nanos(lateness),
         clock,
         room: Room::new(LIMIT, context.watch.stall.clone(), context.probe.clone()),
-        state: Mutex::new(State { held: Vec::new(), end, untold: None, ended: false }),
+        state: Mutex::new(State { held: Vec::new(), end, given: false, untold: None, ended: false }),
         changed: Notify::new(),
         ready: Queue::new(context.watch.stall.clone()),
         probe: context.probe.clone(),
@@ -134,6 +134,8 @@ struct State {
     held: Vec<Held>,
     /// The end of the oldest window that is not closed.
     end: i128,
+    /// A window was given out: what belongs to those before it is late.
+    given: bool,
     /// Messages that came too late and were not told, if any came since the last window was closed.
     untold: Option<u64>,
     ended: bool,
@@ -201,6 +203,12 @@ impl SystemWindow {
     fn close_window(&self) {
         let mut state = self.state.lock();
         let now = self.now(&mut state);
+        if !state.given
+            && let Some(oldest) = state.held.iter().map(|held| held.at).min()
+        {
+            // What was given back by a stream before this one comes first.
+            state.end = state.end.min(self.windows.first_end(oldest - 1));
+        }
         let (end, begin) = (state.end, state.end - self.windows.size);
         let next_begin = begin + self.windows.slide;
         let mut batch = Batch::new();
@@ -229,6 +237,7 @@ impl SystemWindow {
         let next = oldest.map_or(open, |at| open.min(self.windows.first_end(at - 1)));
         state.end = next.max(end + self.windows.slide);
         state.held = kept;
+        state.given |= !batch.is_empty();
         self.tell_late(state.untold.take().unwrap_or(0));
         drop(state);
         if batch.is_empty() {
@@ -292,7 +301,7 @@ impl Buffer for SystemWindow {
             self.now(&mut state);
             let begin = state.end - self.windows.size;
             for ((message, ack), at) in batch.into_iter().zip(acks).zip(times) {
-                if at <= begin {
+                if state.given && at <= begin {
                     late.push(ack);
                 } else {
                     state.held.push(Held { at, message, ack, room: room.clone() });

@@ -135,9 +135,6 @@ async fn windows_hold_what_is_of_their_time() {
         transaction.batch[0].set_bytes(format!("{at} {name}"));
         input.write(transaction).await;
     };
-    write("too old", begin - 1.0).await;
-    assert_eq!(bench.until(1).await, [("too old", true)]);
-    assert_eq!(of_buffer(&stream, "buffer_late"), SampleValue::Counter(1), "what is dropped is counted");
     write("begin", begin + 0.5).await;
     write("next", begin + size + 1.0).await;
     write("end", begin + size).await;
@@ -156,10 +153,48 @@ async fn windows_hold_what_is_of_their_time() {
     let (_, transaction) = take(&output).await;
     assert_eq!(names(&transaction.batch), ["next"]);
     transaction.ack.done(Ok(()));
+    bench.until(3).await;
+    write("too old", begin + 0.5).await;
+    bench.until(4).await;
+    assert_eq!(of_buffer(&stream, "buffer_late"), SampleValue::Counter(1), "what is dropped is counted");
     let mut results = bench.until(4).await;
     results.sort_unstable();
     assert_eq!(results, [("begin", true), ("end", true), ("next", true), ("too old", true)]);
     assert_eq!(of_buffer(&stream, "buffer_active"), SampleValue::Gauge(0.0));
+}
+
+/// 3.11: unacknowledged messages come again after a restart, of whatever age.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_late_until_a_first_window_was_given_out() {
+    for slide in ["", "50000s"] {
+        let bench = Bench::default();
+        let (input, output) = (bench.topic("in"), bench.topic("out"));
+        let size = 100_000.0;
+        let stream = bench.start(&window(json!({ "size": "100000s", "slide": slide })));
+        let begin = (now() / size).floor() * size;
+        for (name, at) in
+            [("new", begin + 1.0), ("old", begin - 3.0 * size + 1.0), ("less old", begin - 50_001.0)]
+        {
+            let mut transaction = bench.transaction(&[name]);
+            transaction.batch[0].set_bytes(format!("{at}"));
+            input.write(transaction).await;
+        }
+        let mut given: Vec<(f64, i64)> = Vec::new();
+        while bench.results().len() < 3 {
+            let (batch, transaction) = take(&output).await;
+            assert_eq!(batch.len(), 1, "{batch:?}");
+            let stamp = transaction.batch[0].meta("window_end_timestamp").unwrap().to_text();
+            let end = stamp.parse::<jiff::Timestamp>().unwrap().as_second();
+            let at: f64 = batch[0].parse().unwrap();
+            assert!(at <= end as f64 && at > end as f64 - size, "{at} in {end}");
+            given.push((at, end));
+            transaction.ack.done(Ok(()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(given.is_sorted_by_key(|(_, end)| *end), "slide {slide:?}: {given:?}");
+        assert_eq!(given.len(), if slide.is_empty() { 3 } else { 6 }, "{given:?}");
+        assert_eq!(of_buffer(&stream, "buffer_late"), SampleValue::Counter(0));
+    }
 }
 
 #[tokio::test(start_paused = true)]
