@@ -69,6 +69,7 @@ mod registry;
 mod replay;
 mod reply;
 mod resources;
+mod requests;
 mod run;
 mod sample;
 mod samples;
@@ -135,6 +136,7 @@ pub use registry::{
 pub use replay::Replay;
 pub use reply::ReplySlot;
 pub use run::{Built, RunningStream, Status, Watcher, build};
+pub use requests::Requests;
 pub use sample::{SampleSize, sample};
 pub use scanner::{Scan, ScanError, Scanned, Scanner};
 pub use schema::schema;

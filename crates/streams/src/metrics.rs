@@ -1,14 +1,15 @@
 //! What a component counts, readable at any time without stopping it (names: streams contract 5.13).
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::exporter::{Sample, SampleValue};
 use crate::latency::Latency;
+use crate::requests::Requests;
 
 /// A number that only grows, or a gauge that is set.
 #[derive(Debug, Default)]
@@ -109,6 +110,8 @@ pub struct Probe {
     pub(crate) late: Count,
     /// What was asked of a cache and how it ended, by [`Operation`].
     operations: Option<Box<[Asked; 5]>>,
+    /// The HTTP requests of a component that sends some.
+    requests: OnceLock<Arc<Requests>>,
     connected: AtomicBool,
     resting: AtomicBool,
     last_error: Mutex<Option<Arc<str>>>,
@@ -138,6 +141,7 @@ impl Probe {
             spilled: Count::default(),
             late: Count::default(),
             operations: (kind == ComponentKind::Cache).then(Box::default),
+            requests: OnceLock::new(),
             connected: AtomicBool::new(false),
             resting: AtomicBool::new(false),
             last_error: Mutex::new(None),
@@ -269,7 +273,13 @@ impl Probe {
             all.push(Series::new("output_batch_sent", SampleValue::Counter(timing.count)));
         }
         all.push(Series::new(name, SampleValue::Timing(timing)));
+        all.extend(self.requests.get().into_iter().flat_map(|requests| requests.series()));
         all
+    }
+
+    /// The component sends HTTP requests: what it counts of them is told beside the rest.
+    pub fn requests(&self) -> Arc<Requests> {
+        self.requests.get_or_init(Arc::default).clone()
     }
 
     /// A batching policy has made a batch.
@@ -346,7 +356,7 @@ pub struct Series {
 }
 
 impl Series {
-    fn new(name: &'static str, value: SampleValue) -> Series {
+    pub(crate) fn new(name: &'static str, value: SampleValue) -> Series {
         Series { name, part: None, value }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bloblang::Value;
 use document::Fault;
@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Incoming;
-use streams::{BuildContext, Message, Node, RateLimit, pass};
+use streams::{BuildContext, Message, Node, RateLimit, Requests, pass};
 use tokio::time::timeout;
 
 use super::exchange::{Exchange, Request, whole};
@@ -39,6 +39,7 @@ pub(super) struct Client {
     timeout: Option<Duration>,
     most: usize,
     dump: Option<Level>,
+    counted: Arc<Requests>,
 }
 
 /// Why there is no answer that could be used.
@@ -90,6 +91,7 @@ impl Client {
             timeout: node.duration("timeout")?.filter(|time| !time.is_zero()),
             most: usize::try_from(most).unwrap_or(usize::MAX),
             dump: Level::read(&node.text("dump_request_log_level")?),
+            counted: context.probe.requests(),
         })
     }
 
@@ -186,7 +188,7 @@ impl Client {
         let mut request = request.clone();
         let token = self.authorize(&mut request).await?;
         self.dump(|| described(&request));
-        let (mut head, mut body) = self.exchange.send(&request).await?;
+        let (mut head, mut body) = self.send(&request).await?;
         if head.status == StatusCode::UNAUTHORIZED {
             if let (Some(oauth2), Some(token)) = (&self.oauth2, &token) {
                 oauth2.refused(token);
@@ -195,9 +197,17 @@ impl Client {
                 && digest.challenged(&head.headers)
             {
                 self.authorize(&mut request).await?;
-                (head, body) = self.exchange.send(&request).await?;
+                (head, body) = self.send(&request).await?;
             }
         }
+        Ok((head, body))
+    }
+
+    /// Sends it and counts the answer, the last one where it is redirected.
+    async fn send(&self, request: &Request) -> Result<(Parts, Incoming), String> {
+        let sent = Instant::now();
+        let (head, body) = self.exchange.send(request).await?;
+        self.counted.answered(head.status.as_u16(), sent.elapsed());
         Ok((head, body))
     }
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use streams::{
     Ack, Batch, CloseReason, ConnectError, Input, InputSpec, Kind, Message, NackReason, Outcome, Output,
-    OutputSpec, ReadError, Registry, RunningStream, Settings, WriteError,
+    OutputSpec, ReadError, Registry, RunningStream, SampleValue, Settings, WriteError,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -228,6 +228,17 @@ impl Stream {
 
     pub(crate) fn connected(&self) -> bool {
         self.stream.status().connected()
+    }
+
+    /// What its components count under this name, whatever the labels; of timings how often something was timed.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        let samples = self.stream.samples().into_iter().filter(|sample| sample.name == name);
+        let counts = samples.map(|sample| match sample.value {
+            SampleValue::Counter(count) => count,
+            SampleValue::Gauge(value) => value as u64,
+            SampleValue::Timing(timing) => timing.count,
+        });
+        counts.sum()
     }
 
     /// The last errors of all components.

@@ -50,6 +50,26 @@ async fn an_answer_takes_the_place_of_its_message() {
     }
 }
 
+/// 2.1, metrics.
+#[tokio::test]
+async fn answers_are_counted_by_their_class_and_timed_those_of_each_attempt() {
+    let server = Server::start(|seen| match seen.text() {
+        "bad" => answer(503, "no"),
+        "gone" => answer(410, "no"),
+        "moved" => answer(304, ""),
+        _ => answer(201, "yes"),
+    })
+    .await;
+    let fields = json!({"drop_on": [410], "successful_on": [304]});
+    let mut stream = Stream::through(processor(&server.url("/"), fields));
+    drop(stream.send(messages(["good", "bad", "gone", "moved", "fine"])));
+    stream.batch().await;
+    let counted = ["2", "3", "4", "5"].map(|class| stream.counted(&format!("http_request_code_{class}xx")));
+    assert_eq!(counted, [2, 1, 1, 2], "one is tried twice");
+    assert_eq!(stream.counted("http_request_latency_ns"), 6);
+    stream.stop().await;
+}
+
 #[tokio::test]
 async fn parts_of_one_answer_become_messages() {
     let body = "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b\r\n\r\nthree\r\n--b--\r\n";
