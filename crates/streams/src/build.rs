@@ -35,6 +35,8 @@ pub struct Stage {
     pub(crate) processor: Box<dyn Processor>,
     pub(crate) probe: Arc<Probe>,
     pub(crate) spans: Option<Spans>,
+    /// Whether it, or one inside of it, adds keys for messages.
+    pub(crate) adds_keys: bool,
 }
 
 /// An input with the processors under it.
@@ -91,9 +93,9 @@ pub(crate) struct Gathered {
     pub(crate) feeds: Vec<Arc<Feed>>,
     pub(crate) ingests: Vec<Arc<Ingest>>,
     pub(crate) probes: Vec<Arc<Probe>>,
+    pub(crate) claims: Vec<String>,
 }
 
-    pub(crate) claims: Vec<String>,
 /// What a component may use while it is built.
 pub struct BuildContext<'a> {
     /// The settings of the whole gate.
@@ -112,6 +114,8 @@ pub struct BuildContext<'a> {
     pub(crate) watch: Watch,
     /// Whether an input that was built keeps failed batches itself, see [`BuildContext::with_replay`].
     pub(crate) replays: Cell<bool>,
+    /// How many processors that add keys for messages were built.
+    pub(crate) adding: usize,
     /// Counters of components that are made again.
     pub(crate) counted: Vec<Arc<Probe>>,
     /// Components that are being built several times from one text, from outside to inside.
@@ -150,6 +154,7 @@ impl<'a> BuildContext<'a> {
             batches_unseen: false,
             watch: Watch::default(),
             replays: Cell::new(false),
+            adding: 0,
             counted: Vec::new(),
             copied: Vec::new(),
         }
@@ -213,11 +218,6 @@ impl<'a> BuildContext<'a> {
         self.gathered.ingests.push(ingest);
     }
 
-    /// Builds an input component.
-    ///
-    /// # Errors
-    /// The first fault in it.
-    pub fn input(&mut self, node: &Node<'_>) -> Result<InputNode, Fault> {
     /// Says that only one stream at a time can have this: the name under which a broker knows a client, a file, a port.
     /// The stream begins when those that it replaces and that claimed the same are over. The claim begins with what sort
     /// of thing it is, and leaves out what may change while the thing stays the same (an address, a password): waiting
@@ -228,6 +228,11 @@ impl<'a> BuildContext<'a> {
         }
     }
 
+    /// Builds an input component.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    pub fn input(&mut self, node: &Node<'_>) -> Result<InputNode, Fault> {
         let (name, label) = self.identify(Sort::Input, node)?;
         let Some(spec) = self.settings.registry.inputs.get(&*name).copied() else {
             return Err(node.fault(format!("there is no input `{name}`")));
@@ -273,12 +278,15 @@ impl<'a> BuildContext<'a> {
             return Err(node.fault(format!("there is no processor `{name}`")));
         };
         let config = component_config(node, &name, spec.config);
+        let adding = self.adding;
         let (processor, probe, _) =
             self.within(ComponentKind::Processor, spec.name, node, label, |context| {
                 (spec.build)(&config, context)
             })?;
         let spans = self.spans(&probe, &config)?;
-        Ok(Stage { processor, probe, spans })
+        // What a label names may have been built before.
+        let adds_keys = self.adding > adding || spec.name == "resource";
+        Ok(Stage { processor, probe, spans, adds_keys })
     }
 
     /// What makes the spans of the component with this configuration; `None` without a tracer. Inputs and outputs

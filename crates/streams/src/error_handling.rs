@@ -81,7 +81,12 @@ pub(crate) fn log(node: &Node<'_>, stages: &mut Vec<Stage>, context: &BuildConte
         return Err(log.field_fault("sampling_ratio", "`sampling_ratio` must be from 0 to 1"));
     }
     let told = Told { stream: context.stream.clone(), payload: log.boolean("add_payload")?, ratio };
-    stages.push(Stage { processor: Box::new(told), probe: probe(ComponentKind::Processor), spans: None });
+    stages.push(Stage {
+        processor: Box::new(told),
+        probe: probe(ComponentKind::Processor),
+        spans: None,
+        adds_keys: false,
+    });
     Ok(())
 }
 

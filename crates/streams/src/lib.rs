@@ -13,6 +13,7 @@
 //! ```
 
 mod ack;
+mod added;
 mod alone;
 mod backoff;
 mod barred;

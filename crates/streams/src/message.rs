@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use bloblang::{BatchView, ErrorSource, MessageView, Trace, Value};
 use bytes::Bytes;
 
+use crate::added::Added;
+use crate::cache::Cache;
 use crate::metadata::Metadata;
 use crate::metrics::Probe;
 use crate::reply::ReplySlot;
@@ -28,6 +30,7 @@ pub struct Message {
     error: Option<Arc<Failure>>,
     way: Option<Arc<Way>>,
     reply: Option<Arc<ReplySlot>>,
+    added: Option<Arc<Added>>,
     place: u32,
     // Where it stood when a processor that keeps the order took its batch apart.
     mark: u32,
@@ -77,6 +80,7 @@ impl Message {
             error: None,
             way: None,
             reply: None,
+            added: None,
             place: UNPLACED,
             mark: UNPLACED,
         }
@@ -192,6 +196,16 @@ impl Message {
 
     pub(crate) fn drop_reply(&mut self) {
         self.reply = None;
+    }
+
+    /// A key was added to a cache for this message.
+    pub(crate) fn add_key(&mut self, cache: Arc<dyn Cache>, key: String) {
+        self.added = Some(Arc::new(Added::new(cache, key, self.added.take())));
+    }
+
+    /// What was added for it, which it no longer carries.
+    pub(crate) fn take_added(&mut self) -> Option<Arc<Added>> {
+        self.added.take()
     }
 
     /// The place in the batch to which an ack can point, see [`number`].

@@ -12,6 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use crate::ack::{NackReason, Transaction};
+use crate::added::AllAdded;
 use crate::build::Stage;
 use crate::message::{Batch, Message};
 use crate::panics::{Panicked, guarded};
@@ -20,11 +21,20 @@ use crate::task::Task;
 /// Runs a batch through a list of processors, one after the other: for components that have processors of their own.
 /// What comes out are the batches to go on with; none when everything was filtered.
 pub async fn run_stages(stages: &[Stage], batch: Batch) -> Vec<Batch> {
+    run_noting(stages, batch, None).await
+}
+
+/// The same, taking note of what is added for the messages on their way.
+async fn run_noting(stages: &[Stage], batch: Batch, added: Option<&AllAdded>) -> Vec<Batch> {
     let mut batches = vec![batch];
     for stage in stages {
         let mut next = Vec::with_capacity(batches.len());
         for batch in batches {
-            next.extend(stage.process(batch).await);
+            let mut made = stage.process(batch).await;
+            if let Some(added) = added.filter(|_| stage.adds_keys) {
+                added.take(&mut made);
+            }
+            next.extend(made);
         }
         batches = next;
     }
@@ -76,8 +86,12 @@ pub(crate) async fn process(stages: &[Stage], transaction: Transaction) -> Vec<T
     if stages.is_empty() {
         return vec![transaction];
     }
-    let Transaction { batch, ack } = transaction;
-    let batches = match AssertUnwindSafe(run_stages(stages, batch)).catch_unwind().await {
+    let Transaction { batch, mut ack } = transaction;
+    let added = stages.iter().any(|stage| stage.adds_keys).then(AllAdded::default);
+    if let Some(added) = &added {
+        ack = added.guard(ack);
+    }
+    let batches = match AssertUnwindSafe(run_noting(stages, batch, added.as_ref())).catch_unwind().await {
         Ok(batches) => batches,
         // The processor has counted it.
         Err(panic) => {

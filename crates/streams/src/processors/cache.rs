@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bloblang::{Mapping, Template, Value};
+use bytes::Bytes;
 use document::Fault;
 
 use crate::build::{BuildContext, Stage};
@@ -13,6 +14,7 @@ use crate::message::{Batch, Message, View};
 use crate::node::Node;
 use crate::outputs::cache::ttl;
 use crate::pipeline::run_stages;
+use crate::record;
 use crate::registry::{Default, Field, Kind, ProcessorSpec};
 
 pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
@@ -39,7 +41,7 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
 
 pub(super) static CACHED: ProcessorSpec = ProcessorSpec {
     name: "cached",
-    summary: "Runs processors only where a cache has no result of theirs yet, and keeps what they make.",
+    summary: "Runs processors only where a cache has no result of theirs yet, and keeps what they make: all messages of it with their metadata, also where there are none. A result that failed is not kept. A value that something else has put there becomes the payload.",
     config: Kind::Object(&[
         Field::required("cache", Kind::Cache, "The label of the cache."),
         Field::optional(
@@ -56,7 +58,7 @@ pub(super) static CACHED: ProcessorSpec = ProcessorSpec {
 
 pub(super) static DEDUPE: ProcessorSpec = ProcessorSpec {
     name: "dedupe",
-    summary: "Drops messages whose key is in a cache already, and adds the keys of the others. A message that comes again after a failure further on is dropped, too: make keys where nothing can fail any more.",
+    summary: "Drops messages whose key is in a cache already, and adds the keys of the others. When a message fails further on its key is forgotten before it comes again. A process that is killed in between forgets nothing: with a cache that outlives it, what comes again then is dropped.",
     config: Kind::Object(&[
         Field::required("cache", Kind::Cache, "The label of the cache."),
         Field::required("key", Kind::Template, "The key. A message on which it fails is dropped."),
@@ -179,31 +181,48 @@ struct Cached {
 impl Cached {
     async fn message(&self, batch: &[Message], index: usize) -> Result<Batch, String> {
         let key = render(&self.key, batch, index)?;
-        let mut message = batch[index].clone();
+        let message = batch[index].clone();
         match self.cache.get(&key).await {
-            Ok(value) => {
-                message.set_bytes(value);
-                return Ok(vec![message]);
-            }
+            Ok(value) => return Ok(kept(&message, value)),
             Err(CacheError::NotFound) => {}
             Err(fault) => return Err(fault.to_string()),
         }
         let ttl = ttl(self.ttl.as_ref(), &View(batch), index)?;
         let made: Batch = run_stages(&self.stages, vec![message]).await.into_iter().flatten().collect();
-        // Only one whole result can be given again.
-        if let [result] = &*made
-            && result.error().is_none()
-            && !self.skips(&made)
-        {
-            self.cache.set(&key, result.bytes().clone(), ttl).await.map_err(|fault| fault.to_string())?;
+        if made.iter().all(|message| message.error().is_none()) && !self.skips(&made) {
+            let value = record::encode(&made).ok_or("the result is too large to be kept")?;
+            self.cache.set(&key, value.into(), ttl).await.map_err(|fault| fault.to_string())?;
         }
         Ok(made)
     }
 
     fn skips(&self, made: &[Message]) -> bool {
+        if made.is_empty() {
+            // There is nothing to ask about.
+            return false;
+        }
         let result = self.skip_on.as_ref().map(|check| check.query(&View(made), 0));
         matches!(result, Some(Ok(Value::Bool(true)) | Err(_)))
     }
+}
+
+/// What was kept, in the place of the message.
+fn kept(message: &Message, value: Bytes) -> Batch {
+    let Some(kept) = record::decode(value.clone()) else {
+        let mut message = message.clone();
+        message.set_bytes(value);
+        return vec![message];
+    };
+    let in_place = |kept: &Message| {
+        let mut message = message.clone();
+        message.set_bytes(kept.bytes().clone());
+        message.clear_meta();
+        for (key, value) in kept.meta_iter() {
+            message.set_meta(key, value.clone());
+        }
+        message
+    };
+    kept.iter().map(in_place).collect()
 }
 
 #[async_trait]
@@ -225,6 +244,7 @@ impl Processor for Cached {
 }
 
 fn build_dedupe(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
+    context.adding += 1;
     Ok(Box::new(Dedupe {
         cache: context.cache(&node.get("cache"))?,
         key: node.template("key", context)?,
@@ -251,7 +271,10 @@ impl Dedupe {
             }
         };
         match self.cache.add(&key, "t".into(), None).await {
-            Ok(()) => true,
+            Ok(()) => {
+                batch[index].add_key(self.cache.clone(), key);
+                true
+            }
             Err(CacheError::Exists) => false,
             Err(fault) if self.drop_on_error => {
                 tracing::warn!(%fault, "the cache cannot be asked, the message is dropped");

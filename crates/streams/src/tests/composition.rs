@@ -168,6 +168,23 @@ async fn composed_processors_do_what_they_say() {
             json!([{ "cached": { "cache": "c", "key": "k", "skip_on": "content().string() == \"a1\"", "processors": [mark("1")] } }]),
             vec!["a1 b1 b1"],
         ),
+        (
+            json!([{ "cached": { "cache": "c", "key": "k", "processors": [{ "insert_part": { "content": "n" } }] } }]),
+            vec!["a n a n a n"],
+        ),
+        (
+            json!([
+                { "cached": { "cache": "c", "key": "k", "processors": [{ "mapping": "root = \"\"\nmeta m = content().string()" }] } },
+                { "mapping": "root = @m" },
+            ]),
+            vec!["a a a"],
+        ),
+        (json!([{ "cached": { "cache": "c", "key": "k", "processors": [delete()] } }]), vec!["a c"]),
+        (
+            json!([{ "cached": { "cache": "c", "key": "${! content() == \"b\" }", "processors": [delete()] } }]),
+            vec!["a c"],
+        ),
+        (json!([{ "cached": { "cache": "c", "key": "known", "processors": [mark("1")] } }]), vec!["K K K"]),
         (json!([{ "dedupe": { "cache": "c", "key": "${! content() == \"b\" }" } }]), vec!["a b"]),
         (
             json!([{ "dedupe": { "cache": "c", "strategy": "LIFO", "key": "${! content() == \"b\" }" } }]),
@@ -181,6 +198,45 @@ async fn composed_processors_do_what_they_say() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Wherever it stands, and whatever becomes of the message behind it.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_failed_is_no_duplicate_of_itself() {
+    let dedupe = json!({ "dedupe": { "cache": "c", "key": "${! content() }" } });
+    let more = json!({ "insert_part": { "content": "more" } });
+    for processors in [
+        json!([dedupe]),
+        json!([dedupe, { "mapping": "root = \"x\"" }, more]),
+        json!([{ "switch": [{ "processors": [dedupe] }] }]),
+        json!([{ "resource": "r" }]),
+    ] {
+        let bench = Bench::default();
+        let (input, output) = (bench.topic("in"), bench.topic("out"));
+        let mut config = relay();
+        config["pipeline"] = json!({ "processors": processors });
+        config["cache_resources"] = json!([{ "label": "c", "memory": {} }]);
+        config["processor_resources"] =
+            json!([{ "label": "r", "dedupe": { "cache": "c", "key": "${! content() }" } }]);
+        let _stream = bench.start(&config);
+        input.write(bench.transaction(&["a", "b"])).await;
+        let (_, transaction) = take(&output).await;
+        let only = NackReason::failed("no").only([&transaction.batch[0]]);
+        transaction.ack.done(Err(only));
+        assert_eq!(bench.until(1).await, [("a", false)], "{processors}");
+        // Its source sends it again, and with it a copy of the other one.
+        input.write(bench.transaction(&["a", "b"])).await;
+        let (_, transaction) = take(&output).await;
+        let plain = transaction.batch.len() - usize::from(processors[2].is_object());
+        assert_eq!(plain, 1, "{processors}: only what failed is let through");
+        drop(transaction);
+        bench.until(2).await;
+        input.write(bench.transaction(&["a"])).await;
+        take(&output).await.1.ack.done(Ok(()));
+        bench.until(3).await;
+        input.write(bench.transaction(&["a"])).await;
+        assert_eq!(bench.until(4).await[3], ("a", true), "{processors}: what was delivered is a duplicate");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,8 @@ impl Processor for Obedient {
 
 fn pipeline(threads: usize) -> (mpsc::Sender<Transaction>, Pipeline) {
     let probe = Probe::new(ComponentKind::Processor, "obedient", "root".into(), None);
-    let stage = Stage { processor: Box::new(Obedient), probe: Arc::new(probe), spans: None };
+    let stage =
+        Stage { processor: Box::new(Obedient), probe: Arc::new(probe), spans: None, adds_keys: false };
     let (sender, receiver) = mpsc::channel(16);
     (sender, Pipeline::new(vec![stage], threads, receiver))
 }
