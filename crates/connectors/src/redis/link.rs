@@ -99,8 +99,22 @@ impl Link {
 
     /// Runs a command on the connection there is; one that breaks is forgotten.
     pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Trouble> {
+        self.run_or_doubt(command, &mut false).await
+    }
+
+    /// The same; `doubt` becomes true where Redis may have run the command and its answer was lost.
+    pub(super) async fn run_or_doubt<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        doubt: &mut bool,
+    ) -> Result<T, Trouble> {
         let (mut connection, opening) = self.opened().await.map_err(Trouble::Away)?;
-        let answer = command.query_async(&mut connection).await.map_err(Trouble::from);
+        let answer = command.query_async(&mut connection).await.map_err(|error: RedisError| {
+            let answered = matches!(error.kind(), ErrorKind::Server(_));
+            let trouble = Trouble::from(error);
+            *doubt |= !answered && matches!(trouble, Trouble::Away(_));
+            trouble
+        });
         if matches!(answer, Err(Trouble::Away(_))) {
             self.drop_if(&opening);
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use streams::{Message, NackReason};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::ends::{Stream, build, messages, meta, settings, text, texts, unique, until};
 use crate::servers::{Own, die_with_a_message_in_hand, numbers, port, run, write_all};
@@ -381,6 +383,62 @@ async fn caches_are_shared_and_expire() {
     }
     let left: u64 = cli(port, &["PTTL", &format!("{name}-k")]).parse().expect("a number");
     assert!(left > 90_000, "the default of ten minutes, not {left} ms");
+}
+
+/// A way to Redis that breaks once, when Redis has stored something new and before its answer is told.
+async fn losing_an_answer(to: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        let mut lost = false;
+        while let Ok((mut client, _)) = listener.accept().await {
+            let Ok(mut server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
+            if lost {
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+                continue;
+            }
+            let (mut asked, mut answered, mut adding) = ([0; 4096], [0; 4096], false);
+            while !lost {
+                let passed = tokio::select! {
+                    count = client.read(&mut asked) => {
+                        let asked = &asked[..count.unwrap_or(0)];
+                        adding |= asked.windows(2).any(|part| part == b"NX");
+                        !asked.is_empty() && server.write_all(asked).await.is_ok()
+                    }
+                    count = server.read(&mut answered) => {
+                        let answered = &answered[..count.unwrap_or(0)];
+                        lost = adding;
+                        !lost && !answered.is_empty() && client.write_all(answered).await.is_ok()
+                    }
+                };
+                if !passed {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_was_added_before_the_connection_broke_is_not_taken_for_that_of_another() {
+    let redis = port("redis");
+    for (before, ttl, is_new) in
+        [(None, "90s", true), (Some(("t", "5000")), "90s", false), (Some(("other", "90000")), "90s", false)]
+    {
+        let name = unique("added");
+        let key = format!("{name}-k");
+        if let Some((value, milliseconds)) = before {
+            cli(redis, &["SET", &key, value, "PX", milliseconds]);
+        }
+        let add =
+            json!([{"cache": {"resource": "c", "operator": "add", "key": "k", "value": "t", "ttl": ttl}}]);
+        let mut stream = shared(losing_an_answer(redis).await, &name, add);
+        let _sent = stream.send(messages(["given"]));
+        let batch = stream.batch().await;
+        assert_eq!(batch[0].error().is_none(), is_new, "{before:?}: {:?}", batch[0].error());
+        stream.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
