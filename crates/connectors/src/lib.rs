@@ -29,6 +29,8 @@ pub mod nats;
 mod net;
 #[cfg(feature = "metrics")]
 pub mod observe;
+#[cfg(any(feature = "amqp_1", feature = "nats"))]
+mod parting;
 #[cfg(any(
     feature = "amqp_0_9",
     feature = "amqp_1",

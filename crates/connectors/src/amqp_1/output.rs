@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::connection::{FAREWELL, Opened, Settings};
 use super::message::{Carried, to_amqp};
+use crate::parting::Parting;
 
 /// Most messages that wait for the link.
 const QUEUE: usize = 64;
@@ -132,9 +133,9 @@ async fn serve(
     lost.send_replace(true);
 }
 
-/// Resolves when the output is closed.
-async fn end(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
+/// Resolves when it is true, or nobody is left who could say so.
+async fn end(told: &mut watch::Receiver<bool>) {
+    let _ = told.wait_for(|told| *told).await;
 }
 
 async fn leave(opened: Opened, sender: Sender) {
@@ -161,18 +162,22 @@ impl AmqpOutput {
                 Err(text) => Err(text),
                 Ok(message) => {
                     let (sender, receiver) = oneshot::channel();
-                    if running.asks.send(Ask { message, sent: sender }).await.is_err() {
-                        return Err(WriteError::NotConnected);
-                    }
+                    // Where the link is gone, the question is dropped, and with it the sender of its answer.
+                    let _ = running.asks.send(Ask { message, sent: sender }).await;
                     Ok(receiver)
                 }
             });
         }
         let (mut failures, mut lost) = (Vec::new(), Vec::new());
+        let mut parting = Parting::default();
         for (index, sent) in sent.into_iter().enumerate() {
             let done = match sent {
                 Err(text) => Err(Undelivered::Refused(text)),
-                Ok(sent) => settled(sent).await,
+                Ok(sent) => {
+                    let mut gone = running.lost.clone();
+                    let settled = parting.answer(settled(sent), end(&mut gone)).await;
+                    settled.unwrap_or(Err(Undelivered::Ended))
+                }
             };
             match done {
                 Ok(()) => {}
@@ -231,15 +236,10 @@ impl Output for AmqpOutput {
     async fn write(&self, batch: &[Message]) -> Result<(), WriteError> {
         let running = self.running.lock().as_ref().map(|owner| owner.running.clone());
         let Some(running) = running else { return Err(WriteError::NotConnected) };
-        let mut lost = running.lost.clone();
-        if *lost.borrow() {
+        if *running.lost.borrow() {
             return Err(WriteError::NotConnected);
         }
-        tokio::select! {
-            biased;
-            delivered = self.deliver(&running, batch) => delivered,
-            _ = lost.wait_for(|lost| *lost) => Err(WriteError::NotConnected),
-        }
+        self.deliver(&running, batch).await
     }
 
     fn max_in_flight(&self) -> usize {

@@ -10,6 +10,7 @@ use streams::{BuildContext, ConnectError, Message, Node, Output, View, WriteErro
 
 use super::connection::{Link, Settings, chain};
 use super::headers::Headers;
+use crate::parting::Parting;
 
 /// Builds the output.
 pub(super) fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Output>, Fault> {
@@ -63,15 +64,20 @@ impl JetStreamOutput {
         Ok(context.publish_with_headers(subject, headers, payload).await?)
     }
 
-    async fn write_all(&self, context: &Context, batch: &[Message]) -> Result<(), WriteError> {
+    async fn write_all(&self, link: &Link, context: &Context, batch: &[Message]) -> Result<(), WriteError> {
         let mut sent = Vec::with_capacity(batch.len());
+        let mut parting = Parting::default();
         for index in 0..batch.len() {
-            sent.push(self.publish(context, batch, index).await);
+            let published = parting.answer(self.publish(context, batch, index), link.lost()).await;
+            sent.push(published.unwrap_or(Err(Unstored::Ended)));
         }
         let (mut failures, mut lost) = (Vec::new(), Vec::new());
         for (index, stored) in sent.into_iter().enumerate() {
             let stored = match stored {
-                Ok(stored) => stored.await.map_err(Unstored::from),
+                Ok(stored) => match parting.answer(stored.into_future(), link.lost()).await {
+                    Some(stored) => stored.map_err(Unstored::from),
+                    None => Err(Unstored::Ended),
+                },
                 Err(fault) => Err(fault),
             };
             match stored {
@@ -104,11 +110,7 @@ impl Output for JetStreamOutput {
         if link.is_lost() {
             return Err(WriteError::NotConnected);
         }
-        tokio::select! {
-            biased;
-            written = self.write_all(&context, batch) => written,
-            () = link.lost() => Err(WriteError::NotConnected),
-        }
+        self.write_all(&link, &context, batch).await
     }
 
     fn max_in_flight(&self) -> usize {
