@@ -226,18 +226,23 @@ async fn a_message_knows_its_request() {
     let mut stream = mapped(
         "root = {\"header\": metadata(\"X-Custom\"), \"query\": metadata(\"q\"), \"path\": metadata(\"room\"), \
          \"cookie\": metadata(\"c\"), \"verb\": metadata(\"http_server_verb\"), \
-         \"from\": metadata(\"http_server_remote_ip\"), \"agent\": metadata(\"http_server_user_agent\")}",
+         \"from\": metadata(\"http_server_remote_ip\"), \"agent\": metadata(\"http_server_user_agent\"), \
+         \"certificate\": metadata(\"http_server_tls_subject\")}",
     );
     stream["input"]["http_server"]["path"] = json!("/rooms/{room}/post");
     stream["input"]["http_server"]["allowed_verbs"] = json!(["PUT"]);
     let gate = gate(stream).await;
     let mut sse = Endless::get(gate.port(), "/ev/sse", &[]).await;
-    let fields = ["-X", "PUT", "-H", "x-custom: h", "-H", "cookie: b=1; c=2", "-A", "me/1"];
-    let reply = post(&gate.url("/ev/rooms/blue/post?q=a%20b"), "{}", &fields).await;
+    // What the gate says of a request, its client cannot say.
+    let cookies = "cookie: b=1; c=2; http_server_verb=POST; http_server_tls_subject=CN=me";
+    let fields = ["-X", "PUT", "-H", "x-custom: h", "-H", cookies, "-A", "me/1"];
+    let query = "?q=a%20b&http_server_remote_ip=10.0.0.1&http_server_user_agent=you";
+    let reply = post(&gate.url(&format!("/ev/rooms/blue/post{query}")), "{}", &fields).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let seen: Value = serde_json::from_str(&sse.data().await.unwrap()).unwrap();
     let expected = json!({
         "header": "h", "query": "a b", "path": "blue", "cookie": "2", "verb": "PUT", "from": "127.0.0.1", "agent": "me/1",
+        "certificate": null,
     });
     assert_eq!(seen, expected);
 }

@@ -7,11 +7,15 @@ use crate::exchange::Exchange;
 use crate::fields::canonical;
 use crate::query;
 
+/// What the gate itself says of a request begins so.
+const OWN: &str = "http_server_";
+
 /// Metadata of one request, made once and given to each of its messages.
 pub(super) struct Metadata(Vec<(String, String)>);
 
 impl Metadata {
-    /// Later sources overwrite earlier ones of the same name: fixed names, headers, query, path, cookies.
+    /// Later sources overwrite earlier ones of the same name: fixed names, headers, query, path, cookies. But clients may
+    /// not say what the gate has seen: from them names that begin as the fixed ones do are left out.
     pub(super) fn of(exchange: &Exchange, captures: Vec<(String, String)>) -> Self {
         let head = &exchange.head;
         let mut pairs = Vec::with_capacity(head.headers.len() + 8);
@@ -35,10 +39,12 @@ impl Metadata {
             }
         }
         let query = query::pairs(head.uri.query().unwrap_or_default());
+        let query = query.filter(|(name, _)| !name.starts_with(OWN));
         pairs.extend(query.map(|(name, value)| (name.into_owned(), value.into_owned())));
         pairs.extend(captures);
         for cookies in head.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()) {
             let cookies = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
+            let cookies = cookies.filter(|(name, _)| !name.starts_with(OWN));
             pairs.extend(cookies.map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
         Self(pairs)
