@@ -43,7 +43,7 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
                 "greedy",
             ]),
             Default::Text("fan_out"),
-            "`fan_out`: all get every batch in parallel, each is written to again until it succeeds, acknowledged when all have. `fan_out_sequential`: the same, one after the other. `…_fail_fast`: the first failure sends the batch back to the input. `round_robin`: each batch to one, in turn. `greedy`: each batch to whichever is free.",
+            "`fan_out`: all get every batch in parallel, each is written to again until it succeeds, acknowledged when all have; so all go as fast as the slowest one, and wait for one that takes nothing. `fan_out_sequential`: the same, one after the other. `…_fail_fast`: the first failure sends the batch back to the input. `round_robin`: each batch to one, in turn. `greedy`: each batch to whichever is free.",
         ),
         Field::required("outputs", Kind::List(&Kind::Output), "The outputs."),
         BATCHING_FIELD,

@@ -88,7 +88,7 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             "delivery",
             Kind::Choice(&["shared", "broadcast"]),
             Default::Text("shared"),
-            "`shared`: each message goes to exactly one subscriber, as in Tyk Streams. `broadcast`: each goes to all.",
+            "`shared`: each message goes to exactly one subscriber, as in Tyk Streams; when `ring` is full and nobody takes any, the stream waits, and with it what else a `broker` writes to (`drop_on` with `back_pressure` around it lets the others go on). `broadcast`: each goes to all.",
         ),
         Field::optional(
             "slow_subscriber",
