@@ -12,6 +12,7 @@ mod franz;
 mod harness;
 mod kill;
 mod secure;
+mod transactions;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
