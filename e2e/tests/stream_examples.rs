@@ -50,8 +50,8 @@ impl World {
     async fn start() -> World {
         let port = free_port();
         let run = format!("run{}", number_of_this_run());
-        let [kafka, mosquitto, rabbitmq, redis, nats] =
-            ["kafka", "mosquitto", "rabbitmq", "redis", "nats"].map(service);
+        let [kafka, mosquitto, rabbitmq, redis, nats, postgresql] =
+            ["kafka", "mosquitto", "rabbitmq", "redis", "nats", "postgresql"].map(service);
         let mut setup = Gate::setup().conf(json!({"listen_port": port}));
         for (name, text) in examples() {
             let text = [
@@ -62,6 +62,7 @@ impl World {
                 ("localhost:5672", rabbitmq.clone()),
                 ("localhost:6379", redis.clone()),
                 ("localhost:4222", nats.clone()),
+                ("localhost:5432", postgresql.clone()),
                 ("localhost:4318", format!("127.0.0.1:{}", free_port())),
             ]
             .iter()
@@ -277,6 +278,41 @@ async fn try_out(name: &str, world: &World) {
             let answer = world.answer("/to-avro-and-back/readings", r#"{"device":"b","celsius":1.5}"#).await;
             assert_eq!(answer, json!({"device": "b", "celsius": 1.5, "bytes": 10}));
         }
+        // The one sends, the other receives.
+        "post-to-amqp-1" => {
+            let mut events = world.events("/amqp-1-to-subscribers/events").await;
+            world.give("/post-to-amqp-1/jobs", r#"{"kind":"clean","n":1}"#).await;
+            assert_eq!(next(&mut events).await, json!({"kind": "clean", "n": 1}));
+        }
+        "amqp-1-to-subscribers" => {}
+        "orders-as-xml" => {
+            let order = |items: &str| format!("<order id=\"7\">{items}</order>");
+            let cup = r#"<item price="2.5" count="4">cup</item>"#;
+            for (items, count, total) in [(cup.to_owned(), 1, 10), (cup.repeat(3), 3, 30)] {
+                let reply = world.post("/orders-as-xml/orders", &order(&items)).await;
+                let expected =
+                    format!("<receipt order=\"7\"><items>{count}</items><total>{total}</total></receipt>");
+                assert_eq!((reply.status, reply.text()), (200, &*expected));
+            }
+        }
+        "framed-readings" => {
+            let answer = world.answer("/framed-readings/readings", r#"{"device":"b","celsius":1.5}"#).await;
+            assert_eq!(answer, json!({"device": "b", "celsius": 1.5, "bytes": 15}));
+        }
+        "schema-registry" => {}
+        // The one writes, the other reads.
+        "orders-into-sql" => {
+            let number: u32 = world.run.trim_start_matches("run").parse().expect("a number");
+            let customer = format!("Ada {number}");
+            for value in [2.5, 100.0] {
+                let order = json!({"id": number, "customer": customer, "value": value});
+                world.give("/orders-into-sql/orders", &order.to_string()).await;
+            }
+            let asked = json!({"customer": customer}).to_string();
+            let answer = world.answer("/orders-from-sql/orders", &asked).await;
+            assert_eq!(answer, json!([{"id": number, "value": 2.5}]));
+        }
+        "orders-from-sql" => {}
         "checked-orders" => {
             let taken = world.answer("/checked-orders/orders", r#"{"id":1,"value":2}"#).await;
             assert_eq!(taken, json!({"id": 1, "value": 2}));
