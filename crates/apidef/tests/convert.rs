@@ -281,7 +281,7 @@ fn what_would_be_another_api_is_not_written() {
 #[test]
 fn c2_9_versions_of_one_definition_become_definitions_of_their_own() {
     let mut given = classic(json!({
-        "use_keyless": false, "use_standard_auth": true,
+        "use_keyless": false, "use_standard_auth": true, "slug": "a",
         "definition": {"location": "header", "key": "x-v", "strip_versioning_data": true},
     }));
     given["version_data"] = json!({"not_versioned": false, "default_version": "v2", "versions": {
@@ -303,7 +303,7 @@ fn c2_9_versions_of_one_definition_become_definitions_of_their_own() {
     let apidef::Backend::Upstream(upstream) = &child.backend else { panic!() };
     assert_eq!(&*upstream.target.host, "old");
     let told: Vec<&str> = converted.warnings.iter().map(|warning| &*warning.pointer).collect();
-    assert_eq!(told, ["/version_data/versions", "/version_data/versions/v1/expires"]);
+    assert_eq!(told, ["/version_data/versions", "/version_data/versions/v1/expires", "/slug"]);
 
     given["expiration"] = json!("2031-01-01 00:00");
     assert!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::at_path::{AtPath, WrittenAt, precedence};
 use crate::upstream::greatest_divisor;
-use crate::{Api, Backend, Mock, Paths, Target, Upstream, Virtual};
+use crate::{Api, Backend, Mock, Paths, Target, Upstream, VersionLocation, Virtual};
 
 /// An API in which only what differs between two of them is different.
 #[derive(Debug)]
@@ -24,6 +24,11 @@ pub(super) fn settled(api: Arc<Api>) -> Settled {
         share(upstream);
         ordered(&mut upstream.endpoints.timeouts);
         ordered(&mut upstream.endpoints.breakers);
+    }
+    if let Some(versioning) = api.versioning.as_mut().filter(|known| known.location != VersionLocation::Path)
+    {
+        // It stands in paths alone.
+        versioning.slug = Box::default();
     }
     let bodies = paths(&mut api.paths);
     if let Some(cache) = &mut api.cache {

@@ -114,8 +114,8 @@ pub(crate) struct Config {
     pub(crate) proxy_enable_http2: bool,
     pub(crate) proxy_close_connections: bool,
     pub(crate) max_idle_connections_per_host: usize,
-    #[serde(deserialize_with = "seconds")]
     pub(crate) max_idle_connections: usize,
+    #[serde(deserialize_with = "seconds")]
     pub(crate) max_conn_time: Duration,
     pub(crate) enable_analytics: bool,
     pub(crate) analytics_config: AnalyticsConfig,
@@ -354,10 +354,10 @@ pub(crate) struct Storage {
     pub(crate) ca_file: String,
     pub(crate) cert_file: String,
     pub(crate) key_file: String,
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) timeout: Duration,
     pub(crate) tls_min_version: String,
     pub(crate) tls_max_version: String,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) timeout: Duration,
 }
 
 impl Storage {
@@ -514,6 +514,8 @@ pub(crate) struct ConsulLogin {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsulTls {
+    pub(crate) address: String,
+    pub(crate) ca_path: String,
     pub(crate) ca_file: String,
     pub(crate) cert_file: String,
     pub(crate) key_file: String,
@@ -522,8 +524,6 @@ pub(crate) struct ConsulTls {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-    pub(crate) address: String,
-    pub(crate) ca_path: String,
 pub(crate) struct Vault {
     pub(crate) address: String,
     pub(crate) agent_address: String,
