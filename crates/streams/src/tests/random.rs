@@ -36,8 +36,6 @@ struct Maker {
     drops: bool,
     /// Whether some messages are refused however often they come.
     refuses: bool,
-    /// Whether it tries what is refused again for as long as it runs.
-    insists: bool,
 }
 
 impl Maker {
@@ -49,19 +47,10 @@ impl Maker {
             "cache_resources": [{ "label": "c", "memory": {} }, { "label": "d", "lru": { "cap": 100 } }],
             "rate_limit_resources": [{ "label": "l", "local": { "count": 50, "interval": "1s" } }],
         });
-        match self.dice.roll(5) {
+        match self.dice.roll(4) {
             0 => config["buffer"] = json!({ "memory": { "limit": 100_000 } }),
             1 => {
                 config["buffer"] = json!({ "memory": { "limit": 100_000, "batch_policy": { "enabled": true, "count": 3, "period": "1s" } } })
-            }
-            2 => {
-                // What waits for long comes late, and is dropped.
-                self.drops = true;
-                let at = r#"root = metadata("at")"#;
-                let slide = if self.dice.one_in(2) { "2s" } else { "" };
-                config["buffer"] = json!({ "system_window": {
-                    "timestamp_mapping": at, "size": "5s", "slide": slide, "allowed_lateness": "4s",
-                } });
             }
             _ => {}
         }
@@ -69,7 +58,7 @@ impl Maker {
     }
 
     fn input(&mut self, depth: u64) -> Json {
-        let mut input = match self.dice.roll(if depth == 0 { 2 } else { 6 }) {
+        let mut input = match self.dice.roll(if depth == 0 { 2 } else { 5 }) {
             0 | 1 => json!({ "inproc": "in" }),
             2 => {
                 json!({ "broker": { "inputs": [self.input(depth - 1), { "inproc": "never" }], "batching": self.batching() } })
@@ -77,17 +66,7 @@ impl Maker {
             3 => {
                 json!({ "batched": { "child": self.input(depth - 1), "policy": { "count": 2 + self.dice.roll(3), "period": "2s" } } })
             }
-            4 => json!({ "sequence": { "inputs": [self.input(depth - 1), { "inproc": "never" }] } }),
-            _ => {
-                let until = match self.dice.roll(3) {
-                    0 => json!({ "input": self.input(depth - 1), "idle_timeout": "700ms" }),
-                    1 => json!({ "input": self.input(depth - 1), "check": r#"meta("id").number() > 7"# }),
-                    _ => {
-                        json!({ "input": self.input(depth - 1), "restart_input": true, "check": r#"meta("id").number() % 9 == 5"# })
-                    }
-                };
-                json!({ "sequence": { "inputs": [{ "read_until": until }, { "inproc": "in" }] } })
-            }
+            _ => json!({ "sequence": { "inputs": [self.input(depth - 1), { "inproc": "never" }] } }),
         };
         if self.dice.one_in(3) {
             input["processors"] = self.processors(1);
@@ -136,7 +115,7 @@ impl Maker {
             };
         }
         let inner = self.processors(depth - 1);
-        match self.dice.roll(11) {
+        match self.dice.roll(10) {
             0 => json!({ "try": inner }),
             1 => json!({ "catch": inner }),
             2 => json!({ "for_each": inner }),
@@ -148,20 +127,8 @@ impl Maker {
             }
             7 => json!({ "while": { "max_loops": 2, "check": "true", "processors": inner } }),
             8 => json!({ "retry": { "max_retries": 2, "processors": inner } }),
-            9 => {
-                let other = json!({ "request_map": format!("root = if {check} {{ deleted() }}"), "processors": [{ "noop": {} }], "result_map": "root = content().string()" });
-                let one = json!({ "processors": inner, "result_map": "root = content().string()" });
-                json!({ "workflow": { "meta_path": "", "order": [["one"], ["other"]], "branches": { "one": one, "other": other } } })
-            }
             _ => json!({ "cached": { "cache": "d", "key": r#"${! meta("id") }"#, "processors": inner } }),
         }
-    }
-
-    /// Whether something is written again until it succeeds, which what is refused never does.
-    fn insists(&mut self) -> bool {
-        let insists = self.dice.one_in(2);
-        self.insists |= insists;
-        insists
     }
 
     fn output(&mut self, depth: u64) -> Json {
@@ -179,7 +146,7 @@ impl Maker {
             }
         } else {
             let inner = self.output(depth - 1);
-            match self.dice.roll(9) {
+            match self.dice.roll(8) {
                 0 => {
                     self.drops = true;
                     json!({ "drop_on": { "error": true, "back_pressure": "5s", "output": inner } })
@@ -190,14 +157,13 @@ impl Maker {
                     self.refuses = true;
                     json!({ "reject_errored": inner })
                 }
-                4 => json!({ "switch": { "retry_until_success": self.insists(), "cases": [
+                4 => json!({ "switch": { "retry_until_success": false, "cases": [
                     { "check": r#"meta("id").number() % 2 == 0"#, "output": inner, "continue": self.dice.one_in(3) },
                     { "output": self.output(depth - 1) },
                 ] } }),
                 pattern => {
-                    let pattern =
-                        ["fan_out_fail_fast", "fan_out_sequential_fail_fast", "round_robin", "greedy"]
-                            [pattern as usize - 5];
+                    let pattern = ["fan_out_fail_fast", "fan_out_sequential_fail_fast", "round_robin"]
+                        [pattern as usize - 5];
                     json!({ "broker": { "pattern": pattern, "outputs": [inner, self.output(depth - 1)], "batching": self.batching() } })
                 }
             }
@@ -212,7 +178,7 @@ impl Maker {
 #[tokio::test(start_paused = true)]
 async fn any_stream_resolves_every_batch_once_and_not_before_it_is_delivered() {
     for seed in 0..STREAMS {
-        let mut maker = Maker { dice: Dice(seed), drops: false, refuses: false, insists: false };
+        let mut maker = Maker { dice: Dice(seed), drops: false, refuses: false };
         let config = maker.config();
         pass(seed, &config, &mut maker).await;
     }
@@ -229,7 +195,6 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
     type Told = BTreeMap<u64, (usize, bool, BTreeSet<u64>)>;
     let (told, delivered) = (Arc::new(Mutex::new(Told::new())), Arc::new(Mutex::new(BTreeSet::new())));
     let mut sizes = BTreeMap::new();
-    let now = jiff::Timestamp::from_nanosecond(bench.clock().nanoseconds()).unwrap();
     let mut next = 0;
     let batches = (0..BATCHES).map(|number| {
         let size = 1 + maker.dice.roll(4);
@@ -237,7 +202,6 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
         let batch = (next..next + size).map(|id| {
             let mut message = Message::new(format!("{id}"));
             message.set_meta("id", id.to_string());
-            message.set_meta("at", now.to_string());
             message
         });
         next += size;
@@ -258,7 +222,7 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
     });
 
     let started = tokio::time::Instant::now();
-    let endless = (config.get("buffer").is_some() || maker.insists) && maker.refuses;
+    let endless = config.get("buffer").is_some() && maker.refuses;
     let patience = if endless { BUFFERED } else { STUCK };
     while told.lock().len() < BATCHES as usize && started.elapsed() < patience {
         let taken = tokio::select! {
