@@ -2,11 +2,17 @@
 
 #![allow(missing_docs, reason = "each field is a row of config/table, which holds its documentation")]
 
+mod kv;
+mod stores;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use state::Secret;
+
+pub(crate) use self::kv::Kv;
+pub(crate) use self::stores::{CacheSettings, CatalogSettings, DbAppConfOptions, LocalSessionCache, Storage};
 
 /// Everything that is acted on. Times are durations; sizes are bytes; empty texts mean "not set".
 #[derive(Debug, Clone, Deserialize)]
@@ -307,90 +313,11 @@ pub(crate) struct Policies {
     pub(crate) policy_record_name: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CatalogSettings {
-    #[serde(deserialize_with = "secret")]
-    pub(crate) url: Secret,
-    pub(crate) name: String,
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) poll_interval: Duration,
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) timeout: Duration,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DbAppConfOptions {
-    #[serde(deserialize_with = "secret")]
-    pub(crate) connection_string: Secret,
-    pub(crate) node_is_segmented: bool,
-    pub(crate) tags: Vec<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Storage {
-    /// Never empty once loaded: what an empty value means has been settled.
-    #[serde(rename = "type")]
-    pub(crate) kind: StorageKind,
-    /// Of the embedded state; a second store has none.
-    #[serde(default)]
-    pub(crate) path: String,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) addrs: Vec<String>,
-    pub(crate) hosts: BTreeMap<String, String>,
-    pub(crate) username: String,
-    #[serde(deserialize_with = "secret")]
-    pub(crate) password: Secret,
-    pub(crate) database: i64,
-    pub(crate) enable_cluster: bool,
-    pub(crate) master_name: String,
-    #[serde(deserialize_with = "secret")]
-    pub(crate) sentinel_password: Secret,
-    pub(crate) use_ssl: bool,
-    pub(crate) ssl_insecure_skip_verify: bool,
-    pub(crate) ca_file: String,
-    pub(crate) cert_file: String,
-    pub(crate) key_file: String,
-    pub(crate) tls_min_version: String,
-    pub(crate) tls_max_version: String,
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) timeout: Duration,
-}
-
-impl Storage {
-    /// The Redis addresses (`host:port`) in the order of precedence: `addrs`, `hosts`, `host` and `port`.
-    pub(crate) fn addresses(&self) -> Vec<String> {
-        if !self.addrs.is_empty() {
-            return self.addrs.clone();
-        }
-        if !self.hosts.is_empty() {
-            return self.hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-        }
-        vec![format!("{}:{}", self.host, self.port)]
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StorageKind {
     Embedded,
     Redis,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CacheSettings {
-    pub(crate) memory: u64,
-    pub(crate) largest_answer: u64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LocalSessionCache {
-    pub(crate) disable_cached_session_state: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -475,71 +402,6 @@ pub(crate) struct Streaming {
     pub(crate) environment: Vec<String>,
     pub(crate) egress: Egress,
     pub(crate) mappings: Mappings,
-}
-
-/// Where values are kept that settings and definitions refer to.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Kv {
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) refresh: Duration,
-    pub(crate) consul: Consul,
-    pub(crate) vault: Vault,
-    pub(crate) file: KvFile,
-    /// Whatever is written; may hold secrets.
-    #[serde(deserialize_with = "unshown")]
-    pub(crate) stores: Unshown,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Consul {
-    pub(crate) address: String,
-    pub(crate) scheme: String,
-    pub(crate) datacenter: String,
-    #[serde(deserialize_with = "secret")]
-    pub(crate) token: Secret,
-    pub(crate) http_auth: ConsulLogin,
-    pub(crate) tls_config: ConsulTls,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ConsulLogin {
-    pub(crate) username: String,
-    #[serde(deserialize_with = "secret")]
-    pub(crate) password: Secret,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ConsulTls {
-    pub(crate) address: String,
-    pub(crate) ca_path: String,
-    pub(crate) ca_file: String,
-    pub(crate) cert_file: String,
-    pub(crate) key_file: String,
-    pub(crate) insecure_skip_verify: bool,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Vault {
-    pub(crate) address: String,
-    pub(crate) agent_address: String,
-    #[serde(deserialize_with = "secret")]
-    pub(crate) token: Secret,
-    pub(crate) kv_version: u8,
-    pub(crate) max_retries: usize,
-    #[serde(deserialize_with = "seconds")]
-    pub(crate) timeout: Duration,
-    pub(crate) ca_file: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct KvFile {
-    pub(crate) base_path: String,
 }
 
 /// A value that is not printed.
