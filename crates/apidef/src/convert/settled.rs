@@ -47,6 +47,9 @@ pub(super) fn settled(api: Arc<Api>) -> Settled {
     if let Some(plugins) = &mut api.plugins {
         plugins.bundle_pointer = Box::default();
         plugins.each_mut(|plugin| plugin.pointer = Box::default());
+        if let Some(extractor) = &mut plugins.identity {
+            extractor.pointer = Box::default();
+        }
     }
     // Those of one kind of event are told in their order.
     api.events.sort_by_key(|handler| handler.event.name());
