@@ -23,6 +23,12 @@ impl Child {
         Child { node: Some(node), task: Tasks::default(), receiver: None, phase }
     }
 
+    /// One that has nothing to give.
+    pub(super) fn ended() -> Child {
+        let (phase, _) = watch::channel(Phase::Running);
+        Child { node: None, task: Tasks::default(), receiver: None, phase }
+    }
+
     /// Starts it, if it is not; it connects by itself.
     pub(super) fn start(&mut self) {
         if let Some(node) = self.node.take() {

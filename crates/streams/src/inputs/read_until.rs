@@ -15,11 +15,13 @@ use crate::build::BuildContext;
 use crate::component::{ConnectError, Input, ReadError};
 use crate::inputs::child::Child;
 use crate::message::{Batch, View};
+use crate::metrics::Probe;
 use crate::node::Node;
 use crate::rebuild::Blueprint;
 use crate::registry::{self, Field, InputSpec, Kind};
 use crate::replay::Replay;
 use crate::source::sleep_until;
+use crate::task::Tasks;
 
 /// Set on the batch that ended the input, by the original's name.
 const FINAL: (&str, &str) = ("bento_read_until", "final");
@@ -85,14 +87,21 @@ fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Inpu
         false => None,
     };
     let (last, _) = watch::channel(Last::None);
+    let (under_way, _) = watch::channel(0);
+    let (closing, _) = watch::channel(false);
     let input = ReadUntil {
         child: Child::new(built),
         check,
         idle,
         restart,
         last: Arc::new(last),
+        under_way: Arc::new(under_way),
+        left: Tasks::default(),
+        closing,
+        probe: context.probe.clone(),
         idle_since: None,
         stopping: false,
+        over: false,
     };
     // A child that keeps its failed batches is not read any more after the end, so they are kept here.
     Ok(match replays {
@@ -129,9 +138,16 @@ struct ReadUntil {
     idle: Option<Duration>,
     restart: Option<Restart>,
     last: Arc<watch::Sender<Last>>,
+    /// Batches that were handed out and not resolved.
+    under_way: Arc<watch::Sender<usize>>,
+    /// Children that are not read any more, until they are closed.
+    left: Tasks,
+    closing: watch::Sender<bool>,
+    probe: Arc<Probe>,
     /// When it began to wait for what comes next.
     idle_since: Option<Instant>,
     stopping: bool,
+    over: bool,
 }
 
 impl ReadUntil {
@@ -155,6 +171,7 @@ impl ReadUntil {
         if let Some(restart) = &mut self.restart {
             restart.empty = 0;
         }
+        let ack = self.counted(ack);
         if !self.holds(&batch) {
             return (batch, ack);
         }
@@ -169,6 +186,32 @@ impl ReadUntil {
             ack.done(outcome);
         });
         (batch, ack)
+    }
+
+    fn counted(&self, ack: Ack) -> Ack {
+        self.under_way.send_modify(|count| *count += 1);
+        let under_way = self.under_way.clone();
+        Ack::new(move |outcome| {
+            ack.done(outcome);
+            under_way.send_modify(|count| *count -= 1);
+        })
+    }
+
+    /// The end. The child closes as soon as what it gave is resolved, and not when the stream ends: what it has read
+    /// ahead is for others.
+    fn end(&mut self) -> ReadError {
+        self.over = true;
+        let mut child = std::mem::replace(&mut self.child, Child::ended());
+        let (mut under_way, mut closing) = (self.under_way.subscribe(), self.closing.subscribe());
+        self.left.spawn(self.probe.clone(), async move {
+            child.stop();
+            tokio::select! {
+                _ = under_way.wait_for(|count| *count == 0) => {}
+                _ = closing.wait_for(|closing| *closing) => {}
+            }
+            child.close().await;
+        });
+        ReadError::End
     }
 
     /// The child has ended by itself; whether it begins again.
@@ -195,11 +238,15 @@ impl Input for ReadUntil {
     }
 
     async fn read(&mut self) -> Result<(Batch, Ack), ReadError> {
+        // Whoever keeps failed batches asks again.
+        if self.over {
+            return Err(ReadError::End);
+        }
         loop {
             let mut last = self.last.subscribe();
             let now = *last.borrow_and_update();
             match now {
-                Last::Delivered => return Err(ReadError::End),
+                Last::Delivered => return Err(self.end()),
                 Last::UnderWay => {}
                 Last::None => {
                     if !self.stopping {
@@ -211,13 +258,13 @@ impl Input for ReadUntil {
                         read = self.child.read() => read,
                         () = sleep_until(idle) => {
                             tracing::debug!("a `read_until` ends: nothing came");
-                            return Err(ReadError::End);
+                            return Err(self.end());
                         }
                     };
                     match read {
                         Some(transaction) => return Ok(self.hand_out(transaction)),
                         None if self.begin_again().await? => continue,
-                        None => return Err(ReadError::End),
+                        None => return Err(self.end()),
                     }
                 }
             }
@@ -233,6 +280,8 @@ impl Input for ReadUntil {
     }
 
     async fn close(&mut self) {
+        self.closing.send_replace(true);
         self.child.close().await;
+        self.left.finish().await;
     }
 }

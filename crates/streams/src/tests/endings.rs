@@ -100,6 +100,30 @@ async fn what_fails_late_comes_again_before_read_until_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_read_until_has_read_ahead_is_given_back_when_it_ends_and_not_when_the_stream_does() {
+    let bench = Bench::default();
+    let (input, output) = (bench.topic("in"), bench.topic("out"));
+    let until = json!({ "input": { "inproc": "in" }, "check": r#"content() == "b""# });
+    let stream = bench.start(&json!({
+        "input": { "sequence": { "inputs": [{ "read_until": until }, { "inproc": "never" }] } },
+        "output": { "inproc": "out" },
+    }));
+    let write = async {
+        for text in ["a", "b", "c"] {
+            input.write(bench.transaction(&[text])).await;
+        }
+    };
+    let (one, two) = tokio::join!(write, async { (take(&output).await.1, take(&output).await.1) }).1;
+    two.ack.done(Ok(()));
+    assert_eq!(bench.until(1).await, [("b", true)]);
+    // What was handed out still reaches its source.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    one.ack.done(Ok(()));
+    assert_eq!(bench.until(3).await, [("b", true), ("a", true), ("c", false)]);
+    assert!(!stream.status().ended);
+}
+
+#[tokio::test(start_paused = true)]
 async fn read_until_ends_when_nothing_comes() {
     let bench = Bench::default();
     let (input, output) = (bench.topic("in"), bench.topic("out"));

@@ -58,7 +58,7 @@ impl Maker {
     }
 
     fn input(&mut self, depth: u64) -> Json {
-        let mut input = match self.dice.roll(if depth == 0 { 2 } else { 5 }) {
+        let mut input = match self.dice.roll(if depth == 0 { 2 } else { 6 }) {
             0 | 1 => json!({ "inproc": "in" }),
             2 => {
                 json!({ "broker": { "inputs": [self.input(depth - 1), { "inproc": "never" }], "batching": self.batching() } })
@@ -66,7 +66,17 @@ impl Maker {
             3 => {
                 json!({ "batched": { "child": self.input(depth - 1), "policy": { "count": 2 + self.dice.roll(3), "period": "2s" } } })
             }
-            _ => json!({ "sequence": { "inputs": [self.input(depth - 1), { "inproc": "never" }] } }),
+            4 => json!({ "sequence": { "inputs": [self.input(depth - 1), { "inproc": "never" }] } }),
+            _ => {
+                let until = match self.dice.roll(3) {
+                    0 => json!({ "input": self.input(depth - 1), "idle_timeout": "700ms" }),
+                    1 => json!({ "input": self.input(depth - 1), "check": r#"meta("id").number() > 7"# }),
+                    _ => {
+                        json!({ "input": self.input(depth - 1), "restart_input": true, "check": r#"meta("id").number() % 9 == 5"# })
+                    }
+                };
+                json!({ "sequence": { "inputs": [{ "read_until": until }, { "inproc": "in" }] } })
+            }
         };
         if self.dice.one_in(3) {
             input["processors"] = self.processors(1);
@@ -233,6 +243,8 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
         let Some(Transaction { batch, ack }) = taken else { break };
         // Messages before this one are refused, those from it on delivered.
         let first = match maker.dice.roll(6) {
+            // What fails as a whole when one message of many does, succeeds only when all do.
+            _ if started.elapsed() > STUCK / 2 => 0,
             0 => 1,
             1 | 2 => batch.len(),
             _ => 0,
