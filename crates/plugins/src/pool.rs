@@ -157,3 +157,83 @@ fn at_once<H: Host, T>(
     give_back(host, engine);
     Some(ran)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Engines are numbers, in the order in which they were made; odd ones are not sound.
+    struct Numbers {
+        pool: Pool<u32>,
+        made: AtomicU32,
+    }
+
+    impl Numbers {
+        fn new(most: usize, at_once: usize, patience: Duration) -> Arc<Self> {
+            Arc::new(Self { pool: Pool::new(most, at_once, patience), made: AtomicU32::new(0) })
+        }
+    }
+
+    impl Host for Numbers {
+        type Engine = u32;
+
+        fn pool(&self) -> &Pool<u32> {
+            &self.pool
+        }
+
+        fn make(&self) -> Result<u32, Fault> {
+            Ok(self.made.fetch_add(1, Ordering::Relaxed))
+        }
+
+        fn is_sound(engine: &u32) -> bool {
+            engine.is_multiple_of(2)
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn sound_engines_are_used_again_and_no_more_are_kept_than_asked_for() {
+        let host = Numbers::new(1, 8, LONG);
+        let number = async |host| run(host, |engine| Ok(*engine)).await.unwrap();
+        assert_eq!((number(&host).await, number(&host).await), (0, 0));
+        let taken = take(&*host).unwrap();
+        assert_eq!((taken, number(&host).await), (0, 1));
+        assert_eq!(number(&host).await, 2, "the one before is not sound");
+        give_back(&*host, taken);
+        let kept = [take(&*host).unwrap(), take(&*host).unwrap()];
+        assert_eq!(kept, [2, 3], "there was place for one");
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_turn_is_told_so_and_gets_one_when_the_work_before_is_over() {
+        let host = Numbers::new(8, 1, Duration::from_millis(50));
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (go, may_go) = std::sync::mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let host = Arc::clone(&host);
+            async move {
+                run(&host, move |_| {
+                    let _ = begun.send(());
+                    let _ = may_go.recv();
+                    Ok(())
+                })
+                .await
+            }
+        });
+        has_begun.await.unwrap();
+        let late = run(&host, |_| Ok(())).await;
+        assert_eq!(late, Err(Fault::Late(Duration::from_millis(50))));
+        drop(go);
+        first.await.unwrap().unwrap();
+        run(&host, |_| Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_fails_alone() {
+        let host = Numbers::new(8, 1, LONG);
+        let failed = run(&host, |_| -> Result<(), Fault> { panic!("on purpose") }).await;
+        assert!(matches!(failed, Err(Fault::Thrown(_))), "{failed:?}");
+        assert_eq!(run(&host, |engine| Ok(*engine)).await, Ok(1), "its engine is gone, its place is not");
+    }
+}
