@@ -36,6 +36,8 @@ struct Maker {
     drops: bool,
     /// Whether some messages are refused however often they come.
     refuses: bool,
+    /// Whether it tries what is refused again for as long as it runs.
+    insists: bool,
 }
 
 impl Maker {
@@ -47,10 +49,19 @@ impl Maker {
             "cache_resources": [{ "label": "c", "memory": {} }, { "label": "d", "lru": { "cap": 100 } }],
             "rate_limit_resources": [{ "label": "l", "local": { "count": 50, "interval": "1s" } }],
         });
-        match self.dice.roll(4) {
+        match self.dice.roll(5) {
             0 => config["buffer"] = json!({ "memory": { "limit": 100_000 } }),
             1 => {
                 config["buffer"] = json!({ "memory": { "limit": 100_000, "batch_policy": { "enabled": true, "count": 3, "period": "1s" } } })
+            }
+            2 => {
+                // What waits for long comes late, and is dropped.
+                self.drops = true;
+                let at = r#"root = metadata("at")"#;
+                let slide = if self.dice.one_in(2) { "2s" } else { "" };
+                config["buffer"] = json!({ "system_window": {
+                    "timestamp_mapping": at, "size": "5s", "slide": slide, "allowed_lateness": "4s",
+                } });
             }
             _ => {}
         }
@@ -125,7 +136,7 @@ impl Maker {
             };
         }
         let inner = self.processors(depth - 1);
-        match self.dice.roll(10) {
+        match self.dice.roll(11) {
             0 => json!({ "try": inner }),
             1 => json!({ "catch": inner }),
             2 => json!({ "for_each": inner }),
@@ -137,8 +148,20 @@ impl Maker {
             }
             7 => json!({ "while": { "max_loops": 2, "check": "true", "processors": inner } }),
             8 => json!({ "retry": { "max_retries": 2, "processors": inner } }),
+            9 => {
+                let other = json!({ "request_map": format!("root = if {check} {{ deleted() }}"), "processors": [{ "noop": {} }], "result_map": "root = content().string()" });
+                let one = json!({ "processors": inner, "result_map": "root = content().string()" });
+                json!({ "workflow": { "meta_path": "", "order": [["one"], ["other"]], "branches": { "one": one, "other": other } } })
+            }
             _ => json!({ "cached": { "cache": "d", "key": r#"${! meta("id") }"#, "processors": inner } }),
         }
+    }
+
+    /// Whether something is written again until it succeeds, which what is refused never does.
+    fn insists(&mut self) -> bool {
+        let insists = self.dice.one_in(2);
+        self.insists |= insists;
+        insists
     }
 
     fn output(&mut self, depth: u64) -> Json {
@@ -156,7 +179,7 @@ impl Maker {
             }
         } else {
             let inner = self.output(depth - 1);
-            match self.dice.roll(8) {
+            match self.dice.roll(9) {
                 0 => {
                     self.drops = true;
                     json!({ "drop_on": { "error": true, "back_pressure": "5s", "output": inner } })
@@ -167,13 +190,14 @@ impl Maker {
                     self.refuses = true;
                     json!({ "reject_errored": inner })
                 }
-                4 => json!({ "switch": { "retry_until_success": false, "cases": [
+                4 => json!({ "switch": { "retry_until_success": self.insists(), "cases": [
                     { "check": r#"meta("id").number() % 2 == 0"#, "output": inner, "continue": self.dice.one_in(3) },
                     { "output": self.output(depth - 1) },
                 ] } }),
                 pattern => {
-                    let pattern = ["fan_out_fail_fast", "fan_out_sequential_fail_fast", "round_robin"]
-                        [pattern as usize - 5];
+                    let pattern =
+                        ["fan_out_fail_fast", "fan_out_sequential_fail_fast", "round_robin", "greedy"]
+                            [pattern as usize - 5];
                     json!({ "broker": { "pattern": pattern, "outputs": [inner, self.output(depth - 1)], "batching": self.batching() } })
                 }
             }
@@ -188,7 +212,7 @@ impl Maker {
 #[tokio::test(start_paused = true)]
 async fn any_stream_resolves_every_batch_once_and_not_before_it_is_delivered() {
     for seed in 0..STREAMS {
-        let mut maker = Maker { dice: Dice(seed), drops: false, refuses: false };
+        let mut maker = Maker { dice: Dice(seed), drops: false, refuses: false, insists: false };
         let config = maker.config();
         pass(seed, &config, &mut maker).await;
     }
@@ -205,6 +229,7 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
     type Told = BTreeMap<u64, (usize, bool, BTreeSet<u64>)>;
     let (told, delivered) = (Arc::new(Mutex::new(Told::new())), Arc::new(Mutex::new(BTreeSet::new())));
     let mut sizes = BTreeMap::new();
+    let now = jiff::Timestamp::from_nanosecond(bench.clock().nanoseconds()).unwrap();
     let mut next = 0;
     let batches = (0..BATCHES).map(|number| {
         let size = 1 + maker.dice.roll(4);
@@ -212,6 +237,7 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
         let batch = (next..next + size).map(|id| {
             let mut message = Message::new(format!("{id}"));
             message.set_meta("id", id.to_string());
+            message.set_meta("at", now.to_string());
             message
         });
         next += size;
@@ -232,7 +258,7 @@ async fn pass(seed: u64, config: &Json, maker: &mut Maker) {
     });
 
     let started = tokio::time::Instant::now();
-    let endless = config.get("buffer").is_some() && maker.refuses;
+    let endless = (config.get("buffer").is_some() || maker.insists) && maker.refuses;
     let patience = if endless { BUFFERED } else { STUCK };
     while told.lock().len() < BATCHES as usize && started.elapsed() < patience {
         let taken = tokio::select! {
