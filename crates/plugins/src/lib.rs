@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod javascript;
 pub mod lua;
 mod outside;
+mod pace;
 mod pool;
 pub mod python;
 #[cfg(test)]

@@ -4,14 +4,15 @@
 //! stopped without a trace, calls are tried at once on the thread that asks; one that takes longer, or that asks for
 //! something outside, is begun anew on a thread that may take its time.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::Fault;
+use crate::pace::Pace;
 
 /// What runs the code of one API, and how it makes the engines for that.
 pub(crate) trait Host: Send + Sync + 'static {
@@ -45,8 +46,6 @@ pub(crate) trait Host: Send + Sync + 'static {
 
 /// A call that is tried at once takes no longer.
 pub(crate) const PROMPT: Duration = Duration::from_millis(1);
-/// After a call was put off, so many are not tried at once.
-const APART: u32 = 100;
 
 /// The engines of one API that have nothing to do.
 pub(crate) struct Pool<E> {
@@ -55,15 +54,14 @@ pub(crate) struct Pool<E> {
     places: Arc<Semaphore>,
     /// A call waits no longer for its turn.
     patience: Duration,
-    /// Calls that are not to be tried at once.
-    apart: AtomicU32,
+    pace: Pace,
 }
 
 impl<E> Pool<E> {
     /// Keeps `most` engines, and lets `at_once` calls run; more wait. So code that hangs leaves threads to other APIs.
     pub(crate) fn new(most: usize, at_once: usize, patience: Duration) -> Self {
         let places = Arc::new(Semaphore::new(at_once));
-        Self { spare: Mutex::default(), most, places, patience, apart: AtomicU32::new(0) }
+        Self { spare: Mutex::default(), most, places, patience, pace: Pace::default() }
     }
 }
 
@@ -119,7 +117,6 @@ pub(crate) async fn run<H: Host, T: Send + 'static>(
         // Kept until the work is over, even where nobody waits for it any more.
         let _place = place;
         let mut engine = take(&*host)?;
-        H::hurry(&mut engine, false);
         let ran = work(&mut engine);
         give_back(&*host, engine);
         ran
@@ -133,10 +130,7 @@ fn at_once<H: Host, T>(
     work: impl Fn(&mut H::Engine) -> Result<T, Fault>,
 ) -> Option<Result<T, Fault>> {
     let pool = host.pool();
-    let apart = &pool.apart;
-    if apart.load(Ordering::Relaxed) > 0 {
-        // Two that count at once may let one more or one less through.
-        apart.fetch_sub(1, Ordering::Relaxed);
+    if !pool.pace.may_try() {
         return None;
     }
     // Making an engine takes its time.
@@ -146,20 +140,25 @@ fn at_once<H: Host, T>(
         return None;
     }
     let begun = Instant::now();
-    let ran = work(&mut engine);
+    // Elsewhere a thread of its own keeps a panic from whoever asked.
+    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| work(&mut engine)));
+    let Ok(ran) = ran else {
+        return Some(Err(Fault::Thrown("it was interrupted: the engine panicked".to_owned())));
+    };
     let is_put_off = H::was_put_off(&engine);
-    if is_put_off || begun.elapsed() > PROMPT {
-        apart.store(APART, Ordering::Relaxed);
-    }
+    pool.pace.tried(is_put_off || begun.elapsed() > PROMPT);
     if is_put_off {
         return None;
     }
+    H::hurry(&mut engine, false);
     give_back(host, engine);
     Some(ran)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     /// Engines are numbers, in the order in which they were made; odd ones are not sound.
@@ -187,6 +186,10 @@ mod tests {
 
         fn is_sound(engine: &u32) -> bool {
             engine.is_multiple_of(2)
+        }
+
+        fn hurry(_: &mut u32, _: bool) -> bool {
+            true
         }
     }
 
@@ -235,5 +238,10 @@ mod tests {
         let failed = run(&host, |_| -> Result<(), Fault> { panic!("on purpose") }).await;
         assert!(matches!(failed, Err(Fault::Thrown(_))), "{failed:?}");
         assert_eq!(run(&host, |engine| Ok(*engine)).await, Ok(1), "its engine is gone, its place is not");
+        // Tried at once, on the thread of this test.
+        give_back(&*host, 8);
+        let failed = run_promptly(&host, |_| -> Result<(), Fault> { panic!("on purpose") }).await;
+        assert!(matches!(failed, Err(Fault::Thrown(_))), "{failed:?}");
+        assert!(host.pool.spare.lock().is_empty(), "its engine is gone");
     }
 }
