@@ -9,7 +9,6 @@ mod events;
 mod flows;
 mod lists;
 mod older;
-mod records;
 mod rewrites;
 mod schemas;
 mod schemes;
@@ -157,7 +156,6 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
         (&mut rest, &|pointer| pointer.replacen(VERSION, &version, 1)),
         (&mut out, &|pointer| format!("/{EXTENSION}{pointer}")),
     );
-    records::to_oas(&mut rest, &mut out);
     behind::to_oas(&mut rest, &mut out);
     auth::to_oas(&mut rest, &mut out);
     if let Some(own) = take(&mut rest, "/x-sluicegate") {
@@ -194,7 +192,6 @@ fn to_classic(given: &Value) -> (Value, Value, Vec<Fault>) {
     auth::to_classic(&mut rest, &mut out);
     errors::convert(To::Classic, &mut rest, &mut out);
     events::to_classic(&mut rest, &mut out);
-    records::to_classic(&mut rest, &mut out);
     behind::to_classic(&mut rest, &mut out);
     move_pairs(
         PAIRS,

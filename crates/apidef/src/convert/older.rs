@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn classic(definition: &mut Value, version: &str) {
     key(definition);
     custom(definition);
+    records(definition);
     tokens(definition);
     probes(definition);
     if take(definition, "/definition/strip_path") == Some(Value::Bool(true)) {
@@ -64,6 +65,18 @@ fn custom(definition: &mut Value) {
             put(definition, "/custom_plugin_auth_enabled", true.into());
         }
     }
+}
+
+/// The plugin on records beside those of other hooks.
+fn records(definition: &mut Value) {
+    const NEWER: &str = "/custom_middleware/traffic_logs";
+    if definition.pointer(NEWER).is_some_and(|newer| !is_blank(newer)) {
+        return;
+    }
+    let Some(older) = definition.get_mut("analytics_plugin").filter(|older| !is_blank(older)) else { return };
+    let is_on = take(older, "/enable") == Some(Value::Bool(true));
+    let (name, path) = (take(older, "/func_name"), take(older, "/plugin_path"));
+    put(definition, NEWER, json!({"name": name, "path": path, "disabled": !is_on}));
 }
 
 /// Policies of scopes beside `scopes`.

@@ -30,6 +30,8 @@ pub(super) enum How {
     Listed(&'static str, &'static str),
     /// A list of objects, each with these keys.
     Each(&'static [Pair]),
+    /// An object with these keys; a list with that alone.
+    Only(&'static [Pair]),
     /// As this says; `None` where it cannot be.
     By(fn(&Value, To) -> Option<Value>),
 }
@@ -38,7 +40,7 @@ pub(super) enum How {
 #[derive(Debug)]
 pub(super) struct Pair(pub(super) &'static str, pub(super) &'static str, pub(super) How);
 
-use How::{Each, Given, Listed, Named, Nanoseconds, Not, NotAlways, Said, Same, Seconds, Tls, Weights};
+use How::{Each, Given, Listed, Named, Nanoseconds, Not, NotAlways, Only, Said, Same, Seconds, Tls, Weights};
 
 /// In place of the pointer of a classic definition's only version.
 pub(super) const VERSION: &str = "@";
@@ -162,6 +164,7 @@ pub(super) const PAIRS: &[Pair] = &[
     Pair("/enable_context_vars", "/middleware/global/contextVariables/enabled", Same),
     Pair("/config_data", "/middleware/global/pluginConfig/data/value", Same),
     Pair("/config_data_disabled", "/middleware/global/pluginConfig/data/enabled", Not),
+    Pair("/custom_middleware/traffic_logs", "/middleware/global/trafficLogs/plugins", Only(HOOK)),
     Pair("/tag_headers", "/middleware/global/trafficLogs/tagHeaders", Same),
     Pair("/expire_analytics_after", "/middleware/global/trafficLogs/customRetentionPeriod", Seconds),
     Pair("/do_not_track", "/middleware/global/trafficLogs/enabled", NotAlways),

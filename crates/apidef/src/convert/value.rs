@@ -57,6 +57,12 @@ pub(super) fn move_pairs(
                 }
                 continue;
             }
+            How::Only(pairs) => {
+                if let Some(written) = from.pointer_mut(&source).and_then(|held| only(held, pairs, to)) {
+                    put(out, &target, written);
+                }
+                continue;
+            }
             How::Not | How::NotAlways if given.is_none_or(Value::is_null) => {
                 let wanted = has_section || (matches!(how, How::NotAlways) && matches!(to, To::Oas));
                 wanted.then_some(Value::Bool(true))
@@ -85,7 +91,7 @@ fn convert(value: &Value, how: How, to: To) -> Option<Value> {
     match (how, to) {
         (How::Same | How::Said, _) => Some(value.clone()),
         (How::Not | How::NotAlways, _) => value.as_bool().map(|on| Value::Bool(!on)),
-        (How::Given | How::Each(_), _) => None,
+        (How::Given | How::Each(_) | How::Only(_), _) => None,
         (How::By(convert), to) => convert(value, to),
         (How::Seconds, To::Oas) => {
             let seconds = value.as_f64().filter(|seconds| seconds.is_finite())?;
@@ -190,6 +196,25 @@ pub(super) fn each(list: &mut Value, pairs: &[Pair], to: To) -> Option<Value> {
         written
     });
     Some(written.collect())
+}
+
+/// An object as a list with it alone, or the other way round; what is left of it stays there.
+fn only(held: &mut Value, pairs: &[Pair], to: To) -> Option<Value> {
+    if is_blank(held) {
+        return None;
+    }
+    match to {
+        To::Oas => {
+            let mut list = json!([held.take()]);
+            let written = each(&mut list, pairs, to);
+            *held = list[0].take();
+            written
+        }
+        To::Classic if held.as_array().is_some_and(|list| list.len() == 1) => {
+            each(held, pairs, to).map(|mut written| written[0].take())
+        }
+        To::Classic => None,
+    }
 }
 
 /// The text at a pointer; empty where there is none.
