@@ -22,7 +22,8 @@ pub(crate) use tags::{of_api, of_session};
 #[derive(Debug)]
 pub(crate) struct Tail {
     recorder: Option<Recorder>,
-    plugins: Option<Arc<Plugins>>,
+    /// Has the record edited, where a plugin does that.
+    editing: Option<Arc<Plugins>>,
     access_log: bool,
     started: Instant,
     record: Option<Record>,
@@ -76,14 +77,19 @@ impl Drop for Tail {
                 record.raw_request = detail.request.encoded();
                 record.raw_response = detail.answer.encoded();
             }
-            hand_over(record, recorder, self.plugins.as_ref());
+            hand_over(record, recorder, self.editing.as_ref());
         }
     }
 }
 
+/// Those of an API's plugins, if one of them edits records.
+pub(crate) fn editing(plugins: &Option<Arc<Plugins>>) -> Option<&Arc<Plugins>> {
+    plugins.as_ref().filter(|plugins| plugins.edits_records())
+}
+
 /// Hands a record to the store, by way of the plugin that edits it where there is one.
-pub(crate) fn hand_over(record: Record, recorder: &Recorder, plugins: Option<&Arc<Plugins>>) {
-    match plugins.filter(|plugins| plugins.edits_records()) {
+pub(crate) fn hand_over(record: Record, recorder: &Recorder, editing: Option<&Arc<Plugins>>) {
+    match editing {
         Some(plugins) => plugins.edit(record, recorder),
         None => recorder.record(record),
     }
@@ -141,7 +147,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     record.client_ip = exchange.client_address();
     Some(Box::new(Tail {
         recorder,
-        plugins: api.plugins.clone(),
+        editing: editing(&api.plugins).cloned(),
         access_log,
         started: exchange.timings.started,
         record: Some(record),

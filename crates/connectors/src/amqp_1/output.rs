@@ -169,12 +169,11 @@ impl AmqpOutput {
             });
         }
         let (mut failures, mut lost) = (Vec::new(), Vec::new());
-        let mut parting = Parting::default();
+        let (mut parting, mut gone) = (Parting::default(), running.lost.clone());
         for (index, sent) in sent.into_iter().enumerate() {
             let done = match sent {
                 Err(text) => Err(Undelivered::Refused(text)),
                 Ok(sent) => {
-                    let mut gone = running.lost.clone();
                     let settled = parting.answer(settled(sent), end(&mut gone)).await;
                     settled.unwrap_or(Err(Undelivered::Ended))
                 }

@@ -188,6 +188,7 @@ fn record(
         crate::record::log(&record, matches!(fate.refusal, ""));
     }
     if let Some(recorder) = recorder {
-        crate::record::hand_over(record, recorder, api.plugins.as_ref());
+        let editing = crate::record::editing(&api.plugins);
+        crate::record::hand_over(record, recorder, editing);
     }
 }

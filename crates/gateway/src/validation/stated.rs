@@ -9,9 +9,6 @@ use super::schemas::Schemas;
 
 /// What does not fit, each with its place.
 pub(crate) fn check(document: &Value, kinds: StatedKinds) -> Vec<Fault> {
-    if kinds == StatedKinds::default() {
-        return Vec::new();
-    }
     let Stated { schemas: known, values } = apidef::stated(document, kinds);
     let mut schemas = match Schemas::new(&known) {
         Ok(schemas) => schemas,

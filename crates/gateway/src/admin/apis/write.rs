@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apidef::{Definition, Source};
+use apidef::{Definition, Source, StatedKinds};
 use document::{Document, Fault, Format};
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -196,7 +196,7 @@ pub(super) async fn checked(
     reload::fetch(gate, &definition).await;
     let (worker, candidate) = (Arc::clone(gate), Arc::clone(&definition));
     let compiled = tokio::task::spawn_blocking(move || {
-        if source == Source::Oas {
+        if source == Source::Oas && worker.settings.checked_values != StatedKinds::default() {
             let document = serde_json::from_str(&candidate.text).unwrap_or_default();
             let found = check_stated(&document, worker.settings.checked_values);
             if !found.is_empty() {

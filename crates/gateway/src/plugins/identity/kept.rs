@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use apidef::Session;
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 /// How many are kept; the least used make place for others.
@@ -10,7 +11,26 @@ const KEPT: usize = 50_000;
 
 /// The kept sessions of one gate: by the extractor that found their id, and that id.
 #[derive(Debug)]
-pub(crate) struct Identities(Cache<(u64, Box<str>), Arc<Identity>>);
+pub(crate) struct Identities(Cache<Key, Arc<Identity>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    extractor: u64,
+    id: Box<str>,
+}
+
+/// A key that is only looked for.
+#[derive(Hash)]
+struct Asked<'a> {
+    extractor: u64,
+    id: &'a str,
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.extractor == key.extractor && *self.id == *key.id
+    }
+}
 
 /// Whom a plugin has let in.
 #[derive(Debug)]
@@ -30,25 +50,25 @@ impl Default for Identities {
 impl Identities {
     /// The session of an id, unless its time is over, or that of the session itself is.
     pub(crate) fn get(&self, extractor: u64, id: &str, now: i64) -> Option<Arc<Session>> {
-        let key = (extractor, Box::from(id));
-        let session = Arc::clone(&self.0.get(&key)?.session);
+        let asked = Asked { extractor, id };
+        let session = Arc::clone(&self.0.get(&asked)?.session);
         if may_keep(&session, now) {
             return Some(session);
         }
-        self.0.remove(&key);
+        self.0.remove(&asked);
         None
     }
 
     /// Keeps a session, if the plugin has said until when.
     pub(crate) fn keep(&self, extractor: u64, id: &str, identity: Identity, now: i64) {
         if may_keep(&identity.session, now) {
-            self.0.insert((extractor, id.into()), Arc::new(identity));
+            self.0.insert(Key { extractor, id: id.into() }, Arc::new(identity));
         }
     }
 
     /// Forgets one.
     pub(crate) fn remove(&self, extractor: u64, id: &str) {
-        self.0.remove(&(extractor, Box::from(id)));
+        self.0.remove(&Asked { extractor, id });
     }
 
     /// Forgets those that are called so: keys or their hashes.
