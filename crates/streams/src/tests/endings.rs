@@ -116,7 +116,7 @@ async fn what_read_until_has_read_ahead_is_given_back_when_it_ends_and_not_when_
     let (one, two) = tokio::join!(write, async { (take(&output).await.1, take(&output).await.1) }).1;
     two.ack.done(Ok(()));
     assert_eq!(bench.until(1).await, [("b", true)]);
-    // What was handed out still reaches its source.
+    // A child that was closed too early would give back the third one now, and not hear of the first.
     tokio::time::sleep(Duration::from_secs(1)).await;
     one.ack.done(Ok(()));
     assert_eq!(bench.until(3).await, [("b", true), ("a", true), ("c", false)]);
