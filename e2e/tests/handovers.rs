@@ -140,7 +140,14 @@ async fn a_buffer_on_disk_hands_its_file_over_and_producers_wait() {
     let input = json!({"http_server": {"path": "/post", "ws_path": ""}});
     let folder = Gate::setup().prepare();
     let buffer = json!({"buffer": {"sqlite": {"path": folder.dir().join("buffer.db")}}});
-    let of = |round| moving(&redis, round, &input, &buffer);
+    let of = |round| {
+        let mut more = buffer.clone();
+        if round == 0 {
+            // Busy with a message when it is replaced, so that it holds the file still.
+            more["pipeline"] = json!({"threads": 1, "processors": [{"sleep": {"duration": "300ms"}}]});
+        }
+        moving(&redis, round, &input, &more)
+    };
     let conf = json!({"streaming": {"allow_unsafe": ["sqlite"]}});
     let gate = Gate::setup().conf(conf).oas(of(0)).start().await;
     let sent = Arc::new(AtomicUsize::new(0));

@@ -71,7 +71,7 @@ async fn c5_12_operations_ask_for_scopes() {
     let add = |id: &str, idp: Value, more: Value| api(id, &upstream.url(""), &issuer, idp, more);
     let gate = Gate::setup()
         .oas(add("union", check(json!({})), json!({})))
-        .oas(add("root", check(json!({})), json!({"security": [{"idp": ["base"]}]})))
+        .oas(add("whole", check(json!({})), json!({"security": [{"idp": ["base"]}]})))
         .oas(add(
             "operation",
             check(json!({"scopeSource": "operation"})),
@@ -83,7 +83,7 @@ async fn c5_12_operations_ask_for_scopes() {
             check(json!({"separator": ",", "claimNames": ["realm.roles", "perms"]})),
             json!({}),
         ))
-        .policy(policy("gold", &["union", "root", "operation", "global", "comma"], json!({})))
+        .policy(policy("gold", &["union", "whole", "operation", "global", "comma"], json!({})))
         .start()
         .await;
     let token = |claims: Value| {
@@ -115,14 +115,14 @@ async fn c5_12_operations_ask_for_scopes() {
         ("/union/free", &none, ""),
         ("/union/plain", &none, ""),
         ("/union/elsewhere", &none, ""),
-        ("/root/orders", &read, ""),
-        ("/root/orders", &base, ""),
-        ("/root/orders", &none, "orders:read"),
-        ("/root/plain", &base, ""),
-        ("/root/plain", &read, "base"),
-        ("/root/elsewhere", &read, "base"),
-        ("/root/free", &none, ""),
-        ("/root/health", &none, ""),
+        ("/whole/orders", &read, ""),
+        ("/whole/orders", &base, ""),
+        ("/whole/orders", &none, "orders:read"),
+        ("/whole/plain", &base, ""),
+        ("/whole/plain", &read, "base"),
+        ("/whole/elsewhere", &read, "base"),
+        ("/whole/free", &none, ""),
+        ("/whole/health", &none, ""),
         ("/operation/orders", &base, "orders:read"),
         ("/operation/plain", &none, ""),
         ("/operation/elsewhere", &none, ""),
