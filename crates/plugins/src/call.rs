@@ -76,6 +76,23 @@ pub struct Request {
     pub body: Option<Bytes>,
 }
 
+impl Request {
+    /// What a plugin gave, for whoever looks at it: with what plugins see and cannot change, which only some of them give
+    /// back.
+    #[must_use]
+    pub fn with_seen(self, seen: &Self) -> Self {
+        let Self { headers, params, request_uri, scheme, mut url, mut method, .. } = seen.clone();
+        // Some give these only where they are others.
+        if !self.url.is_empty() {
+            url = self.url;
+        }
+        if !self.method.is_empty() {
+            method = self.method;
+        }
+        Self { headers, params, request_uri, scheme, url, method, ..self }
+    }
+}
+
 /// What a plugin wants the client to be answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -123,6 +140,14 @@ pub struct Response {
     /// The body: in a call, that of the answer, in an outcome, that which takes its place.
     #[serde(skip)]
     pub body: Option<Bytes>,
+}
+
+impl Response {
+    /// As [`Request::with_seen`].
+    #[must_use]
+    pub fn with_seen(self, seen: &Self) -> Self {
+        Self { headers: seen.headers.clone(), ..self }
+    }
 }
 
 /// What a plugin is told of the API.

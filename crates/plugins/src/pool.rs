@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::Fault;
-use crate::pace::Pace;
+use crate::pace::{Pace, Tried};
 
 /// What runs the code of one API, and how it makes the engines for that.
 pub(crate) trait Host: Send + Sync + 'static {
@@ -83,19 +83,39 @@ pub(crate) fn give_back<H: Host>(host: &H, engine: H::Engine) {
     }
 }
 
-/// Works with an engine, at once or on a thread that may take its time. Work that was put off is done again from its
-/// beginning.
-///
-/// # Errors
-/// As [`run`].
-pub(crate) async fn run_promptly<H: Host, T: Send + 'static>(
-    host: &Arc<H>,
-    work: impl Fn(&mut H::Engine) -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    match at_once(&**host, &work) {
-        Some(ran) => ran,
-        None => run(host, work).await,
+/// Tries to work with an engine at once; nothing where it has to be done on another thread, from its beginning.
+pub(crate) fn at_once<H: Host, T>(
+    host: &H,
+    work: impl Fn(&mut H::Engine) -> Result<T, Fault>,
+) -> Option<Result<T, Fault>> {
+    let pool = host.pool();
+    if !pool.pace.may_try() {
+        return None;
     }
+    // Making an engine takes its time.
+    let mut engine = pool.spare.lock().pop()?;
+    if !H::hurry(&mut engine, true) {
+        give_back(host, engine);
+        return None;
+    }
+    let begun = Instant::now();
+    // Elsewhere a thread of its own keeps a panic from whoever asked.
+    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| work(&mut engine)));
+    let Ok(ran) = ran else {
+        return Some(Err(Fault::Thrown("it was interrupted: the engine panicked".to_owned())));
+    };
+    let is_put_off = H::was_put_off(&engine);
+    pool.pace.tried(match is_put_off {
+        true => Tried::PutOff,
+        false if begun.elapsed() > PROMPT => Tried::Late,
+        false => Tried::InTime,
+    });
+    if is_put_off {
+        return None;
+    }
+    H::hurry(&mut engine, false);
+    give_back(host, engine);
+    Some(ran)
 }
 
 /// Works with an engine, on a thread that may take its time.
@@ -122,37 +142,6 @@ pub(crate) async fn run<H: Host, T: Send + 'static>(
         ran
     });
     ran.await.unwrap_or_else(|fault| Err(Fault::Thrown(format!("it was interrupted: {fault}"))))
-}
-
-/// Tries work at once; nothing where it has to be done elsewhere.
-fn at_once<H: Host, T>(
-    host: &H,
-    work: impl Fn(&mut H::Engine) -> Result<T, Fault>,
-) -> Option<Result<T, Fault>> {
-    let pool = host.pool();
-    if !pool.pace.may_try() {
-        return None;
-    }
-    // Making an engine takes its time.
-    let mut engine = pool.spare.lock().pop()?;
-    if !H::hurry(&mut engine, true) {
-        give_back(host, engine);
-        return None;
-    }
-    let begun = Instant::now();
-    // Elsewhere a thread of its own keeps a panic from whoever asked.
-    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| work(&mut engine)));
-    let Ok(ran) = ran else {
-        return Some(Err(Fault::Thrown("it was interrupted: the engine panicked".to_owned())));
-    };
-    let is_put_off = H::was_put_off(&engine);
-    pool.pace.tried(is_put_off || begun.elapsed() > PROMPT);
-    if is_put_off {
-        return None;
-    }
-    H::hurry(&mut engine, false);
-    give_back(host, engine);
-    Some(ran)
 }
 
 #[cfg(test)]
@@ -240,8 +229,8 @@ mod tests {
         assert_eq!(run(&host, |engine| Ok(*engine)).await, Ok(1), "its engine is gone, its place is not");
         // Tried at once, on the thread of this test.
         give_back(&*host, 8);
-        let failed = run_promptly(&host, |_| -> Result<(), Fault> { panic!("on purpose") }).await;
-        assert!(matches!(failed, Err(Fault::Thrown(_))), "{failed:?}");
+        let failed = at_once(&*host, |_| -> Result<(), Fault> { panic!("on purpose") });
+        assert!(matches!(failed, Some(Err(Fault::Thrown(_)))), "{failed:?}");
         assert!(host.pool.spare.lock().is_empty(), "its engine is gone");
     }
 }

@@ -142,12 +142,12 @@ fn report(trial: &Trial, tried: Tried) -> Report {
     };
     match &trial.response {
         Some(before) => {
-            let after = outcome.response.unwrap_or_else(|| before.clone());
+            let after = outcome.response.unwrap_or_else(|| before.clone()).with_seen(before);
             report.response_after = Some(shown(&after, after.body.as_ref().or(before.body.as_ref())));
             report.request_after = Some(report.request_before.clone());
         }
         None => {
-            let after = outcome.request;
+            let after = outcome.request.with_seen(&trial.request);
             report.request_after = Some(shown(&after, after.body.as_ref().or(trial.request.body.as_ref())));
         }
     }

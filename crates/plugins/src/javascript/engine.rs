@@ -9,6 +9,7 @@ use rquickjs::function::Args;
 use rquickjs::loader::{BuiltinLoader, BuiltinResolver};
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Module, Object, Runtime, Value};
 
+use super::arguments::{Argument, Arguments};
 use super::{Limits, Source, native};
 use crate::pool::PROMPT;
 use crate::{Fault, Outside};
@@ -174,21 +175,22 @@ impl Engine {
     pub(super) fn call(
         &mut self,
         entry: &str,
-        texts: &[Option<&str>],
+        arguments: &Arguments<'_>,
     ) -> Result<(String, Option<String>), Fault> {
         self.begin();
         let ran = self.context.with(|context| {
             let call = || -> rquickjs::Result<(String, Option<String>)> {
                 let entries: Object<'_> = context.globals().get(ENTRIES)?;
                 let function: Function<'_> = entries.get(entry)?;
-                let mut arguments = Args::new(context.clone(), texts.len());
-                for text in texts {
-                    match text {
-                        Some(text) => arguments.push_arg(*text)?,
-                        None => arguments.push_arg(rquickjs::Undefined)?,
+                let mut given = Args::new(context.clone(), arguments.0.len());
+                for argument in &arguments.0 {
+                    match argument {
+                        Argument::Text(text) => given.push_arg(&**text)?,
+                        Argument::Number(number) => given.push_arg(*number)?,
+                        Argument::Nothing => given.push_arg(rquickjs::Undefined)?,
                     }
                 }
-                let given: rquickjs::Array<'_> = function.call_arg(arguments)?;
+                let given: rquickjs::Array<'_> = function.call_arg(given)?;
                 Ok((given.get(0)?, given.get(1)?))
             };
             call().catch(&context).map_err(|fault| told(&fault))

@@ -4,6 +4,7 @@
 //! [`Outside`] lets them ask for. Loading them takes much longer than a call, so engines are kept; each serves one call at
 //! a time. What a script keeps in its globals may be seen by the next call in the same engine, and is by none in another.
 
+mod arguments;
 mod engine;
 mod native;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::call::nullable;
 pub use crate::code::{Limits, Source};
 use crate::pool::{self, Host, Pool};
 use crate::{Call, Fault, Hook, Outcome, Outside, Request, Response, Spec};
+use arguments::{Argument, Arguments};
 use engine::Engine;
 
 /// Largest script, in bytes.
@@ -122,7 +124,7 @@ impl Scripts {
     /// There is no engine to look into.
     pub fn defined(&self) -> Result<Defined, Fault> {
         let mut engine = pool::take(self)?;
-        let told = engine.call("defined", &[]);
+        let told = engine.call("defined", &Arguments::default());
         pool::give_back(self, engine);
         read(&told?.0)
     }
@@ -132,18 +134,8 @@ impl Scripts {
     /// # Errors
     /// Why it gives no outcome.
     pub async fn call(self: &Arc<Self>, name: &str, call: &Call<'_>) -> Result<Outcome, Fault> {
-        let request = json(call.request)?;
-        let (session, spec) = (session_of(call.session)?, json(call.spec)?);
-        let (text, body) = match (call.hook, call.response) {
-            (Hook::Response, Some(response)) => {
-                let texts = vec![Some(json(response)?), text_of(&response.body), Some(request)];
-                self.run("response", name, texts, [session, spec]).await?
-            }
-            _ => {
-                let texts = vec![Some(request), text_of(&call.request.body)];
-                self.run("request", name, texts, [session, spec]).await?
-            }
-        };
+        let entry = if call.response.is_some() { "response" } else { "request" };
+        let (text, body) = self.run(entry, Arguments::of(name, call)?).await?;
         let given: Given = read(&text)?;
         let mut outcome = Outcome {
             request: given.request,
@@ -170,9 +162,8 @@ impl Scripts {
         session: Option<&Session>,
         spec: &Spec,
     ) -> Result<Answered, Fault> {
-        let texts = vec![Some(json(request)?), text_of(&request.body)];
-        let rest = [session_of(session)?, json(spec)?];
-        let (text, _) = self.run("answer", name, texts, rest).await?;
+        let call = Call { hook: Hook::Post, request, response: None, session, spec, raw_body_only: false };
+        let (text, _) = self.run("answer", Arguments::of(name, &call)?).await?;
         read(&text)
     }
 
@@ -181,8 +172,8 @@ impl Scripts {
     /// # Errors
     /// Why it gives none.
     pub async fn record(self: &Arc<Self>, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
-        let (given, _) = self.run("record", name, vec![Some(record.to_owned())], [json(spec)?]).await?;
-        Ok(given)
+        let arguments = Arguments(vec![name.into(), record.into(), json(spec)?.into()]);
+        self.run("record", arguments).await.map(|(given, _)| given)
     }
 
     /// Tells a handler of an event, both as JSON.
@@ -190,24 +181,20 @@ impl Scripts {
     /// # Errors
     /// Why it was not handled.
     pub async fn event(self: &Arc<Self>, name: &str, event: &str, context: &str) -> Result<(), Fault> {
-        self.run("event", name, vec![Some(event.to_owned())], [context.to_owned()]).await.map(drop)
+        self.run("event", Arguments(vec![name.into(), event.into(), context.into()])).await.map(drop)
     }
 
     /// Runs an entry of the prelude.
-    async fn run<const REST: usize>(
+    async fn run(
         self: &Arc<Self>,
         entry: &'static str,
-        name: &str,
-        mut texts: Vec<Option<String>>,
-        rest: [String; REST],
+        arguments: Arguments<'_>,
     ) -> Result<(String, Option<String>), Fault> {
-        texts.insert(0, Some(name.to_owned()));
-        texts.extend(rest.map(Some));
-        pool::run_promptly(self, move |engine| {
-            let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
-            engine.call(entry, &texts)
-        })
-        .await
+        if let Some(ran) = pool::at_once(&**self, |engine| engine.call(entry, &arguments)) {
+            return ran;
+        }
+        let arguments = Arguments(arguments.0.into_iter().map(Argument::into_owned).collect());
+        pool::run(self, move |engine| engine.call(entry, &arguments)).await
     }
 }
 
@@ -234,10 +221,6 @@ impl Host for Scripts {
     fn was_put_off(engine: &Engine) -> bool {
         engine.was_put_off()
     }
-}
-
-fn text_of(body: &Option<bytes::Bytes>) -> Option<String> {
-    body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned())
 }
 
 fn session_of(session: Option<&Session>) -> Result<String, Fault> {

@@ -90,6 +90,72 @@
         return typeof now === "string" ? now : JSON.stringify(now);
     }
 
+    // Requests and answers come piece by piece, as arguments. This is the place of the next one.
+    var at = 0;
+
+    // Names and some texts each.
+    function lists(pieces) {
+        var all = {};
+        for (var names = pieces[at++]; names > 0; names--) {
+            var name = pieces[at++], texts = [];
+            for (var left = pieces[at++]; left > 0; left--) texts.push(pieces[at++]);
+            if (name === "__proto__") {
+                Object.defineProperty(all, name,
+                    { value: texts, enumerable: true, configurable: true, writable: true });
+            } else {
+                all[name] = texts;
+            }
+        }
+        return all;
+    }
+    function requestFrom(pieces) {
+        var url = pieces[at++], method = pieces[at++], target = pieces[at++], scheme = pieces[at++];
+        return {
+            Headers: lists(pieces), SetHeaders: {}, DeleteHeaders: [], URL: url, Params: lists(pieces), AddParams: {},
+            ExtendedParams: {}, DeleteParams: [],
+            ReturnOverrides: {
+                ResponseCode: 0, ResponseError: "", ResponseBody: "", ResponseHeaders: {}, OverrideError: false,
+            },
+            IgnoreBody: false, Method: method, RequestURI: target, Scheme: scheme, Body: pieces[at++],
+        };
+    }
+    function responseFrom(pieces) {
+        var status = pieces[at++];
+        return {
+            StatusCode: status, Headers: lists(pieces), SetHeaders: {}, DeleteHeaders: [], Body: pieces[at++],
+        };
+    }
+    function sessionFrom(pieces) {
+        var text = pieces[at++];
+        return text === undefined ? {} : JSON.parse(text);
+    }
+    function specFrom(pieces) {
+        var org = pieces[at++], api = pieces[at++], config = pieces[at++];
+        return { OrgID: org, APIID: api, config_data: config === undefined ? {} : JSON.parse(config) };
+    }
+
+    // Of what a script gives, that which changes something: what else there is would cost more on its way back than most
+    // scripts take.
+    function has(object) {
+        for (var name in object) return true;
+        return false;
+    }
+    function changes(made, url, method) {
+        var some = {}, overrides = made.ReturnOverrides;
+        if (has(made.SetHeaders)) some.SetHeaders = made.SetHeaders;
+        if (has(made.DeleteHeaders)) some.DeleteHeaders = made.DeleteHeaders;
+        if (has(made.AddParams)) some.AddParams = made.AddParams;
+        if (has(made.ExtendedParams)) some.ExtendedParams = made.ExtendedParams;
+        if (has(made.DeleteParams)) some.DeleteParams = made.DeleteParams;
+        if (made.URL !== url) some.URL = made.URL;
+        if (made.Method !== method) some.Method = made.Method;
+        if (made.IgnoreBody) some.IgnoreBody = made.IgnoreBody;
+        if (overrides && (overrides.ResponseCode || overrides.ResponseBody || overrides.ResponseError)) {
+            some.ReturnOverrides = overrides;
+        }
+        return some;
+    }
+
     var entries = {
         has: function (name) {
             var found = find(name);
@@ -104,10 +170,11 @@
             }
             return [JSON.stringify({ objects: are("object"), functions: are("function") }), null];
         },
-        request: function (name, text, body, sessionText, specText) {
+        request: function (name) {
+            at = 1;
+            var request = requestFrom(arguments), session = sessionFrom(arguments), spec = specFrom(arguments);
+            var body = request.Body, url = request.URL, method = request.Method;
             var found = find(name);
-            var request = JSON.parse(text), session = JSON.parse(sessionText), spec = JSON.parse(specText);
-            request.Body = body;
             // The second is how the original's own file keeps it, which may be loaded for all scripts.
             var callback = typeof found === "function" ? found : found.onRequest || found.ProcessRequest;
             if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessRequest");
@@ -118,14 +185,15 @@
             var made = given.Request || request;
             var newBody = changed(made, body);
             return [JSON.stringify({
-                Request: made, Session: given.Session, SessionMeta: given.SessionMeta,
+                Request: changes(made, url, method), Session: given.Session, SessionMeta: given.SessionMeta,
             }), newBody];
         },
-        response: function (name, responseText, body, text, sessionText, specText) {
+        response: function (name) {
+            at = 1;
+            var request = requestFrom(arguments), session = sessionFrom(arguments), spec = specFrom(arguments);
+            var response = responseFrom(arguments), body = response.Body;
+            delete request.Body;
             var found = find(name);
-            var response = JSON.parse(responseText), request = JSON.parse(text);
-            var session = JSON.parse(sessionText), spec = JSON.parse(specText);
-            response.Body = body;
             var callback = typeof found === "function" ? found : found.onResponse;
             if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessResponse");
             var given = callback.call(found, response, request, session, spec);
@@ -133,7 +201,12 @@
             if (given === undefined || given === null) given = {};
             var made = given.Response || response;
             var newBody = changed(made, body);
-            return [JSON.stringify({ Response: made, SessionMeta: given.SessionMeta }), newBody];
+            return [JSON.stringify({
+                Response: {
+                    StatusCode: made.StatusCode, SetHeaders: made.SetHeaders, DeleteHeaders: made.DeleteHeaders,
+                },
+                SessionMeta: given.SessionMeta,
+            }), newBody];
         },
         record: function (name, text, specText) {
             var found = find(name);
@@ -145,10 +218,10 @@
             // A script that gives nothing has changed the record itself.
             return [JSON.stringify(given === undefined || given === null ? record : given), null];
         },
-        answer: function (name, text, body, sessionText, specText) {
+        answer: function (name) {
+            at = 1;
+            var request = requestFrom(arguments), session = sessionFrom(arguments), spec = specFrom(arguments);
             var found = find(name);
-            var request = JSON.parse(text), session = JSON.parse(sessionText), spec = JSON.parse(specText);
-            request.Body = body;
             // Functions give it back, whether there is anything in it or not.
             if (!session.meta_data) session.meta_data = {};
             var given = found(request, session, spec);

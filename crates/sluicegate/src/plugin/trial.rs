@@ -39,8 +39,9 @@ pub(super) fn run(file: &Path, name: Option<&str>, request: Option<&Path>) -> Re
         raw_body_only: false,
     };
     let outcome = outcome(file, &name, &call)?;
-    let mut made = serde_json::to_value(&outcome.request).map_err(|why| why.to_string())?;
-    if let Some(body) = &outcome.request.body {
+    let after = outcome.request.with_seen(&request);
+    let mut made = serde_json::to_value(&after).map_err(|why| why.to_string())?;
+    if let Some(body) = &after.body {
         made["Body"] = String::from_utf8_lossy(body).into();
     }
     let told = json!({"Request": made, "Session": outcome.session, "SessionMeta": outcome.metadata});
