@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+
+use crate::embedded::QuotaWindow;
+
 /// How a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meter {
@@ -28,7 +32,14 @@ pub struct Draw<'a> {
     pub cost: u64,
     /// Count the draw also when this counter refuses it. Quotas of requests do (contract 6.6).
     pub counts_refused: bool,
+    /// Where whoever draws under this name again and again keeps what was found there.
+    pub found: Option<&'a Found>,
 }
+
+/// What was found under one name of a counter, so that it need not be looked for again. Only the embedded store finds
+/// something to keep.
+#[derive(Debug, Default)]
+pub struct Found(pub(crate) ArcSwapOption<QuotaWindow>);
 
 impl Draw<'_> {
     /// Whether so much, used before, leaves room.

@@ -18,6 +18,7 @@ mod remote;
 mod secret;
 mod signal;
 mod state;
+mod stored;
 mod trust;
 mod values;
 
@@ -25,12 +26,13 @@ pub use catalog::{
     Address, AddressError, Catalog, CatalogError, CatalogOptions, Change, Item, Kind, Loaded, Parsed,
     PolicySource,
 };
-pub use draw::{Draw, Drawn, Meter, Tally};
+pub use draw::{Draw, Drawn, Found, Meter, Tally};
 pub use embedded::{Counters, OpenError};
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use remote::tls::TlsVersions;
 pub use secret::Secret;
 pub use signal::Signal;
 pub use state::{Sort, State};
+pub use stored::Stored;
 pub use trust::SignalKey;
 pub use values::{Health, QuotaCount, Unavailable};

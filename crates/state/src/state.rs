@@ -6,7 +6,7 @@ use apidef::Session;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    Draw, Health, OpenError, QuotaCount, RedisSettings, SettingsError, Signal, Tally, Unavailable,
+    Draw, Health, OpenError, QuotaCount, RedisSettings, SettingsError, Signal, Stored, Tally, Unavailable,
     embedded::Embedded, remote::Redis,
 };
 
@@ -83,7 +83,7 @@ impl State {
     pub async fn find_session<T>(
         &self,
         names: &[&str],
-        read: impl FnMut(usize, Arc<[u8]>) -> Option<T>,
+        read: impl FnMut(usize, &Stored) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         either!(self, store => store.find_session(names, read).await)
     }

@@ -48,17 +48,19 @@ pub struct Own<'t> {
 }
 
 impl Session {
-    /// Splits a stored session. Into `common` goes the text of a session that has nothing of its own. `None`: it cannot
-    /// be split, which says nothing about whether it can be read.
+    /// Splits a stored session. Into `common` goes the text of a session that has nothing of its own, into `rest` that of one
+    /// that has nothing else; it is empty where there is nothing. `None`: it cannot be split, which says nothing about
+    /// whether it can be read.
     ///
     /// A text that was split can be read if what is common can be read, and is the same then as [`Session::with_own`]
     /// makes of both.
-    pub fn split<'t>(text: &'t [u8], common: &mut Vec<u8>) -> Option<Own<'t>> {
+    pub fn split<'t>(text: &'t [u8], common: &mut Vec<u8>, rest: &mut Vec<u8>) -> Option<Own<'t>> {
         let mut scan = Scan { text: std::str::from_utf8(text).ok()?, at: 0 };
         let mut own = Own::default();
         let mut seen = [false; OWN.len()];
         common.clear();
         common.push(b'{');
+        rest.clear();
         scan.pass_space();
         scan.expect(b'{')?;
         loop {
@@ -79,6 +81,8 @@ impl Session {
                     Kind::Number => drop(scan.number()?),
                     Kind::Object => scan.plain_object()?,
                 }
+                rest.push(if rest.is_empty() { b'{' } else { b',' });
+                rest.extend_from_slice(text.get(begin..scan.at)?);
             } else {
                 scan.pass_value()?;
                 if common.len() > 1 {
@@ -95,22 +99,25 @@ impl Session {
         }
         scan.pass_space();
         common.push(b'}');
+        if !rest.is_empty() {
+            rest.push(b'}');
+        }
         (scan.at == text.len()).then_some(own)
     }
 
-    /// This session, which has nothing of its own but may have policies applied, with what `whole` has of its own.
-    pub fn with_own(self, whole: Session) -> Session {
-        let mut meta_data = whole.meta_data;
+    /// This session, which has nothing of its own but may have policies applied, with what `other` has of its own.
+    pub fn with_own(self, other: Session) -> Session {
+        let mut meta_data = other.meta_data;
         // Those of policies come after the session's own.
         meta_data.extend(self.meta_data);
         Session {
-            alias: whole.alias,
-            date_created: whole.date_created,
-            last_updated: whole.last_updated,
-            expires: whole.expires,
-            last_check: whole.last_check,
-            quota_renews: whole.quota_renews,
-            id_extractor_deadline: whole.id_extractor_deadline,
+            alias: other.alias,
+            date_created: other.date_created,
+            last_updated: other.last_updated,
+            expires: other.expires,
+            last_check: other.last_check,
+            quota_renews: other.quota_renews,
+            id_extractor_deadline: other.id_extractor_deadline,
             meta_data,
             ..self
         }
@@ -236,9 +243,28 @@ mod tests {
     use crate::policies::apply;
 
     fn split(text: &str) -> Option<(String, Own<'_>)> {
-        let mut common = Vec::new();
-        let own = Session::split(text.as_bytes(), &mut common)?;
-        Some((String::from_utf8(common).unwrap(), own))
+        split_whole(text).map(|(common, _, own)| (common, own))
+    }
+
+    fn split_whole(text: &str) -> Option<(String, String, Own<'_>)> {
+        let (mut common, mut rest) = (Vec::new(), Vec::new());
+        let own = Session::split(text.as_bytes(), &mut common, &mut rest)?;
+        Some((String::from_utf8(common).unwrap(), String::from_utf8(rest).unwrap(), own))
+    }
+
+    #[test]
+    fn the_rest_is_what_is_not_common() {
+        for (text, rest) in [
+            (r#"{"rate":1.5}"#, ""),
+            (r#"{"alias":"a","rate":1}"#, r#"{"alias":"a"}"#),
+            (r#" { "expires" : -7 , "rate" : 1 , "alias" : "b" } "#, r#"{"expires" : -7,"alias" : "b"}"#),
+            (
+                r#"{"meta_data":{"x":{"expires":1}},"last_check":0}"#,
+                r#"{"meta_data":{"x":{"expires":1}},"last_check":0}"#,
+            ),
+        ] {
+            assert_eq!(split_whole(text).unwrap().1, rest, "{text}");
+        }
     }
 
     #[test]
@@ -313,7 +339,7 @@ mod tests {
         ] {
             assert_eq!(split(text), None, "{text}");
         }
-        assert_eq!(Session::split(b"{\"alias\":\"\xff\"}", &mut Vec::new()), None);
+        assert_eq!(Session::split(b"{\"alias\":\"\xff\"}", &mut Vec::new(), &mut Vec::new()), None);
     }
 
     #[test]
@@ -331,10 +357,11 @@ mod tests {
             r#"{"apply_policies":["gold"],"last_check":7,"last_updated":"5","id_extractor_deadline":3}"#,
             r#"{"access_rights":{"a":{"limit":{"rate":3,"per":1}}},"meta_data":{"x":[{"y":null}]}}"#,
         ] {
-            let (common, _) = split(text).unwrap();
+            let (common, rest, _) = split_whole(text).unwrap();
             let whole: Session = serde_json::from_str(text).unwrap();
             let common: Session = serde_json::from_str(&common).unwrap();
-            let together = apply(&common, &lookup).unwrap().with_own(whole.clone());
+            let rest: Session = serde_json::from_str(&rest).unwrap();
+            let together = apply(&common, &lookup).unwrap().with_own(rest);
             assert_eq!(together, apply(&whole, &lookup).unwrap(), "{text}");
         }
     }

@@ -8,22 +8,18 @@ use std::time::{Duration, Instant};
 use apidef::policies::PolicyError;
 use apidef::{Session, keys};
 use parking_lot::RwLock;
-use quick_cache::Equivalent;
-use quick_cache::sync::Cache;
 use smallvec::SmallVec;
-use state::Unavailable;
+use state::{Stored, Unavailable};
 
 use super::grant::Grant;
+use super::known::Known;
 use super::names::{hash, is_of_certificate, store_name, store_names, user_names};
-use super::profile::{Merged, Profile, Profiles, Text, Unusable};
+use super::profile::{Merged, Profile, Profiles, Unusable};
 use super::token::disallowed;
 use crate::clock::unix_now;
 use crate::gate::Gate;
 use crate::plugins::{Identities, Identity};
 use crate::respond::Refusal;
-
-/// How many callers are kept.
-const KEPT: usize = 100_000;
 
 /// Who is calling, with everything that the chain asks of a session at hand.
 #[derive(Debug)]
@@ -52,6 +48,11 @@ impl Caller {
     /// Whether its session is this one, and stored nowhere.
     pub(super) fn is_of(&self, session: &Session) -> bool {
         self.unstored.as_deref() == Some(session)
+    }
+
+    /// Whether others have the same profile, so that it takes little room.
+    pub(super) fn shares_its_profile(&self) -> bool {
+        self.session.is_shared()
     }
 
     /// The session without what [`Session::split`] calls its own, such as expiry, alias and data.
@@ -92,7 +93,7 @@ impl Caller {
 /// The callers known to this node.
 #[derive(Debug)]
 pub(crate) struct Callers {
-    known: Cache<CallerKey, Arc<Caller>>,
+    known: Known,
     profiles: Profiles,
     /// Sessions that plugins gave for ids.
     identities: Identities,
@@ -103,29 +104,11 @@ pub(crate) struct Callers {
     purges: AtomicU64,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash, Clone)]
-struct CallerKey {
-    org: Box<str>,
-    token: Box<str>,
-}
-
-#[derive(Hash)]
-struct Asked<'a> {
-    org: &'a str,
-    token: &'a str,
-}
-
-impl Equivalent<CallerKey> for Asked<'_> {
-    fn equivalent(&self, key: &CallerKey) -> bool {
-        self.org == &*key.org && self.token == &*key.token
-    }
-}
-
 impl Callers {
     /// `believed`: how long a session is used before the store is asked again.
     pub(crate) fn new(believed: Duration) -> Self {
         Self {
-            known: Cache::new(KEPT),
+            known: Known::default(),
             profiles: Profiles::default(),
             identities: Identities::default(),
             believed,
@@ -141,7 +124,7 @@ impl Callers {
 
     /// The caller with this token, if it is known and still believed.
     pub(crate) fn known(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
-        let caller = self.known.get(&Asked { org, token })?;
+        let caller = self.known.get(org, token)?;
         let age = self.now().saturating_sub(caller.read_at.load(Ordering::Relaxed));
         (u128::from(age) < self.believed.as_millis()).then_some(caller)
     }
@@ -187,7 +170,7 @@ impl Callers {
         let names: SmallVec<[&str; 4]> = names.iter().map(String::as_str).collect();
         let found = gate
             .state
-            .find_session(&names, |place, text| self.understand(gate, (org, token, names[place]), &text));
+            .find_session(&names, |place, stored| self.understand(gate, (org, token, names[place]), stored));
         match found.await.map_err(Refusal::store_away)? {
             Some(Ok(Seen::Before(caller))) => Ok(Some(caller)),
             Some(Ok(Seen::Now(caller))) => {
@@ -196,7 +179,7 @@ impl Callers {
             }
             Some(Err(error)) => Err(disallowed().detail(error)),
             None => {
-                self.known.remove(&Asked { org, token });
+                self.known.remove(org, token);
                 Ok(None)
             }
         }
@@ -207,24 +190,24 @@ impl Callers {
         &self,
         gate: &Gate,
         (org, token, name): (&str, &str, &str),
-        text: &Arc<[u8]>,
+        stored: &Stored,
     ) -> Option<Result<Seen, PolicyError>> {
         let read_at = self.now();
-        if let Some(caller) = self.known.get(&Asked { org, token })
+        if let Some(caller) = self.known.get(org, token)
             && *caller.name == *name
-            && caller.session.text.as_ref().is_some_and(|known| known.is(text))
+            && caller.session.stored.as_ref().is_some_and(|known| known.is(stored))
             && caller.session.profile.generation == gate.snapshot().policy_generation
         {
             caller.read_at.store(read_at, Ordering::Relaxed);
             return Some(Ok(Seen::Before(caller)));
         }
-        let caller = match self.profiles.of(gate, text) {
+        let caller = match self.profiles.of(gate, stored) {
             Ok((profile, Some(own))) => {
                 let alias = (!own.alias.is_empty()).then(|| own.alias.into());
-                let session = Merged::shared(profile, Text(Arc::clone(text)));
+                let session = Merged::shared(profile, stored.clone());
                 caller(gate, name, session, (alias, own.expires), read_at)
             }
-            Ok((profile, None)) => alone(gate, name, profile, Some(Text(Arc::clone(text))), read_at),
+            Ok((profile, None)) => alone(gate, name, profile, Some(stored.clone()), read_at),
             Err(Unusable::Policies(error)) => return Some(Err(error)),
             Err(Unusable::Unreadable) => return None,
         };
@@ -290,10 +273,10 @@ impl Callers {
 
     /// `mark`: as it was before the session was read.
     fn keep(&self, (org, token): (&str, &str), caller: &Arc<Caller>, mark: u64) {
-        self.known.insert(CallerKey { org: org.into(), token: token.into() }, Arc::clone(caller));
+        self.known.insert(org, token, Arc::clone(caller));
         if self.mark() != mark {
             // Something changed meanwhile: this exchange may use the session, the next one asks again.
-            self.known.remove(&Asked { org, token });
+            self.known.remove(org, token);
         }
     }
 
@@ -322,15 +305,14 @@ impl Callers {
     /// Forgets sessions that have changed. `names` are keys or their hashes.
     pub(crate) fn forget(&self, names: &[String]) {
         self.purges.fetch_add(1, Ordering::AcqRel);
-        self.known
-            .retain(|key, caller| !names.iter().any(|name| **name == *caller.name || **name == *key.token));
+        self.known.forget(names);
         self.identities.forget(names);
     }
 
     /// Forgets callers merged with other policies than those of `generation`.
     pub(crate) fn forget_older(&self, generation: u64) {
         self.purges.fetch_add(1, Ordering::AcqRel);
-        self.known.retain(|_, caller| caller.session.profile.generation == generation);
+        self.known.retain(|caller| caller.session.profile.generation == generation);
         self.profiles.forget_older(generation);
     }
 
@@ -356,11 +338,11 @@ enum Seen {
 }
 
 /// A caller that shares its profile with nobody.
-fn alone(gate: &Gate, name: &str, profile: Arc<Profile>, text: Option<Text>, read_at: u64) -> Caller {
+fn alone(gate: &Gate, name: &str, profile: Arc<Profile>, stored: Option<Stored>, read_at: u64) -> Caller {
     let session = &profile.session;
     let alias = (!session.alias.is_empty()).then(|| session.alias.as_str().into());
     let own = (alias, session.expires);
-    caller(gate, name, Merged::alone(profile, text), own, read_at)
+    caller(gate, name, Merged::alone(profile, stored), own, read_at)
 }
 
 fn caller(

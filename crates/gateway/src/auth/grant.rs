@@ -31,6 +31,14 @@ pub(crate) struct QuotaGrant {
     pub(crate) max: i64,
     /// Zero = never renews.
     pub(crate) renewal: Duration,
+    /// What the store found under the name.
+    pub(crate) found: state::Found,
+}
+
+impl QuotaGrant {
+    pub(crate) fn new(name: Arc<str>, max: i64, renewal: Duration) -> Self {
+        Self { name, max, renewal, found: state::Found::default() }
+    }
 }
 
 impl Grant {
@@ -56,7 +64,7 @@ impl Grant {
                 .map(|endpoint| counter(format!("{name}{}", endpoint.suffix).into(), &endpoint.rate))
                 .collect(),
             received: terms.subscriptions.as_ref().and_then(|limits| Received::compile(limits, &name)),
-            quota: QuotaGrant { name, max: terms.quota_max, renewal: terms.quota_renewal },
+            quota: QuotaGrant::new(name, terms.quota_max, terms.quota_renewal),
             terms,
         }
     }

@@ -17,6 +17,7 @@ mod flights;
 mod grant;
 pub(crate) mod jwks;
 pub(crate) mod jwt;
+mod known;
 mod lifetime;
 mod names;
 mod oauth;

@@ -8,6 +8,7 @@ use apidef::policies::{self, PolicyError};
 use parking_lot::RwLock;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
+use state::Stored;
 
 use super::terms::Terms;
 use crate::gate::Gate;
@@ -64,7 +65,7 @@ pub(super) struct Profiles(Cache<Key, Arc<Profile>>);
 #[derive(Debug, PartialEq, Eq, Hash, Clone)]
 struct Key {
     generation: u64,
-    common: Box<[u8]>,
+    common: Arc<[u8]>,
 }
 
 #[derive(Hash)]
@@ -97,19 +98,20 @@ impl Profiles {
     pub(super) fn of<'t>(
         &self,
         gate: &Gate,
-        text: &'t Arc<[u8]>,
+        stored: &'t Stored,
     ) -> Result<(Arc<Profile>, Option<apidef::Own<'t>>), Unusable> {
-        let mut common = Vec::with_capacity(text.len());
-        let Some(own) = Session::split(text, &mut common) else {
-            return Ok((Profile::new(gate, read(text)?).map_err(Unusable::Policies)?, None));
+        let common = stored.common();
+        let Some(own) = stored.own() else {
+            return Ok((Profile::new(gate, read(common)?).map_err(Unusable::Policies)?, None));
         };
+        let own = Session::split(own, &mut Vec::new(), &mut Vec::new()).unwrap_or_default();
         let generation = gate.snapshot().policy_generation;
-        if let Some(profile) = self.0.get(&Asked { generation, common: &common }) {
+        if let Some(profile) = self.0.get(&Asked { generation, common }) {
             return Ok((profile, Some(own)));
         }
-        let profile = Profile::new(gate, read(&common)?).map_err(Unusable::Policies)?;
+        let profile = Profile::new(gate, read(common)?).map_err(Unusable::Policies)?;
         if common.len() <= LONGEST {
-            let key = Key { generation: profile.generation, common: common.into() };
+            let key = Key { generation: profile.generation, common: Arc::clone(common) };
             self.0.insert(key, Arc::clone(&profile));
         }
         Ok((profile, Some(own)))
@@ -134,7 +136,7 @@ fn read(text: &[u8]) -> Result<Session, Unusable> {
 pub(crate) struct Merged {
     pub(super) profile: Arc<Profile>,
     /// As it is stored, if it is.
-    pub(super) text: Option<Text>,
+    pub(super) stored: Option<Stored>,
     /// The profile lacks what is the session's own.
     shared: bool,
     whole: OnceLock<Box<Session>>,
@@ -142,13 +144,17 @@ pub(crate) struct Merged {
 
 impl Merged {
     /// One whose profile lacks what is own.
-    pub(super) fn shared(profile: Arc<Profile>, text: Text) -> Self {
-        Self { profile, text: Some(text), shared: true, whole: OnceLock::new() }
+    pub(super) fn shared(profile: Arc<Profile>, stored: Stored) -> Self {
+        Self { profile, stored: Some(stored), shared: true, whole: OnceLock::new() }
     }
 
     /// One whose profile is of this session alone.
-    pub(super) fn alone(profile: Arc<Profile>, text: Option<Text>) -> Self {
-        Self { profile, text, shared: false, whole: OnceLock::new() }
+    pub(super) fn alone(profile: Arc<Profile>, stored: Option<Stored>) -> Self {
+        Self { profile, stored, shared: false, whole: OnceLock::new() }
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
     }
 }
 
@@ -156,31 +162,13 @@ impl Deref for Merged {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        let Some(Text(text)) = self.text.as_ref().filter(|_| self.shared) else {
+        let Some(own) = self.stored.as_ref().filter(|_| self.shared).and_then(Stored::own) else {
             return &self.profile.session;
         };
         self.whole.get_or_init(|| {
             // What can be split can be read if its profile could.
-            let whole = read(text).unwrap_or_default();
-            Box::new(self.profile.session.clone().with_own(whole))
+            let own = if own.is_empty() { Session::default() } else { read(own).unwrap_or_default() };
+            Box::new(self.profile.session.clone().with_own(own))
         })
-    }
-}
-
-/// A session as it is stored.
-#[derive(Clone)]
-pub(super) struct Text(pub(super) Arc<[u8]>);
-
-impl Text {
-    /// Whether this is what is stored now.
-    pub(super) fn is(&self, stored: &Arc<[u8]>) -> bool {
-        Arc::ptr_eq(&self.0, stored) || *self.0 == **stored
-    }
-}
-
-impl std::fmt::Debug for Text {
-    /// It may hold secrets.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Text")
     }
 }

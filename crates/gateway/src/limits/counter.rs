@@ -78,7 +78,7 @@ impl<'a> Around<'a> {
         (max, renewal): (i64, Duration),
         cost: u64,
     ) -> (Arc<Window>, Taken) {
-        let window = self.windows.get(&alone_name(quota));
+        let window = self.windows.get(&alone_name(quota).into());
         let renewal = if renewal.is_zero() { Duration::MAX } else { renewal };
         let taken = window.take_many(self.share_of(max as f64), renewal, cost, self.now);
         (window, taken)

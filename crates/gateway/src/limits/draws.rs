@@ -122,7 +122,16 @@ impl Plan<'_> {
         }
         if let Some((quota, name)) = self.quota {
             let (limit, per) = (quota.max as f64, quota.renewal);
-            step.draws.push(Draw { meter: Meter::Quota, name, limit, per, cost: 1, counts_refused: true });
+            let found = (*name == *quota.name).then_some(&quota.found);
+            step.draws.push(Draw {
+                meter: Meter::Quota,
+                name,
+                limit,
+                per,
+                cost: 1,
+                counts_refused: true,
+                found,
+            });
             step.which.push(Which::Quota);
         }
         if let Some(counter) = self.api {
@@ -175,6 +184,7 @@ impl<'a> Step<'a> {
                     per: counter.per,
                     cost: 1,
                     counts_refused: counts_refused && rolls,
+                    found: None,
                 });
                 self.which.push(of);
                 None
@@ -299,7 +309,7 @@ async fn count_afterwards(gate: &Gate, counters: &[&Counter]) {
 /// What is drawn for a request that has passed.
 pub(super) fn afterwards(counter: &Counter, limit: f64) -> Draw<'_> {
     let Counter { name, per, .. } = counter;
-    Draw { meter: Meter::Rolling, name, limit, per: *per, cost: 1, counts_refused: true }
+    Draw { meter: Meter::Rolling, name, limit, per: *per, cost: 1, counts_refused: true, found: None }
 }
 
 /// Takes what the store said of a request that had passed already: where the window is full, the next is refused.
@@ -385,7 +395,7 @@ mod tests {
                 Counter::new(name, numbers, &Smoothing::default()).unwrap()
             };
             let (key, api) = (counter("key", limits[0]), counter("api", limits[2]));
-            let quota = QuotaGrant { name: "q".into(), max: limits[1], renewal: PER };
+            let quota = QuotaGrant::new("q".into(), limits[1], PER);
             let plan = Plan { key: Some(&key), quota: Some((&quota, "q")), api: Some(&api) };
             let seen = [(); 4].map(|()| ask(&around, &plan, is_up.then_some(&store)));
             assert_eq!(seen, refusals, "{case}");
@@ -398,7 +408,7 @@ mod tests {
             let of_quota = match is_up {
                 true => store.peek_quota("q").now_or_never().unwrap().unwrap().unwrap().used as usize,
                 false => {
-                    let window = windows.get(&alone_name("q"));
+                    let window = windows.get(&alone_name("q").into());
                     100 - (0..200).filter(|_| window.take(100.0, PER, now).allowed).count()
                 }
             };
@@ -432,7 +442,7 @@ mod tests {
             let around =
                 Around { settings: &settings, windows: &all, nodes: 1, share: 1.0, store_up: is_up, now };
             let counter = Counter::new("k", (9.0, 60.0), &Smoothing::default()).unwrap();
-            let of_quota = QuotaGrant { name: "q".into(), max: 9, renewal: PER };
+            let of_quota = QuotaGrant::new("q".into(), 9, PER);
             let plan =
                 Plan { key: key.then_some(&counter), quota: quota.then_some((&of_quota, "q")), api: None };
             let store = State::embedded(None).unwrap();

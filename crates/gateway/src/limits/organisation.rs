@@ -92,11 +92,11 @@ fn bounds(gate: &Gate, id: &str, session: &Session) -> Bounds {
     Bounds {
         is_inactive: session.is_inactive,
         rate: Counter::new(Arc::clone(&name), (session.rate, session.per), &session.smoothing),
-        quota: QuotaGrant {
+        quota: QuotaGrant::new(
             name,
-            max: session.quota_max,
-            renewal: Duration::from_secs(u64::try_from(session.quota_renewal_rate).unwrap_or(0)),
-        },
+            session.quota_max,
+            Duration::from_secs(u64::try_from(session.quota_renewal_rate).unwrap_or(0)),
+        ),
         thresholds: session.monitor.trigger_limits.as_slice().into(),
     }
 }

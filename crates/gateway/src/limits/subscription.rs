@@ -125,12 +125,28 @@ impl Received {
         let mut draws: SmallVec<[Draw<'_>; 4]> = SmallVec::new();
         for (counter, cost) in &shared {
             let (name, limit, per) = (&*counter.name, counter.requests, counter.per);
-            draws.push(Draw { meter: Meter::Fixed, name, limit, per, cost: *cost, counts_refused: false });
+            draws.push(Draw {
+                meter: Meter::Fixed,
+                name,
+                limit,
+                per,
+                cost: *cost,
+                counts_refused: false,
+                found: None,
+            });
         }
         for quota in &self.quotas {
             let cost = if quota.of == Of::Messages { messages } else { bytes };
             let (name, limit, per) = (&*quota.name, quota.max as f64, quota.renewal);
-            draws.push(Draw { meter: Meter::Quota, name, limit, per, cost, counts_refused: false });
+            draws.push(Draw {
+                meter: Meter::Quota,
+                name,
+                limit,
+                per,
+                cost,
+                counts_refused: false,
+                found: None,
+            });
         }
         if draws.is_empty() {
             return Ok(());

@@ -29,7 +29,7 @@ pub(crate) struct Windows {
 
 #[derive(Debug)]
 struct Part {
-    windows: HashMap<Box<str>, Arc<Window>>,
+    windows: HashMap<Arc<str>, Arc<Window>>,
     /// How many there are when it is next looked through: so that looking costs each window that is made the same.
     look_at: usize,
 }
@@ -56,16 +56,16 @@ impl Windows {
     }
 
     /// The window of this name. Two who ask at once get the same one.
-    pub(crate) fn get(&self, name: &str) -> Arc<Window> {
+    pub(crate) fn get(&self, name: &Arc<str>) -> Arc<Window> {
         let mut part = self.part(name).lock();
-        if let Some(window) = part.windows.get(name) {
+        if let Some(window) = part.windows.get(&**name) {
             return Arc::clone(window);
         }
         if part.windows.len() >= part.look_at {
             part.make_room(self.most_of_part, Instant::now());
         }
         let window = Arc::new(Window::default());
-        part.windows.insert(name.into(), Arc::clone(&window));
+        part.windows.insert(Arc::clone(name), Arc::clone(&window));
         window
     }
 
@@ -116,7 +116,7 @@ mod tests {
             let got: Vec<Arc<Window>> = std::thread::scope(|scope| {
                 let ask = || {
                     barrier.wait();
-                    windows.get(&name)
+                    windows.get(&name.as_str().into())
                 };
                 let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -129,15 +129,15 @@ mod tests {
     fn what_is_held_or_runs_outlives_any_number_of_others() {
         let windows = Windows::default();
         let now = Instant::now();
-        let held = windows.get("held");
-        assert!(windows.get("runs").take(1.0, PER, now).allowed);
-        windows.get("blocked").block(PER, now);
+        let held = windows.get(&"held".into());
+        assert!(windows.get(&"runs".into()).take(1.0, PER, now).allowed);
+        windows.get(&"blocked".into()).block(PER, now);
         for other in 0..300_000 {
-            windows.get(&format!("other-{other}"));
+            windows.get(&format!("other-{other}").into());
         }
-        assert!(Arc::ptr_eq(&windows.get("held"), &held));
-        assert!(!windows.get("runs").take(1.0, PER, now).allowed, "it began anew");
-        assert!(windows.get("blocked").blocked_for(now).is_some());
+        assert!(Arc::ptr_eq(&windows.get(&"held".into()), &held));
+        assert!(!windows.get(&"runs".into()).take(1.0, PER, now).allowed, "it began anew");
+        assert!(windows.get(&"blocked".into()).blocked_for(now).is_some());
         // Nor does the memory grow with names that mean nothing.
         assert!(windows.count() < 2 * PARTS * FEW, "{}", windows.count());
     }
@@ -147,20 +147,20 @@ mod tests {
         let most = 64 * PARTS;
         let windows = Windows::of(most);
         let now = Instant::now();
-        let held: Vec<_> = (0..100).map(|name| windows.get(&format!("held-{name}"))).collect();
+        let held: Vec<_> = (0..100).map(|name| windows.get(&format!("held-{name}").into())).collect();
         for name in 0..10 * most {
-            windows.get(&format!("runs-{name}")).take(1.0, PER, now);
+            windows.get(&format!("runs-{name}").into()).take(1.0, PER, now);
             assert!(windows.count() <= most + PARTS, "{name}");
         }
         for (name, window) in held.iter().enumerate() {
-            assert!(Arc::ptr_eq(&windows.get(&format!("held-{name}")), window));
+            assert!(Arc::ptr_eq(&windows.get(&format!("held-{name}").into()), window));
         }
     }
 
     #[test]
     fn many_that_are_held_are_not_looked_through_for_each_new_one() {
         let windows = Windows::of(4 * PARTS);
-        let held: Vec<_> = (0..50_000).map(|name| windows.get(&name.to_string())).collect();
+        let held: Vec<_> = (0..50_000).map(|name| windows.get(&name.to_string().into())).collect();
         assert_eq!(windows.count(), held.len());
     }
 }

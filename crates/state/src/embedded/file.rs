@@ -8,6 +8,7 @@ use std::{
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 
 use super::{Held, Memory, quota_log::QuotaLog, records::Record, writer::Edit};
+use crate::Stored;
 use crate::values::{unix_millis, unix_now};
 
 /// name -> expiry in Unix milliseconds (8 bytes, little endian), session JSON.
@@ -102,7 +103,7 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<QuotaLog, redb::Err
     for row in read.open_table(SESSIONS)?.iter()? {
         let (name, value) = row?;
         match decode(value.value()) {
-            Some(held) => drop(sessions.insert(name.value().into(), held)),
+            Some(held) => drop(sessions.insert(name.value().into(), memory.sharing(held))),
             None => tracing::warn!(file = "state.redb", "a stored session cannot be read and is left out"),
         }
     }
@@ -122,11 +123,11 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<QuotaLog, redb::Err
 }
 
 pub(super) fn encode(held: &Held) -> Vec<u8> {
-    [&held.expires_at.to_le_bytes()[..], &held.text].concat()
+    [&held.expires_at.to_le_bytes()[..], &held.stored.text()].concat()
 }
 
 fn decode(row: &[u8]) -> Option<Held> {
-    Some(Held { text: row.get(8..)?.into(), expires_at: expiry(row)? })
+    Some(Held { stored: Stored::new(row.get(8..)?), expires_at: expiry(row)? })
 }
 
 pub(super) fn record_row(record: &Record) -> Vec<u8> {

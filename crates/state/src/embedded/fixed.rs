@@ -86,7 +86,15 @@ mod tests {
             (900, 2, 2, false),
         ] {
             let per = Duration::from_nanos(100);
-            let draw = Draw { meter: Meter::Fixed, name: "k", limit: 10.0, per, cost, counts_refused: false };
+            let draw = Draw {
+                meter: Meter::Fixed,
+                name: "k",
+                limit: 10.0,
+                per,
+                cost,
+                counts_refused: false,
+                found: None,
+            };
             let drawn = fixed.draw(&draw, now);
             assert_eq!((drawn.used, drawn.exceeded), (used, exceeded), "at {now}");
         }
@@ -113,8 +121,15 @@ mod tests {
             (80, 500, true, 40),
         ] {
             let per = Duration::from_nanos(per);
-            let draw =
-                Draw { meter: Meter::Fixed, name: "k", limit: 1.0, per, cost: 1, counts_refused: false };
+            let draw = Draw {
+                meter: Meter::Fixed,
+                name: "k",
+                limit: 1.0,
+                per,
+                cost: 1,
+                counts_refused: false,
+                found: None,
+            };
             let drawn = fixed.draw(&draw, now);
             assert_eq!((drawn.exceeded, drawn.resets_in.as_nanos()), (exceeded, left), "at {now}");
         }

@@ -11,20 +11,22 @@ mod steps;
 mod writer;
 
 use std::{
-    fmt,
+    collections::HashSet,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use apidef::Session;
+use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 pub use counters::Counters;
 pub use file::OpenError;
+pub(crate) use quotas::Window as QuotaWindow;
 
 use crate::{
-    Draw, Health, QuotaCount, Signal, Tally, Unavailable,
+    Draw, Health, QuotaCount, Signal, Stored, Tally, Unavailable,
     values::{unix_millis, unix_now},
 };
 use records::Records;
@@ -48,6 +50,8 @@ pub(crate) struct Embedded {
 #[derive(Debug)]
 pub(super) struct Memory {
     sessions: papaya::HashMap<Box<str>, Held>,
+    /// What sessions have in common, each text once.
+    common: Mutex<HashSet<Arc<[u8]>>>,
     counters: Counters,
     /// When they began.
     started: Instant,
@@ -57,9 +61,9 @@ pub(super) struct Memory {
 
 /// A session and when it ends. As text, which is a tenth of what the session takes: a million keys are to fit into
 /// memory, and who calls often is kept read elsewhere.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
-    text: Arc<[u8]>,
+    stored: Stored,
     /// Unix milliseconds; `u64::MAX` is never.
     expires_at: u64,
 }
@@ -68,30 +72,11 @@ impl Held {
     fn new(session: &Session, ttl: Option<Duration>) -> Result<Held, Unavailable> {
         let text = serde_json::to_vec(session)
             .map_err(|error| Unavailable(format!("session cannot be written: {error}")))?;
-        Ok(Held { text: text.into(), expires_at: expires_at(ttl) })
-    }
-
-    /// One that cannot be read counts as absent.
-    fn session(&self) -> Option<Arc<Session>> {
-        match serde_json::from_slice(&self.text) {
-            Ok(session) => Some(Arc::new(session)),
-            Err(error) => {
-                // The text may hold secrets, and the error may quote it: only where it broke is told.
-                tracing::warn!(column = error.column(), "a stored session cannot be read");
-                None
-            }
-        }
+        Ok(Held { stored: Stored::new(&text), expires_at: expires_at(ttl) })
     }
 
     fn alive(&self, now_millis: u64) -> bool {
         now_millis < self.expires_at
-    }
-}
-
-impl fmt::Debug for Held {
-    /// The text may hold secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
@@ -112,6 +97,7 @@ impl Memory {
     fn new() -> Memory {
         Memory {
             sessions: papaya::HashMap::new(),
+            common: Mutex::default(),
             counters: Counters::default(),
             started: Instant::now(),
             records: Records::default(),
@@ -119,8 +105,22 @@ impl Memory {
         }
     }
 
-    /// Forgets counters that have ended; returns what else has.
+    /// The same session, sharing what it has in common with others.
+    fn sharing(&self, held: Held) -> Held {
+        let mut all = self.common.lock();
+        let common = match all.get(held.stored.common()) {
+            Some(common) => Arc::clone(common),
+            None => {
+                all.insert(Arc::clone(held.stored.common()));
+                return held;
+            }
+        };
+        Held { stored: held.stored.sharing(common), ..held }
+    }
+
+    /// Forgets counters that have ended, and texts that no session has; returns what else has ended.
     fn sweep(&self) -> Ended {
+        self.common.lock().retain(|text| Arc::strong_count(text) > 1);
         self.counters.sweep(self.started.elapsed(), unix_now());
         let now = unix_millis();
         let sessions = self.sessions.pin();
@@ -170,7 +170,7 @@ impl Embedded {
 
     fn find(&self, name: &str) -> Option<Arc<Session>> {
         let sessions = self.memory.sessions.pin();
-        sessions.get(name).filter(|held| held.alive(unix_millis())).and_then(Held::session)
+        sessions.get(name).filter(|held| held.alive(unix_millis())).and_then(|held| held.stored.session())
     }
 
     pub(crate) async fn first_session(
@@ -184,13 +184,13 @@ impl Embedded {
     pub(crate) async fn find_session<T>(
         &self,
         names: &[&str],
-        mut read: impl FnMut(usize, Arc<[u8]>) -> Option<T>,
+        mut read: impl FnMut(usize, &Stored) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         let sessions = self.memory.sessions.pin();
         let now = unix_millis();
         Ok(names.iter().enumerate().find_map(|(place, name)| {
             let held = sessions.get(*name).filter(|held| held.alive(now))?;
-            read(place, Arc::clone(&held.text))
+            read(place, &held.stored)
         }))
     }
 
@@ -208,7 +208,7 @@ impl Embedded {
         ttl: Option<Duration>,
         only_existing: bool,
     ) -> Result<bool, Unavailable> {
-        let held = Held::new(session, ttl)?;
+        let held = self.memory.sharing(Held::new(session, ttl)?);
         match &self.writer {
             Some(writer) => writer.put(name, held, only_existing).await,
             None if only_existing => {
@@ -302,6 +302,7 @@ mod tests {
             per,
             cost: 1,
             counts_refused: true,
+            found: None,
         };
         store.draw(&[draw], 0).await.unwrap();
         while store.find("ends").is_some() {

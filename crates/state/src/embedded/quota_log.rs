@@ -76,9 +76,9 @@ impl QuotaLog {
             return self.begin_anew(&mut table, quotas);
         }
         let mut row = Vec::new();
-        for (name, window) in changed {
-            let (used, renews_at) = window.unwrap_or((0, GONE));
-            self.put(&mut table, &mut row, (name, used, renews_at))?;
+        for (window, saved) in changed {
+            let (used, renews_at) = saved.unwrap_or((0, GONE));
+            self.put(&mut table, &mut row, (window.name(), used, renews_at))?;
         }
         self.end_row(&mut table, &mut row)
     }
@@ -148,7 +148,8 @@ mod tests {
 
     fn count(quotas: &Quotas, name: &str, now: i64) {
         let per = Duration::from_secs(60);
-        quotas.draw(&Draw { meter: Meter::Quota, name, limit: 9e9, per, cost: 1, counts_refused: true }, now);
+        let (meter, limit) = (Meter::Quota, 9e9);
+        quotas.draw(&Draw { meter, name, limit, per, cost: 1, counts_refused: true, found: None }, now);
     }
 
     fn save(database: &Database, log: &mut QuotaLog, quotas: &Quotas) {
@@ -185,7 +186,7 @@ mod tests {
             let names = ["a", "b", "", "ünïcode", "soon over"];
             assert_eq!(names.map(|name| used(&again, name)), [Some(2), None, Some(1), Some(1), None]);
             assert_eq!(rows(&database), 1, "it was begun anew");
-            assert_eq!(again.take_changed(), []);
+            assert!(again.take_changed().is_empty());
         }
     }
 

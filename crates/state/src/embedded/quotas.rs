@@ -1,11 +1,14 @@
 //! Quota windows of one node: an atomic per window, no lock on the way of a request.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
-use papaya::Operation;
+use papaya::{Compute, Operation};
 use parking_lot::Mutex;
 
 use crate::{Draw, Drawn, QuotaCount, values::seconds_up};
@@ -13,30 +16,39 @@ use crate::{Draw, Drawn, QuotaCount, values::seconds_up};
 /// The end of a window that never ends.
 const NEVER: i64 = i64::MAX;
 
-/// All windows, and the names of those that the file does not know yet.
+/// What a window that was forgotten ends at, so that whoever holds it looks for another one.
+const LONG_AGO: i64 = i64::MIN;
+
+/// All windows, and those of them that the file does not know yet.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
-    windows: papaya::HashMap<Box<str>, Window>,
-    /// Each name at most once between two [`Quotas::take_changed`]: `Window::listed` sees to that.
-    changed: Mutex<Vec<Box<str>>>,
+    windows: papaya::HashMap<Arc<str>, Arc<Window>>,
+    /// Each at most once between two [`Quotas::take_changed`]: `Window::listed` sees to that.
+    changed: Mutex<Vec<Arc<Window>>>,
 }
 
+/// One window of one name.
 #[derive(Debug)]
-struct Window {
+pub(crate) struct Window {
+    name: Arc<str>,
     used: AtomicI64,
-    /// Unix seconds or [`NEVER`]. Only ever sooner: a new window is a new value, so that a late count cannot leak into
-    /// it.
+    /// Unix seconds, [`NEVER`] or [`LONG_AGO`]. Only ever sooner: a new window is a new value, so that a late count cannot
+    /// leak into it.
     renews_at: AtomicI64,
     listed: AtomicBool,
 }
 
 /// One window as the file keeps it; `None` when it was reset.
-pub(super) type Saved = (Box<str>, Option<(i64, i64)>);
+pub(super) type Saved = (Arc<Window>, Option<(i64, i64)>);
 
 impl Window {
-    fn new(used: i64, renews_at: i64) -> Window {
+    fn new(name: Arc<str>, used: i64, renews_at: i64) -> Arc<Window> {
         let (used, renews_at) = (AtomicI64::new(used), AtomicI64::new(renews_at));
-        Window { used, renews_at, listed: AtomicBool::new(false) }
+        Arc::new(Window { name, used, renews_at, listed: AtomicBool::new(false) })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     fn ends(&self) -> i64 {
@@ -50,48 +62,73 @@ impl Window {
     fn renews_at(&self) -> i64 {
         if self.ends() == NEVER { 0 } else { self.ends() }
     }
+
+    /// Another one has its name now, or none has.
+    fn retire(&self) {
+        self.renews_at.store(LONG_AGO, Ordering::Relaxed);
+    }
+
+    fn saved(&self) -> (i64, i64) {
+        (self.used.load(Ordering::Acquire), self.ends())
+    }
 }
 
 impl Quotas {
     pub(super) fn draw(&self, draw: &Draw<'_>, now: i64) -> Drawn {
-        let windows = self.windows.pin();
-        let cost = i64::try_from(draw.cost).unwrap_or(i64::MAX);
         let renews_at = if draw.per.is_zero() { NEVER } else { now.saturating_add(seconds_up(draw.per)) };
+        if let Some(found) = draw.found
+            && let Some(window) = found.0.load().as_ref().filter(|window| window.runs(now))
+        {
+            return self.draw_from(window, draw, renews_at, now);
+        }
+        let windows = self.windows.pin();
         loop {
             if let Some(window) = windows.get(draw.name).filter(|window| window.runs(now)) {
-                // A window that was begun with a longer period, or without end, does not keep its end.
-                if window.ends() > renews_at {
-                    window.renews_at.fetch_min(renews_at, Ordering::Relaxed);
+                if let Some(found) = draw.found {
+                    found.0.store(Some(Arc::clone(window)));
                 }
-                // As one step, also where it is refused: whoever comes at the same time sees it, or is seen.
-                let before = window.used.fetch_add(cost, Ordering::AcqRel);
-                let exceeded = !draw.fits(u64::try_from(before).unwrap_or(0));
-                let mut used = before.saturating_add(cost);
-                if exceeded && !draw.counts_refused {
-                    window.used.fetch_sub(cost, Ordering::AcqRel);
-                    used = before;
-                }
-                if cost > 0 {
-                    self.list(draw.name, window);
-                }
-                let renews_at = window.renews_at();
-                let left = if renews_at == 0 { 0 } else { renews_at - now };
-                return Drawn {
-                    used: u64::try_from(used).unwrap_or(0),
-                    resets_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
-                    renews_at,
-                    exceeded,
-                };
+                return self.draw_from(window, draw, renews_at, now);
             }
             if draw.cost == 0 {
                 // A look begins no window.
                 let renews_at = if renews_at == NEVER { 0 } else { renews_at };
                 return Drawn { used: 0, resets_in: draw.per, renews_at, exceeded: !draw.fits(0) };
             }
-            windows.compute(draw.name.into(), |current| match current {
+            let name: Arc<str> = draw.name.into();
+            let begun = windows.compute(Arc::clone(&name), |current| match current {
                 Some((_, window)) if window.runs(now) => Operation::Abort(()),
-                _ => Operation::Insert(Window::new(0, renews_at)),
+                _ => Operation::Insert(Window::new(Arc::clone(&name), 0, renews_at)),
             });
+            if let Compute::Updated { old: (_, window), .. } = begun {
+                window.retire();
+            }
+        }
+    }
+
+    fn draw_from(&self, window: &Arc<Window>, draw: &Draw<'_>, renews_at: i64, now: i64) -> Drawn {
+        let cost = i64::try_from(draw.cost).unwrap_or(i64::MAX);
+        // A window that was begun with a longer period, or without end, does not keep its end.
+        if window.ends() > renews_at {
+            window.renews_at.fetch_min(renews_at, Ordering::Relaxed);
+        }
+        // As one step, also where it is refused: whoever comes at the same time sees it, or is seen.
+        let before = window.used.fetch_add(cost, Ordering::AcqRel);
+        let exceeded = !draw.fits(u64::try_from(before).unwrap_or(0));
+        let mut used = before.saturating_add(cost);
+        if exceeded && !draw.counts_refused {
+            window.used.fetch_sub(cost, Ordering::AcqRel);
+            used = before;
+        }
+        if cost > 0 {
+            self.list(window);
+        }
+        let renews_at = window.renews_at();
+        let left = if renews_at == 0 { 0 } else { renews_at - now };
+        Drawn {
+            used: u64::try_from(used).unwrap_or(0),
+            resets_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
+            renews_at,
+            exceeded,
         }
     }
 
@@ -100,13 +137,13 @@ impl Quotas {
         let windows = self.windows.pin();
         if let Some(window) = windows.get(name).filter(|window| window.runs(now)) {
             window.used.fetch_sub(i64::try_from(cost).unwrap_or(i64::MAX), Ordering::AcqRel);
-            self.list(name, window);
+            self.list(window);
         }
     }
 
-    fn list(&self, name: &str, window: &Window) {
+    fn list(&self, window: &Arc<Window>) {
         if !window.listed.load(Ordering::Relaxed) && !window.listed.swap(true, Ordering::AcqRel) {
-            self.changed.lock().push(name.into());
+            self.changed.lock().push(Arc::clone(window));
         }
     }
 
@@ -117,14 +154,21 @@ impl Quotas {
     }
 
     pub(super) fn reset(&self, name: &str) {
-        if self.windows.pin().remove(name).is_some() {
-            self.changed.lock().push(name.into());
+        if let Some(window) = self.windows.pin().remove(name) {
+            self.forgotten(window);
         }
+    }
+
+    /// The file is to forget a window, too.
+    fn forgotten(&self, window: &Arc<Window>) {
+        window.retire();
+        self.changed.lock().push(Arc::clone(window));
     }
 
     /// What the file said, at start.
     pub(super) fn restore(&self, name: &str, used: i64, renews_at: i64) {
-        self.windows.pin().insert(name.into(), Window::new(used, renews_at));
+        let name: Arc<str> = name.into();
+        self.windows.pin().insert(Arc::clone(&name), Window::new(name, used, renews_at));
     }
 
     /// Forgets a window as the file says, at start.
@@ -134,43 +178,44 @@ impl Quotas {
 
     /// All windows: name, used, end.
     pub(super) fn each(&self, mut tell: impl FnMut(&str, i64, i64)) {
-        for (name, window) in &self.windows.pin() {
-            tell(name, window.used.load(Ordering::Acquire), window.ends());
+        for window in self.windows.pin().values() {
+            let (used, ends) = window.saved();
+            tell(window.name(), used, ends);
         }
     }
 
     /// What changed since the last call.
     pub(super) fn take_changed(&self) -> Vec<Saved> {
-        let names = std::mem::take(&mut *self.changed.lock());
+        let changed = std::mem::take(&mut *self.changed.lock());
         let windows = self.windows.pin();
-        let save = |name: Box<str>| {
-            let saved = windows.get(&name).map(|window| {
-                // Cleared before the value is read: a count that comes between lists the window again.
-                window.listed.store(false, Ordering::Release);
-                (window.used.load(Ordering::Acquire), window.ends())
-            });
-            (name, saved)
+        let save = |window: Arc<Window>| {
+            // Cleared before the value is read: a count that comes between lists the window again.
+            window.listed.store(false, Ordering::Release);
+            let saved = match window.ends() {
+                // What counts is the one that took its place, whichever was listed first.
+                LONG_AGO => windows.get(&*window.name).map(|window| window.saved()),
+                _ => Some(window.saved()),
+            };
+            (window, saved)
         };
-        names.into_iter().map(save).collect()
+        changed.into_iter().map(save).collect()
     }
 
-    /// Names that could not be written are to be written next time.
-    pub(super) fn put_back(&self, names: impl Iterator<Item = Box<str>>) {
-        let windows = self.windows.pin();
-        let unlisted =
-            |name: &str| windows.get(name).is_none_or(|window| !window.listed.swap(true, Ordering::AcqRel));
-        let names: Vec<Box<str>> = names.filter(|name| unlisted(name)).collect();
-        self.changed.lock().extend(names);
+    /// What could not be written is to be written next time.
+    pub(super) fn put_back(&self, windows: impl Iterator<Item = Arc<Window>>) {
+        let unlisted = windows.filter(|window| !window.listed.swap(true, Ordering::AcqRel));
+        let unlisted: Vec<Arc<Window>> = unlisted.collect();
+        self.changed.lock().extend(unlisted);
     }
 
     /// Forgets windows that have ended.
     pub(super) fn sweep(&self, now: i64) {
         let windows = self.windows.pin();
-        let ended: Vec<&Box<str>> =
+        let ended: Vec<&Arc<str>> =
             windows.iter().filter(|(_, window)| !window.runs(now)).map(|(name, _)| name).collect();
         for name in ended {
-            if windows.remove_if(name, |_, window| !window.runs(now)).is_ok_and(|removed| removed.is_some()) {
-                self.changed.lock().push(name.clone());
+            if let Ok(Some((_, window))) = windows.remove_if(name, |_, window| !window.runs(now)) {
+                self.forgotten(window);
             }
         }
     }
@@ -180,13 +225,20 @@ impl Quotas {
 mod tests {
     use super::*;
 
-    use crate::Meter;
+    use crate::{Found, Meter};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn count(quotas: &Quotas, name: &str, max: i64, per: Duration, now: i64) -> Drawn {
         let limit = max as f64;
-        quotas.draw(&Draw { meter: Meter::Quota, name, limit, per, cost: 1, counts_refused: true }, now)
+        quotas.draw(
+            &Draw { meter: Meter::Quota, name, limit, per, cost: 1, counts_refused: true, found: None },
+            now,
+        )
+    }
+
+    fn changed(quotas: &Quotas) -> Vec<(String, Option<(i64, i64)>)> {
+        quotas.take_changed().into_iter().map(|(window, saved)| (window.name().to_owned(), saved)).collect()
     }
 
     #[test]
@@ -244,11 +296,52 @@ mod tests {
         let quotas = Quotas::default();
         count(&quotas, "a", 9, MINUTE, 1000);
         count(&quotas, "a", 9, MINUTE, 1001);
-        assert_eq!(quotas.take_changed(), [("a".into(), Some((2, 1060)))]);
-        assert_eq!(quotas.take_changed(), []);
+        assert_eq!(changed(&quotas), [("a".to_owned(), Some((2, 1060)))]);
+        assert_eq!(changed(&quotas), []);
         count(&quotas, "a", 9, MINUTE, 1002);
-        assert_eq!(quotas.take_changed(), [("a".into(), Some((3, 1060)))]);
+        assert_eq!(changed(&quotas), [("a".to_owned(), Some((3, 1060)))]);
         quotas.sweep(1060);
-        assert_eq!(quotas.take_changed(), [("a".into(), None)]);
+        assert_eq!(changed(&quotas), [("a".to_owned(), None)]);
+    }
+
+    #[test]
+    fn whoever_keeps_a_window_counts_in_the_one_that_counts() {
+        let quotas = Quotas::default();
+        let found = Found::default();
+        let draw = |now| {
+            let (meter, name) = (Meter::Quota, "a");
+            let draw = Draw {
+                meter,
+                name,
+                limit: 9.0,
+                per: MINUTE,
+                cost: 1,
+                counts_refused: true,
+                found: Some(&found),
+            };
+            quotas.draw(&draw, now).used
+        };
+        assert_eq!([draw(1000), draw(1001)], [1, 2]);
+        assert_eq!(count(&quotas, "a", 9, MINUTE, 1002).used, 3, "others count in it too");
+        quotas.reset("a");
+        assert_eq!(draw(1003), 1, "after a reset");
+        assert_eq!(draw(1063), 1, "after its end");
+        quotas.sweep(1200);
+        assert_eq!(draw(1200), 1, "after it was forgotten");
+        assert_eq!(count(&quotas, "a", 9, MINUTE, 1201).used, 2);
+        assert_eq!(changed(&quotas).last(), Some(&("a".to_owned(), Some((2, 1260)))));
+    }
+
+    #[test]
+    fn a_window_that_took_the_place_of_another_one_is_what_is_saved() {
+        let quotas = Quotas::default();
+        count(&quotas, "a", 9, MINUTE, 1000);
+        quotas.reset("a");
+        count(&quotas, "a", 9, MINUTE, 1001);
+        // Each is listed, the reset as well.
+        assert!(changed(&quotas).iter().all(|saved| *saved == ("a".to_owned(), Some((1, 1061)))));
+        count(&quotas, "a", 9, MINUTE, 1002);
+        count(&quotas, "a", 9, MINUTE, 1061);
+        assert!(changed(&quotas).iter().all(|saved| *saved == ("a".to_owned(), Some((1, 1121)))));
     }
 }

@@ -158,7 +158,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn draw(name: &str, limit: f64, per: Duration) -> Draw<'_> {
-        Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: false }
+        Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: false, found: None }
     }
 
     #[test]

@@ -248,7 +248,7 @@ fn save(disk: &mut Disk, memory: &Memory, ended: &Ended) -> Result<(), String> {
             Ok(())
         }
         Err(error) => {
-            quotas.put_back(changed.into_iter().map(|(name, _)| name));
+            quotas.put_back(changed.into_iter().map(|(window, _)| window));
             Err(redb_text(&error))
         }
     }

@@ -27,6 +27,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::stored::{Stored, read};
 use crate::{
     Health, QuotaCount, RedisSettings, SettingsError, Signal, Unavailable,
     signal::CHANNEL,
@@ -106,7 +107,7 @@ impl Redis {
             .link
             .run(|mut connection| async move { cmd("GET").arg(key).query_async(&mut connection).await })
             .await?;
-        Ok(text.and_then(|text| read_session(&text)))
+        Ok(text.and_then(|text| read(&text)))
     }
 
     pub(crate) async fn first_session(
@@ -124,13 +125,13 @@ impl Redis {
     pub(crate) async fn find_session<T>(
         &self,
         names: &[&str],
-        mut read: impl FnMut(usize, Arc<[u8]>) -> Option<T>,
+        mut read: impl FnMut(usize, &Stored) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         if names.is_empty() {
             return Ok(None);
         }
         let mut texts = self.texts(names).await?.into_iter().enumerate();
-        Ok(texts.find_map(|(place, text)| read(place, text?.into())))
+        Ok(texts.find_map(|(place, text)| read(place, &Stored::new(&text?))))
     }
 
     /// `names` is not empty.
@@ -139,7 +140,7 @@ impl Redis {
         names: &[&str],
     ) -> Result<Vec<Option<Arc<Session>>>, Unavailable> {
         let texts = self.texts(names).await?;
-        Ok(texts.into_iter().map(|text| text.and_then(|text| read_session(&text))).collect())
+        Ok(texts.into_iter().map(|text| text.and_then(|text| read(&text))).collect())
     }
 
     /// Sessions as they are stored; `names` is not empty.
@@ -290,17 +291,6 @@ async fn at<T: FromRedisValue>(
             Ok(redis::from_redis_value(cluster.route_command(command, routing).await?)?)
         }
         _ => command.query_async(&mut connection).await,
-    }
-}
-
-fn read_session(text: &[u8]) -> Option<Arc<Session>> {
-    match serde_json::from_slice(text) {
-        Ok(session) => Some(Arc::new(session)),
-        Err(error) => {
-            // The text may hold secrets, and the error may quote it: only where it broke is told.
-            tracing::warn!(line = error.line(), column = error.column(), "a stored session cannot be read");
-            None
-        }
     }
 }
 

@@ -249,13 +249,21 @@ pub(crate) async fn quota(
     per: Duration,
     now: i64,
 ) -> Result<Drawn, Unavailable> {
-    let draw = Draw { meter: Meter::Quota, name, limit: max as f64, per, cost: 1, counts_refused: true };
+    let draw = Draw {
+        meter: Meter::Quota,
+        name,
+        limit: max as f64,
+        per,
+        cost: 1,
+        counts_refused: true,
+        found: None,
+    };
     state.draw(&[draw], now).await.map(|tally| tally.0[0])
 }
 
 /// Counts one request in a rolling window, refused ones too.
 pub(crate) async fn rate(state: &State, name: &str, limit: f64, per: Duration) -> Result<Drawn, Unavailable> {
-    let draw = Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: true };
+    let draw = Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: true, found: None };
     state.draw(&[draw], 1000).await.map(|tally| tally.0[0])
 }
 
@@ -284,6 +292,7 @@ pub(crate) async fn draws(state: &State, unique: &str) {
                 per,
                 cost: 1,
                 counts_refused: *counting == index,
+                found: None,
             })
             .collect();
         let tally = state.draw(&draws, 1000).await.unwrap();
@@ -301,7 +310,15 @@ pub(crate) async fn draws(state: &State, unique: &str) {
     // The last draw may take more than is left; the next is refused.
     for (cost, exceeded) in [(4, false), (100, false), (1, true)] {
         let name = format!("{unique}-large");
-        let draw = Draw { meter: Meter::Quota, name: &name, limit: 5.0, per, cost, counts_refused: false };
+        let draw = Draw {
+            meter: Meter::Quota,
+            name: &name,
+            limit: 5.0,
+            per,
+            cost,
+            counts_refused: false,
+            found: None,
+        };
         let tally = state.draw(&[draw], 1000).await.unwrap();
         assert_eq!((tally.0[0].exceeded, tally.0[0].renews_at), (exceeded, 1060), "{tally:?}");
     }
@@ -309,8 +326,15 @@ pub(crate) async fn draws(state: &State, unique: &str) {
     // A look is refused as a draw would be, and leaves no trace.
     for meter in meters {
         let name = format!("{unique}-looked-{meter:?}");
-        let draw =
-            |cost| Draw { meter, name: &name, limit: 1.0, per, cost, counts_refused: meter != Meter::Fixed };
+        let draw = |cost| Draw {
+            meter,
+            name: &name,
+            limit: 1.0,
+            per,
+            cost,
+            counts_refused: meter != Meter::Fixed,
+            found: None,
+        };
         for (cost, used, exceeded) in
             [(0, 0, false), (0, 0, false), (1, 1, false), (0, 1, true), (0, 1, true)]
         {
@@ -323,7 +347,8 @@ pub(crate) async fn draws(state: &State, unique: &str) {
         let name = format!("{unique}-shorter-{meter:?}");
         for (seconds, exceeded, left) in [(3600, false, 3600), (30, true, 30), (7200, true, 30)] {
             let per = Duration::from_secs(seconds);
-            let draw = Draw { meter, name: &name, limit: 1.0, per, cost: 1, counts_refused: false };
+            let draw =
+                Draw { meter, name: &name, limit: 1.0, per, cost: 1, counts_refused: false, found: None };
             let drawn = state.draw(&[draw], 1000).await.unwrap().0[0];
             let off = drawn.resets_in.abs_diff(Duration::from_secs(left));
             assert!(

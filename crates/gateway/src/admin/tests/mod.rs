@@ -222,6 +222,7 @@ pub(super) async fn count_quota(gate: &Gate, name: &str, seconds: u64) {
         per: Duration::from_secs(seconds),
         cost: 1,
         counts_refused: true,
+        found: None,
     };
     gate.state.draw(&[draw], crate::clock::unix_now()).await.unwrap();
 }
