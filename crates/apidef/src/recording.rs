@@ -22,6 +22,8 @@ pub struct Recording {
     pub tag_headers: Box<[Box<str>]>,
     /// How long a record may be kept; `None` = as long as the store keeps any.
     pub kept: Option<Duration>,
+    /// Traces tell each guard apart.
+    pub detailed_traces: bool,
 }
 
 impl Recording {
@@ -32,10 +34,11 @@ impl Recording {
             whole: root.flag("enable_detailed_recording", faults),
             tag_headers: names(root, "tag_headers", faults),
             kept: root.seconds("expire_analytics_after", faults),
+            detailed_traces: root.flag("detailed_tracing", faults),
         }
     }
 
-    /// From `global.trafficLogs` and `server.detailedActivityLogs`.
+    /// From `global.trafficLogs`, `server.detailedActivityLogs` and `server.detailedTracing`.
     pub(crate) fn oas(server: &Section<'_>, global: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
         let logs = global.section("trafficLogs", faults);
         Self {
@@ -43,12 +46,14 @@ impl Recording {
             whole: server.section("detailedActivityLogs", faults).flag("enabled", faults),
             tag_headers: names(&logs, "tagHeaders", faults),
             kept: logs.duration("customRetentionPeriod", faults),
+            detailed_traces: server.section("detailedTracing", faults).flag("enabled", faults),
         }
     }
 
     pub(crate) fn write_classic(&self, definition: &mut Value) {
         definition["do_not_track"] = self.off.into();
         definition["enable_detailed_recording"] = self.whole.into();
+        definition["detailed_tracing"] = self.detailed_traces.into();
         if !self.tag_headers.is_empty() {
             definition["tag_headers"] = json!(self.tag_headers);
         }

@@ -23,6 +23,7 @@ use crate::fetch::{self, Ask};
 use crate::fields::texts;
 use crate::gate::Gate;
 use crate::respond::Refusal;
+use crate::traces;
 use crate::route;
 use crate::serve;
 use crate::snapshot::RunningApi;
@@ -105,14 +106,17 @@ pub(crate) async fn answer(exchange: &mut Exchange) -> Result<Response<Body>, Re
     let body = exchange.whole_body().await?;
     let wrong = |wrong: Wrong| Refusal::client(StatusCode::BAD_REQUEST, "BIV", wrong.to_string());
     let listen = exchange.head.uri.path().get(..exchange.matched).unwrap_or_default().to_owned();
-    let sender = Sender {
+    let mut sender = Sender {
         gate: Arc::clone(&exchange.gate),
         api: Arc::clone(&exchange.api),
         peer: Arc::new(exchange.peer.alone()),
         host: exchange.head.headers.get(header::HOST).cloned(),
         listen,
         anywhere: false,
+        trace: HeaderMap::new(),
     };
+    // What it sends is part of the trace that the batch belongs to, and not what the batch says of itself.
+    traces::hand_on(exchange, &mut sender.trace);
     let (batch, requests) = sender.read(&body).map_err(wrong)?;
     let told = told(&sender.carry_out(batch, requests).await);
     let mut response = Response::new(Body::full(told));
@@ -140,7 +144,7 @@ pub(crate) async fn of_script(gate: &Arc<Gate>, api: &str, text: &str) -> Result
     };
     let listen = api.model.listen_path.to_string();
     let sender =
-        Sender { gate: Arc::clone(gate), api, peer: Arc::new(peer), host: None, listen, anywhere: true };
+        Sender { gate: Arc::clone(gate), api, peer: Arc::new(peer), host: None, listen, anywhere: true, trace: HeaderMap::new() };
     let (batch, requests) = sender.read(text.as_bytes()).map_err(|wrong| wrong.to_string())?;
     Ok(told(&sender.carry_out(batch, requests).await))
 }
@@ -159,6 +163,8 @@ struct Sender {
     listen: String,
     /// URLs may lead elsewhere.
     anywhere: bool,
+    /// Tells each of them which trace it belongs to.
+    trace: HeaderMap,
 }
 
 impl Sender {
@@ -185,6 +191,7 @@ impl Sender {
                 headers.insert(name, HeaderValue::try_from(value.as_str()).ok()?);
             }
         }
+        headers.extend(self.trace.iter().map(|(name, value)| (name.clone(), value.clone())));
         if self.anywhere && is_absolute(&unit.relative_url) {
             let target = Target::parse(&unit.relative_url).ok()?;
             return Some(Sent::Outside(Ask::of(method, target, headers, unit.body.clone())));

@@ -61,7 +61,10 @@ pub(crate) fn value(exchange: &Exchange, name: &str) -> Option<String> {
         "path_parts" => head.uri.path().trim_start_matches('/').replace('/', ","),
         "request_id" => exchange.noted.request_id.get_or_init(Uuid::new_v4).to_string(),
         "token" => exchange.caller.as_ref()?.name.to_string(),
-        "tyk_trace_id" => trace_id(&head.headers)?.to_owned(),
+        "tyk_trace_id" => match &exchange.trace {
+            Some(trace) => trace.id(),
+            None => trace_id(&head.headers)?.to_owned(),
+        },
         "headers" => all_headers(exchange.noted.headers.as_ref().unwrap_or(&head.headers)),
         "request_data" => all_fields(exchange),
         "rate_limit_limit" => of_limit(exchange.budget.rate, 0)?,

@@ -31,6 +31,7 @@ use crate::record;
 use crate::respond::Refusal;
 use crate::route::Fitting;
 use crate::snapshot::RunningApi;
+use crate::traces::Trace;
 use crate::transform::Ahead;
 
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -183,6 +184,8 @@ pub(crate) struct Exchange {
     pub(crate) tracked_as: Option<Arc<str>>,
     /// All of it, where that is recorded.
     pub(crate) detail: Option<Box<Detail>>,
+    /// The trace that it belongs to, where requests are traced.
+    pub(crate) trace: Option<Box<Trace>>,
     /// Whether its record has begun.
     pub(crate) recorded: bool,
 }

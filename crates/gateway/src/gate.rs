@@ -30,6 +30,7 @@ use crate::reload::Reloads;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::stores::Stores;
+use crate::traces::Tracer;
 use crate::uptime::Hosts;
 
 /// Calls of the admin API that are worked on at once.
@@ -66,6 +67,8 @@ pub struct Parts {
     pub authenticators: Authenticators,
     /// Where records go; `None` keeps none.
     pub records: Option<(Store, Recorder)>,
+    /// Where traces of requests go; `None`: nothing is traced. Sent by [`crate::traces::run`].
+    pub tracer: Option<Tracer>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -153,6 +156,8 @@ pub struct Gate {
     pub(crate) cache: Cache,
     /// What happens, on its way to who is told.
     pub(crate) events: Events,
+    /// Decides which traces are recorded, and sends them.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// The gate itself, for what may outlive it.
     me: Weak<Self>,
     snapshot: ArcSwap<Snapshot>,
@@ -221,6 +226,7 @@ impl Gate {
             pools: Pools::default(),
             recorder,
             records,
+            tracer: parts.tracer.map(Arc::new),
             metrics: Metrics::default(),
             connections: Connections::default(),
             windows: Arc::default(),
@@ -269,6 +275,13 @@ impl Gate {
     /// Waits until plugins have edited the records of exchanges that are over: some seconds, then the rest is stored as it is.
     pub async fn settle_records(&self) {
         self.edits.settle(SETTLING).await;
+    }
+
+    /// Waits until the spans of exchanges that are over have been sent: some seconds, then the rest is dropped.
+    pub async fn settle_traces(&self) {
+        if let Some(tracer) = &self.tracer {
+            tracer.finish().await;
+        }
     }
 
     /// Ends listening, and every connection as soon as its exchange is over.

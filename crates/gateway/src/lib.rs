@@ -43,6 +43,7 @@ mod small_write;
 mod snapshot;
 mod socket;
 pub mod stores;
+pub mod traces;
 mod transform;
 pub mod uptime;
 mod validation;

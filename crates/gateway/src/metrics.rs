@@ -178,6 +178,18 @@ pub(crate) fn render(gate: &Gate) -> String {
     ] {
         page.single(name, kind, help, value);
     }
+    if let Some(tracer) = &gate.tracer {
+        let [waiting, room, taken, lost] = tracer.counts();
+        page.single("sluicegate_spans_total", "counter", "spans that the collector of traces took", taken);
+        page.single(
+            "sluicegate_spans_dropped_total",
+            "counter",
+            "spans dropped, the queue being full or the collector not taking them",
+            lost,
+        );
+        page.single("sluicegate_spans_queued", "gauge", "spans waiting to be sent", waiting);
+        page.single("sluicegate_spans_queue_limit", "gauge", "room of the queue of spans", room);
+    }
     page.family("sluicegate_refusals_total", "counter", "exchanges refused or failed by the gate, by flag");
     for (index, count) in gate.metrics.refusals.iter().enumerate() {
         let flag = FLAGS.get(index).unwrap_or(&"other");

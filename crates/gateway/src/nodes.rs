@@ -132,6 +132,11 @@ impl Nodes {
         }
     }
 
+    /// What it is called.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Counts one request towards this node's load.
     pub(crate) fn count(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);

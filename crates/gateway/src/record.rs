@@ -13,6 +13,7 @@ use crate::clock::unix_now;
 use crate::detail::Detail;
 use crate::exchange::{Carried, Exchange};
 use crate::plugins::Plugins;
+use crate::traces::{self, Trace};
 
 mod tags;
 
@@ -28,6 +29,7 @@ pub(crate) struct Tail {
     started: Instant,
     record: Option<Record>,
     detail: Option<Box<Detail>>,
+    trace: Option<Box<Trace>>,
     complete: bool,
 }
 
@@ -72,6 +74,9 @@ impl Drop for Tail {
         if self.access_log {
             log(&record, self.complete);
         }
+        if let Some(trace) = self.trace.take() {
+            trace.finish(&record);
+        }
         if let Some(recorder) = &self.recorder {
             if let Some(detail) = self.detail.take() {
                 record.raw_request = detail.request.encoded();
@@ -112,7 +117,8 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
 
     let recorder = gate.recorder.clone().filter(|_| tracked);
     let access_log = gate.settings.access_log;
-    if recorder.is_none() && !access_log {
+    let traced = exchange.trace.as_ref().is_some_and(|trace| trace.is_recorded());
+    if recorder.is_none() && !access_log && !traced {
         return None;
     }
     let identity = &api.identity;
@@ -129,7 +135,8 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     }
     let head = &exchange.head;
     record.method = method(&head.method);
-    record.tags = tags::of(exchange);
+    record.trace_id = exchange.trace.as_ref().map(|trace| trace.id().into());
+    record.tags = tags::of(exchange, record.trace_id.as_deref());
     let of_organisation = exchange.organisation.as_ref().and_then(|known| known.kept);
     let kept = api.model.recording.kept.or(of_organisation);
     record.expires = kept.and_then(|kept| record.started.checked_add(kept));
@@ -145,13 +152,16 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     record.refusal = (!flag.is_empty()).then_some(Cow::Borrowed(flag));
     record.upstream = exchange.timings.upstream;
     record.client_ip = exchange.client_address();
+    let editing = editing(&api.plugins).cloned();
+    let trace = traces::end(exchange);
     Some(Box::new(Tail {
         recorder,
-        editing: editing(&api.plugins).cloned(),
+        editing,
         access_log,
         started: exchange.timings.started,
         record: Some(record),
         detail: exchange.detail.take(),
+        trace,
         complete: false,
     }))
 }
@@ -185,6 +195,7 @@ pub(crate) fn log(record: &Record, complete: bool) {
         response_flag = record.refusal.as_deref(),
         latency_total = record.total.as_millis() as u64,
         upstream_latency = record.upstream.as_millis() as u64,
+        trace_id = record.trace_id.as_deref(),
         bytes_out = record.bytes_out,
         messages = record.messages,
         complete,

@@ -29,6 +29,7 @@ use crate::record;
 use crate::respond::{self, Blame, Refusal};
 use crate::route::{self, Fitting, Oddity, looping};
 use crate::snapshot::{RunningApi, Snapshot};
+use crate::traces;
 use crate::transform::Ahead;
 
 /// Until when the API is served (contract 8.1).
@@ -150,6 +151,7 @@ fn exchange(
     matched: usize,
     started: Instant,
 ) -> Exchange {
+    let trace = traces::begin(gate, peer, &request, started);
     let (head, body) = request.into_parts();
     let stripped = if api.model.strip_listen_path { matched } else { 0 };
     Exchange {
@@ -186,6 +188,7 @@ fn exchange(
         tracked_as: None,
         detail: None,
         organisation: None,
+        trace,
         recorded: false,
     }
 }
@@ -254,7 +257,12 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
             let response = upstream.call(exchange).await?;
             Ok(graph::watched_over(exchange, response))
         }
-        Backend::Stream(stream) => Box::pin(stream.call(exchange)).await,
+        Backend::Stream(stream) => {
+            let mut headers = std::mem::take(&mut exchange.head.headers);
+            traces::hand_on(exchange, &mut headers);
+            exchange.head.headers = headers;
+            Box::pin(stream.call(exchange)).await
+        }
         Backend::Graph(graph) => Box::pin(graph.call(exchange)).await,
         // Nothing leads there by a request.
         Backend::Api(_) | Backend::PassThrough(_) => Err(looping::failed()),
@@ -298,6 +306,9 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     }
     if !exchange.held.is_empty() {
         response.body_mut().keep(std::mem::take(&mut exchange.held));
+    }
+    if !exchange.bare {
+        traces::tell(exchange, response.headers_mut());
     }
     detail::answered(exchange, &response);
     if let Some(tail) = record::finish(exchange, status, flag) {

@@ -2,6 +2,7 @@
 
 mod settings;
 mod stores;
+mod traces;
 mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -60,9 +61,11 @@ async fn serve(config: Config) -> Result<(), String> {
         offered: tls.clone(),
         authenticators: gateway::Authenticators::default(),
         records,
+        tracer: traces::of(&config)?,
     };
     let (gate, requests) = Gate::new(parts);
     tokio::spawn(gateway::events::run(&gate)?);
+    tokio::spawn(gateway::traces::run(Arc::clone(&gate)));
     let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
     let listeners = bind(&config, tls.filter(|_| config.http_server_options.use_ssl)).await?;
     let named = Some(config.pid_file_location.as_str()).filter(|path| !path.is_empty());
@@ -111,6 +114,7 @@ async fn shut_down(gate: &Arc<Gate>, serving: &mut tokio::task::JoinSet<()>) {
         tracing::warn!(left = gate.connections.count(), "some connections did not end in time and are cut");
     }
     gate.settle_records().await;
+    gate.settle_traces().await;
 }
 
 /// The signals that the gate acts on. Listened to before anything else is done: until then they would end the process.
@@ -264,6 +268,7 @@ pub(crate) fn judge(config: &Config) -> Result<Arc<Gate>, String> {
         acme: None,
         authenticators: gateway::Authenticators::default(),
         records: None,
+        tracer: None,
     };
     Ok(Gate::new(parts).0)
 }

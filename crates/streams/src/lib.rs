@@ -148,3 +148,4 @@ pub use templates::{Template, Templates};
 pub use topics::Topics;
 pub use tracer::{Span, Tracer};
 pub use variables::{Expanded, Variables, expand, variables_of_file};
+pub use way::Parent;

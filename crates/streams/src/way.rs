@@ -41,18 +41,22 @@ impl Way {
     }
 }
 
-/// Where a trace comes from.
+/// Where a trace comes from, as W3C Trace Context writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parent {
-    pub(crate) trace_id: u128,
-    pub(crate) span_id: u64,
-    pub(crate) sampled: bool,
-    pub(crate) state: Option<Arc<str>>,
+pub struct Parent {
+    /// The trace; never 0.
+    pub trace_id: u128,
+    /// The span that what follows is part of; never 0.
+    pub span_id: u64,
+    /// Whether whoever began it records it.
+    pub sampled: bool,
+    /// What else is handed on with it (`tracestate`).
+    pub state: Option<Arc<str>>,
 }
 
 impl Parent {
     /// Reads `traceparent` and `tracestate`; `None` when the former is none.
-    pub(crate) fn read(traceparent: &str, tracestate: Option<&str>) -> Option<Parent> {
+    pub fn read(traceparent: &str, tracestate: Option<&str>) -> Option<Parent> {
         let mut parts = traceparent.trim().split('-');
         let (version, trace_id) = (hex(parts.next()?, 2)?, hex(parts.next()?, 32)?);
         let (span_id, flags) = (hex(parts.next()?, 16)?, hex(parts.next()?, 2)?);

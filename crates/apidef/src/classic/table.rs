@@ -6,7 +6,7 @@ use crate::auth::{
 };
 use crate::cache;
 use crate::cors;
-use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::fields::{Field, acts, each, guards, kept, routes, section};
 use crate::graphql;
 use crate::paths::{
     CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
@@ -132,7 +132,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("enable_detailed_recording"),
     acts("expire_analytics_after"),
     section("analytics_plugin", plugins::CLASSIC_RECORDS),
-    later("detailed_tracing", "detailed tracing is"),
+    acts("detailed_tracing"),
 ];
 
 const AUTH_CONFIG: &[Field] = &[

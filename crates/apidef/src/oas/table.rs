@@ -5,7 +5,7 @@ use crate::cache;
 use crate::cors;
 use crate::errors;
 use crate::events;
-use crate::fields::{Field, acts, each, guards, kept, later, routes, section};
+use crate::fields::{Field, acts, each, guards, kept, routes, section};
 use crate::paths::{
     OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED, OAS_VALIDATE_ANSWER, OAS_VALIDATE_REQUEST,
     OAS_VIRTUAL,
@@ -93,7 +93,7 @@ const SERVER: &[Field] = &[
     section("clientCertificates", &[acts("enabled"), acts("allowlist")]),
     section("ipAccessControl", &[acts("enabled"), acts("allow"), acts("block")]),
     section("detailedActivityLogs", &[acts("enabled")]),
-    later("detailedTracing", "detailed tracing is"),
+    section("detailedTracing", ENABLED),
     section("batchProcessing", ENABLED),
     each("eventHandlers", events::OAS),
 ];

@@ -17,6 +17,11 @@ impl Addresses {
         (!model.is_empty()).then(|| Self(model.clone()))
     }
 
+    /// Whether there are addresses that may call, and others that may not.
+    pub(crate) fn allow_few(&self) -> bool {
+        !self.0.allow.is_empty()
+    }
+
     pub(crate) fn pass(&self, exchange: &Exchange) -> Result<(), Refusal> {
         if self.admits(exchange.client_address(), exchange.peer.address) {
             return Ok(());

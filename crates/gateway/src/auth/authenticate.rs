@@ -53,6 +53,14 @@ impl Authenticate {
         Ok(Self { groups, base_identity: guarded.base_identity })
     }
 
+    /// What it is called in traces: as the scheme's own guard in the original, or as the one there that tries several.
+    pub(crate) fn name(&self) -> &'static str {
+        match &*self.groups {
+            [Group(methods)] => methods.first().map_or("AuthKey", Method::name),
+            _ => "AuthORWrapper",
+        }
+    }
+
     /// Where keys of tokens are published that it uses.
     pub(crate) fn published(&self) -> impl Iterator<Item = &Published> {
         self.groups.iter().flat_map(|group| &group.0).flat_map(Method::published)
@@ -129,6 +137,19 @@ impl Method {
             Self::OpenId(_) => SchemeKind::OpenId,
             Self::Signature(_) => SchemeKind::Signature,
             Self::Token(_) => SchemeKind::Token,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Basic(_) => "BasicAuthKeyIsValid",
+            Self::Custom(_) => "CoProcessMiddleware",
+            Self::ExternalOAuth(_) => "ExternalOAuth",
+            Self::Jwt(_) => "JWTMiddleware",
+            Self::OAuth(_) => "Oauth2KeyExists",
+            Self::OpenId(_) => "OpenIDMW",
+            Self::Signature(_) => "HTTPSignatureValidationMiddleware",
+            Self::Token(_) => "AuthKey",
         }
     }
 

@@ -1,5 +1,6 @@
 //! The chain of one API: its guards in the order in which they run (contract 4.4), compiled once from its definition.
 
+mod names;
 pub(crate) mod stages;
 
 use std::ops::ControlFlow;
@@ -28,6 +29,7 @@ use crate::plugins::{Before, Plugins, Virtuals};
 use crate::respond::{Blame, Overrides, Refusal, of_answer};
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
+use crate::traces;
 use crate::transform::{
     CrossOrigin, Made, Methods, Programs, RequestHeaders, Rewrites, Transforms, Variables,
 };
@@ -331,6 +333,7 @@ impl Chain {
     ) -> Result<ControlFlow<Early>, Refusal> {
         let mut at = None;
         let outcome = self.walk(exchange, wanted, &mut at).await;
+        traces::past_guards(exchange, outcome.as_ref().err());
         if let Err(refusal) = &outcome
             && let Some(event) = at.and_then(|guard: &Guard| guard.event(refusal))
         {
@@ -351,6 +354,7 @@ impl Chain {
             if exchange.skips != Skips::NONE && exchange.skips.any(guard.exempt()) {
                 continue;
             }
+            traces::at_guard(exchange, || guard.name());
             match guard {
                 Guard::Term(guard) => guard.pass()?,
                 Guard::Lists(guard) => {

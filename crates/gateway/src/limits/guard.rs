@@ -75,6 +75,11 @@ impl Limits {
         any.then_some(limits)
     }
 
+    /// Whether limits of keys count, and not those of the API alone.
+    pub(crate) fn are_of_keys(&self) -> bool {
+        self.key_rate || self.key_quota
+    }
+
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let gate = &*exchange.gate;
         gate.nodes.count();

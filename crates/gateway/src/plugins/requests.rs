@@ -31,6 +31,11 @@ impl Before {
         (!found.all().is_empty()).then_some(found)
     }
 
+    /// Whether they are scripts that run in the gate itself, as the original's own do.
+    pub(crate) fn are_scripts(&self) -> bool {
+        matches!(&*self.plugins.model.driver, "" | "otto" | "javascript")
+    }
+
     fn all(&self) -> &[Plugin] {
         let model = &self.plugins.model;
         match self.hook {

@@ -18,13 +18,13 @@ const DEVELOPER: &str = "tyk_developer_id";
 /// As the original calls whatever no backend has answered.
 static CACHED: LazyLock<Arc<str>> = LazyLock::new(|| "cached-response".into());
 
-/// The tags of an exchange: those of policies and session, of fields that the API names, and of the API. Where they all
+/// The tags of an exchange: those of policies and session, of fields that the API names, of the API, and of its trace. Where they all
 /// come from one of these, nothing is copied.
-pub(super) fn of(exchange: &Exchange) -> Arc<[Arc<str>]> {
+pub(super) fn of(exchange: &Exchange, trace: Option<&str>) -> Arc<[Arc<str>]> {
     let of_api = &exchange.api.identity.tags;
     let of_caller = exchange.caller.as_ref().map(|caller| caller.tags()).filter(|tags| !tags.is_empty());
     let named = &exchange.api.model.recording.tag_headers;
-    if named.is_empty() && !exchange.mocked {
+    if named.is_empty() && !exchange.mocked && trace.is_none() {
         match of_caller {
             None => return Arc::clone(of_api),
             Some(tags) if of_api.is_empty() => return Arc::clone(tags),
@@ -37,6 +37,7 @@ pub(super) fn of(exchange: &Exchange) -> Arc<[Arc<str>]> {
     if exchange.mocked {
         tags.push(Arc::clone(&CACHED));
     }
+    tags.extend(trace.map(|id| Arc::from(format!("trace-id-{id}"))));
     tags.into()
 }
 

@@ -296,7 +296,7 @@ fn pending(given: &Given, variables: Vec<String>) -> Option<String> {
 fn typed(given: &Given) -> Result<Config, Broken> {
     let mut root = Map::new();
     // `secrets` has done its work once references are resolved.
-    for key in table::all().filter(|key| key.standing == Standing::Acted && key.kind != Kind::SecretMap) {
+    for key in table::all().filter(|key| key.standing == Standing::Acted && key.path != "secrets") {
         let set = given.get(key.path).filter(|value| value.is_boolean() || !check::is_zero(value));
         let mut value = set.cloned().unwrap_or_else(|| key.default_value());
         if key.path == "storage.type" && check::is_zero(&value) {

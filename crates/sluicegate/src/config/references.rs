@@ -35,6 +35,17 @@ pub(super) fn resolve(given: &mut Given, variables: &Variables) -> Vec<String> {
             Err(error) => errors.push(format!("`{}`: {error}", key.path)),
         }
     }
+    for key in table::all().filter(|key| key.kind == Kind::SecretMap && key.path != "secrets") {
+        let Some(Value::Object(map)) = given.get_mut(key.path) else { continue };
+        for (name, value) in map {
+            let Some(text) = value.as_str() else { continue };
+            match lookup(text, &named, variables) {
+                Ok(None) => {}
+                Ok(Some(found)) => *value = Value::String(found),
+                Err(error) => errors.push(format!("`{}.{name}`: {error}", key.path)),
+            }
+        }
+    }
     errors
 }
 

@@ -113,12 +113,12 @@ fn what_has_no_effect_is_named_once() {
     let text = r#"{
         "pid_file_location": "/var/run/tyk/tyk-gateway.pid", "allow_unsafe_policy_ids": true, "reload_interval": 5,
         "uptime_tests": {"disable": false, "config": {"time_wait": 10, "checker_pool_size": 0}},
-        "opentelemetry": {"enabled": true, "exporter": "grpc"}, "oas_config": {"validate_examples": true}, "use_syslog": true
+        "opentelemetry": {"traces": {"enabled": false}, "metrics": {"enabled": true}}, "oas_config": {"validate_examples": true}, "use_syslog": true
     }"#;
     let loaded = load_text("pending", text, &[("TYK_GW_SLAVEOPTIONS_APIKEY", "k")]).unwrap();
     assert_eq!(
         loaded.warnings,
-        ["known, but without effect so far: `use_syslog`, `opentelemetry`, `TYK_GW_SLAVEOPTIONS_APIKEY`"]
+        ["known, but without effect so far: `use_syslog`, `opentelemetry.metrics`, `TYK_GW_SLAVEOPTIONS_APIKEY`"]
     );
 }
 

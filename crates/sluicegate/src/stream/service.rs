@@ -92,6 +92,7 @@ impl Service {
             acme: None,
             authenticators: gateway::Authenticators::default(),
             records: None,
+            tracer: None,
         };
         // Nothing is ever reloaded: streams come by hand.
         let (gate, _) = Gate::new(parts);

@@ -91,6 +91,7 @@ impl Admin {
             acme: None,
             authenticators,
             records: None,
+            tracer: None,
         });
         tokio::spawn(crate::reload::run(Arc::clone(&gate), requests));
         gate.reload().await.unwrap();

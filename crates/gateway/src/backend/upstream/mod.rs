@@ -67,6 +67,7 @@ use crate::gate::Gate;
 use crate::http1::{AnswerHead, Breach, MalformedAnswer};
 use crate::respond::{Blame, Refusal};
 use crate::route::Collector;
+use crate::traces;
 use crate::transform::To;
 
 /// A compiled upstream: where requests go and how.
@@ -219,6 +220,7 @@ impl Upstream {
             Some(identity) => Box::pin(way.send_as(identity, &mut request, line, exchange)).await,
         };
         exchange.timings.answered(asked);
+        traces::answered(exchange, answer.as_ref().map(Response::status));
         destinations.tell(destination, &answer);
         let mut response = answer.inspect_err(|failure| {
             if matches!(failure, Failure::Dial(_)) {
@@ -282,6 +284,7 @@ impl Upstream {
             // Such a method is asked for its content (RFC 9110 section 8.6), of which the client's had none.
             headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
         }
+        traces::ask(exchange, target, &path, &method, &mut headers);
         Ok(Outbound { method, path, headers, body })
     }
 }

@@ -83,6 +83,29 @@ impl UpstreamSettings {
     /// # Errors
     /// Files that cannot be used.
     pub(crate) fn of_store(timeout: Duration, trust: &TrustSettings) -> Result<Self, TlsError> {
+        Self::of_another(timeout, trust, UpstreamTls::default(), false)
+    }
+
+    /// For a collector of traces, with trust of its own and versions of TLS (lowest, highest). Blocking: reads files.
+    ///
+    /// # Errors
+    /// Files that cannot be used.
+    pub(crate) fn of_collector(
+        timeout: Duration,
+        trust: &TrustSettings,
+        (min_version, max_version): (u16, u16),
+        http2: bool,
+    ) -> Result<Self, TlsError> {
+        let common = UpstreamTls { min_version, max_version, ..UpstreamTls::default() };
+        Self::of_another(timeout, trust, common, http2)
+    }
+
+    fn of_another(
+        timeout: Duration,
+        trust: &TrustSettings,
+        common: UpstreamTls,
+        http2: bool,
+    ) -> Result<Self, TlsError> {
         let (file, folder) = (&trust.ca_file, &trust.ca_folder);
         let authorities = match (file.as_os_str().is_empty(), folder.as_os_str().is_empty()) {
             (false, _) => Some(read_certificates(file)?),
@@ -105,12 +128,11 @@ impl UpstreamSettings {
             Some(certified_key(&files)?)
         };
         let proof = Proof { pins: None, certified };
-        let common = UpstreamTls::default();
-        let build = |insecure| ClientTls::build(&Security::usual(&common, insecure), &roots, &proof, false);
+        let build = |insecure| ClientTls::build(&Security::usual(&common, insecure), &roots, &proof, http2);
         let (tls, insecure_tls) = (build(false)?, build(true)?);
         let keep = KeepAlive::default();
         let names = Names::new(None);
         let name = (!trust.name.is_empty()).then(|| trust.name.as_str().into());
-        Ok(Self { timeout, keep, websockets: false, http2: false, common, names, tls, insecure_tls, name })
+        Ok(Self { timeout, keep, websockets: false, http2, common, names, tls, insecure_tls, name })
     }
 }

@@ -18,6 +18,7 @@ use crate::exchange::{Carried, Exchange};
 use crate::http1::{AnswerHead, last_head};
 use crate::listen::Takeover;
 use crate::respond::Refusal;
+use crate::traces;
 
 /// Whether the client asks for a WebSocket. `Connection` is a list of tokens: `keep-alive, Upgrade` counts. Any other
 /// protocol is not offered, which a server may do (RFC 9110 section 7.8): in HTTP/2 in clear, all paths of the upstream
@@ -130,6 +131,7 @@ async fn ask(
     let way = Way::new(destination, limit, asked, true);
     let answer = handshake(identity, &way, &mut request, stream, exchange).await;
     let answer = answer.map(|(head, connection)| Answer::new(destination, head, connection, under_way));
+    traces::answered(exchange, answer.as_ref().map(Answered::status));
     destinations.tell(destination, &answer);
     answer
 }

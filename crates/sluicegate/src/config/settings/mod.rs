@@ -4,6 +4,7 @@
 
 mod kv;
 mod stores;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use state::Secret;
 
 pub(crate) use self::kv::Kv;
+pub(crate) use self::telemetry::{OpenTelemetry, TlsVersion, TraceExport};
 pub(crate) use self::stores::{CacheSettings, CatalogSettings, DbAppConfOptions, LocalSessionCache, Storage};
 
 /// Everything that is acted on. Times are durations; sizes are bytes; empty texts mean "not set".
@@ -126,6 +128,7 @@ pub(crate) struct Config {
     pub(crate) enable_analytics: bool,
     pub(crate) analytics_config: AnalyticsConfig,
     pub(crate) access_logs: AccessLogs,
+    pub(crate) opentelemetry: OpenTelemetry,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
     pub(crate) streaming: Streaming,

@@ -10,6 +10,7 @@ mod node;
 mod records;
 mod server;
 mod storage;
+mod telemetry;
 mod upstream;
 
 /// What kind of value a key takes.
@@ -169,6 +170,7 @@ pub(crate) static CHAPTERS: &[Chapter] = &[
     Chapter { title: "Keys, limits and sessions", keys: keys::KEYS },
     Chapter { title: "Upstreams", keys: upstream::KEYS },
     Chapter { title: "Records, logs and telemetry", keys: records::KEYS },
+    Chapter { title: "OpenTelemetry", keys: telemetry::KEYS },
     Chapter { title: "Streams, plugins and the rest", keys: extensions::KEYS },
 ];
 

@@ -1,4 +1,4 @@
-//! Records, logs, metrics and traces.
+//! Records, logs and events.
 
 use super::{COUNT, Key, Kind::*, acted, idle, ours, pending};
 
@@ -78,12 +78,6 @@ pub(super) static KEYS: &[Key] = &[
     pending("statsd_prefix", Text, "", "Prefix of the names sent there."),
     pending("newrelic", Tree, "", "New Relic."),
     idle("tracing", Tree, "OpenTracing; obsolete in `tyk.conf` too."),
-    pending(
-        "opentelemetry",
-        Tree,
-        r#"{"exporter": "grpc", "endpoint": "localhost:4317", "connection_timeout": 1, "resource_name": "tyk-gateway", "span_processor_type": "batch", "span_batch_config": {"max_queue_size": 2048, "max_export_batch_size": 512, "batch_timeout": 5}, "context_propagation": "tracecontext", "sampling": {"type": "AlwaysOn", "rate": 0.5}}"#,
-        "Traces and metrics over OTLP.",
-    ),
     acted(
         "event_handlers",
         Tree,
