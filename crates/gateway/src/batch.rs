@@ -23,10 +23,10 @@ use crate::fetch::{self, Ask};
 use crate::fields::texts;
 use crate::gate::Gate;
 use crate::respond::Refusal;
-use crate::traces;
 use crate::route;
 use crate::serve;
 use crate::snapshot::RunningApi;
+use crate::traces;
 use crate::transform::is_absolute;
 
 /// Where a batch is sent to, below the listen path.
@@ -143,8 +143,15 @@ pub(crate) async fn of_script(gate: &Arc<Gate>, api: &str, text: &str) -> Result
         cut: None,
     };
     let listen = api.model.listen_path.to_string();
-    let sender =
-        Sender { gate: Arc::clone(gate), api, peer: Arc::new(peer), host: None, listen, anywhere: true, trace: HeaderMap::new() };
+    let sender = Sender {
+        gate: Arc::clone(gate),
+        api,
+        peer: Arc::new(peer),
+        host: None,
+        listen,
+        anywhere: true,
+        trace: HeaderMap::new(),
+    };
     let (batch, requests) = sender.read(text.as_bytes()).map_err(|wrong| wrong.to_string())?;
     Ok(told(&sender.carry_out(batch, requests).await))
 }

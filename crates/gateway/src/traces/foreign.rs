@@ -63,7 +63,8 @@ impl Foreign {
             return None;
         }
         let digits = text.chars().filter_map(|character| character.to_digit(16)).take(32);
-        let (id, count) = digits.fold((0_u128, 0_u32), |(id, count), digit| (id << 4 | u128::from(digit), count + 1));
+        let (id, count) =
+            digits.fold((0_u128, 0_u32), |(id, count), digit| (id << 4 | u128::from(digit), count + 1));
         // All 128 bits are zero where there is no digit.
         let trace_id = id.checked_shl(4 * (32 - count)).filter(|id| *id != 0)?;
         Some(Self { trace_id, span_id: 0, sampled: Some(true) })

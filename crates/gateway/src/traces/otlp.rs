@@ -2,7 +2,9 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::HeaderMap;
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -25,10 +27,6 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn later(text: impl ToString) -> Self {
         Self { text: text.to_string(), later: true }
-    }
-
-    pub(super) fn never(text: impl ToString) -> Self {
-        Self { text: text.to_string(), later: false }
     }
 }
 
@@ -133,9 +131,14 @@ mod tests {
         ] {
             assert_eq!(told(grpc_status(&head_fields, trailers.as_ref())), expected);
         }
-        for (status, expected) in
-            [(200, Ok(())), (202, Ok(())), (400, Err(false)), (404, Err(false)), (429, Err(true)), (503, Err(true))]
-        {
+        for (status, expected) in [
+            (200, Ok(())),
+            (202, Ok(())),
+            (400, Err(false)),
+            (404, Err(false)),
+            (429, Err(true)),
+            (503, Err(true)),
+        ] {
             let status = http::StatusCode::from_u16(status).unwrap();
             assert_eq!(told(http_status(status, b"x")), expected, "{status}");
         }

@@ -51,9 +51,10 @@ impl Propagation {
     pub fn read(kind: &str, custom: &str) -> Result<Self, String> {
         let name = match custom {
             "" => None,
-            custom => Some(HeaderName::try_from(custom).map_err(|_| {
-                format!("`custom_trace_header`: `{custom}` is no name of a header")
-            })?),
+            custom => Some(
+                HeaderName::try_from(custom)
+                    .map_err(|_| format!("`custom_trace_header`: `{custom}` is no name of a header"))?,
+            ),
         };
         let standard = match kind {
             "tracecontext" | "composite" => Some(Standard::TraceContext),
@@ -113,8 +114,7 @@ fn trace_context(headers: &HeaderMap) -> Option<Remote> {
     let state: Vec<&str> =
         headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok()).collect();
     let parent = Parent::read(parent, Some(&state.join(",")))?;
-    let from =
-        Foreign { trace_id: parent.trace_id, span_id: parent.span_id, sampled: Some(parent.sampled) };
+    let from = Foreign { trace_id: parent.trace_id, span_id: parent.span_id, sampled: Some(parent.sampled) };
     Some(Remote { from, state: parent.state })
 }
 

@@ -217,7 +217,8 @@ impl Finished {
             None => (SpanKind::Internal, Vec::new()),
             Some(call) => (SpanKind::Client, call.attributes(fault.is_some())),
         };
-        let status = fault.as_ref().map(|fault| Status { message: fault.clone(), code: Outcome::Error as i32 });
+        let status =
+            fault.as_ref().map(|fault| Status { message: fault.clone(), code: Outcome::Error as i32 });
         Span {
             parent_span_id: id(self.own.span_id),
             name: open.name.to_owned(),
@@ -343,7 +344,8 @@ impl Attributes {
     }
 
     pub(super) fn texts<'t>(&mut self, key: &str, texts: impl Iterator<Item = &'t str>) {
-        let values = texts.map(|text| AnyValue { value: Some(Value::StringValue(text.to_owned())) }).collect();
+        let values =
+            texts.map(|text| AnyValue { value: Some(Value::StringValue(text.to_owned())) }).collect();
         self.put(key, Value::ArrayValue(ArrayValue { values }));
     }
 }

@@ -67,8 +67,9 @@ impl Transport {
             ..TrustSettings::default()
         };
         let versions = (tls.min_version, tls.max_version);
-        let towards = UpstreamSettings::of_collector(settings.connect_within, &trust, versions, settings.grpc)
-            .map_err(|error| format!("`tls`: {error}"))?;
+        let towards =
+            UpstreamSettings::of_collector(settings.connect_within, &trust, versions, settings.grpc)
+                .map_err(|error| format!("`tls`: {error}"))?;
         let usual = if tls.insecure { &towards.insecure_tls } else { &towards.tls };
         let client = (target.scheme == Scheme::Https).then(|| Client::Usual(usual.clone()));
         let origin = Origin::new(&target, Security::usual(&towards.common, tls.insecure));
@@ -169,7 +170,9 @@ fn target(settings: &TraceSettings) -> Result<Target, String> {
         // TLS that is asked for is never left out.
         Some((_, rest)) if settings.tls.is_some() => format!("https://{rest}"),
         Some(("http" | "https", _)) => endpoint.to_owned(),
-        Some((other, _)) => return Err(format!("`endpoint`: `{other}` is not spoken here; write `host:port`")),
+        Some((other, _)) => {
+            return Err(format!("`endpoint`: `{other}` is not spoken here; write `host:port`"));
+        }
     };
     Target::parse(&whole).map_err(|error| format!("`endpoint` {error}"))
 }

@@ -118,7 +118,9 @@ fn what_has_no_effect_is_named_once() {
     let loaded = load_text("pending", text, &[("TYK_GW_SLAVEOPTIONS_APIKEY", "k")]).unwrap();
     assert_eq!(
         loaded.warnings,
-        ["known, but without effect so far: `use_syslog`, `opentelemetry.metrics`, `TYK_GW_SLAVEOPTIONS_APIKEY`"]
+        [
+            "known, but without effect so far: `use_syslog`, `opentelemetry.metrics`, `TYK_GW_SLAVEOPTIONS_APIKEY`"
+        ]
     );
 }
 

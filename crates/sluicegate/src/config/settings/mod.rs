@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer};
 use state::Secret;
 
 pub(crate) use self::kv::Kv;
-pub(crate) use self::telemetry::{OpenTelemetry, TlsVersion, TraceExport};
 pub(crate) use self::stores::{CacheSettings, CatalogSettings, DbAppConfOptions, LocalSessionCache, Storage};
+pub(crate) use self::telemetry::{OpenTelemetry, TlsVersion, TraceExport};
 
 /// Everything that is acted on. Times are durations; sizes are bytes; empty texts mean "not set".
 #[derive(Debug, Clone, Deserialize)]
