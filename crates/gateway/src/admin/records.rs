@@ -43,7 +43,11 @@ fn show(record: &Record) -> Value {
         "bytes_out": record.bytes_out,
         "messages": record.messages,
     });
-    for (name, raw) in [("raw_request", &record.raw_request), ("raw_response", &record.raw_response)] {
+    for (name, raw) in [
+        ("raw_request", &record.raw_request),
+        ("raw_response", &record.raw_response),
+        ("trace_id", &record.trace_id),
+    ] {
         if let Some(raw) = raw {
             shown[name] = (&**raw).into();
         }
