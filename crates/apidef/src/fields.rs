@@ -24,8 +24,13 @@ pub(crate) enum Means {
     Kept,
     /// Kept, with a warning when it is in use. The text says what does not happen.
     Later(&'static str),
-    /// It restricts who may do what, so a definition that uses it is refused.
-    Guards(&'static str),
+    /// It restricts who may do what and cannot be done, so a definition that uses it is refused.
+    Guards {
+        /// Why it cannot.
+        why: &'static str,
+        /// What does the same.
+        instead: &'static str,
+    },
     /// Without it requests would go to the wrong place, so a definition that uses it is refused.
     Routes(&'static str),
     /// An object with keys of its own.
@@ -57,8 +62,8 @@ pub(crate) const fn kept(name: &'static str) -> Field {
 pub(crate) const fn later(name: &'static str, what: &'static str) -> Field {
     Field::new(name, Means::Later(what))
 }
-pub(crate) const fn guards(name: &'static str, what: &'static str) -> Field {
-    Field::new(name, Means::Guards(what))
+pub(crate) const fn guards(name: &'static str, why: &'static str, instead: &'static str) -> Field {
+    Field::new(name, Means::Guards { why, instead })
 }
 pub(crate) const fn routes(name: &'static str, what: &'static str) -> Field {
     Field::new(name, Means::Routes(what))
@@ -69,6 +74,10 @@ pub(crate) const fn section(name: &'static str, fields: &'static [Field]) -> Fie
 pub(crate) const fn each(name: &'static str, fields: &'static [Field]) -> Field {
     Field::new(name, Means::Each(fields))
 }
+
+/// Why Go plugins are refused.
+pub(crate) const GO: &str =
+    "a Go plugin is a shared object that only the build of Tyk loads which it was compiled for";
 
 /// Why a definition that guards itself with something not built is refused.
 pub(crate) const LEFT_OPEN: &str = "not supported yet; the API is refused so that it is not left open";
@@ -95,7 +104,10 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
                 Means::Later(what) => {
                     Fault::warning(at, format!("{what} not supported yet; this has no effect"))
                 }
-                Means::Guards(what) => Fault::error(at, format!("{what} {LEFT_OPEN}")),
+                Means::Guards { why, instead } => {
+                    let text = format!("{why}; the API is refused so that it is not left open");
+                    Fault::error(at, text).hint(*instead)
+                }
                 Means::Routes(what) => Fault::error(at, format!("{what} {MISROUTED}")),
                 _ => Fault::error(at, ""),
             }
@@ -197,8 +209,8 @@ pub(crate) fn describe(fields: &[Field], prefix: &str, condition: &str, out: &mu
             Means::Acts => "acted on".to_owned(),
             Means::Kept => "kept".to_owned(),
             Means::Later(what) => format!("kept, warning: {what} not supported yet"),
-            Means::Guards(what) => {
-                format!("**refused**: {what} not supported yet (would leave the API open)")
+            Means::Guards { why, instead } => {
+                format!("**refused**: {why} (would leave the API open); {instead}")
             }
             Means::Routes(what) => format!("**refused**: {what} not supported yet (would misroute requests)"),
         };

@@ -124,8 +124,19 @@ fn every_fault_has_its_pointer_and_place() {
                 "/version_data/versions/v/extended_paths/validate_request",
                 5,
                 1,
-                "validation without an OpenAPI document is not supported yet",
-                "",
+                "requests are held against an OpenAPI document, which a classic definition does not have",
+                "validate_json",
+            )],
+        ),
+        (
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\n\"go_plugin\": [{\"path\": \"/x\", \"func_name\": \"F\"}]}}}},",
+            &[(
+                "error",
+                "/version_data/versions/v/extended_paths/go_plugin",
+                5,
+                1,
+                "only the build of Tyk loads which it was compiled for; the API is refused",
+                "custom_middleware",
             )],
         ),
         (

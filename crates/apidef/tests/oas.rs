@@ -125,7 +125,11 @@ fn every_fault_has_its_pointer_and_line() {
         ),
         (
             with("\"allow\": {\"enabled\": false}", "\"postPlugins\": [{\"enabled\": true}]"),
-            vec![(format!("{X}/middleware/operations/getOrder/postPlugins"), 18, "not left open")],
+            vec![(
+                format!("{X}/middleware/operations/getOrder/postPlugins"),
+                18,
+                "only the build of Tyk loads which it was compiled for; the API is refused",
+            )],
         ),
         (
             with(scheme, "{\"type\": \"http\", \"scheme\": \"Digest\"}"),

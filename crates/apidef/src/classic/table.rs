@@ -6,7 +6,7 @@ use crate::auth::{
 };
 use crate::cache;
 use crate::cors;
-use crate::fields::{Field, acts, each, guards, kept, routes, section};
+use crate::fields::{Field, GO, acts, each, guards, kept, routes, section};
 use crate::graphql;
 use crate::paths::{
     CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
@@ -193,8 +193,16 @@ const EXTENDED: &[Field] = &[
     each("size_limits", CLASSIC_SIZE),
     each("rate_limit", &[acts("path"), acts("method"), acts("disabled"), acts("rate"), acts("per")]),
     each("validate_json", CLASSIC_SCHEMA),
-    guards("validate_request", "validation without an OpenAPI document is"),
-    guards("go_plugin", "plugins are"),
+    guards(
+        "validate_request",
+        "requests are held against an OpenAPI document, which a classic definition does not have",
+        "use `validate_json` with a schema of its own, or `validateRequest` of an OpenAPI definition",
+    ),
+    guards(
+        "go_plugin",
+        GO,
+        "use `virtual` here, or `custom_middleware` in JavaScript, Lua, Python, WebAssembly or by gRPC",
+    ),
     each("persist_graphql", graphql::PERSISTED),
     each("mock_response", CLASSIC_REPLY),
     acts("cache"),

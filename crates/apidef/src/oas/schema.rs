@@ -47,7 +47,10 @@ fn property(means: &Means) -> Value {
         Means::Acts => json!({}),
         Means::Kept => json!({"description": "Kept as it is."}),
         Means::Later(what) => json!({"description": format!("Kept: {what} not supported yet.")}),
-        Means::Guards(what) | Means::Routes(what) => {
+        Means::Guards { why, instead } => {
+            json!({"description": format!("Refused when in use: {why}; {instead}.")})
+        }
+        Means::Routes(what) => {
             json!({"description": format!("Refused when in use: {what} not supported yet.")})
         }
         Means::Section(fields) => json!({"type": "object", "properties": properties(fields)}),
