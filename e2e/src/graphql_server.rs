@@ -45,6 +45,11 @@ impl GraphqlServer {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// How many subscriptions are under way at it.
+    pub async fn streams(&self) -> u64 {
+        curl(&[&self.url("/streams")]).await.json().as_u64().expect("a number")
+    }
+
     /// How many requests reached it.
     pub async fn hits(&self) -> u64 {
         let reply = curl(&[&self.url("/hits")]).await;

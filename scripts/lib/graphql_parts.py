@@ -1,5 +1,7 @@
 """Parts of a supergraph (federation, first version), for the tests."""
 
+import asyncio
+
 from graphql import build_schema
 
 SDL = {
@@ -12,6 +14,7 @@ SDL = {
     """,
     "reviews": """
         type Query { latest: Review }
+        type Subscription { reviewed(from: Int = 1): Review told(name: String!): String ever: Review refused: Review }
         type User { id: ID! username: String reviews(first: Int): [Review!] }
         type Product { upc: String! reviews: [Review!] }
         type Review { id: ID! body: String author: User product: Product broken: String }
@@ -69,6 +72,24 @@ def broken(info):
     raise ValueError("it broke")
 
 
+async def reviewed(_, info, **asked):
+    for key in list(reviews)[asked["from"] - 1 :]:
+        yield {"reviewed": review(key)()}
+
+
+async def told(_, info, name):
+    yield {"told": info.context.headers.get(name)}
+
+
+async def ever(_, info):
+    yield {"ever": review("3")()}
+    await asyncio.Event().wait()
+
+
+def refused(_, info):
+    raise ValueError("not today")
+
+
 def build(part):
     more = f"""
         scalar _Any
@@ -97,4 +118,7 @@ def build(part):
         schema.type_map["Mutation"].fields["price"].resolve = change
     elif part == "reviews":
         query["latest"].resolve = lambda _, info: review("3")()
+        fields = schema.type_map["Subscription"].fields
+        for subscription in (reviewed, told, ever, refused):
+            fields[subscription.__name__].subscribe = subscription
     return schema

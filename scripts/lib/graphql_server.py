@@ -7,7 +7,7 @@ import sys
 
 import graphql_parts
 from aiohttp import WSMsgType, web
-from graphql import build_schema, graphql, parse, subscribe
+from graphql import ExecutionResult, build_schema, graphql, parse, subscribe
 
 SDL = """
 type Query {
@@ -24,6 +24,8 @@ type Person { id: ID! name: String secret: String friends: [Person!] }
 people = {str(n): {"id": str(n), "name": name, "secret": "s" + str(n)} for n, name in enumerate(["Ada", "Bob", "Cy"], 1)}
 schema = build_schema(SDL)
 hits = 0
+# Subscriptions under way.
+streams = 0
 
 
 def resolver(kind, field):
@@ -66,6 +68,8 @@ async def serve(request):
     global hits
     if request.headers.get("upgrade", "").lower() == "websocket":
         return await socket(request)
+    if request.path.endswith("/streams"):
+        return web.json_response(streams)
     hits += 1
     if request.path.endswith("/hits"):
         return web.json_response(hits - 1)
@@ -80,10 +84,27 @@ async def serve(request):
     return web.json_response({**result.formatted, "extensions": {"path": request.path_qs, "method": request.method}})
 
 
+async def answers(request, query, variables, name):
+    """The answers to a subscription; one where it is refused."""
+    global streams
+    results = await subscribe(
+        schema, parse(query), context_value=request, variable_values=variables, operation_name=name
+    )
+    if isinstance(results, ExecutionResult):
+        yield results, True
+        return
+    streams += 1
+    try:
+        async for result in results:
+            yield result, False
+    finally:
+        streams -= 1
+
+
 async def events(request, query, variables, name):
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await response.prepare(request)
-    async for result in await subscribe(schema, parse(query), variable_values=variables, operation_name=name):
+    async for result, _ in answers(request, query, variables, name):
         await response.write(f"event: next\ndata: {json.dumps(result.formatted)}\n\n".encode())
     await response.write(b"event: complete\ndata:\n\n")
     return response
@@ -93,6 +114,17 @@ async def socket(request):
     socket = web.WebSocketResponse(protocols=("graphql-transport-ws", "graphql-ws"), compress=True)
     await socket.prepare(request)
     old = socket.ws_protocol == "graphql-ws"
+    running = {}
+
+    async def run(id, payload):
+        async for result, refused in answers(request, payload["query"], payload.get("variables"), None):
+            if refused:
+                errors = result.formatted["errors"]
+                await socket.send_json({"id": id, "type": "error", "payload": errors[0] if old else errors})
+                return
+            await socket.send_json({"id": id, "type": "data" if old else "next", "payload": result.formatted})
+        await socket.send_json({"id": id, "type": "complete"})
+
     async for message in socket:
         if message.type != WSMsgType.TEXT:
             continue
@@ -102,21 +134,20 @@ async def socket(request):
             if old:
                 await socket.send_json({"type": "ka"})
         elif said["type"] == ("start" if old else "subscribe"):
-            payload = said["payload"]
-            document, id = parse(payload["query"]), said["id"]
-            results = await subscribe(schema, document, context_value=request, variable_values=payload.get("variables"))
-            async for result in results:
-                await socket.send_json({"id": id, "type": "data" if old else "next", "payload": result.formatted})
-            await socket.send_json({"id": id, "type": "complete"})
+            running[said["id"]] = asyncio.create_task(run(said["id"], said["payload"]))
+        elif said["type"] == ("stop" if old else "complete") and said["id"] in running:
+            running.pop(said["id"]).cancel()
         elif said["type"] in ("connection_terminate",):
             break
+    for task in running.values():
+        task.cancel()
     return socket
 
 
 async def main():
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", serve)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -1,16 +1,24 @@
 //! What the gate itself asks other servers: keys of tokens, what issuers say of themselves, whether a token is good.
 //! Few requests, each on a connection of its own, bounded in time and size.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apidef::{Scheme, Target};
 use bytes::Bytes;
 use http::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
 
-use crate::backend::upstream::{Client, Connector, DialError, Origin, Purpose, Security, UpstreamSettings};
+use crate::backend::upstream::{
+    Client, Connector, DialError, Origin, Purpose, Security, UpstreamSettings, UpstreamStream,
+};
+use crate::body::{Body, BodyError};
 
 /// How often a GET follows a server that points elsewhere.
 const REDIRECTS: usize = 3;
@@ -172,24 +180,76 @@ fn elsewhere(from: &Target, location: &str) -> Option<Target> {
     }
 }
 
-async fn once(
+/// A connection on which HTTP/1.1 is spoken.
+pub(crate) async fn dial(
     settings: &UpstreamSettings,
     insecure: bool,
-    ask: &Ask,
-) -> Result<(StatusCode, HeaderMap, Bytes), FetchError> {
-    let target = &ask.target;
+    target: &Target,
+    time: Duration,
+) -> Result<UpstreamStream, FetchError> {
     let tls = match target.scheme {
         Scheme::Https if insecure => Some(Client::Usual(settings.insecure_tls.clone())),
         Scheme::Https => Some(Client::Usual(settings.tls.clone())),
         Scheme::Http | Scheme::H2c => None,
     };
     let origin = Origin::new(target, Security::usual(&settings.common, insecure));
-    let mut connector =
-        Connector::new(origin, tls, ask.time, &settings.names).map_err(FetchError::Address)?;
+    let mut connector = Connector::new(origin, tls, time, &settings.names).map_err(FetchError::Address)?;
     if let Some(name) = &settings.name {
         connector = connector.named(name).map_err(FetchError::Address)?;
     }
-    let stream = connector.dial(Purpose::Upgrade).await?;
+    Ok(connector.dial(Purpose::Upgrade).await?)
+}
+
+/// Sends a request; the answer's body comes as it is sent, for as long as that takes. Dropping it ends the connection.
+pub(crate) async fn begin(
+    settings: &UpstreamSettings,
+    insecure: bool,
+    ask: &Ask,
+) -> Result<Response<Body>, FetchError> {
+    let stream = dial(settings, insecure, &ask.target, ask.time).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driven = Driven(tokio::spawn(connection).abort_handle());
+    let answer = sender.send_request(request(ask)?).await?;
+    Ok(answer.map(|body| Body::boxed(Box::pin(Coming { body, _driven: driven }))))
+}
+
+/// A connection that ends with this.
+struct Driven(AbortHandle);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A body that comes.
+struct Coming {
+    body: Incoming,
+    _driven: Driven,
+}
+
+impl HttpBody for Coming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+async fn once(
+    settings: &UpstreamSettings,
+    insecure: bool,
+    ask: &Ask,
+) -> Result<(StatusCode, HeaderMap, Bytes), FetchError> {
+    let stream = dial(settings, insecure, &ask.target, ask.time).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // The connection is driven here and ends with the answer: nothing of it is left behind, whatever happens.
     let answer = async {

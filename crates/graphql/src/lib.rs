@@ -1,6 +1,7 @@
 //! GraphQL: requests checked against a schema, what callers may ask for, and data gathered from several sources. Does no
 //! I/O: the network is passed in.
 
+pub mod asking;
 mod bounds;
 mod check;
 mod cost;

@@ -1,8 +1,9 @@
 //! Graphs out of several sources (contract 2.7, `engine`).
 
+use super::SubscriptionProtocol;
 use crate::Fields;
 use crate::at_path::entries;
-use crate::fields::{Field, acts, each, kept, later, section};
+use crate::fields::{Field, acts, each, kept, section};
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Map, Value, json};
@@ -28,8 +29,8 @@ pub(crate) const FIELDS: &[Field] = &[
                     acts("headers"),
                     each("query", &[acts("name"), acts("value")]),
                     acts("body"),
-                    kept("subscription_type"),
-                    kept("sse_use_post"),
+                    acts("subscription_type"),
+                    acts("sse_use_post"),
                     acts("has_operation"),
                     acts("operation"),
                     acts("variables"),
@@ -39,10 +40,11 @@ pub(crate) const FIELDS: &[Field] = &[
                     acts("topics"),
                     acts("group_id"),
                     acts("client_id"),
+                    // The client asks brokers which versions of the protocol they speak.
                     kept("kafka_version"),
                     acts("start_consuming_latest"),
-                    later("balance_strategy", "a strategy for consumers is"),
-                    kept("isolation_level"),
+                    acts("balance_strategy"),
+                    acts("isolation_level"),
                     section("sasl", &[acts("enable"), acts("user"), acts("password")]),
                 ],
             ),
@@ -82,6 +84,8 @@ pub struct GraphSource {
     pub headers: Fields,
     /// How it is asked.
     pub kind: GraphSourceKind,
+    /// How it is asked for events, where it is asked in GraphQL; `None`: over a WebSocket, in the protocol that it chooses.
+    pub subscriptions: Option<SubscriptionProtocol>,
 }
 
 /// How a source is asked.
@@ -173,6 +177,9 @@ impl GraphEngine {
                     "Stream"
                 }
             };
+            if source.subscriptions.is_some() {
+                SubscriptionProtocol::write(source.subscriptions, &mut config);
+            }
             json!({"kind": kind, "name": source.name, "root_fields": roots, "config": config})
         };
         let field = |field: &GraphField| {
@@ -255,9 +262,37 @@ impl GraphSource {
             url: url.into(),
             method: method.into(),
             headers: headers.into(),
+            subscriptions: SubscriptionProtocol::read(&config, faults),
             kind,
         })
     }
+}
+
+/// How the consumers of a group share partitions, and what the input calls that.
+const BALANCERS: &[(&str, &str)] = &[
+    ("BalanceStrategyRange", "range"),
+    ("BalanceStrategySticky", "cooperative_sticky"),
+    ("BalanceStrategyRoundRobin", "round_robin"),
+];
+/// Which messages are read.
+const ISOLATION: &[(&str, &str)] =
+    &[("ReadUncommitted", "read_uncommitted"), ("ReadCommitted", "read_committed")];
+
+/// What one of these names means; `None` where nothing is written.
+fn chosen(
+    config: &Section<'_>,
+    key: &str,
+    names: &'static [(&str, &str)],
+    faults: &mut Vec<Fault>,
+) -> Option<&'static str> {
+    let name = config.text(key, faults);
+    let found = names.iter().find(|(known, _)| *known == name).map(|(_, means)| *means);
+    if found.is_none() && !name.is_empty() {
+        let known: Vec<String> = names.iter().map(|(known, _)| format!("`{known}`")).collect();
+        let fault = Fault::error(config.at(key), format!("`{key}` cannot be `{name}`"));
+        faults.push(fault.hint(format!("use {} or nothing", known.join(", "))));
+    }
+    found
 }
 
 /// The input of a stream that reads topics.
@@ -272,6 +307,13 @@ fn kafka(config: &Section<'_>, name: &str, faults: &mut Vec<Fault>) -> Value {
         "consumer_group": group,
         "start_from_oldest": !config.flag("start_consuming_latest", faults),
     });
+    // Names that other clients have for them.
+    if let Some(balancer) = chosen(config, "balance_strategy", BALANCERS, faults) {
+        input["group"] = json!({"balancers": [balancer]});
+    }
+    if let Some(isolation) = chosen(config, "isolation_level", ISOLATION, faults) {
+        input["transaction_isolation_level"] = isolation.into();
+    }
     let client = config.text("client_id", faults);
     if !client.is_empty() {
         input["client_id"] = client.into();
@@ -304,7 +346,7 @@ mod tests {
                     "url": "http://a/{{.arguments.id}}", "method": "post", "headers": {"X": "1"},
                     "query": [{"name": "q", "value": "v"}], "body": "{}"}},
                 {"kind": "GraphQL", "name": "g", "root_fields": [{"type": "Query", "fields": ["b", "c"]}],
-                    "config": {"url": "http://g/"}},
+                    "config": {"url": "http://g/", "subscription_type": "graphql-transport-ws"}},
                 {"kind": "GraphQL", "name": "o", "root_fields": [], "config": {"url": "tyk://g/", "has_operation": true,
                     "operation": "{ a }", "variables": {"x": 1}}},
                 {"kind": "Stream", "name": "s", "root_fields": [], "config": {"input": {"generate": {"mapping": "root = 1"}}}},
@@ -314,6 +356,7 @@ mod tests {
         let (read, faults) = of(&value);
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!((&*read.sources[0].method, &*read.sources[1].method), ("POST", "POST"));
+        assert_eq!(read.sources[1].subscriptions, Some(SubscriptionProtocol::Transport));
         assert!(read.fields[0].whole && read.fields[0].path.is_empty());
         let (again, faults) = of(&read.write());
         assert!(faults.is_empty(), "{faults:?}");
@@ -332,6 +375,32 @@ mod tests {
             "addresses": ["a:9092"], "topics": ["t"], "consumer_group": "graphql-k", "start_from_oldest": false,
             "client_id": "c", "sasl": {"mechanism": "PLAIN", "user": "u", "password": "p"}}});
         assert_eq!(*input, expected);
+    }
+
+    #[test]
+    fn c2_7_consumers_share_topics_as_other_clients_call_it() {
+        let with = |strategy: &str, isolation: &str| {
+            let config = json!({"topics": ["t"], "balance_strategy": strategy, "isolation_level": isolation,
+                "kafka_version": "V2_8_0_0"});
+            let (read, faults) =
+                of(&json!({"data_sources": [{"kind": "Kafka", "name": "k", "config": config}]}));
+            let GraphSourceKind::Events { input, .. } = &read.sources[0].kind else { panic!("{read:?}") };
+            (input["kafka"].clone(), faults)
+        };
+        for (name, means) in BALANCERS {
+            let (input, faults) = with(name, "");
+            assert!(faults.is_empty(), "{faults:?}");
+            assert_eq!(input["group"], json!({"balancers": [means]}), "{name}");
+            assert!(input.get("transaction_isolation_level").is_none());
+        }
+        for (name, means) in ISOLATION {
+            let (input, faults) = with("", name);
+            assert!(faults.is_empty() && input.get("group").is_none(), "{faults:?}");
+            assert_eq!(input["transaction_isolation_level"], *means, "{name}");
+        }
+        let at = "/data_sources/0/config";
+        let (_, faults) = with("range", "read_committed");
+        assert_eq!(faults, [format!("{at}/balance_strategy"), format!("{at}/isolation_level")]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) const FIELDS: &[Field] = &[
             acts("subscription_type"),
             acts("sse_use_post"),
             acts("request_headers"),
-            section("use_response_extensions", &[kept("on_error_forwarding")]),
+            section("use_response_extensions", &[acts("on_error_forwarding")]),
             acts("request_headers_rewrite"),
         ],
     ),
@@ -59,6 +59,7 @@ pub(crate) const OWN_FIELDS: &[Field] = &[
             acts("subscription_type"),
             acts("sse_use_post"),
             acts("request_headers"),
+            section("use_response_extensions", &[acts("on_error_forwarding")]),
             acts("request_headers_rewrite"),
         ],
     ),
@@ -92,6 +93,8 @@ pub struct GraphQl {
     pub forwarding: Forwarding,
     /// How the upstream is asked for events, if not in what the client speaks.
     pub subscriptions: Option<SubscriptionProtocol>,
+    /// Clients are told what sources say of errors beside their message; an upstream's answers are passed on as they are.
+    pub error_extensions: bool,
     /// Limits of one request; `None` = the gate's own.
     pub limits: GraphQlLimits,
 }
@@ -195,18 +198,7 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
         path => format!("/{}", path.trim_matches('/')).into(),
     });
     let proxy = at.section("proxy", faults);
-    let subscriptions = match proxy.text("subscription_type", faults) {
-        "" => None,
-        "graphql-ws" => Some(SubscriptionProtocol::Old),
-        "graphql-transport-ws" => Some(SubscriptionProtocol::Transport),
-        "sse" => Some(SubscriptionProtocol::Events { post: proxy.flag("sse_use_post", faults) }),
-        other => {
-            let fault =
-                Fault::error(proxy.at("subscription_type"), format!("there is no protocol `{other}`"));
-            faults.push(fault.hint("use `graphql-ws`, `graphql-transport-ws`, `sse` or nothing"));
-            None
-        }
-    };
+    let subscriptions = SubscriptionProtocol::read(&proxy, faults);
     Some(Box::new(GraphQl {
         subgraph,
         engine,
@@ -217,8 +209,40 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
         no_introspection: at.section("introspection", faults).flag("disabled", faults),
         forwarding: Forwarding::read(&proxy, faults),
         subscriptions,
+        error_extensions: proxy
+            .section("use_response_extensions", faults)
+            .flag("on_error_forwarding", faults),
         limits: limits(&own.section("limits", faults), faults),
     }))
+}
+
+impl SubscriptionProtocol {
+    /// `subscription_type` and `sse_use_post` of a section.
+    fn read(at: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Self> {
+        match at.text("subscription_type", faults) {
+            "" => None,
+            "graphql-ws" => Some(Self::Old),
+            "graphql-transport-ws" => Some(Self::Transport),
+            "sse" => Some(Self::Events { post: at.flag("sse_use_post", faults) }),
+            other => {
+                let fault =
+                    Fault::error(at.at("subscription_type"), format!("there is no protocol `{other}`"));
+                faults.push(fault.hint("use `graphql-ws`, `graphql-transport-ws`, `sse` or nothing"));
+                None
+            }
+        }
+    }
+
+    fn write(all: Option<Self>, section: &mut Value) {
+        section["subscription_type"] = match all {
+            None => "",
+            Some(Self::Old) => "graphql-ws",
+            Some(Self::Transport) => "graphql-transport-ws",
+            Some(Self::Events { .. }) => "sse",
+        }
+        .into();
+        section["sse_use_post"] = matches!(all, Some(Self::Events { post: true })).into();
+    }
 }
 
 impl GraphQl {
@@ -296,13 +320,6 @@ pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
         .iter()
         .map(|one| (one.name.to_string(), json!({"value": one.value, "remove": one.remove})))
         .collect();
-    let protocol = match graphql.subscriptions {
-        None => "",
-        Some(SubscriptionProtocol::Old) => "graphql-ws",
-        Some(SubscriptionProtocol::Transport) => "graphql-transport-ws",
-        Some(SubscriptionProtocol::Events { .. }) => "sse",
-    };
-    let post = matches!(graphql.subscriptions, Some(SubscriptionProtocol::Events { post: true }));
     let mode = match (&graphql.engine, graphql.subgraph) {
         _ if graphql.supergraph.is_some() => "supergraph",
         (Some(_), _) => "executionEngine",
@@ -317,13 +334,13 @@ pub(crate) fn write(graphql: &GraphQl, definition: &mut Value) {
         "playground": {"enabled": graphql.playground.is_some(), "path": graphql.playground.as_deref().unwrap_or_default()},
         "proxy": {
             "features": {"use_immutable_headers": graphql.forwarding.immutable},
-            "subscription_type": protocol,
-            "sse_use_post": post,
             "request_headers": map(&graphql.forwarding.set),
             "request_headers_rewrite": rewrites,
+            "use_response_extensions": {"on_error_forwarding": graphql.error_extensions},
         },
         "introspection": {"disabled": graphql.no_introspection},
     });
+    SubscriptionProtocol::write(graphql.subscriptions, &mut definition["graphql"]["proxy"]);
     if let Some(engine) = &graphql.engine {
         definition["graphql"]["engine"] = engine.write();
     }
@@ -378,6 +395,7 @@ mod tests {
                 "playground": {"enabled": true, "path": "try/"}, "introspection": {"disabled": true},
                 "proxy": {
                     "features": {"use_immutable_headers": true}, "subscription_type": "graphql-ws",
+                    "use_response_extensions": {"on_error_forwarding": true},
                     "auth_headers": {"X-Key": "k"}, "request_headers": {"X-A": "1"},
                     "request_headers_rewrite": {"X-B": {"value": "2", "remove": true}},
                 },
@@ -392,6 +410,7 @@ mod tests {
             (Some("/try"), true, false)
         );
         assert_eq!(read.subscriptions, Some(SubscriptionProtocol::Old));
+        assert!(read.error_extensions);
         assert_eq!((read.limits.depth, read.limits.bytes, read.limits.fields), (Some(7), Some(1000), None));
         assert_eq!(read.forwarding.set.len(), 2);
         let mut written = json!({});

@@ -1,5 +1,6 @@
 //! Graphs out of parts that know each other's entities (contract 2.7, `supergraph`).
 
+use super::SubscriptionProtocol;
 use crate::Fields;
 use crate::at_path::entries;
 use crate::fields::{Field, acts, each, kept};
@@ -18,8 +19,8 @@ pub(crate) const FIELDS: &[Field] = &[
             acts("url"),
             acts("sdl"),
             acts("headers"),
-            kept("subscription_type"),
-            kept("sse_use_post"),
+            acts("subscription_type"),
+            acts("sse_use_post"),
         ],
     ),
     acts("merged_sdl"),
@@ -51,6 +52,8 @@ pub struct SubGraph {
     pub sdl: Box<str>,
     /// Sent with a call.
     pub headers: Fields,
+    /// How it is asked for events; `None`: over a WebSocket, in the protocol that it chooses.
+    pub subscriptions: Option<SubscriptionProtocol>,
 }
 
 impl SuperGraph {
@@ -79,6 +82,7 @@ impl SuperGraph {
                 url: url.into(),
                 sdl: sdl.into(),
                 headers: headers(&entry, "headers", faults),
+                subscriptions: SubscriptionProtocol::read(&entry, faults),
             });
         }
         if parts.is_empty() {
@@ -95,7 +99,12 @@ impl SuperGraph {
         let map = |fields: &Fields| -> Map<String, Value> {
             fields.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect()
         };
-        let part = |part: &SubGraph| json!({"name": part.name, "url": part.url, "sdl": part.sdl, "headers": map(&part.headers)});
+        let part = |part: &SubGraph| {
+            let mut written =
+                json!({"name": part.name, "url": part.url, "sdl": part.sdl, "headers": map(&part.headers)});
+            SubscriptionProtocol::write(part.subscriptions, &mut written);
+            written
+        };
         json!({
             "subgraphs": self.parts.iter().map(part).collect::<Vec<_>>(),
             "global_headers": map(&self.headers),
@@ -122,7 +131,7 @@ mod tests {
     fn c2_7_parts_are_read_and_written_again() {
         let value = json!({"subgraphs": [
             {"api_id": "a", "name": "one", "sdl": "type Query { a: Int }", "headers": {"X-A": "1"}},
-            {"url": "http://b/", "sdl": "type Query { b: Int }"},
+            {"url": "http://b/", "sdl": "type Query { b: Int }", "subscription_type": "sse", "sse_use_post": true},
         ], "global_headers": {"X-All": "2"}, "disable_query_batching": true});
         let read = |value: &Value| {
             let mut faults = Vec::new();
@@ -136,8 +145,14 @@ mod tests {
         let (again, _) = read(&first.write());
         assert_eq!(again.parts.len(), 2);
         assert_eq!((&again.headers, again.alone), (&first.headers, first.alone));
-        let bad = json!({"subgraphs": [{"sdl": "x"}, {"url": "http://a/"}], "global_headers": {"a b": "1"}});
-        let places = ["/subgraphs/0/url", "/subgraphs/1/sdl", "/subgraphs", "/global_headers/a b"];
+        let asked =
+            |graph: &SuperGraph| graph.parts.iter().map(|part| part.subscriptions).collect::<Vec<_>>();
+        assert_eq!(asked(&first), [None, Some(SubscriptionProtocol::Events { post: true })]);
+        assert_eq!(asked(&again), asked(&first));
+        let bad = json!({"subgraphs": [{"sdl": "x"}, {"url": "http://a/"},
+            {"url": "http://a/", "sdl": "x", "subscription_type": "mail"}], "global_headers": {"a b": "1"}});
+        let places =
+            ["/subgraphs/0/url", "/subgraphs/1/sdl", "/subgraphs/2/subscription_type", "/global_headers/a b"];
         assert_eq!(read(&bad).1, places);
     }
 }

@@ -16,7 +16,8 @@ use super::collect::Collector;
 use super::plan::{Plan, Source, SourceKind, Variable};
 use super::query::{OWN, OWN_TYPE, Printer};
 use super::template::{Escape, Name, Template};
-use super::{Call, Network};
+use super::told::Told;
+use super::{Call, NO_EVENTS, NOTHING, Network, Opening};
 use crate::schema::Schema;
 
 /// Calls of one operation, each counted once.
@@ -46,8 +47,9 @@ pub(super) struct Run<'r> {
     operation: &'r Operation,
     network: &'r dyn Network,
     known: Mutex<HashMap<Call, Shared<BoxFuture<'r, Answer>>>>,
-    /// What sources said was wrong with a part of what they sent.
-    errors: Mutex<Vec<Value>>,
+    told: Told,
+    /// What a source has sent for the field at the root, where it sends by itself.
+    event: Option<Arc<Value>>,
 }
 
 impl<'r> Run<'r> {
@@ -60,11 +62,32 @@ impl<'r> Run<'r> {
         network: &'r dyn Network,
     ) -> Self {
         let collector = Collector { schema, document, variables };
-        Self { plan, collector, operation, network, known: Mutex::default(), errors: Mutex::default() }
+        let (known, told) = (Mutex::default(), Told::default());
+        Self { plan, collector, operation, network, known, told, event: None }
     }
 
-    pub(super) fn into_errors(self) -> Vec<Value> {
-        self.errors.into_inner()
+    /// For one event: the source of the field at the root is not asked again.
+    pub(super) fn sent(mut self, event: Value) -> Self {
+        self.event = Some(Arc::new(event));
+        self
+    }
+
+    /// What a source is asked for the events of a subscription.
+    pub(super) fn opening(&self) -> Result<Opening, String> {
+        let kind = self.operation.object_type().as_str();
+        let fields = self.collector.fields(kind, &[&self.operation.selection_set]);
+        let selected = fields.into_values().next().ok_or_else(|| NOTHING.to_owned())?;
+        let name = selected.first().map(|field| field.name.as_str()).unwrap_or_default();
+        let asked =
+            |source: &&Source| matches!(source.kind, SourceKind::Graph | SourceKind::Operation { .. });
+        let source = self.plan.source(kind, name).filter(asked).ok_or_else(|| NO_EVENTS.to_owned())?;
+        let root = Object { value: Arc::new(json!({})), as_asked: false };
+        let call = self.asked(source, kind, &root, &selected)?;
+        Ok(Opening { source: format!("the source `{}`", source.name), by: source.asking, call })
+    }
+
+    pub(super) fn into_told(self) -> Told {
+        self.told
     }
 
     /// `value`: what is at hand at the root.
@@ -220,6 +243,35 @@ impl<'r> Run<'r> {
         path: &[Value],
     ) -> Result<(Value, bool), String> {
         let Some(first) = selected.first().copied() else { return Ok((Value::Null, false)) };
+        let answer = match &self.event {
+            Some(event) if path.len() == 1 => Arc::clone(event),
+            _ => {
+                let call = self.asked(source, kind, object, selected)?;
+                // What changes something is called as often as it is asked for.
+                let changes = self.operation.is_mutation() && path.len() == 1;
+                self.call(source, call, changes)?.await?
+            }
+        };
+        match &source.kind {
+            SourceKind::Rest { .. } | SourceKind::Events => {
+                Ok((self.mapped(&answer, kind, &first.name), false))
+            }
+            SourceKind::Graph => self.of_graph(&answer, &first.name, path).map(|value| (value, true)),
+            SourceKind::Operation { .. } => {
+                self.of_graph(&answer, "", path).map(|data| (self.mapped(&data, kind, &first.name), false))
+            }
+        }
+    }
+
+    /// How a source is asked for a field.
+    fn asked(
+        &self,
+        source: &'r Source,
+        kind: &str,
+        object: &Object,
+        selected: &[&'r Field],
+    ) -> Result<Call, String> {
+        let Some(first) = selected.first().copied() else { return Err(NOTHING.to_owned()) };
         let arguments = self.collector.arguments(first);
         let value_of = |name: &Name| self.value_of(name, &arguments, object);
         let made = |pairs: &[(String, Template)], escape: Escape| -> Vec<(String, String)> {
@@ -234,7 +286,7 @@ impl<'r> Run<'r> {
                 }
                 body.as_ref().map(|body| body.render(Escape::Json, &value_of)).unwrap_or_default()
             }
-            SourceKind::Events => return Ok((Value::Null, false)),
+            SourceKind::Events => return Err(NO_EVENTS.to_owned()),
             SourceKind::Graph => {
                 Printer::new(self.plan, self.collector, self.operation).body(kind, selected)?
             }
@@ -261,19 +313,7 @@ impl<'r> Run<'r> {
                 headers.push((name, value));
             }
         }
-        let call = Call { method: source.method.clone(), url, headers, body };
-        // What changes something is called as often as it is asked for.
-        let changes = self.operation.is_mutation() && path.len() == 1;
-        let answer = self.call(source, call, changes)?.await?;
-        match &source.kind {
-            SourceKind::Rest { .. } | SourceKind::Events => {
-                Ok((self.mapped(&answer, kind, &first.name), false))
-            }
-            SourceKind::Graph => self.of_graph(&answer, &first.name, path).map(|value| (value, true)),
-            SourceKind::Operation { .. } => {
-                self.of_graph(&answer, "", path).map(|data| (self.mapped(&data, kind, &first.name), false))
-            }
-        }
+        Ok(Call { method: source.method.clone(), url, headers, body })
     }
 
     /// The data in an answer in GraphQL: of a field, or all. Errors of a part are told beside it.
@@ -283,14 +323,15 @@ impl<'r> Run<'r> {
         let errors = answer.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let message = |error: &Value| error["message"].as_str().unwrap_or("the source failed").to_owned();
         let value = match (value, errors.first()) {
-            (None | Some(Value::Null), Some(error)) => return Err(message(error)),
+            (None | Some(Value::Null), Some(error)) => {
+                self.told.field(error, path);
+                return Err(message(error));
+            }
             (value, _) => value.cloned().unwrap_or_default(),
         };
-        let mut told = self.errors.lock();
-        for error in errors.iter().take(MOST_CALLS.saturating_sub(told.len())) {
+        for error in errors.iter().take(MOST_CALLS) {
             let below = error["path"].as_array().into_iter().flatten().skip(1);
-            let at: Vec<Value> = path.iter().chain(below).cloned().collect();
-            told.push(json!({"message": message(error), "path": at}));
+            self.told.part(&message(error), error, path.iter().chain(below).cloned().collect());
         }
         Ok(value)
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::template::{Name, Template};
 use crate::schema::Schema;
+use crate::socket::Protocol;
 
 /// Sources of fields, and where in an answer the value of a field is.
 #[derive(Debug, Default)]
@@ -34,6 +35,26 @@ pub struct Source {
     pub headers: Vec<(String, Template)>,
     /// How it is asked.
     pub kind: SourceKind,
+    /// How it is asked for events, where it is asked in GraphQL.
+    pub asking: Asking,
+}
+
+/// How events are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// Over a WebSocket; in whichever protocol the source chooses, where none is named.
+    Socket(Option<Protocol>),
+    /// By a request that is answered with events.
+    Events {
+        /// It is sent by POST, and not by GET.
+        post: bool,
+    },
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self::Socket(None)
+    }
 }
 
 /// How a source is asked.
@@ -84,12 +105,16 @@ impl Plan {
             for (kind, field) in &source.roots {
                 let root = schema.valid.root_operation(OperationType::Subscription);
                 let of_events = root.is_some_and(|root| root.as_str() == kind);
-                if of_events != matches!(source.kind, SourceKind::Events) {
-                    let what = if of_events {
-                        "is a subscription, which needs a source that sends events"
-                    } else {
-                        "is no subscription, and the source only sends events"
-                    };
+                let fault = match source.kind {
+                    SourceKind::Rest { .. } if of_events => {
+                        Some("is a subscription, which needs a source that sends events")
+                    }
+                    SourceKind::Events if !of_events => {
+                        Some("is no subscription, and the source only sends events")
+                    }
+                    _ => None,
+                };
+                if let Some(what) = fault {
                     return Err(format!(
                         "the source `{}` is for `{kind}.{field}`, which {what}",
                         source.name

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use apollo_compiler::ast::Value as Written;
+use apollo_compiler::ast::{OperationType, Value as Written};
 use apollo_compiler::executable::{Field, Operation, Selection, SelectionSet};
 use serde_json::{Map, Value, json};
 
@@ -37,14 +37,12 @@ impl<'d> Printer<'d> {
         self.head(first);
         let sets: Vec<&SelectionSet> = fields.iter().map(|field| &field.selection_set).collect();
         self.selections(&sets);
-        let verb = match &self
-            .collector
-            .schema
-            .valid
-            .root_operation(apollo_compiler::ast::OperationType::Mutation)
-        {
-            Some(root) if root.as_str() == kind => "mutation",
-            _ => "query",
+        let schema = &self.collector.schema.valid;
+        let of = |operation| schema.root_operation(operation).is_some_and(|root| root.as_str() == kind);
+        let verb = match () {
+            () if of(OperationType::Mutation) => "mutation",
+            () if of(OperationType::Subscription) => "subscription",
+            () => "query",
         };
         self.request(verb, None)
     }

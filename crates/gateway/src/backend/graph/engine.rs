@@ -1,40 +1,28 @@
-//! A graph out of several sources as a backend: the engine's network is the gate's own clients, or APIs of the gate.
+//! A graph out of several sources as a backend.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use apidef::{GraphEngine, GraphQl, GraphSource, GraphSourceKind, Target};
 use document::Fault;
-use futures_util::future::{BoxFuture, FutureExt};
-use graphql::engine::{
-    Call, Engine, Fetched, Mapping, Network, Plan, Source, SourceKind, Template, Variable,
-};
+use graphql::engine::{Engine, Mapping, Plan, Source, SourceKind, Template, Variable};
 use graphql::{Checked, Kind, Problem, Schema};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use streams::Role;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::events::{self, Answers};
+use super::opening::{self, asking};
 use super::served::Behind;
 use super::supergraph;
 use super::watching::watched_over;
+use super::wires::Wires;
 use crate::backend::stream::StreamBackend;
-use crate::body::{Body, RequestBody};
-use crate::exchange::{Exchange, Peer};
-use crate::fetch::{self, Ask};
-use crate::gate::Gate;
+use crate::body::Body;
+use crate::exchange::Exchange;
 use crate::limits::at_once;
 use crate::respond::{JSON, Refusal};
-use crate::serve;
 use crate::settings::Settings;
-
-/// Sources that one operation asks at the same time.
-const AT_ONCE: usize = 16;
-/// How often a graph may be a source of a graph.
-const DEEPEST: u8 = 5;
 
 /// An operation that the chain has let pass.
 #[derive(Debug)]
@@ -51,10 +39,6 @@ pub struct GraphBackend {
     streams: Option<Arc<StreamBackend>>,
 }
 
-/// How often graphs have asked graphs for a request.
-#[derive(Debug, Clone, Copy)]
-struct Within(u8);
-
 impl GraphBackend {
     /// Connects and starts nothing.
     pub(crate) fn compile(
@@ -65,7 +49,7 @@ impl GraphBackend {
     ) -> Result<Self, Vec<Fault>> {
         if let Some(graph) = &model.supergraph {
             let engine = supergraph::engine(graph, schema).map_err(|fault| vec![fault])?;
-            return Ok(Self { engine: Arc::new(engine), streams: None });
+            return Ok(Self { engine: Arc::new(engine.extended(model.error_extensions)), streams: None });
         }
         let Some(engine) = &model.engine else {
             return Err(vec![Fault::error(&*model.at, "there is no engine")]);
@@ -91,7 +75,7 @@ impl GraphBackend {
             let all = apidef::Streams { streams: all, pointer };
             Some(Arc::new(StreamBackend::build(&all, settings, shared)?))
         };
-        Ok(Self { engine: Arc::new(compiled), streams })
+        Ok(Self { engine: Arc::new(compiled.extended(model.error_extensions)), streams })
     }
 
     /// Its streams are those of this API.
@@ -125,9 +109,7 @@ impl GraphBackend {
                     "subscriptions come as events: ask with `Accept: text/event-stream`, or over a WebSocket";
                 return Err(Refusal::client(StatusCode::NOT_ACCEPTABLE, "BIV", text));
             }
-            let answers = self
-                .subscribe(*asked, wires)
-                .map_err(|why| super::guard::refuse(&Problem::Errors(graphql::answer_of(why))))?;
+            let answers = self.subscribe(*asked, wires).map_err(|problem| super::guard::refuse(&problem))?;
             exchange.held = at_once::enter(exchange, at_once::Kind::Subscribers)?;
             return Ok(watched_over(exchange, events::response(answers)));
         }
@@ -145,16 +127,22 @@ impl GraphBackend {
     }
 
     /// Begins a subscription; why there is none for what is asked.
-    pub(super) fn subscribe(&self, asked: Asked, wires: Wires) -> Result<Answers, &'static str> {
-        const NONE: &str = "no source of this graph sends these events";
-        let source = self.engine.source_of_events(&asked.checked).ok_or(NONE)?.to_string();
+    pub(super) fn subscribe(&self, asked: Asked, wires: Wires) -> Result<Answers, Problem> {
+        let Asked { checked, variables } = asked;
+        if let Some(opening) = self.engine.opening(&checked, &variables, &wires)? {
+            let coming = opening::open(&wires, opening);
+            return Ok(events::asked(Arc::clone(&self.engine), coming, checked, variables, wires));
+        }
+        let source = self.engine.source_of_events(&checked).map(|source| source.to_string());
         let endpoints = self.streams.as_ref().map(|streams| streams.endpoints()).unwrap_or_default();
         let feed = endpoints.iter().find_map(|endpoint| match &endpoint.role {
-            Role::Stream(feed) if *endpoint.stream == *source => Some(feed),
+            Role::Stream(feed) if source.as_deref() == Some(&*endpoint.stream) => Some(feed),
             _ => None,
         });
-        let feed = feed.ok_or(NONE)?;
-        Ok(events::answers(Arc::clone(&self.engine), feed, asked.checked, asked.variables, wires))
+        let feed = feed.ok_or_else(|| {
+            Problem::Errors(graphql::answer_of("no source of this graph sends these events"))
+        })?;
+        Ok(events::answers(Arc::clone(&self.engine), feed, checked, variables, wires))
     }
 }
 
@@ -225,118 +213,6 @@ fn compile(
         method: source.method.to_string(),
         headers: pairs(&source.headers, at)?,
         kind,
+        asking: asking(source.subscriptions),
     })
-}
-
-/// What an operation reaches its sources by.
-pub(super) struct Wires {
-    gate: Arc<Gate>,
-    peer: Arc<Peer>,
-    /// Of the client.
-    headers: HeaderMap,
-    turns: Semaphore,
-    time: Duration,
-    largest: usize,
-    within: u8,
-}
-
-impl Wires {
-    pub(super) fn of(exchange: &Exchange) -> Self {
-        Self {
-            gate: Arc::clone(&exchange.gate),
-            peer: Arc::clone(&exchange.peer),
-            headers: exchange.head.headers.clone(),
-            turns: Semaphore::new(AT_ONCE),
-            time: exchange.gate.upstream.timeout,
-            largest: exchange.gate.settings.most_kept_of_answers(),
-            within: exchange.head.extensions.get::<Within>().map_or(0, |within| within.0),
-        }
-    }
-
-    /// For another operation of the same client.
-    pub(super) fn again(&self) -> Self {
-        Self {
-            gate: Arc::clone(&self.gate),
-            peer: Arc::clone(&self.peer),
-            headers: self.headers.clone(),
-            turns: Semaphore::new(AT_ONCE),
-            ..*self
-        }
-    }
-}
-
-impl Network for Wires {
-    fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Fetched, String>> {
-        async move {
-            let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
-            let asked = async {
-                if Target::is_inner(&call.url) { self.inner(call).await } else { self.outer(call).await }
-            };
-            let late = || format!("no answer within {} s", self.time.as_secs());
-            tokio::time::timeout(self.time, asked).await.unwrap_or_else(|_| Err(late()))
-        }
-        .boxed()
-    }
-
-    fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name)?.to_str().ok().map(str::to_owned)
-    }
-}
-
-impl Wires {
-    async fn outer(&self, call: &Call) -> Result<Fetched, String> {
-        let target = Target::parse(&call.url).map_err(|why| format!("its URL {why}"))?;
-        let ask = Ask::of(method(call)?, target, headers(call), call.body.clone());
-        let fetched = fetch::send(&self.gate.upstream, false, ask.within(self.time, self.largest)).await;
-        let fetched = fetched.map_err(|error| error.to_string())?;
-        Ok(Fetched { status: fetched.status.as_u16(), body: fetched.body.to_vec() })
-    }
-
-    /// Asks an API of the gate, with all that guards it.
-    async fn inner(&self, call: &Call) -> Result<Fetched, String> {
-        if self.within >= DEEPEST {
-            return Err("graphs ask each other in a circle".to_owned());
-        }
-        let inner = Target::inner(&call.url).map_err(|why| format!("its URL {why}"))?;
-        let api = self.gate.snapshot().api_called(inner.name);
-        let api = api.ok_or_else(|| format!("there is no API `{}`", inner.name))?;
-        let query = inner.query.map(|query| format!("?{query}")).unwrap_or_default();
-        let body = if call.body.is_empty() {
-            RequestBody::none()
-        } else {
-            RequestBody::full(call.body.clone().into())
-        };
-        let mut request = Request::new(body);
-        *request.method_mut() = method(call)?;
-        *request.uri_mut() =
-            format!("{}{query}", inner.path).parse().map_err(|_| "its URL is none".to_owned())?;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = headers(call);
-        if !call.body.is_empty() {
-            request.headers_mut().insert(header::CONTENT_LENGTH, call.body.len().into());
-        }
-        request.extensions_mut().insert(Within(self.within + 1));
-        let response = serve::carry(&self.gate, &self.peer, api, request, 0).await;
-        let status = response.status().as_u16();
-        let body = response.into_body().whole(self.largest).await.map_err(|error| error.to_string())?;
-        Ok(Fetched { status, body: body.to_vec() })
-    }
-}
-
-fn method(call: &Call) -> Result<Method, String> {
-    Method::from_bytes(call.method.as_bytes()).map_err(|_| format!("`{}` is no method", call.method))
-}
-
-fn headers(call: &Call) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    if !call.body.is_empty() {
-        headers.insert(header::CONTENT_TYPE, JSON);
-    }
-    for (name, value) in &call.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(&**value)) {
-            headers.insert(name, value);
-        }
-    }
-    headers
 }

@@ -1,4 +1,5 @@
-//! Subscriptions of a graph whose events come from streams: over events (SSE) and over WebSockets, in both protocols.
+//! Subscriptions of a graph whose events come from streams or from sources that were asked for them: over events (SSE) and
+//! over WebSockets, in both protocols.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 use streams::feed::From;
 use streams::{Feed, Subscriber};
 
-use super::engine::Wires;
+use super::wires::Wires;
 use crate::body::{Body, BodyError};
 
 /// A comment is sent after so long without an event.
@@ -60,6 +61,26 @@ pub(super) fn answers(
         }
     };
     stream::unfold(state, next).boxed()
+}
+
+/// Events that a source was asked for, and what others have to say to each.
+type Asked = (Answers, Arc<Engine>, Checked, Map<String, Value>, Wires);
+
+/// The answers to a subscription whose events a source was asked for.
+pub(super) fn asked(
+    engine: Arc<Engine>,
+    coming: Answers,
+    checked: Checked,
+    variables: Map<String, Value>,
+    wires: Wires,
+) -> Answers {
+    let next = |(mut coming, engine, checked, variables, wires): Asked| async move {
+        let event = coming.next().await?;
+        let answer = engine.event(&checked, &variables, event, &wires).await;
+        let answer = answer.unwrap_or_else(|problem| told(&problem));
+        Some((answer, (coming, engine, checked, variables, wires)))
+    };
+    stream::unfold((coming, engine, checked, variables, wires), next).boxed()
 }
 
 /// What is wrong with an operation, as an answer to it.

@@ -5,6 +5,7 @@ mod engine;
 mod events;
 mod forwarding;
 mod guard;
+mod opening;
 mod persisted;
 mod playground;
 mod sending;
@@ -12,6 +13,7 @@ mod served;
 mod socket;
 mod supergraph;
 mod watching;
+mod wires;
 
 use std::sync::Arc;
 

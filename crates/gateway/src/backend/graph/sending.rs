@@ -29,7 +29,7 @@ use crate::serve;
 use crate::snapshot::RunningApi;
 
 /// Fields that are of the connection and not of what is asked over it.
-const OF_CONNECTION: [HeaderName; 9] = [
+pub(super) const OF_CONNECTION: [HeaderName; 9] = [
     header::CONNECTION,
     header::UPGRADE,
     header::SEC_WEBSOCKET_KEY,
@@ -101,17 +101,7 @@ impl Sending {
         };
         let Self { gate, peer, caller, matched, .. } = self;
         let response = serve::carry_on(&gate, &peer, api, request, matched, caller).await;
-        let status = response.status();
-        if status.is_success() && is_event_stream(response.headers()) {
-            return events(response.into_body());
-        }
-        let whole = response.into_body().whole(FROM_UPSTREAM).await;
-        let answer = whole.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        // The words of the gate itself are `error`.
-        let told = answer.as_ref().and_then(|answer| answer["error"].as_str()).map(answer_of);
-        let failed = || answer_of(&format!("the upstream answers {} and no data", status.as_u16()));
-        let is_answer = |answer: &Value| answer.get("data").is_some() || answer["errors"].is_array();
-        one(answer.filter(is_answer).or(told).unwrap_or_else(failed))
+        answers_in(response).await
     }
 
     fn request(&self, kind: Kind, asked: &graphql::Request) -> Result<Request<RequestBody>, &'static str> {
@@ -143,19 +133,39 @@ impl Sending {
     }
 }
 
-fn one(answer: Value) -> Answers {
+/// What an upstream sends: events, or one answer.
+pub(super) async fn answers_in(response: Response<Body>) -> Answers {
+    let status = response.status();
+    if status.is_success() && is_event_stream(response.headers()) {
+        return events(response.into_body());
+    }
+    let whole = response.into_body().whole(FROM_UPSTREAM).await;
+    let answer = whole.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    // The words of the gate itself are `error`.
+    let told = answer.as_ref().and_then(|answer| answer["error"].as_str()).map(answer_of);
+    let failed = || answer_of(&format!("the upstream answers {} and no data", status.as_u16()));
+    let is_answer = |answer: &Value| answer.get("data").is_some() || answer["errors"].is_array();
+    one(answer.filter(is_answer).or(told).unwrap_or_else(failed))
+}
+
+pub(super) fn one(answer: Value) -> Answers {
     stream::iter([answer]).boxed()
 }
 
-/// The target of a request by GET; `None` where it cannot be one.
-fn with_query(uri: &Uri, asked: &graphql::Request) -> Option<Uri> {
+/// A request as a query string has it.
+pub(super) fn as_query(asked: &graphql::Request) -> String {
     let variables = json!(asked.variables).to_string();
     let mut pairs = vec![("query", &*asked.query)];
     pairs.extend(asked.operation.as_deref().map(|name| ("operationName", name)));
     pairs.extend((!asked.variables.is_empty()).then_some(("variables", &*variables)));
+    query::form(&pairs)
+}
+
+/// The target of a request by GET; `None` where it cannot be one.
+fn with_query(uri: &Uri, asked: &graphql::Request) -> Option<Uri> {
     let own = uri.query().filter(|own| !own.is_empty());
     let (own, mark) = own.map_or(("", ""), |own| (own, "&"));
-    let target = format!("{}?{own}{mark}{}", uri.path(), query::form(&pairs));
+    let target = format!("{}?{own}{mark}{}", uri.path(), as_query(asked));
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(target.parse().ok()?);
     Uri::from_parts(parts).ok()

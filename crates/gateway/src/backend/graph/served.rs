@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use graphql::socket::{FromClient, Protocol, from_client};
-use graphql::{Kind, Request};
+use graphql::{Kind, Problem, Request};
 use http::header::{HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -17,10 +17,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
-use super::engine::{Asked, GraphBackend, Wires};
+use super::engine::{Asked, GraphBackend};
 use super::events::{Brought, Open, message, told};
 use super::sending::Sending;
 use super::socket::{FROM_CLIENT, Watch, sent_away, within};
+use super::wires::Wires;
 use crate::backend::stream::{self, LAST_WORDS};
 use crate::body::Body;
 use crate::exchange::{Carried, Exchange};
@@ -29,10 +30,12 @@ use crate::listen::ClientStream;
 use crate::respond::Refusal;
 
 /// How long a client may be silent, pings included, and how often it is pinged.
-const SILENCE: Duration = Duration::from_secs(60);
-const PING: Duration = Duration::from_secs(25);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const PING: Duration = Duration::from_secs(25);
 /// How long a client may take to begin.
 const INIT: Duration = Duration::from_secs(10);
+
+const MANY: &str = "there are too many operations under way on this connection";
 
 /// Who carries out what is asked.
 pub(super) enum Behind {
@@ -204,14 +207,13 @@ impl Served {
         if kind == Kind::Subscription || matches!(self.behind, Behind::Upstream(_)) {
             let many = self.open.len() >= Open::MOST;
             let begun = match &self.behind {
-                _ if many => Err("there are too many operations under way on this connection"),
+                _ if many => Err(Problem::Errors(graphql::answer_of(MANY))),
                 Behind::Graph(backend, wires) => backend.subscribe(asked(request.variables), wires.again()),
                 Behind::Upstream(sending) => Ok(sending.answers(kind, request)),
             };
             match begun {
                 Ok(answers) => self.open.begin(id, answers),
-                Err(why) => {
-                    let problem = graphql::Problem::Errors(graphql::answer_of(why));
+                Err(problem) => {
                     let refusal = self.watch.client.refusal(&id, &problem);
                     self.send(refusal).await?;
                 }

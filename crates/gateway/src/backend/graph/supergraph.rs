@@ -8,6 +8,7 @@ use graphql::Schema;
 use graphql::engine::{Engine, Federation, Part, Template, merged};
 
 use super::engine::template;
+use super::opening::asking;
 
 /// The schema of the parts together; why they make none.
 pub(super) fn schema(graph: &SuperGraph) -> Result<String, String> {
@@ -29,6 +30,7 @@ pub(super) fn engine(graph: &SuperGraph, schema: &Arc<Schema>) -> Result<Engine,
             sdl: part.sdl.to_string(),
             url: template(url, &part.at)?,
             headers: pairs(&part.headers, &part.at)?,
+            asking: asking(part.subscriptions),
         });
     }
     let at = "/graphql/supergraph";

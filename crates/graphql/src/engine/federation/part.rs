@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use apollo_compiler::ast::{Definition, DirectiveList, Document, FieldDefinition};
 use serde_json::{Map, Value};
 
+use crate::engine::plan::Asking;
 use crate::engine::query::OWN;
 use crate::engine::template::Template;
 
@@ -19,6 +20,8 @@ pub struct Part {
     pub url: Template,
     /// Names and values of fields.
     pub headers: Vec<(String, Template)>,
+    /// How it is asked for events.
+    pub asking: Asking,
 }
 
 /// A field that an entity is known by, or that another field needs.
@@ -42,6 +45,7 @@ pub(super) struct Compiled {
     pub(super) name: String,
     pub(super) url: Template,
     pub(super) headers: Vec<(String, Template)>,
+    pub(super) asking: Asking,
     fields: HashMap<(String, String), Has>,
     pub(super) keys: HashMap<String, Vec<Vec<Needed>>>,
     types: HashSet<String>,
@@ -53,6 +57,7 @@ impl Compiled {
             name: part.name,
             url: part.url,
             headers: part.headers,
+            asking: part.asking,
             fields: HashMap::new(),
             keys: HashMap::new(),
             types: HashSet::new(),

@@ -7,7 +7,6 @@ use apollo_compiler::ast::Type;
 use apollo_compiler::collections::IndexMap;
 use apollo_compiler::executable::{Field, Operation, SelectionSet};
 use futures_util::future::join_all;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::part::{Compiled, Needed, pick};
@@ -18,7 +17,8 @@ use crate::engine::collect::Collector;
 use crate::engine::gather::{MOST_CALLS, Node, leaf};
 use crate::engine::query::{OWN, OWN_TYPE, Printer};
 use crate::engine::template::{Escape, Name};
-use crate::engine::{Call, Network};
+use crate::engine::told::Told;
+use crate::engine::{Call, NO_EVENTS, NOTHING, Network, Opening};
 
 /// How often what is missing is looked for. Each time something more is there or has failed.
 const MOST_ROUNDS: usize = 200;
@@ -32,7 +32,7 @@ pub(in crate::engine) struct Run<'r> {
     operation: &'r Operation,
     network: &'r dyn Network,
     calls: AtomicUsize,
-    errors: Mutex<Vec<Value>>,
+    told: Told,
 }
 
 /// The same that is missing of several objects.
@@ -65,20 +65,55 @@ impl<'r> Run<'r> {
         operation: &'r Operation,
         network: &'r dyn Network,
     ) -> Self {
-        Self { all, collector, operation, network, calls: AtomicUsize::new(0), errors: Mutex::default() }
+        Self { all, collector, operation, network, calls: AtomicUsize::new(0), told: Told::default() }
     }
 
-    pub(in crate::engine) fn into_errors(self) -> Vec<Value> {
-        self.errors.into_inner()
+    pub(in crate::engine) fn into_told(self) -> Told {
+        self.told
+    }
+
+    /// What a part is asked for the events of a subscription.
+    pub(in crate::engine) fn opening(&self) -> Result<Opening, String> {
+        let (part, fields) = self.root_of_events()?;
+        let kind = self.operation.object_type().as_str();
+        let body = self.printer(part).roots("subscription", kind, &fields)?;
+        let call = self.asked(part, body)?;
+        let part = self.part(part)?;
+        Ok(Opening { source: format!("the part `{}`", part.name), by: part.asking, call })
+    }
+
+    /// What follows from one event: what the part has sent, and what it has not is asked of the others.
+    pub(in crate::engine) async fn event(&self, event: Value) -> Node {
+        let kind = self.operation.object_type().as_str();
+        let sets = [&self.operation.selection_set];
+        let mut tree = json!({OWN_TYPE: kind});
+        if let Ok((part, fields)) = self.root_of_events() {
+            self.take_roots(&mut tree, part, &fields, Ok(event));
+            self.settle(&mut tree, kind, &sets).await;
+        }
+        self.object(kind, &tree, &sets)
+    }
+
+    /// The one field at the root of a subscription, and the part that has it.
+    fn root_of_events(&self) -> Result<(usize, Selected<'r>), String> {
+        let kind = self.operation.object_type().as_str();
+        let (key, selected) = self.fields_at_root().next().ok_or_else(|| NOTHING.to_owned())?;
+        let name = selected.first().map(|field| field.name.as_str()).unwrap_or_default();
+        let part = self.all.of_root(kind, name).ok_or_else(|| NO_EVENTS.to_owned())?;
+        Ok((part, vec![(key, selected)]))
+    }
+
+    fn fields_at_root(&self) -> impl Iterator<Item = (&'r str, Vec<&'r Field>)> {
+        let kind = self.operation.object_type().as_str();
+        let fields = self.collector.fields(kind, &[&self.operation.selection_set]).into_iter();
+        fields.filter(|(_, selected)| selected.first().is_some_and(|field| !field.name.starts_with("__")))
     }
 
     pub(in crate::engine) async fn root(&self) -> Node {
         let kind = self.operation.object_type().as_str();
         let sets = [&self.operation.selection_set];
         let mut tree = json!({OWN_TYPE: kind});
-        let fields = self.collector.fields(kind, &sets).into_iter();
-        let fields = fields
-            .filter(|(_, selected)| selected.first().is_some_and(|field| !field.name.starts_with("__")));
+        let fields = self.fields_at_root();
         let mut by_part: Vec<(usize, Selected<'r>)> = Vec::new();
         for (key, selected) in fields {
             let name = selected.first().map(|field| field.name.as_str()).unwrap_or_default();
@@ -144,7 +179,10 @@ impl<'r> Run<'r> {
                 path.is_none_or(|path| path.len() == 1 && path[0] == *key)
             });
             match whole {
-                Some(error) if value.is_null() => fail(tree, key, message(error)),
+                Some(error) if value.is_null() => {
+                    self.told.field(error, &[(*key).into()]);
+                    fail(tree, key, message(error));
+                }
                 _ => put(tree, key, value, part),
             }
         }
@@ -332,22 +370,22 @@ impl<'r> Run<'r> {
     }
 
     fn take_entities(&self, tree: &mut Value, batch: &Batch<'r>, answer: Result<Value, String>) {
-        let (answer, failure) = match answer {
-            Ok(answer) => (answer, None),
-            Err(why) => (Value::Null, Some(why)),
+        let (answer, errors) = match answer {
+            Ok(answer) => {
+                let errors = errors_of(&answer);
+                (answer, errors)
+            }
+            Err(why) => (Value::Null, vec![json!({"message": why})]),
         };
-        let errors = errors_of(&answer);
         // Without a place, or with one above, they are of all.
         let of_all = errors.iter().find(|error| error["path"].as_array().is_none_or(|path| path.len() < 2));
-        let of_all = failure.or_else(|| of_all.map(message));
         let of = |index: usize, key: &str| {
             let is = |path: &Vec<Value>| {
                 path[1] == json!(index) && (path.len() == 2 || (path.len() == 3 && path[2] == key))
             };
-            let mut all = errors
+            errors
                 .iter()
-                .filter(|error| error["path"].as_array().filter(|path| path.len() >= 2).is_some_and(is));
-            all.next().map(message)
+                .find(|error| error["path"].as_array().filter(|path| path.len() >= 2).is_some_and(is))
         };
         for (path, index) in &batch.objects {
             let Some(object) = at_path(tree, path) else { continue };
@@ -359,8 +397,12 @@ impl<'r> Run<'r> {
                 }
                 match entity.get(&key) {
                     Some(value) if !value.is_null() => put(object, &key, value.clone(), batch.to),
-                    found => match of(*index, &key).or_else(|| of_all.clone().filter(|_| found.is_none())) {
-                        Some(why) => fail(object, &key, why),
+                    found => match of(*index, &key).or_else(|| of_all.filter(|_| found.is_none())) {
+                        Some(error) => {
+                            let at: Vec<Value> = path.iter().cloned().chain([key.as_str().into()]).collect();
+                            self.told.field(error, &at);
+                            fail(object, &key, message(error));
+                        }
                         None => put(object, &key, Value::Null, batch.to),
                     },
                 }
@@ -375,10 +417,7 @@ impl<'r> Run<'r> {
     }
 
     fn tell(&self, error: &Value, path: Vec<Value>) {
-        let mut errors = self.errors.lock();
-        if errors.len() < MOST_CALLS {
-            errors.push(json!({"message": message(error), "path": path}));
-        }
+        self.told.part(&message(error), error, path);
     }
 
     async fn call(&self, part: usize, body: String) -> Result<Value, String> {
@@ -387,7 +426,25 @@ impl<'r> Run<'r> {
                 "the operation needs more than {MOST_CALLS} calls of parts: ask for less at once"
             ));
         }
-        let part: &Compiled = self.all.parts.get(part).ok_or_else(|| "there is no such part".to_owned())?;
+        let call = self.asked(part, body)?;
+        let part = self.part(part)?;
+        let failed = |why: String| format!("the part `{}` failed: {why}", part.name);
+        let fetched = self.network.call(&call).await.map_err(failed)?;
+        let answer: Value = serde_json::from_slice(&fetched.body)
+            .map_err(|_| failed(format!("it answers {} and no JSON", fetched.status)))?;
+        if answer.get("data").is_none() && !answer["errors"].is_array() {
+            return Err(failed(format!("it answers {} and no data", fetched.status)));
+        }
+        Ok(answer)
+    }
+
+    fn part(&self, index: usize) -> Result<&'r Compiled, String> {
+        self.all.parts.get(index).ok_or_else(|| "there is no such part".to_owned())
+    }
+
+    /// How a part is asked.
+    fn asked(&self, part: usize, body: String) -> Result<Call, String> {
+        let part = self.part(part)?;
         let value_of = |name: &Name| match name {
             Name::Header(name) => self.network.header(name).map(Value::from).unwrap_or_default(),
             _ => Value::Null,
@@ -399,15 +456,7 @@ impl<'r> Run<'r> {
             }
         }
         let url = part.url.render(Escape::Url, &value_of);
-        let failed = |why: String| format!("the part `{}` failed: {why}", part.name);
-        let call = Call { method: "POST".to_owned(), url, headers, body };
-        let fetched = self.network.call(&call).await.map_err(failed)?;
-        let answer: Value = serde_json::from_slice(&fetched.body)
-            .map_err(|_| failed(format!("it answers {} and no JSON", fetched.status)))?;
-        if answer.get("data").is_none() && !answer["errors"].is_array() {
-            return Err(failed(format!("it answers {} and no data", fetched.status)));
-        }
-        Ok(answer)
+        Ok(Call { method: "POST".to_owned(), url, headers, body })
     }
 
     /// What has been gathered of an object.
