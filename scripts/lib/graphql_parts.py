@@ -2,7 +2,7 @@
 
 import asyncio
 
-from graphql import build_schema
+from graphql import GraphQLError, build_schema
 
 SDL = {
     "accounts": "type Query { me: User who(id: ID!): User } type User { id: ID! username: String }",
@@ -69,7 +69,7 @@ def review(key):
 
 
 def broken(info):
-    raise ValueError("it broke")
+    raise GraphQLError("it broke", extensions={"code": "BROKEN"})
 
 
 async def reviewed(_, info, **asked):

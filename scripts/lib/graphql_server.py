@@ -7,7 +7,7 @@ import sys
 
 import graphql_parts
 from aiohttp import WSMsgType, web
-from graphql import ExecutionResult, build_schema, graphql, parse, subscribe
+from graphql import ExecutionResult, GraphQLError, build_schema, graphql, parse, subscribe
 
 SDL = """
 type Query {
@@ -45,7 +45,7 @@ resolver("Mutation", "rename")(lambda _, info, id, name: {**people[id], "name": 
 
 @resolver("Query", "fails")
 def fails(_, info):
-    raise ValueError("it went wrong")
+    raise GraphQLError("it went wrong", extensions={"code": "BROKEN"})
 
 
 async def count(_, info, to):

@@ -5,6 +5,7 @@
 //! - Everything that is kept has a bound: the queue, the raw records, the series of an interval, the age of aggregates.
 //! - The file is written by a thread of its own, every few seconds; a killed process loses at most that.
 
+mod graph;
 mod names;
 mod query;
 mod record;
@@ -14,6 +15,7 @@ mod store;
 mod sums;
 mod worker;
 
+pub use graph::{Graph, Operation};
 pub use query::{Dimension, Point, Query, Share};
 pub use record::Record;
 pub use recorder::Recorder;

@@ -113,6 +113,9 @@ fn shown(record: &Record) -> Map<String, Value> {
     put("tags", record.tags.iter().map(|tag| Value::from(&**tag)).collect());
     put("track_path", record.tracked.into());
     put("expireAt", record.expires.map(|expires| time(expires).to_string()).unwrap_or_default().into());
+    if let Some(graph) = &record.graph {
+        graph.put(&mut shown);
+    }
     shown
 }
 
@@ -254,6 +257,35 @@ mod tests {
         let mut shown = shown(&record());
         shown.insert(name.to_owned(), value);
         Value::Object(shown).to_string()
+    }
+
+    #[test]
+    fn c11_1_operations_of_graphql_are_told_and_stay_as_they_are() {
+        let mut record = record();
+        let shown: Value = serde_json::from_str(&record.named()).unwrap();
+        assert!(shown.get("graphql_stats").is_none() && shown.get("api_schema").is_none());
+        let graph = crate::Graph {
+            operation: crate::Operation::Mutation,
+            root_fields: vec!["rename".to_owned()],
+            types: [("Person".to_owned(), vec!["name".to_owned()])].into(),
+            variables: "{\"id\":1}".into(),
+            failed: true,
+            errors: vec!["no".to_owned()],
+            schema: "c2NoZW1h".into(),
+        };
+        record.graph = Some(Box::new(graph));
+        let shown: Value = serde_json::from_str(&record.named()).unwrap();
+        let stats = json!({"is_graphql": true, "graph_errors": ["no"], "has_errors": true, "types": {"Person": ["name"]},
+            "root_fields": ["rename"], "variables": "{\"id\":1}", "operation_type": 2});
+        assert_eq!((&shown["graphql_stats"], &shown["api_schema"]), (&stats, &json!("c2NoZW1h")));
+        let mut edited = shown.clone();
+        (edited["alias"], edited["graphql_stats"]) = (json!("b"), json!({}));
+        let edited = record.renamed(&edited.to_string()).unwrap();
+        assert_eq!((edited.alias.as_deref(), &edited.graph), (Some("b"), &record.graph));
+        // The store keeps all but the schema.
+        let stored: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+        let stored = stored.graph.unwrap();
+        assert!(stored.schema.is_empty() && stored.operation == crate::Operation::Mutation);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::Graph;
+
 /// What is known of one exchange when it has ended (the fields of contract 11.1, in this project's words), or of the
 /// messages of one subscriber in one interval.
 ///
@@ -84,6 +86,9 @@ pub struct Record {
     /// The trace it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<Box<str>>,
+    /// What was asked in GraphQL, where the API speaks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<Box<Graph>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -122,6 +127,7 @@ impl Record {
             raw_request: None,
             raw_response: None,
             trace_id: None,
+            graph: None,
         }
     }
 

@@ -52,7 +52,9 @@ fn wanted(exchange: &Exchange) -> bool {
     let (gate, api) = (&exchange.gate, &exchange.api);
     let of_caller = || exchange.caller.as_deref().is_some_and(|caller| caller.common().is_recorded_whole());
     let of_organisation = || exchange.organisation.as_ref().is_some_and(|known| known.whole);
-    (api.model.recording.whole || gate.settings.record_whole || of_caller() || of_organisation())
+    // Who counts operations reads what was asked and answered (contract 11.2).
+    let of_graph = exchange.graph.is_some();
+    (api.model.recording.whole || gate.settings.record_whole || of_graph || of_caller() || of_organisation())
         && gate.recorder.is_some()
         && !api.model.recording.off
         && !exchange.unrecorded

@@ -28,6 +28,7 @@ use crate::http1::Breach;
 use crate::limits::{Budget, Held, KnownOrganisation};
 use crate::listen::{Agreed, ClientStream, Takeover};
 use crate::record;
+use crate::record::OfGraph;
 use crate::respond::Refusal;
 use crate::route::Fitting;
 use crate::snapshot::RunningApi;
@@ -186,6 +187,8 @@ pub(crate) struct Exchange {
     pub(crate) detail: Option<Box<Detail>>,
     /// The trace that it belongs to, where requests are traced.
     pub(crate) trace: Option<Box<Trace>>,
+    /// What its record is to say of the operation of GraphQL that it asks for.
+    pub(crate) graph: Option<Box<OfGraph>>,
     /// Whether its record has begun.
     pub(crate) recorded: bool,
 }

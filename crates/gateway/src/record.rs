@@ -15,8 +15,10 @@ use crate::exchange::{Carried, Exchange};
 use crate::plugins::Plugins;
 use crate::traces::{self, Trace};
 
+mod graph;
 mod tags;
 
+pub(crate) use graph::OfGraph;
 pub(crate) use tags::{of_api, of_session};
 
 /// Travels with the response body; its end is the exchange's end.
@@ -30,6 +32,7 @@ pub(crate) struct Tail {
     record: Option<Record>,
     detail: Option<Box<Detail>>,
     trace: Option<Box<Trace>>,
+    graph: Option<Box<OfGraph>>,
     complete: bool,
 }
 
@@ -42,6 +45,9 @@ impl Tail {
         }
         if let Some(detail) = &self.detail {
             detail.answer.add(data);
+        }
+        if let Some(graph) = &mut self.graph {
+            graph.passes(data);
         }
     }
 
@@ -82,6 +88,7 @@ impl Drop for Tail {
                 record.raw_request = detail.request.encoded();
                 record.raw_response = detail.answer.encoded();
             }
+            record.graph = self.graph.take().map(|graph| Box::new(graph.finish(record.status)));
             hand_over(record, recorder, self.editing.as_ref());
         }
     }
@@ -162,6 +169,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
         record: Some(record),
         detail: exchange.detail.take(),
         trace,
+        graph: exchange.graph.take(),
         complete: false,
     }))
 }

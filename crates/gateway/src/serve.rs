@@ -187,6 +187,7 @@ fn exchange(
         keeping: SmallVec::new(),
         tracked_as: None,
         detail: None,
+        graph: None,
         organisation: None,
         trace,
         recorded: false,
@@ -311,6 +312,9 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
         traces::tell(exchange, response.headers_mut());
     }
     detail::answered(exchange, &response);
+    if let Some(graph) = &mut exchange.graph {
+        graph.begins(&response);
+    }
     if let Some(tail) = record::finish(exchange, status, flag) {
         response.body_mut().attach(tail);
     }

@@ -322,11 +322,22 @@ pub struct UptimeSettings {
     pub every: Duration,
     /// How many probes run at once; at least 1.
     pub at_once: usize,
+    /// What they find is written to Redis (`enable_uptime_analytics`).
+    pub recorded: bool,
+    /// How long it waits there (`analytics_config.storage_expiration_time`).
+    pub record_life: Duration,
 }
 
 impl Default for UptimeSettings {
     fn default() -> Self {
-        Self { enabled: true, failures: 3, every: Duration::from_secs(10), at_once: 32 }
+        Self {
+            enabled: true,
+            failures: 3,
+            every: Duration::from_secs(10),
+            at_once: 32,
+            recorded: false,
+            record_life: Duration::from_secs(60),
+        }
     }
 }
 

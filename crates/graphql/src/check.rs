@@ -1,13 +1,14 @@
 //! Documents that hold: parsed within bounds, valid by the schema, with what is known of them. They are kept by their text,
 //! so that a client that asks the same thing again pays for it once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::executable::{Operation, OperationType, Selection, SelectionSet};
 use apollo_compiler::parser::Parser;
 use apollo_compiler::validation::Valid;
+use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -16,6 +17,7 @@ use crate::cost::{Cost, cost};
 use crate::error::Problem;
 use crate::request::Request;
 use crate::schema::Schema;
+use crate::shape::{Shape, shape};
 
 /// Bytes of documents that one API remembers, and how many of them at most.
 const MOST_BYTES: u64 = 64 << 20;
@@ -41,6 +43,8 @@ pub(crate) struct Document {
     fields: Vec<(String, String)>,
     /// Fields of objects that it reaches by the names of their interfaces.
     reached: Vec<(String, String)>,
+    /// What its operations ask for, by their names, as far as somebody wanted to know.
+    shapes: Mutex<HashMap<Option<String>, Arc<Shape>>>,
 }
 
 /// One operation of such a document.
@@ -75,6 +79,17 @@ impl Checked {
     /// What it costs.
     pub fn cost(&self) -> &Cost {
         &self.cost
+    }
+
+    /// What it asks for, in short.
+    pub fn shape(&self) -> Option<Arc<Shape>> {
+        let mut shapes = self.document.shapes.lock();
+        if let Some(known) = shapes.get(&self.name) {
+            return Some(Arc::clone(known));
+        }
+        let shape = Arc::new(shape(&self.document.valid, self.operation()?, self.kind));
+        shapes.insert(self.name.clone(), Arc::clone(&shape));
+        Some(shape)
     }
 
     /// Whether it asks for the schema, beside other things or not.
@@ -213,7 +228,7 @@ impl Checker {
             let objects = self.schema.implementers.get(kind.as_str()).into_iter().flat_map(|of| &of.objects);
             reached.extend(objects.map(|object| (object.to_string(), field.clone())));
         }
-        Ok(Document { valid, fields, reached })
+        Ok(Document { valid, fields, reached, shapes: Mutex::default() })
     }
 }
 

@@ -163,6 +163,15 @@ impl State {
         either!(self, store => store.put_new_record(key, value, ttl).await)
     }
 
+    /// Appends to a list that others read and empty; it is gone after `life` where none of them comes. Whether there is one:
+    /// what is embedded has no readers.
+    pub async fn hand_over(&self, list: &str, value: &[u8], life: Duration) -> Result<bool, Unavailable> {
+        match &self.0 {
+            Kind::Embedded(_) => Ok(false),
+            Kind::Redis(store) => store.append(list, value, life).await.map(|()| true),
+        }
+    }
+
     /// Adds to the number in a record, where none counts as 0; gives the sum. Its lifetime stays.
     pub async fn add_to_record(&self, key: &str, by: i64) -> Result<i64, Unavailable> {
         either!(self, store => store.add_to_record(key, by).await)

@@ -1,7 +1,7 @@
 //! Probes of an upstream's hosts (`uptime_tests`, `upstream.uptimeTests`; contract 2.1, 3.2, 4.6).
 
 use crate::Target;
-use crate::fields::{Field, acts, each, kept, section};
+use crate::fields::{Field, acts, each, section};
 use crate::section::Section;
 use crate::upstream::discovery::{self, Discovery};
 use base64::Engine as _;
@@ -28,7 +28,7 @@ pub(crate) const CLASSIC: &[Field] = &[
     ),
     section(
         "config",
-        &[kept("expire_utime_after"), section("service_discovery", discovery::CLASSIC), acts("recheck_wait")],
+        &[acts("expire_utime_after"), section("service_discovery", discovery::CLASSIC), acts("recheck_wait")],
     ),
 ];
 /// `upstream.uptimeTests`.
@@ -48,7 +48,7 @@ pub(crate) const OAS: &[Field] = &[
         ],
     ),
     acts("hostDownRetestPeriod"),
-    kept("logRetentionPeriod"),
+    acts("logRetentionPeriod"),
 ];
 const COMMAND: &[Field] = &[acts("name"), acts("message")];
 
@@ -67,6 +67,8 @@ pub struct Uptime {
     pub discovery: Option<Box<Discovery>>,
     /// After what time a host that is down is probed again; `None`: as others.
     pub retest: Option<Duration>,
+    /// How long records of what is found are kept; `None`: as long as their reader does.
+    pub keep: Option<Duration>,
 }
 
 /// One probe.
@@ -128,6 +130,7 @@ impl Uptime {
             probes,
             discovery: Discovery::classic(&config.section("service_discovery", faults), faults).map(Box::new),
             retest: config.seconds("recheck_wait", faults),
+            keep: config.seconds("expire_utime_after", faults),
         }
     }
 
@@ -144,6 +147,7 @@ impl Uptime {
             probes,
             discovery: Discovery::oas(&at.section("serviceDiscovery", faults), faults).map(Box::new),
             retest: at.duration("hostDownRetestPeriod", faults),
+            keep: at.duration("logRetentionPeriod", faults),
         }
     }
 
@@ -177,6 +181,9 @@ impl Uptime {
             json!({"disabled": false, "check_list": self.probes.iter().map(probe).collect::<Vec<_>>()});
         if let Some(retest) = self.retest {
             written["config"]["recheck_wait"] = retest.as_secs().max(1).into();
+        }
+        if let Some(keep) = self.keep {
+            written["config"]["expire_utime_after"] = keep.as_secs().max(1).into();
         }
         if let Some(discovery) = &self.discovery {
             written["config"]["service_discovery"] = discovery.write_classic();
@@ -293,7 +300,7 @@ mod tests {
                 {"url": "tls://c:443"},
                 {"url": "d"},
             ],
-            "config": {"recheck_wait": 7, "expire_utime_after": 1},
+            "config": {"recheck_wait": 7, "expire_utime_after": 60},
         });
         let new = json!({
             "enabled": true,
@@ -305,13 +312,14 @@ mod tests {
                 {"url": "http://d"},
             ],
             "hostDownRetestPeriod": "7s",
+            "logRetentionPeriod": "1m",
         });
         let (read, mut faults) = classic(&old);
         assert_eq!(read, Uptime::oas(&Section::root(&new, &mut faults), &mut faults));
         assert_eq!(classic(&read.write_classic()), (read.clone(), Vec::new()));
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(read.probes.len(), 4);
-        assert_eq!(read.retest, Some(Duration::from_secs(7)));
+        assert_eq!((read.retest, read.keep), (Some(Duration::from_secs(7)), Some(Duration::from_secs(60))));
         assert!(classic(&json!({"disabled": true, "check_list": [{"url": "a"}]})).0.is_empty());
     }
 

@@ -52,5 +52,8 @@ fn show(record: &Record) -> Value {
             shown[name] = (&**raw).into();
         }
     }
+    if let Some(graph) = &record.graph {
+        shown["graphql_stats"] = graph.named();
+    }
     shown
 }

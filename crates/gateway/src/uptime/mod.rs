@@ -2,6 +2,7 @@
 //! node cannot reach, another may.
 
 mod probe;
+mod report;
 mod rounds;
 
 use std::collections::HashMap;

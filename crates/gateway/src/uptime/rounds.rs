@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use apidef::{Backend, Probe, ProbeKind, Uptime};
 use http::StatusCode;
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::report::{self, Found};
 use super::{Down, HostState, probe};
 use crate::backend::upstream::look_up;
 use crate::events::{self, Probed};
@@ -29,6 +30,8 @@ type Told = Arc<Mutex<HashMap<Arc<str>, Vec<Probe>>>>;
 /// A probe, and what came of it so far.
 struct Watch {
     api: Arc<str>,
+    /// How long records of what it finds are kept.
+    keep: Option<Duration>,
     probe: Probe,
     retest: Duration,
     host: Arc<HostState>,
@@ -49,6 +52,11 @@ pub async fn run(gate: Arc<Gate>) {
     let settings = gate.settings.uptime;
     if !settings.enabled {
         return;
+    }
+    if settings.recorded && gate.state.kind() != "redis" {
+        tracing::warn!(
+            "enable_uptime_analytics has no effect: what probes find is written to Redis, and there is none"
+        );
     }
     let (pool, told) = (Arc::new(Semaphore::new(settings.at_once)), Told::default());
     let news = Arc::new(AtomicBool::new(false));
@@ -123,10 +131,13 @@ fn collect(gate: &Gate, before: &HashMap<Name, Arc<Watch>>, told: &Told) -> Hash
         let probes = uptime.probes.iter().chain(others.into_iter().flatten());
         for (number, probe) in probes.enumerate() {
             let name = (Arc::clone(&api.identity.id), number);
-            let kept = before.get(&name).filter(|watch| watch.probe == *probe && watch.retest == retest);
+            let kept = before
+                .get(&name)
+                .filter(|watch| watch.probe == *probe && watch.retest == retest && watch.keep == uptime.keep);
             let watch = kept.cloned().unwrap_or_else(|| {
                 Arc::new(Watch {
                     api: Arc::clone(&api.identity.id),
+                    keep: uptime.keep,
                     probe: probe.clone(),
                     retest,
                     host: gate.hosts.get(&probe.target),
@@ -151,7 +162,9 @@ fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semap
         course.runs = true;
         let (gate, watch) = (Arc::clone(gate), Arc::clone(watch));
         tokio::spawn(async move {
+            let (at, begun) = (SystemTime::now(), Instant::now());
             let found = probe::run(&gate, &watch.probe).await;
+            let took = begun.elapsed();
             let status = match &found {
                 Ok(()) => StatusCode::OK.as_u16(),
                 Err(ill) => ill.status.map_or(0, |status| status.as_u16()),
@@ -168,6 +181,12 @@ fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semap
                 events::host(&gate, &watch.api, up, &probed);
             }
             drop(permit);
+            let snapshot = gate.snapshot();
+            let api = snapshot.apis.get(&watch.api).filter(|_| gate.settings.uptime.recorded);
+            if let Some(api) = api {
+                let found = Found { probe: &watch.probe, status, took, at };
+                report::hand_over(&gate, &found, &api.identity, watch.keep).await;
+            }
         });
     }
 }
@@ -209,12 +228,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_is_down_after_failures_and_up_after_one_good_answer() {
-        let settings =
-            UptimeSettings { enabled: true, failures: 2, every: Duration::from_secs(10), at_once: 1 };
+        let settings = UptimeSettings { failures: 2, at_once: 1, ..UptimeSettings::default() };
         let start = Instant::now();
         let kind = ProbeKind::Http { method: "GET".into(), headers: Box::default(), body: Box::default() };
         let watch = Watch {
             api: "a".into(),
+            keep: None,
             probe: Probe { target: Target::parse("http://h").unwrap(), kind, timeout: PATIENCE },
             retest: Duration::from_secs(3),
             host: Arc::default(),

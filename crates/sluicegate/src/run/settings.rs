@@ -268,6 +268,11 @@ fn uptime(config: &Config) -> UptimeSettings {
         } else {
             tests.config.checker_pool_size
         },
+        recorded: tests.config.enable_uptime_analytics,
+        record_life: match config.analytics_config.storage_expiration_time {
+            Duration::ZERO => usual.record_life,
+            life => life,
+        },
     }
 }
 

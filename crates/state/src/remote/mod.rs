@@ -2,6 +2,7 @@
 
 mod draws;
 mod link;
+mod lists;
 mod records;
 mod scripts;
 pub(crate) mod settings;

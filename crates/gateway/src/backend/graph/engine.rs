@@ -98,6 +98,12 @@ impl GraphBackend {
             let behind = Behind::Graph(self.clone(), Box::new(Wires::of(exchange)));
             return Box::pin(super::served::serve(behind, exchange, watch)).await;
         }
+        // Nobody reads the body any more, and a record is to have it.
+        if let Some(detail) = &exchange.detail
+            && let Ok(body) = exchange.body.keep(0).await
+        {
+            detail.request.add(&body);
+        }
         let Some(asked) = exchange.asked.take() else {
             return Err(Refusal::gate(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM));
         };
@@ -116,6 +122,12 @@ impl GraphBackend {
         let begun = Instant::now();
         let answer = self.answer(&asked, &wires).await;
         exchange.timings.answered(begun);
+        if let Some(graph) = &mut exchange.graph {
+            match &answer {
+                Ok(answer) => graph.answered(answer),
+                Err(problem) => graph.answered(&events::told(problem)),
+            }
+        }
         let answer = answer.map_err(|problem| super::guard::refuse(&problem))?;
         let mut response = Response::new(Body::full(answer.to_string()));
         response.headers_mut().insert(header::CONTENT_TYPE, JSON);

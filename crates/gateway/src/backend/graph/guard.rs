@@ -16,6 +16,7 @@ use crate::backend::upstream::tunnel;
 use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::query;
+use crate::record::OfGraph;
 use crate::respond::{JSON, Refusal};
 
 /// Bytes of a query that is new from which on it is checked beside the threads that serve.
@@ -24,6 +25,7 @@ const LARGE: usize = 4096;
 impl Graph {
     /// Lets a request on; answers it where it asks for nothing but the schema.
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<Option<Response<Body>>, Refusal> {
+        self.note(exchange);
         if exchange.method() == Method::GET && tunnel::wanted(exchange) {
             // A server that declines the upgrade answers the request itself.
             if asks_besides(exchange, None) {
@@ -34,11 +36,14 @@ impl Graph {
             return Ok(None);
         }
         let request = request(exchange).await?;
-        let checked = self.check(&request).await.map_err(|problem| refuse(&problem))?;
+        let checked = self.check(&request).await.map_err(|problem| refuse_noted(exchange, &problem))?;
+        if let Some(graph) = &mut exchange.graph {
+            graph.asks(&checked, &request.variables);
+        }
         if checked.kind() == Kind::Mutation && exchange.method() == Method::GET {
             return Err(not_allowed("mutations are sent by POST"));
         }
-        self.admit(exchange, &checked).map_err(|problem| refuse(&problem))?;
+        self.admit(exchange, &checked).map_err(|problem| refuse_noted(exchange, &problem))?;
         if checked.is_introspection() {
             // The schema may be long, and printing it must not take the time of others.
             let checker = Arc::clone(&self.checker);
@@ -61,6 +66,14 @@ impl Graph {
         }
         self.forwarding.apply(exchange);
         Ok(None)
+    }
+
+    /// Takes note of what is asked, where there will be a record of it.
+    fn note(&self, exchange: &mut Exchange) {
+        let recorded = exchange.gate.recorder.is_some() && !exchange.api.model.recording.off;
+        if recorded && !exchange.unrecorded {
+            exchange.graph = Some(Box::new(OfGraph::new(&self.told)));
+        }
     }
 
     /// A large document takes its time, which must not be that of others.
@@ -178,6 +191,13 @@ async fn request(exchange: &mut Exchange) -> Result<Request, Refusal> {
 
 fn not_allowed(text: &'static str) -> Refusal {
     Refusal::client(StatusCode::METHOD_NOT_ALLOWED, "BIV", text)
+}
+
+fn refuse_noted(exchange: &mut Exchange, problem: &Problem) -> Refusal {
+    if let Some(graph) = &mut exchange.graph {
+        graph.answered(&super::events::told(problem));
+    }
+    refuse(problem)
 }
 
 /// What a client is told (contract 10).

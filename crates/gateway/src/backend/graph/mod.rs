@@ -18,6 +18,8 @@ mod wires;
 use std::sync::Arc;
 
 use apidef::{GraphQl, GraphQlLimits, SubscriptionProtocol};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use document::Fault;
 use graphql::{Bounds, Checker, Schema};
 
@@ -41,6 +43,8 @@ pub(crate) struct Graph {
     subscriptions: Option<SubscriptionProtocol>,
     /// The data come from several sources, and not from an upstream.
     engine: bool,
+    /// The schema in Base64, for records.
+    told: Arc<str>,
 }
 
 impl Graph {
@@ -50,17 +54,17 @@ impl Graph {
         secrets: &Secrets,
         see: &mut dyn FnMut(&Variable),
     ) -> Result<Self, Fault> {
-        let schema = match &model.supergraph {
-            Some(graph) if model.schema.is_empty() => {
-                supergraph::schema(graph).and_then(|text| Schema::read(&text))
-            }
-            None if model.subgraph => Schema::read_subgraph(&model.schema),
-            _ => Schema::read(&model.schema),
+        let fault = |why: String| Fault::error(&*model.at, format!("the schema cannot be used: {why}"));
+        let merged = match &model.supergraph {
+            Some(graph) if model.schema.is_empty() => Some(supergraph::schema(graph).map_err(fault)?),
+            _ => None,
         };
-        let schema =
-            schema.map_err(|why| Fault::error(&*model.at, format!("the schema cannot be used: {why}")))?;
+        let text = merged.as_deref().unwrap_or(&model.schema);
+        let schema = if model.subgraph { Schema::read_subgraph(text) } else { Schema::read(text) };
+        let schema = schema.map_err(fault)?;
         let schema = Arc::new(schema);
         Ok(Self {
+            told: BASE64_STANDARD.encode(text).into(),
             engine: model.engine.is_some() || model.supergraph.is_some(),
             checker: Arc::new(Checker::new(schema, bounds(model.limits))),
             no_introspection: model.no_introspection,

@@ -345,6 +345,8 @@ pub(crate) struct AnalyticsConfig {
     pub(crate) records_buffer_size: usize,
     pub(crate) enable_detailed_recording: bool,
     pub(crate) detailed_recording_size: usize,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) storage_expiration_time: Duration,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -361,6 +363,7 @@ pub(crate) struct UptimeConfig {
     #[serde(deserialize_with = "seconds")]
     pub(crate) time_wait: Duration,
     pub(crate) checker_pool_size: usize,
+    pub(crate) enable_uptime_analytics: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

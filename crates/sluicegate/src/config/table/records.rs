@@ -42,11 +42,11 @@ pub(super) static KEYS: &[Key] = &[
     pending("analytics_config.geo_ip_db_path", Text, "", "Database for that."),
     pending("analytics_config.normalise_urls", Tree, "", "Fold ids in recorded paths."),
     idle("analytics_config.pool_size", COUNT, "One writer is enough."),
-    pending(
+    acted(
         "analytics_config.storage_expiration_time",
-        COUNT,
+        Seconds,
         "60",
-        "How long records wait in Redis, in seconds.",
+        "How long what is recorded waits in Redis for a pump: of uptime tests, so far.",
     ),
     pending(
         "analytics_config.enable_multiple_analytics_keys",

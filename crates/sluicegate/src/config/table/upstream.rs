@@ -1,6 +1,6 @@
 //! Connections to upstreams.
 
-use super::{COUNT, Key, Kind::*, TLS_VERSION, acted, idle, pending};
+use super::{COUNT, Key, Kind::*, TLS_VERSION, acted, idle};
 
 pub(super) static KEYS: &[Key] = &[
     acted(
@@ -59,7 +59,12 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "How many probes run at once. 0 leaves it to the gate.",
     ),
-    pending("uptime_tests.config.enable_uptime_analytics", Bool, "", "Record what probes find."),
+    acted(
+        "uptime_tests.config.enable_uptime_analytics",
+        Bool,
+        "",
+        "Write what probes find to Redis, where pumps read it (`analytics-tyk-uptime-analytics`).",
+    ),
     idle(
         "uptime_tests.poller_group",
         Text,
