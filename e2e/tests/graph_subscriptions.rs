@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use e2e::definition::{keyed, keyless, session};
-use e2e::{Gate, GraphqlServer, Reply, Socket, Sse};
+use e2e::streaming::{events, post};
+use e2e::{Gate, GraphqlServer, Reply, Socket, Sse, tools};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -281,4 +282,57 @@ async fn c10_sources_of_graphs_send_events_and_others_complete_them() {
             assert_eq!(next(&mut socket).await["type"], "complete", "{what}");
         }
     }
+}
+
+#[tokio::test]
+async fn c10_consumers_share_a_topic_as_it_is_written() {
+    let broker = tools::service("kafka");
+    let topic = format!("e2e-graph-shared-{}", std::process::id());
+    let producing = json!({
+        "input": {"http_server": {"path": "/post", "ws_path": "", "timeout": "20s"}},
+        "output": {"kafka": {"addresses": [broker], "topic": topic,
+            "custom_topic_creation": {"enabled": true, "partitions": 1, "replication_factor": 1}}},
+    });
+    let graph = |id: &str, more: Value| {
+        let mut config =
+            json!({"broker_addresses": [broker], "topics": [topic], "group_id": format!("{topic}-{id}")});
+        for (name, value) in more.as_object().unwrap() {
+            config[name] = value.clone();
+        }
+        let mut api = keyless(id, "");
+        api["graphql"] = json!({"enabled": true, "execution_mode": "executionEngine", "version": "2",
+            "schema": "type Query { version: String } type Subscription { ordered: Order } type Order { n: Int }",
+            "engine": {"data_sources": [{"kind": "Kafka", "name": id, "config": config,
+                "root_fields": [{"type": "Subscription", "fields": ["ordered"]}]}],
+            "field_configs": [{"type_name": "Subscription", "field_name": "ordered", "disable_default_mapping": true}]}});
+        api
+    };
+    let ways = [
+        ("range", json!({"balance_strategy": "BalanceStrategyRange", "isolation_level": "ReadCommitted"})),
+        (
+            "sticky",
+            json!({"balance_strategy": "BalanceStrategySticky", "isolation_level": "ReadUncommitted"}),
+        ),
+        ("turns", json!({"balance_strategy": "BalanceStrategyRoundRobin", "kafka_version": "V2_8_0_0"})),
+    ];
+    let mut setup = Gate::setup().oas(events("in", json!({"s": producing})));
+    for (id, more) in &ways {
+        setup = setup.api(graph(id, more.clone()));
+    }
+    let gate = setup.start().await;
+    let mut subscribed = Vec::new();
+    for (id, _) in &ways {
+        let path = format!("/{id}/?query=subscription%7Bordered%7Bn%7D%7D");
+        subscribed.push(Sse::open(gate.port(), &path, &[]).await);
+    }
+    assert_eq!(post(&gate.url("/in/post"), "{\"n\": 7}", &[]).await.status, 200);
+    for (events, (id, _)) in subscribed.iter_mut().zip(&ways) {
+        let event: Value = serde_json::from_str(&events.next_data().await.unwrap()).unwrap();
+        assert_eq!(event, json!({"data": {"ordered": {"n": 7}}}), "{id}");
+    }
+    let bad = graph("bad", json!({"balance_strategy": "Fair"}));
+    let refused = gate.admin().post("/apis", &bad).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let at = &refused.json()["errors"][0]["pointer"];
+    assert_eq!(*at, json!("/graphql/engine/data_sources/0/config/balance_strategy"), "{refused:?}");
 }

@@ -4,6 +4,7 @@
 mod export;
 mod import;
 pub(super) mod mcp;
+mod servers;
 mod versions;
 mod write;
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::Call;
 use super::super::catalog::not_taken;
 use super::super::reply::{error, failed, faults, modified, refused};
-use super::{find, is_oas, not_found, versions};
+use super::{find, is_oas, not_found, servers, versions};
 use crate::body::Body;
 use crate::gate::Gate;
 use crate::reload;
@@ -64,8 +64,11 @@ async fn try_add(
 ) -> Result<String, Response<Body>> {
     let wanted = versions::wanted(gate, call).map_err(|refused| *refused)?;
     let definition = checked(gate, text, source).await?;
+    let before = find(gate, &definition.api.id);
+    let definition = servers::renewed(gate, definition, before.as_ref().map(|api| &*api.definition)).await;
     let Some(wanted) = wanted else { return store(gate, &definition, None).await };
     let base = versions::linked(gate, &wanted, &definition.api.id).await?;
+    let base = servers::renewed(gate, base, Some(&wanted.base.definition)).await;
     let id = store(gate, &definition, None).await?;
     if let Err(refused) = store(gate, &base, Some(&wanted.base.definition)).await {
         // Half of it is none of it, unless the API was there before.
@@ -121,6 +124,8 @@ pub(super) async fn put(
             "Request APIID does not match that in Definition! For Update operations these must match.",
         );
     }
+    let before = find(gate, id);
+    let definition = servers::renewed(gate, definition, before.as_ref().map(|api| &*api.definition)).await;
     match store(gate, &definition, over).await {
         Ok(id) => live(gate, modified(&id, "modified")).await,
         Err(refused) => refused,
@@ -145,8 +150,9 @@ async fn try_delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     // First nobody leads to it any more, then it goes.
     match versions::unlinked(gate, id) {
         Ok(bases) => {
-            for (before, base) in &bases {
-                if let Err(refused) = store(gate, base, Some(before)).await {
+            for (before, base) in bases {
+                let base = servers::renewed(gate, Arc::new(base), Some(&before)).await;
+                if let Err(refused) = store(gate, &base, Some(&before)).await {
                     return refused;
                 }
             }

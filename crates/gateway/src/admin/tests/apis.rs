@@ -8,6 +8,14 @@ fn modified(key: &str, action: &str) -> Value {
     json!({"key": key, "status": "ok", "action": action})
 }
 
+/// A document as it is stored: with the address of its API.
+fn served(document: &Value) -> Value {
+    let mut document = document.clone();
+    let path = &document["x-tyk-api-gateway"]["server"]["listenPath"]["value"];
+    document["servers"] = json!([{"url": path}]);
+    document
+}
+
 #[tokio::test]
 async fn classic_definitions() {
     let admin = Admin::plain().await;
@@ -58,6 +66,7 @@ async fn oas_definitions() {
     let admin = Admin::plain().await;
     admin.add("/apis", &api("c")).await;
     let o = oas("o");
+    let served = served(&o);
     let mut other = oas("o");
     other["x-tyk-api-gateway"]["info"]["id"] = json!("x");
     let plain = json!({"openapi": "3.0.3", "info": {"title": "x", "version": "1"}, "paths": {}}).to_string();
@@ -70,10 +79,10 @@ async fn oas_definitions() {
             ("POST", "/apis/oas", "{nonsense", 400, json!("request malformed")),
             ("POST", "/apis/oas", &plain, 400, json!("the payload should contain x-tyk-api-gateway")),
             ("POST", "/apis/oas", &o.to_string(), 200, modified("o", "added")),
-            ("GET", "/apis/oas/o", "", 200, o.clone()),
+            ("GET", "/apis/oas/o", "", 200, served.clone()),
             ("GET", "/apis/oas/none", "", 404, json!("API not found")),
             ("GET", "/apis/oas/c", "", 400, json!(classic)),
-            ("GET", "/apis/oas", "", 200, json!([o])),
+            ("GET", "/apis/oas", "", 200, json!([served])),
             ("PUT", "/apis/oas/none", &o.to_string(), 404, json!("API not found")),
             ("PUT", "/apis/oas/c", &o.to_string(), 400, json!(stored)),
             ("PUT", "/apis/oas/o", &other.to_string(), 400, json!(mismatch)),
@@ -101,7 +110,7 @@ async fn exports() {
     limited["x-sluicegate"] = json!({"concurrency": {"requests": 7}});
     admin.add("/apis/oas", &limited).await;
     admin.add("/apis", &api("c")).await;
-    assert_eq!(admin.get("/apis/oas/o").await.json(), limited);
+    assert_eq!(admin.get("/apis/oas/o").await.json(), served(&limited));
     assert_eq!(admin.get("/apis/o").await.json()["x-sluicegate"]["concurrency"]["requests"], 7);
     for (path, name, holds) in [
         ("/apis/oas/export", "TykOasApiDef.json", true),
@@ -140,7 +149,8 @@ async fn patches_change_what_they_bring() {
     let reply = admin.call("PATCH", "/apis/oas/o?listenPath=/moved/", &plain.to_string()).await;
     assert_eq!(reply.json(), modified("o", "modified"), "{reply:?}");
     let patched = admin.get("/apis/oas/o").await.json();
-    assert_eq!((&patched["info"]["title"], &patched["servers"]), (&json!("new"), &document["servers"]));
+    let servers = json!([{"url": "/moved/"}, {"url": "http://mine"}]);
+    assert_eq!((&patched["info"]["title"], &patched["servers"]), (&json!("new"), &servers));
     let extension = &patched["x-tyk-api-gateway"];
     assert_eq!(extension["upstream"], document["x-tyk-api-gateway"]["upstream"]);
     assert_eq!(extension["server"]["listenPath"], json!({"value": "/moved/", "strip": true}));

@@ -2,6 +2,7 @@
 //! asked of the parts that own the fields at its root; then, again and again, what is still missing of the objects that are at
 //! hand is asked of those that own that, the same of many objects at once.
 
+mod batch;
 mod merge;
 mod part;
 mod print;

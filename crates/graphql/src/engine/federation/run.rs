@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use apollo_compiler::ast::Type;
-use apollo_compiler::collections::IndexMap;
 use apollo_compiler::executable::{Field, Operation, SelectionSet};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::part::{Compiled, Needed, pick};
+use super::batch::{Batch, Batches, Of, Place, Selected, Wanted};
+use super::part::{Compiled, pick};
 use super::print::PartPrinter;
 use super::tree::{FAILED, FROM, at_path, errors_of, fail, message, put};
 use super::{DEEPEST, Federation};
@@ -23,9 +23,6 @@ use crate::engine::{Call, NO_EVENTS, NOTHING, Network, Opening};
 /// How often what is missing is looked for. Each time something more is there or has failed.
 const MOST_ROUNDS: usize = 200;
 
-/// Fields by the names that the answer has for them.
-type Selected<'r> = Vec<(&'r str, Vec<&'r Field>)>;
-
 pub(in crate::engine) struct Run<'r> {
     all: &'r Federation,
     collector: Collector<'r>,
@@ -34,29 +31,6 @@ pub(in crate::engine) struct Run<'r> {
     calls: AtomicUsize,
     told: Told,
 }
-
-/// The same that is missing of several objects.
-struct Batch<'r> {
-    to: usize,
-    kind: String,
-    fields: Selected<'r>,
-    needed: Vec<Needed>,
-    /// Each once.
-    representations: Vec<Value>,
-    /// Where the objects are, and by which of them they are named.
-    objects: Vec<(Vec<Value>, usize)>,
-}
-
-impl Batch<'_> {
-    /// What its objects get.
-    fn keys(&self) -> impl Iterator<Item = String> + '_ {
-        let own = self.needed.iter().map(|needed| format!("{OWN}{}", needed.name));
-        self.fields.iter().map(|(key, _)| (*key).to_owned()).chain(own)
-    }
-}
-
-/// Batches by whom is asked, where in the operation, and for what.
-type Batches<'r> = IndexMap<String, Batch<'r>>;
 
 impl<'r> Run<'r> {
     pub(in crate::engine) fn new(
@@ -498,23 +472,4 @@ impl<'r> Run<'r> {
         }
         Ok(self.object(told, value, sets))
     }
-}
-
-/// Where an object is: in the answer, and in the operation.
-struct Place {
-    path: Vec<Value>,
-    site: String,
-}
-
-/// An object of which something is missing, and who sent it.
-struct Of<'o> {
-    kind: &'o str,
-    object: &'o Value,
-    from: usize,
-    at: &'o Place,
-}
-
-enum Wanted<'r> {
-    Field(&'r str, Vec<&'r Field>),
-    Needed(Needed),
 }
