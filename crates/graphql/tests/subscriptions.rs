@@ -80,7 +80,7 @@ fn supergraph() -> (Arc<Schema>, Engine) {
 #[test]
 fn c10_the_part_that_owns_a_field_is_asked_for_events() {
     let (schema, engine) = supergraph();
-    let query = "subscription ($n: Int, $m: Int) { r: reviewed(from: $n) { body product { name } ...F } }
+    let query = "subscription ($n: Int) { r: reviewed(from: $n) { body product { name } ...F } }
         fragment F on Review { text: body }";
     let checked = checked(&schema, query);
     let variables = json!({"n": 2});
@@ -92,7 +92,7 @@ fn c10_the_part_that_owns_a_field_is_asked_for_events() {
     assert_eq!(body["variables"], json!({"n": 2}), "only those that the part needs");
     let text = body["query"].as_str().unwrap();
     assert!(text.starts_with("subscription($n: Int) { r: reviewed(from: $n) {"), "{text}");
-    assert!(text.contains("sluicegate_upc: upc") && !text.contains("name"), "{text}");
+    assert!(text.contains("sluicegate_upc: upc") && !text.contains(" name"), "{text}");
 
     let entities = json!({"data": {"_entities": [{"__typename": "Product", "sluicegate_typename": "Product", "name": "Chair"}]}});
     let network = same(entities);
@@ -118,7 +118,10 @@ fn c10_an_event_that_is_none_is_told_as_an_error_of_the_field() {
             "hidden",
         ),
         (json!({"data": {"reviewed": 7}}), "the part sent no `Review`"),
-        (json!("nonsense"), "null"),
+        (json!("nonsense"), "the part `reviews` sent an event that is no answer of GraphQL"),
+        (json!([1]), "no answer of GraphQL"),
+        (json!({}), "no answer of GraphQL"),
+        (json!({"data": 7}), "null"),
     ] {
         let answer = block(engine.event(&checked, &Map::new(), event.clone(), &network)).unwrap();
         assert_eq!(answer["data"], Value::Null, "{event}: the field may not be null");
@@ -176,6 +179,10 @@ fn c10_a_source_is_asked_for_events_and_its_answers_are_taken_as_those_to_querie
     let answer = block(engine.event(&others, &none, event, &network)).unwrap();
     let errors = json!([{"message": "a part", "path": ["by", "name"]}]);
     assert_eq!(answer, json!({"data": {"by": {"value": 1}}, "errors": errors}));
+
+    let answer = block(engine.event(&others, &none, json!(7), &network)).unwrap();
+    let told = "the source `others` sent an event that is no answer of GraphQL";
+    assert_eq!((&answer["data"]["by"], &answer["errors"][0]["message"]), (&Value::Null, &json!(told)));
 
     // Nobody sends these.
     assert!(open("subscription { plain }").is_err());

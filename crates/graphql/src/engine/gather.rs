@@ -17,7 +17,7 @@ use super::plan::{Plan, Source, SourceKind, Variable};
 use super::query::{OWN, OWN_TYPE, Printer};
 use super::template::{Escape, Name, Template};
 use super::told::Told;
-use super::{Call, NO_EVENTS, NOTHING, Network, Opening};
+use super::{Call, NO_ANSWER, NO_EVENTS, NOTHING, Network, Opening, is_answer};
 use crate::schema::Schema;
 
 /// Calls of one operation, each counted once.
@@ -244,6 +244,9 @@ impl<'r> Run<'r> {
     ) -> Result<(Value, bool), String> {
         let Some(first) = selected.first().copied() else { return Ok((Value::Null, false)) };
         let answer = match &self.event {
+            Some(event) if path.len() == 1 && !is_answer(event) => {
+                return Err(format!("the source `{}` {NO_ANSWER}", source.name));
+            }
             Some(event) if path.len() == 1 => Arc::clone(event),
             _ => {
                 let call = self.asked(source, kind, object, selected)?;

@@ -65,6 +65,11 @@ pub struct Opening {
 
 const NO_EVENTS: &str = "no source of this graph sends these events";
 const NOTHING: &str = "nothing is asked for";
+const NO_ANSWER: &str = "sent an event that is no answer of GraphQL";
+
+fn is_answer(value: &Value) -> bool {
+    value.get("data").is_some() || value["errors"].is_array()
+}
 
 /// The network, as far as an engine needs it.
 pub trait Network: Send + Sync {

@@ -18,7 +18,7 @@ use crate::engine::gather::{MOST_CALLS, Node, leaf};
 use crate::engine::query::{OWN, OWN_TYPE, Printer};
 use crate::engine::template::{Escape, Name};
 use crate::engine::told::Told;
-use crate::engine::{Call, NO_EVENTS, NOTHING, Network, Opening};
+use crate::engine::{Call, NO_ANSWER, NO_EVENTS, NOTHING, Network, Opening, is_answer};
 
 /// How often what is missing is looked for. Each time something more is there or has failed.
 const MOST_ROUNDS: usize = 200;
@@ -62,7 +62,10 @@ impl<'r> Run<'r> {
         let sets = [&self.operation.selection_set];
         let mut tree = json!({OWN_TYPE: kind});
         if let Ok((part, fields)) = self.root_of_events() {
-            self.take_roots(&mut tree, part, &fields, Ok(event));
+            let name = self.part(part).map(|part| &*part.name).unwrap_or_default();
+            let event =
+                if is_answer(&event) { Ok(event) } else { Err(format!("the part `{name}` {NO_ANSWER}")) };
+            self.take_roots(&mut tree, part, &fields, event);
             self.settle(&mut tree, kind, &sets).await;
         }
         self.object(kind, &tree, &sets)
@@ -147,7 +150,8 @@ impl<'r> Run<'r> {
         };
         let errors = errors_of(&answer);
         for (key, _) in fields {
-            let value = answer["data"].get_mut(*key).map(Value::take).unwrap_or_default();
+            let value = answer.get_mut("data").and_then(|data| data.get_mut(*key));
+            let value = value.map(Value::take).unwrap_or_default();
             let whole = errors.iter().find(|error| {
                 let path = error["path"].as_array().filter(|path| !path.is_empty());
                 path.is_none_or(|path| path.len() == 1 && path[0] == *key)
@@ -406,7 +410,7 @@ impl<'r> Run<'r> {
         let fetched = self.network.call(&call).await.map_err(failed)?;
         let answer: Value = serde_json::from_slice(&fetched.body)
             .map_err(|_| failed(format!("it answers {} and no JSON", fetched.status)))?;
-        if answer.get("data").is_none() && !answer["errors"].is_array() {
+        if !is_answer(&answer) {
             return Err(failed(format!("it answers {} and no data", fetched.status)));
         }
         Ok(answer)
