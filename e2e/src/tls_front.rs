@@ -46,10 +46,16 @@ impl Authority {
 
     /// A certificate for servers and clients of these names.
     pub fn sign(&self, names: &[&str]) -> Shown {
+        self.sign_until(names, 4096)
+    }
+
+    /// The same, good until the first day of a year.
+    pub fn sign_until(&self, names: &[&str], year: i32) -> Shown {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.0).unwrap(), key)
     }

@@ -125,6 +125,18 @@ pub(crate) fn oas_with<T>(
     middleware: &Section<'_>,
     key: &str,
     faults: &mut Vec<Fault>,
+    read: impl FnMut(&Section<'_>, &Operation<'_>, &mut Vec<Fault>) -> Option<T>,
+) -> Box<[AtPath<T>]> {
+    oas_by(root, middleware, key, |operation, faults| operation.section(key, faults), faults, read)
+}
+
+/// The same, where the key holds something else than one section: `entry` gives that of an operation.
+pub(crate) fn oas_by<T>(
+    root: &Section<'_>,
+    middleware: &Section<'_>,
+    key: &str,
+    entry: impl for<'v> Fn(&Section<'v>, &mut Vec<Fault>) -> Section<'v>,
+    faults: &mut Vec<Fault>,
     mut read: impl FnMut(&Section<'_>, &Operation<'_>, &mut Vec<Fault>) -> Option<T>,
 ) -> Box<[AtPath<T>]> {
     let named = middleware.section("operations", faults);
@@ -136,7 +148,7 @@ pub(crate) fn oas_with<T>(
     let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
     let mut all = Vec::new();
     for id in named.object.into_iter().flat_map(Map::keys) {
-        let entry = named.section(id, faults).section(key, faults);
+        let entry = entry(&named.section(id, faults), faults);
         if !entry.flag("enabled", faults) {
             continue;
         }

@@ -75,10 +75,6 @@ pub(crate) const fn each(name: &'static str, fields: &'static [Field]) -> Field 
     Field::new(name, Means::Each(fields))
 }
 
-/// Why Go plugins are refused.
-pub(crate) const GO: &str =
-    "a Go plugin is a shared object that only the build of Tyk loads which it was compiled for";
-
 /// Why a definition that guards itself with something not built is refused.
 pub(crate) const LEFT_OPEN: &str = "not supported yet; the API is refused so that it is not left open";
 const MISROUTED: &str = "not supported yet; the API is refused so that requests do not go to the wrong place";

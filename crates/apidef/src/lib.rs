@@ -30,6 +30,7 @@ pub mod references;
 mod rights;
 mod section;
 mod session;
+mod template;
 mod transforms;
 mod upstream;
 mod validate;
@@ -79,6 +80,7 @@ pub use session::{
     FieldLimits, JwtData, Limit, Monitor, Own, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
     Subscriptions, TypeFields,
 };
+pub use template::Template;
 pub use transforms::{
     Bodies, BodyTemplate, HeaderChange, HeaderChanges, Rewrite, Rule, RulePlace, TemplateSource, Transforms,
     Trigger, is_framing,

@@ -1,27 +1,48 @@
 //! Where an API listens and where it sends: listen paths, hosts, target URLs.
 
+use crate::template::{self, Piece, Template};
 use crate::{Scheme, Target};
 use std::fmt;
 
-/// A listen path that starts with `/`, without empty, `.` and `..` segments; a final `/` is kept (contract 2.3).
-pub(crate) fn listen_path(written: &str) -> Result<Box<str>, &'static str> {
-    if written.contains(['{', '}']) {
-        return Err("patterns in listen paths are not supported yet");
+/// A listen path that starts with `/`, without empty, `.` and `..` segments; a final `/` is kept (contract 2.3). Inside of
+/// braces nothing is changed.
+pub(crate) fn listen_path(written: &str) -> Result<Box<str>, String> {
+    let pieces = template::pieces(written)?;
+    let literals = || {
+        pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(text) => Some(*text),
+            Piece::Open { .. } => None,
+        })
+    };
+    if literals().any(|text| text.contains("://")) {
+        return Err("a listen path is a path, not a URL".to_owned());
     }
-    if written.contains("://") {
-        return Err("a listen path is a path, not a URL");
+    if written.contains(|c: char| c.is_whitespace() || c.is_control())
+        || literals().any(|text| text.contains(['?', '#']))
+    {
+        return Err("a listen path has no spaces, `?` or `#`".to_owned());
     }
-    if written.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#')) {
-        return Err("a listen path has no spaces, `?` or `#`");
-    }
-    let mut segments: Vec<&str> = Vec::new();
-    for segment in written.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => drop(segments.pop()),
-            segment => segments.push(segment),
+    let mut segments: Vec<String> = Vec::new();
+    let mut segment = String::new();
+    let mut end = |segment: &mut String| match std::mem::take(segment) {
+        segment if segment.is_empty() || segment == "." => {}
+        segment if segment == ".." => drop(segments.pop()),
+        segment => segments.push(segment),
+    };
+    for piece in &pieces {
+        match piece {
+            Piece::Open { written, .. } => segment.push_str(written),
+            Piece::Literal(text) => {
+                for (index, part) in text.split('/').enumerate() {
+                    if index > 0 {
+                        end(&mut segment);
+                    }
+                    segment.push_str(part);
+                }
+            }
         }
     }
+    end(&mut segment);
     let mut path = String::with_capacity(written.len() + 1);
     for segment in &segments {
         path.push('/');
@@ -30,21 +51,28 @@ pub(crate) fn listen_path(written: &str) -> Result<Box<str>, &'static str> {
     if path.is_empty() || written.ends_with('/') {
         path.push('/');
     }
+    Template::of_path(&path)?;
     Ok(path.into())
 }
 
-/// A host name that an API answers on, lower case.
-pub(crate) fn domain(written: &str) -> Result<Box<str>, &'static str> {
-    if written.contains(['{', '}', '*']) {
-        return Err("patterns in domains are not supported yet");
+/// A host name that an API answers on, lower case, or a pattern for such names.
+pub(crate) fn domain(written: &str) -> Result<Box<str>, String> {
+    let mut domain = String::with_capacity(written.len());
+    for piece in template::pieces(written)? {
+        match piece {
+            Piece::Open { written, .. } => domain.push_str(written),
+            Piece::Literal(text) if text.contains('*') => {
+                return Err("`*` stands for nothing in a domain; write `{name}` in its place".to_owned());
+            }
+            Piece::Literal(text) if text.contains(':') => {
+                return Err("a domain has no port and no scheme".to_owned());
+            }
+            Piece::Literal(text) if !is_host(text) => return Err("this is not a host name".to_owned()),
+            Piece::Literal(text) => domain.push_str(&text.to_ascii_lowercase()),
+        }
     }
-    if written.contains(':') {
-        return Err("a domain has no port and no scheme");
-    }
-    if !is_host(written) {
-        return Err("this is not a host name");
-    }
-    Ok(written.to_ascii_lowercase().into())
+    Template::of_domain(&domain)?;
+    Ok(domain.into())
 }
 
 fn is_host(host: &str) -> bool {
@@ -225,11 +253,34 @@ mod tests {
             ("/../..", Ok("/")),
             ("", Ok("/")),
             ("/a b/", Err(())),
-            ("/{id}/", Err(())),
+            ("//users/{id}/", Ok("/users/{id}/")),
+            ("/a/../{id}/./b", Ok("/{id}/b")),
+            ("/a/{id}/../b", Ok("/a/b")),
+            ("/v{n:[0-9]+?//..}/x/", Ok("/v{n:[0-9]+?//..}/x/")),
+            ("{id}", Ok("/{id}")),
+            ("/{id", Err(())),
+            ("/{id}?x", Err(())),
+            ("/{id:a b}/", Err(())),
+            ("/{id:(}/", Err(())),
             ("/a?b", Err(())),
             ("env://LISTEN", Err(())),
         ] {
             assert_eq!(listen_path(written).as_deref().map_err(|_| ()), expected, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn domains_are_names_or_patterns_for_them() {
+        for (written, expected) in [
+            ("API.example.com", Ok("api.example.com")),
+            (r"{Sub:\D+}.Example.com", Ok(r"{Sub:\D+}.example.com")),
+            ("{all:.*}", Ok("{all:.*}")),
+            ("{port:[0-9]}:80", Err(())),
+            ("*.example.com", Err(())),
+            ("a b", Err(())),
+            ("{sub.example.com", Err(())),
+        ] {
+            assert_eq!(domain(written).as_deref().map_err(|_| ()), expected, "{written:?}");
         }
     }
 

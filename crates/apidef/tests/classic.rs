@@ -235,7 +235,8 @@ fn every_fault_has_its_pointer_and_place() {
                 ("error", "/active", 2, 40, "must be true or false, not a string", ""),
             ],
         ),
-        ("\"domain\": \"{sub}.example.com\",", &[("error", "/domain", 2, 11, "patterns in domains", "")]),
+        ("\"domain\": \"*.example.com\",", &[("error", "/domain", 2, 11, "`*` stands for nothing", "")]),
+        ("\"domain\": \"{sub.example.com\",", &[("error", "/domain", 2, 11, "a brace has no other", "")]),
         (
             "\"auth\": 3, \"version_data\": [],",
             &[

@@ -22,7 +22,7 @@ use crate::exchange::{Exchange, Peer};
 use crate::fetch::{self, Ask};
 use crate::fields::texts;
 use crate::gate::Gate;
-use crate::respond::Refusal;
+use crate::respond::{self, Refusal};
 use crate::route;
 use crate::serve;
 use crate::snapshot::RunningApi;
@@ -78,6 +78,13 @@ enum Sent {
     Outside(Ask),
 }
 
+/// What is answered where a batch is not carried out.
+#[derive(Debug, Serialize)]
+struct Told {
+    status: &'static str,
+    message: String,
+}
+
 /// Why a batch is not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Wrong {
@@ -104,7 +111,6 @@ pub(crate) async fn answer(exchange: &mut Exchange) -> Result<Response<Body>, Re
         return Ok(Response::new(Body::empty()));
     }
     let body = exchange.whole_body().await?;
-    let wrong = |wrong: Wrong| Refusal::client(StatusCode::BAD_REQUEST, "BIV", wrong.to_string());
     let listen = exchange.head.uri.path().get(..exchange.matched).unwrap_or_default().to_owned();
     let mut sender = Sender {
         gate: Arc::clone(&exchange.gate),
@@ -117,7 +123,14 @@ pub(crate) async fn answer(exchange: &mut Exchange) -> Result<Response<Body>, Re
     };
     // What it sends is part of the trace that the batch belongs to, and not what the batch says of itself.
     traces::hand_on(exchange, &mut sender.trace);
-    let (batch, requests) = sender.read(&body).map_err(wrong)?;
+    let (batch, requests) = match sender.read(&body) {
+        Ok(read) => read,
+        // In the words of the admin API, and not as the chain refuses requests.
+        Err(wrong) => {
+            let told = Told { status: "error", message: wrong.to_string() };
+            return Ok(respond::json(StatusCode::BAD_REQUEST, &told));
+        }
+    };
     let told = told(&sender.carry_out(batch, requests).await);
     let mut response = Response::new(Body::full(told));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -142,7 +155,11 @@ pub(crate) async fn of_script(gate: &Arc<Gate>, api: &str, text: &str) -> Result
         takeover: None,
         cut: None,
     };
-    let listen = api.model.listen_path.to_string();
+    let listen = match api.listens.path() {
+        None => api.model.listen_path.to_string(),
+        // What would stand in its places? It is reached here as well (contract 2.9).
+        Some(_) => format!("/{}/", api.identity.id),
+    };
     let sender = Sender {
         gate: Arc::clone(gate),
         api,

@@ -53,9 +53,9 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// Flags whose refusals are counted apart; all others are counted as `other`.
-const FLAGS: [&str; 17] = [
-    "AMF", "AKI", "TKI", "TKE", "EAD", "RLT", "QEX", "BTL", "IHD", "UPG", "STA", "URT", "DNS", "UCF", "URR",
-    "NRH", "VNF",
+const FLAGS: [&str; 30] = [
+    "AMF", "AKI", "TKI", "TKE", "EAD", "RLT", "QEX", "BTL", "CLM", "IHD", "UPG", "STA", "URT", "DNS", "UCF",
+    "UCT", "URR", "EPI", "CAB", "NRS", "TLE", "TLI", "TLM", "TLN", "TLH", "TLP", "TLA", "TLC", "NRH", "VNF",
 ];
 
 /// Counters of the gate as a whole.

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::gate::Gate;
 use crate::listen::AskedByName;
 use crate::pass_through;
+use crate::plugins;
 use crate::snapshot::{RunningApi, Snapshot};
 
 pub use compile::check;
@@ -281,7 +282,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         }
         let same = |running: &&Arc<RunningApi>| {
             running.definition.is_same(&definition)
-                && !running.plugins.as_ref().is_some_and(|plugins| plugins.is_stale())
+                && !plugins::are_stale(running, gate)
                 && !running.events.as_ref().is_some_and(|events| events.is_stale())
         };
         let kept = running.filter(same);

@@ -13,7 +13,7 @@ use crate::metrics::ApiMetrics;
 use crate::plugins::Plugins;
 use crate::record;
 use crate::route::looping::url_name;
-use crate::route::{Patterns, Table, Versions};
+use crate::route::{Listens, Patterns, Table, Versions};
 
 /// Everything that an exchange may see.
 #[derive(Debug)]
@@ -110,6 +110,8 @@ pub struct RunningApi {
     pub(crate) oauth: Option<crate::oauth::Server>,
     /// What is behind the chain.
     pub backend: Backend,
+    /// Where it listens, where that is a pattern.
+    pub(crate) listens: Listens,
     /// Counters; kept when the definition changes.
     pub metrics: Arc<ApiMetrics>,
     /// The port that it is served on, and whether TLS is spoken there; `None` where it is the gate's own.

@@ -65,11 +65,13 @@ impl Custom {
     }
 
     fn check(&self, driver: (&Section<'_>, &str), function: (&Section<'_>, &str), faults: &mut Vec<Fault>) {
-        for ((holder, key), text, what) in [
-            (driver, &self.driver, "what runs the plugin?"),
-            (function, &self.function, "which function is it?"),
+        // Of scripts it may be the one whose file is in the folder of the API.
+        let named = !self.function.is_empty() || matches!(&*self.driver, "otto" | "javascript");
+        for ((holder, key), given, what) in [
+            (driver, !self.driver.is_empty(), "what runs the plugin?"),
+            (function, named, "which function is it?"),
         ] {
-            if text.is_empty() {
+            if !given {
                 faults.push(Fault::error(holder.at(key), format!("authentication by a plugin: {what}")));
             }
         }

@@ -6,10 +6,10 @@ use crate::auth::{
 };
 use crate::cache;
 use crate::cors;
-use crate::fields::{Field, GO, acts, each, guards, kept, routes, section};
+use crate::fields::{Field, acts, each, guards, kept, routes, section};
 use crate::graphql;
 use crate::paths::{
-    CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
+    CLASSIC_HOOK, CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
 };
 use crate::plugins;
 use crate::transforms::{
@@ -198,11 +198,7 @@ const EXTENDED: &[Field] = &[
         "requests are held against an OpenAPI document, which a classic definition does not have",
         "use `validate_json` with a schema of its own, or `validateRequest` of an OpenAPI definition",
     ),
-    guards(
-        "go_plugin",
-        GO,
-        "use `virtual` here, or `custom_middleware` in JavaScript, Lua, Python, WebAssembly or by gRPC",
-    ),
+    each("go_plugin", CLASSIC_HOOK),
     each("persist_graphql", graphql::PERSISTED),
     each("mock_response", CLASSIC_REPLY),
     acts("cache"),

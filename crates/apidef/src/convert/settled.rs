@@ -101,6 +101,10 @@ fn paths(paths: &mut Paths) -> Vec<(Box<str>, Box<str>, u16)> {
     for Virtual { function, .. } in paths.virtuals.iter_mut().map(|at| &mut at.value) {
         function.pointer = Box::default();
     }
+    ordered(&mut paths.hooks);
+    for hook in &mut paths.hooks {
+        hook.value.pointer = Box::default();
+    }
     let mut bodies: Vec<_> = std::mem::take(&mut paths.bodies)
         .into_iter()
         .map(|body| (body.method, body.path, body.value.status))

@@ -5,10 +5,10 @@ use crate::cache;
 use crate::cors;
 use crate::errors;
 use crate::events;
-use crate::fields::{Field, GO, acts, each, guards, kept, routes, section};
+use crate::fields::{Field, acts, each, kept, routes, section};
 use crate::paths::{
-    OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED, OAS_VALIDATE_ANSWER, OAS_VALIDATE_REQUEST,
-    OAS_VIRTUAL,
+    OAS_HOOK, OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED, OAS_VALIDATE_ANSWER,
+    OAS_VALIDATE_REQUEST, OAS_VIRTUAL,
 };
 use crate::plugins;
 use crate::recording;
@@ -145,11 +145,7 @@ const OPERATION: &[Field] = &[
     section("requestSizeLimit", OAS_SIZE),
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     section("scopeCheck", OAS_SCOPE_CHECK),
-    guards(
-        "postPlugins",
-        GO,
-        "use `virtualEndpoint` here, or plugins in JavaScript, Lua, Python, WebAssembly or by gRPC in `middleware.global`",
-    ),
+    each("postPlugins", OAS_HOOK),
     section("exchange", OAS_EXCHANGE),
     section("ignoreAuthentication", OAS_LIST),
     section("transformRequestMethod", OAS_METHOD),

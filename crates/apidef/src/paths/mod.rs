@@ -2,6 +2,7 @@
 //! sent to them, what is recorded of them; one a file.
 
 mod example;
+mod hooks;
 mod lists;
 mod mock;
 mod parameters;
@@ -22,6 +23,7 @@ pub use tracking::Tracking;
 pub use validation::{AnswerRules, BodyRules, OperationRules, RequestRules, Validation};
 pub use virtuals::Virtual;
 
+pub(crate) use hooks::{CLASSIC as CLASSIC_HOOK, OAS as OAS_HOOK};
 pub(crate) use lists::{CLASSIC_LIST, OAS_INTERNAL, OAS_LIST};
 pub(crate) use mock::OAS as OAS_MOCK;
 pub(crate) use reply::CLASSIC as CLASSIC_REPLY;
@@ -31,9 +33,9 @@ pub(crate) use tracking::{CLASSIC as CLASSIC_TRACKED, OAS as OAS_TRACKED};
 pub(crate) use validation::{OAS_ANSWER as OAS_VALIDATE_ANSWER, OAS_REQUEST as OAS_VALIDATE_REQUEST};
 pub(crate) use virtuals::{CLASSIC as CLASSIC_VIRTUAL, OAS as OAS_VIRTUAL};
 
-use crate::AtPath;
 use crate::graphql::{PersistedOperation, persisted, write_persisted};
 use crate::section::Section;
+use crate::{AtPath, Plugin};
 use document::Fault;
 use serde_json::Value;
 
@@ -56,6 +58,8 @@ pub struct Paths {
     pub validation: Option<Box<Validation>>,
     /// What scripts answer.
     pub virtuals: Box<[AtPath<Virtual>]>,
+    /// Scripts before the backend.
+    pub hooks: Box<[AtPath<Plugin>]>,
 }
 
 impl Paths {
@@ -78,6 +82,7 @@ impl Paths {
             mocks: Box::default(),
             validation: None,
             virtuals: virtuals::classic(&extended, ignore_case, faults),
+            hooks: hooks::classic(&extended, ignore_case, faults),
         }
     }
 
@@ -91,6 +96,7 @@ impl Paths {
             mocks: mock::read(root, middleware, faults),
             validation: validation::read(root, middleware, faults),
             virtuals: virtuals::oas(root, middleware, faults),
+            hooks: hooks::oas(root, middleware, faults),
         }
     }
 
@@ -102,5 +108,6 @@ impl Paths {
         schemas::write(&self.bodies, version);
         write_persisted(&self.persisted, version);
         virtuals::write(&self.virtuals, version);
+        hooks::write(&self.hooks, version);
     }
 }

@@ -25,7 +25,7 @@ use crate::events;
 use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{Context, Limits, Organisation, Sizes};
-use crate::plugins::{Before, Plugins, Virtuals};
+use crate::plugins::{AtPaths, Before, Plugins, Virtuals};
 use crate::respond::{Blame, Overrides, Refusal, of_answer};
 use crate::route::{Collector, Lists, Term, Tracking};
 use crate::settings::Settings;
@@ -46,6 +46,7 @@ enum Guard {
     CrossOrigin(Arc<CrossOrigin>),
     /// The code of users.
     Plugins(Before),
+    OfPaths(AtPaths),
     Addresses(Addresses),
     ClientCertificates(ClientCertificates),
     Describe(Describe),
@@ -134,6 +135,7 @@ impl Guard {
             | Self::Lists(_)
             | Self::CrossOrigin(_)
             | Self::Plugins(_)
+            | Self::OfPaths(_)
             | Self::Addresses(_)
             | Self::Sizes(_)
             | Self::Tracking(_)
@@ -284,6 +286,7 @@ impl Chain {
             guards.extend(Rules::new(&api.id, api.cache.as_deref(), patterns)?.map(Guard::Cache));
         }
         guards.extend(Virtuals::new(plugins, &api.paths.virtuals, patterns).map(Guard::Virtuals));
+        guards.extend(AtPaths::new(plugins, &api.paths.hooks, patterns).map(Guard::OfPaths));
         guards.extend(Before::new(plugins, Hook::Post).map(Guard::Plugins));
         let stages =
             Stages::new(checks.answers, bodies.answers, transforms.answers, bodies.answer_programs, plugins);
@@ -369,6 +372,11 @@ impl Chain {
                     }
                 }
                 Guard::Plugins(guard) => {
+                    if let ControlFlow::Break(answer) = Box::pin(guard.pass(exchange)).await? {
+                        return Ok(ControlFlow::Break(Early::Final(answer)));
+                    }
+                }
+                Guard::OfPaths(guard) => {
                     if let ControlFlow::Break(answer) = Box::pin(guard.pass(exchange)).await? {
                         return Ok(ControlFlow::Break(Early::Final(answer)));
                     }

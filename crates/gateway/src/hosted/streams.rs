@@ -153,7 +153,8 @@ impl Gate {
             let mut routes = route::Table::new(true);
             for api in apis.values() {
                 // Ids differ, and with them the paths.
-                let place = route::Place { host: None, path: &api.model.listen_path };
+                let path = &api.model.listen_path;
+                let place = route::Place { host: None, path, compiled: api.listens.path() };
                 let _ = routes.add(&place, Arc::clone(api));
             }
             (routes, BTreeMap::new(), AskedByName::default())

@@ -36,13 +36,13 @@ fn is_bodiless(method: &Method) -> bool {
 }
 
 fn judge(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
-    let refuse = |status, text| Err(Refusal::client(status, "BTL", text));
+    let refuse = |status, flag, text| Err(Refusal::client(status, flag, text));
     let Some(announced) = headers.get(CONTENT_LENGTH) else {
-        return refuse(StatusCode::LENGTH_REQUIRED, "Content length is required for this request");
+        return refuse(StatusCode::LENGTH_REQUIRED, "CLM", "Content length is required for this request");
     };
     match announced.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
-        None => refuse(StatusCode::BAD_REQUEST, "content length is not a valid Integer"),
-        Some(length) if length > limit => refuse(StatusCode::BAD_REQUEST, "Request is too large"),
+        None => refuse(StatusCode::BAD_REQUEST, "IHD", "content length is not a valid Integer"),
+        Some(length) if length > limit => refuse(StatusCode::BAD_REQUEST, "BTL", "Request is too large"),
         Some(_) => Ok(()),
     }
 }
@@ -54,11 +54,11 @@ mod tests {
 
     #[test]
     fn announced_lengths_are_judged() {
-        for (announced, status) in [
-            (None, Some(411)),
-            (Some("ten"), Some(400)),
-            (Some("-1"), Some(400)),
-            (Some("11"), Some(400)),
+        for (announced, refused) in [
+            (None, Some((411, "CLM"))),
+            (Some("ten"), Some((400, "IHD"))),
+            (Some("-1"), Some((400, "IHD"))),
+            (Some("11"), Some((400, "BTL"))),
             (Some("10"), None),
             (Some("0"), None),
         ] {
@@ -66,8 +66,8 @@ mod tests {
             if let Some(text) = announced {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static(text));
             }
-            let status_of = judge(&headers, 10).err().map(|refusal| refusal.status.as_u16());
-            assert_eq!(status_of, status, "{announced:?}");
+            let found = judge(&headers, 10).err().map(|refusal| (refusal.status.as_u16(), refusal.flag));
+            assert_eq!(found, refused, "{announced:?}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use apidef::Api;
+use apidef::{Api, Template};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -32,6 +32,8 @@ pub enum Asks {
 pub(crate) struct AskedByName {
     /// Lower case.
     names: HashMap<Box<str>, Asks>,
+    /// Domains that are patterns.
+    patterns: Vec<(Template, Asks)>,
     others: Asks,
 }
 
@@ -55,17 +57,28 @@ impl AskedByName {
                 Some(name) => by_domain.entry(name.to_ascii_lowercase().into()).or_default().push(asks),
             }
         }
-        let names = by_domain.into_iter().map(|(name, mut asked)| {
+        let (mut names, mut patterns) = (HashMap::new(), Vec::new());
+        for (name, mut asked) in by_domain {
             asked.extend(&anywhere);
-            (name, together(&asked))
-        });
-        Self { names: names.collect(), others: together(&anywhere) }
+            let asks = together(&asked);
+            match Template::of_domain(&name) {
+                Ok(Some(pattern)) => patterns.push((pattern, asks)),
+                _ => drop(names.insert(name, asks)),
+            }
+        }
+        Self { names, patterns, others: together(&anywhere) }
     }
 
     /// What a client is asked for that wants this name.
     pub(crate) fn of(&self, name: Option<&str>) -> Asks {
         let Some(name) = name.map(str::to_ascii_lowercase) else { return self.others };
-        self.names.get(&*name).copied().unwrap_or(self.others)
+        let exact = self.names.get(&*name).copied();
+        if self.patterns.is_empty() {
+            return exact.unwrap_or(self.others);
+        }
+        let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.fits(&name)).map(|(_, asks)| *asks);
+        let asked: Vec<Asks> = exact.into_iter().chain(fitting).collect();
+        if asked.is_empty() { self.others } else { together(&asked) }
     }
 }
 
@@ -176,6 +189,10 @@ mod tests {
             (&[("a.example", true)], apart, Some("b.example"), Nothing),
             (&[("a.example", true), ("a.example", false)], apart, Some("a.example"), IfThereIsOne),
             (&[("a.example", true), ("", false)], apart, Some("a.example"), IfThereIsOne),
+            (&[("{x}.example", true)], apart, Some("A.Example"), Always),
+            (&[("{x}.example", true)], apart, Some("example"), Nothing),
+            (&[("{x}.example", true), ("a.example", false)], apart, Some("a.example"), IfThereIsOne),
+            (&[("{x}.example", true), ("", false)], apart, Some("a.example"), IfThereIsOne),
             // The admin API has a name of its own: that is asked as the admin API needs it.
             (&[], control, Some("admin.example"), Nothing),
             (&[], mutual_control, Some("admin.EXAMPLE"), IfThereIsOne),

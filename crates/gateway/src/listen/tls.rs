@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use apidef::Template;
 use arc_swap::ArcSwap;
 
 use super::asks::{AnyClient, Asks};
@@ -208,14 +209,20 @@ pub struct Certificates {
 struct ByName {
     exact: HashMap<String, Arc<CertifiedKey>>,
     wildcard: HashMap<String, Arc<CertifiedKey>>,
+    /// Those of domains that are patterns, as these are written.
+    patterns: Vec<(String, Template, Arc<CertifiedKey>)>,
     /// The one that was put in first.
     first: Option<Arc<CertifiedKey>>,
 }
 
 impl ByName {
     fn insert(&mut self, domain: &str, key: Arc<CertifiedKey>) {
-        let domain = domain.to_ascii_lowercase();
         self.first.get_or_insert_with(|| Arc::clone(&key));
+        if let Ok(Some(pattern)) = Template::of_domain(domain) {
+            self.patterns.push((domain.to_owned(), pattern, key));
+            return;
+        }
+        let domain = domain.to_ascii_lowercase();
         match domain.strip_prefix('*') {
             Some(rest) => self.wildcard.insert(rest.to_owned(), key),
             None => self.exact.insert(domain, key),
@@ -224,18 +231,26 @@ impl ByName {
 
     /// What another set has for exactly this domain.
     fn take_over(&mut self, domain: &str, other: &Self) {
-        let domain = domain.to_ascii_lowercase();
-        let kept = match domain.strip_prefix('*') {
+        let lower = domain.to_ascii_lowercase();
+        let kept = match lower.strip_prefix('*') {
             Some(rest) => other.wildcard.get(rest),
-            None => other.exact.get(&domain),
+            None => other.exact.get(&lower),
         };
-        if let Some(kept) = kept {
-            self.insert(&domain, Arc::clone(kept));
+        let pattern = || other.patterns.iter().find(|(known, ..)| known == domain).map(|(.., key)| key);
+        if let Some(kept) = kept.or_else(pattern) {
+            self.insert(domain, Arc::clone(kept));
         }
     }
 
     fn get(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
-        self.exact.get(name).or_else(|| self.wildcard.get(&name[name.find('.')?..]))
+        let by_pattern = || {
+            let fitting = self.patterns.iter().filter(|(_, pattern, _)| pattern.fits(name));
+            fitting.min_by(|(_, one, _), (_, other, _)| one.rank().cmp(&other.rank()))
+        };
+        self.exact
+            .get(name)
+            .or_else(|| self.wildcard.get(&name[name.find('.')?..]))
+            .or_else(|| by_pattern().map(|(.., key)| key))
     }
 }
 

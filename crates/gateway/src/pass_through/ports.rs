@@ -102,8 +102,10 @@ impl Served {
         let of = |wanted: Option<&str>| {
             self.tenants.iter().find(move |tenant| tenant.api.model.domain.as_deref() == wanted)
         };
+        let by_pattern =
+            |name: &str| self.tenants.iter().find(|tenant| tenant.api.listens.is_domain_of(name));
         let name = name.map(str::to_ascii_lowercase);
-        name.as_deref().and_then(|name| of(Some(name))).or_else(|| of(None))
+        name.as_deref().and_then(|name| of(Some(name)).or_else(|| by_pattern(name))).or_else(|| of(None))
     }
 }
 

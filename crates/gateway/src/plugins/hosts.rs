@@ -157,20 +157,20 @@ pub(super) fn scripts(
     read: &mut Vec<sources::Read>,
 ) -> Result<Arc<Scripts>, Vec<DefinitionFault>> {
     let settings = &gate.settings.plugins;
-    let first = of.first().map(|plugin| plugin.pointer.clone()).unwrap_or_default();
+    let first = |text: String| match of.first() {
+        Some(plugin) => sources::fault(plugin, text),
+        None => DefinitionFault::error("", text),
+    };
     if !settings.javascript {
         let text =
             "plugins in JavaScript are switched off; the API is refused so that it does not run without them";
-        let fault = DefinitionFault::error(&*first, text);
-        return Err(vec![fault.hint("set `enable_jsvm` in the configuration")]);
+        return Err(vec![first(text.to_owned()).hint("set `enable_jsvm` in the configuration")]);
     }
     let files = sources::scripts(of, bundle, gate, read)?;
-    let scripts = Scripts::load(files, settings.limits, Arc::new(world))
-        .map_err(|why| vec![DefinitionFault::error(&*first, why.to_string())])?;
+    let scripts =
+        Scripts::load(files, settings.limits, Arc::new(world)).map_err(|why| vec![first(why.to_string())])?;
     for plugin in of {
-        scripts
-            .check(&plugin.name)
-            .map_err(|why| vec![DefinitionFault::error(&*plugin.pointer, why.to_string())])?;
+        scripts.check(&plugin.name).map_err(|why| vec![sources::fault(plugin, why)])?;
     }
     Ok(Arc::new(scripts))
 }

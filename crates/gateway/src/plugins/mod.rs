@@ -4,6 +4,7 @@
 mod answers;
 mod authenticate;
 mod bundles;
+mod by_place;
 mod handlers;
 mod hosts;
 mod identity;
@@ -23,6 +24,7 @@ use plugins::javascript::Scripts;
 use plugins::{Call, Fault, Outcome, Spec};
 
 use crate::gate::Gate;
+use crate::snapshot::RunningApi;
 
 pub(crate) use answers::After;
 pub(crate) use bundles::Bundles;
@@ -30,7 +32,7 @@ pub(crate) use handlers::script_of_events;
 use hosts::Host;
 pub(crate) use identity::{Identities, Identity};
 pub(crate) use records::Edits;
-pub(crate) use requests::Before;
+pub(crate) use requests::{AtPaths, Before};
 pub use settings::PluginSettings;
 pub(crate) use sources::Read as FileRead;
 pub(crate) use trial::{Trial, Tried, try_out};
@@ -50,12 +52,24 @@ pub(crate) struct Plugins {
     records: records::Records,
     /// The files that the code came from, as they were.
     read: Vec<sources::Read>,
+    /// Those of them that no definition names.
+    by_place: Vec<Box<str>>,
+}
+
+/// Whether a file that the plugins of a running API came from is another one now, or there are others.
+pub(crate) fn are_stale(api: &RunningApi, gate: &Gate) -> bool {
+    let (read, by_place) = match &api.plugins {
+        None => (&[][..], &[][..]),
+        Some(plugins) => (&plugins.read[..], &plugins.by_place[..]),
+    };
+    read.iter().any(sources::Read::is_stale)
+        || by_place::files(&gate.settings.plugins.folder, &api.model) != by_place
 }
 
 impl Plugins {
     /// Loads the plugins of an API, or tells what is wrong with them.
     pub(crate) fn compile(api: &Api, gate: &Gate) -> Result<Option<Arc<Self>>, Vec<DefinitionFault>> {
-        let functions: Vec<&Plugin> = api.paths.virtuals.iter().map(|one| &one.value.function).collect();
+        let mut functions: Vec<&Plugin> = api.paths.virtuals.iter().map(|one| &one.value.function).collect();
         if gate.settings.plugins.refuse_inline
             && let Some(function) = functions.iter().find(|function| !function.code.is_empty())
         {
@@ -63,11 +77,14 @@ impl Plugins {
             let fault = DefinitionFault::error(&*function.pointer, text);
             return Err(vec![fault.hint("put it into a file, and name that")]);
         }
+        functions.extend(api.paths.hooks.iter().map(|hook| &hook.value));
         let nothing = apidef::Plugins::default();
         let (mut model, bundle) = match api.plugins.as_deref() {
             Some(model) => sources::with_bundle(model, gate)?,
             None => (nothing, None),
         };
+        let by_place = by_place::files(&gate.settings.plugins.folder, api);
+        by_place::add(&mut model, &by_place, api)?;
         if model.all().next().is_none() && functions.is_empty() {
             return Ok(None);
         }
@@ -80,7 +97,7 @@ impl Plugins {
             model.auth = None;
         }
         let mut read = Vec::new();
-        // Functions that answer paths are scripts, whatever runs the plugins.
+        // Functions that paths have are scripts, whatever runs the plugins.
         let runs_scripts = hosts::runs_scripts(&model.driver);
         let scripted: Vec<&Plugin> =
             model.all().filter(|_| runs_scripts).chain(functions.iter().copied()).collect();
@@ -108,12 +125,7 @@ impl Plugins {
         let extractor =
             extractor.map(|model| identity::Extractor::compile(model, &api.org_id)).transpose()?;
         let records = records::Records::new(&gate.edits);
-        Ok(Some(Arc::new(Self { host, scripts, spec, model, extractor, records, read })))
-    }
-
-    /// Whether a file that its code came from is another one now.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.read.iter().any(sources::Read::is_stale)
+        Ok(Some(Arc::new(Self { host, scripts, spec, model, extractor, records, read, by_place })))
     }
 
     async fn call(&self, plugin: &Plugin, call: &Call<'_>) -> Result<Outcome, Fault> {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use apidef::Plugin;
+use apidef::{AtPath, Plugin};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri};
+use plugins::javascript::Scripts;
 use plugins::{Call, Fault, Hook, Outcome, Overrides, Request};
 
 use super::Plugins;
@@ -16,6 +17,7 @@ use crate::exchange::Exchange;
 use crate::fields::texts;
 use crate::query;
 use crate::respond::Refusal;
+use crate::route::{Collector, PerPath};
 
 /// Plugins that see requests, from one hook.
 #[derive(Debug)]
@@ -49,14 +51,39 @@ impl Before {
     /// Calls them in their order; the first that answers ends it.
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<ControlFlow<Response<Body>>, Refusal> {
         for plugin in self.all() {
-            let (seen, outcome) = self.plugins.ask(plugin, self.hook, exchange).await?;
-            let outcome = outcome.map_err(|fault| self.plugins.failed(&fault))?;
-            if let Some(answer) = overridden(&outcome.request.return_overrides)? {
+            let asked = self.plugins.ask(plugin, self.hook, exchange).await?;
+            if let ControlFlow::Break(answer) = self.plugins.outcome(asked, exchange)? {
                 return Ok(ControlFlow::Break(answer));
             }
-            apply(&seen, outcome.request, exchange).map_err(|fault| self.plugins.failed(&fault))?;
         }
         Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Scripts that single paths have right before the backend (contract 4.4 row 42), whatever runs the others.
+#[derive(Debug)]
+pub(crate) struct AtPaths {
+    plugins: Arc<Plugins>,
+    scripts: PerPath<Plugin>,
+}
+
+impl AtPaths {
+    /// `None`: no path has one.
+    pub(crate) fn new(
+        plugins: Option<&Arc<Plugins>>,
+        model: &[AtPath<Plugin>],
+        patterns: &Collector,
+    ) -> Option<Self> {
+        let scripts = PerPath::of(patterns, model, |hook| hook.value.clone());
+        let plugins = Arc::clone(plugins?);
+        (!scripts.is_empty()).then_some(Self { plugins, scripts })
+    }
+
+    /// Calls that of the path that is asked for.
+    pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<ControlFlow<Response<Body>>, Refusal> {
+        let Some(plugin) = self.scripts.find(exchange) else { return Ok(ControlFlow::Continue(())) };
+        let asked = self.plugins.ask_by(self.plugins.scripts.as_ref(), plugin, Hook::Post, exchange).await?;
+        self.plugins.outcome(asked, exchange)
     }
 }
 
@@ -64,6 +91,31 @@ impl Plugins {
     /// Calls a plugin with a request; gives what it saw as well.
     pub(super) async fn ask(
         &self,
+        plugin: &Plugin,
+        hook: Hook,
+        exchange: &mut Exchange,
+    ) -> Result<(Request, Result<Outcome, Fault>), Refusal> {
+        self.ask_by(None, plugin, hook, exchange).await
+    }
+
+    /// What becomes of a request by what its plugin said.
+    fn outcome(
+        &self,
+        (seen, outcome): (Request, Result<Outcome, Fault>),
+        exchange: &mut Exchange,
+    ) -> Result<ControlFlow<Response<Body>>, Refusal> {
+        let outcome = outcome.map_err(|fault| self.failed(&fault))?;
+        if let Some(answer) = overridden(&outcome.request.return_overrides)? {
+            return Ok(ControlFlow::Break(answer));
+        }
+        apply(&seen, outcome.request, exchange).map_err(|fault| self.failed(&fault))?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Calls a plugin that is one of these scripts, or else is run by what runs all.
+    async fn ask_by(
+        &self,
+        scripts: Option<&Arc<Scripts>>,
         plugin: &Plugin,
         hook: Hook,
         exchange: &mut Exchange,
@@ -83,7 +135,10 @@ impl Plugins {
             spec: &self.spec,
             raw_body_only: plugin.raw_body_only,
         };
-        let outcome = self.call(plugin, &call).await;
+        let outcome = match scripts {
+            Some(scripts) => scripts.call(&plugin.name, &call).await,
+            None => self.call(plugin, &call).await,
+        };
         Ok((request, outcome))
     }
 

@@ -11,6 +11,7 @@ use plugins::bundle::Bundle;
 use plugins::javascript::Source;
 use plugins::{python, wasm};
 
+use super::by_place::is_by_place;
 use crate::gate::Gate;
 
 /// Largest file of code, in bytes.
@@ -92,6 +93,7 @@ pub(super) fn scripts(
         sources.push(Source { name: (&**name).into(), text: String::from_utf8_lossy(content).into() });
     }
     for plugin in plugins {
+        let bundle = bundle.filter(|_| !is_by_place(plugin));
         if bundle.is_none() && plugin.code.is_empty() {
             modules_beside(plugin, ".mjs", &gate.settings.plugins.folder, read, &mut sources);
         }
@@ -338,6 +340,17 @@ fn open(plugin: &Plugin, folder: &Path, longest: u64) -> Result<Read, Vec<Fault>
     Read::open(&place(plugin, folder)?, longest).map_err(|why| unreadable(plugin, why))
 }
 
+/// What is wrong with a plugin where it stands; by its file, where no definition names it.
+pub(super) fn fault(plugin: &Plugin, why: impl std::fmt::Display) -> Fault {
+    match is_by_place(plugin) {
+        true => Fault::error("", format!("`{}`: {why}", plugin.path)),
+        false => Fault::error(&*plugin.pointer, why.to_string()),
+    }
+}
+
 fn unreadable(plugin: &Plugin, why: String) -> Vec<Fault> {
+    if is_by_place(plugin) {
+        return vec![Fault::error("", why)];
+    }
     vec![Fault::error(document::pointer_join(&plugin.pointer, "path"), why)]
 }

@@ -16,7 +16,7 @@ use crate::gate::Gate;
 use crate::pass_through::PassThrough;
 use crate::plugins::Plugins;
 use crate::respond::Overrides;
-use crate::route::{Collector, Versions};
+use crate::route::{Collector, Listens, Versions};
 use crate::snapshot::{Identity, RunningApi};
 use crate::transform::Transforms;
 use crate::validation::Checks;
@@ -127,6 +127,7 @@ fn build(
     let own_port = gate.settings.ports.of(&model, definition.source).map_err(|fault| vec![fault])?;
     Ok(RunningApi {
         own_port,
+        listens: Listens::of(&model).map_err(|text| vec![Fault::error("", text)])?,
         identity: before
             .map_or_else(|| Identity::of(&model), |before| Identity::of_again(&model, &before.identity)),
         metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),

@@ -11,6 +11,9 @@ use crate::pass_through::tenants;
 use crate::route::{Place, Table};
 use crate::snapshot::{OwnRoutes, RunningApi, Snapshot};
 
+/// How many other places are looked at for an API whose own one is taken.
+const MOST_TRIED: usize = 16;
+
 /// What is refused, by file.
 type Faults = Vec<(PathBuf, Vec<Fault>)>;
 type Apis = HashMap<Arc<str>, Arc<RunningApi>>;
@@ -56,12 +59,18 @@ pub(crate) fn routes(
     for api in &ordered {
         let Some(table) = routes.of(api) else { continue };
         let host = gate.settings.host_of(&api.model);
-        let path = &*api.model.listen_path;
-        if let Err((api, reason)) = table.add(&Place { host, path }, Arc::clone(api)) {
-            let fallback = format!("{path}-{}", api.identity.id);
-            let fault = Fault::error("/proxy/listen_path", format!("{reason}; it is served at `{fallback}`"));
-            faults.push((source(&api, sources), vec![fault]));
-            let _ = table.add(&Place { host, path: &fallback }, api);
+        let (path, compiled) = (&*api.model.listen_path, api.listens.path());
+        if let Err((api, reason)) = table.add(&Place { host, path, compiled }, Arc::clone(api)) {
+            let pointer = match api.definition.source {
+                apidef::Source::Classic => "/proxy/listen_path",
+                apidef::Source::Oas => "/x-tyk-api-gateway/server/listenPath/value",
+            };
+            let from = source(&api, sources);
+            let text = match fall_back(table, host, api) {
+                Some(fallback) => format!("{reason}; it is served at `{fallback}`"),
+                None => reason,
+            };
+            faults.push((from, vec![Fault::error(pointer, text)]));
         }
     }
     for api in ordered {
@@ -69,9 +78,26 @@ pub(crate) fn routes(
         let path = format!("/{}/", api.identity.id);
         let host = gate.settings.host_of(&api.model);
         // Somebody may listen there on purpose.
-        let _ = table.add(&Place { host, path: &path }, Arc::clone(api));
+        let _ = table.add(&Place { host, path: &path, compiled: None }, Arc::clone(api));
     }
     routes
+}
+
+/// Where an API is served whose place is taken (contract 2.9).
+fn fall_back(
+    table: &mut Table<Arc<RunningApi>>,
+    host: Option<&str>,
+    mut api: Arc<RunningApi>,
+) -> Option<String> {
+    let mut path = format!("{}-{}", api.model.listen_path, api.identity.id);
+    for _ in 0..MOST_TRIED {
+        match table.add(&Place { host, path: &path, compiled: None }, api) {
+            Ok(()) => return Some(path),
+            Err((refused, _)) => api = refused,
+        }
+        path.push('_');
+    }
+    None
 }
 
 /// A place in the table of an API's port; why it cannot have that port.

@@ -86,7 +86,7 @@ impl Overrides {
     pub(super) fn of_refusal(&self, refusal: &Refusal) -> Option<&Rule> {
         self.of(refusal.status).find(|rule| {
             rule.when.as_ref().is_none_or(|when| {
-                (!when.flag.is_empty() && *when.flag == *refusal.flag)
+                (!when.flag.is_empty() && is_called(&when.flag, refusal.flag))
                     || when.message.as_ref().is_some_and(|message| message.is_match(&refusal.message))
             })
         })
@@ -111,6 +111,11 @@ impl Overrides {
                 || when.message.as_ref().is_some_and(|message| message.is_match(&said.text))
         })
     }
+}
+
+/// Whether a refusal may be called so: what the original has one flag for, two are told apart here.
+fn is_called(wanted: &str, flag: &str) -> bool {
+    wanted == flag || matches!((wanted, flag), ("URT", "UCT") | ("TLI", "TLC"))
 }
 
 impl Rule {
@@ -292,6 +297,7 @@ mod tests {
                 {"match": {"message_pattern": "^quota"}, "response": {"status_code": 429}},
                 {"match": {"body_field": "a", "body_value": "b"}, "response": {"status_code": 500}},
             ],
+            "504": [{"match": {"flag": "URT"}, "response": {"status_code": 503}}],
         }));
         for (status, flag, message, made_status) in [
             (403, "AKI", "no", Some(401)),
@@ -299,6 +305,9 @@ mod tests {
             (403, "QEX", "the quota", Some(400)),
             (404, "VNF", "", Some(400)),
             (500, "UCF", "", None),
+            (504, "URT", "", Some(503)),
+            (504, "UCT", "", Some(503)),
+            (504, "UCF", "", None),
         ] {
             let refusal = Refusal::client(StatusCode::from_u16(status).unwrap(), flag, message);
             let rule = rules.of_refusal(&refusal);

@@ -112,9 +112,11 @@ pub(crate) fn follow(exchange: &mut Exchange, onward: &Onward) -> Result<(), Ref
 fn enter(exchange: &mut Exchange, api: &Arc<RunningApi>, same: bool) {
     let listen = &*api.model.listen_path;
     let path = exchange.head.uri.path();
-    let names = path.strip_prefix(listen.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
-    let strips = api.model.strip_listen_path && listen != "/" && names;
-    exchange.matched = if strips { listen.len().min(path.len()) } else { 0 };
+    let covered = api.listens.covered(path).unwrap_or_else(|| {
+        let below = path.strip_prefix(listen.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
+        if below && listen != "/" { listen.len().min(path.len()) } else { 0 }
+    });
+    exchange.matched = if api.model.strip_listen_path { covered } else { 0 };
     exchange.stripped = exchange.matched;
     if !same && !Arc::ptr_eq(&exchange.api, api) {
         let before = std::mem::replace(&mut exchange.api, Arc::clone(api));

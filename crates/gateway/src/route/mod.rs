@@ -1,5 +1,6 @@
 //! Routing: which API an exchange belongs to, and which paths are refused before that question is asked.
 
+mod listens;
 mod lists;
 pub(crate) mod looping;
 mod operations;
@@ -11,6 +12,7 @@ mod term;
 mod tracking;
 mod version;
 
+pub(crate) use listens::Listens;
 pub(crate) use lists::{Lists, Reply};
 pub(crate) use operations::{Match, Operations};
 pub(crate) use path::{Oddity, check};

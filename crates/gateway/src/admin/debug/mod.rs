@@ -172,13 +172,12 @@ async fn answer(gate: &Arc<Gate>, api: Arc<RunningApi>, request: Request<Request
         port: None,
     };
     // A path below the listen path, or one inside of the API.
-    let listen = api.model.listen_path.trim_end_matches('/');
-    let matched = match request.uri().path().strip_prefix(listen) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            api.model.listen_path.len().min(request.uri().path().len())
-        }
-        _ => 0,
-    };
+    let (listen, path) = (&*api.model.listen_path, request.uri().path());
+    let matched =
+        api.listens.covered(path).unwrap_or_else(|| match path.strip_prefix(listen.trim_end_matches('/')) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => listen.len().min(path.len()),
+            _ => 0,
+        });
     let response = serve::carry(gate, &Arc::new(peer), api, request, matched).await;
     let (head, body) = response.into_parts();
     let body = Limited::new(body, SHOWN).collect().await.map(http_body_util::Collected::to_bytes);

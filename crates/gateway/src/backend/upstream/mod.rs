@@ -9,6 +9,7 @@ mod destination;
 mod discovery;
 mod elsewhere;
 mod endpoints;
+mod flags;
 mod forward;
 mod head;
 mod identity;
@@ -28,6 +29,7 @@ pub(crate) mod tls;
 mod tls_tests;
 mod tokens;
 pub(crate) mod tunnel;
+mod unfit;
 mod way;
 
 use std::sync::Arc;
@@ -395,23 +397,31 @@ impl From<SendFailure> for Failure {
 /// The client's view of a failed upstream (contract 4.6, "Timeouts" and "Other failures").
 fn refuse(failure: Failure) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
+    const LATE: &str = "Upstream service reached hard timeout.";
     let refusal = match &failure {
         Failure::Refused(refusal) => return Refusal::clone(refusal),
         Failure::AllDown => Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, "NHU", "all hosts are down"),
-        Failure::TimedOut | Failure::Dial(DialError::TimedOut { .. }) => {
-            Refusal::backend(StatusCode::GATEWAY_TIMEOUT, "URT", "Upstream service reached hard timeout.")
+        Failure::TimedOut => Refusal::backend(StatusCode::GATEWAY_TIMEOUT, "URT", LATE),
+        Failure::Dial(error) => {
+            let (status, text) = match error {
+                DialError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, LATE),
+                DialError::LookUp { .. } => {
+                    (StatusCode::INTERNAL_SERVER_ERROR, "Upstream host lookup failed")
+                }
+                _ => (StatusCode::INTERNAL_SERVER_ERROR, PROBLEM),
+            };
+            Refusal::backend(status, flags::of_dial(error), text)
         }
-        Failure::Dial(DialError::LookUp { .. }) => {
-            Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "DNS", "Upstream host lookup failed")
-        }
-        Failure::Dial(_) => Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM),
         Failure::Broken(error) if let Some(breach) = cause::<Breach>(&**error) => {
             Refusal::client(breach.status, "IHD", breach.message)
         }
         Failure::Broken(error) if is_too_large(&**error) => {
             Refusal::client(StatusCode::PAYLOAD_TOO_LARGE, "BTL", "Request Entity Too Large")
         }
-        Failure::Broken(_) | Failure::Closed | Failure::Malformed(_) => {
+        Failure::Broken(error) => {
+            Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, flags::of_break(&**error), PROBLEM)
+        }
+        Failure::Closed | Failure::Malformed(_) => {
             Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "URR", PROBLEM)
         }
         Failure::Unsendable(_) => Refusal::client(StatusCode::BAD_REQUEST, "IHD", "Malformed request"),

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::security::Security;
+use super::unfit::{Unfit, Usual, explained};
 use crate::listen::tls::{TlsError, provider, read_certificates};
 
 /// Where Debian, Fedora and Alpine keep the roots that the machine's owner trusts.
@@ -74,7 +75,7 @@ pub(crate) fn config(
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider).build();
         let verifier =
             verifier.map_err(|error| TlsError::new(format!("cannot set up tls to upstreams: {error}")))?;
-        builder.with_webpki_verifier(verifier)
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Usual(verifier)))
     };
     let mut config = match &proof.certified {
         None => builder.with_no_client_auth(),
@@ -172,11 +173,12 @@ impl ServerCertVerifier for Verifier {
         if let Some(pins) = &self.pins {
             if !self.has_pinned(pins, leaf, others, now) {
                 let text = "certificate public key pinning error. Public keys do not match.";
-                return Err(rustls::Error::General(text.to_owned()));
+                return Err(Unfit::error("TLI", text));
             }
         } else if !self.insecure {
             let parsed = ParsedCertificate::try_from(leaf)?;
-            self.vouches(&self.roots, &parsed, others, now)?;
+            self.vouches(&self.roots, &parsed, others, now)
+                .map_err(|error| explained(error, leaf, others))?;
             // Old certificates have a common name and no other, which is then checked below.
             if !self.common_name || has_alternative_names(leaf) {
                 verify_server_name(&parsed, name)?;
@@ -233,5 +235,5 @@ fn check_common_name(certificate: &CertificateDer<'_>, host: &str) -> Result<(),
     if fits {
         return Ok(());
     }
-    Err(rustls::Error::General(format!("certificate had CN {name}, expected {host}")))
+    Err(Unfit::error("TLM", format!("certificate had CN {name}, expected {host}")))
 }
