@@ -22,7 +22,8 @@ const ALL: [&str; 18] = [
 
 #[tokio::test]
 async fn c4_2_upstreams_that_cannot_be_reached_have_the_flag_of_the_cause() {
-    let (upstream, known, unknown) = (Upstream::start().await, Authority::new(), Authority::new());
+    let upstream = Upstream::start().await;
+    let (known, unknown) = (Authority::new(), Authority::named("nobody"));
     let clear = upstream.authority();
     let shown = async |shown: &Shown, clients: Option<&Authority>| {
         format!("https://localhost:{}", front(&clear, shown, clients).await)

@@ -101,7 +101,7 @@ async fn c9_1_scripts_that_cannot_run_refuse_their_api() {
     asking["custom_plugin_auth_enabled"] = json!(true);
     asking["custom_middleware"] = json!({"driver": "javascript"});
     let mut lua = keyless("lua", &target);
-    lua["custom_middleware"] = json!({"driver": "lua"});
+    lua["custom_middleware"] = json!({"driver": "lua", "pre": [{"name": "b", "path": "b.lua"}]});
     let gate = Gate::setup()
         .conf(json!({"enable_jsvm": true}))
         .file("middleware/bad/pre/a.js", "var a = ;")
