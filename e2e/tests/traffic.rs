@@ -117,3 +117,119 @@ async fn browsers_are_told_which_pages_may_call() {
     assert_eq!(upstream.hits(), before + 3);
     assert_eq!(gate.get("/passing/x", &[]).await.status, 401);
 }
+
+#[tokio::test]
+async fn c8_7_credentials_and_every_rule_of_both_formats() {
+    let upstream = Upstream::start().await;
+    let target = upstream.url("");
+    let classic = json!({
+        "enable": true, "allowed_origins": ["https://*.a.example", "https://b.example"], "allowed_methods": ["GET", "put"],
+        "allowed_headers": ["X-One", "x-two"], "exposed_headers": ["X-Told", "X-More"], "allow_credentials": true,
+        "max_age": 90,
+    });
+    let cors = json!({
+        "enabled": true, "allowedOrigins": ["https://*.a.example", "https://b.example"], "allowedMethods": ["GET", "put"],
+        "allowedHeaders": ["X-One", "x-two"], "exposedHeaders": ["X-Told", "X-More"], "allowCredentials": true, "maxAge": 90,
+    });
+    let described = |id: &str, cors: Value| {
+        let mut api = oas(id, &target);
+        api["x-tyk-api-gateway"]["middleware"] = json!({"global": {"cors": cors}});
+        api
+    };
+    let gate = Gate::setup()
+        .api(with(keyless("classic", &target), json!({"CORS": classic})))
+        .oas(described("described", cors))
+        .oas(described("usual", json!({"enabled": true, "allowCredentials": true})))
+        .oas(described("passing", json!({"enabled": true, "optionsPassthrough": true})))
+        .oas(described("off", json!({"enabled": false, "allowedOrigins": ["*"]})))
+        .start()
+        .await;
+    let ask = async |api: &str, origin: &str, method: &str, named: &str| {
+        let (origin, wanted) =
+            (format!("Origin: {origin}"), format!("Access-Control-Request-Method: {method}"));
+        let named = format!("Access-Control-Request-Headers: {named}");
+        let fields = ["-X", "OPTIONS", "-H", &origin, "-H", &wanted, "-H", &named];
+        gate.get(&format!("/{api}/x"), &fields).await
+    };
+    let told = |reply: &e2e::Reply| {
+        let names = ["origin", "methods", "headers", "credentials"].map(|name| format!("allow-{name}"));
+        let names = names.iter().map(String::as_str).chain(["max-age", "expose-headers"]);
+        let told = names.filter_map(|name| {
+            reply.header(&format!("access-control-{name}")).map(|value| format!("{name}: {value}"))
+        });
+        told.collect::<Vec<_>>().join("; ")
+    };
+    let before = upstream.hits();
+    for api in ["classic", "described"] {
+        for (origin, method, named, expected) in [
+            (
+                "https://shop.a.example",
+                "PUT",
+                "x-one, X-Two",
+                "allow-origin: https://shop.a.example; allow-methods: PUT; allow-headers: x-one, X-Two; allow-credentials: true; max-age: 90",
+            ),
+            (
+                "HTTPS://B.example",
+                "GET",
+                "",
+                "allow-origin: HTTPS://B.example; allow-methods: GET; allow-credentials: true; max-age: 90",
+            ),
+            // Each of the rules by itself: nothing is told, not even part of it.
+            ("https://a.example", "GET", "", ""),
+            ("https://a.example.evil.example", "GET", "", ""),
+            ("http://b.example", "GET", "", ""),
+            ("null", "GET", "", ""),
+            ("https://b.example", "POST", "", ""),
+            ("https://b.example", "GET", "x-one, x-three", ""),
+        ] {
+            let reply = ask(api, origin, method, named).await;
+            assert_eq!(
+                (reply.status, told(&reply).as_str()),
+                (204, expected),
+                "{api} {origin} {method} {named}"
+            );
+            let vary = reply.header("vary").unwrap_or_default().to_lowercase();
+            assert!(vary.contains("origin") && vary.contains("access-control-request-method"), "{vary}");
+        }
+    }
+    assert_eq!(upstream.hits(), before, "the upstream is asked nothing");
+    for (api, origin, expected) in [
+        (
+            "classic",
+            "https://b.example",
+            "allow-origin: https://b.example; allow-credentials: true; expose-headers: X-Told, X-More",
+        ),
+        (
+            "described",
+            "https://x.a.example",
+            "allow-origin: https://x.a.example; allow-credentials: true; expose-headers: X-Told, X-More",
+        ),
+        ("described", "https://c.example", ""),
+        ("off", "https://b.example", ""),
+        // A browser sends no credentials where everybody may read; the standard says what is told, not what is meant.
+        ("usual", "https://b.example", "allow-origin: *; allow-credentials: true"),
+    ] {
+        // What the upstream says of it is not what the gate's rules say.
+        let path = format!("/{api}/x?field-access-control-allow-credentials=false");
+        let reply = gate.get(&path, &["-H", &format!("Origin: {origin}")]).await;
+        let expected = if api == "off" { "allow-credentials: false" } else { expected };
+        assert_eq!((reply.status, told(&reply).as_str()), (200, expected), "{api} {origin}");
+    }
+    // What counts where a list is empty.
+    for (method, named, allowed) in [
+        ("GET", "", true),
+        ("HEAD", "Accept, Content-Type, X-Requested-With, Origin", true),
+        ("PUT", "", false),
+        ("POST", "Authorization", false),
+    ] {
+        let reply = ask("usual", "https://any.example", method, named).await;
+        assert_eq!((reply.status, !told(&reply).is_empty()), (204, allowed), "{method} {named}");
+    }
+    // Questions that the upstream is to answer, and APIs without rules.
+    for api in ["passing", "off"] {
+        let hits = upstream.hits();
+        let reply = ask(api, "https://any.example", "GET", "").await;
+        assert_eq!((reply.status, reply.json()["method"].as_str()), (200, Some("OPTIONS")), "{api}");
+        assert_eq!(upstream.hits(), hits + 1, "{api}");
+    }
+}
