@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use e2e::definition::{keyed, session};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use e2e::definition::{keyed, oas, session};
+use e2e::streaming::guarded;
 use e2e::{Gate, raw_socket, soon};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -59,7 +62,10 @@ async fn send(mut socket: TcpStream, pieces: Arc<Semaphore>) {
             Err(_) => return,
         }
     }
-    let head = String::from_utf8_lossy(&head);
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    // What is left unread would cut the answer off when the connection is closed.
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let _ = socket.read_exact(&mut vec![0; length.unwrap_or(0)]).await;
     let path = head.split(' ').nth(1).unwrap_or_default();
     let number = path.trim_start_matches('/').split('?').next().and_then(|number| number.parse().ok());
     let case = CASES.iter().find(|(known, ..)| Some(*known) == number);
@@ -131,10 +137,94 @@ async fn event_streams_are_passed_on_byte_for_byte_through_all_guards() {
     });
     let gate = Gate::setup().api(api).start().await;
     let key = gate.admin().key(&session(&["a"])).await;
+    passes_on(&gate, &pieces, &key, &|number| format!("GET /a/{number} HTTP/1.1\r\n"), "").await;
+}
+
+#[tokio::test]
+async fn event_streams_are_passed_on_byte_for_byte_through_what_reads_and_changes_requests_and_answers() {
+    let pieces = Arc::new(Semaphore::new(0));
+    let target = upstream(Arc::clone(&pieces)).await;
+    let code = |text: &str| BASE64_STANDARD.encode(text);
+    let script = code(
+        "function pre(request) { request.SetHeaders['X-Pre'] = '1'; }
+         function post(request, session) { request.SetHeaders['X-Post'] = '1'; }
+         function response(response) { response.SetHeaders['X-Passed'] = 'yes'; response.Body = 'gone'; }",
+    );
+    let plugin = |name: &str| json!([{"name": name, "code": script, "require_session": true}]);
+    let mut api = keyed("a", &target);
+    api["blacklisted_ips"] = json!(["10.0.0.0/8"]);
+    api["enable_context_vars"] = json!(true);
+    api["custom_middleware"] = json!({"driver": "javascript", "pre": plugin("pre"), "post_key_auth": plugin("post"),
+        "post": plugin("post"), "response": plugin("response")});
+    let version = &mut api["version_data"]["versions"]["Default"];
+    version["global_headers"] = json!({"X-Path": "$tyk_context.path"});
+    version["global_size_limit"] = json!(1000);
+    let at = |more: Value| {
+        let mut entry = json!({"path": "/stream/[0-9]+", "method": "POST"});
+        entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([entry])
+    };
+    let made = |text: &str| json!({"template_data": {"input_type": "json", "template_mode": "blob", "template_source": code(text)}});
+    version["extended_paths"] = json!({
+        "validate_json": at(json!({"schema": {"type": "object", "required": ["a"]}})),
+        "transform": at(made("{\"b\": {{.a}}}")),
+        "transform_jq": at(json!({"filter": "{body: .body, rewrite_headers: {\"x-jq\": \"1\"}}"})),
+        "transform_response": at(made("gone")),
+        "transform_jq_response": at(json!({"filter": "{body: \"gone\"}"})),
+        "transform_headers": at(json!({"add_headers": {"X-Added": "1"}})),
+        "transform_response_headers": at(json!({"add_headers": {"X-More": "1"}})),
+        "url_rewrites": at(json!({"match_pattern": "/stream/([0-9]+)", "rewrite_to": "/$1"})),
+        "rate_limit": at(json!({"rate": 1000, "per": 1})),
+        "size_limits": at(json!({"size_limit": 900})),
+    });
+    // The same as an OpenAPI document says it, with what only those have.
+    let mut described = guarded(oas("o", &target));
+    described["paths"] = json!({"/stream/{number}": {"post": {
+        "operationId": "stream",
+        "parameters": [{"name": "number", "in": "path", "required": true, "schema": {"type": "integer"}}],
+        "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["a"]}}}},
+        "responses": {"200": {"description": "events", "content": {"application/json": {"schema": {"type": "object"}}}}},
+    }}});
+    described["x-tyk-api-gateway"]["middleware"] = json!({
+        "global": {"transformResponseHeaders": {"enabled": true, "add": [{"name": "X-Passed", "value": "yes"}]}},
+        "operations": {"stream": {
+            "validateRequest": {"enabled": true},
+            "validateResponse": {"enabled": true, "mode": "refuse"},
+            "urlRewrite": {"enabled": true, "pattern": "/stream/([0-9]+)", "rewriteTo": "/$1"},
+            "transformRequestBody": {"enabled": true, "format": "json", "body": code("{\"b\": {{.a}}}")},
+            "transformResponseBody": {"enabled": true, "format": "json", "body": code("gone")},
+            "enforceTimeout": {"enabled": true, "value": 10},
+        }},
+    });
+    let overrides = json!({"5xx": [{"response": {"status_code": 500, "message": "gone"}}], "4xx": [{"response": {"message": "gone"}}]});
+    let gate = Gate::setup()
+        .conf(json!({"enable_jsvm": true, "error_overrides": overrides}))
+        .api(api)
+        .oas(described)
+        .start()
+        .await;
+    let mut limited = session(&["a", "o"]);
+    for (name, value) in [("quota_max", 1000), ("quota_renewal_rate", 3600), ("rate", 1000), ("per", 1)] {
+        limited[name] = json!(value);
+    }
+    limited["throttle_interval"] = json!(1);
+    limited["throttle_retry_limit"] = json!(2);
+    let key = gate.admin().key(&limited).await;
+    let body = r#"{"a": 1}"#;
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    for api in ["a", "o"] {
+        let line = |number| format!("POST /{api}/stream/{number} HTTP/1.1\r\n{fields}");
+        passes_on(&gate, &pieces, &key, &line, body).await;
+    }
+}
+
+/// Asks for all cases: `line` is how the request of one begins.
+async fn passes_on(gate: &Gate, pieces: &Semaphore, key: &str, line: &dyn Fn(usize) -> String, body: &str) {
     for (number, about, sent) in CASES {
         let mut socket = raw_socket(gate.port()).await;
         let request = format!(
-            "GET /a/{number} HTTP/1.1\r\nHost: gate\r\nAuthorization: {key}\r\nOrigin: https://x.example\r\nAccept: text/event-stream\r\n\r\n"
+            "{}Host: gate\r\nAuthorization: {key}\r\nOrigin: https://x.example\r\nAccept: text/event-stream\r\n\r\n{body}",
+            line(*number)
         );
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();

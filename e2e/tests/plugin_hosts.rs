@@ -253,6 +253,30 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
 
     let (good, said) = sluicegate(&folder.0, &["plugin", "test", built.to_str().unwrap()]);
     assert!(good && said.contains("x-configured"), "{said}");
+
+    // Another one in its place is taken at the next reload, and what is none leaves what runs.
+    let mut other = fs::read(&built).unwrap();
+    let name = b"x-filtered";
+    let at: Vec<usize> = (0..other.len() - name.len()).filter(|at| other[*at..].starts_with(name)).collect();
+    assert!(!at.is_empty(), "the module has the name of its field in it");
+    for at in at {
+        other[at..at + name.len()].copy_from_slice(b"x-replaced");
+    }
+    let file = gate.dir().join("middleware/filter.wasm");
+    for (content, field) in [(&other[..], "x-replaced"), (b"none", "x-replaced"), (b"", "x-replaced")] {
+        fs::write(&file, content).unwrap();
+        gate.admin().reload().await;
+        let reply = gate.get("/wasm/x", &[]).await;
+        assert_eq!(
+            (reply.status, reply.header(field), reply.header("x-filtered")),
+            (200, Some("200".to_owned()), None),
+            "{}",
+            gate.log()
+        );
+    }
+    fs::copy(&built, &file).unwrap();
+    gate.admin().reload().await;
+    assert_eq!(gate.get("/wasm/x", &[]).await.header("x-filtered"), Some("200".to_owned()));
 }
 
 #[tokio::test]
