@@ -225,10 +225,17 @@ fn fill_text(
     value_of: &dyn Fn(&Placeholder) -> Filled,
 ) -> Result<Option<Json>, Fault> {
     let (mut new, mut written, mut whole) = (String::new(), 0, false);
+    let (mut later, mut is_given) = (Vec::new(), false);
     for found in found(text) {
         let given = match (value_of(&found.placeholder), found.default) {
-            (Filled::Later, _) => continue,
-            (Filled::With(value), _) => value,
+            (Filled::Later, _) => {
+                later.push(found.placeholder);
+                continue;
+            }
+            (Filled::With(value), _) => {
+                is_given = true;
+                value
+            }
             (Filled::Missing, Some(default)) => default.to_owned(),
             (Filled::Missing, None) => return Err(missing(&found.placeholder, at)),
         };
@@ -249,6 +256,11 @@ fn fill_text(
         return Ok(None);
     }
     new.push_str(&text[written..]);
+    // What is put in is looked through once more when the stream is built: whoever sends a request must not name a secret.
+    if is_given && let Some(made) = made_up(&new, text, &later) {
+        let message = format!("the values put in make `{made}` of it, which configurations understand");
+        return Err(Fault::error(at, message));
+    }
     let scalar =
         || serde_json::from_str::<Json>(&new).ok().filter(|value| value.is_number() || value.is_boolean());
     if whole
@@ -280,6 +292,16 @@ fn missing(placeholder: &Placeholder, at: &str) -> Fault {
         Source::VaultSecret => fault.hint("put it into Vault, and set `kv.vault`"),
         Source::FileSecret => fault.hint("make the file, and set `kv.file.base_path`"),
     }
+}
+
+/// A name that stands for a value where the text had none before values were put in.
+fn made_up(new: &str, text: &str, later: &[Placeholder]) -> Option<String> {
+    const STORED: &str = "kv://";
+    if new.starts_with(STORED) && !text.starts_with(STORED) {
+        return Some(STORED.to_owned());
+    }
+    let mut all = found(new).map(|found| found.placeholder);
+    all.find(|placeholder| !later.contains(placeholder)).map(|placeholder| placeholder.to_string())
 }
 
 /// Why a value can stand nowhere.

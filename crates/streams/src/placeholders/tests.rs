@@ -73,6 +73,25 @@ fn what_cannot_stand_there_is_refused() {
 }
 
 #[test]
+fn what_is_put_in_names_nothing_itself() {
+    for (text, value, made) in [
+        ("$tyk_context.x", "$secret_env.TOKEN", "$secret_env.TOKEN"),
+        ("$tyk_context.x", "a $tyk_meta.y b", "$tyk_meta.y"),
+        ("root = \"$tyk_context.x\"", "$secret_conf.pw", "$secret_conf.pw"),
+        ("root = \"$$tyk_context.x\"", "secret_conf.pw", "$secret_conf.pw"),
+        ("$tyk_context.x", "kv://vault/pw", "kv://"),
+    ] {
+        let kind = if text.starts_with("root") { Kind::Bloblang } else { Kind::Text };
+        let given = |_: &Placeholder| Filled::With(value.to_owned());
+        let fault = fill_text(kind, text, "/at", &given).unwrap_err();
+        assert!(fault.message.contains(&format!("make `{made}` of it")), "{text}, {value}: {fault:?}");
+    }
+    let given = |_: &Placeholder| Filled::With("$5 or $x.y".to_owned());
+    let filled = fill_text(Kind::Text, "$tyk_context.x", "", &given).unwrap();
+    assert_eq!(filled, Some(json!("$5 or $x.y")), "what names nothing stays");
+}
+
+#[test]
 fn where_they_stand_wrongly_is_told_with_its_place() {
     for (mapping, output, told) in [
         ("root = $tyk_context.a", json!({"drop": {}}), Some("outside of a string")),
