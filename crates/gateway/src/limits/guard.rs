@@ -49,7 +49,7 @@ impl Context {
 }
 
 impl Limits {
-    /// `None` where nothing limits the API.
+    /// `None` where nothing limits the API. Where its rates are switched off, so are those of its paths.
     pub(crate) fn compile(api: &Api, keyed: bool, context: &Context, patterns: &Collector) -> Option<Self> {
         let counter = |suffix: &str, rate: apidef::Rate| {
             let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
@@ -57,7 +57,8 @@ impl Limits {
             let numbers = (rate.requests, rate.per.as_secs_f64());
             Counter::new(name, numbers, &apidef::Smoothing::default())
         };
-        let endpoints = api.limits.endpoints.iter().filter_map(|endpoint| {
+        let rates = !api.limits.rate_limit_disabled;
+        let endpoints = api.limits.endpoints.iter().filter(|_| rates).filter_map(|endpoint| {
             let apidef::EndpointRate { method, path, ignore_case, rate } = endpoint;
             let of = keys::hash(&format!("{method}:{path}"), None);
             let counter = counter(&format!("-{of}"), *rate)?;
@@ -65,9 +66,9 @@ impl Limits {
         });
         let endpoints = PerPath::new(patterns, endpoints);
         let limits = Self {
-            key_rate: keyed && !api.limits.rate_limit_disabled,
+            key_rate: keyed && rates,
             key_quota: keyed && !api.limits.quota_disabled,
-            global: api.limits.global.and_then(|rate| counter("", rate)),
+            global: api.limits.global.filter(|_| rates).and_then(|rate| counter("", rate)),
             endpoints,
         };
         let any =
