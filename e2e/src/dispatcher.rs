@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use futures_util::StreamExt;
 use http::{Request, Response};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -78,7 +80,14 @@ struct EventReply {}
 pub struct Dispatcher {
     port: u16,
     server: AbortHandle,
-    events: Arc<Mutex<Vec<String>>>,
+    told: Arc<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    events: Mutex<Vec<String>>,
+    calls: AtomicUsize,
+    connections: AtomicUsize,
 }
 
 impl Dispatcher {
@@ -86,12 +95,16 @@ impl Dispatcher {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let events: Arc<Mutex<Vec<String>>> = Arc::default();
+        let told: Arc<Told> = Arc::default();
+        let counted = Arc::clone(&told);
+        let incoming = TcpIncoming::from(listener).inspect(move |_| {
+            counted.connections.fetch_add(1, Ordering::SeqCst);
+        });
         let serving = tonic::transport::Server::builder()
-            .add_service(Dispatch(Arc::clone(&events)))
-            .serve_with_incoming(TcpIncoming::from(listener));
+            .add_service(Dispatch(Arc::clone(&told)))
+            .serve_with_incoming(incoming);
         let server = tokio::spawn(serving).abort_handle();
-        Self { port, server, events }
+        Self { port, server, told }
     }
 
     /// Its address.
@@ -101,7 +114,17 @@ impl Dispatcher {
 
     /// The payloads of all events that it was told of.
     pub fn events(&self) -> Vec<String> {
-        self.events.lock().clone()
+        self.told.events.lock().clone()
+    }
+
+    /// How often one of its hooks was called.
+    pub fn calls(&self) -> usize {
+        self.told.calls.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were opened to it.
+    pub fn connections(&self) -> usize {
+        self.told.connections.load(Ordering::SeqCst)
     }
 }
 
@@ -112,7 +135,7 @@ impl Drop for Dispatcher {
 }
 
 #[derive(Clone)]
-struct Dispatch(Arc<Mutex<Vec<String>>>);
+struct Dispatch(Arc<Told>);
 
 impl NamedService for Dispatch {
     const NAME: &'static str = "coprocess.Dispatcher";
@@ -145,7 +168,7 @@ impl UnaryService<Event> for Dispatch {
     type Future = std::future::Ready<Result<tonic::Response<EventReply>, tonic::Status>>;
 
     fn call(&mut self, request: tonic::Request<Event>) -> Self::Future {
-        self.0.lock().push(request.into_inner().payload);
+        self.0.events.lock().push(request.into_inner().payload);
         std::future::ready(Ok(tonic::Response::new(EventReply {})))
     }
 }
@@ -155,6 +178,7 @@ impl UnaryService<Object> for Dispatch {
     type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Object>, tonic::Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Object>) -> Self::Future {
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
         let mut object = request.into_inner();
         Box::pin(async move {
             let request = object.request.get_or_insert_default();

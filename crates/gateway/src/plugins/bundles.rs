@@ -6,17 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::Target;
+use http::StatusCode;
 use parking_lot::Mutex;
 use plugins::bundle::{self, Bundle};
 
 use super::PluginSettings;
 use crate::backend::upstream::UpstreamSettings;
-use crate::fetch::{self, Ask};
+use crate::fetch::{self, Ask, FetchError};
 
 /// Largest bundle, packed, in bytes.
 const LARGEST: usize = 32 << 20;
 /// Fetching one takes no longer.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// How often a server that is away or overwhelmed is asked, and after which pause at first; each one is twice as long as the
+/// one before.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bundle, or why it is not to be had.
 type Had = Result<Arc<Bundle>, String>;
@@ -64,22 +70,41 @@ async fn fetched(
     let address = format!("{}/{name}", settings.bundle_base.trim_end_matches('/'));
     let archive = match address.strip_prefix("file://") {
         Some(path) => local(PathBuf::from(path)).await?,
-        None => {
-            let target = Target::parse(&address).map_err(|why| format!("`{address}`: the URL {why}"))?;
-            let ask = Ask::get(target).within(LONGEST, LARGEST);
-            let answer = fetch::send(upstream, settings.bundle_insecure, ask)
-                .await
-                .map_err(|why| format!("`{address}` cannot be fetched: {why}"))?;
-            if !answer.status.is_success() {
-                return Err(format!("`{address}` answers {}", answer.status));
-            }
-            answer.body.to_vec()
-        }
+        None => remote(&address, settings, upstream).await?,
     };
     // Unpacking computes for a while.
     let signer = settings.signer.clone();
     let read = tokio::task::spawn_blocking(move || bundle::read(&archive, signer.as_ref())).await;
     read.map_err(|why| why.to_string())?.map_err(|why| why.to_string())
+}
+
+async fn remote(
+    address: &str,
+    settings: &PluginSettings,
+    upstream: &UpstreamSettings,
+) -> Result<Vec<u8>, String> {
+    let target = Target::parse(address).map_err(|why| format!("`{address}`: the URL {why}"))?;
+    let (mut tried, mut pause) = (0, PAUSE);
+    loop {
+        tried += 1;
+        let ask = Ask::get(target.clone()).within(LONGEST, LARGEST);
+        let (why, may_pass) = match fetch::send(upstream, settings.bundle_insecure, ask).await {
+            Ok(answer) if answer.status.is_success() => return Ok(answer.body.to_vec()),
+            Ok(answer) => (
+                format!("`{address}` answers {}", answer.status),
+                answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
+            ),
+            Err(why) => (
+                format!("`{address}` cannot be fetched: {why}"),
+                matches!(why, FetchError::Dial(_) | FetchError::Broken(_)),
+            ),
+        };
+        if !may_pass || tried == TRIES {
+            return Err(why);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
 }
 
 async fn local(path: PathBuf) -> Result<Vec<u8>, String> {

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
+
+/// Connecting to one takes no longer, so that there is time left for the next.
+const LONGEST_CONNECT: Duration = Duration::from_secs(1);
 
 /// The addresses that were read.
 #[derive(Debug, Clone)]
@@ -38,14 +42,11 @@ impl Endpoints {
         Ok(Self::Remote(endpoints.collect::<Result<_, _>>()?))
     }
 
-    /// One channel to all of them, connected when it is used. For where the runtime is.
-    pub(super) fn channel(&self) -> Channel {
+    /// A channel to each of them, connected when it is used. For where the runtime is.
+    pub(super) fn channels(&self) -> Box<[Channel]> {
         match self {
-            Self::Local(endpoint, socket) => endpoint.connect_with_connector_lazy(socket.clone()),
-            Self::Remote(endpoints) => match &endpoints[..] {
-                [one] => one.connect_lazy(),
-                several => Channel::balance_list(several.iter().cloned()),
-            },
+            Self::Local(endpoint, socket) => [endpoint.connect_with_connector_lazy(socket.clone())].into(),
+            Self::Remote(endpoints) => endpoints.iter().map(Endpoint::connect_lazy).collect(),
         }
     }
 }
@@ -65,6 +66,7 @@ fn endpoint(place: &str, authority: &str) -> Result<Endpoint, String> {
     let wrong =
         |fault: &dyn std::fmt::Display| format!("`{place}` cannot be the address of a server: {fault}");
     let endpoint = Endpoint::from_shared(format!("http://{place}")).map_err(|fault| wrong(&fault))?;
+    let endpoint = endpoint.connect_timeout(LONGEST_CONNECT);
     if authority.is_empty() {
         return Ok(endpoint);
     }

@@ -7,7 +7,9 @@ pub mod session;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::OnceLock;
+use std::error::Error as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,7 +46,9 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Servers {
     /// Made by the first call: what is made where no runtime is, such as a check of definitions, has none.
-    channel: OnceLock<Channel>,
+    channels: OnceLock<Box<[Channel]>>,
+    /// Whose turn it is.
+    turn: Arc<AtomicUsize>,
     endpoints: Endpoints,
     settings: Settings,
 }
@@ -56,7 +60,7 @@ impl Servers {
     /// What is wrong with an address.
     pub fn new(settings: Settings) -> Result<Self, Fault> {
         let endpoints = Endpoints::read(&settings.servers, &settings.authority).map_err(Fault::Unusable)?;
-        Ok(Self { channel: OnceLock::new(), endpoints, settings })
+        Ok(Self { channels: OnceLock::new(), turn: Arc::default(), endpoints, settings })
     }
 
     /// Calls a plugin from its hook.
@@ -78,28 +82,74 @@ impl Servers {
         Ok(())
     }
 
+    /// Asks the server whose turn it is, and the next one where that one cannot be reached: it has not been asked then.
     async fn ask<Q, A>(&self, path: &'static str, question: Q) -> Result<A, Fault>
     where
-        Q: prost::Message + Send + Sync + 'static,
+        Q: prost::Message + Clone + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let mut client = Grpc::new(self.channel.get_or_init(|| self.endpoints.channel()).clone())
-            .max_decoding_message_size(self.settings.largest_answer)
-            .max_encoding_message_size(self.settings.largest_question);
-        let mut request = tonic::Request::new(question);
-        request.set_timeout(self.settings.time);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let asked = async {
-            client.ready().await.map_err(|fault| Fault::Away(told(&fault)))?;
-            let codec: ProstCodec<Q, A> = ProstCodec::default();
-            let answer = client.unary(request, PathAndQuery::from_static(path), codec).await;
-            answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
-                Code::Cancelled | Code::DeadlineExceeded => Fault::Late(self.settings.time),
-                code => Fault::Away(format!("{code:?}: {}", told(&Said(&status)))),
-            })
+            let others = self.channels().len() - 1;
+            for next in 0..others {
+                match self.ask_one(self.channel(turn.wrapping_add(next)), path, question.clone()).await {
+                    Err((_, true)) => {}
+                    answer => return answer.map_err(|(fault, _)| fault),
+                }
+            }
+            let last = self.channel(turn.wrapping_add(others));
+            self.ask_one(last, path, question).await.map_err(|(fault, _)| fault)
         };
         let asked = tokio::time::timeout(self.settings.time, asked).await;
         asked.unwrap_or(Err(Fault::Late(self.settings.time)))
     }
+
+    /// One for each server, and there is one at least.
+    fn channels(&self) -> &[Channel] {
+        self.channels.get_or_init(|| self.endpoints.channels())
+    }
+
+    fn channel(&self, turn: usize) -> Channel {
+        let channels = self.channels();
+        channels[turn % channels.len()].clone()
+    }
+
+    /// Asks one server. With a fault, whether it was out of reach.
+    async fn ask_one<Q, A>(
+        &self,
+        channel: Channel,
+        path: &'static str,
+        question: Q,
+    ) -> Result<A, (Fault, bool)>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let mut client = Grpc::new(channel)
+            .max_decoding_message_size(self.settings.largest_answer)
+            .max_encoding_message_size(self.settings.largest_question);
+        let mut request = tonic::Request::new(question);
+        request.set_timeout(self.settings.time);
+        client.ready().await.map_err(|fault| (Fault::Away(told(&fault)), true))?;
+        let codec: ProstCodec<Q, A> = ProstCodec::default();
+        let answer = client.unary(request, PathAndQuery::from_static(path), codec).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
+            Code::Cancelled | Code::DeadlineExceeded => (Fault::Late(self.settings.time), false),
+            code => (Fault::Away(format!("{code:?}: {}", told(&Said(&status)))), is_out_of_reach(&status)),
+        })
+    }
+}
+
+/// Whether no connection could be made.
+fn is_out_of_reach(status: &tonic::Status) -> bool {
+    let mut source = status.source();
+    while let Some(cause) = source {
+        if cause.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }
 
 /// A status without its code.

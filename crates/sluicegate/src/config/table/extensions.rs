@@ -115,7 +115,7 @@ pub(super) static KEYS: &[Key] = &[
         "coprocess_options.coprocess_grpc_server",
         Text,
         "",
-        "Where they are: `tcp://host:port`, `dns:///host:port` or `unix:///path`; several with commas between take turns.",
+        "Where they are: `tcp://host:port`, `dns:///host:port` or `unix:///path`; several with commas between take turns, and one that cannot be reached is passed over.",
     ),
     acted(
         "coprocess_options.grpc_recv_max_size",
