@@ -5,7 +5,8 @@
 //! | kind | where |
 //! |---|---|
 //! | smuggling (CL.TE, TE.CL, TE.TE, CL.0), broken chunks | `bad_input`: `ambiguous_framing_…`, `a_broken_chunked_body_…` |
-//! | rapid reset, garbage and oversized frames of HTTP/2 | `bad_input`: `http2_abuse_ends_one_connection_only` |
+//! | garbage and oversized frames of HTTP/2 | `bad_input`: `http2_abuse_ends_one_connection_only` |
+//! | floods of HTTP/2: continuations, settings, pings, priorities, empty data, resets; bombs of HPACK | `http2_floods` |
 //! | slow heads, slow bodies, slow readers | `edges`: `a_head_that_trickles_…`, `who_takes_nothing_of_an_answer_…`; `bad_input`: `a_slow_client_…` |
 //! | path confusion | `bad_input`: `odd_paths_do_not_reach_the_upstream`; fuzz target `paths` |
 //! | fields of one hop | `proxy`: `headers_that_belong_to_one_hop_end_there` |
@@ -20,7 +21,7 @@
 
 use e2e::definition::{keyless, oas};
 use e2e::streaming::events;
-use e2e::{Gate, Upstream, raw_socket, soon};
+use e2e::{Client, Gate, Scripted, Upstream, raw_socket, soon};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,9 +51,6 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOODBYE: u8 = 7;
 const WINDOW: u8 = 8;
-const CONTINUATION: u8 = 9;
-/// `GET https?://a/` as HPACK has it: indexed method, scheme and path, and `:authority: a`.
-const GET: [u8; 6] = [0x82, 0x86, 0x84, 0x41, 0x01, b'a'];
 
 /// Sends bytes over a connection of HTTP/2, as far as they are taken, and leaves when they are answered or the other side has
 /// had enough; gives what was said.
@@ -103,90 +101,6 @@ fn is_answered(answer: &mut Vec<u8>) -> bool {
         }
     }
     false
-}
-
-/// Sends all of it, whatever is said, and nothing more.
-async fn flood(gate: &Gate, frames: &[u8]) {
-    let mut socket = raw_socket(gate.port()).await;
-    let opening = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[])].concat();
-    socket.write_all(&opening).await.unwrap();
-    let (mut reader, mut writer) = socket.split();
-    let write = async {
-        let _ = writer.write_all(frames).await;
-        let _ = writer.shutdown().await;
-    };
-    let read = async {
-        let mut piece = [0; 16 << 10];
-        while let Ok(1..) = reader.read(&mut piece).await {}
-    };
-    soon("the end of the flood", async { tokio::join!(write, read) }).await;
-}
-
-/// Makes an attack some times, and asks that it costs no one else anything.
-async fn harmless(name: &str, frames: &[u8]) {
-    let upstream = Upstream::start().await;
-    let gate = gate(&upstream).await;
-    assert_eq!(gate.get("/a/x", &[]).await.status, 200);
-    let before = memory(&gate);
-    for _ in 0..4 {
-        flood(&gate, frames).await;
-    }
-    assert_eq!(gate.get("/a/x", &["--http2-prior-knowledge"]).await.status, 200, "{name}");
-    let more = memory(&gate).saturating_sub(before);
-    assert!(more < MOST_MEMORY, "{name}: {more} kB more");
-}
-
-#[tokio::test]
-async fn http2_continuation_flood() {
-    let mut frames = frame(HEADERS, 0, 1, &GET);
-    for _ in 0..3000 {
-        frames.extend(frame(CONTINUATION, 0, 1, &[0x40, 1, b'x', 1, b'y'].repeat(1000)));
-    }
-    harmless("continuation flood", &frames).await;
-}
-
-#[tokio::test]
-async fn http2_settings_flood() {
-    harmless("settings flood", &frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1]).repeat(200_000)).await;
-}
-
-#[tokio::test]
-async fn http2_ping_flood() {
-    harmless("ping flood", &frame(PING, 0, 0, &[0; 8]).repeat(200_000)).await;
-}
-
-#[tokio::test]
-async fn http2_hpack_bomb() {
-    // One field of 4000 bytes goes into the table, and is named thousands of times: 60 MB of fields in 60 kB.
-    let field = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat();
-    let first = [&GET[..], &field, &[0xbe].repeat(15_000 - 4000)].concat();
-    let mut frames = frame(HEADERS, 5, 1, &first);
-    for stream in 1..50 {
-        frames.extend(frame(HEADERS, 5, 2 * stream + 1, &[&GET[..], &[0xbe].repeat(15_000)].concat()));
-    }
-    harmless("HPACK bomb", &frames).await;
-}
-
-#[tokio::test]
-async fn http2_made_you_reset() {
-    // Streams that are opened well, and then broken so that the server has to reset them.
-    let mut frames = Vec::new();
-    for stream in 0..3000 {
-        let id = 2 * stream + 1;
-        frames.extend(frame(HEADERS, 5, id, &GET));
-        frames.extend(frame(WINDOW, 0, id, &[0, 0, 0, 0]));
-    }
-    harmless("made you reset", &frames).await;
-}
-
-#[tokio::test]
-async fn http2_resets_before_heads() {
-    let mut frames = Vec::new();
-    for stream in 0..3000 {
-        frames.extend(frame(HEADERS, 4, 2 * stream + 1, &GET));
-        frames.extend(frame(RESET, 0, 2 * stream + 1, &[0, 0, 0, 8]));
-    }
-    harmless("resets before the end of requests", &frames).await;
 }
 
 #[tokio::test]
@@ -330,13 +244,53 @@ async fn what_requests_say_is_no_configuration() {
     // Values of requests go into streams as values, never as text of their configuration.
     let mut stream = json!({"input": {"http_server": {"path": "/in"}}, "output": {"sync_response": {}}});
     stream["pipeline"] = json!({"processors": [{"mapping": "root.said = meta(\"X-Say\").or(\"\")"}]});
-    let gate = Gate::setup().oas(events("ev", json!({"s": stream}))).start().await;
-    for said in
-        ["${! env(\"HOME\") }", "${HOME}", "$secret_conf.x", "\", \"x\": {\"stdin\": {}}", "{{ .Env }}"]
-    {
-        let reply = gate.get("/ev/in", &["-H", &format!("X-Say: {said}"), "--data", "x"]).await;
+    // The same where a definition names what requests say in the text of the configuration itself.
+    let named = json!({
+        "input": {"generate": {"mapping": "root = \"$tyk_context.headers_X_Say\"", "count": 1, "interval": "0s"}},
+        "output": {"http_server": {"path": "/get", "stream_path": "", "ws_path": ""}},
+    });
+    // And where a request's path, fields and query become those of another.
+    let upstream = Upstream::start().await;
+    let mut changed = keyless("changed", &upstream.url(""));
+    changed["enable_context_vars"] = json!(true);
+    let version = &mut changed["version_data"]["versions"]["Default"];
+    version["global_headers"] = json!({"X-Said": "$tyk_context.headers_X_Say"});
+    version["extended_paths"] = json!({"url_rewrites": [{"path": "/x", "method": "GET", "match_pattern": "/x/(.*)",
+        "rewrite_to": "/y/$1?said=$tyk_context.headers_X_Say"}]});
+    let gate = Gate::setup()
+        .env("TYK_SECRET_SALT", "canary-salt")
+        .oas(events("ev", json!({"s": stream})))
+        .oas(events("named", json!({"s": named})))
+        .api(changed)
+        .start()
+        .await;
+    for said in [
+        "${! env(\"HOME\") }",
+        "${HOME}",
+        "$secret_env.SALT",
+        "$secret_conf.x",
+        "$tyk_context.headers_Host",
+        "$5 of $tyk_other",
+        "\", \"x\": {\"stdin\": {}}",
+        "\" + env(\"HOME\") + \"",
+        "\\\" + env(\"HOME\") #",
+        "{{ .Env }}",
+    ] {
+        let field = format!("X-Say: {said}");
+        let reply = gate.get("/ev/in", &["-H", &field, "--data", "x"]).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(reply.json()["said"], said);
+        let reply = gate.get("/named/get", &["-H", &field]).await;
+        if said.contains("${") || said.starts_with("$secret") || said.starts_with("$tyk_context") {
+            let told = reply.text();
+            let is_told = told.contains("holds `${`") || told.contains("make `$");
+            assert!(reply.status == 400 && is_told, "{said}: {reply:?}");
+        } else {
+            assert_eq!((reply.status, reply.text()), (200, said));
+        }
+        let reply = gate.get("/changed/x/$secret_env.SALT/$tyk_context.path", &["-H", &field]).await;
+        assert_eq!((reply.status, &reply.json()["headers"]["x-said"][0]), (200, &json!(said)));
+        assert!(!reply.text().contains("canary"), "{said}: {}", reply.text());
     }
 }
 
@@ -344,6 +298,8 @@ async fn what_requests_say_is_no_configuration() {
 async fn descriptors_that_run_out() {
     let upstream = Upstream::start().await;
     let gate = gate(&upstream).await;
+    let mut known = Client::connect(&gate).await;
+    assert!(known.get("/hello").await.0.starts_with("HTTP/1.1 200"));
     // So few that idle clients take all of them.
     let pid = gate.pid().to_string();
     let limited = std::process::Command::new("prlimit").args(["--pid", &pid, "--nofile=160:160"]).status();
@@ -353,6 +309,82 @@ async fn descriptors_that_run_out() {
         // The kernel takes them before the gate does.
         idle.push(raw_socket(gate.port()).await);
     }
+    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    e2e::until("none is left", async || descriptors() >= 159).await;
+    // Who is connected already is served meanwhile.
+    assert!(known.get("/hello").await.0.starts_with("HTTP/1.1 200"));
     drop(idle);
     e2e::until("it serves again", async || gate.get("/a/x", &[]).await.status == 200).await;
+    assert!(known.get("/a/x").await.0.starts_with("HTTP/1.1 200"), "on the same connection");
+    assert!(descriptors() < 100, "{} are left open", descriptors());
+}
+
+#[tokio::test]
+async fn answers_that_unpack_to_far_more_than_they_are() {
+    // 200 MB of nothing in 200 kB, for a guard that has to read answers.
+    let folder = std::env::temp_dir().join(format!("sluicegate-e2e-bomb-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = std::fs::File::create(folder.join("zeros")).unwrap();
+    file.set_len(200 << 20).unwrap();
+    assert!(std::process::Command::new("gzip").arg(folder.join("zeros")).status().unwrap().success());
+    let bomb = std::fs::read(folder.join("zeros.gz")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        bomb.len()
+    );
+    let says: &'static [u8] = [head.as_bytes(), &bomb].concat().leak();
+    let upstream = Scripted::start(says).await;
+    let mut api = keyless("a", &upstream.url(""));
+    // Base64 of `x`.
+    let template = json!({"input_type": "json", "template_mode": "blob", "template_source": "eA=="});
+    api["version_data"]["versions"]["Default"]["extended_paths"] =
+        json!({"transform_response": [{"path": "/x", "method": "GET", "template_data": template}]});
+    let gate = Gate::setup()
+        .conf(json!({"http_server_options": {"max_response_body_size": 1 << 20}}))
+        .api(api)
+        .start()
+        .await;
+    assert_eq!(gate.get("/a/other", &[]).await.body.len(), bomb.len(), "nobody unpacks it");
+    let before = memory(&gate);
+    let reply = gate.get("/a/x", &[]).await;
+    assert_eq!((reply.status, reply.json()["error"].as_str()), (500, Some("Response body too large")));
+    let more = memory(&gate).saturating_sub(before);
+    assert!(more < MOST_MEMORY, "{more} kB more");
+}
+
+#[tokio::test]
+async fn paths_that_two_servers_read_differently() {
+    let upstream = Upstream::start().await;
+    let mut api = keyless("a", &upstream.url("/base"));
+    api["version_data"]["versions"]["Default"]["extended_paths"] =
+        json!({"black_list": [{"path": "/secret", "method": "GET"}]});
+    let gate = Gate::setup().api(api).start().await;
+    for path in [
+        "/a/secret",
+        "/a/secret;x=1",
+        "/a/;x=1/secret",
+        "/a/%73ecret",
+        "/a/x/%2e%2e/secret",
+        "/a/x/../secret",
+        "/a//secret",
+        "/a/./secret",
+    ] {
+        let before = upstream.hits();
+        let reply = gate.get(path, &["--path-as-is"]).await;
+        let is_refused = matches!(reply.status, 301 | 308 | 400 | 403);
+        assert!(is_refused && upstream.hits() == before, "{path}: {reply:?}");
+    }
+    // What is no text in any encoding, above all overlong forms of dots and slashes, is nobody's parent folder.
+    for path in ["/a/%c0%ae%c0%ae/x", "/a/..%c0%afx", "/a/%e0%80%ae./x", "/a/%f8%80%80%80%ae/x", "/a/%ff"] {
+        let before = upstream.hits();
+        let reply = gate.get(path, &["--path-as-is"]).await;
+        match reply.status {
+            400 => assert_eq!(upstream.hits(), before, "{path}"),
+            _ => {
+                let expected = format!("/base{}", path.trim_start_matches("/a"));
+                assert_eq!((reply.status, &reply.json()["path"]), (200, &json!(expected)), "as it was sent");
+            }
+        }
+    }
 }

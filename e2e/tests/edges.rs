@@ -281,6 +281,8 @@ async fn a_gate_that_ends_says_so_first() {
     let asked = Instant::now();
     gate.signal("TERM");
     until("it says that it ends", async || gate.get("/ready", &[]).await.status == 503).await;
+    let ending = gate.get("/ready", &[]).await.json();
+    assert_eq!(ending, json!({"status": "error", "message": "Gateway is shutting down"}));
     assert_eq!(gate.get("/a/x", &[]).await.status, 200, "until the delay is over it serves");
     assert_eq!(post(&gate.url("/ev/post"), "the last", &[]).await.status, 200);
     assert_eq!(sse.data().await.as_deref(), Ok("the last"));

@@ -221,6 +221,9 @@ async fn every_grant_leads_to_a_token_that_every_gate_admits() {
             ("pragma", "no-cache"),
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
+            ("x-xss-protection", "1; mode=block"),
+            ("expires", "Fri, 01 Jan 1990 00:00:00 GMT"),
+            ("strict-transport-security", "max-age=63072000; includeSubDomains; preload"),
         ] {
             assert_eq!(given.header(name).as_deref(), Some(value), "{given:?}");
         }
