@@ -1,7 +1,7 @@
 //! Certificates of clients as OpenAPI definitions ask for them (contract 3.1 `clientCertificates`, 3.3, 4.4 row 9, 5.2, 5.9).
 
 use e2e::bridge::sample_pem;
-use e2e::definition::{oas, session};
+use e2e::definition::{keyed, oas, session};
 use e2e::{Admin, Authority, Gate, Upstream};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
@@ -102,4 +102,45 @@ async fn c3_1_client_certificates_of_the_list_and_those_of_keys() {
         assert_eq!(&ask(&gate, "/bound/x", client, key).await, expected, "{} {key:?}", client.is_some());
     }
     assert_eq!(ask(&gate, "/bound/x", Some(&stranger_both), None).await.0, 403, "no key is bound to it");
+}
+
+#[tokio::test]
+async fn c4_2_refusals_of_certificates_can_have_other_words() {
+    let upstream = Upstream::start().await;
+    let ids = ["auth.cert_required", "auth.cert_mismatch", "auth.cert_expired", "auth.cert_not_found"];
+    let words: serde_json::Map<String, Value> = ids
+        .iter()
+        .map(|id| ((*id).to_owned(), json!({"code": 451, "message": format!("says {id}")})))
+        .collect();
+    let mut api = keyed("d", &upstream.url(""));
+    api["auth_configs"]["authToken"] = json!({"auth_header_name": "X-Key", "use_certificate": true});
+    let gate = Gate::setup()
+        .file("gate.pem", &sample_pem("api"))
+        .conf(json!({"http_server_options": {"use_ssl": true, "ssl_certificates": ["gate.pem"]}}))
+        .conf(json!({"override_messages": words}))
+        .api(api)
+        .start()
+        .await;
+    let admin = gate.admin();
+    let ((mine, mine_both), (_, other_both)) = (own("mine"), own("other"));
+    let (key, mut params) = (KeyPair::generate().unwrap(), CertificateParams::new(Vec::new()).unwrap());
+    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let ended = format!("{}{}", params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let id = added(&admin, &mine).await;
+    let mut bound = session(&["d"]);
+    bound["certificate"] = json!(id);
+    let key = admin.key(&bound).await;
+    assert_eq!(ask(&gate, "/d/x", Some(&mine_both), Some(&key)).await.0, 200);
+    for (id, client) in [
+        ("auth.cert_required", None),
+        ("auth.cert_mismatch", Some(&other_both)),
+        ("auth.cert_expired", Some(&ended)),
+        ("auth.cert_not_found", Some(&mine_both)),
+    ] {
+        if id == "auth.cert_not_found" {
+            admin.delete(&format!("/certs/{}?org_id=org", bound["certificate"].as_str().unwrap())).await;
+        }
+        let seen = ask(&gate, "/d/x", client.map(String::as_str), Some(&key)).await;
+        assert_eq!(seen, (451, format!("says {id}")));
+    }
 }
