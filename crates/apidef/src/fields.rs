@@ -22,8 +22,6 @@ pub(crate) enum Means {
     Acts,
     /// Kept; nothing to do about it here.
     Kept,
-    /// Kept, with a warning when it is in use. The text says what does not happen.
-    Later(&'static str),
     /// It restricts who may do what and cannot be done, so a definition that uses it is refused.
     Guards {
         /// Why it cannot.
@@ -58,9 +56,6 @@ pub(crate) const fn acts(name: &'static str) -> Field {
 }
 pub(crate) const fn kept(name: &'static str) -> Field {
     Field::new(name, Means::Kept)
-}
-pub(crate) const fn later(name: &'static str, what: &'static str) -> Field {
-    Field::new(name, Means::Later(what))
 }
 pub(crate) const fn guards(name: &'static str, why: &'static str, instead: &'static str) -> Field {
     Field::new(name, Means::Guards { why, instead })
@@ -97,9 +92,6 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
         let fault = |means: &Means| {
             let at = pointer_join(pointer, name);
             match means {
-                Means::Later(what) => {
-                    Fault::warning(at, format!("{what} not supported yet; this has no effect"))
-                }
                 Means::Guards { why, instead } => {
                     let text = format!("{why}; the API is refused so that it is not left open");
                     Fault::error(at, text).hint(*instead)
@@ -204,7 +196,6 @@ pub(crate) fn describe(fields: &[Field], prefix: &str, condition: &str, out: &mu
             }
             Means::Acts => "acted on".to_owned(),
             Means::Kept => "kept".to_owned(),
-            Means::Later(what) => format!("kept, warning: {what} not supported yet"),
             Means::Guards { why, instead } => {
                 format!("**refused**: {why} (would leave the API open); {instead}")
             }

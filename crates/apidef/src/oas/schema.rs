@@ -46,7 +46,6 @@ fn property(means: &Means) -> Value {
     match means {
         Means::Acts => json!({}),
         Means::Kept => json!({"description": "Kept as it is."}),
-        Means::Later(what) => json!({"description": format!("Kept: {what} not supported yet.")}),
         Means::Guards { why, instead } => {
             json!({"description": format!("Refused when in use: {why}; {instead}.")})
         }

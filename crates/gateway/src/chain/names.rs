@@ -43,6 +43,7 @@ impl Guard {
             Self::Mocks(_) => "MockResponseMiddleware",
             Self::Cache(_) => "RedisCacheMiddleware",
             Self::Virtuals(_) => "VirtualEndpoint",
+            Self::OfPaths(_) => "GoPluginMiddleware",
         }
     }
 }
