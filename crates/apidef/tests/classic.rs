@@ -132,11 +132,11 @@ fn every_fault_has_its_pointer_and_place() {
             "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\n\"go_plugin\": [{\"path\": \"/x\", \"func_name\": \"F\"}]}}}},",
             &[(
                 "error",
-                "/version_data/versions/v/extended_paths/go_plugin",
+                "/version_data/versions/v/extended_paths/go_plugin/0/plugin_path",
                 5,
-                1,
+                15,
                 "only the build of Tyk loads which it was compiled for; the API is refused",
-                "custom_middleware",
+                "JavaScript",
             )],
         ),
         (

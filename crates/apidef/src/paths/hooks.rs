@@ -3,7 +3,7 @@
 //! What such a file is to the original, nothing here can load; a script in its place can be called.
 
 use crate::at_path::{Methods, classic_for, entries, oas_by, write_classic};
-use crate::fields::{Field, LEFT_OPEN, acts};
+use crate::fields::{Field, acts};
 use crate::section::Section;
 use crate::{AtPath, Plugin};
 use document::Fault;
@@ -62,7 +62,11 @@ fn made(entry: &Section<'_>, [name, path]: [&str; 2], faults: &mut Vec<Fault>) -
         ..Plugin::default()
     };
     if !plugin.path.ends_with(".js") {
-        let text = format!("`{}` is no script, and others are {LEFT_OPEN}", plugin.path);
+        let text = format!(
+            "`{}` is no script, and a Go plugin is a shared object that only the build of Tyk loads which it was compiled for; \
+             the API is refused so that it is not left open",
+            plugin.path
+        );
         let hint = "write the plugin in JavaScript, and name its file (`.js`)";
         faults.push(Fault::error(entry.at(path), text).hint(hint));
         return None;
