@@ -155,6 +155,13 @@ async fn patches_change_what_they_bring() {
     assert_eq!(extension["upstream"], document["x-tyk-api-gateway"]["upstream"]);
     assert_eq!(extension["server"]["listenPath"], json!({"value": "/moved/", "strip": true}));
 
+    // Who writes the same again without addresses changes nothing.
+    let mut same = patched.clone();
+    same["servers"] = json!([{"url": "http://mine"}]);
+    let before = admin.get("/apis/oas/o").await.text;
+    assert_eq!(admin.call("PUT", "/apis/oas/o", &same.to_string()).await.status, 200);
+    assert_eq!(admin.get("/apis/oas/o").await.text, before);
+
     // A body with the gateway's part replaces it.
     let mut whole = oas("o");
     whole["x-tyk-api-gateway"]["upstream"]["url"] = json!("http://127.0.0.1:2");
