@@ -126,9 +126,9 @@ fn every_fault_has_its_pointer_and_line() {
         (
             with("\"allow\": {\"enabled\": false}", "\"postPlugins\": [{\"enabled\": true}]"),
             vec![(
-                format!("{X}/middleware/operations/getOrder/postPlugins"),
+                format!("{X}/middleware/operations/getOrder/postPlugins/0"),
                 18,
-                "only the build of Tyk loads which it was compiled for; the API is refused",
+                "no operation in `paths` has the id `getOrder`",
             )],
         ),
         (

@@ -57,6 +57,38 @@ async fn c9_2_a_request_is_seen_and_changed() {
 }
 
 #[tokio::test]
+async fn names_of_any_kind_and_number_are_seen() {
+    let script = r#"
+        var m = new TykJS.TykMiddleware.NewMiddleware({});
+        m.NewProcessRequest(function (request) {
+            var many = 0;
+            for (var name in request.Params) many += request.Params[name].length;
+            request.SetHeaders["X-Seen"] = [many, request.Params.hasOwnProperty("__proto__"), request.Params.__proto__[0],
+                request.Params.constructor[0], JSON.stringify(request.Headers)].join(" ");
+        });"#;
+    let scripts = load("m.js", script, &Arc::default()).unwrap();
+    let mut request = request();
+    request.params.clear();
+    request.headers = [("__proto__".to_owned(), vec!["h".to_owned()])].into();
+    for name in ["__proto__", "constructor"] {
+        request.params.insert(name.to_owned(), vec![format!("of {name}")]);
+    }
+    request.params.insert("many".to_owned(), vec!["\u{1f980}".to_owned(); 70_000]);
+    let spec = spec();
+    let call = Call {
+        hook: Hook::Pre,
+        request: &request,
+        response: None,
+        session: None,
+        spec: &spec,
+        raw_body_only: false,
+    };
+    let seen = scripts.call("m", &call).await.unwrap().request.set_headers.remove("X-Seen");
+    let expected = r#"70002 true of __proto__ of constructor {"__proto__":["h"]}"#;
+    assert_eq!(seen.as_deref(), Some(expected));
+}
+
+#[tokio::test]
 async fn c9_2_what_is_not_touched_stays() {
     let script = r#"
         var same = new TykJS.TykMiddleware.NewMiddleware({});
