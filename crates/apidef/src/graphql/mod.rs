@@ -154,6 +154,16 @@ pub struct GraphQlLimits {
 
 const MODES: &str = "use `proxyOnly`, `executionEngine`, `subgraph` or `supergraph`";
 
+/// Sources as the first version of graphs has them are not read: without others, every field would be null.
+fn refuse_first_version(at: &Section<'_>, engine: &Section<'_>, faults: &mut Vec<Fault>) {
+    const OF_FIRST: &str = "type_field_configurations";
+    if entries(at, OF_FIRST).next().is_some() && entries(engine, "data_sources").next().is_none() {
+        let text = "sources of graphs of version 1 are not read, so the API is refused: all its fields would be null";
+        let hint = "write them as `engine.data_sources` and `engine.field_configs`, as graphs of version 2 have them";
+        faults.push(Fault::error(at.at(OF_FIRST), text).hint(hint));
+    }
+}
+
 /// What a definition says of GraphQL; `None` where it is off.
 pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<GraphQl>> {
     let own = root.section(OWN, faults).section("graphql", faults);
@@ -173,7 +183,11 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
     let (subgraph, engine) = match at.text("execution_mode", faults) {
         "" | "proxyOnly" => (false, None),
         "subgraph" => (true, None),
-        "executionEngine" => (false, Some(GraphEngine::read(&at.section("engine", faults), faults))),
+        "executionEngine" => {
+            let engine = at.section("engine", faults);
+            refuse_first_version(at, &engine, faults);
+            (false, Some(GraphEngine::read(&engine, faults)))
+        }
         "supergraph" => (false, None),
         other => {
             let fault = Fault::error(at.at("execution_mode"), format!("there is no mode `{other}`"));
@@ -385,6 +399,27 @@ mod tests {
         let mut faults = Vec::new();
         let read = read(&Section::root(root, &mut faults), &mut faults);
         (read, faults.into_iter().map(|fault| fault.pointer).collect())
+    }
+
+    #[test]
+    fn c10_sources_of_the_first_version_alone_are_refused() {
+        let graph = |mode: &str, sources: Value| {
+            json!({"graphql": {
+                "enabled": true, "execution_mode": mode, "schema": "type Query { a: Int }", "version": "1",
+                "type_field_configurations": [{"type_name": "Query", "field_name": "a"}],
+                "engine": {"data_sources": sources},
+            }})
+        };
+        let rest = json!([{"kind": "REST", "name": "r", "root_fields": [{"type": "Query", "fields": ["a"]}],
+            "config": {"url": "http://h/", "method": "GET"}}]);
+        for (mode, sources, expected) in [
+            ("executionEngine", json!([]), &["/graphql/type_field_configurations"][..]),
+            ("executionEngine", rest, &[]),
+            // Dashboards leave them there.
+            ("proxyOnly", json!([]), &[]),
+        ] {
+            assert_eq!(of(&graph(mode, sources)).1, expected, "{mode}");
+        }
     }
 
     #[test]
