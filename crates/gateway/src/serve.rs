@@ -259,9 +259,11 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
             Ok(graph::watched_over(exchange, response))
         }
         Backend::Stream(stream) => {
-            let mut headers = std::mem::take(&mut exchange.head.headers);
-            traces::hand_on(exchange, &mut headers);
-            exchange.head.headers = headers;
+            if exchange.trace.is_some() {
+                let mut headers = std::mem::take(&mut exchange.head.headers);
+                traces::hand_on(exchange, &mut headers);
+                exchange.head.headers = headers;
+            }
             Box::pin(stream.call(exchange)).await
         }
         Backend::Graph(graph) => Box::pin(graph.call(exchange)).await,

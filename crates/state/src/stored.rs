@@ -6,7 +6,7 @@ use apidef::Session;
 
 /// Text of a session. What it has in common with others is apart from what is its own, so that a million of them that say
 /// the same need little room, and are known to say the same at a glance.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Stored {
     common: Arc<[u8]>,
     /// `None`: what is common is the whole. Empty: there is nothing own.
