@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apidef::Target;
 use http::StatusCode;
@@ -16,7 +16,7 @@ use crate::fetch::{self, Ask, FetchError};
 
 /// Largest bundle, packed, in bytes.
 const LARGEST: usize = 32 << 20;
-/// Fetching one takes no longer.
+/// Fetching one takes no longer, however often it is asked for: changes wait for it.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// How often a server that is away or overwhelmed is asked, and after which pause at first; each one is twice as long as the
@@ -85,9 +85,10 @@ async fn remote(
 ) -> Result<Vec<u8>, String> {
     let target = Target::parse(address).map_err(|why| format!("`{address}`: the URL {why}"))?;
     let (mut tried, mut pause) = (0, PAUSE);
+    let begun = Instant::now();
     loop {
         tried += 1;
-        let ask = Ask::get(target.clone()).within(LONGEST, LARGEST);
+        let ask = Ask::get(target.clone()).within(LONGEST.saturating_sub(begun.elapsed()), LARGEST);
         let (why, may_pass) = match fetch::send(upstream, settings.bundle_insecure, ask).await {
             Ok(answer) if answer.status.is_success() => return Ok(answer.body.to_vec()),
             Ok(answer) => (
@@ -99,7 +100,7 @@ async fn remote(
                 matches!(why, FetchError::Dial(_) | FetchError::Broken(_)),
             ),
         };
-        if !may_pass || tried == TRIES {
+        if !may_pass || tried == TRIES || begun.elapsed() + pause >= LONGEST {
             return Err(why);
         }
         tokio::time::sleep(pause).await;
