@@ -1,5 +1,6 @@
 //! What is drawn from counters: one call draws from several at once, and all of them or none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -32,14 +33,29 @@ pub struct Draw<'a> {
     pub cost: u64,
     /// Count the draw also when this counter refuses it. Quotas of requests do (contract 6.6).
     pub counts_refused: bool,
-    /// Where whoever draws under this name again and again keeps what was found there.
+    /// Where whoever draws under this name again and again keeps what was found there. It is of this name.
     pub found: Option<&'a Found>,
 }
 
 /// What was found under one name of a counter, so that it need not be looked for again. Only the embedded store finds
 /// something to keep.
-#[derive(Debug, Default)]
-pub struct Found(pub(crate) ArcSwapOption<QuotaWindow>);
+#[derive(Debug)]
+pub struct Found {
+    pub(crate) name: Arc<str>,
+    pub(crate) window: ArcSwapOption<QuotaWindow>,
+}
+
+impl Found {
+    /// Nothing yet.
+    pub fn under(name: Arc<str>) -> Self {
+        Self { name, window: ArcSwapOption::empty() }
+    }
+
+    /// See [`Draw::name`].
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
 
 impl Draw<'_> {
     /// Whether so much, used before, leaves room.

@@ -78,12 +78,12 @@ impl State {
         either!(self, store => store.first_session(names).await)
     }
 
-    /// The first of these names under which there is a session that `read` can read, given its place in `names` and its
-    /// text; one round trip.
+    /// The first of these names under which there is a session that `read` can read, given the name and its text; one round
+    /// trip.
     pub async fn find_session<T>(
         &self,
         names: &[&str],
-        read: impl FnMut(usize, &Stored) -> Option<T>,
+        read: impl FnMut(&Arc<str>, &Stored) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         either!(self, store => store.find_session(names, read).await)
     }

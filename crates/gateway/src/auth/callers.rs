@@ -168,9 +168,8 @@ impl Callers {
         let purges = self.mark();
         let names = names();
         let names: SmallVec<[&str; 4]> = names.iter().map(String::as_str).collect();
-        let found = gate
-            .state
-            .find_session(&names, |place, stored| self.understand(gate, (org, token, names[place]), stored));
+        let found =
+            gate.state.find_session(&names, |name, stored| self.understand(gate, (org, token, name), stored));
         match found.await.map_err(Refusal::store_away)? {
             Some(Ok(Seen::Before(caller))) => Ok(Some(caller)),
             Some(Ok(Seen::Now(caller))) => {
@@ -189,12 +188,12 @@ impl Callers {
     fn understand(
         &self,
         gate: &Gate,
-        (org, token, name): (&str, &str, &str),
+        (org, token, name): (&str, &str, &Arc<str>),
         stored: &Stored,
     ) -> Option<Result<Seen, PolicyError>> {
         let read_at = self.now();
         if let Some(caller) = self.known.get(org, token)
-            && *caller.name == *name
+            && caller.name == *name
             && caller.session.stored.as_ref().is_some_and(|known| known.is(stored))
             && caller.session.profile.generation == gate.snapshot().policy_generation
         {
@@ -326,7 +325,7 @@ impl Callers {
     /// A caller with a profile of its own.
     fn compile(&self, gate: &Gate, name: &str, session: Cow<'_, Session>) -> Result<Caller, PolicyError> {
         let read_at = self.now();
-        Ok(alone(gate, name, Profile::new(gate, session.into_owned())?, None, read_at))
+        Ok(alone(gate, &name.into(), Profile::new(gate, session.into_owned())?, None, read_at))
     }
 }
 
@@ -338,7 +337,13 @@ enum Seen {
 }
 
 /// A caller that shares its profile with nobody.
-fn alone(gate: &Gate, name: &str, profile: Arc<Profile>, stored: Option<Stored>, read_at: u64) -> Caller {
+fn alone(
+    gate: &Gate,
+    name: &Arc<str>,
+    profile: Arc<Profile>,
+    stored: Option<Stored>,
+    read_at: u64,
+) -> Caller {
     let session = &profile.session;
     let alias = (!session.alias.is_empty()).then(|| session.alias.as_str().into());
     let own = (alias, session.expires);
@@ -347,7 +352,7 @@ fn alone(gate: &Gate, name: &str, profile: Arc<Profile>, stored: Option<Stored>,
 
 fn caller(
     gate: &Gate,
-    name: &str,
+    name: &Arc<str>,
     session: Merged,
     (alias, expires): (Option<Arc<str>>, i64),
     read_at: u64,
@@ -355,7 +360,7 @@ fn caller(
     let of_certificate = is_of_certificate(&gate.settings.keys, &session.profile.session, name);
     Caller {
         session,
-        name: name.into(),
+        name: Arc::clone(name),
         hash: OnceLock::new(),
         alias,
         expires,

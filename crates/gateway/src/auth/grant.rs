@@ -20,24 +20,27 @@ pub(crate) struct Grant {
     endpoints: Box<[Option<Counter>]>,
     pub(crate) quota: QuotaGrant,
     /// What subscribers may receive; `None` = everything.
-    pub(crate) received: Option<Received>,
+    pub(crate) received: Option<Box<Received>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct QuotaGrant {
-    /// Name of the counter, without the store's prefix. Those of the session's other counters begin like it.
-    pub(crate) name: Arc<str>,
     /// Zero or less = unlimited.
     pub(crate) max: i64,
     /// Zero = never renews.
     pub(crate) renewal: Duration,
-    /// What the store found under the name.
+    /// What the store found under its name.
     pub(crate) found: state::Found,
 }
 
 impl QuotaGrant {
     pub(crate) fn new(name: Arc<str>, max: i64, renewal: Duration) -> Self {
-        Self { name, max, renewal, found: state::Found::default() }
+        Self { max, renewal, found: state::Found::under(name) }
+    }
+
+    /// Name of the counter, without the store's prefix. Those of the session's other counters begin like it.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        self.found.name()
     }
 }
 
@@ -63,7 +66,11 @@ impl Grant {
             endpoints: endpoints
                 .map(|endpoint| counter(format!("{name}{}", endpoint.suffix).into(), &endpoint.rate))
                 .collect(),
-            received: terms.subscriptions.as_ref().and_then(|limits| Received::compile(limits, &name)),
+            received: terms
+                .subscriptions
+                .as_ref()
+                .and_then(|limits| Received::compile(limits, &name))
+                .map(Box::new),
             quota: QuotaGrant::new(name, terms.quota_max, terms.quota_renewal),
             terms,
         }
@@ -92,7 +99,7 @@ impl Grant {
 
     /// What tells one of the session's counters from its others.
     pub(crate) fn suffix_of<'a>(&self, counter: &'a Counter) -> &'a str {
-        counter.name.strip_prefix(&*self.quota.name).unwrap_or_default()
+        counter.name.strip_prefix(&**self.quota.name()).unwrap_or_default()
     }
 }
 
@@ -122,9 +129,9 @@ mod tests {
         }))
         .unwrap();
         let (a, b, c) = (grant(&session, "a"), grant(&session, "b"), grant(&session, "c"));
-        assert_eq!((a.terms.allowed, a.quota.max, &*a.quota.name), (true, 100, "hash"));
+        assert_eq!((a.terms.allowed, a.quota.max, &**a.quota.name()), (true, 100, "hash"));
         assert_eq!(a.rate.map(|rate| rate.requests), Some(5.0));
-        assert_eq!((b.quota.max, &*b.quota.name, b.quota.renewal.as_secs()), (7, "b-hash", 9));
+        assert_eq!((b.quota.max, &**b.quota.name(), b.quota.renewal.as_secs()), (7, "b-hash", 9));
         assert_eq!(b.rate.map(|rate| rate.requests), Some(2.0));
         assert!(!c.terms.allowed);
     }

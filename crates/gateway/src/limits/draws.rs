@@ -122,7 +122,7 @@ impl Plan<'_> {
         }
         if let Some((quota, name)) = self.quota {
             let (limit, per) = (quota.max as f64, quota.renewal);
-            let found = (*name == *quota.name).then_some(&quota.found);
+            let found = (*name == **quota.name()).then_some(&quota.found);
             step.draws.push(Draw {
                 meter: Meter::Quota,
                 name,

@@ -96,7 +96,7 @@ impl Limits {
             _ => None,
         };
         let quota = grant.filter(|grant| self.key_quota && grant.quota.max > 0).map(|grant| {
-            let name = custom.as_deref().unwrap_or(&grant.quota.name);
+            let name = custom.as_deref().unwrap_or(grant.quota.name());
             (&grant.quota, name)
         });
         let plan = Plan { key: renamed.as_ref().or(key), quota, api: self.of_api(exchange) };
@@ -105,7 +105,7 @@ impl Limits {
             && let Some(grant) = grant
             && let Some(throttle) = grant.terms.throttle
         {
-            told = wait_out(gate, &plan, told, throttle, &grant.quota.name).await;
+            told = wait_out(gate, &plan, told, throttle, grant.quota.name()).await;
         }
         told.count(gate);
         if let Some((up, allowance)) = told.moved {

@@ -118,7 +118,7 @@ impl Organisation {
                 "this organisation access has been disabled, please contact your API administrator",
             ));
         }
-        let quota = Some(&bounds.quota).filter(|quota| quota.max > 0).map(|quota| (quota, &*quota.name));
+        let quota = Some(&bounds.quota).filter(|quota| quota.max > 0).map(|quota| (quota, &**quota.name()));
         let plan = Plan { key: bounds.rate.as_ref(), quota, api: None };
         let told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
         told.count(gate);

@@ -22,7 +22,7 @@ pub(crate) async fn answer(exchange: &mut Exchange) -> Result<Response<Body>, Re
     let quota = &grant.quota;
     let (mut remaining, mut renews) = (quota.max, 0);
     if quota.max > 0 {
-        let count = exchange.gate.state.peek_quota(&quota.name).await.map_err(Refusal::store_away)?;
+        let count = exchange.gate.state.peek_quota(quota.name()).await.map_err(Refusal::store_away)?;
         if let Some(count) = count {
             (remaining, renews) = (count.remaining(quota.max), count.renews_at);
         }

@@ -100,7 +100,8 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<QuotaLog, redb::Err
 
     let read = database.begin_read()?;
     let sessions = memory.sessions.pin();
-    for row in read.open_table(SESSIONS)?.iter()? {
+    let stored = read.open_table(SESSIONS)?;
+    for row in stored.iter()? {
         let (name, value) = row?;
         match decode(value.value()) {
             Some(held) => drop(sessions.insert(name.value().into(), memory.sharing(held))),
@@ -119,7 +120,11 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<QuotaLog, redb::Err
         let edit = Edit::AddMember { key: key.into(), member: member.into(), score: score.value() };
         memory.records.apply(edit);
     }
-    QuotaLog::load(database, &memory.counters.quotas, unix_now())
+    let shared = |name: &str| match sessions.get_key_value(name) {
+        Some((name, _)) => std::sync::Arc::clone(name),
+        None => name.into(),
+    };
+    QuotaLog::load(database, &memory.counters.quotas, &shared, unix_now())
 }
 
 pub(super) fn encode(held: &Held) -> Vec<u8> {

@@ -49,7 +49,8 @@ pub(crate) struct Embedded {
 /// What answers; the file follows it.
 #[derive(Debug)]
 pub(super) struct Memory {
-    sessions: papaya::HashMap<Box<str>, Held>,
+    /// Whatever else is named like a session shares its name.
+    sessions: papaya::HashMap<Arc<str>, Held>,
     /// What sessions have in common, each text once.
     common: Mutex<HashSet<Arc<[u8]>>>,
     counters: Counters,
@@ -89,7 +90,7 @@ fn expires_at(ttl: Option<Duration>) -> u64 {
 /// Sessions and records that have ended.
 #[derive(Debug, Default)]
 struct Ended {
-    sessions: Vec<Box<str>>,
+    sessions: Vec<Arc<str>>,
     records: Vec<Box<str>>,
 }
 
@@ -184,13 +185,13 @@ impl Embedded {
     pub(crate) async fn find_session<T>(
         &self,
         names: &[&str],
-        mut read: impl FnMut(usize, &Stored) -> Option<T>,
+        mut read: impl FnMut(&Arc<str>, &Stored) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         let sessions = self.memory.sessions.pin();
         let now = unix_millis();
-        Ok(names.iter().enumerate().find_map(|(place, name)| {
-            let held = sessions.get(*name).filter(|held| held.alive(now))?;
-            read(place, &held.stored)
+        Ok(names.iter().find_map(|name| {
+            let (name, held) = sessions.get_key_value(*name).filter(|(_, held)| held.alive(now))?;
+            read(name, &held.stored)
         }))
     }
 
@@ -309,8 +310,8 @@ mod tests {
             tokio::task::yield_now().await;
         }
         store.tidy();
-        let kept: Vec<Box<str>> = store.memory.sessions.pin().keys().cloned().collect();
-        assert_eq!(kept, [Box::<str>::from("stays")]);
+        let kept: Vec<Arc<str>> = store.memory.sessions.pin().keys().cloned().collect();
+        assert_eq!(kept, [Arc::<str>::from("stays")]);
         assert!(store.memory.counters.quotas.take_changed().is_empty());
     }
 }

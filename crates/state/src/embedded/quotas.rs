@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Window {
     /// leak into it.
     renews_at: AtomicI64,
     listed: AtomicBool,
+    /// What the file calls it; see [`Window::number`].
+    number: AtomicU64,
 }
 
 /// One window as the file keeps it; `None` when it was reset.
@@ -44,11 +46,21 @@ pub(super) type Saved = (Arc<Window>, Option<(i64, i64)>);
 impl Window {
     fn new(name: Arc<str>, used: i64, renews_at: i64) -> Arc<Window> {
         let (used, renews_at) = (AtomicI64::new(used), AtomicI64::new(renews_at));
-        Arc::new(Window { name, used, renews_at, listed: AtomicBool::new(false) })
+        Arc::new(Window { name, used, renews_at, listed: AtomicBool::new(false), number: AtomicU64::new(0) })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the log of this generation calls it, if it does.
+    pub(super) fn number(&self, generation: u32) -> Option<u32> {
+        let both = self.number.load(Ordering::Relaxed);
+        (both >> 32 == u64::from(generation)).then_some(both as u32)
+    }
+
+    pub(super) fn set_number(&self, generation: u32, number: u32) {
+        self.number.store(u64::from(generation) << 32 | u64::from(number), Ordering::Relaxed);
     }
 
     fn ends(&self) -> i64 {
@@ -77,7 +89,7 @@ impl Quotas {
     pub(super) fn draw(&self, draw: &Draw<'_>, now: i64) -> Drawn {
         let renews_at = if draw.per.is_zero() { NEVER } else { now.saturating_add(seconds_up(draw.per)) };
         if let Some(found) = draw.found
-            && let Some(window) = found.0.load().as_ref().filter(|window| window.runs(now))
+            && let Some(window) = found.window.load().as_ref().filter(|window| window.runs(now))
         {
             return self.draw_from(window, draw, renews_at, now);
         }
@@ -85,7 +97,7 @@ impl Quotas {
         loop {
             if let Some(window) = windows.get(draw.name).filter(|window| window.runs(now)) {
                 if let Some(found) = draw.found {
-                    found.0.store(Some(Arc::clone(window)));
+                    found.window.store(Some(Arc::clone(window)));
                 }
                 return self.draw_from(window, draw, renews_at, now);
             }
@@ -94,7 +106,7 @@ impl Quotas {
                 let renews_at = if renews_at == NEVER { 0 } else { renews_at };
                 return Drawn { used: 0, resets_in: draw.per, renews_at, exceeded: !draw.fits(0) };
             }
-            let name: Arc<str> = draw.name.into();
+            let name = draw.found.map_or_else(|| draw.name.into(), |found| Arc::clone(&found.name));
             let begun = windows.compute(Arc::clone(&name), |current| match current {
                 Some((_, window)) if window.runs(now) => Operation::Abort(()),
                 _ => Operation::Insert(Window::new(Arc::clone(&name), 0, renews_at)),
@@ -166,8 +178,7 @@ impl Quotas {
     }
 
     /// What the file said, at start.
-    pub(super) fn restore(&self, name: &str, used: i64, renews_at: i64) {
-        let name: Arc<str> = name.into();
+    pub(super) fn restore(&self, name: Arc<str>, used: i64, renews_at: i64) {
         self.windows.pin().insert(Arc::clone(&name), Window::new(name, used, renews_at));
     }
 
@@ -176,11 +187,10 @@ impl Quotas {
         self.windows.pin().remove(name);
     }
 
-    /// All windows: name, used, end.
-    pub(super) fn each(&self, mut tell: impl FnMut(&str, i64, i64)) {
+    /// All windows: used, end.
+    pub(super) fn each(&self, mut tell: impl FnMut(&Window, (i64, i64))) {
         for window in self.windows.pin().values() {
-            let (used, ends) = window.saved();
-            tell(window.name(), used, ends);
+            tell(window, window.saved());
         }
     }
 
@@ -307,7 +317,7 @@ mod tests {
     #[test]
     fn whoever_keeps_a_window_counts_in_the_one_that_counts() {
         let quotas = Quotas::default();
-        let found = Found::default();
+        let found = Found::under("a".into());
         let draw = |now| {
             let (meter, name) = (Meter::Quota, "a");
             let draw = Draw {

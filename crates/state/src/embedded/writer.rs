@@ -30,7 +30,7 @@ type Answer = oneshot::Sender<Result<bool, Unavailable>>;
 
 #[derive(Debug)]
 enum Job {
-    Put { name: Box<str>, held: Held, row: Vec<u8>, only_existing: bool, answer: Answer },
+    Put { name: Arc<str>, held: Held, row: Vec<u8>, only_existing: bool, answer: Answer },
     Delete { name: Box<str>, answer: Answer },
     Edit { edit: Edit, answer: Answer },
     Flush { answer: Answer },
@@ -248,6 +248,7 @@ fn save(disk: &mut Disk, memory: &Memory, ended: &Ended) -> Result<(), String> {
             Ok(())
         }
         Err(error) => {
+            disk.log.lost();
             quotas.put_back(changed.into_iter().map(|(window, _)| window));
             Err(redb_text(&error))
         }

@@ -126,13 +126,13 @@ impl Redis {
     pub(crate) async fn find_session<T>(
         &self,
         names: &[&str],
-        mut read: impl FnMut(usize, &Stored) -> Option<T>,
+        mut read: impl FnMut(&Arc<str>, &Stored) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         if names.is_empty() {
             return Ok(None);
         }
-        let mut texts = self.texts(names).await?.into_iter().enumerate();
-        Ok(texts.find_map(|(place, text)| read(place, &Stored::new(&text?))))
+        let mut texts = names.iter().zip(self.texts(names).await?);
+        Ok(texts.find_map(|(name, text)| read(&Arc::from(*name), &Stored::new(&text?))))
     }
 
     /// `names` is not empty.

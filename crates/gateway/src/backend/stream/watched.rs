@@ -157,7 +157,7 @@ impl Subscription {
 
     fn received<T>(&self, ask: impl FnOnce(&Received) -> T) -> Option<T> {
         let (_, entry) = self.watched.as_ref()?;
-        entry.known.load().grant.received.as_ref().map(ask)
+        entry.known.load().grant.received.as_deref().map(ask)
     }
 
     /// Whether what it receives is limited, and counted before it is sent.
