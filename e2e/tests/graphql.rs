@@ -632,6 +632,92 @@ async fn c10_a_graph_out_of_several_sources() {
     assert_eq!(schema.json()["data"]["__type"]["fields"][2]["name"], "buyer");
 }
 
+/// A graph with its sources as version 1 has them: servers, an API of the gate, and fields without a source.
+fn joined_as_version_1(id: &str, version: Value, rest: &Upstream, server: &GraphqlServer) -> Value {
+    let mut api = keyless(id, "");
+    let field = |kind: &str, name: &str, mapping: Value, source: &str, config: Value| {
+        json!({"type_name": kind, "field_name": name, "mapping": mapping,
+            "data_source": {"kind": source, "data_source_config": config}})
+    };
+    let whole = json!({"disabled": true, "path": ""});
+    let usual = json!({"disabled": false, "path": ""});
+    let at = |path: &str| json!({"disabled": false, "path": path});
+    let body = "{\"n\": {{.arguments.n}}, \"who\": \"{{.request.headers.X-Who}}\"}";
+    api["graphql"] = json!({
+        "enabled": true, "execution_mode": "executionEngine", "version": version,
+        "schema": "type Query { order(id: ID!): Order person(id: ID!): Person method: String found(s: Int): Found inner: Order }
+            type Mutation { buy(n: Int): Order }
+            type Order { method: String path: String body: String inside: [String] headers: Headers }
+            type Headers { inside: [String] } type Gone { path: String } union Found = Order | Gone
+            type Person { id: ID! called: String order: Order }",
+        "type_field_configurations": [
+            field("Query", "order", whole.clone(), "HTTPJSONDataSource", json!({
+                "url": rest.url("/orders/{{ .arguments.id }}"), "method": "GET", "body": "", "default_type_name": "Order",
+                "headers": [{"key": "X-Inside", "value": "{{ .request.headers.X-Who }}"}],
+                "status_code_type_name_mappings": [{"status_code": 200, "type_name": ""}]})),
+            field("Query", "person", at("hero"), "GraphQLDataSource", json!({"url": server.url("/graphql"), "method": "POST"})),
+            field("Query", "method", usual, "HTTPJSONDataSource", json!({"url": rest.url("/m")})),
+            field("Query", "found", whole.clone(), "HTTPJSONDataSource", json!({
+                "url": rest.url("/found?status={{.arguments.s}}"), "default_type_name": "Order",
+                "status_code_type_name_mappings": [{"status_code": 404, "type_name": "Gone"}]})),
+            field("Query", "inner", whole.clone(), "TykRESTDataSource", json!({"url": "tyk://inside/x", "method": "GET"})),
+            field("Mutation", "buy", whole.clone(), "HTTPJSONDataSource", json!({"url": rest.url("/buy"), "method": "POST", "body": body})),
+            field("Person", "order", whole, "HTTPJSONDataSource", json!({"url": rest.url("/of/{{.object.id}}"), "method": "PUT"})),
+            {"type_name": "Person", "field_name": "called", "mapping": at("name")},
+            {"type_name": "Order", "field_name": "inside", "mapping": at("headers.x-inside")},
+        ],
+        "engine": {"field_configs": [], "data_sources": []},
+    });
+    api
+}
+
+#[tokio::test]
+async fn c10_a_graph_with_its_sources_as_version_1_has_them() {
+    let (server, rest) = (GraphqlServer::start().await, Upstream::start().await);
+    let mut inside = keyless("inside", &rest.url("/in"));
+    inside["internal"] = json!(true);
+    let gate = Gate::setup()
+        .api(joined_as_version_1("g", json!("1"), &rest, &server))
+        .api(joined_as_version_1("none", json!(""), &rest, &server))
+        .api(inside)
+        .start()
+        .await;
+    for path in ["/g/", "/none/"] {
+        let query = "query ($id: ID!) { order(id: $id) { path inside } person(id: 2) { id called order { method path } } method inner { path } }";
+        let query = json!({"query": query, "variables": {"id": "a/b"}});
+        assert_eq!(
+            ask(&gate, path, &query, &["-H", "X-Who: me"]).await.json(),
+            json!({"data": {
+                "order": {"path": "/orders/a%2Fb", "inside": ["me"]},
+                "person": {"id": "2", "called": "Bob", "order": {"method": "PUT", "path": "/of/2"}},
+                "method": "GET",
+                "inner": {"path": "/in/x"},
+            }})
+        );
+        let buy = json!({"query": "mutation { buy(n: 3) { method body } }"});
+        let bought = ask(&gate, path, &buy, &["-H", "X-Who: a\"b"]).await;
+        let body = "{\"n\": 3, \"who\": \"a\\\"b\"}";
+        assert_eq!(bought.json(), json!({"data": {"buy": {"method": "POST", "body": body}}}));
+        // The status says which type an answer is of, and one that does is no failure.
+        for (status, found) in [
+            (200, json!({"__typename": "Order", "method": "GET"})),
+            (404, json!({"__typename": "Gone", "path": "/found?status=404"})),
+        ] {
+            let query = format!(
+                "{{ found(s: {status}) {{ __typename ... on Order {{ method }} ... on Gone {{ path }} }} }}"
+            );
+            let reply = ask(&gate, path, &json!({"query": query}), &[]).await;
+            assert_eq!(reply.json()["data"]["found"], found, "{reply:?}");
+        }
+        let failed = ask(&gate, path, &json!({"query": "{ found(s: 503) { __typename } }"}), &[]).await;
+        assert_eq!(error(&failed), "the source `Query.found` failed: it answers 503");
+    }
+    // Of a later version they would be no sources at all.
+    let refused = gate.admin().post("/apis", &joined_as_version_1("late", json!("2"), &rest, &server)).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.text().contains("type_field_configurations"), "{refused:?}");
+}
+
 #[tokio::test]
 async fn graphs_that_ask_each_other_in_a_circle_come_to_an_end() {
     let mut api = keyless("g", "");

@@ -55,7 +55,7 @@ pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};
 pub use events::{Event, EventHandler, EventWay, Webhook, handlers_of, webhook_of};
 pub use graphql::{
     Forwarding, GraphEngine, GraphField, GraphQl, GraphQlLimits, GraphSource, GraphSourceKind, HeaderRewrite,
-    PersistedOperation, SubGraph, SubscriptionProtocol, SuperGraph,
+    PersistedOperation, SubGraph, SubscriptionProtocol, SuperGraph, TypeNames,
 };
 pub use identity::{IdExtractor, IdRule, IdSource};
 pub use limits::{AtOnce, EndpointRate};

@@ -396,6 +396,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     // Sources of graphs.
     ("graphql.md", "live", "`url` is missing"),
     ("graphql.md", "orders", "`url` is missing"),
+    ("graphql.md", "pets", "`url` is missing"),
     // `persist_graphql`.
     ("graphql.md", "products", "its paths"),
     ("graphql.md", "shop", "its GraphQL"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use graphql::engine::{
-    Asking, Call, Engine, Fetched, Mapping, Network, Plan, Source, SourceKind, Template, Variable,
+    Asking, Call, Engine, Fetched, Mapping, Network, Plan, Source, SourceKind, Template, TypeNames, Variable,
 };
 use graphql::{Bounds, Checker, Problem, Request, Schema};
 use parking_lot::Mutex;
@@ -67,6 +67,7 @@ fn rest(name: &str, root: (&str, &str), method: &str, url: &str) -> Source {
         url: template(url),
         method: method.to_owned(),
         headers: vec![("X-Who".to_owned(), template("{{.request.headers.X-Who}}"))],
+        types: TypeNames::default(),
         kind: SourceKind::Rest { query: Vec::new(), body: None },
         asking: Asking::default(),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt};
 use graphql::engine::{
     Asking, Call, Engine, Federation, Fetched, Network, Opening, Part, Plan, Source, SourceKind, Template,
-    Variable, merged,
+    TypeNames, Variable, merged,
 };
 use graphql::socket::Protocol;
 use graphql::{Bounds, Checked, Checker, Request, Schema};
@@ -138,6 +138,7 @@ fn plan() -> Plan {
         url: template("http://s/{{.arguments.id}}"),
         method: "POST".to_owned(),
         headers: who(),
+        types: TypeNames::default(),
         kind,
         asking,
     };

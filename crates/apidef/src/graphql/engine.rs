@@ -34,6 +34,8 @@ pub(crate) const FIELDS: &[Field] = &[
                     acts("has_operation"),
                     acts("operation"),
                     acts("variables"),
+                    acts("default_type_name"),
+                    each("status_code_type_name_mappings", &[acts("status_code"), acts("type_name")]),
                     acts("input"),
                     acts("processors"),
                     acts("broker_addresses"),
@@ -82,10 +84,51 @@ pub struct GraphSource {
     pub method: Box<str>,
     /// Sent with a call.
     pub headers: Fields,
+    /// What its answers are, where they do not say so.
+    pub types: TypeNames,
     /// How it is asked.
     pub kind: GraphSourceKind,
     /// How it is asked for events, where it is asked in GraphQL; `None`: over a WebSocket, in the protocol that it chooses.
     pub subscriptions: Option<SubscriptionProtocol>,
+}
+
+/// The types of objects that a source asked by a URL answers without `__typename`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TypeNames {
+    /// Of every answer; empty for none.
+    pub usual: Box<str>,
+    /// By status, which is no failure then.
+    pub by_status: Box<[(u16, Box<str>)]>,
+}
+
+impl TypeNames {
+    pub(super) fn read(config: &Section<'_>, faults: &mut Vec<Fault>) -> Self {
+        let mut by_status = Vec::new();
+        for entry in entries(config, "status_code_type_name_mappings") {
+            let (status, name) = (entry.number("status_code", faults), entry.text("type_name", faults));
+            // Dashboards write one without a name, which says nothing.
+            if name.is_empty() {
+                continue;
+            }
+            if status.fract() != 0.0 || !(100.0..=999.0).contains(&status) {
+                faults.push(Fault::error(entry.at("status_code"), "a status has three digits"));
+                continue;
+            }
+            by_status.push((status as u16, name.into()));
+        }
+        Self { usual: config.text("default_type_name", faults).into(), by_status: by_status.into() }
+    }
+
+    fn write(&self, config: &mut Value) {
+        if !self.usual.is_empty() {
+            config["default_type_name"] = json!(self.usual);
+        }
+        if !self.by_status.is_empty() {
+            let all = self.by_status.iter();
+            let all = all.map(|(status, name)| json!({"status_code": status, "type_name": name}));
+            config["status_code_type_name_mappings"] = all.collect();
+        }
+    }
 }
 
 /// How a source is asked.
@@ -177,6 +220,7 @@ impl GraphEngine {
                     "Stream"
                 }
             };
+            source.types.write(&mut config);
             if source.subscriptions.is_some() {
                 SubscriptionProtocol::write(source.subscriptions, &mut config);
             }
@@ -262,6 +306,7 @@ impl GraphSource {
             url: url.into(),
             method: method.into(),
             headers: headers.into(),
+            types: TypeNames::read(&config, faults),
             subscriptions: SubscriptionProtocol::read(&config, faults),
             kind,
         })

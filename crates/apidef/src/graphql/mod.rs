@@ -1,17 +1,18 @@
 //! GraphQL (contract 2.7): `graphql` of a classic definition, and the same below `x-sluicegate` in both formats.
 
 mod engine;
+mod first;
 mod persisted;
 mod supergraph;
 
-pub use engine::{GraphEngine, GraphField, GraphSource, GraphSourceKind};
+pub use engine::{GraphEngine, GraphField, GraphSource, GraphSourceKind, TypeNames};
 pub use persisted::PersistedOperation;
 pub(crate) use persisted::{PERSISTED, persisted, write_persisted};
 pub use supergraph::{SubGraph, SuperGraph};
 
 use crate::Fields;
 use crate::at_path::entries;
-use crate::fields::{Field, acts, kept, section};
+use crate::fields::{Field, acts, each, kept, section};
 use crate::limits::OWN;
 use crate::section::Section;
 use document::{Fault, pointer_join};
@@ -21,10 +22,10 @@ use serde_json::{Map, Value, json};
 pub(crate) const FIELDS: &[Field] = &[
     acts("enabled"),
     acts("execution_mode"),
-    kept("version"),
+    acts("version"),
     acts("schema"),
     kept("last_schema_update"),
-    kept("type_field_configurations"),
+    each(first::KEY, first::FIELDS),
     section("playground", &[acts("enabled"), acts("path")]),
     section("engine", engine::FIELDS),
     section(
@@ -154,16 +155,6 @@ pub struct GraphQlLimits {
 
 const MODES: &str = "use `proxyOnly`, `executionEngine`, `subgraph` or `supergraph`";
 
-/// Sources as the first version of graphs has them are not read: without others, every field would be null.
-fn refuse_first_version(at: &Section<'_>, engine: &Section<'_>, faults: &mut Vec<Fault>) {
-    const OF_FIRST: &str = "type_field_configurations";
-    if entries(at, OF_FIRST).next().is_some() && entries(engine, "data_sources").next().is_none() {
-        let text = "sources of graphs of version 1 are not read, so the API is refused: all its fields would be null";
-        let hint = "write them as `engine.data_sources` and `engine.field_configs`, as graphs of version 2 have them";
-        faults.push(Fault::error(at.at(OF_FIRST), text).hint(hint));
-    }
-}
-
 /// What a definition says of GraphQL; `None` where it is off.
 pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<GraphQl>> {
     let own = root.section(OWN, faults).section("graphql", faults);
@@ -185,8 +176,12 @@ pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<Gr
         "subgraph" => (true, None),
         "executionEngine" => {
             let engine = at.section("engine", faults);
-            refuse_first_version(at, &engine, faults);
-            (false, Some(GraphEngine::read(&engine, faults)))
+            if first && first::is_meant(at, faults) {
+                (false, Some(first::read(at, faults)))
+            } else {
+                first::refuse(at, &engine, faults);
+                (false, Some(GraphEngine::read(&engine, faults)))
+            }
         }
         "supergraph" => (false, None),
         other => {
@@ -402,23 +397,31 @@ mod tests {
     }
 
     #[test]
-    fn c10_sources_of_the_first_version_alone_are_refused() {
-        let graph = |mode: &str, sources: Value| {
+    fn c10_the_version_says_which_sources_count() {
+        let graph = |mode: &str, version: Value, sources: Value| {
             json!({"graphql": {
-                "enabled": true, "execution_mode": mode, "schema": "type Query { a: Int }", "version": "1",
-                "type_field_configurations": [{"type_name": "Query", "field_name": "a"}],
+                "enabled": true, "execution_mode": mode, "schema": "type Query { a: Int }", "version": version,
+                "type_field_configurations": [{"type_name": "Query", "field_name": "a",
+                    "data_source": {"kind": "HTTPJSONDataSource", "data_source_config": {"url": "http://first/"}}}],
                 "engine": {"data_sources": sources},
             }})
         };
         let rest = json!([{"kind": "REST", "name": "r", "root_fields": [{"type": "Query", "fields": ["a"]}],
-            "config": {"url": "http://h/", "method": "GET"}}]);
-        for (mode, sources, expected) in [
-            ("executionEngine", json!([]), &["/graphql/type_field_configurations"][..]),
-            ("executionEngine", rest, &[]),
+            "config": {"url": "http://second/", "method": "GET"}}]);
+        let refused = &["/graphql/type_field_configurations"][..];
+        for (mode, version, sources, url, expected) in [
+            ("executionEngine", json!("1"), json!([]), Some("http://first/"), &[][..]),
+            ("executionEngine", json!(null), rest.clone(), Some("http://first/"), &[]),
+            ("executionEngine", json!("2"), rest, Some("http://second/"), &[]),
+            ("executionEngine", json!("2"), json!([]), None, refused),
             // Dashboards leave them there.
-            ("proxyOnly", json!([]), &[]),
+            ("proxyOnly", json!("2"), json!([]), None, &[]),
         ] {
-            assert_eq!(of(&graph(mode, sources)).1, expected, "{mode}");
+            let (read, places) = of(&graph(mode, version.clone(), sources));
+            assert_eq!(places, expected, "{mode} {version}");
+            let engine = read.and_then(|read| read.engine);
+            let first = engine.as_ref().and_then(|engine| engine.sources.first());
+            assert_eq!(first.map(|source| &*source.url), url, "{mode} {version}");
         }
     }
 

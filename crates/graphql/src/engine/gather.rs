@@ -360,15 +360,16 @@ impl<'r> Run<'r> {
             let failed = |why: String| format!("the source `{}` failed: {why}", source.name);
             let fetched = network.call(&asked).await.map_err(failed)?;
             let graph = !matches!(source.kind, SourceKind::Rest { .. });
-            if fetched.status >= 400 && !graph {
+            if fetched.status >= 400 && !graph && source.types.of_status(fetched.status).is_none() {
                 return Err(failed(format!("it answers {}", fetched.status)));
             }
             if fetched.body.is_empty() {
                 return Ok(Arc::new(Value::Null));
             }
-            serde_json::from_slice(&fetched.body)
-                .map(Arc::new)
-                .map_err(|_| failed(format!("it answers {} and no JSON", fetched.status)))
+            let mut answer: Value = serde_json::from_slice(&fetched.body)
+                .map_err(|_| failed(format!("it answers {} and no JSON", fetched.status)))?;
+            source.types.tell(fetched.status, &mut answer);
+            Ok(Arc::new(answer))
         };
         let answer = answer.boxed().shared();
         known.insert(call, answer.clone());

@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 pub use federation::{Federation, Part, merged};
-pub use plan::{Asking, Mapping, Plan, Source, SourceKind, Variable};
+pub use plan::{Asking, Mapping, Plan, Source, SourceKind, TypeNames, Variable};
 pub use template::{Escape, Template};
 
 use self::collect::Collector;

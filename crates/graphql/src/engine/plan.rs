@@ -33,10 +33,42 @@ pub struct Source {
     pub method: String,
     /// Names and values of fields.
     pub headers: Vec<(String, Template)>,
+    /// What its answers are, where they do not say so.
+    pub types: TypeNames,
     /// How it is asked.
     pub kind: SourceKind,
     /// How it is asked for events, where it is asked in GraphQL.
     pub asking: Asking,
+}
+
+/// The types of objects that a source asked by a URL answers without `__typename`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TypeNames {
+    /// Of every answer.
+    pub usual: Option<String>,
+    /// By status, which is no failure then.
+    pub by_status: Vec<(u16, String)>,
+}
+
+impl TypeNames {
+    /// The type that answers of a status are of by it.
+    pub(super) fn of_status(&self, status: u16) -> Option<&str> {
+        self.by_status.iter().find(|(known, _)| *known == status).map(|(_, name)| &**name)
+    }
+
+    /// Says of an object, or of those in a list, which type it is of, unless it does so itself.
+    pub(super) fn tell(&self, status: u16, answer: &mut Value) {
+        let Some(name) = self.of_status(status).or(self.usual.as_deref()) else { return };
+        let tell = |value: &mut Value| {
+            if let Value::Object(members) = value {
+                members.entry("__typename").or_insert_with(|| name.into());
+            }
+        };
+        match answer {
+            Value::Array(items) => items.iter_mut().for_each(tell),
+            value => tell(value),
+        }
+    }
 }
 
 /// How events are asked for.
@@ -120,6 +152,14 @@ impl Plan {
                         source.name
                     ));
                 }
+                // There it is asked for by name, and what is in its value by what the client selects.
+                let path = self.mapping(kind, field).map(|mapping| &*mapping.path).unwrap_or_default();
+                if matches!(source.kind, SourceKind::Graph) && !matches!(path, [] | [_]) {
+                    return Err(format!(
+                        "the path of `{kind}.{field}` must be the name of one field: `{}` is asked in GraphQL",
+                        source.name
+                    ));
+                }
                 if !schema.has(kind, field) {
                     return Err(format!(
                         "the source `{}` is for `{kind}.{field}`, which the schema does not have",
@@ -145,6 +185,15 @@ impl Plan {
         self.sources.iter().find(|source| source.roots.iter().any(is))
     }
 
+    /// What a field is called at a source that is asked in GraphQL, where it is called otherwise than in the schema.
+    pub(super) fn name_there(&self, kind: &str, field: &str) -> Option<&str> {
+        let mapping = self.mapping(kind, field)?;
+        match &*mapping.path {
+            [name] if name != field && is_name(name) => Some(name),
+            _ => None,
+        }
+    }
+
     pub(super) fn mapping(&self, kind: &str, field: &str) -> Option<&Mapping> {
         // Few definitions have any.
         if self.mappings.is_empty() {
@@ -152,6 +201,12 @@ impl Plan {
         }
         self.mappings.get(&(kind.to_owned(), field.to_owned()))
     }
+}
+
+fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 impl Source {

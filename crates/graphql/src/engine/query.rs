@@ -34,7 +34,11 @@ impl<'d> Printer<'d> {
     /// The body of a request for these fields, which are one in the answer.
     pub(super) fn body(mut self, kind: &str, fields: &[&'d Field]) -> Result<String, String> {
         let Some(first) = fields.first() else { return Err("nothing is asked for".to_owned()) };
-        self.head(first);
+        // What the answer calls it is its name in the schema.
+        if self.plan.name_there(kind, &first.name).is_some() {
+            let _ = write!(self.out, " {}:", first.name);
+        }
+        self.head(kind, first);
         let sets: Vec<&SelectionSet> = fields.iter().map(|field| &field.selection_set).collect();
         self.selections(&sets);
         let schema = &self.collector.schema.valid;
@@ -81,9 +85,10 @@ impl<'d> Printer<'d> {
         Ok(json!({"query": query, "variables": Value::Object(values)}).to_string())
     }
 
-    /// The name and arguments of a field.
-    pub(super) fn head(&mut self, field: &'d Field) {
-        let _ = write!(self.out, " {}", field.name);
+    /// The name and arguments of a field of a type.
+    pub(super) fn head(&mut self, kind: &str, field: &'d Field) {
+        let name = self.plan.name_there(kind, &field.name).unwrap_or(&field.name);
+        let _ = write!(self.out, " {name}");
         if field.arguments.is_empty() {
             return;
         }
@@ -137,10 +142,10 @@ impl<'d> Printer<'d> {
                         }
                         continue;
                     }
-                    if field.alias.is_some() {
+                    if field.alias.is_some() || self.plan.name_there(&set.ty, &field.name).is_some() {
                         let _ = write!(self.out, " {}:", field.response_key());
                     }
-                    self.head(field);
+                    self.head(&set.ty, field);
                     self.selections(&[&field.selection_set]);
                 }
                 Selection::InlineFragment(fragment) if self.collector.includes(&fragment.directives) => {

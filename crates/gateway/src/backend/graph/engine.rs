@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apidef::{GraphEngine, GraphQl, GraphSource, GraphSourceKind, Target};
 use document::Fault;
-use graphql::engine::{Engine, Mapping, Plan, Source, SourceKind, Template, Variable};
+use graphql::engine::{Engine, Mapping, Plan, Source, SourceKind, Template, TypeNames, Variable};
 use graphql::{Checked, Kind, Problem, Schema};
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -179,6 +179,13 @@ pub(super) fn template(text: &str, at: &str) -> Result<Template, Fault> {
     Template::read(text).map_err(|why| Fault::error(at, why))
 }
 
+fn type_names(names: &apidef::TypeNames) -> TypeNames {
+    TypeNames {
+        usual: Some(&*names.usual).filter(|name| !name.is_empty()).map(ToString::to_string),
+        by_status: names.by_status.iter().map(|(status, name)| (*status, name.to_string())).collect(),
+    }
+}
+
 fn compile(
     source: &GraphSource,
     pairs: &impl Fn(&apidef::Fields, &str) -> Result<Vec<(String, Template)>, Fault>,
@@ -224,6 +231,7 @@ fn compile(
         url: template(&source.url, at)?,
         method: source.method.to_string(),
         headers: pairs(&source.headers, at)?,
+        types: type_names(&source.types),
         kind,
         asking: asking(source.subscriptions),
     })

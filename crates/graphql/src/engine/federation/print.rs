@@ -58,7 +58,7 @@ impl<'d> PartPrinter<'d> {
     }
 
     fn field(&mut self, kind: &str, field: &'d Field, sets: &[&'d SelectionSet]) {
-        self.printer.head(field);
+        self.printer.head(kind, field);
         if sets.iter().all(|set| set.selections.is_empty()) {
             return;
         }
@@ -111,7 +111,7 @@ impl<'d> PartPrinter<'d> {
             let _ = write!(self.printer.out, " {}:", field.response_key());
             match given.filter(|given| !given.below.is_empty()) {
                 Some(given) if !field.selection_set.selections.is_empty() => {
-                    self.printer.head(field);
+                    self.printer.head(kind, field);
                     self.below(&[&field.selection_set], &given.below);
                 }
                 _ => self.field(kind, field, &[&field.selection_set]),
