@@ -49,6 +49,59 @@ fn pets(target: &str) -> Value {
 }
 
 #[tokio::test]
+async fn c2_5_the_classic_projection_of_a_document_can_be_given_back() {
+    let upstream = Upstream::start().await;
+    let mut api = pets(&upstream.url(""));
+    api["x-tyk-api-gateway"]["middleware"]["operations"]["free"] =
+        json!({"mockResponse": {"enabled": true, "code": 418, "body": "tea"}});
+    let gate = Gate::setup().oas(api).start().await;
+    let mut classic = gate.admin().get("/apis/api").await.json();
+    let listed = &classic["version_data"]["versions"][""]["extended_paths"]["validate_request"];
+    let entry = json!({"path": "/pets/{id}", "method": "GET", "disabled": false, "enabled": true, "error_response_code": 400});
+    assert!(listed.as_array().unwrap().contains(&entry), "{listed}");
+    (classic["api_id"], classic["proxy"]["listen_path"]) = (json!("back"), json!("/back/"));
+    let posted = gate.admin().post("/apis", &classic).await;
+    assert_eq!(posted.status, 200, "{posted:?}");
+    gate.admin().reload().await;
+    for path in ["/api", "/back"] {
+        for (rest, status) in [("/pets/7", 200), ("/pets/seven", 400), ("/free", 418)] {
+            let reply = gate.get(&format!("{path}{rest}"), &[]).await;
+            assert_eq!(reply.status, status, "{path}{rest}: {reply:?}");
+        }
+        let add = [&JSON[..], &["--data-binary", "{\"name\": \"R\"}"]].concat();
+        let refused = gate.get(&format!("{path}/pets?dry=true"), &add).await;
+        assert_eq!(refused.status, 422, "{path}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn c3_1_patterns_name_letters_by_their_numbers_and_stay_as_they_are_written() {
+    let upstream = Upstream::start().await;
+    let mut api = oas("api", &upstream.url(""));
+    let patterns = [("u", "^[\\u4e00-\\u9fa5]+\\u0021?$"), ("x", "^[\\x{4e00}-\\x{9fa5}]+\\x{21}?$")];
+    for (name, pattern) in patterns {
+        api["paths"][format!("/{name}")]["post"] = json!({"operationId": name, "requestBody": {"required": true,
+            "content": {"application/json": {"schema": {"type": "string", "pattern": pattern}}}}});
+        api["x-tyk-api-gateway"]["middleware"]["operations"][name] = on(422);
+    }
+    let gate = Gate::setup().start().await;
+    let posted = gate.admin().post("/apis/oas", &api).await;
+    assert_eq!(posted.status, 200, "{posted:?}");
+    gate.admin().reload().await;
+    let shown = gate.admin().get("/apis/oas/api").await.json();
+    for (name, pattern) in patterns {
+        let path = format!("/api/{name}");
+        for (said, status) in [("\"汉字!\"", 200), ("\"汉字\"", 200), ("\"word\"", 422), ("\"\"", 422)] {
+            let reply = gate.get(&path, &[&JSON[..], &["--data-binary", said]].concat()).await;
+            assert_eq!(reply.status, status, "{path} {said}: {reply:?}");
+        }
+        let kept = &shown["paths"][format!("/{name}")]["post"]["requestBody"]["content"]["application/json"]
+            ["schema"];
+        assert_eq!(kept["pattern"], pattern);
+    }
+}
+
+#[tokio::test]
 async fn c3_5_requests_are_held_to_the_document() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().oas(pets(&upstream.url(""))).start().await;

@@ -258,6 +258,15 @@ impl<'v> Operations<'v> {
     pub(crate) fn get(&self, id: &str) -> Option<&Operation<'v>> {
         self.0.get(id)
     }
+
+    /// The id of the operation of a method and the pattern of a path.
+    pub(crate) fn id_of(&self, method: &str, path: &str) -> Option<&str> {
+        let is = |operation: &Operation<'_>| {
+            operation.method.eq_ignore_ascii_case(method)
+                && (operation.path == path || operation.written == path)
+        };
+        self.0.iter().find(|(_, operation)| is(operation)).map(|(id, _)| &**id)
+    }
 }
 
 /// Parameters that stand for a regular expression of a classic path have it as the pattern of their schema.

@@ -1,7 +1,7 @@
 //! A definition: the model, the text it came from, and what was noticed on the way.
 
 use crate::references::{Lookup, Nobody, Resolved, Seal, resolve};
-use crate::{Api, Secret, classic, keys, oas};
+use crate::{Api, Secret, beyond, classic, keys, oas};
 use document::{Document, Fault, Format};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -137,6 +137,9 @@ impl Definition {
             Source::Classic => serde_json::from_str(&self.text).unwrap_or_default(),
             Source::Oas => {
                 let mut written = classic::write(&self.api);
+                // The text was read before.
+                let given: Value = serde_json::from_str(&self.text).unwrap_or_default();
+                beyond::project(&self.api, &given, &mut written);
                 if let Some(resolved) = &self.resolved {
                     resolved.cover_all(&mut written);
                 }

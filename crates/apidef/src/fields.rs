@@ -22,13 +22,6 @@ pub(crate) enum Means {
     Acts,
     /// Kept; nothing to do about it here.
     Kept,
-    /// It restricts who may do what and cannot be done, so a definition that uses it is refused.
-    Guards {
-        /// Why it cannot.
-        why: &'static str,
-        /// What does the same.
-        instead: &'static str,
-    },
     /// Without it requests would go to the wrong place, so a definition that uses it is refused.
     Routes(&'static str),
     /// An object with keys of its own.
@@ -56,9 +49,6 @@ pub(crate) const fn acts(name: &'static str) -> Field {
 }
 pub(crate) const fn kept(name: &'static str) -> Field {
     Field::new(name, Means::Kept)
-}
-pub(crate) const fn guards(name: &'static str, why: &'static str, instead: &'static str) -> Field {
-    Field::new(name, Means::Guards { why, instead })
 }
 pub(crate) const fn routes(name: &'static str, what: &'static str) -> Field {
     Field::new(name, Means::Routes(what))
@@ -92,10 +82,6 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
         let fault = |means: &Means| {
             let at = pointer_join(pointer, name);
             match means {
-                Means::Guards { why, instead } => {
-                    let text = format!("{why}; the API is refused so that it is not left open");
-                    Fault::error(at, text).hint(*instead)
-                }
                 Means::Routes(what) => Fault::error(at, format!("{what} {MISROUTED}")),
                 _ => Fault::error(at, ""),
             }
@@ -196,9 +182,6 @@ pub(crate) fn describe(fields: &[Field], prefix: &str, condition: &str, out: &mu
             }
             Means::Acts => "acted on".to_owned(),
             Means::Kept => "kept".to_owned(),
-            Means::Guards { why, instead } => {
-                format!("**refused**: {why} (would leave the API open); {instead}")
-            }
             Means::Routes(what) => format!("**refused**: {what} not supported yet (would misroute requests)"),
         };
         let _ = writeln!(out, "| `{name}` | {fate}{condition} |");

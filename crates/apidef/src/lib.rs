@@ -4,6 +4,7 @@ mod addresses;
 mod api;
 mod at_path;
 mod auth;
+mod beyond;
 mod cache;
 mod classic;
 mod convert;

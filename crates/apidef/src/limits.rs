@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 /// The extension of our own, in definitions of both formats.
 pub(crate) const OWN: &str = "x-sluicegate";
 
-/// What it holds.
-pub(crate) const OWN_FIELDS: &[Field] = &[
+/// What it holds in definitions of both formats.
+pub(crate) const COMMON: [Field; 4] = [
     section(
         "concurrency",
         &[

@@ -118,13 +118,13 @@ fn every_fault_has_its_pointer_and_place() {
             &[],
         ),
         (
-            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\n\"validate_request\": [{\"path\": \"/x\", \"enabled\": true}]}}}},",
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"use_extended_paths\": true,\n\"extended_paths\": {\n\"validate_request\": [{\"path\": \"/x\", \"method\": \"GET\", \"enabled\": true}]}}}},",
             &[(
                 "error",
-                "/version_data/versions/v/extended_paths/validate_request",
+                "/version_data/versions/v/extended_paths/validate_request/0",
                 5,
-                1,
-                "requests are held against an OpenAPI document, which a classic definition does not have",
+                22,
+                "requests are held to an OpenAPI document, which is not here",
                 "validate_json",
             )],
         ),

@@ -215,7 +215,7 @@ fn bodies_are_looked_at_by_the_same_schema_and_what_differs_is_told() {
 }
 
 #[test]
-fn a_schema_that_would_let_more_in_is_not_converted() {
+fn a_schema_that_would_let_more_in_stays_a_schema_of_the_path() {
     for schema in [
         json!({"type": "string", "format": "email"}),
         json!({"type": "array", "items": [{"type": "string"}]}),
@@ -223,13 +223,12 @@ fn a_schema_that_would_let_more_in_is_not_converted() {
         json!({"properties": {"a": {"$ref": "http://elsewhere/x"}}}),
     ] {
         let entry = json!({"path": "/b", "method": "POST", "schema": schema});
-        let given = classic(json!({"@/extended_paths": {"validate_json": [entry]}})).to_string();
-        let faults = convert(&given, None).unwrap_err();
-        assert!(
-            faults.iter().any(|fault| fault.is_error() && fault.message.contains("its bodies")),
-            "{schema}"
-        );
-        assert!(faults.iter().any(|fault| fault.pointer.contains("/validate_json/0/schema")), "{faults:#?}");
+        let given = classic(json!({"@/extended_paths": {"validate_json": [entry]}}));
+        let (oas, back, warnings) = there_and_back(&given);
+        let stays = json!({"validate_json": [entry]});
+        assert_eq!(oas["x-sluicegate"]["extended_paths"], stays, "{schema}");
+        assert_eq!(back["version_data"]["versions"]["Default"]["extended_paths"], stays, "{schema}");
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
 }
 
@@ -246,36 +245,173 @@ fn what_is_a_little_different_is_told() {
     assert_eq!(told, [list("transform/0/template_data"), list("mock_response")]);
     assert!(converted.warnings.iter().all(|warning| warning.place.is_some()));
 
-    // The way back would open what is guarded now.
-    let faults = convert(&converted.definition.to_string(), None).unwrap_err();
-    let open = faults.iter().find(|fault| fault.message.contains("before anybody")).unwrap();
-    assert_eq!(open.pointer, "/x-tyk-api-gateway/middleware/operations/mGET/mockResponse");
+    // The way back would open what is guarded now: the mock stays one of the document.
+    let back = convert(&converted.definition.to_string(), None).unwrap().definition;
+    let version = &back["version_data"]["versions"]["Default"];
+    assert_eq!(version["extended_paths"].get("mock_response"), None);
+    let kept = "/x-sluicegate/openapi/x-tyk-api-gateway/middleware/operations/mGET/mockResponse/body";
+    assert_eq!(back.pointer(kept), Some(&json!("x")));
 }
 
 #[test]
-fn what_would_be_another_api_is_not_written() {
-    for (parts, part) in [
+fn what_one_format_has_no_words_for_is_kept_in_those_of_the_other() {
+    let graph = |more: Value| {
+        let mut graph =
+            json!({"enabled": true, "execution_mode": "executionEngine", "schema": "type Query { a: Int }"});
+        for (key, value) in more.as_object().unwrap() {
+            graph[key] = value.clone();
+        }
+        json!({"graphql": graph, "proxy/target_url": ""})
+    };
+    let rest = json!({"kind": "REST", "name": "r", "root_fields": [{"type": "Query", "fields": ["a"]}],
+        "config": {"url": "http://h/", "method": "GET"}});
+    let first = json!({"type_name": "Query", "field_name": "a", "mapping": {"disabled": true},
+        "data_source": {"kind": "HTTPJSONDataSource", "data_source_config": {"url": "http://h/"}}});
+    let list = |key: &str, entry: Value| json!({"@/extended_paths": {key: [entry]}});
+    for (parts, place) in [
         (
-            json!({"graphql": {"enabled": true, "execution_mode": "proxyOnly", "schema": "type Query { a: Int }"}}),
-            "GraphQL",
+            json!({"graphql": {"enabled": true, "execution_mode": "proxyOnly", "schema": "type Query { a: Int }"},
+                "x-sluicegate": {"graphql": {"limits": {"depth": 3}}}}),
+            "/x-sluicegate/graphql/schema",
+        ),
+        (graph(json!({"version": "2", "engine": {"data_sources": [rest]}})), "/x-sluicegate/graphql/engine"),
+        (
+            graph(json!({"version": "1", "type_field_configurations": [first]})),
+            "/x-sluicegate/graphql/engine",
         ),
         (
-            json!({"@/extended_paths": {"transform_jq": [{"path": "/b", "method": "GET", "filter": "."}]}}),
-            "transforms",
+            list("transform_jq", json!({"path": "/b", "method": "GET", "filter": "."})),
+            "/x-sluicegate/extended_paths/transform_jq/0",
         ),
         (
-            json!({"@/extended_paths": {"persist_graphql": [{"path": "/b", "method": "GET", "operation": "{ a }"}]}}),
-            "paths",
+            list("transform_jq_response", json!({"path": "/b", "method": "GET", "filter": "."})),
+            "/x-sluicegate/extended_paths/transform_jq_response/0",
         ),
-        (json!({"@/extended_paths": {"black_list": [{"path": "/b"}]}}), "paths"),
+        (
+            list(
+                "persist_graphql",
+                json!({"path": "/b", "method": "GET", "operation": "{ a }", "variables": {"a": "$path.a"}}),
+            ),
+            "/x-sluicegate/extended_paths/persist_graphql/0",
+        ),
+        (list("black_list", json!({"path": "/b"})), "/x-sluicegate/extended_paths/black_list/0"),
+        (
+            list("black_list", json!({"path": "no/slash", "method": "GET"})),
+            "/x-sluicegate/extended_paths/black_list/0",
+        ),
+        (
+            list(
+                "go_plugin",
+                json!({"path": "/b", "method": "GET", "plugin_path": "p.js", "func_name": "p"}),
+            ),
+            "/x-tyk-api-gateway/middleware/operations/bGET/postPlugins/0",
+        ),
         (
             json!({"event_handlers": {"events": {"HostUp": [{"handler_name": "cp_dynamic_handler", "handler_meta": {"name": "f"}}]}}}),
-            "events",
+            "/x-sluicegate/event_handlers/events/HostUp/0",
+        ),
+        (
+            json!({"response_processors": [{"name": "header_injector", "options": {"add_headers": {"A": "1"}}}]}),
+            "/x-sluicegate/response_processors/0",
+        ),
+        (
+            json!({"use_keyless": false, "use_standard_auth": true, "auth_configs": {"authToken": {"use_certificate": true}}}),
+            "/x-tyk-api-gateway/server/authentication/securitySchemes/authToken/enableClientCertificate",
         ),
     ] {
-        let faults = convert(&classic(parts).to_string(), None).unwrap_err();
-        assert!(faults.iter().any(|fault| fault.is_error() && fault.message.contains(part)), "{faults:#?}");
+        let given = classic(parts);
+        let (oas, _, warnings) = there_and_back(&given);
+        assert!(oas.pointer(place).is_some_and(|said| !said.is_null()), "{place}\n{oas:#}");
+        assert!(warnings.is_empty(), "{warnings:?}\n{given:#}");
     }
+}
+
+#[test]
+fn c3_5_what_only_a_document_can_say_stays_with_it() {
+    let oas = |authentication: Value, operation: Value, more: Value| {
+        let mut oas = json!({
+            "openapi": "3.0.3", "info": {"title": "a", "version": "1"},
+            "paths": {"/b/{id}": {"post": {"operationId": "b",
+                "parameters": [{"name": "q", "in": "query", "required": true, "schema": {"type": "integer"}}],
+                "responses": {"200": {"description": "OK", "content": {"application/json": {"example": {"a": 1}}}}}}}},
+            "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+                "basic": {"type": "http", "scheme": "basic"}}},
+            "x-tyk-api-gateway": {
+                "info": {"id": "a", "name": "a"}, "upstream": {"url": "http://u:81"},
+                "server": {"listenPath": {"value": "/a/"}, "authentication": authentication},
+                "middleware": {"operations": {"b": operation}},
+            },
+        });
+        for (key, value) in more.as_object().unwrap() {
+            oas[key] = value.clone();
+        }
+        oas
+    };
+    let open = json!({"enabled": false});
+    let either = json!({"enabled": true, "securityProcessingMode": "compliant",
+        "securitySchemes": {"key": {"enabled": true}, "basic": {"enabled": true}}});
+    let key = json!({"enabled": true, "securitySchemes": {"key": {"enabled": true}}});
+    let streams = json!({"x-tyk-streaming": {"streams": {"s": {"input": {"generate": {"mapping": "root = 1"}},
+        "output": {"http_server": {"path": "/s"}}}}}});
+    for given in [
+        oas(open.clone(), json!({"validateRequest": {"enabled": true, "errorResponseCode": 400}}), json!({})),
+        oas(open.clone(), json!({"validateResponse": {"enabled": true, "mode": "refuse"}}), json!({})),
+        oas(
+            open.clone(),
+            json!({"mockResponse": {"enabled": true, "fromOASExamples": {"enabled": true}}}),
+            json!({}),
+        ),
+        oas(key, json!({"mockResponse": {"enabled": true, "body": "x"}}), json!({"security": [{"key": []}]})),
+        oas(either, json!({}), json!({"security": [{"key": []}, {"basic": []}]})),
+        oas(open, json!({}), streams),
+    ] {
+        let text = given.to_string();
+        let model = Definition::parse(&text).unwrap_or_else(|faults| panic!("{faults:#?}")).api;
+        let there = convert(&text, None).unwrap_or_else(|faults| panic!("{faults:#?}\n{given:#}"));
+        assert!(there.warnings.is_empty(), "{:#?}", there.warnings);
+        let classic = there.definition.to_string();
+        let read = Definition::parse_classic(&classic).unwrap().api;
+        assert_eq!((&read.auth, &read.paths.mocks), (&model.auth, &model.paths.mocks));
+        assert_eq!(read.paths.validation, model.paths.validation);
+        let back = convert(&classic, None).unwrap_or_else(|faults| panic!("{faults:#?}\n{classic}"));
+        assert!(back.to == To::Oas && back.warnings.is_empty(), "{:#?}\n{classic}", back.warnings);
+        assert_eq!(back.definition["paths"], given["paths"]);
+        // The classic projection that clients read can be given back.
+        let projected = Definition::parse_oas(&text).unwrap().classic();
+        let read = Definition::parse_classic(&projected.to_string());
+        let read = read.unwrap_or_else(|faults| panic!("{faults:#?}\n{projected:#}")).api;
+        assert_eq!(
+            (&read.auth, &read.paths.mocks, &read.paths.validation),
+            (&model.auth, &model.paths.mocks, &model.paths.validation)
+        );
+    }
+}
+
+#[test]
+fn c2_5_requests_that_are_held_to_a_document_need_it() {
+    let entry = json!({"path": "/b", "method": "POST", "enabled": true, "error_response_code": 422});
+    let with = |more: Value| {
+        let mut parts = json!({"@/extended_paths": {"validate_request": [entry]}});
+        parts["x-sluicegate"] = more;
+        Definition::parse(&classic(parts).to_string())
+    };
+    let at = "/version_data/versions/Default/extended_paths/validate_request/0";
+    for (more, told) in [
+        (json!({}), Some("which is not here")),
+        (json!({"openapi": {"paths": {"/b": {"get": {}}}}}), Some("no operation for this method")),
+        (json!({"openapi": {"paths": {"/b": {"post": {}}}}}), None),
+    ] {
+        let faults = with(more.clone()).err().unwrap_or_default();
+        let errors: Vec<_> = faults.iter().filter(|fault| fault.is_error()).collect();
+        assert_eq!(errors.len(), usize::from(told.is_some()), "{more}: {faults:#?}");
+        for fault in errors {
+            assert!(fault.pointer == at && fault.message.contains(told.unwrap_or_default()), "{fault:#?}");
+        }
+    }
+    // Two things cannot say who may call.
+    let twice = json!({"openapi": {"x-tyk-api-gateway": {"server": {"authentication": {"enabled": true}}}}});
+    let faults = Definition::parse(&classic(json!({"x-sluicegate": twice})).to_string()).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.is_error() && fault.pointer == "/use_keyless"), "{faults:#?}");
 }
 
 #[test]
@@ -342,7 +478,7 @@ fn definitions_below(folder: &Path, found: &mut Vec<(String, String)>) -> io::Re
 }
 
 #[test]
-fn every_example_is_the_same_api_in_both_formats_or_is_refused_by_name() {
+fn every_example_is_the_same_api_in_both_formats() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = Vec::new();
     for folder in ["examples", "docs"] {
@@ -350,25 +486,9 @@ fn every_example_is_the_same_api_in_both_formats_or_is_refused_by_name() {
     }
     found.sort();
     assert!(found.len() > 3, "{found:?}");
-    let mut refused = Vec::new();
     for (name, text) in &found {
         let id = Definition::parse(text).unwrap().api.id.clone();
-        let there = match convert(text, None) {
-            Ok(there) => there,
-            Err(faults) => {
-                refused.push((
-                    name.clone(),
-                    id,
-                    faults
-                        .into_iter()
-                        .filter(|fault| fault.is_error())
-                        .map(|fault| fault.message)
-                        .next()
-                        .unwrap_or_default(),
-                ));
-                continue;
-            }
-        };
+        let there = convert(text, None).unwrap_or_else(|faults| panic!("{name}, {id}: {faults:#?}"));
         if !there.versions.is_empty() {
             continue; // of several there is no way back into one
         }
@@ -376,40 +496,11 @@ fn every_example_is_the_same_api_in_both_formats_or_is_refused_by_name() {
         let back = convert(&there.definition.to_string(), None);
         let back = back.unwrap_or_else(|faults| panic!("{name}, {id}: {faults:#?}\n{:#}", there.definition));
         assert_ne!(back.to, there.to);
-    }
-    let told: Vec<(&str, &str)> = refused.iter().map(|(name, id, _)| (name.as_str(), &**id)).collect();
-    assert_eq!(told, REFUSED.iter().map(|(name, id, _)| (*name, *id)).collect::<Vec<_>>(), "{refused:#?}");
-    for ((name, id, message), (.., part)) in refused.iter().zip(REFUSED) {
-        assert!(message.contains(part), "{name}, {id}: {message}");
+        // And once more, from what came of it.
+        let again = convert(&back.definition.to_string(), None);
+        again.unwrap_or_else(|faults| panic!("{name}, {id}: {faults:#?}\n{:#}", back.definition));
     }
 }
-
-/// File, id, and why; in the order of the files' names and of their texts.
-const REFUSED: &[(&str, &str, &str)] = &[
-    ("admin-api.md", "orders", "classic definitions hold no streams"),
-    // Requirements that stand for each other, tokens that are exchanged.
-    ("authentication.md", "orders", "its authentication"),
-    ("authentication.md", "orders", "its authentication"),
-    // Scopes, and metadata for clients.
-    ("authentication.md", "scoped", "its authentication, its metadata of the resource"),
-    ("events.md", "events", "classic definitions hold no streams"),
-    // Sources of graphs.
-    ("graphql.md", "live", "`url` is missing"),
-    ("graphql.md", "orders", "`url` is missing"),
-    ("graphql.md", "pets", "`url` is missing"),
-    // `persist_graphql`.
-    ("graphql.md", "products", "its paths"),
-    ("graphql.md", "shop", "its GraphQL"),
-    ("graphql.md", "store", "`url` is missing"),
-    ("heroes.json", "heroes", "its paths, its GraphQL"),
-    ("shop.json", "shop", "classic definitions hold no streams"),
-    // Jq programs.
-    ("traffic.md", "people", "its transforms"),
-    // A list without methods.
-    ("traffic.md", "shop", "its paths"),
-    // Answers that are looked at.
-    ("traffic.md", "orders", "its paths"),
-];
 
 #[test]
 fn a_definition_that_has_the_format_already_stays_as_it_is() {

@@ -3,11 +3,13 @@
 use super::table;
 use crate::addresses;
 use crate::auth::read_classic as read_auth;
+use crate::beyond;
 use crate::cors;
 use crate::events;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::graphql;
 use crate::limits::{EndpointRate, at_once};
+use crate::oas::one_credential;
 use crate::own_port::OwnPort;
 use crate::pass_through::{self, PassThrough};
 use crate::place;
@@ -54,11 +56,16 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         }),
     };
     let graphql = graphql::read(&root, faults);
+    let streams = beyond::streamed(&root, faults);
+    if let (Some(_), Some(streams)) = (&graphql, &streams) {
+        let text = "streams serve no GraphQL: define another API for it";
+        faults.push(Fault::error(&*streams.pointer, text));
+    }
     let engine = graphql.as_ref().is_some_and(|graph| graph.gathers());
-    let unused = engine && proxy.text("target_url", faults).is_empty();
+    let unused = (engine || streams.is_some()) && proxy.text("target_url", faults).is_empty();
     let target = match pass_through {
         Some(_) => pass_through::read_target(&proxy, "target_url", faults).map(|target| (target, None)),
-        // Nothing is ever sent there: the sources of a graph have addresses of their own.
+        // Nothing is ever sent there: streams and the sources of a graph have addresses of their own.
         None if unused => Target::or_inner("tyk://self").ok(),
         None => target(&proxy, "target_url", faults),
     };
@@ -83,6 +90,16 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     };
     let domain_off = root.flag("domain_disabled", faults);
     let tags_off = root.flag("tags_disabled", faults);
+    let (auth, resource_metadata) = match beyond::auth(&root, faults) {
+        Some(said) => said,
+        None => (read_auth(&root, faults), None),
+    };
+    let backend = match streams {
+        Some(streams) => Backend::Streams(streams),
+        None if engine => Backend::Graph,
+        None => Backend::Upstream(upstream),
+    };
+    one_credential(&auth, Some(&backend), root.at("upstream_auth"), faults);
     let mut api = Api {
         id,
         org_id: root.text("org_id", faults).into(),
@@ -100,10 +117,10 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         version: Box::default(),
         expires: date(&root, "expiration", faults),
         version_expires,
-        auth: read_auth(&root, faults),
-        resource_metadata: None,
+        auth,
+        resource_metadata,
         strip_auth_data: root.flag("strip_auth_data", faults),
-        backend: if engine { Backend::Graph } else { Backend::Upstream(upstream) },
+        backend,
         limits: limits(&root, endpoints, faults),
         addresses: addresses::read_classic(&root, faults),
         cors: cors::read_classic(&root, faults),

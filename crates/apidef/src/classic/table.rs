@@ -6,7 +6,7 @@ use crate::auth::{
 };
 use crate::cache;
 use crate::cors;
-use crate::fields::{Field, acts, each, guards, kept, routes, section};
+use crate::fields::{Field, acts, each, kept, routes, section};
 use crate::graphql;
 use crate::paths::{
     CLASSIC_HOOK, CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
@@ -93,7 +93,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("disable_rate_limit"),
     acts("disable_quota"),
     section("global_rate_limit", &[acts("disabled"), acts("rate"), acts("per")]),
-    section(crate::limits::OWN, crate::limits::OWN_FIELDS),
+    section(crate::limits::OWN, crate::beyond::CLASSIC),
     acts("session_lifetime"),
     acts("session_lifetime_respects_key_expiration"),
     acts("dont_set_quota_on_create"),
@@ -185,7 +185,7 @@ const VERSION: &[Field] = &[
     acts("override_target"),
 ];
 
-const EXTENDED: &[Field] = &[
+pub(crate) const EXTENDED: &[Field] = &[
     each("ignored", CLASSIC_LIST),
     each("white_list", CLASSIC_LIST),
     each("black_list", CLASSIC_LIST),
@@ -193,11 +193,7 @@ const EXTENDED: &[Field] = &[
     each("size_limits", CLASSIC_SIZE),
     each("rate_limit", &[acts("path"), acts("method"), acts("disabled"), acts("rate"), acts("per")]),
     each("validate_json", CLASSIC_SCHEMA),
-    guards(
-        "validate_request",
-        "requests are held against an OpenAPI document, which a classic definition does not have",
-        "use `validate_json` with a schema of its own, or `validateRequest` of an OpenAPI definition",
-    ),
+    each(crate::beyond::REQUESTS, crate::beyond::CLASSIC_REQUEST),
     each("go_plugin", CLASSIC_HOOK),
     each("persist_graphql", graphql::PERSISTED),
     each("mock_response", CLASSIC_REPLY),

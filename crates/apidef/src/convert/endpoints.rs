@@ -2,8 +2,9 @@
 
 use super::To;
 use super::lists::LISTS;
-use super::value::{left, move_pairs, put, take};
+use super::value::{is_blank, left, move_pairs, put, take, text};
 use crate::at_path::{Operations, precedence};
+use crate::beyond::KEYS;
 use crate::section::Section;
 use document::pointer_join;
 use serde_json::{Map, Value, json};
@@ -29,10 +30,8 @@ pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
             if !path.starts_with('/') || !METHODS.contains(&method.as_str()) {
                 continue; // no operation can stand for it
             }
-            let id = operation(out, &path, &method);
-            let at = pointer_join(&pointer_join(OPERATIONS, &id), list.1);
-            if out.pointer(&at).is_some() {
-                continue; // said twice: the second stays behind, and is told
+            if said(out, &path, &method, list.1) {
+                continue; // said twice: the second goes where there are lists
             }
             let mut rest = entry.clone();
             let off = take(&mut rest, "/disabled") == Some(Value::Bool(true));
@@ -43,9 +42,29 @@ pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
             if let Some(more) = list.3 {
                 more(To::Oas, &mut rest, &mut written);
             }
-            put(out, &at, written);
-            *entry = rest;
+            take(&mut rest, "/act_on"); // means nothing in either format
+            if !is_blank(&rest) {
+                continue; // it goes where all of it can be said
+            }
+            let id = operation(out, &path, &method);
+            put(out, &pointer_join(&pointer_join(OPERATIONS, &id), list.1), written);
+            *entry = Value::Null;
         }
+    }
+}
+
+/// Whether the operation of a path and method has a key already.
+pub(super) fn said(out: &Value, path: &str, method: &str, key: &str) -> bool {
+    let known = pointer_join(&pointer_join("/paths", &template(path).0), method);
+    let id = out.pointer(&known).map(|known| id_of(known, &template(path).0, method));
+    id.is_some_and(|id| out.pointer(&pointer_join(&pointer_join(OPERATIONS, &id), key)).is_some())
+}
+
+/// What an operation is called (contract 3.1, "Operation binding").
+fn id_of(operation: &Value, template: &str, method: &str) -> String {
+    match text(operation, "/operationId") {
+        "" => format!("{}{}", template.trim_start_matches('/'), method.to_uppercase()),
+        id => id.to_owned(),
     }
 }
 
@@ -53,10 +72,10 @@ pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
 pub(super) fn operation(out: &mut Value, path: &str, method: &str) -> String {
     let (template, parameters) = template(path);
     let at = pointer_join(&pointer_join("/paths", &template), method);
-    if let Some(id) = out.pointer(&at).and_then(|known| known.get("operationId")).and_then(Value::as_str) {
-        return id.to_owned();
+    if let Some(known) = out.pointer(&at) {
+        return id_of(known, &template, method);
     }
-    let id = format!("{}{}", template.trim_start_matches('/'), method.to_uppercase());
+    let id = id_of(&Value::Null, &template, method);
     let mut operation = json!({"operationId": id, "responses": answers()});
     if !parameters.is_empty() {
         operation["parameters"] = Value::Array(parameters);
@@ -89,7 +108,8 @@ pub(super) fn template(path: &str) -> (String, Vec<Value>) {
 }
 
 /// Moves the keys of operations into lists, in the order in which paths are tried. What is left of one stays there.
-pub(super) fn to_classic(from: &mut Value, extended: &str, out: &mut Value) {
+/// `given`: the definition before anything was moved.
+pub(super) fn to_classic(given: &Value, from: &mut Value, extended: &str, out: &mut Value) {
     let whole = from.clone();
     let operations = Operations::of(&Section { object: whole.as_object(), pointer: String::new() });
     let ids = whole.pointer(OPERATIONS).and_then(Value::as_object);
@@ -101,12 +121,20 @@ pub(super) fn to_classic(from: &mut Value, extended: &str, out: &mut Value) {
             if !entry.is_object() {
                 continue;
             }
+            if list.1 == "mockResponse" && !may_mock(given, id) {
+                continue;
+            }
+            let before = entry.clone();
             let off = take(entry, "/enabled") != Some(Value::Bool(true));
             let mut written =
                 json!({"path": known.path, "method": known.method.to_uppercase(), "disabled": off});
             move_pairs(list.2, To::Classic, (entry, &as_it_is), (&mut written, &as_it_is));
             if let Some(more) = list.3 {
                 more(To::Classic, entry, &mut written);
+            }
+            if KEYS.contains(&list.1) && !is_blank(entry) {
+                *entry = before; // it goes where all of it can be said
+                continue;
             }
             found.push((known.path.clone(), written));
         }
@@ -118,6 +146,15 @@ pub(super) fn to_classic(from: &mut Value, extended: &str, out: &mut Value) {
             put(out, &list_at, found.into_iter().map(|(_, entry)| entry).collect());
         }
     }
+}
+
+/// Whether an answer may come before anybody has to say who is calling, as those of classic definitions do.
+fn may_mock(given: &Value, id: &str) -> bool {
+    let is_on = |pointer: &str| given.pointer(pointer) == Some(&Value::Bool(true));
+    let operation = pointer_join(OPERATIONS, id);
+    !is_on("/x-tyk-api-gateway/server/authentication/enabled")
+        || is_on(&format!("{operation}/ignoreAuthentication/enabled"))
+        || !is_on(&format!("{operation}/mockResponse/enabled"))
 }
 
 /// Everything of an OpenAPI document that classic definitions have no place for, apart from what stands for operations.

@@ -2,12 +2,13 @@
 
 use super::To;
 use super::table::{How, Pair};
-use super::value::{move_pairs, put, take, text};
+use super::value::{is_blank, move_pairs, put, take, text};
 use How::{Named, Not, Said, Same, Seconds};
 use document::pointer_join;
 use serde_json::{Value, json};
 
 const CLASSIC: &str = "/event_handlers/events";
+const OWN: &str = "/x-sluicegate/event_handlers/events";
 const OAS: &str = "/x-tyk-api-gateway/server/eventHandlers";
 
 /// A kind of handler: its names in both formats, and its keys.
@@ -46,13 +47,18 @@ fn as_it_is(pointer: &str) -> String {
     pointer.to_owned()
 }
 
-/// What has no counterpart stays: handlers in the server of plugins.
+/// What has no counterpart goes into our extension: handlers in the server of plugins.
 pub(super) fn to_oas(from: &mut Value, out: &mut Value) {
     let mut written = Vec::new();
     for (event, entries) in from.pointer_mut(CLASSIC).and_then(Value::as_object_mut).into_iter().flatten() {
         for entry in entries.as_array_mut().into_iter().flatten() {
             let named = text(entry, "/handler_name");
-            let Some(Kind(_, kind, pairs)) = KINDS.iter().find(|known| known.0 == named) else { continue };
+            let Some(Kind(_, kind, pairs)) = KINDS.iter().find(|known| known.0 == named) else {
+                if !is_blank(entry) {
+                    add(out, &pointer_join(OWN, event), entry.take());
+                }
+                continue;
+            };
             take(entry, "/handler_name");
             let mut meta = take(entry, "/handler_meta").unwrap_or_else(|| json!({}));
             let mut one = json!({"enabled": true, "trigger": event, "type": kind});
@@ -75,10 +81,21 @@ pub(super) fn to_classic(from: &mut Value, out: &mut Value) {
         let mut meta = json!({});
         move_pairs(pairs, To::Classic, (entry, &as_it_is), (&mut meta, &as_it_is));
         let one = json!({"handler_name": name, "handler_meta": meta});
-        let at = pointer_join(CLASSIC, &event);
-        match out.pointer_mut(&at).and_then(Value::as_array_mut) {
-            Some(entries) => entries.push(one),
-            None => put(out, &at, json!([one])),
+        add(out, &pointer_join(CLASSIC, &event), one);
+    }
+    let own = take(from, "/x-sluicegate/event_handlers");
+    let events = own.as_ref().and_then(|own| own.get("events")).and_then(Value::as_object);
+    for (event, entries) in events.into_iter().flatten() {
+        for entry in entries.as_array().into_iter().flatten() {
+            add(out, &pointer_join(CLASSIC, event), entry.clone());
         }
+    }
+}
+
+/// Adds to a list, which begins with it where there is none.
+fn add(out: &mut Value, list: &str, entry: Value) {
+    match out.pointer_mut(list).and_then(Value::as_array_mut) {
+        Some(entries) => entries.push(entry),
+        None => put(out, list, json!([entry])),
     }
 }

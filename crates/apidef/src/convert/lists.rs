@@ -1,6 +1,7 @@
 //! Which lists of `extended_paths` and which keys of operations mean the same (contract 2.5, 3.2).
 
 use super::table::{How, Pair};
+use super::value::{put, take};
 use super::{To, rewrites, sources};
 use How::{By, Named, NotAlways, Said, Same, Seconds};
 use serde_json::Value;
@@ -21,6 +22,15 @@ const HEADERS: &[Pair] =
     &[Pair("/add_headers", "/add", Named("name", "value")), Pair("/delete_headers", "/remove", Same)];
 const TEMPLATE: &[Pair] = &[Pair("/template_data/input_type", "/format", Said)];
 const CASE: &[Pair] = &[Pair("/ignore_case", "/ignoreCase", Same)];
+
+/// Entries of `validate_request` have two switches.
+fn requests(to: To, from: &mut Value, out: &mut Value) {
+    match to {
+        To::Oas if take(from, "/enabled") == Some(Value::Bool(false)) => put(out, "/enabled", false.into()),
+        To::Oas => {}
+        To::Classic => put(out, "/enabled", true.into()),
+    }
+}
 
 /// Rates come first: operations stand in their order, which counts for them.
 pub(super) const LISTS: &[Listed] = &[
@@ -61,6 +71,12 @@ pub(super) const LISTS: &[Listed] = &[
             Pair("/triggers", "/triggers", By(rewrites::triggers)),
         ],
         None,
+    ),
+    Listed(
+        "validate_request",
+        "validateRequest",
+        &[Pair("/error_response_code", "/errorResponseCode", Said)],
+        Some(requests),
     ),
     Listed("transform", "transformRequestBody", TEMPLATE, Some(sources::template)),
     Listed("transform_response", "transformResponseBody", TEMPLATE, Some(sources::template)),

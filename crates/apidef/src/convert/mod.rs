@@ -3,10 +3,12 @@
 
 mod auth;
 mod behind;
+mod beyond;
 mod endpoints;
 mod errors;
 mod events;
 mod flows;
+mod hooks;
 mod lists;
 mod older;
 mod rewrites;
@@ -19,7 +21,8 @@ mod told;
 mod value;
 mod versions;
 
-use crate::oas::{EXTENSION, STREAMING};
+use crate::beyond::document_says;
+use crate::oas::EXTENSION;
 use crate::{Api, Definition, Source};
 use document::{Document, Fault, Format, pointer_join};
 use serde_json::{Value, json};
@@ -86,7 +89,14 @@ pub fn convert(text: &str, to: Option<To>) -> Result<Converted, Vec<Fault>> {
 fn one(given: &Value, to: To) -> (Value, Vec<Fault>) {
     let (written, expected, mut told) = match to {
         To::Oas => to_oas(given),
-        To::Classic => to_classic(given),
+        To::Classic => {
+            let shorter = to_classic(given, false);
+            let read = Definition::parse(&given.to_string());
+            match read {
+                Ok(read) if document_says(&read.api, &shorter.0) => to_classic(given, true),
+                _ => shorter,
+            }
+        }
     };
     let differing = match (Definition::parse(&written.to_string()), Definition::parse(&expected.to_string()))
     {
@@ -148,6 +158,12 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
         EXTENSION: {"info": {}, "upstream": {"url": ""}, "server": {}},
     });
     older::classic(&mut rest, &version);
+    let with_auth = beyond::begin(&mut rest, &mut out);
+    let enabled = out.pointer("/x-tyk-api-gateway/server/authentication/enabled").cloned();
+    if with_auth {
+        // Nothing else guards than what the document says.
+        take(&mut rest, "/use_standard_auth");
+    }
     errors::convert(To::Oas, &mut rest, &mut out);
     events::to_oas(&mut rest, &mut out);
     move_pairs(
@@ -157,16 +173,24 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
         (&mut out, &|pointer| format!("/{EXTENSION}{pointer}")),
     );
     behind::to_oas(&mut rest, &mut out);
-    auth::to_oas(&mut rest, &mut out);
-    if let Some(own) = take(&mut rest, "/x-sluicegate") {
-        out["x-sluicegate"] = own;
+    if with_auth {
+        out[EXTENSION]["server"]["authentication"]["enabled"] = enabled.unwrap_or(Value::Bool(false));
+    } else {
+        auth::to_oas(&mut rest, &mut out);
+    }
+    beyond::graph(To::Oas, &mut rest, &mut out);
+    beyond::own(&mut rest, &mut out);
+    if let Some(processors) = take(&mut rest, "/response_processors").filter(|all| !is_blank(all)) {
+        out["x-sluicegate"]["response_processors"] = processors;
     }
     let extended = format!("{version}/extended_paths");
     let mut expected = given.clone();
     if rest.pointer(&format!("{version}/use_extended_paths")) == Some(&Value::Bool(true)) {
         endpoints::to_oas(&mut rest, &extended, &mut out);
-        schemas::to_oas(&mut rest, &extended, &mut out);
-        told.extend(told::to_oas(&mut expected, &extended));
+        hooks::to_oas(&mut rest, &extended, &mut out);
+        let moved = schemas::to_oas(&mut rest, &extended, &mut out);
+        beyond::lists_to_oas(&mut rest, &extended, &mut out);
+        told.extend(told::to_oas(&mut expected, &extended, moved));
     }
     for known in ["/version_data/not_versioned", "/version_data/default_version", "/is_oas"] {
         take(&mut rest, known);
@@ -182,14 +206,17 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
     (out, expected, told)
 }
 
-fn to_classic(given: &Value) -> (Value, Value, Vec<Fault>) {
+/// `with_auth`: who may call is said in the document, since the classic definition has no words for it.
+fn to_classic(given: &Value, with_auth: bool) -> (Value, Value, Vec<Fault>) {
     let mut rest = given.clone();
     let version = "/version_data/versions/Default";
     let mut out = json!({
         "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default", "use_extended_paths": true}}},
     });
     older::oas(&mut rest, EXTENSION_AT);
-    auth::to_classic(&mut rest, &mut out);
+    if !with_auth {
+        auth::to_classic(&mut rest, &mut out);
+    }
     errors::convert(To::Classic, &mut rest, &mut out);
     events::to_classic(&mut rest, &mut out);
     behind::to_classic(&mut rest, &mut out);
@@ -199,13 +226,22 @@ fn to_classic(given: &Value) -> (Value, Value, Vec<Fault>) {
         (&mut rest, &|pointer| format!("/{EXTENSION}{pointer}")),
         (&mut out, &|pointer| pointer.replacen(VERSION, version, 1)),
     );
-    if let Some(own) = take(&mut rest, "/x-sluicegate") {
-        out["x-sluicegate"] = own;
+    if with_auth {
+        take(&mut out, "/use_keyless");
+        take(&mut out, "/base_identity_provided_by");
+        take(&mut rest, "/x-tyk-api-gateway/server/authentication");
     }
+    beyond::graph(To::Classic, &mut rest, &mut out);
     let extended = format!("{version}/extended_paths");
-    endpoints::to_classic(&mut rest, &extended, &mut out);
-    let mut told = told::to_classic(given);
-    told.extend(told::bodies(&schemas::to_classic(&mut rest, &extended, &mut out)));
+    let mut told = told::bodies(&schemas::to_classic(&mut rest, &extended, &mut out));
+    endpoints::to_classic(given, &mut rest, &extended, &mut out);
+    hooks::to_classic(&mut rest, &extended, &mut out);
+    beyond::lists_to_classic(&mut rest, &extended, &mut out);
+    if let Some(processors) = take(&mut rest, "/x-sluicegate/response_processors") {
+        out["response_processors"] = processors;
+    }
+    beyond::own(&mut rest, &mut out);
+    beyond::keep_document(given, &mut rest, &extended, with_auth, &mut out);
     let mut found = Vec::new();
     endpoints::left_of_document(&rest, &mut found);
     told.extend(
@@ -213,10 +249,6 @@ fn to_classic(given: &Value) -> (Value, Value, Vec<Fault>) {
             .into_iter()
             .map(|at| Fault::warning(at, "this has no counterpart in classic definitions, and is left out")),
     );
-    if rest.get(STREAMING).is_some_and(|streams| !is_blank(streams)) {
-        let at = pointer_join("", STREAMING);
-        told.push(Fault::error(at, "classic definitions hold no streams: keep this definition as it is"));
-    }
     (out, given.clone(), told)
 }
 

@@ -1,7 +1,7 @@
 //! What bodies have to be: a schema for a path, or the document's for an operation (contract 2.5 `validate_json`, 3.5).
 //! Moved is only what means the same in both: what OpenAPI does not look at would let more in.
 
-use super::endpoints::{METHODS, OPERATIONS, operation, template};
+use super::endpoints::{METHODS, OPERATIONS, operation, said, template};
 use super::value::{put, take, text};
 use crate::at_path::{Operations, precedence};
 use crate::section::Section;
@@ -45,8 +45,9 @@ const PLAIN: [&str; 22] = [
 /// Beside those, where a document is of OpenAPI 3.1.
 const NEWER: [&str; 2] = ["const", "patternProperties"];
 
-/// Moves the entries of the list at `extended`; those that would not mean the same stay.
-pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
+/// Moves the entries of the list at `extended`; those that would not mean the same stay. Whether there were any.
+pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) -> bool {
+    let mut any = false;
     let entries = from.pointer_mut(&pointer_join(extended, LIST)).and_then(Value::as_array_mut);
     for entry in entries.into_iter().flatten() {
         let (path, method) = (text(entry, "/path").to_owned(), text(entry, "/method").to_lowercase());
@@ -58,11 +59,12 @@ pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
         let schema =
             entry.get("schema").filter(|schema| schema.as_object().is_some_and(|one| !one.is_empty()));
         let Some(schema) = schema.and_then(|schema| moved(schema, "", &at, 0)) else { continue };
+        // A second one for the same, or an operation that says something of its own.
+        if said(out, &path, &method, KEY) || out.pointer(&format!("{written}/requestBody")).is_some() {
+            continue;
+        }
         let id = operation(out, &path, &method);
         let section = pointer_join(&pointer_join(OPERATIONS, &id), KEY);
-        if out.pointer(&section).is_some() {
-            continue; // a second one for the same
-        }
         let off = take(entry, "/disabled") == Some(Value::Bool(true));
         let mut rule = json!({"enabled": !off});
         if let Some(status) = take(entry, "/error_response_code") {
@@ -74,7 +76,9 @@ pub(super) fn to_oas(from: &mut Value, extended: &str, out: &mut Value) {
         // Its schemas are JSON schemas.
         out["openapi"] = json!("3.1.0");
         *entry = Value::Null;
+        any = true;
     }
+    any
 }
 
 /// Moves what is only about bodies in JSON; gives the ids of the operations.

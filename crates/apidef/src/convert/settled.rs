@@ -44,6 +44,19 @@ pub(super) fn settled(api: Arc<Api>) -> Settled {
     }
     ordered(&mut transforms.bodies.requests);
     ordered(&mut transforms.bodies.answers);
+    ordered(&mut transforms.bodies.request_programs);
+    ordered(&mut transforms.bodies.answer_programs);
+    match &mut api.backend {
+        Backend::Streams(streams) => streams.pointer = Box::default(),
+        Backend::Upstream(_) | Backend::Graph => {}
+    }
+    if let Some(graph) = &mut api.graphql {
+        graph.at = Box::default();
+        let sources = graph.engine.as_mut().map(|engine| engine.sources.as_mut()).unwrap_or_default();
+        sources.iter_mut().for_each(|source| source.at = Box::default());
+        let parts = graph.supergraph.as_mut().map(|graph| graph.parts.as_mut()).unwrap_or_default();
+        parts.iter_mut().for_each(|part| part.at = Box::default());
+    }
     if let Some(plugins) = &mut api.plugins {
         plugins.bundle_pointer = Box::default();
         plugins.each_mut(|plugin| plugin.pointer = Box::default());
@@ -101,6 +114,7 @@ fn paths(paths: &mut Paths) -> Vec<(Box<str>, Box<str>, u16)> {
     for Virtual { function, .. } in paths.virtuals.iter_mut().map(|at| &mut at.value) {
         function.pointer = Box::default();
     }
+    ordered(&mut paths.persisted);
     ordered(&mut paths.hooks);
     for hook in &mut paths.hooks {
         hook.value.pointer = Box::default();

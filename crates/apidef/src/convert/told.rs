@@ -3,9 +3,10 @@
 
 use super::endpoints::OPERATIONS;
 use super::lists::LISTS;
-use crate::at_path::precedence;
+use super::value::text;
+use crate::beyond::in_order;
 use document::{Fault, pointer_join};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 const ORDER: &str = "the order of this list is lost: OpenAPI definitions try the paths with most segments first, then the \
                      longest";
@@ -13,10 +14,10 @@ const SESSIONS: &str = "templates of OpenAPI definitions see the metadata of ses
 const LATER: &str = "this is answered after authentication and limits in OpenAPI definitions, not before";
 const BODIES: &str = "in OpenAPI definitions bodies must have the content type `application/json`, too, paths below these are \
                       refused, and refusals say it in other words";
-const OPEN: &str = "classic definitions answer this before anybody has to say who is calling";
 
 /// Of a classic definition that becomes an OpenAPI one.
-pub(super) fn to_oas(expected: &mut Value, extended: &str) -> Vec<Fault> {
+/// `moved`: bodies are looked at by operations now.
+pub(super) fn to_oas(expected: &mut Value, extended: &str, moved: bool) -> Vec<Fault> {
     let mut told = sort(expected, extended);
     for list in ["transform", "transform_response"] {
         let at = pointer_join(extended, list);
@@ -34,7 +35,7 @@ pub(super) fn to_oas(expected: &mut Value, extended: &str) -> Vec<Fault> {
     if has("mock_response") && expected.get("use_keyless") != Some(&Value::Bool(true)) {
         told.push(Fault::warning(pointer_join(extended, "mock_response"), LATER));
     }
-    if has("validate_json") {
+    if has("validate_json") && moved {
         told.push(Fault::warning(pointer_join(extended, "validate_json"), BODIES));
     }
     told
@@ -43,12 +44,15 @@ pub(super) fn to_oas(expected: &mut Value, extended: &str) -> Vec<Fault> {
 /// Puts the lists into the order in which OpenAPI definitions try paths; tells of those that had another.
 fn sort(definition: &mut Value, extended: &str) -> Vec<Fault> {
     let mut told = Vec::new();
-    for list in LISTS.iter().filter(|list| list.0 != "rate_limit") {
-        let at = pointer_join(extended, list.0);
+    // Of rates the order counts in both.
+    let others = ["transform_jq", "transform_jq_response", "persist_graphql", "go_plugin", "validate_json"];
+    for list in LISTS.iter().map(|list| list.0).filter(|list| *list != "rate_limit").chain(others) {
+        let at = pointer_join(extended, list);
         let Some(entries) = definition.pointer_mut(&at).and_then(Value::as_array_mut) else { continue };
         let before = entries.clone();
-        let path = |entry: &Value| entry.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
-        entries.sort_by(|a, b| precedence(&path(a)).cmp(&precedence(&path(b))));
+        entries.sort_by(|a, b| {
+            in_order((text(a, "/path"), text(a, "/method")), (text(b, "/path"), text(b, "/method")))
+        });
         if *entries != before {
             told.push(Fault::warning(at, ORDER));
         }
@@ -58,24 +62,6 @@ fn sort(definition: &mut Value, extended: &str) -> Vec<Fault> {
 
 fn entries<'v>(definition: &'v mut Value, list: &str) -> impl Iterator<Item = &'v mut Value> {
     definition.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
-}
-
-/// Of an OpenAPI definition that becomes a classic one: answers that would be open to everybody are not written.
-pub(super) fn to_classic(given: &Value) -> Vec<Fault> {
-    if given.pointer("/x-tyk-api-gateway/server/authentication/enabled") != Some(&Value::Bool(true)) {
-        return Vec::new();
-    }
-    let operations = given.pointer(OPERATIONS).and_then(Value::as_object);
-    let is_on = |operation: &Value, key: &str| {
-        operation.get(key).is_some_and(|section| section.get("enabled") == Some(&Value::Bool(true)))
-    };
-    let guarded = |(_, operation): &(&String, &Value)| {
-        is_on(operation, "mockResponse") && !is_on(operation, "ignoreAuthentication")
-    };
-    let named = operations.into_iter().flat_map(Map::iter).filter(guarded);
-    named
-        .map(|(id, _)| Fault::error(pointer_join(&pointer_join(OPERATIONS, id), "mockResponse"), OPEN))
-        .collect()
 }
 
 /// Of operations whose bodies classic definitions look at.

@@ -155,6 +155,13 @@ pub struct GraphQlLimits {
 
 const MODES: &str = "use `proxyOnly`, `executionEngine`, `subgraph` or `supergraph`";
 
+/// Sources of version 1 in the words of version 2; `None` where they are not meant.
+pub(crate) fn engine_of_first(graph: &Value) -> Option<Value> {
+    let mut ignored = Vec::new();
+    let at = Section::root(graph, &mut ignored);
+    first::is_meant(&at, &mut ignored).then(|| first::read(&at, &mut ignored).write())
+}
+
 /// What a definition says of GraphQL; `None` where it is off.
 pub(crate) fn read(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<GraphQl>> {
     let own = root.section(OWN, faults).section("graphql", faults);

@@ -14,7 +14,7 @@ pub use json_schema::SCHEMAS;
 pub(crate) use json_schema::{Converter, Side};
 pub use operations::Operation;
 pub(crate) use operations::{Written, ignores_case, operations};
-pub(crate) use read::read;
+pub(crate) use read::{one_credential, read, streams};
 pub(crate) use references::resolve;
 pub use schema::schema;
 pub use stated::{Stated, StatedKinds, StatedValue, stated};

@@ -1,8 +1,9 @@
 //! OpenAPI definition -> model.
 
-use super::{EXTENSION, STREAMING, table};
+use super::{EXTENSION, STREAMING, ignores_case, table};
 use crate::addresses;
 use crate::auth::{ResourceMetadata, read_oas as read_auth};
+use crate::beyond;
 use crate::classic::{domain, identity, rate, target};
 use crate::cors;
 use crate::events;
@@ -16,10 +17,10 @@ use crate::plugins;
 use crate::section::Section;
 use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
-use crate::versioning::{date, read_oas};
+use crate::versioning::{date, lists_of_oas, read_oas};
 use crate::{
-    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, ErrorOverrides, GraphQl, Manner, Paths,
-    Recording, Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
+    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, ErrorOverrides, EventHandler, GraphQl, Manner,
+    Paths, Recording, Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -45,8 +46,27 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let state = info.section("state", faults);
     let middleware = extension.section("middleware", faults);
     let global = middleware.section("global", faults);
-    let paths = Box::new(Paths::oas(&root, &middleware, faults));
-    let endpoints = oas_endpoints(&root, &middleware, faults);
+    let mut paths = Box::new(Paths::oas(&root, &middleware, faults));
+    let mut endpoints = oas_endpoints(&root, &middleware, faults);
+    let mut transforms = Box::new(Transforms::oas(&root, &middleware, faults));
+    let mut cache = Caching::oas(&root, &middleware, faults);
+    let ignore_case = ignores_case(&root, faults);
+    let mut upstreams_own = None;
+    if let Some(more) = lists_of_oas(&root, ignore_case, faults) {
+        paths.add(more.paths);
+        beyond::add_rates(&mut endpoints, more.endpoints);
+        transforms.add(more.transforms);
+        match &mut cache {
+            Some(cache) => beyond::add(&mut cache.paths, more.cached),
+            None if more.cached.is_empty() => {}
+            None => {
+                let text = "answers are not kept unless `middleware.global.cache` is on";
+                let at = root.section(OWN, faults).at(beyond::LISTS);
+                faults.push(Fault::warning(at, text));
+            }
+        }
+        upstreams_own = Some(more.of_paths);
+    }
     let authentication = server.section("authentication", faults);
     let (lifetime, respects_expiry) = lifetime(&authentication, faults);
     let listen = server.section("listenPath", faults);
@@ -65,14 +85,17 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         Some(streams) => Some(Backend::Streams(streams)),
         None if engine => Some(Backend::Graph),
         None => {
-            let endpoints = Box::new(Endpoints::oas(&root, &middleware, faults));
+            let mut endpoints = Box::new(Endpoints::oas(&root, &middleware, faults));
+            if let Some(more) = upstreams_own {
+                endpoints.add(more);
+            }
             let care = Box::new(Care::read(&root, faults));
             proxied(&upstream, pass_through.is_some(), endpoints, care, faults).map(Backend::Upstream)
         }
     };
     validate_rest(&upstream, faults);
     let auth = read_auth(&root, &authentication, faults);
-    one_credential(&auth, backend.as_ref(), &upstream, faults);
+    one_credential(&auth, backend.as_ref(), upstream.at("authentication"), faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
     let api = Api {
@@ -109,12 +132,12 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         addresses: addresses::read_oas(&server, faults),
         cors: cors::read_oas(&global, faults),
         paths,
-        cache: Caching::oas(&root, &middleware, faults),
+        cache,
         errors: Box::new(ErrorOverrides::oas(&extension, faults)),
         graphql,
-        transforms: Box::new(Transforms::oas(&root, &middleware, faults)),
+        transforms,
         plugins: plugins::read_oas(&global, &authentication, faults),
-        events: events::read_oas(&server, faults),
+        events: events_of(&root, &server, faults),
         session_lifetime: lifetime,
         lifetime_respects_expiry: respects_expiry,
         batches: server.section("batchProcessing", faults).flag("enabled", faults),
@@ -124,6 +147,12 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     };
     pass_through::unguarded(&api, authentication.at("enabled"), server.at("clientCertificates"), faults);
     Some(api)
+}
+
+/// Handlers of events; those that OpenAPI definitions have no kind for are in our extension.
+fn events_of(root: &Section<'_>, server: &Section<'_>, faults: &mut Vec<Fault>) -> Box<[EventHandler]> {
+    let own = events::read_classic(&root.section(OWN, faults), faults);
+    events::read_oas(server, faults).into_iter().chain(own).collect()
 }
 
 /// What is served of GraphQL, which streams do not.
@@ -154,7 +183,7 @@ fn validate_rest(upstream: &Section<'_>, faults: &mut Vec<Fault>) {
 }
 
 /// An exchanged token and credentials of the gate cannot both be in one header.
-fn one_credential(auth: &Auth, backend: Option<&Backend>, upstream: &Section<'_>, faults: &mut Vec<Fault>) {
+pub(crate) fn one_credential(auth: &Auth, backend: Option<&Backend>, at: String, faults: &mut Vec<Fault>) {
     let (Auth::Guarded(guarded), Some(Backend::Upstream(known))) = (auth, backend) else { return };
     let header = match &known.manner.credentials {
         Some(UpstreamCredentials::Basic { header, .. }) => &**header,
@@ -163,10 +192,7 @@ fn one_credential(auth: &Auth, backend: Option<&Backend>, upstream: &Section<'_>
     };
     if guarded.exchange.is_some() && header.eq_ignore_ascii_case("authorization") {
         let text = "the exchanged token of the caller is in `Authorization`, so these credentials cannot be";
-        faults.push(
-            Fault::error(upstream.at("authentication"), text)
-                .hint("take them out, or give them a header of their own"),
-        );
+        faults.push(Fault::error(at, text).hint("take them out, or give them a header of their own"));
     }
 }
 
@@ -293,7 +319,7 @@ fn lifetime(authentication: &Section<'_>, faults: &mut Vec<Fault>) -> (Option<st
 }
 
 /// The streams of `x-tyk-streaming` (streams contract 1.2); each is checked where streams are built.
-fn streams(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Streams> {
+pub(crate) fn streams(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Streams> {
     root.get(STREAMING)?;
     let streaming = root.section(STREAMING, faults);
     let streams = streaming.section("streams", faults);

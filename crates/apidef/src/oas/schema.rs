@@ -46,9 +46,6 @@ fn property(means: &Means) -> Value {
     match means {
         Means::Acts => json!({}),
         Means::Kept => json!({"description": "Kept as it is."}),
-        Means::Guards { why, instead } => {
-            json!({"description": format!("Refused when in use: {why}; {instead}.")})
-        }
         Means::Routes(what) => {
             json!({"description": format!("Refused when in use: {what} not supported yet.")})
         }

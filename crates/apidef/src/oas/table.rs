@@ -34,7 +34,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("x-tyk-streaming"),
     routes("x-tyk-mcp-server", "MCP is"),
     section("x-tyk-api-gateway", EXTENSION),
-    section(crate::limits::OWN, crate::limits::OWN_FIELDS),
+    section(crate::limits::OWN, crate::beyond::OAS),
 ];
 
 const ENABLED: &[Field] = &[acts("enabled")];
@@ -113,6 +113,20 @@ const AUTHENTICATION: &[Field] = &[
     section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
 ];
 
+/// What of it says who may call.
+pub(crate) const SCHEMES: &[Field] = &[
+    acts("enabled"),
+    acts("baseIdentityProvider"),
+    acts("securitySchemes"),
+    acts("securityProcessingMode"),
+    acts("security"),
+    section("hmac", OAS_HMAC).when("enabled"),
+    section("oidc", OAS_OPEN_ID).when("enabled"),
+    section("custom", OAS_CUSTOM).when("enabled"),
+    section("certificateAuth", ENABLED),
+    section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
+];
+
 const GLOBAL: &[Field] = &[
     acts("skipRateLimit"),
     acts("skipQuota"),
@@ -134,6 +148,15 @@ const GLOBAL: &[Field] = &[
     section("transformResponseHeaders", OAS_HEADERS),
     section("contextVariables", ENABLED),
     section("ignoreCase", ENABLED),
+];
+
+/// What of an operation classic versions have no list for.
+pub(crate) const BEYOND: &[Field] = &[
+    section("validateRequest", OAS_VALIDATE_REQUEST),
+    section("validateResponse", OAS_VALIDATE_ANSWER),
+    section("scopeCheck", OAS_SCOPE_CHECK),
+    section("exchange", OAS_EXCHANGE),
+    section("mockResponse", OAS_MOCK),
 ];
 
 const OPERATION: &[Field] = &[

@@ -63,7 +63,7 @@ pub struct ExampleMedia {
 }
 
 /// The mocks of every operation.
-pub(super) fn read(
+pub(crate) fn read(
     root: &Section<'_>,
     middleware: &Section<'_>,
     faults: &mut Vec<Fault>,

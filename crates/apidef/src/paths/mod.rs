@@ -26,13 +26,17 @@ pub use virtuals::Virtual;
 pub(crate) use hooks::{CLASSIC as CLASSIC_HOOK, OAS as OAS_HOOK};
 pub(crate) use lists::{CLASSIC_LIST, OAS_INTERNAL, OAS_LIST};
 pub(crate) use mock::OAS as OAS_MOCK;
+pub(crate) use mock::read as mocks;
 pub(crate) use reply::CLASSIC as CLASSIC_REPLY;
-pub(crate) use schemas::CLASSIC as CLASSIC_SCHEMA;
+pub(crate) use schemas::{CLASSIC as CLASSIC_SCHEMA, refusal};
 pub(crate) use sizes::{CLASSIC as CLASSIC_SIZE, OAS as OAS_SIZE};
 pub(crate) use tracking::{CLASSIC as CLASSIC_TRACKED, OAS as OAS_TRACKED};
-pub(crate) use validation::{OAS_ANSWER as OAS_VALIDATE_ANSWER, OAS_REQUEST as OAS_VALIDATE_REQUEST};
+pub(crate) use validation::{
+    OAS_ANSWER as OAS_VALIDATE_ANSWER, OAS_REQUEST as OAS_VALIDATE_REQUEST, read as validation,
+};
 pub(crate) use virtuals::{CLASSIC as CLASSIC_VIRTUAL, OAS as OAS_VIRTUAL};
 
+use crate::beyond::add;
 use crate::graphql::{PersistedOperation, persisted, write_persisted};
 use crate::section::Section;
 use crate::{AtPath, Plugin};
@@ -98,6 +102,23 @@ impl Paths {
             virtuals: virtuals::oas(root, middleware, faults),
             hooks: hooks::oas(root, middleware, faults),
         }
+    }
+
+    /// Adds what is said beside operations.
+    pub(crate) fn add(&mut self, more: Self) {
+        let (lists, others) = (&mut self.lists, more.lists);
+        add(&mut lists.internal, others.internal);
+        add(&mut lists.replies, others.replies);
+        add(&mut lists.ignored, others.ignored);
+        add(&mut lists.blocked, others.blocked);
+        add(&mut lists.allowed, others.allowed);
+        add(&mut self.sizes.endpoints, more.sizes.endpoints);
+        add(&mut self.tracking.tracked, more.tracking.tracked);
+        add(&mut self.tracking.untracked, more.tracking.untracked);
+        add(&mut self.bodies, more.bodies);
+        add(&mut self.persisted, more.persisted);
+        add(&mut self.virtuals, more.virtuals);
+        add(&mut self.hooks, more.hooks);
     }
 
     /// What a version of a classic definition is to say.

@@ -54,7 +54,7 @@ pub(super) fn classic(
 }
 
 /// The status of a refusal; 422 where none is named.
-pub(super) fn refusal(entry: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Option<u16> {
+pub(crate) fn refusal(entry: &Section<'_>, key: &str, faults: &mut Vec<Fault>) -> Option<u16> {
     match entry.number(key, faults) {
         0.0 => Some(422),
         number if number.fract() == 0.0 && (400.0..600.0).contains(&number) => Some(number as u16),

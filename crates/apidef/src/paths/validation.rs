@@ -70,7 +70,7 @@ pub struct AnswerRules {
     pub by_status: BTreeMap<Box<str>, BodyRules>,
 }
 
-pub(super) fn read(
+pub(crate) fn read(
     root: &Section<'_>,
     middleware: &Section<'_>,
     faults: &mut Vec<Fault>,

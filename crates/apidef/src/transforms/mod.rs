@@ -16,6 +16,8 @@ pub(crate) use methods::{CLASSIC as CLASSIC_METHOD, OAS as OAS_METHOD};
 pub(crate) use rewrite::{CLASSIC as CLASSIC_REWRITE, OAS as OAS_REWRITE};
 
 use crate::AtPath;
+use crate::beyond::add;
+use crate::limits::OWN;
 use crate::section::Section;
 use document::Fault;
 use serde_json::Value;
@@ -73,11 +75,26 @@ impl Transforms {
         let global = middleware.section("global", faults);
         Self {
             context: global.section("contextVariables", faults).flag("enabled", faults),
-            headers: HeaderChanges::oas(root, middleware, &global, faults),
+            headers: HeaderChanges {
+                last_of_answers: headers::processors(&root.section(OWN, faults), faults),
+                ..HeaderChanges::oas(root, middleware, &global, faults)
+            },
             methods: methods::oas(root, middleware, faults),
             rewrites: rewrite::oas(root, middleware, faults),
             bodies: Bodies::oas(root, middleware, faults),
         }
+    }
+
+    /// Adds what is said of single paths beside operations.
+    pub(crate) fn add(&mut self, more: Self) {
+        add(&mut self.headers.of_request_paths, more.headers.of_request_paths);
+        add(&mut self.headers.of_answer_paths, more.headers.of_answer_paths);
+        add(&mut self.methods, more.methods);
+        add(&mut self.rewrites, more.rewrites);
+        add(&mut self.bodies.requests, more.bodies.requests);
+        add(&mut self.bodies.answers, more.bodies.answers);
+        add(&mut self.bodies.request_programs, more.bodies.request_programs);
+        add(&mut self.bodies.answer_programs, more.bodies.answer_programs);
     }
 
     /// The same in a classic definition, whose only version is `version`.

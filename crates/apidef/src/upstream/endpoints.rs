@@ -2,6 +2,7 @@
 
 use crate::AtPath;
 use crate::at_path::{classic, oas, write_classic};
+use crate::beyond::add;
 use crate::fields::{Field, acts};
 use crate::section::Section;
 use document::Fault;
@@ -74,6 +75,12 @@ impl Endpoints {
             breaker(entry, ["threshold", "sampleSize", "coolDownPeriod"], half_open, faults)
         });
         Self { timeouts, breakers }
+    }
+
+    /// Adds what is said beside operations.
+    pub(crate) fn add(&mut self, more: Self) {
+        add(&mut self.timeouts, more.timeouts);
+        add(&mut self.breakers, more.breakers);
     }
 
     /// What `extended_paths` is to say, and whether case counts.

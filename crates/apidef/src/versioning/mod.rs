@@ -8,7 +8,7 @@ mod own;
 pub(crate) use date::date;
 pub use date::write_date;
 pub use edit::{NewVersion, with_version, without_version};
-pub(crate) use own::{Version, read_own, sole};
+pub(crate) use own::{Version, lists_of_oas, read_own, sole};
 
 use crate::Api;
 use crate::fields::{Field, acts, section};

@@ -1,14 +1,15 @@
 //! `version_data` of a classic definition: an API that serves its versions itself.
 
 use super::{Versioning, Versions};
+use crate::beyond;
 use crate::cache;
-use crate::limits::{EndpointRate, classic_endpoints};
+use crate::limits::{EndpointRate, OWN, classic_endpoints};
 use crate::section::Section;
 use crate::upstream::Endpoints;
 use crate::versioning::date;
 use crate::{Api, AtPath, Backend, CachedPath, Paths, Target, Transforms};
 use document::{Fault, pointer_join};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What one version says.
@@ -52,7 +53,7 @@ pub(crate) fn sole(root: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
         },
     };
     let section = versions.section(name, faults);
-    let version = read(&section, faults);
+    let version = read(root, &section, faults);
     if version.target.is_some() {
         let text = "`override_target` counts only where `not_versioned` is false";
         faults.push(Fault::warning(section.at("override_target"), text).on_key());
@@ -82,7 +83,7 @@ pub(crate) fn read_own(
     }
     let mut own = Vec::new();
     for (key, _) in versions.object.into_iter().flatten() {
-        let version = read(&versions.section(key, faults), faults);
+        let version = read(root, &versions.section(key, faults), faults);
         let mut api = base.clone();
         api.version = key.as_str().into();
         api.version_expires = version.expires;
@@ -117,7 +118,21 @@ pub(crate) fn read_own(
     }))
 }
 
-fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
+/// Lists of a classic version that an OpenAPI definition has in our extension.
+pub(crate) fn lists_of_oas(
+    root: &Section<'_>,
+    ignore_case: bool,
+    faults: &mut Vec<Fault>,
+) -> Option<Version> {
+    let own = root.section(OWN, faults);
+    let lists = own.section(beyond::LISTS, faults).object?;
+    let version = json!({
+        "use_extended_paths": true, "ignore_endpoint_case": ignore_case, beyond::LISTS: lists,
+    });
+    Some(read(root, &Section { object: version.as_object(), pointer: own.pointer }, faults))
+}
+
+fn read(root: &Section<'_>, version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
     let extended = version.section("extended_paths", faults);
     let timeouts = extended.get("hard_timeouts").and_then(Value::as_array);
     for (index, entry) in timeouts.into_iter().flatten().enumerate() {
@@ -153,7 +168,9 @@ fn read(version: &Section<'_>, faults: &mut Vec<Fault>) -> Version {
             })
             .ok(),
     };
-    let paths = Paths::classic(version, faults);
+    let mut paths = Paths::classic(version, faults);
+    let lists = uses_extended.then_some(&extended);
+    (paths.mocks, paths.validation) = beyond::of_paths(root, lists, ignore_case, faults);
     let expires = date(version, "expires", faults);
     Version { timeout, endpoints, of_paths, paths, cached, transforms, target, expires }
 }
