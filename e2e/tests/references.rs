@@ -85,6 +85,8 @@ async fn c2_9_references_are_put_in_when_a_definition_is_read() {
     described["x-tyk-api-gateway"]["middleware"] = json!({"global": {"transformRequestHeaders": {"enabled": true,
         "add": [{"name": "X-One", "value": "vault://secret/team/db.password"}]}}});
     let gate = stores(&values)
+        // As in Tyk: what has no value is nothing.
+        .conf(json!({"kv": {"missing_secrets_are_empty": true}}))
         .env("PLAIN", "of the environment")
         .env("TYK_SECRET_FORMAL", "of a secret variable")
         .env("UPSTREAM", &upstream.authority())
@@ -141,6 +143,12 @@ async fn c2_9_what_cannot_be_found_refuses_the_definition_at_its_place() {
         ("file://none", "there is no such file"),
         ("kv://unknown/a#b", "no store is called `unknown`"),
         ("kv://own/db#none", "has no field `none`"),
+        // Those that are put in later are looked for at once, too.
+        ("<$secret_conf.absent>", "`secrets` holds no `absent`"),
+        ("$secret_env.absent", "TYK_SECRET_ABSENT is not set in the environment"),
+        ("$secret_consul.nowhere", "there is no such path"),
+        ("$secret_vault.secret/none.x", "there is no such path"),
+        ("$secret_file.none", "there is no such file"),
     ] {
         let api = adding("bad", &upstream.url(""), json!({"X-A": reference}));
         let reply = gate.admin().post("/apis", &api).await;
@@ -149,7 +157,8 @@ async fn c2_9_what_cannot_be_found_refuses_the_definition_at_its_place() {
         assert_eq!(fault["pointer"], "/version_data/versions/Default/global_headers/X-A", "{reference}");
         assert!(fault["place"]["line"].is_u64() && fault["place"]["column"].is_u64(), "{fault}");
         let message = fault["message"].as_str().unwrap();
-        assert!(message.contains(&format!("`{reference}`")) && message.contains(why), "{message}");
+        let named = reference.trim_matches(['<', '>']);
+        assert!(message.contains(&format!("`{named}`")) && message.contains(why), "{message}");
     }
     assert_eq!(gate.get("/good/x", &[]).await.status, 200);
 }

@@ -66,6 +66,7 @@ fn at_hand(config: &Config) -> StoreSettings {
         variables: config.variables.clone(),
         secrets: secrets.collect(),
         refresh: config.kv.refresh,
+        missing_secrets_are_empty: config.kv.missing_secrets_are_empty,
         ..StoreSettings::default()
     }
 }

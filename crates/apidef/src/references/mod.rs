@@ -85,6 +85,11 @@ impl fmt::Debug for Value {
 pub trait Lookup: Send + Sync + fmt::Debug {
     /// The value of a reference.
     fn look_up(&self, reference: &Reference) -> Value;
+
+    /// Whether a `$secret_…` without a value stands for nothing, instead of refusing what names it.
+    fn lets_none_be(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody to ask.

@@ -182,13 +182,15 @@ impl Walk<'_> {
                 Value::Is(value) => {
                     self.resolved.secrets.insert(format!("{store}.{name}"), Secret(value.to_string()));
                 }
-                Value::Missing(why) => self.faults.push(
-                    Fault::warning(
-                        pointer,
-                        format!("there is no value for `$secret_{store}.{}`: {why}", reference.name),
-                    )
-                    .hint("nothing stands in its place until there is one"),
-                ),
+                Value::Missing(why) => {
+                    let told = format!("there is no value for `$secret_{store}.{}`: {why}", reference.name);
+                    self.faults.push(if self.lookup.lets_none_be() {
+                        Fault::warning(pointer, told).hint("nothing stands in its place until there is one")
+                    } else {
+                        Fault::error(pointer, told)
+                            .hint("keep a value there, or set `kv.missing_secrets_are_empty` of the gate")
+                    });
+                }
                 Value::Unknown => self.resolved.unknown.push(pointer.to_owned()),
             }
             self.resolved.references.push(reference);

@@ -86,7 +86,7 @@ fn values_take_their_places_and_are_covered_again() {
         told,
         [
             (true, "/e~0n/none", "there is no value for `env://NONE`: it is not there"),
-            (false, "/empty", "there is no value for `$secret_vault.none.x`: it is not there"),
+            (true, "/empty", "there is no value for `$secret_vault.none.x`: it is not there"),
         ]
     );
     for (text, covered) in [

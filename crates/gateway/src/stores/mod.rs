@@ -40,6 +40,7 @@ pub struct Stores {
     keepers: BTreeMap<Store, Keeper>,
     named_secrets: BTreeMap<Box<str>, BTreeMap<String, Secret>>,
     refresh: Duration,
+    lets_none_be: bool,
     known: Mutex<HashMap<Reference, Known>>,
     /// Counts loads: what no load asks for any more is forgotten.
     round: AtomicU64,
@@ -99,6 +100,7 @@ impl Stores {
             keepers,
             named_secrets,
             refresh: if settings.refresh.is_zero() { REFRESH } else { settings.refresh },
+            lets_none_be: settings.missing_secrets_are_empty,
             ..Self::default()
         })
     }
@@ -239,6 +241,10 @@ impl Stores {
 }
 
 impl Lookup for Stores {
+    fn lets_none_be(&self) -> bool {
+        self.lets_none_be
+    }
+
     fn look_up(&self, reference: &Reference) -> Value {
         let name = &*reference.name;
         let formal = || format!("TYK_SECRET_{}", name.to_ascii_uppercase());

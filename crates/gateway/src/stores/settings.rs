@@ -23,6 +23,8 @@ pub struct StoreSettings {
     pub named: BTreeMap<String, NamedStore>,
     /// How often values are asked for again; zero: as usual.
     pub refresh: Duration,
+    /// A `$secret_…` without a value stands for nothing, instead of refusing what names it.
+    pub missing_secrets_are_empty: bool,
 }
 
 /// A store with a name of its own.

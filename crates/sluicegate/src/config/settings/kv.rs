@@ -13,6 +13,7 @@ use super::{Unshown, seconds, secret, unshown};
 pub(crate) struct Kv {
     #[serde(deserialize_with = "seconds")]
     pub(crate) refresh: Duration,
+    pub(crate) missing_secrets_are_empty: bool,
     pub(crate) consul: Consul,
     pub(crate) vault: Vault,
     pub(crate) file: KvFile,

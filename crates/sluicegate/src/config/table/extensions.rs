@@ -154,6 +154,12 @@ pub(super) static KEYS: &[Key] = &[
         "60",
         "How often values that are referred to are asked for again; what changed has the definitions read anew that it stands in.",
     ),
+    ours(
+        "kv.missing_secrets_are_empty",
+        Bool,
+        "",
+        "A `$secret_…` that has no value stands for nothing, with a warning, as in Tyk. `false` refuses the definition at its place.",
+    ),
     acted(
         "kv.consul.address",
         Text,
