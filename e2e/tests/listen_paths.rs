@@ -81,6 +81,27 @@ async fn c2_9_apis_that_listen_at_one_place_are_told_apart() {
 }
 
 #[tokio::test]
+async fn c2_9_where_the_other_place_is_taken_too_one_with_signs_behind_is_found() {
+    let upstream = Upstream::start().await;
+    let target = upstream.url("");
+    let gate = Gate::setup()
+        .api(at("a", &target, "/x", true))
+        // Where the third would go, and would go then.
+        .api(at("b", &target, "/x-d", true))
+        .api(at("c", &target, "/x-d_", true))
+        .api(at("d", &target, "/x", true))
+        .start()
+        .await;
+    for (path, reached) in
+        [("/x/y", "/a/y"), ("/x-d/y", "/b/y"), ("/x-d_/y", "/c/y"), ("/x-d__/y", "/d/y"), ("/d/y", "/d/y")]
+    {
+        assert_eq!(gate.get(path, &[]).await.json()["path"], reached, "{path}");
+    }
+    let log = gate.log();
+    assert!(log.contains("is taken by another API") && log.contains("`/x-d__`"), "{log}");
+}
+
+#[tokio::test]
 async fn c2_1_domains_may_be_patterns() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
