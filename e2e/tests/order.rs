@@ -4,7 +4,9 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use e2e::bridge::sample_pem;
-use e2e::definition::{keyed, session};
+use e2e::definition::{keyed, oas, session};
+use e2e::issuer::Issuer;
+use e2e::tokens::{now, policy, with};
 use e2e::{Gate, Redis, Upstream};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
@@ -220,4 +222,69 @@ async fn c4_4_the_guards_of_an_api_speak_in_the_order_of_the_contract() {
     let (seen, text) = request.send(&gate).await;
     let echo: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((seen, &echo["headers"]["x-trail"][0]), (200, &json!("Pre Auth Post")), "44, the upstream");
+}
+
+#[tokio::test]
+async fn c4_4_row_24_a_request_that_is_refused_for_its_scope_spends_nothing_of_the_rate_of_the_api() {
+    let (upstream, issuer, redis) = (Upstream::start().await, Issuer::start().await, Redis::start().await);
+    let mut document = oas("a", &upstream.url(""));
+    let scopes = json!({"all": ""});
+    document["components"] = json!({"securitySchemes": {
+        "jwt": {"type": "http", "scheme": "bearer"},
+        "idp": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "https://i/t", "scopes": scopes}}},
+    }});
+    document["security"] = json!([{"idp": []}]);
+    document["paths"] = json!({"/x": {"get": {"operationId": "x", "security": [{"idp": ["all"]}]}}});
+    let exchange = json!({"enabled": true, "providers": [{
+        "name": "i", "issuers": ["https://i"], "tokenEndpoint": issuer.url("/exchange"),
+        "clientAuth": {"clientId": "gate", "clientSecret": "s"}, "defaultTarget": {"audience": "orders"},
+    }]});
+    let extension = &mut document["x-tyk-api-gateway"];
+    extension["upstream"]["rateLimit"] = json!({"enabled": true, "rate": 2, "per": "10m"});
+    extension["server"]["authentication"] = json!({"enabled": true, "securitySchemes": {
+        "jwt": {"enabled": true, "signingMethod": "ecdsa", "subjectClaims": ["sub"], "defaultPolicies": ["gold"],
+            "jwksURIs": [{"url": issuer.url("/keys")}]},
+        "idp": {"enabled": true, "scopeCheck": {"enabled": true}, "tokenExchange": exchange},
+    }});
+    // The rate of the key has room for six: those who are refused for their scope are counted by it.
+    let gold = policy("gold", &["a"], json!({"rate": 6, "per": 600}));
+    for limiter in [json!({}), redis.conf()] {
+        let rolls = json!({"enable_redis_rolling_limiter": limiter != json!({})});
+        let told = json!({"rate_limit_response_headers": "rate_limits"});
+        let setup = Gate::setup().conf(limiter.clone()).conf(rolls).conf(told);
+        let gate = setup.oas(document.clone()).policy(gold.clone()).start().await;
+        let token = |scope: &str| {
+            issuer.token(&json!({"iss": "https://i", "sub": "me", "scope": scope, "exp": now() + 600}))
+        };
+        let (good, narrow) = (token("all"), token("some"));
+        issuer.exchanges(400, json!({"error": "invalid_grant"}));
+        for _ in 0..2 {
+            let reply = with(&gate, "/a/x", &narrow).await;
+            assert_eq!(
+                (reply.status, &reply.json()["error"]),
+                (403, &json!("insufficient_scope")),
+                "{limiter}"
+            );
+        }
+        assert_eq!(with(&gate, "/a/x", &good).await.status, 403, "nor does one whose token is not exchanged");
+        issuer.exchanges(200, json!({"access_token": "new", "expires_in": 60}));
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            let reply = with(&gate, "/a/x", &good).await;
+            let error = serde_json::from_str::<Value>(reply.text()).unwrap_or_default()["error"].clone();
+            let number = |name: &str| reply.header(name).and_then(|value| value.parse::<u64>().ok());
+            left.push((reply.status, number("x-ratelimit-limit"), number("x-ratelimit-remaining"), error));
+        }
+        let full = |remaining, text: &str| (429, Some(6), Some(remaining), json!(text));
+        assert_eq!(
+            left,
+            [
+                (200, Some(6), Some(2), Value::Null),
+                (200, Some(6), Some(1), Value::Null),
+                full(0, "API Rate Limit Exceeded"),
+                full(0, "Rate Limit Exceeded"),
+            ],
+            "{limiter}"
+        );
+    }
 }

@@ -258,11 +258,16 @@ impl Chain {
         if keyed || api.limits.at_once != apidef::AtOnce::default() {
             guards.push(Guard::AtOnce);
         }
-        if let Some(limits) = Limits::compile(api, keyed, limits, patterns) {
-            guards.push(Guard::Limits(limits));
-        }
+        // All at once, in one round trip to the store, but where something stands between those of keys and those of the API.
+        let limits = Limits::compile(api, keyed, limits, patterns);
+        let (limits, later) = match scopes.is_some() || exchanging.is_some() {
+            true => limits.map_or((None, None), Limits::apart),
+            false => (limits, None),
+        };
+        guards.extend(limits.map(Guard::Limits));
         guards.extend(scopes.map(Guard::Scopes));
         guards.extend(exchanging.map(Guard::Exchange));
+        guards.extend(later.map(Guard::Limits));
         // The operation of a path is a request to the graph like any other; where there is none, it is the upstream's.
         let (first, later) = match &transforms.graph {
             Some(_) => (transforms.persisted, None),

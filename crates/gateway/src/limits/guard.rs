@@ -32,6 +32,8 @@ pub(crate) struct Limits {
     key_quota: bool,
     global: Option<Counter>,
     endpoints: PerPath<Counter>,
+    /// Those of keys have been asked before, apart.
+    later: bool,
 }
 
 /// What compiling limits needs of the gate.
@@ -70,10 +72,26 @@ impl Limits {
             key_quota: keyed && !api.limits.quota_disabled,
             global: api.limits.global.filter(|_| rates).and_then(|rate| counter("", rate)),
             endpoints,
+            later: false,
         };
         let any =
             limits.key_rate || limits.key_quota || limits.global.is_some() || !limits.endpoints.is_empty();
         any.then_some(limits)
+    }
+
+    /// Those of keys and those of the API apart, for what is asked of tokens stands between the two (contract 4.4 rows 22 to
+    /// 25): a request that is refused there spends nothing of the API's.
+    pub(crate) fn apart(self) -> (Option<Self>, Option<Self>) {
+        if !self.are_of_keys() {
+            return (None, Some(self));
+        }
+        if self.global.is_none() && self.endpoints.is_empty() {
+            return (Some(self), None);
+        }
+        let of_api = Self { key_rate: false, key_quota: false, later: true, ..self };
+        let (key_rate, key_quota) = (self.key_rate, self.key_quota);
+        let of_keys = Self { key_rate, key_quota, global: None, endpoints: PerPath::default(), later: false };
+        (Some(of_keys), Some(of_api))
     }
 
     /// Whether limits of keys count, and not those of the API alone.
@@ -83,7 +101,9 @@ impl Limits {
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let gate = &*exchange.gate;
-        gate.nodes.count();
+        if !self.later {
+            gate.nodes.count();
+        }
         let grant = exchange.grant.as_deref();
         let custom =
             grant.and_then(|grant| grant.terms.pattern.as_ref()).and_then(|pattern| pattern.name(exchange));
@@ -120,7 +140,8 @@ impl Limits {
             monitor::counted(exchange, Whose::Key, quota.max, left.remaining, own);
         }
         let outcome = told.refused.map_or(Ok(()), |which| Err(refusal(gate, which, &told)));
-        exchange.budget = budget(gate, &plan, &told, grant.filter(|_| self.key_quota));
+        let budget = budget(gate, &plan, &told, grant.filter(|_| self.key_quota));
+        exchange.budget = if self.later { std::mem::take(&mut exchange.budget).and(budget) } else { budget };
         outcome
     }
 

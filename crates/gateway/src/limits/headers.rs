@@ -43,6 +43,19 @@ pub(crate) struct Line {
 }
 
 impl Budget {
+    /// With what the API's limits say that were asked later: what the key's said stays (contract 6.7).
+    pub(super) fn and(mut self, later: Self) -> Self {
+        if self.rate.is_none() {
+            self.rate = later.rate;
+            if later.on_refusals {
+                (self.limit, self.remaining, self.reset) = (later.limit, later.remaining, later.reset);
+                self.on_refusals = true;
+            }
+        }
+        self.standard.extend(later.standard);
+        self
+    }
+
     /// Writes the headers of an answered exchange; zeros where nothing is limited, as the original does.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         for (name, value) in [(LIMIT, self.limit), (REMAINING, self.remaining), (RESET, self.reset)] {

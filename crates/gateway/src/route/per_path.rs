@@ -25,6 +25,12 @@ impl<'a, T> From<&'a AtPath<T>> for Written<'a> {
     }
 }
 
+impl<T> Default for PerPath<T> {
+    fn default() -> Self {
+        Self(Places::new(std::iter::empty()))
+    }
+}
+
 impl<T> PerPath<T> {
     /// Gives the paths to the table of the API that they are of.
     pub(crate) fn new<'a>(patterns: &Collector, places: impl Iterator<Item = (Written<'a>, T)>) -> Self {
