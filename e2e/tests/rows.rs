@@ -186,6 +186,7 @@ async fn c4_2_each_refusal_of_callers_can_have_other_words() {
     let ids = [
         "auth.auth_field_missing",
         "auth.key_not_found",
+        "auth.key_is_invalid",
         "oauth.auth_field_missing",
         "oauth.auth_field_malformed",
         "oauth.key_not_found",
@@ -217,11 +218,16 @@ async fn c4_2_each_refusal_of_callers_can_have_other_words() {
         error(&gate.get(path, &fields).await)
     };
     assert_eq!(ask("/oauth/x", Some(&token)).await.0, 200);
+    // Who is a user of the gate by a name and a password, and shows the name alone.
+    let user =
+        with(session(&["keyed"]), json!({"basic_auth_data": {"password": "p", "hash_type": "bcrypt"}}));
+    assert_eq!(gate.admin().post("/keys/ann", &user).await.status, 200);
     assert_eq!(gate.admin().delete("/oauth/clients/oauth/c").await.status, 200);
     let mut left = Vec::new();
     for (id, path, authorization) in [
         ("auth.auth_field_missing", "/keyed/x", None),
         ("auth.key_not_found", "/keyed/x", Some("none")),
+        ("auth.key_is_invalid", "/keyed/x", Some("ann")),
         ("oauth.auth_field_missing", "/oauth/x", None),
         ("oauth.auth_field_malformed", "/oauth/x", Some("Bearer")),
         ("oauth.key_not_found", "/oauth/x", Some("Bearer none")),
@@ -235,4 +241,17 @@ async fn c4_2_each_refusal_of_callers_can_have_other_words() {
         }
     }
     assert!(left.is_empty(), "{left:?}");
+
+    // Whoever has words for unknown keys alone does not tell with them which users there are.
+    let words = json!({"auth.key_not_found": {"code": 418, "message": "nobody"}});
+    let gate = Gate::setup()
+        .conf(json!({"override_messages": words}))
+        .api(keyed("keyed", &upstream.url("")))
+        .start()
+        .await;
+    assert_eq!(gate.admin().post("/keys/ann", &user).await.status, 200);
+    for key in ["ann", "none"] {
+        let reply = gate.get("/keyed/x", &["-H", &format!("Authorization: {key}")]).await;
+        assert_eq!(error(&reply), (418, "nobody".to_owned()), "{key}");
+    }
 }

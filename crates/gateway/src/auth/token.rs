@@ -49,13 +49,10 @@ impl Token {
             Some(caller) => Some(caller),
             None => gate.callers.look_up(gate, &self.org_id, &token).await?,
         };
-        let caller = caller
-            // The name of a user is no secret: without its password it opens nothing.
-            .filter(|caller| caller.common().basic_auth_data.password.0.is_empty())
-            .filter(|caller| !is_of_a_token(caller.common()))
-            // Nor is a certificate one, nor what is made of it: without the client's own key it opens nothing.
-            .filter(|caller| self.certificate || !caller.of_certificate)
-            .ok_or_else(disallowed)?;
+        let caller = caller.ok_or_else(disallowed)?;
+        if !self.is_a_secret(&caller) {
+            return Err(disallowed().called("auth.key_is_invalid"));
+        }
         if self.certificate {
             bound::check_certificate(exchange, caller.common(), &self.org_id).await?;
         }
@@ -63,6 +60,14 @@ impl Token {
             Box::pin(signed.check(exchange, &token, &caller.session)).await?;
         }
         Ok(caller)
+    }
+
+    /// Whether a key opens something by itself. The name of a user is no secret, nor is that of a token's session: without
+    /// the password or the token they open nothing. Nor is a certificate, or what is made of it, without the client's own key.
+    fn is_a_secret(&self, caller: &Caller) -> bool {
+        caller.common().basic_auth_data.password.0.is_empty()
+            && !is_of_a_token(caller.common())
+            && (self.certificate || !caller.of_certificate)
     }
 }
 

@@ -72,7 +72,13 @@ pub(crate) fn refusal(
 
 /// The same refusal with the words that the configuration has for it (`override_messages`).
 fn renamed<'r>(refusal: &'r Refusal, settings: &Settings) -> Cow<'r, Refusal> {
-    let words = refusal.id.and_then(|id| settings.messages.get(id));
+    let words = refusal.id.and_then(|id| {
+        settings.messages.get(id).or_else(|| match id {
+            // Told apart from a key that there is none of only by who asks for it: names of users must not be found out by it.
+            "auth.key_is_invalid" => settings.messages.get("auth.key_not_found"),
+            _ => None,
+        })
+    });
     let Some(words) = words else { return Cow::Borrowed(refusal) };
     let mut renamed = refusal.clone();
     if let Some(status) = words.status {

@@ -129,7 +129,11 @@ impl Jwt {
         let claims = Claims { header: token.header.clone(), payload: token.claims.clone() };
         let session = match of_header {
             Some(id) => id,
-            None => self.identity(&claims)?.to_owned(),
+            // Nobody can be looked for: the original calls that not found.
+            None => self
+                .identity(&claims)
+                .map_err(|refusal| Refusal { status: StatusCode::NOT_FOUND, ..refusal })?
+                .to_owned(),
         };
         let caller = match gate.callers.known(&self.org, &session) {
             Some(caller) => Some(caller),
