@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::bridge::sample_pem;
-use e2e::definition::{keyed, keyless, session};
+use e2e::definition::{keyed, keyless, oas, session};
 use e2e::issuer::Issuer;
 use e2e::tokens::{now, policy, with};
 use e2e::{Gate, Redis, Setup, Upstream, until};
@@ -75,44 +75,68 @@ async fn c13_2_changes_of_apis_and_policies_and_group_reloads_are_live_everywher
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let folder = std::env::temp_dir().join(format!("sluicegate-e2e-cluster-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    // A catalog for both, at which the other looks so seldom that it acts on what it is told.
+    // A catalog for all, at which they look so seldom that they act on what they are told.
     let catalog = format!("sqlite:{}", folder.join("catalog.db").display());
     let setup =
         || Gate::setup().conf(redis.conf()).conf(json!({"catalog": {"url": catalog, "poll_interval": 600}}));
     let (one, other) = (setup().start().await, setup().start().await);
+    // One that does not listen, and one with files of its own.
+    let deaf = setup().conf(json!({"suppress_redis_signal_reload": true})).start().await;
+    let apart = Gate::setup().conf(redis.conf()).api(keyless("own", &upstream.url(""))).start().await;
     let admin = one.admin();
     let seen = async |path: &str, key: &str| {
         let reply = other.get(path, &["-H", &format!("Authorization: {key}")]).await;
         (reply.status, serde_json::from_str::<Value>(reply.text()).unwrap_or_default()["path"].clone())
     };
 
-    // As those do who run several gates: a change at one of them, and then all are told.
-    let all = async || assert_eq!(admin.get("/reload/group").await.status, 200);
-    let known = reloads(&other).await;
-    all().await;
-    at_once("all have reloaded", async || reloads(&other).await > known).await;
-    assert_eq!(admin.post("/apis", &keyed("a", &upstream.url("/one"))).await.status, 200);
-    all().await;
+    // What is written over the admin API is told by itself.
+    let (of_one, of_deaf, of_apart) = (reloads(&one).await, reloads(&deaf).await, reloads(&apart).await);
+    let mut writes = 0;
+    let mut written = |reply: &e2e::Reply| {
+        assert_eq!(reply.status, 200, "{reply:?}");
+        writes += 1;
+    };
+    written(&admin.post("/apis", &keyed("a", &upstream.url("/one"))).await);
     at_once("an API is added", async || status(&other, "/a/x", "none").await == 403).await;
-    let gold = |more: Value| policy("gold", &["a"], more);
-    assert_eq!(admin.post("/policies", &gold(json!({}))).await.status, 200);
-    all().await;
+    let gold = |more: Value| policy("gold", &["a", "o"], more);
+    written(&admin.post("/policies", &gold(json!({}))).await);
     at_once("a policy is added", async || other.admin().get("/policies/gold").await.status == 200).await;
     let key = admin.key(&json!({"org_id": "org", "apply_policies": ["gold"]})).await;
     assert_eq!(seen("/a/x", &key).await, (200, json!("/one/x")));
     for (inactive, expected) in [(true, 403), (false, 200)] {
-        let changed = gold(json!({"is_inactive": inactive}));
-        assert_eq!(admin.put("/policies/gold", &changed).await.status, 200);
-        all().await;
+        written(&admin.put("/policies/gold", &gold(json!({"is_inactive": inactive}))).await);
         at_once("the policy is another one", async || seen("/a/x", &key).await.0 == expected).await;
     }
-    assert_eq!(admin.put("/apis/a", &keyed("a", &upstream.url("/two"))).await.status, 200);
-    all().await;
+    written(&admin.put("/apis/a", &keyed("a", &upstream.url("/two"))).await);
     at_once("the API is another one", async || seen("/a/x", &key).await == (200, json!("/two/x"))).await;
-    assert_eq!(admin.delete("/apis/a").await.status, 200);
-    all().await;
+    written(&admin.delete("/apis/a").await);
     at_once("the API is gone", async || seen("/a/x", &key).await.0 == 404).await;
-    drop((one, other));
+
+    let document = |path: &str| oas("o", &upstream.url(path));
+    written(&admin.post("/apis/oas", &document("/three")).await);
+    at_once("a document is added", async || seen("/o/x", "").await == (200, json!("/three/x"))).await;
+    written(&admin.put("/apis/oas/o", &document("/four")).await);
+    at_once("it is another one", async || seen("/o/x", "").await == (200, json!("/four/x"))).await;
+    let text = document("/five").to_string();
+    written(&admin.call("PATCH", "/apis/oas/o", Some(&text)).await);
+    at_once("it is another one again", async || seen("/o/x", "").await == (200, json!("/five/x"))).await;
+    written(&admin.delete("/apis/oas/o").await);
+    at_once("it is gone", async || seen("/o/x", "").await.0 == 404).await;
+    written(&admin.delete("/policies/gold").await);
+    at_once("the policy is gone", async || other.admin().get("/policies/gold").await.status == 404).await;
+
+    // Each has loaded once for each change, and nobody tells anybody what was told to it.
+    until("all have heard", async || reloads(&apart).await >= of_apart + writes).await;
+    assert_eq!(reloads(&one).await, of_one + writes, "who wrote it loads it once");
+    assert_eq!(reloads(&apart).await, of_apart + writes);
+    assert_eq!(reloads(&deaf).await, of_deaf);
+    assert_eq!(apart.get("/own/x", &[]).await.status, 200);
+
+    // As those do who run several gates by files: a change at each of them, and then all are told.
+    let known = reloads(&other).await;
+    assert_eq!(admin.get("/reload/group").await.status, 200);
+    at_once("all have reloaded", async || reloads(&other).await > known).await;
+    drop((one, other, deaf));
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -33,7 +33,7 @@ pub use huge_pages::{keys_to_hold, without_huge_pages};
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use remote::tls::TlsVersions;
 pub use secret::Secret;
-pub use signal::Signal;
+pub use signal::{Signal, Written};
 pub use state::{Sort, State};
 pub use stored::Stored;
 pub use trust::SignalKey;

@@ -15,6 +15,9 @@ const MAX_MESSAGE: usize = 1 << 20;
 pub enum Signal {
     /// Definitions or policies changed: load the catalog again.
     Reload,
+    /// The catalog was written at this node, at what has this id: the others load theirs again. A node hears its own as this and
+    /// those of others as [`Signal::Reload`], so that nobody loads twice what it has just written.
+    Written(Written, String),
     /// These sessions changed: forget cached copies. Names as they were given, raw or hashed.
     KeysChanged(Vec<String>),
     /// The cached responses of this API are to be dropped.
@@ -35,6 +38,35 @@ pub enum Signal {
     },
 }
 
+/// What was written to a catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// A definition that there was not before.
+    ApiAdded,
+    /// Another text of a definition.
+    ApiUpdated,
+    /// A definition was removed.
+    ApiRemoved,
+    /// A policy was added, replaced or removed.
+    PolicyChanged,
+}
+
+impl Written {
+    fn command(self) -> &'static str {
+        match self {
+            Written::ApiAdded => "ApiAdded",
+            Written::ApiUpdated => "ApiUpdated",
+            Written::ApiRemoved => "ApiRemoved",
+            Written::PolicyChanged => "PolicyChanged",
+        }
+    }
+
+    fn of(command: &str) -> Option<Written> {
+        let all = [Written::ApiAdded, Written::ApiUpdated, Written::ApiRemoved, Written::PolicyChanged];
+        all.into_iter().find(|written| written.command() == command)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Wire {
     command: String,
@@ -47,9 +79,11 @@ struct Wire {
 }
 
 impl Signal {
-    fn parts(&self) -> Option<(&str, String)> {
+    /// `node`: who sends it. The payloads of what was written mean nothing to others, so that they may name it.
+    fn parts(&self, node: u64) -> Option<(&str, String)> {
         Some(match self {
             Signal::Reload => ("GroupReload", String::new()),
+            Signal::Written(written, id) => (written.command(), format!("{id}@{node:x}")),
             Signal::KeysChanged(names) => ("KeySpaceUpdateNotification", names.join(",")),
             Signal::CacheDropped(api) => ("DeleteAPICache", api.clone()),
             Signal::CertificateChanged(id) => ("CertificateAdded", id.clone()),
@@ -59,7 +93,13 @@ impl Signal {
         })
     }
 
-    fn from_parts(command: String, payload: String) -> Signal {
+    fn from_parts(command: String, payload: String, node: u64) -> Signal {
+        if let Some(written) = Written::of(&command)
+            && let Some((id, by)) = payload.rsplit_once('@')
+            && by == format!("{node:x}")
+        {
+            return Signal::Written(written, id.to_owned());
+        }
         match command.as_str() {
             "ApiUpdated" | "ApiRemoved" | "ApiAdded" | "PolicyChanged" | "GroupReload" => Signal::Reload,
             "KeySpaceUpdateNotification" => Signal::KeysChanged(key_names(&payload)),
@@ -70,16 +110,16 @@ impl Signal {
         }
     }
 
-    /// The signed message; `None` for what stays inside a node.
-    pub(crate) fn encode(&self, trust: &Trust) -> Option<String> {
-        let (command, payload) = self.parts()?;
+    /// The signed message of a node; `None` for what stays inside it.
+    pub(crate) fn encode(&self, trust: &Trust, node: u64) -> Option<String> {
+        let (command, payload) = self.parts(node)?;
         let signature = trust.sign(command, &payload);
         let wire = Wire { command: command.to_owned(), payload, signature, algorithm: OF_NODES };
         serde_json::to_string(&wire).ok()
     }
 
-    /// Reads a message, if who signed it is believed.
-    pub(crate) fn decode(message: &[u8], trust: &Trust) -> Result<Signal, &'static str> {
+    /// Reads a message, if who signed it is believed. `node`: who reads it.
+    pub(crate) fn decode(message: &[u8], trust: &Trust, node: u64) -> Result<Signal, &'static str> {
         if message.len() > MAX_MESSAGE {
             return Err("message is too large");
         }
@@ -90,7 +130,7 @@ impl Signal {
             signature: &wire.signature,
             algorithm: wire.algorithm,
         })?;
-        Ok(Signal::from_parts(wire.command, wire.payload))
+        Ok(Signal::from_parts(wire.command, wire.payload, node))
     }
 }
 
@@ -104,6 +144,8 @@ fn key_names(payload: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const ONE: u64 = 0xa1;
+
     fn nodes(secret: &str) -> Trust {
         Trust { secret: secret.into(), ..Trust::default() }
     }
@@ -111,7 +153,7 @@ mod tests {
     #[test]
     fn a_known_signature() {
         // printf '%s' GroupReloadsecret | sha256sum
-        let message = Signal::Reload.encode(&nodes("secret")).unwrap();
+        let message = Signal::Reload.encode(&nodes("secret"), ONE).unwrap();
         let value: serde_json::Value = serde_json::from_str(&message).unwrap();
         assert_eq!(value["signature"], "80ba4884c9e2400ec350d5b8663b70ffb0865d49be152aad9c73cf600ab9340b");
         assert_eq!(value["algorithm"], 5);
@@ -121,6 +163,8 @@ mod tests {
     fn what_is_sent_is_what_arrives() {
         let signals = [
             Signal::Reload,
+            Signal::Written(Written::ApiAdded, "a@b".into()),
+            Signal::Written(Written::PolicyChanged, "gold".into()),
             Signal::KeysChanged(vec!["a".into(), "b".into()]),
             Signal::CacheDropped("api".into()),
             Signal::CertificateChanged("org1".into()),
@@ -128,15 +172,30 @@ mod tests {
             Signal::Other { command: "UserKeyReset".into(), payload: "old.new:x".into() },
         ];
         for signal in signals {
-            let message = signal.encode(&nodes("s")).unwrap();
-            assert_eq!(Signal::decode(message.as_bytes(), &nodes("s")), Ok(signal));
+            let message = signal.encode(&nodes("s"), ONE).unwrap();
+            assert_eq!(Signal::decode(message.as_bytes(), &nodes("s"), ONE), Ok(signal));
         }
-        assert_eq!(Signal::Missed.encode(&nodes("s")), None);
+        assert_eq!(Signal::Missed.encode(&nodes("s"), ONE), None);
+    }
+
+    #[test]
+    fn what_a_node_wrote_is_a_reload_to_all_others() {
+        for written in [Written::ApiAdded, Written::ApiUpdated, Written::ApiRemoved, Written::PolicyChanged] {
+            let message = Signal::Written(written, "a".into()).encode(&nodes("s"), ONE).unwrap();
+            for (node, expected) in [(ONE, Signal::Written(written, "a".into())), (0xa, Signal::Reload)] {
+                assert_eq!(Signal::decode(message.as_bytes(), &nodes("s"), node), Ok(expected));
+            }
+        }
+        // As others write them.
+        for payload in ["", "a", "a@", "@"] {
+            let read = Signal::from_parts("ApiUpdated".into(), payload.into(), ONE);
+            assert_eq!(read, Signal::Reload, "{payload}");
+        }
     }
 
     #[test]
     fn foreign_messages() {
-        let signed = Signal::KeysChanged(vec!["k".into()]).encode(&nodes("right")).unwrap();
+        let signed = Signal::KeysChanged(vec!["k".into()]).encode(&nodes("right"), ONE).unwrap();
         let changed = signed.replace("\"k\"", "\"x\"");
         let unsigned = r#"{"command":"ApiUpdated"}"#;
         let rsa = signed.replace("\"algorithm\":5", "\"algorithm\":1");
@@ -152,12 +211,12 @@ mod tests {
             ("[]", true, false),
         ] {
             let trust = Trust { unsigned_allowed: insecure, ..nodes("right") };
-            let read = Signal::decode(message.as_bytes(), &trust);
+            let read = Signal::decode(message.as_bytes(), &trust, ONE);
             assert_eq!(read.is_ok(), accepted, "{message} {read:?}");
         }
-        assert!(Signal::decode(signed.as_bytes(), &nodes("wrong")).is_err());
+        assert!(Signal::decode(signed.as_bytes(), &nodes("wrong"), ONE).is_err());
         let all = Trust { unsigned_allowed: true, ..Trust::default() };
-        assert!(Signal::decode(&vec![b' '; MAX_MESSAGE + 1], &all).is_err());
+        assert!(Signal::decode(&vec![b' '; MAX_MESSAGE + 1], &all, ONE).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::state::Written;
 use apidef::Policy;
 use http::{Response, StatusCode};
 
@@ -49,7 +50,10 @@ pub(super) async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Re
         _ => {}
     }
     match gate.catalog.put_policy(&policy).await {
-        Ok(_) => live(gate, modified(&policy.id, if id.is_some() { "modified" } else { "added" })).await,
+        Ok(_) => {
+            let reply = modified(&policy.id, if id.is_some() { "modified" } else { "added" });
+            live(gate, (Written::PolicyChanged, &policy.id), reply).await
+        }
         Err(failure @ ::state::CatalogError::Id(_)) => error(StatusCode::BAD_REQUEST, &failure.to_string()),
         Err(failure) => not_taken(&failure, |failure| failed("Failed to create file!", failure)),
     }
@@ -57,7 +61,7 @@ pub(super) async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Re
 
 pub(super) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match gate.catalog.delete_policy(id).await {
-        Ok(true) => live(gate, modified(id, "deleted")).await,
+        Ok(true) => live(gate, (Written::PolicyChanged, id), modified(id, "deleted")).await,
         Ok(false) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
         Err(failure) => not_taken(&failure, |failure| failed("Delete failed", failure)),
     }

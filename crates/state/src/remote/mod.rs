@@ -85,9 +85,11 @@ impl Redis {
             unsigned_allowed: settings.unsigned_signals,
         };
         let keep = tokio::spawn(Arc::clone(&link).keep());
+        let node = rand::random();
         let listener = subscription::Listener {
             link: Arc::clone(&link),
             trust: trust.clone(),
+            node,
             signals: signals.clone(),
         };
         let listen = tokio::spawn(listener.run());
@@ -96,7 +98,7 @@ impl Redis {
             scripts: Scripts::new(),
             trust,
             signals,
-            node: rand::random(),
+            node,
             requests: AtomicU64::new(0),
             tasks: [keep, listen],
         })
@@ -254,7 +256,7 @@ impl Redis {
     }
 
     pub(crate) async fn publish(&self, signal: Signal) -> Result<(), Unavailable> {
-        let Some(message) = signal.encode(&self.trust) else {
+        let Some(message) = signal.encode(&self.trust, self.node) else {
             self.signals.send(signal).ok();
             return Ok(());
         };

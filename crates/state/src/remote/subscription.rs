@@ -14,6 +14,7 @@ use crate::{Signal, signal::CHANNEL, trust::Trust};
 pub(super) struct Listener {
     pub(super) link: Arc<Link>,
     pub(super) trust: Trust,
+    pub(super) node: u64,
     pub(super) signals: broadcast::Sender<Signal>,
 }
 
@@ -66,7 +67,7 @@ impl Listener {
     }
 
     fn receive(&self, message: &[u8]) {
-        match Signal::decode(message, &self.trust) {
+        match Signal::decode(message, &self.trust, self.node) {
             // An error says that nobody listens, which is nobody's fault.
             Ok(signal) => drop(self.signals.send(signal)),
             Err(reason) => tracing::warn!(reason, "a signal between nodes is ignored"),

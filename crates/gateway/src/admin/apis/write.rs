@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::state::{Signal, Written};
 use apidef::{Definition, Source, StatedKinds};
 use document::{Document, Fault, Format};
 use http::{Response, StatusCode};
@@ -41,7 +42,7 @@ pub(super) async fn add_text(gate: &Arc<Gate>, call: &Call, text: &[u8], source:
     let mut made = 0;
     loop {
         let response = match try_add(gate, call, text, source).await {
-            Ok(id) => return live(gate, modified(&id, "added")).await,
+            Ok(id) => return live(gate, (Written::ApiAdded, &id), modified(&id, "added")).await,
             Err(refused) => refused,
         };
         if !again(gate, response.status(), &mut made).await {
@@ -127,7 +128,7 @@ pub(super) async fn put(
     let before = find(gate, id);
     let definition = servers::renewed(gate, definition, before.as_ref().map(|api| &*api.definition)).await;
     match store(gate, &definition, over).await {
-        Ok(id) => live(gate, modified(&id, "modified")).await,
+        Ok(id) => live(gate, (Written::ApiUpdated, &id), modified(&id, "modified")).await,
         Err(refused) => refused,
     }
 }
@@ -166,15 +167,24 @@ async fn try_delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
         }
     }
     match gate.catalog.delete_api(id).await {
-        Ok(true) => live(gate, modified(id, "deleted")).await,
+        Ok(true) => live(gate, (Written::ApiRemoved, id), modified(id, "deleted")).await,
         Ok(false) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
         Err(failure) => not_taken(&failure, |failure| failed("Delete failed", failure)),
     }
 }
 
-/// Waits until what was written runs, and tells its generation.
-pub(crate) async fn live(gate: &Arc<Gate>, mut response: Response<Body>) -> Response<Body> {
-    if let Some(report) = gate.reload().await {
+/// Waits until what was written runs, and tells its generation; the other nodes are told meanwhile (contract 13.1).
+pub(crate) async fn live(
+    gate: &Arc<Gate>,
+    (written, id): (Written, &str),
+    mut response: Response<Body>,
+) -> Response<Body> {
+    let signal = Signal::Written(written, id.to_owned());
+    let (report, told) = tokio::join!(gate.reload(), gate.state.publish(signal));
+    if let Err(away) = told {
+        tracing::warn!(id, %away, "the other nodes are not told of what was written; they see it when they look at their catalog");
+    }
+    if let Some(report) = report {
         response.headers_mut().insert(GENERATION, report.generation.into());
     }
     response
