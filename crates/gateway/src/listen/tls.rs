@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use apidef::Template;
 use arc_swap::ArcSwap;
@@ -18,9 +19,12 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
+use self::tickets::Tickets;
+
 mod ciphers;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 /// Why TLS could not be set up; the text names the file and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,9 +156,9 @@ fn config(
     config.alpn_protocols =
         if settings.http2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
     // Its own for each way of asking: who was asked for no certificate cannot resume where one is asked for.
-    // Its keys are replaced every six hours.
-    config.ticketer =
-        aws_lc_rs::Ticketer::new().map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
+    let tickets = Tickets::new(tickets::PERIOD, Instant::now())
+        .map_err(|error| TlsError(format!("cannot set up tls: {error}")))?;
+    config.ticketer = Arc::new(tickets);
     Ok(Arc::new(config))
 }
 

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use rustls::pki_types::ServerName;
+use rustls::server::ProducesTickets;
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -212,5 +215,86 @@ async fn clients_resume_under_every_version_and_only_where_they_were_asked_the_s
         assert_eq!(shake(Asks::Nothing).await, HandshakeKind::Full, "{max_version}");
         assert_eq!(shake(Asks::Nothing).await, HandshakeKind::Resumed, "{max_version}");
         assert_eq!(shake(Asks::IfThereIsOne).await, HandshakeKind::Full, "{max_version}");
+    }
+}
+
+/// Tickets at a time that a test sets.
+#[derive(Debug)]
+struct Timed {
+    tickets: Tickets,
+    begin: Instant,
+    now: parking_lot::Mutex<Duration>,
+}
+
+impl ProducesTickets for Timed {
+    fn enabled(&self) -> bool {
+        self.tickets.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.tickets.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.tickets.seal(plain, self.begin + *self.now.lock())
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.tickets.open(cipher, self.begin + *self.now.lock())
+    }
+}
+
+#[tokio::test]
+async fn tickets_of_the_period_before_resume_and_older_ones_do_not() {
+    const PERIOD: Duration = Duration::from_secs(100);
+    // Seconds after the ticket's period began, at which another client calls and at which that of the ticket comes again.
+    for (between, again, kind) in [
+        (None, 50, HandshakeKind::Resumed),
+        (None, 100, HandshakeKind::Resumed),
+        (None, 199, HandshakeKind::Resumed),
+        (None, 200, HandshakeKind::Full),
+        (None, 10_000, HandshakeKind::Full),
+        (Some(199), 199, HandshakeKind::Resumed),
+        // Also where somebody turned the keys meanwhile.
+        (Some(150), 199, HandshakeKind::Resumed),
+        (Some(150), 200, HandshakeKind::Full),
+        (Some(199), 201, HandshakeKind::Full),
+    ] {
+        for max_version in [771, 772] {
+            let begin = Instant::now();
+            let timed = Arc::new(Timed {
+                tickets: Tickets::new(PERIOD, begin).unwrap(),
+                begin,
+                now: parking_lot::Mutex::new(Duration::ZERO),
+            });
+            let server = server_tls(&ServerTlsSettings { max_version, ..settings() }).unwrap();
+            let mut config = ServerConfig::clone(&server.config(Asks::Nothing));
+            config.ticketer = Arc::clone(&timed) as Arc<dyn ProducesTickets>;
+            let config = Arc::new(config);
+            let shake = async |client: &Arc<ClientConfig>| {
+                let (near, far) = tokio::io::duplex(16 * 1024);
+                let acceptor = TlsAcceptor::from(Arc::clone(&config));
+                let accepting = tokio::spawn(async move {
+                    let mut stream = acceptor.accept(far).await.unwrap();
+                    stream.write_all(b"!").await.unwrap();
+                    stream.shutdown().await.unwrap();
+                });
+                let name = ServerName::try_from("api.test").unwrap();
+                let mut stream = TlsConnector::from(Arc::clone(client)).connect(name, near).await.unwrap();
+                stream.read_u8().await.unwrap();
+                accepting.await.unwrap();
+                stream.get_ref().1.handshake_kind().unwrap()
+            };
+            let client = || Arc::new(upstream_tls(true, &[], &[]).unwrap());
+            let (holder, other) = (client(), client());
+            assert_eq!(shake(&holder).await, HandshakeKind::Full);
+            if let Some(between) = between {
+                *timed.now.lock() = Duration::from_secs(between);
+                assert_eq!(shake(&other).await, HandshakeKind::Full);
+            }
+            *timed.now.lock() = Duration::from_secs(again);
+            assert_eq!(shake(&holder).await, kind, "{between:?} {again} {max_version}");
+            assert_eq!(shake(&holder).await, HandshakeKind::Resumed, "what it got just now");
+        }
     }
 }
