@@ -1,5 +1,6 @@
 //! What the gate itself asks other servers: keys of tokens, what issuers say of themselves, whether a token is good.
-//! Few requests, each on a connection of its own, bounded in time and size.
+//! Few requests, each on a connection of its own, bounded in time and size. All of them are under the egress policy of the
+//! gate (`egress`): it is asked with the very address that is connected to, again for each server that another points to.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -49,7 +50,10 @@ pub(crate) enum FetchError {
     #[error("{0}")]
     Address(String),
     #[error(transparent)]
-    Dial(#[from] DialError),
+    Dial(DialError),
+    /// Trying again changes nothing.
+    #[error("`{url}` is not asked: {why}")]
+    Denied { url: Box<str>, why: String },
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
     #[error("the connection broke: {0}")]
@@ -193,11 +197,19 @@ pub(crate) async fn dial(
         Scheme::Http | Scheme::H2c => None,
     };
     let origin = Origin::new(target, Security::usual(&settings.common, insecure));
-    let mut connector = Connector::new(origin, tls, time, &settings.names).map_err(FetchError::Address)?;
+    let connector = Connector::new(origin, tls, time, &settings.names).map_err(FetchError::Address)?;
+    let mut connector = connector.under(&settings.egress);
     if let Some(name) = &settings.name {
         connector = connector.named(name).map_err(FetchError::Address)?;
     }
-    Ok(connector.dial(Purpose::Upgrade).await?)
+    connector.dial(Purpose::Upgrade).await.map_err(|error| match error {
+        DialError::Denied(why) => {
+            // A query may hold what is secret.
+            let url = Target { query: None, ..target.clone() }.to_string().into();
+            FetchError::Denied { url, why }
+        }
+        error => FetchError::Dial(error),
+    })
 }
 
 /// Sends a request; the answer's body comes as it is sent, for as long as that takes. Dropping it ends the connection.

@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::acme;
 use crate::catalog;
 use crate::components;
-use crate::config::Config;
+use crate::config::{Config, Egress};
 use crate::pid_file::PidFile;
 
 /// How often what has ended is looked for: idle connections to upstreams, sessions and counters.
@@ -289,14 +289,6 @@ fn streams(config: &Config) -> Result<streams::Settings, String> {
 }
 
 fn egress(config: &Config) -> Result<streams::Egress, String> {
-    let egress = &config.streaming.egress;
-    let rules = |key: &str, texts: &[String]| {
-        let read = texts.iter().map(|text| text.parse::<streams::EgressRule>());
-        read.collect::<Result<_, _>>().map_err(|fault| format!("streaming.egress.{key}: {fault}"))
-    };
-    Ok(streams::Egress {
-        allow: rules("allow", &egress.allow)?,
-        deny: rules("deny", &egress.deny)?,
-        deny_private: egress.deny_private,
-    })
+    let Egress { allow, deny, deny_private } = &config.streaming.egress;
+    streams::Egress::read("streaming.egress", allow, deny, *deny_private)
 }

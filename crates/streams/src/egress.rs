@@ -1,16 +1,19 @@
-//! Which places outside the streams of this gate may talk to.
+//! Which places outside the streams of this gate may talk to, and what the gate asks by itself.
 //!
 //! The policy is asked at connect time, with the address that the name was resolved to, for every connection that is dialled
 //! here: a name that resolves to another address later, and a redirect to another place, meet it again. Some client libraries
 //! dial by themselves and look names up once more: for them all addresses of the name must be allowed, and a name whose
 //! addresses change in between is not noticed. Through a proxy only names can be judged.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// The policy. The default allows everything.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Egress {
+    /// Where its settings are, for those who are refused.
+    pub settings: &'static str,
     /// When there are any: nothing else is reached.
     pub allow: Vec<EgressRule>,
     /// Never reached, whatever `allow` says.
@@ -37,7 +40,30 @@ enum Place {
     Range(IpAddr, u8),
 }
 
+impl Default for Egress {
+    fn default() -> Self {
+        Self { settings: "streaming.egress", allow: Vec::new(), deny: Vec::new(), deny_private: false }
+    }
+}
+
 impl Egress {
+    /// Reads the rules of a policy whose settings are at `settings`.
+    ///
+    /// # Errors
+    /// Which text is no rule, for people.
+    pub fn read(
+        settings: &'static str,
+        allow: &[String],
+        deny: &[String],
+        deny_private: bool,
+    ) -> Result<Egress, String> {
+        let rules = |key: &str, texts: &[String]| {
+            let read = texts.iter().map(|text| text.parse::<EgressRule>());
+            read.collect::<Result<Vec<_>, _>>().map_err(|fault| format!("{settings}.{key}: {fault}"))
+        };
+        Ok(Egress { settings, allow: rules("allow", allow)?, deny: rules("deny", deny)?, deny_private })
+    }
+
     /// Whether it refuses nothing.
     pub fn allows_all(&self) -> bool {
         self.allow.is_empty() && self.deny.is_empty() && !self.deny_private
@@ -50,19 +76,41 @@ impl Egress {
     pub fn check(&self, host: &str, port: u16, address: IpAddr) -> Result<(), String> {
         let address = canonical(address);
         let place = || format!("{host}:{port} ({address})");
-        if self.deny.iter().any(|rule| rule.matches(host, port, Some(address))) {
-            return Err(format!("the egress policy denies {}", place()));
-        }
-        if !self.allow.is_empty() && !self.allow.iter().any(|rule| rule.matches(host, port, Some(address))) {
-            return Err(format!("the egress policy does not allow {}", place()));
-        }
+        self.listed(host, port, Some(address), place)?;
         if self.deny_private && !is_public(address) {
             let named = |rule: &EgressRule| {
                 matches!(rule.place, Place::Range(..)) && rule.matches(host, port, Some(address))
             };
             if !self.allow.iter().any(named) {
-                return Err(format!("the egress policy denies {}: the address is not public", place()));
+                return Err(format!(
+                    "the egress policy denies {}: the address is not public, which `{at}.deny_private` refuses; to reach it, name the address or its range in `{at}.allow`",
+                    place(),
+                    at = self.settings,
+                ));
             }
+        }
+        Ok(())
+    }
+
+    fn listed(
+        &self,
+        host: &str,
+        port: u16,
+        address: Option<IpAddr>,
+        place: impl Fn() -> String,
+    ) -> Result<(), String> {
+        let at = self.settings;
+        if let Some(rule) = self.deny.iter().find(|rule| rule.matches(host, port, address)) {
+            return Err(format!(
+                "the egress policy denies {}: `{rule}` stands in `{at}.deny`; to reach it, take that out there",
+                place(),
+            ));
+        }
+        if !self.allow.is_empty() && !self.allow.iter().any(|rule| rule.matches(host, port, address)) {
+            return Err(format!(
+                "the egress policy does not allow {}: to reach it, name it in `{at}.allow`",
+                place(),
+            ));
         }
         Ok(())
     }
@@ -76,13 +124,7 @@ impl Egress {
         if let Ok(address) = bare(host).parse() {
             return self.check(host, port, address);
         }
-        if self.deny.iter().any(|rule| rule.matches(host, port, None)) {
-            return Err(format!("the egress policy denies {host}:{port}"));
-        }
-        if !self.allow.is_empty() && !self.allow.iter().any(|rule| rule.matches(host, port, None)) {
-            return Err(format!("the egress policy does not allow {host}:{port}"));
-        }
-        Ok(())
+        self.listed(host, port, None, || format!("{host}:{port}"))
     }
 
     /// Whether a socket of this machine may be connected to. No rule names one: it counts as the loopback address, without a port.
@@ -112,6 +154,23 @@ impl EgressRule {
     }
 }
 
+impl fmt::Display for EgressRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let brackets = self.port.is_some();
+        match &self.place {
+            Place::Any => write!(f, "*")?,
+            Place::Host(name) => write!(f, "{name}")?,
+            Place::Below(suffix) => write!(f, "*{suffix}")?,
+            Place::Range(IpAddr::V4(address), 32) => write!(f, "{address}")?,
+            Place::Range(IpAddr::V6(address), 128) if brackets => write!(f, "[{address}]")?,
+            Place::Range(IpAddr::V6(address), 128) => write!(f, "{address}")?,
+            Place::Range(IpAddr::V6(address), bits) if brackets => write!(f, "[{address}/{bits}]")?,
+            Place::Range(address, bits) => write!(f, "{address}/{bits}")?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
 impl FromStr for EgressRule {
     type Err = String;
 
@@ -136,7 +195,11 @@ impl FromStr for EgressRule {
             let network: IpAddr = bare(network).parse().map_err(|_| wrong())?;
             let most = if network.is_ipv4() { 32 } else { 128 };
             let bits = bits.parse::<u8>().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
-            Place::Range(network, bits)
+            match canonical(network) {
+                // Written within IPv6, as the addresses that it holds may be.
+                inner @ IpAddr::V4(_) if network.is_ipv6() && bits >= 96 => Place::Range(inner, bits - 96),
+                _ => Place::Range(network, bits),
+            }
         } else if let Ok(address) = place.parse::<IpAddr>() {
             let address = canonical(address);
             Place::Range(address, if address.is_ipv4() { 32 } else { 128 })
@@ -167,8 +230,11 @@ fn canonical(address: IpAddr) -> IpAddr {
     let parts = six.segments();
     let inner = match parts {
         [0, 0, 0, 0, 0, 0xffff, ..] // mapped
+        | [0, 0, 0, 0, 0xffff, 0, ..] // translated (RFC 7915)
         | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some((parts[6], parts[7])), // NAT64 (RFC 6052)
         [0x2002, ..] => Some((parts[1], parts[2])), // 6to4 (RFC 3056)
+        // Compatible (RFC 4291, section 2.5.5.1); `::` and `::1` are no such.
+        [0, 0, 0, 0, 0, 0, high, _] if high > 0 => Some((parts[6], parts[7])),
         _ => None,
     };
     inner.map_or(address, |(high, low)| {
@@ -269,6 +335,14 @@ mod tests {
             ("fd00::/8", "x", 80, "fd12::1", true),
             ("[fd00::1]:443", "x", 443, "fd00::1", true),
             ("fd00::1", "x", 443, "fd00::1", true),
+            ("169.254.0.0/16", "x", 80, "::ffff:a9fe:a9fe", true),
+            ("169.254.0.0/16", "x", 80, "::169.254.169.254", true),
+            ("169.254.0.0/16", "x", 80, "::ffff:0:169.254.169.254", true),
+            ("169.254.0.0/16", "x", 80, "2002:a9fe:a9fe::1", true),
+            ("::ffff:169.254.0.0/112", "x", 80, "169.254.169.254", true),
+            ("::ffff:169.254.0.0/112", "x", 80, "169.255.0.1", false),
+            ("127.0.0.0/8", "x", 80, "::1", false),
+            ("::1", "x", 80, "::1", true),
         ] {
             let rule_read: EgressRule = rule.parse().unwrap();
             let address = address.parse().map(canonical).unwrap();
@@ -291,6 +365,7 @@ mod tests {
             allow: rules(&["*.example.com", "127.0.0.1:8080"]),
             deny: rules(&["bad.example.com", "*:25"]),
             deny_private: true,
+            ..Egress::default()
         };
         for (policy, host, port, address, expected) in [
             (&open, "a", 80, "127.0.0.1", true),
@@ -317,6 +392,37 @@ mod tests {
             let told = policy.check(host, port, address.parse().unwrap());
             assert_eq!(told.is_ok(), expected, "{host}:{port} {address}: {told:?}");
         }
+    }
+
+    #[test]
+    fn refusals_name_the_rule_and_the_setting() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let read = |allow: &[&str], deny: &[&str], private| {
+            Egress::read("egress", &texts(allow), &texts(deny), private).unwrap()
+        };
+        for (policy, address, rule, setting) in [
+            (
+                read(&[], &["169.254.0.0/16"], false),
+                "::ffff:169.254.169.254",
+                "`169.254.0.0/16`",
+                "`egress.deny`",
+            ),
+            (read(&[], &["*.x.example:80"], false), "1.1.1.1", "`*.x.example:80`", "`egress.deny`"),
+            (read(&[], &["[fd00::/8]:80"], false), "fd00::1", "`[fd00::/8]:80`", "`egress.deny`"),
+            (read(&["other.example"], &[], false), "1.1.1.1", "does not allow", "`egress.allow`"),
+            (read(&[], &[], true), "10.0.0.1", "`egress.deny_private`", "`egress.allow`"),
+        ] {
+            let told = policy.check("a.x.example", 80, address.parse().unwrap()).unwrap_err();
+            assert!(told.contains(rule) && told.contains(setting), "{told}");
+            assert!(told.contains("a.x.example:80"), "{told}");
+        }
+        for rule in
+            ["*", "*:1", "a.b", "*.a.b:2", "1.2.3.4:5", "1.2.0.0/16", "[::1]:443", "::1", "[fd00::/8]:9"]
+        {
+            assert_eq!(rule.parse::<EgressRule>().unwrap().to_string(), rule);
+        }
+        let fault = Egress::read("egress", &[], &texts(&["a b"]), false).unwrap_err();
+        assert!(fault.starts_with("egress.deny: `a b` is not a place"), "{fault}");
     }
 
     #[test]

@@ -75,6 +75,7 @@ async fn tcp(
     target.scheme = if tls { Scheme::Https } else { Scheme::Http };
     let origin = Origin::new(&target, Security::usual(&settings.common, insecure));
     let mut stream = Connector::new(origin, client, probe.timeout, &settings.names)?
+        .under(&settings.egress)
         .dial(Purpose::Upgrade)
         .await
         .map_err(|error| error.to_string())?;

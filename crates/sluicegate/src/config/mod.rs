@@ -297,7 +297,10 @@ fn typed(given: &Given) -> Result<Config, Broken> {
     let mut root = Map::new();
     // `secrets` has done its work once references are resolved.
     for key in table::all().filter(|key| key.standing == Standing::Acted && key.path != "secrets") {
-        let set = given.get(key.path).filter(|value| value.is_boolean() || !check::is_zero(value));
+        // An empty list of ours is one: there is no file of the original where it means the default.
+        let says =
+            |value: &&Value| value.is_boolean() || (key.ours && value.is_array()) || !check::is_zero(value);
+        let set = given.get(key.path).filter(says);
         let mut value = set.cloned().unwrap_or_else(|| key.default_value());
         if key.path == "storage.type" && check::is_zero(&value) {
             value = Value::from(storage_type(given));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use apidef::UpstreamTls;
 use gateway::{KeepAlive, KeepNames, SeveralAddresses, UpstreamSettings};
 
-use crate::config::{AddressStrategy, Config, DnsCache};
+use crate::config::{AddressStrategy, Config, DnsCache, Egress};
 
 pub(super) fn of(config: &Config) -> Result<UpstreamSettings, String> {
     let keep = KeepAlive {
@@ -31,8 +31,11 @@ pub(super) fn of(config: &Config) -> Result<UpstreamSettings, String> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    let Egress { allow, deny, deny_private } = &config.egress;
+    let egress = streams::Egress::read("egress", allow, deny, *deny_private)?;
     let settings =
         UpstreamSettings::new(timeout, keep, websockets, http2, tls).map_err(|error| error.to_string())?;
+    let settings = settings.under(egress);
     Ok(match keep_names(&config.dns_cache) {
         Some(keep) => settings.keeping_names(keep),
         None => settings,

@@ -23,7 +23,7 @@ use super::events::Answers;
 use super::sending::{OF_CONNECTION, answers_in, as_query, one};
 use super::served::{PING, SILENCE};
 use super::socket::{FROM_UPSTREAM, within};
-use super::wires::{Wires, headers};
+use super::wires::{Wires, headers, told};
 use crate::backend::stream::LAST_WORDS;
 use crate::backend::upstream::UpstreamStream;
 use crate::fetch;
@@ -74,7 +74,7 @@ async fn begin(wires: &Wires, opening: &Opening) -> Result<Answers, String> {
     } else {
         let ask = wires.outer_ask(&call, fields)?;
         let begun = fetch::begin(&wires.gate.upstream, false, &ask).await;
-        begun.map_err(|error| error.to_string())?
+        begun.map_err(|error| told(&error))?
     };
     Ok(answers_in(response).await)
 }
@@ -142,7 +142,7 @@ async fn upgrade(
     let offer = protocol.map_or("graphql-transport-ws, graphql-ws", Protocol::name);
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(offer));
     let dialed = fetch::dial(&wires.gate.upstream, false, &target, wires.time).await;
-    let stream = dialed.map_err(|error| error.to_string())?;
+    let stream = dialed.map_err(|error| told(&error))?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(FROM_UPSTREAM))
         .max_frame_size(Some(FROM_UPSTREAM))

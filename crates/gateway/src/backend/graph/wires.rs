@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::body::{Body, RequestBody};
 use crate::exchange::{Exchange, Peer};
-use crate::fetch::{self, Ask};
+use crate::fetch::{self, Ask, FetchError};
 use crate::gate::Gate;
 use crate::respond::JSON;
 use crate::serve;
@@ -86,7 +86,7 @@ impl Wires {
     async fn outer(&self, call: &Call) -> Result<Fetched, String> {
         let ask = self.outer_ask(call, headers(call))?;
         let fetched = fetch::send(&self.gate.upstream, false, ask).await;
-        let fetched = fetched.map_err(|error| error.to_string())?;
+        let fetched = fetched.map_err(|error| told(&error))?;
         Ok(Fetched { status: fetched.status.as_u16(), body: fetched.body.to_vec() })
     }
 
@@ -140,6 +140,17 @@ impl Wires {
 
 fn method(call: &Call) -> Result<Method, String> {
     Method::from_bytes(call.method.as_bytes()).map_err(|_| format!("`{}` is no method", call.method))
+}
+
+/// What clients are told where nobody answers: not where the gate must not ask.
+pub(super) fn told(error: &FetchError) -> String {
+    match error {
+        FetchError::Denied { .. } => {
+            tracing::warn!(%error, "a source of a graph is not asked");
+            "it is not asked".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 /// The fields of a request for JSON.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use apidef::{OutboundProxy, ProxyKind, Scheme, Target};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use streams::Egress;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -30,6 +31,8 @@ pub(crate) struct Origin {
     pub(crate) proxy: Option<Arc<OutboundProxy>>,
     /// Whether the certificate of the proxy is not checked.
     pub(crate) lenient_proxy: bool,
+    /// Whether the egress policy was asked: what it was not asked for is not shared with what it must be.
+    pub(crate) policed: bool,
 }
 
 impl Origin {
@@ -41,6 +44,7 @@ impl Origin {
             security,
             proxy: None,
             lenient_proxy: false,
+            policed: false,
         }
     }
 
@@ -58,6 +62,8 @@ pub(crate) struct Connector {
     proxy_tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     timeout: Duration,
     names: Arc<Names>,
+    /// What is asked before each connection.
+    egress: Option<Arc<Egress>>,
 }
 
 #[derive(Clone)]
@@ -81,6 +87,8 @@ pub(crate) enum Purpose {
 pub(crate) enum DialError {
     #[error("no address found for host `{host}`: {source}")]
     LookUp { host: Box<str>, source: io::Error },
+    #[error("{0}")]
+    Denied(String),
     #[error("cannot connect to {host}:{port}: {source}")]
     Connect { host: Box<str>, port: u16, source: io::Error },
     #[error("no connection to {host}:{port} within {seconds} s")]
@@ -118,7 +126,14 @@ impl Connector {
             None => None,
             Some(client) => Some(Tls { client, name: server_name(&origin.host)? }),
         };
-        Ok(Self { origin, tls, proxy_tls: None, timeout, names: Arc::clone(names) })
+        Ok(Self { origin, tls, proxy_tls: None, timeout, names: Arc::clone(names), egress: None })
+    }
+
+    /// Connects only where the policy allows it: it sees the very addresses that are connected to.
+    pub(crate) fn under(mut self, egress: &Arc<Egress>) -> Self {
+        self.origin.policed = true;
+        self.egress = Some(Arc::clone(egress));
+        self
     }
 
     /// Expects a certificate of this name, whatever host is asked.
@@ -164,8 +179,12 @@ impl Connector {
     async fn dial_unbounded(&self, purpose: Purpose) -> Result<UpstreamStream, DialError> {
         let Origin { host, port, proxy, .. } = &self.origin;
         let way = match proxy {
-            None => Socket::Plain(dial(&self.names, host, *port).await?),
+            None => Socket::Plain(dial(&self.names, host, *port, self.egress.as_deref()).await?),
             Some(proxy) => {
+                if let Some(egress) = &self.egress {
+                    // The proxy looks the name up, so that only the name can be judged here.
+                    egress.check_name(host, *port).map_err(DialError::Denied)?;
+                }
                 let mut way = self.dial_proxy(proxy).await?;
                 if !self.is_forwarded(purpose) {
                     through::ask(&mut way, proxy, host, *port).await.map_err(|source| {
@@ -214,7 +233,7 @@ impl Connector {
     }
 
     async fn dial_proxy(&self, proxy: &OutboundProxy) -> Result<Socket<TlsStream<TcpStream>>, DialError> {
-        let tcp = dial(&self.names, &proxy.host, proxy.port).await?;
+        let tcp = dial(&self.names, &proxy.host, proxy.port, None).await?;
         let Some((config, name)) = &self.proxy_tls else { return Ok(Socket::Plain(tcp)) };
         TlsConnector::from(Arc::clone(config))
             .connect(name.clone(), tcp)
@@ -229,10 +248,28 @@ fn server_name(host: &str) -> Result<ServerName<'static>, String> {
         .map_err(|error| format!("`{host}` is no valid tls server name: {error}"))
 }
 
-/// A TCP connection.
-async fn dial(names: &Arc<Names>, host: &str, port: u16) -> Result<TcpStream, DialError> {
-    let addresses =
+/// A TCP connection, to an address that the policy allows.
+async fn dial(
+    names: &Arc<Names>,
+    host: &str,
+    port: u16,
+    egress: Option<&Egress>,
+) -> Result<TcpStream, DialError> {
+    let mut addresses =
         names.find(host, port).await.map_err(|source| DialError::LookUp { host: host.into(), source })?;
+    if let Some(egress) = egress {
+        let mut denied = None;
+        addresses.retain(|address| match egress.check(host, port, address.ip()) {
+            Ok(()) => true,
+            Err(why) => {
+                denied.get_or_insert(why);
+                false
+            }
+        });
+        if let Some(why) = denied.filter(|_| addresses.is_empty()) {
+            return Err(DialError::Denied(why));
+        }
+    }
     let tcp = race::connect(&addresses).await.map_err(|source| {
         names.doubt(host);
         DialError::Connect { host: host.into(), port, source }

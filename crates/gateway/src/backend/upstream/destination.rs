@@ -97,7 +97,13 @@ impl std::fmt::Debug for Destinations {
 }
 
 impl Destination {
-    pub(super) fn new(target: &Target, model: &apidef::Upstream, gate: &Gate) -> Result<Self, String> {
+    /// `chosen`: requests chose it, so that the egress policy is asked.
+    pub(super) fn new(
+        target: &Target,
+        model: &apidef::Upstream,
+        gate: &Gate,
+        chosen: bool,
+    ) -> Result<Self, String> {
         let (manner, settings) = (&model.manner, &gate.upstream);
         let (security, client) = match target.scheme {
             Scheme::Https => {
@@ -116,6 +122,7 @@ impl Destination {
             .through(&proxy_tls.upgrades)?;
         let host = HeaderValue::try_from(&*target.authority)
             .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
+        let connector = if chosen { connector.under(&settings.egress) } else { connector };
         Ok(Self {
             host,
             pool: gate.pools.get(connector, settings.keep.clone()),
@@ -172,7 +179,7 @@ impl Destinations {
             let known =
                 before.and_then(|before| before.servers.iter().find(|known| known.target == **target));
             known.map_or_else(
-                || Destination::new(target, model, gate).map(Arc::new),
+                || Destination::new(target, model, gate, false).map(Arc::new),
                 |known| Ok(Arc::clone(known)),
             )
         };

@@ -32,7 +32,7 @@ impl Elsewhere {
             return Ok(Some(destination));
         }
         let host = Target { path: Box::default(), query: None, ..(**target).clone() };
-        let destination = Destination::new(&host, model, &exchange.gate).map_err(|why| {
+        let destination = Destination::new(&host, model, &exchange.gate, true).map_err(|why| {
             const PROBLEM: &str = "There was a problem proxying the request";
             Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM).detail(why)
         })?;

@@ -22,7 +22,7 @@ pub(super) fn of_dial(error: &DialError) -> &'static str {
         DialError::Tls { source, .. } => of_tls(source),
         DialError::Connect { source, .. } => of_io(source).unwrap_or("UCF"),
         DialError::Through { source: ThroughError::Broken(source), .. } => of_io(source).unwrap_or("UCF"),
-        DialError::Through { .. } => "UCF",
+        DialError::Through { .. } | DialError::Denied(_) => "UCF",
         DialError::Handshake(error) => deepest(error).unwrap_or("UCF"),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use apidef::UpstreamTls;
 use rustls::RootCertStore;
+use streams::Egress;
 
 use super::names::{KeepNames, Names};
 use super::pool::KeepAlive;
@@ -28,6 +29,8 @@ pub struct UpstreamSettings {
     pub common: UpstreamTls,
     /// What the names of upstreams stand for.
     pub names: Arc<Names>,
+    /// Where the gate may ask by itself, and where requests may choose to be sent (`egress`).
+    pub egress: Arc<Egress>,
     /// Client side TLS that checks certificates.
     pub(crate) tls: ClientTls,
     /// Client side TLS that does not.
@@ -61,8 +64,14 @@ impl UpstreamSettings {
             ClientTls::build(&Security::usual(&common, insecure), usual_roots(), &Proof::default(), http2)
         };
         let (tls, insecure_tls) = (build(false)?, build(true)?);
-        let names = Names::new(None);
-        Ok(Self { timeout, keep, websockets, http2, common, names, tls, insecure_tls, name: None })
+        let (names, egress) = (Names::new(None), Arc::default());
+        Ok(Self { timeout, keep, websockets, http2, common, names, egress, tls, insecure_tls, name: None })
+    }
+
+    /// The same, under this policy.
+    #[must_use]
+    pub fn under(self, egress: Egress) -> Self {
+        Self { egress: Arc::new(egress), ..self }
     }
 
     /// The same, with the addresses of names kept (`dns_cache`).
@@ -131,8 +140,9 @@ impl UpstreamSettings {
         let build = |insecure| ClientTls::build(&Security::usual(&common, insecure), &roots, &proof, http2);
         let (tls, insecure_tls) = (build(false)?, build(true)?);
         let keep = KeepAlive::default();
-        let names = Names::new(None);
+        // The configuration alone says where this leads.
+        let (names, egress) = (Names::new(None), Arc::default());
         let name = (!trust.name.is_empty()).then(|| trust.name.as_str().into());
-        Ok(Self { timeout, keep, websockets: false, http2, common, names, tls, insecure_tls, name })
+        Ok(Self { timeout, keep, websockets: false, http2, common, names, egress, tls, insecure_tls, name })
     }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::signature::Signer;
 use super::told::Told;
 use crate::clock::unix_now;
-use crate::fetch::{self, Ask};
+use crate::fetch::{self, Ask, FetchError};
 use crate::gate::Gate;
 use crate::hex::hex;
 use crate::plugins::FileRead;
@@ -119,7 +119,7 @@ impl Hook {
                         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
                     (format!("the receiver answers {}", status.as_u16()), again)
                 }
-                Err(why) => (why, true),
+                Err(why) => (why.to_string(), !matches!(why, FetchError::Denied { .. })),
             };
             let Some(pause) = pauses.next().filter(|_| again) else {
                 return Err(format!("{}: {why}", self.target.authority));
@@ -132,7 +132,7 @@ impl Hook {
         }
     }
 
-    async fn try_once(&self, gate: &Gate, id: &str, body: &Bytes) -> Result<StatusCode, String> {
+    async fn try_once(&self, gate: &Gate, id: &str, body: &Bytes) -> Result<StatusCode, FetchError> {
         let mut headers = self.headers.clone();
         if let Some(signer) = &self.signer {
             let now = unix_now();
@@ -142,7 +142,8 @@ impl Hook {
                 ("webhook-timestamp", now.to_string()),
                 ("webhook-signature", signature),
             ] {
-                let value = HeaderValue::try_from(value).map_err(|fault| fault.to_string())?;
+                let value =
+                    HeaderValue::try_from(value).map_err(|fault| FetchError::Address(fault.to_string()))?;
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
@@ -150,7 +151,7 @@ impl Hook {
         let insecure = gate.upstream.common.insecure_skip_verify;
         // Nobody who is pointed to gets what is meant for the receiver.
         let answer = fetch::once_only(&gate.upstream, insecure, ask.within(PATIENCE, LARGEST)).await;
-        answer.map(|answer| answer.status).map_err(|fault| fault.to_string())
+        answer.map(|answer| answer.status)
     }
 
     /// Under which name the state remembers that this was told.

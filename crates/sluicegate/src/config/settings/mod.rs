@@ -132,6 +132,7 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
     pub(crate) streaming: Streaming,
+    pub(crate) egress: Egress,
     pub(crate) enable_jsvm: bool,
     #[serde(deserialize_with = "seconds")]
     pub(crate) jsvm_timeout: Duration,

@@ -39,6 +39,24 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Refuse addresses that are not public (loopback, private, link-local and the like), unless `allow` names the address or its range; a name in `allow` is not enough.",
     ),
+    ours(
+        "egress.allow",
+        Texts,
+        "",
+        "Where the gate itself may send requests because of what definitions, issuers of tokens, scripts and clients say: webhooks, key sets and what issuers say of themselves, introspection and token endpoints, service discovery, uptime tests, sources of graphs, requests of scripts and other plugins, bundles, and hosts that rewritten URLs lead to. In the form of `streaming.egress.allow`. When empty: everywhere that is not denied. Checked at connect time with the resolved address, redirects too. Not asked for: the targets of APIs, and what this configuration alone names (stores of values, collectors of traces, databases).",
+    ),
+    ours(
+        "egress.deny",
+        Texts,
+        r#"["169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"]"#,
+        "Where it may not, in the same form; stronger than `allow`. What is written here takes the place of the default, which holds the addresses where clouds tell machines their secrets, and what is link-local.",
+    ),
+    ours(
+        "egress.deny_private",
+        Bool,
+        "",
+        "Refuse addresses that are not public (loopback, private, link-local and the like), unless `allow` names the address or its range; a name in `allow` is not enough. Off, since gates are asked to reach what is near; switch it on where definitions come from many hands.",
+    ),
     acted(
         "streaming.mappings.environment",
         Bool,

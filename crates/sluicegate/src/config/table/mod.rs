@@ -93,7 +93,6 @@ pub(crate) struct Key {
     /// What is done with it.
     pub(crate) standing: Standing,
     /// True for a key that `tyk.conf` does not have.
-    #[cfg_attr(not(test), expect(dead_code, reason = "told by the reference page, which a test writes"))]
     pub(crate) ours: bool,
     /// One or two sentences for the reference page.
     pub(crate) doc: &'static str,
