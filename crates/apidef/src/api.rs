@@ -5,7 +5,7 @@ use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
 use crate::{
     Addresses, Caching, Cors, ErrorOverrides, EventHandler, GraphQl, OwnPort, PassThrough, Paths, Plugins,
-    Recording, Transforms, Versioning,
+    Recording, Smoothing, Transforms, Versioning,
 };
 use std::time::Duration;
 
@@ -102,12 +102,14 @@ pub struct ApiLimits {
 }
 
 /// So many requests in so long.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rate {
     /// Requests; above 0.
     pub requests: f64,
     /// Window; above 0.
     pub per: Duration,
+    /// How what is admitted moves below that (contract 6.5).
+    pub smoothing: Smoothing,
 }
 
 /// What is behind the chain.

@@ -28,6 +28,10 @@ pub(crate) const COMMON: [Field; 4] = [
     section("pass_through", crate::pass_through::OWN_FIELDS),
 ];
 
+/// How a rate of an API moves: as sessions say it for theirs.
+pub(crate) const SMOOTHING: &[Field] =
+    &[acts("enabled"), acts("threshold"), acts("trigger"), acts("step"), acts("delay")];
+
 /// The rate of one path and method, over all callers together. It counts instead of the API's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointRate {
@@ -159,7 +163,7 @@ mod tests {
     use std::time::Duration;
 
     fn endpoint(method: &str, path: &str, requests: f64, seconds: u64) -> EndpointRate {
-        let rate = Rate { requests, per: Duration::from_secs(seconds) };
+        let rate = Rate { requests, per: Duration::from_secs(seconds), smoothing: Default::default() };
         EndpointRate { method: method.into(), path: path.into(), ignore_case: false, rate }
     }
 

@@ -46,7 +46,7 @@ fn a_definition_becomes_the_model() {
         })
     );
     assert!(api.limits.rate_limit_disabled && api.limits.quota_disabled);
-    let global = api.limits.global.expect("rate");
+    let global = api.limits.global.as_ref().expect("rate");
     assert_eq!((global.requests, global.per), (10.5, Duration::from_secs(2)));
     assert_eq!(&*api.tags, [Box::from("eu")]);
     let Backend::Upstream(upstream) = &api.backend else { panic!("{:?}", api.backend) };

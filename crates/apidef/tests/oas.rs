@@ -41,7 +41,10 @@ fn a_definition_becomes_the_model_and_its_classic_projection() {
         Auth::token(Sources { header: Some("x-key".into()), query: Some("key".into()), cookie: None })
     );
     assert!(api.limits.rate_limit_disabled && api.limits.quota_disabled && api.dont_set_quota_on_create);
-    assert_eq!(api.limits.global.map(|rate| (rate.requests, rate.per)), Some((5.0, Duration::from_secs(60))));
+    assert_eq!(
+        api.limits.global.as_ref().map(|rate| (rate.requests, rate.per)),
+        Some((5.0, Duration::from_secs(60)))
+    );
     assert_eq!((api.session_lifetime, api.lifetime_respects_expiry), (Some(Duration::from_secs(3600)), true));
     let Backend::Upstream(upstream) = &api.backend else { panic!("{:?}", api.backend) };
     assert!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use crate::embedded::QuotaWindow;
+use crate::smoothing::{Smoothed, Steps};
 
 /// How a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Draw<'a> {
     pub counts_refused: bool,
     /// Where whoever draws under this name again and again keeps what was found there. It is of this name.
     pub found: Option<&'a Found>,
+    /// How what is admitted moves below the limit ([`Meter::Rolling`] only).
+    pub steps: Option<Steps>,
 }
 
 /// What was found under one name of a counter, so that it need not be looked for again. Only the embedded store finds
@@ -60,12 +63,17 @@ impl Found {
 impl Draw<'_> {
     /// Whether so much, used before, leaves room.
     pub(crate) fn fits(&self, used: u64) -> bool {
-        used as f64 + 1.0 <= self.limit
+        fits(used, self.limit)
     }
 }
 
+/// Whether so much, used before, leaves room in a limit.
+pub(crate) fn fits(used: u64, limit: f64) -> bool {
+    used as f64 + 1.0 <= limit
+}
+
 /// What one counter says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drawn {
     /// Used in the window, this draw included where it was counted.
     pub used: u64,
@@ -75,10 +83,12 @@ pub struct Drawn {
     pub renews_at: i64,
     /// Whether this counter refused.
     pub exceeded: bool,
+    /// Where [`Draw::steps`] asks for it.
+    pub smoothed: Option<Smoothed>,
 }
 
 /// What all counters of a call say, up to the first that refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally(pub Vec<Drawn>);
 
 impl Tally {

@@ -34,7 +34,16 @@ fn on(cluster: &Cluster, master: usize, part: &str) -> String {
 }
 
 fn draw(name: &str, limit: f64) -> Draw<'_> {
-    Draw { meter: Meter::Fixed, name, limit, per: HOUR, cost: 1, counts_refused: false, found: None }
+    Draw {
+        meter: Meter::Fixed,
+        name,
+        limit,
+        per: HOUR,
+        cost: 1,
+        counts_refused: false,
+        found: None,
+        steps: None,
+    }
 }
 
 #[tokio::test]

@@ -239,6 +239,11 @@ async fn draws_take_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn c6_5_what_is_allowed_moves_with_what_is_used() {
+    common::smoothing(&State::embedded(None).unwrap(), "s", &[]).await;
+}
+
+#[tokio::test]
 async fn signals_reach_this_node() {
     let state = State::embedded(None).unwrap();
     state.publish(Signal::Reload).await.unwrap();

@@ -203,6 +203,12 @@ async fn draws_take_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn c6_5_what_is_allowed_moves_with_what_is_used() {
+    let server = Server::start(&[]).await;
+    common::smoothing(&connected(settings(&server)).await, "s", &[]).await;
+}
+
+#[tokio::test]
 async fn away_is_told_fast_and_mended_without_a_restart() {
     let mut server = Server::start(&[]).await;
     let state = connected(settings(&server)).await;
@@ -509,6 +515,8 @@ async fn a_cluster() {
     state.reset_quota("a").await.unwrap();
     assert_eq!(state.peek_quota("a").await, Ok(None));
     common::draws(&state, "d").await;
+    // Beside a counter that is called so no other key lies on the same master.
+    common::smoothing(&state, "s", &["empty-{}-x", "odd-}-x"]).await;
     common::records_and_collections(&state).await;
     until("a signal goes round", async || {
         state.publish(Signal::Reload).await.unwrap();

@@ -37,7 +37,7 @@ async fn a_draw_is_given_back_to_its_own_window_only() {
     for (number, (per, happens, used)) in cases.into_iter().enumerate() {
         let key = format!("counter-{number}");
         let mut draw = scripts.draw.key(&key);
-        let draw = draw.arg("member").arg("c").arg(100).arg(per).arg(3).arg(0);
+        let draw = draw.arg("member").arg(1).arg("c").arg(100).arg(per).arg(3).arg(0);
         let answer: Vec<i64> = draw.invoke_async(&mut redis).await.unwrap();
         let [0, time, 3, left] = answer[..] else { panic!("{answer:?}") };
         assert_eq!(left, if per == 0 { -1 } else { 60_000 });

@@ -19,8 +19,8 @@ use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
 use crate::{
-    Api, ApiLimits, Backend, Caching, Care, Discovery, ErrorOverrides, Manner, Rate, Recording, Target,
-    Upstream, Uptime,
+    Api, ApiLimits, Backend, Caching, Care, Discovery, ErrorOverrides, Manner, Rate, Recording, Smoothing,
+    Target, Upstream, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -221,7 +221,7 @@ pub(crate) fn rate(
         return None;
     }
     match per {
-        Some(per) if requests > 0.0 => Some(Rate { requests, per }),
+        Some(per) if requests > 0.0 => Some(Rate { requests, per, smoothing: smoothing(at, faults) }),
         _ => {
             faults.push(
                 Fault::error(at.pointer.clone(), "a rate limit needs `rate` and `per`, both above 0")
@@ -230,6 +230,30 @@ pub(crate) fn rate(
             None
         }
     }
+}
+
+/// How a rate moves. Whoever switches that on needs a threshold and steps: without them nothing would ever move.
+fn smoothing(rate: &Section<'_>, faults: &mut Vec<Fault>) -> Smoothing {
+    let at = rate.section("smoothing", faults);
+    let enabled = at.flag("enabled", faults);
+    let trigger = at.number("trigger", faults);
+    let mut number = |key: &str| {
+        let number = at.number(key, faults);
+        if number < 0.0 || number.fract() != 0.0 || number > 9e15 {
+            faults.push(Fault::error(at.at(key), format!("`{key}` must be a whole number, 0 or more")));
+            return 0;
+        }
+        number as i64
+    };
+    let (threshold, step, delay) = (number("threshold"), number("step"), number("delay"));
+    if enabled && (threshold == 0 || step == 0) {
+        let message = "smoothing needs `threshold` and `step`, both above 0";
+        faults.push(Fault::error(at.pointer.clone(), message).hint("switch it off if none is meant"));
+    }
+    if trigger < 0.0 {
+        faults.push(Fault::error(at.at("trigger"), "`trigger` must be 0 or more: a part of a step"));
+    }
+    Smoothing { enabled, threshold, trigger, step, delay, ..Smoothing::default() }
 }
 
 fn providers(root: &Section<'_>, faults: &mut Vec<Fault>) {

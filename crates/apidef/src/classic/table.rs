@@ -92,7 +92,10 @@ pub(crate) const ROOT: &[Field] = &[
     // Limits.
     acts("disable_rate_limit"),
     acts("disable_quota"),
-    section("global_rate_limit", &[acts("disabled"), acts("rate"), acts("per")]),
+    section(
+        "global_rate_limit",
+        &[acts("disabled"), acts("rate"), acts("per"), section("smoothing", crate::limits::SMOOTHING)],
+    ),
     section(crate::limits::OWN, crate::beyond::CLASSIC),
     acts("session_lifetime"),
     acts("session_lifetime_respects_key_expiration"),
@@ -191,7 +194,17 @@ pub(crate) const EXTENDED: &[Field] = &[
     each("black_list", CLASSIC_LIST),
     each("internal", CLASSIC_TRACKED),
     each("size_limits", CLASSIC_SIZE),
-    each("rate_limit", &[acts("path"), acts("method"), acts("disabled"), acts("rate"), acts("per")]),
+    each(
+        "rate_limit",
+        &[
+            acts("path"),
+            acts("method"),
+            acts("disabled"),
+            acts("rate"),
+            acts("per"),
+            section("smoothing", crate::limits::SMOOTHING),
+        ],
+    ),
     each("validate_json", CLASSIC_SCHEMA),
     each(crate::beyond::REQUESTS, crate::beyond::CLASSIC_REQUEST),
     each("go_plugin", CLASSIC_HOOK),

@@ -9,8 +9,17 @@ use crate::limits::{OWN, write_at_once};
 use crate::plugins;
 use crate::upstream::write_targets;
 use crate::versioning;
-use crate::{Api, Backend, Caching};
+use crate::{Api, Backend, Caching, Rate, Smoothing};
 use serde_json::{Value, json};
+
+/// Puts the numbers of a rate into what has one.
+fn write_rate(rate: &Rate, into: &mut Value) {
+    into["rate"] = rate.requests.into();
+    into["per"] = rate.per.as_secs_f64().into();
+    if rate.smoothing != Smoothing::default() {
+        into["smoothing"] = serde_json::to_value(&rate.smoothing).unwrap_or_default();
+    }
+}
 
 /// The classic projection of an API that was defined in OpenAPI.
 pub(crate) fn write(api: &Api) -> Value {
@@ -43,9 +52,9 @@ pub(crate) fn write(api: &Api) -> Value {
     api.paths.write_classic(&mut version);
     if !api.limits.endpoints.is_empty() {
         let entry = |endpoint: &crate::EndpointRate| {
-            let rate = endpoint.rate;
-            json!({"path": endpoint.path, "method": endpoint.method, "disabled": false,
-                "rate": rate.requests, "per": rate.per.as_secs_f64()})
+            let mut entry = json!({"path": endpoint.path, "method": endpoint.method, "disabled": false});
+            write_rate(&endpoint.rate, &mut entry);
+            entry
         };
         version["extended_paths"]["rate_limit"] = api.limits.endpoints.iter().map(entry).collect();
         version["ignore_endpoint_case"] = (version["ignore_endpoint_case"] == true
@@ -55,7 +64,10 @@ pub(crate) fn write(api: &Api) -> Value {
     api.transforms.write_classic(&mut version);
     let mut caching = Value::Null;
     Caching::write_classic(api.cache.as_deref(), &mut caching, &mut version);
-    let limit = api.limits.global;
+    let mut limit = json!({"disabled": api.limits.global.is_none(), "rate": 0.0, "per": 0.0});
+    if let Some(rate) = &api.limits.global {
+        write_rate(rate, &mut limit);
+    }
     let mut definition = json!({
         "api_id": api.id,
         "org_id": api.org_id,
@@ -74,11 +86,7 @@ pub(crate) fn write(api: &Api) -> Value {
         "tags_disabled": api.tags.is_empty(),
         "disable_rate_limit": api.limits.rate_limit_disabled,
         "disable_quota": api.limits.quota_disabled,
-        "global_rate_limit": {
-            "disabled": limit.is_none(),
-            "rate": limit.map_or(0.0, |rate| rate.requests),
-            "per": limit.map_or(0.0, |rate| rate.per.as_secs_f64()),
-        },
+        "global_rate_limit": limit,
         "session_lifetime": api.session_lifetime.map_or(0, |lifetime| lifetime.as_secs()),
         "session_lifetime_respects_key_expiration": api.lifetime_respects_expiry,
         "dont_set_quota_on_create": api.dont_set_quota_on_create,

@@ -34,7 +34,16 @@ fn requests(to: To, from: &mut Value, out: &mut Value) {
 
 /// Rates come first: operations stand in their order, which counts for them.
 pub(super) const LISTS: &[Listed] = &[
-    Listed("rate_limit", "rateLimit", &[Pair("/rate", "/rate", Same), Pair("/per", "/per", Seconds)], None),
+    Listed(
+        "rate_limit",
+        "rateLimit",
+        &[
+            Pair("/rate", "/rate", Same),
+            Pair("/per", "/per", Seconds),
+            Pair("/smoothing", "/smoothing", Same),
+        ],
+        None,
+    ),
     Listed("white_list", "allow", CASE, None),
     Listed("black_list", "block", CASE, None),
     Listed("ignored", "ignoreAuthentication", CASE, None),

@@ -83,6 +83,7 @@ pub(super) const PAIRS: &[Pair] = &[
     Pair("/certificate_pinning_disabled", "/upstream/certificatePinning/enabled", Not),
     Pair("/global_rate_limit/rate", "/upstream/rateLimit/rate", Same),
     Pair("/global_rate_limit/per", "/upstream/rateLimit/per", Seconds),
+    Pair("/global_rate_limit/smoothing", "/upstream/rateLimit/smoothing", Same),
     Pair("/global_rate_limit/disabled", "/upstream/rateLimit/enabled", Not),
     Pair("/proxy/transport/ssl_insecure_skip_verify", "/upstream/tlsTransport/insecureSkipVerify", Same),
     Pair("/proxy/transport/ssl_ciphers", "/upstream/tlsTransport/ciphers", Same),

@@ -71,7 +71,10 @@ const UPSTREAM: &[Field] = &[
     acts("url"),
     section("preserveHostHeader", ENABLED),
     section("preserveTrailingSlash", ENABLED),
-    section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
+    section(
+        "rateLimit",
+        &[acts("enabled"), acts("rate"), acts("per"), section("smoothing", crate::limits::SMOOTHING)],
+    ),
     section("enforceTimeout", &[acts("enabled"), acts("duration")]),
     section("tlsTransport", OAS_TRANSPORT),
     section("loadBalancing", OAS_BALANCE),
@@ -166,7 +169,10 @@ const OPERATION: &[Field] = &[
     section("validateRequest", OAS_VALIDATE_REQUEST),
     section("validateResponse", OAS_VALIDATE_ANSWER),
     section("requestSizeLimit", OAS_SIZE),
-    section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
+    section(
+        "rateLimit",
+        &[acts("enabled"), acts("rate"), acts("per"), section("smoothing", crate::limits::SMOOTHING)],
+    ),
     section("scopeCheck", OAS_SCOPE_CHECK),
     each("postPlugins", OAS_HOOK),
     section("exchange", OAS_EXCHANGE),

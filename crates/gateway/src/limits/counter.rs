@@ -4,9 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use apidef::Smoothing;
-use state::Meter;
+use state::{Meter, Steps};
 
-use super::smoothing::Steps;
 use super::window::{Taken, Window};
 use super::windows::Windows;
 use crate::gate::Gate;
@@ -140,22 +139,9 @@ impl Counter {
         }
     }
 
-    /// What is allowed in a window now: the limit, or what smoothing allows of it.
-    pub(crate) fn allowed(&self, settings: &LimitSettings, windows: &Windows) -> f64 {
-        match &self.steps {
-            Some(steps) if settings.smoothing => self.window(windows).smoothed(steps, self.requests),
-            _ => self.requests,
-        }
-    }
-
-    /// Lets smoothing see what is used of a shared window. Tells whether that moved what is allowed: up or down, and to what.
-    pub(crate) fn used(&self, around: &Around<'_>, used: u64) -> Option<(bool, f64)> {
-        let steps = self.steps.as_ref().filter(|_| around.settings.smoothing)?;
-        let window = self.window(around.windows);
-        let before = window.smoothed(steps, self.requests);
-        let allowance = window.smooth(steps, self.requests, used, around.now)?;
-        tracing::debug!(counter = &*self.name, allowance, "the allowance of a rate limit moved");
-        Some((allowance > before, allowance))
+    /// How what a shared rolling window admits moves.
+    pub(crate) fn smoothing(&self, settings: &LimitSettings) -> Option<Steps> {
+        self.steps.filter(|_| settings.smoothing)
     }
 
     /// Counts a request on this node, against its share of the limit.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
-use state::{Draw, Drawn, Meter, Tally, Unavailable};
+use state::{Draw, Drawn, Meter, Smoothed, Steps, Tally, Unavailable};
 
 use super::counter::{Around, Counter, Place, share_of};
 use super::window::{Taken, Window};
@@ -47,8 +47,8 @@ pub(super) struct Told {
     pub(super) quota: Option<QuotaLeft>,
     pub(super) api: Option<Taken>,
     pub(super) refused: Option<Which>,
-    /// Smoothing moved what the key may send: up or down, and to what.
-    pub(super) moved: Option<(bool, f64)>,
+    /// Smoothing moved what the key, and what all callers of the API, may send: up or down, and to what.
+    pub(super) moved: SmallVec<[(bool, f64); 2]>,
     /// Something was decided on this node alone, the state store being away.
     pub(super) alone: bool,
 }
@@ -131,6 +131,7 @@ impl Plan<'_> {
                 cost: 1,
                 counts_refused: true,
                 found,
+                steps: None,
             });
             step.which.push(Which::Quota);
         }
@@ -176,15 +177,12 @@ impl<'a> Step<'a> {
                 self.draws.push(Draw {
                     meter,
                     name: &counter.name,
-                    limit: if rolls {
-                        counter.allowed(around.settings, around.windows)
-                    } else {
-                        counter.requests
-                    },
+                    limit: counter.requests,
                     per: counter.per,
                     cost: 1,
                     counts_refused: counts_refused && rolls,
                     found: None,
+                    steps: counter.smoothing(around.settings).filter(|_| rolls),
                 });
                 self.which.push(of);
                 None
@@ -203,16 +201,12 @@ impl<'a> Step<'a> {
                             let remaining = (draw.limit as i64).saturating_sub(used).max(0);
                             self.told.quota = Some(QuotaLeft { remaining, renews_at: drawn.renews_at });
                         }
-                        Which::Key => {
-                            let Some(counter) = self.plan.key else { continue };
-                            self.told.moved = counter.used(around, drawn.used);
-                            self.told.key = Some(shared(draw, drawn));
-                        }
-                        Which::Api => {
-                            let Some(counter) = self.plan.api else { continue };
-                            counter.used(around, drawn.used);
-                            self.told.api = Some(shared(draw, drawn));
-                        }
+                        Which::Key => self.told.key = Some(shared(draw, drawn)),
+                        Which::Api => self.told.api = Some(shared(draw, drawn)),
+                    }
+                    if let Some(Smoothed { allowed, moved: Some(up) }) = drawn.smoothed {
+                        tracing::debug!(counter = draw.name, allowed, "the allowance of a rate limit moved");
+                        self.told.moved.push((up, allowed));
                     }
                 }
                 self.told.refused = tally.refused().and_then(|place| self.which.get(place).copied());
@@ -272,7 +266,8 @@ impl<'a> Step<'a> {
 }
 
 fn shared(draw: &Draw<'_>, drawn: &Drawn) -> Taken {
-    let remaining = (draw.limit as u64).saturating_sub(drawn.used);
+    let limit = drawn.smoothed.map_or(draw.limit, |smoothed| smoothed.allowed);
+    let remaining = (limit as u64).saturating_sub(drawn.used);
     Taken::told(!drawn.exceeded, remaining, drawn.resets_in)
 }
 
@@ -285,15 +280,15 @@ async fn count_afterwards(gate: &Gate, counters: &[&Counter]) {
     }
     let (state, share) = (gate.state.clone(), gate.nodes.share());
     let counts = counters.iter().map(|counter| {
-        let requests = counter.allowed(&gate.settings.limits, &gate.windows);
+        let steps = counter.smoothing(&gate.settings.limits);
         let (counter, state) = (Counter::clone(counter), state.clone());
         let window = Arc::clone(counter.window(&gate.windows));
         async move {
-            let answer = state.draw(&[afterwards(&counter, requests)], unix_now()).await;
+            let answer = state.draw(&[afterwards(&counter, steps)], unix_now()).await;
             if let Err(away) = &answer {
                 tracing::debug!(%away, "a request that passed is counted on this node alone");
             }
-            counted(&window, answer, (requests, counter.per), share, Instant::now());
+            counted(&window, answer, (counter.requests, counter.per), share, Instant::now());
         }
     });
     let all = futures_util::future::join_all(counts.collect::<SmallVec<[_; 2]>>());
@@ -307,9 +302,10 @@ async fn count_afterwards(gate: &Gate, counters: &[&Counter]) {
 }
 
 /// What is drawn for a request that has passed.
-pub(super) fn afterwards(counter: &Counter, limit: f64) -> Draw<'_> {
-    let Counter { name, per, .. } = counter;
-    Draw { meter: Meter::Rolling, name, limit, per: *per, cost: 1, counts_refused: true, found: None }
+pub(super) fn afterwards(counter: &Counter, steps: Option<Steps>) -> Draw<'_> {
+    let Counter { name, per, requests: limit, .. } = counter;
+    let (per, limit) = (*per, *limit);
+    Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: true, found: None, steps }
 }
 
 /// Takes what the store said of a request that had passed already: where the window is full, the next is refused.
@@ -323,9 +319,13 @@ pub(super) fn counted(
     match answer {
         Ok(tally) => {
             // It is asked again when the oldest leaves the window.
-            if let Some(drawn) = tally.0.first()
-                && (drawn.exceeded || drawn.used as f64 + 1.0 > requests)
-            {
+            let Some(drawn) = tally.0.first() else { return };
+            let full = match drawn.smoothed {
+                // What it has moved to is what the next may use.
+                Some(smoothed) => drawn.used as f64 + 1.0 > smoothed.allowed,
+                None => drawn.exceeded || drawn.used as f64 + 1.0 > requests,
+            };
+            if full {
                 window.block(drawn.resets_in, now);
             }
         }

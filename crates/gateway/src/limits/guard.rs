@@ -53,24 +53,24 @@ impl Context {
 impl Limits {
     /// `None` where nothing limits the API. Where its rates are switched off, so are those of its paths.
     pub(crate) fn compile(api: &Api, keyed: bool, context: &Context, patterns: &Collector) -> Option<Self> {
-        let counter = |suffix: &str, rate: apidef::Rate| {
+        let counter = |suffix: &str, rate: &apidef::Rate| {
             let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
             let name = if context.hashed { keys::hash(&name, None) } else { name };
             let numbers = (rate.requests, rate.per.as_secs_f64());
-            Counter::new(name, numbers, &apidef::Smoothing::default())
+            Counter::new(name, numbers, &rate.smoothing)
         };
         let rates = !api.limits.rate_limit_disabled;
         let endpoints = api.limits.endpoints.iter().filter(|_| rates).filter_map(|endpoint| {
             let apidef::EndpointRate { method, path, ignore_case, rate } = endpoint;
             let of = keys::hash(&format!("{method}:{path}"), None);
-            let counter = counter(&format!("-{of}"), *rate)?;
+            let counter = counter(&format!("-{of}"), rate)?;
             Some((Written { method, path, ignore_case: *ignore_case }, counter))
         });
         let endpoints = PerPath::new(patterns, endpoints);
         let limits = Self {
             key_rate: keyed && rates,
             key_quota: keyed && !api.limits.quota_disabled,
-            global: api.limits.global.filter(|_| rates).and_then(|rate| counter("", rate)),
+            global: api.limits.global.as_ref().filter(|_| rates).and_then(|rate| counter("", rate)),
             endpoints,
             later: false,
         };
@@ -128,8 +128,8 @@ impl Limits {
             told = wait_out(gate, &plan, told, throttle, grant.quota.name()).await;
         }
         told.count(gate);
-        if let Some((up, allowance)) = told.moved {
-            events::smoothed(exchange, up, allowance);
+        for (up, allowance) in &told.moved {
+            events::smoothed(exchange, *up, *allowance);
         }
         if told.refused.is_none()
             && let (Some((quota, _)), Some(left)) = (plan.quota, told.quota)

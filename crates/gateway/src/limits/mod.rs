@@ -10,7 +10,6 @@ mod pattern;
 #[cfg(test)]
 mod simulator;
 mod size;
-mod smoothing;
 mod subscription;
 pub(crate) mod told;
 mod window;

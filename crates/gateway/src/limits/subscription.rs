@@ -133,6 +133,7 @@ impl Received {
                 cost: *cost,
                 counts_refused: false,
                 found: None,
+                steps: None,
             });
         }
         for quota in &self.quotas {
@@ -146,6 +147,7 @@ impl Received {
                 cost,
                 counts_refused: false,
                 found: None,
+                steps: None,
             });
         }
         if draws.is_empty() {

@@ -8,12 +8,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::smoothing::{Allowance, Steps};
-
 /// What a window lasts whose end no clock can tell.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-/// For so long after its last step an allowance is worth to be remembered.
-const SMOOTHED: Duration = Duration::from_secs(600);
 
 /// One window; shared by all exchanges that are counted together.
 #[derive(Debug)]
@@ -27,7 +23,6 @@ struct Count {
     used: u64,
     /// Where the shared count has refused, and refusals are not asked about one by one.
     blocked_until: Option<Instant>,
-    allowance: Allowance,
 }
 
 /// What a window says about one more request.
@@ -55,8 +50,7 @@ impl Taken {
 impl Default for Window {
     fn default() -> Self {
         let ends = Instant::now();
-        let allowance = Allowance::default();
-        Self(Mutex::new(Count { ends, per: Duration::ZERO, used: 0, blocked_until: None, allowance }))
+        Self(Mutex::new(Count { ends, per: Duration::ZERO, used: 0, blocked_until: None }))
     }
 }
 
@@ -101,9 +95,7 @@ impl Window {
     /// Whether forgetting it would let anything through that it refuses.
     pub(super) fn is_running(&self, now: Instant) -> bool {
         let count = self.0.lock();
-        (count.used > 0 && now < count.ends)
-            || count.blocked_until.is_some_and(|until| now < until)
-            || count.allowance.moved_within(SMOOTHED, now)
+        (count.used > 0 && now < count.ends) || count.blocked_until.is_some_and(|until| now < until)
     }
 
     /// How long refusals hold without a count.
@@ -118,16 +110,6 @@ impl Window {
     /// Refuses without a count for so long.
     pub(crate) fn block(&self, wait: Duration, now: Instant) {
         self.0.lock().blocked_until = now.checked_add(wait);
-    }
-
-    /// What smoothing allows of `limit` now.
-    pub(crate) fn smoothed(&self, steps: &Steps, limit: f64) -> f64 {
-        self.0.lock().allowance.of(steps, limit)
-    }
-
-    /// Lets smoothing see what is used of the shared window.
-    pub(crate) fn smooth(&self, steps: &Steps, limit: f64, used: u64, now: Instant) -> Option<f64> {
-        self.0.lock().allowance.used(steps, limit, used as f64, now)
     }
 }
 

@@ -35,7 +35,13 @@ impl Fixed {
         if now >= window.ends {
             if draw.cost == 0 {
                 // A look begins no window.
-                return Drawn { used: 0, resets_in: draw.per, renews_at: 0, exceeded: !draw.fits(0) };
+                return Drawn {
+                    used: 0,
+                    resets_in: draw.per,
+                    renews_at: 0,
+                    exceeded: !draw.fits(0),
+                    smoothed: None,
+                };
             }
             *window = Window { began: now, ends: longest, per, used: 0 };
         }
@@ -48,7 +54,7 @@ impl Fixed {
             window.used = window.used.saturating_add(draw.cost);
         }
         let resets_in = Duration::from_nanos(window.ends - now);
-        Drawn { used: window.used, resets_in, renews_at: 0, exceeded }
+        Drawn { used: window.used, resets_in, renews_at: 0, exceeded, smoothed: None }
     }
 
     /// Takes a draw of this moment back, unless another window has begun since.
@@ -94,6 +100,7 @@ mod tests {
                 cost,
                 counts_refused: false,
                 found: None,
+                steps: None,
             };
             let drawn = fixed.draw(&draw, now);
             assert_eq!((drawn.used, drawn.exceeded), (used, exceeded), "at {now}");
@@ -129,6 +136,7 @@ mod tests {
                 cost: 1,
                 counts_refused: false,
                 found: None,
+                steps: None,
             };
             let drawn = fixed.draw(&draw, now);
             assert_eq!((drawn.exceeded, drawn.resets_in.as_nanos()), (exceeded, left), "at {now}");

@@ -304,6 +304,7 @@ mod tests {
             cost: 1,
             counts_refused: true,
             found: None,
+            steps: None,
         };
         store.draw(&[draw], 0).await.unwrap();
         while store.find("ends").is_some() {

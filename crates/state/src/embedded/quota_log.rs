@@ -205,7 +205,10 @@ mod tests {
     fn count(quotas: &Quotas, name: &str, now: i64) {
         let per = Duration::from_secs(60);
         let (meter, limit) = (Meter::Quota, 9e9);
-        quotas.draw(&Draw { meter, name, limit, per, cost: 1, counts_refused: true, found: None }, now);
+        quotas.draw(
+            &Draw { meter, name, limit, per, cost: 1, counts_refused: true, found: None, steps: None },
+            now,
+        );
     }
 
     fn save(database: &Database, log: &mut QuotaLog, quotas: &Quotas) {

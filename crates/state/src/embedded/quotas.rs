@@ -104,7 +104,13 @@ impl Quotas {
             if draw.cost == 0 {
                 // A look begins no window.
                 let renews_at = if renews_at == NEVER { 0 } else { renews_at };
-                return Drawn { used: 0, resets_in: draw.per, renews_at, exceeded: !draw.fits(0) };
+                return Drawn {
+                    used: 0,
+                    resets_in: draw.per,
+                    renews_at,
+                    exceeded: !draw.fits(0),
+                    smoothed: None,
+                };
             }
             let name = draw.found.map_or_else(|| draw.name.into(), |found| Arc::clone(&found.name));
             let begun = windows.compute(Arc::clone(&name), |current| match current {
@@ -141,6 +147,7 @@ impl Quotas {
             resets_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
             renews_at,
             exceeded,
+            smoothed: None,
         }
     }
 
@@ -242,7 +249,16 @@ mod tests {
     fn count(quotas: &Quotas, name: &str, max: i64, per: Duration, now: i64) -> Drawn {
         let limit = max as f64;
         quotas.draw(
-            &Draw { meter: Meter::Quota, name, limit, per, cost: 1, counts_refused: true, found: None },
+            &Draw {
+                meter: Meter::Quota,
+                name,
+                limit,
+                per,
+                cost: 1,
+                counts_refused: true,
+                found: None,
+                steps: None,
+            },
             now,
         )
     }
@@ -328,6 +344,7 @@ mod tests {
                 cost: 1,
                 counts_refused: true,
                 found: Some(&found),
+                steps: None,
             };
             quotas.draw(&draw, now).used
         };

@@ -8,7 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::counters::nanos;
-use crate::{Draw, Drawn};
+use crate::smoothing::{Allowance, REMEMBERED};
+use crate::{Draw, Drawn, Smoothed, draw::fits};
 
 const SLICES: usize = 32;
 
@@ -25,17 +26,18 @@ struct Window {
     newest: u64,
     /// Ring: the slice of number `n` is at `n % counts.len()`. One more than [`SLICES`]: the newest is not full yet.
     counts: [u32; SLICES + 1],
+    allowance: Allowance,
 }
 
 impl Window {
     fn new(per_nanos: u64) -> Window {
-        Window { per_nanos, newest: 0, counts: [0; SLICES + 1] }
+        Window { per_nanos, newest: 0, counts: [0; SLICES + 1], allowance: Allowance::default() }
     }
 
     /// The same counts in slices of another length. A slice goes where its middle was, so that periods which take turns
     /// neither hold places for ever nor free them all.
     fn with_period(&self, per_nanos: u64, now: u64) -> Window {
-        let mut other = Window::new(per_nanos);
+        let mut other = Window { allowance: self.allowance, ..Window::new(per_nanos) };
         let slots = self.counts.len() as u64;
         other.newest = now / other.slice_nanos();
         for number in self.newest.saturating_sub(slots - 1)..=self.newest {
@@ -68,7 +70,8 @@ impl Window {
     fn draw(&mut self, draw: &Draw<'_>, now: u64) -> Drawn {
         self.advance(now);
         let before: u64 = self.counts.iter().map(|count| u64::from(*count)).sum();
-        let exceeded = !draw.fits(before);
+        let limit = draw.steps.map_or(draw.limit, |steps| self.allowance.of(&steps, draw.limit));
+        let exceeded = !fits(before, limit);
         let counted = draw.cost > 0 && (!exceeded || draw.counts_refused);
         if counted {
             let newest = (self.newest % self.counts.len() as u64) as usize;
@@ -84,7 +87,12 @@ impl Window {
         } else {
             Duration::from_nanos(self.frees_at().saturating_sub(now))
         };
-        Drawn { used: (before + u64::from(counted)).min(most.max(before)), resets_in, renews_at: 0, exceeded }
+        let used = (before + u64::from(counted)).min(most.max(before));
+        let smoothed = draw.steps.map(|steps| match draw.cost {
+            0 => Smoothed { allowed: limit, moved: None },
+            _ => self.allowance.used(&steps, draw.limit, used, now),
+        });
+        Drawn { used, resets_in, renews_at: 0, exceeded, smoothed }
     }
 
     fn give_back(&mut self) {
@@ -140,12 +148,14 @@ impl Rates {
         }
     }
 
-    /// Forgets windows in which nothing is counted any more.
+    /// Forgets windows in which nothing is counted any more, and whose allowance nobody has asked for in a while.
     pub(super) fn sweep(&self, now: u64) {
         let windows = self.windows.pin();
         windows.retain(|_, window| {
             let window = window.lock();
+            let asked = window.newest.saturating_mul(window.slice_nanos());
             now / window.slice_nanos() <= window.newest.saturating_add(SLICES as u64)
+                || (window.allowance.has_begun() && now < asked.saturating_add(nanos(REMEMBERED)))
         });
     }
 }
@@ -158,7 +168,16 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn draw(name: &str, limit: f64, per: Duration) -> Draw<'_> {
-        Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: false, found: None }
+        Draw {
+            meter: Meter::Rolling,
+            name,
+            limit,
+            per,
+            cost: 1,
+            counts_refused: false,
+            found: None,
+            steps: None,
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use apidef::Session;
-use state::{Draw, Drawn, Meter, Sort, State, Unavailable};
+use apidef::{Session, Smoothing};
+use state::{Draw, Drawn, Meter, Smoothed, Sort, State, Steps, Unavailable};
 
 /// A folder that goes with the test.
 pub(crate) struct Folder(PathBuf);
@@ -257,14 +257,90 @@ pub(crate) async fn quota(
         cost: 1,
         counts_refused: true,
         found: None,
+        steps: None,
     };
     state.draw(&[draw], now).await.map(|tally| tally.0[0])
 }
 
 /// Counts one request in a rolling window, refused ones too.
 pub(crate) async fn rate(state: &State, name: &str, limit: f64, per: Duration) -> Result<Drawn, Unavailable> {
-    let draw = Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: true, found: None };
+    let draw = Draw {
+        meter: Meter::Rolling,
+        name,
+        limit,
+        per,
+        cost: 1,
+        counts_refused: true,
+        found: None,
+        steps: None,
+    };
     state.draw(&[draw], 1000).await.map(|tally| tally.0[0])
+}
+
+/// What smoothing allows moves with what is used, whatever keeps it, and however the counter is called. `unsmoothed`: names of
+/// counters that a store cannot keep it for.
+pub(crate) async fn smoothing(state: &State, unique: &str, unsmoothed: &[&str]) {
+    let rule =
+        Smoothing { enabled: true, threshold: 2, trigger: 0.5, step: 2, delay: 3600, ..Smoothing::default() };
+    let per = Duration::from_secs(3600);
+    for name in ["plain", "with-{tag}-x", "empty-{}-x", "odd-}-x", "open-{-x"] {
+        let (full, quota) = (format!("{unique}-{name}"), format!("{unique}-{name}-quota"));
+        let draws = |cost: u64, steps: Option<Steps>| {
+            let usual = |meter, name, limit, steps| Draw {
+                meter,
+                name,
+                limit,
+                per,
+                cost,
+                counts_refused: false,
+                found: None,
+                steps,
+            };
+            let rolling = Meter::Rolling;
+            // Before and behind others, so that nothing is taken for what another says.
+            [usual(Meter::Quota, &*quota, 100.0, None), usual(rolling, &*full, 7.0, steps)]
+        };
+        let is_smoothed = !unsmoothed.contains(&name);
+        // Cost, then what is used, allowed, and whether that moved; refused. Seven is the limit.
+        for (step, (cost, used, allowed, moved, refused)) in [
+            (0, 0, 2.0, None, false),
+            (1, 1, 2.0, None, false),
+            (1, 2, 4.0, Some(true), false),
+            (1, 3, 4.0, None, false),
+            (1, 4, 4.0, None, false),
+            (0, 4, 4.0, None, true),
+            (1, 4, 4.0, None, true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let tally = state.draw(&draws(cost, Steps::of(&rule)), 1000).await.unwrap();
+            let drawn = tally.0[1];
+            let case = format!("{name}, step {step}: {tally:?}");
+            if is_smoothed {
+                assert_eq!((drawn.used, drawn.exceeded), (used, refused), "{case}");
+                assert_eq!(drawn.smoothed, Some(Smoothed { allowed, moved }), "{case}");
+            } else {
+                assert!(drawn.smoothed.is_none() && !drawn.exceeded, "{case}");
+            }
+            assert_eq!(tally.0[0].smoothed, None, "{case}");
+        }
+        // A rule without a delay goes on from there, up to the limit and no further.
+        let quick = Steps::of(&Smoothing { delay: 0, ..rule.clone() });
+        let mut seen = Vec::new();
+        while is_smoothed {
+            let drawn = state.draw(&draws(1, quick), 1000).await.unwrap().0[1];
+            seen.extend(drawn.smoothed.map(|smoothed| (drawn.used, smoothed.allowed, drawn.exceeded)));
+            if seen.len() == 5 {
+                break;
+            }
+        }
+        let expected = [(4, 6.0, true), (5, 6.0, false), (6, 7.0, false), (7, 7.0, false), (7, 7.0, true)];
+        assert!(!is_smoothed || seen == expected, "{name}: {seen:?}");
+        // Where nobody smooths, the limit counts.
+        let drawn = state.draw(&draws(0, None), 1000).await.unwrap().0[1];
+        assert_eq!((drawn.smoothed, drawn.exceeded), (None, is_smoothed), "{name}");
+    }
 }
 
 /// Draws take from all counters or from none, whatever keeps them.
@@ -293,6 +369,7 @@ pub(crate) async fn draws(state: &State, unique: &str) {
                 cost: 1,
                 counts_refused: *counting == index,
                 found: None,
+                steps: None,
             })
             .collect();
         let tally = state.draw(&draws, 1000).await.unwrap();
@@ -318,6 +395,7 @@ pub(crate) async fn draws(state: &State, unique: &str) {
             cost,
             counts_refused: false,
             found: None,
+            steps: None,
         };
         let tally = state.draw(&[draw], 1000).await.unwrap();
         assert_eq!((tally.0[0].exceeded, tally.0[0].renews_at), (exceeded, 1060), "{tally:?}");
@@ -334,6 +412,7 @@ pub(crate) async fn draws(state: &State, unique: &str) {
             cost,
             counts_refused: meter != Meter::Fixed,
             found: None,
+            steps: None,
         };
         for (cost, used, exceeded) in
             [(0, 0, false), (0, 0, false), (1, 1, false), (0, 1, true), (0, 1, true)]
@@ -347,8 +426,16 @@ pub(crate) async fn draws(state: &State, unique: &str) {
         let name = format!("{unique}-shorter-{meter:?}");
         for (seconds, exceeded, left) in [(3600, false, 3600), (30, true, 30), (7200, true, 30)] {
             let per = Duration::from_secs(seconds);
-            let draw =
-                Draw { meter, name: &name, limit: 1.0, per, cost: 1, counts_refused: false, found: None };
+            let draw = Draw {
+                meter,
+                name: &name,
+                limit: 1.0,
+                per,
+                cost: 1,
+                counts_refused: false,
+                found: None,
+                steps: None,
+            };
             let drawn = state.draw(&[draw], 1000).await.unwrap().0[0];
             let off = drawn.resets_in.abs_diff(Duration::from_secs(left));
             assert!(

@@ -224,6 +224,7 @@ pub(super) async fn count_quota(gate: &Gate, name: &str, seconds: u64) {
         cost: 1,
         counts_refused: true,
         found: None,
+        steps: None,
     };
     gate.state.draw(&[draw], crate::clock::unix_now()).await.unwrap();
 }

@@ -7,7 +7,7 @@ mod scenes;
 mod world;
 
 use scenes::SCENES;
-use world::{LIMIT, Missed, NODES, World};
+use world::{DELAY, LIMIT, Missed, NODES, World, smoothing};
 
 use crate::settings::Limiter;
 
@@ -20,40 +20,53 @@ const SEEDS: u64 = 3;
 struct Bound {
     name: &'static str,
     limiter: Limiter,
+    /// What is admitted moves between half of the limit and the whole of it.
+    smoothed: bool,
     /// Percent of the limit in any period as long as the window.
     steady: Missed,
     failing: Missed,
 }
 
-const BOUNDS: [Bound; 4] = [
+const BOUNDS: [Bound; 5] = [
     Bound {
         name: "rolling",
         limiter: Limiter::Rolling,
+        smoothed: false,
+        steady: Missed { over: 0.0, under: 25.0 },
+        failing: Missed { over: 200.0, under: 35.0 },
+    },
+    Bound {
+        name: "rolling, smoothed",
+        limiter: Limiter::Rolling,
+        smoothed: true,
         steady: Missed { over: 0.0, under: 25.0 },
         failing: Missed { over: 200.0, under: 35.0 },
     },
     Bound {
         name: "fixed window",
         limiter: Limiter::FixedWindow,
+        smoothed: false,
         steady: Missed { over: 100.0, under: 20.0 },
         failing: Missed { over: 200.0, under: 35.0 },
     },
     Bound {
         name: "sentinel",
         limiter: Limiter::Sentinel,
+        smoothed: false,
         steady: Missed { over: 10.0, under: 25.0 },
         failing: Missed { over: 210.0, under: 35.0 },
     },
     Bound {
         name: "per node",
         limiter: Limiter::PerNode,
+        smoothed: false,
         steady: Missed { over: 200.0, under: 60.0 },
         failing: Missed { over: 250.0, under: 60.0 },
     },
 ];
 
 /// The worst of all seeds.
-fn worst(limiter: Limiter, scene: &scenes::Scene) -> Missed {
+fn worst(limiter: (Limiter, bool), scene: &scenes::Scene) -> Missed {
     (0..SEEDS).map(|seed| World::new(limiter, scene, LIMIT, seed).run()).fold(
         Missed::default(),
         |one, other| Missed { over: one.over.max(other.over), under: one.under.max(other.under) },
@@ -74,7 +87,7 @@ fn measure() -> (String, Vec<String>) {
     for scene in &SCENES {
         let _ = write!(page, "| {} |", scene.name);
         for bound in &BOUNDS {
-            let missed = worst(bound.limiter, scene);
+            let missed = worst((bound.limiter, bound.smoothed), scene);
             let most = if scene.fails { &bound.failing } else { &bound.steady };
             let _ = write!(page, " +{:.0} %, −{:.0} % |", missed.over, missed.under);
             if missed.over > most.over || missed.under > most.under {
@@ -116,7 +129,7 @@ fn page_says_how_far_limiters_miss() {
 #[test]
 fn the_same_seed_gives_the_same_figures() {
     let run = |seed| {
-        let missed = World::new(Limiter::PerNode, &SCENES[1], LIMIT, seed).run();
+        let missed = World::new((Limiter::PerNode, false), &SCENES[1], LIMIT, seed).run();
         (missed.over.to_bits(), missed.under.to_bits())
     };
     assert_eq!(run(7), run(7));
@@ -130,7 +143,7 @@ fn each_node_admits_one_at_least_and_no_more_than_that_is_added() {
     for limit in [1.0, 2.0, 3.0, 7.0, 40.0] {
         for limiter in [Limiter::PerNode, Limiter::Rolling, Limiter::FixedWindow, Limiter::Sentinel] {
             for seed in 0..SEEDS {
-                let missed = World::new(limiter, scene, limit, seed).run();
+                let missed = World::new((limiter, false), scene, limit, seed).run();
                 let most = limit * (1.0 + missed.over / 100.0);
                 // In any period two windows of each node at most; where the store comes or goes, what it admitted, too.
                 let alone = limit + (NODES - 1) as f64;
@@ -143,4 +156,32 @@ fn each_node_admits_one_at_least_and_no_more_than_that_is_added() {
         }
     }
     assert!(beyond_two > 0, "twice the limit would be a bound, and could be said");
+}
+
+#[test]
+fn what_is_allowed_is_one_for_all_nodes_and_moves_once_in_each_delay() {
+    let rule = smoothing(LIMIT);
+    let (least, step) = (rule.threshold as f64, rule.step as f64);
+    for scene in &SCENES {
+        // What is counted alone moves nothing, and a store that forgets begins anew.
+        for seed in 0..SEEDS {
+            let moves = World::new((Limiter::Rolling, true), scene, LIMIT, seed).moves();
+            let forgets = scene.events.iter().find_map(|(at, happens)| {
+                (*happens == scenes::Happens::Forgotten).then_some((at * 1_000_000.0) as u64)
+            });
+            let mut before = (0, least);
+            for (at, allowed) in moves {
+                let begins_anew = forgets.is_some_and(|forgot| before.0 < forgot && forgot <= at);
+                if begins_anew {
+                    before = (0, least);
+                }
+                let case = format!("{}, seed {seed}: {before:?} to {allowed} at {at}", scene.name);
+                assert!(before.0 == 0 || at - before.0 >= DELAY * 1_000_000, "{case}");
+                assert_eq!((allowed - before.1).abs(), step, "{case}");
+                assert!((least..=LIMIT).contains(&allowed), "{case}");
+                before = (at, allowed);
+            }
+            assert!(before.0 > 0, "{}: it never moves", scene.name);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use apidef::Smoothing;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use state::{Counters, Unavailable};
+use state::{Counters, Smoothed, Unavailable};
 
 use super::scenes::{Happens, Scene};
 use crate::limits::Windows;
@@ -38,6 +38,15 @@ pub(super) struct Missed {
     pub(super) over: f64,
     /// Refused within the limit.
     pub(super) under: f64,
+}
+
+/// Seconds between two moves of what is allowed.
+pub(super) const DELAY: u64 = 1;
+
+/// From half of the limit to the whole of it in five steps.
+pub(super) fn smoothing(limit: f64) -> Smoothing {
+    let (threshold, step) = ((limit / 2.0).ceil() as i64, (limit / 10.0).ceil() as i64);
+    Smoothing { enabled: true, threshold, step, trigger: 0.5, delay: DELAY as i64, ..Smoothing::default() }
 }
 
 struct Node {
@@ -93,12 +102,19 @@ pub(super) struct World<'a> {
     events: std::collections::BTreeMap<(u64, u64), Event>,
     number: u64,
     admitted: Vec<u64>,
+    /// When what is allowed moved by the store's clock, and to what.
+    moved: Vec<(u64, f64)>,
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(limiter: Limiter, scene: &'a Scene, limit: f64, seed: u64) -> Self {
+    pub(super) fn new(
+        (limiter, smoothing): (Limiter, bool),
+        scene: &'a Scene,
+        limit: f64,
+        seed: u64,
+    ) -> Self {
         let mut world = Self {
-            settings: LimitSettings { limiter, ..LimitSettings::default() },
+            settings: LimitSettings { limiter, smoothing, ..LimitSettings::default() },
             scene,
             limit,
             chance: StdRng::seed_from_u64(seed),
@@ -114,6 +130,7 @@ impl<'a> World<'a> {
             events: std::collections::BTreeMap::new(),
             number: 0,
             admitted: Vec::new(),
+            moved: Vec::new(),
         };
         for _ in 0..NODES {
             let node = world.node();
@@ -135,7 +152,7 @@ impl<'a> World<'a> {
         self.named += 1;
         let windows = Windows::default();
         let per = Duration::from_micros(WINDOW).as_secs_f64();
-        let counter = Counter::new("limit", (self.limit, per), &Smoothing::default()).unwrap();
+        let counter = Counter::new("limit", (self.limit, per), &smoothing(self.limit)).unwrap();
         let drift = self.scene.drift;
         Node {
             id: format!("node-{}", self.named),
@@ -166,7 +183,16 @@ impl<'a> World<'a> {
         self.chance.random_range(WAY)
     }
 
-    pub(super) fn run(mut self) -> Missed {
+    pub(super) fn run(self) -> Missed {
+        self.run_to_end().missed()
+    }
+
+    /// As [`World::run`]; each move of what is allowed: when, in microseconds of the store's clock, and to what.
+    pub(super) fn moves(self) -> Vec<(u64, f64)> {
+        self.run_to_end().moved
+    }
+
+    fn run_to_end(mut self) -> Self {
         while let Some(Reverse((time, number))) = self.queue.pop() {
             if time > ENDS {
                 break;
@@ -181,7 +207,7 @@ impl<'a> World<'a> {
                 Event::Scene(happens) => self.happen(time, happens),
             }
         }
-        self.missed()
+        self
     }
 
     fn is(&self, node: usize, id: &str) -> bool {
@@ -209,15 +235,22 @@ impl<'a> World<'a> {
         let around = self.around(node, now);
         let plan = Plan { key: Some(&asked.counter), quota: None, api: None };
         let mut step = plan.begin(&around, false);
+        let mut moved = None;
         if !step.draws.is_empty() {
             let answer = match asked.reaches_store {
                 true => Ok(self.store.draw(&step.draws, Duration::from_micros(time), 0)),
                 false => Err(Unavailable(String::new())),
             };
+            if let Some(Smoothed { allowed, moved: Some(_) }) =
+                answer.as_ref().ok().and_then(|tally| tally.0.first()?.smoothed)
+            {
+                moved = Some((time, allowed));
+            }
             step.answered(&around, answer);
         }
         let (passed, later) = (step.told.refused.is_none(), !step.afterwards.is_empty());
         drop(step);
+        self.moved.extend(moved);
         if passed {
             self.admitted.push(time);
             if later {
@@ -236,7 +269,7 @@ impl<'a> World<'a> {
     fn count(&mut self, time: u64, node: usize) {
         let now = self.clock(node, time);
         let Node { counter, reaches_store, view, windows, .. } = &self.nodes[node];
-        let draw = crate::limits::draws::afterwards(counter, counter.requests);
+        let draw = crate::limits::draws::afterwards(counter, counter.smoothing(&self.settings));
         let answer = match reaches_store {
             true => Ok(self.store.draw(&[draw], Duration::from_micros(time), 0)),
             false => Err(Unavailable(String::new())),
