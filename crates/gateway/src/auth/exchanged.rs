@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::client_assertion::{Unsigned, assertion};
 use super::flights::Flights;
+use super::shared;
 use super::token_exchange::Provider;
 use crate::fetch;
 use crate::gate::Gate;
@@ -22,6 +23,8 @@ const AT_ONCE: usize = 256;
 /// How large an answer, and how long a token, may be.
 const LARGEST: usize = 64 << 10;
 const LONGEST: usize = 16 << 10;
+/// Under which names nodes share them.
+const PREFIX: &str = "tokenExchange-";
 /// How much of what an issuer says is logged or passed on.
 const SHOWN: usize = 2048;
 
@@ -56,6 +59,8 @@ pub(super) enum Failure {
 struct Exchanged {
     value: HeaderValue,
     until: Instant,
+    /// Another node has it exchanged.
+    shared: bool,
 }
 
 type Answer = Result<Arc<Exchanged>, Failure>;
@@ -119,13 +124,20 @@ impl Exchanges {
         };
         let busy = || Failure::Away("too many tokens are being exchanged".into());
         let exchanged = self.flights.join(digest, exchange).await.unwrap_or_else(|| Err(busy()))?;
-        Ok((exchanged.value.clone(), true))
+        Ok((exchanged.value.clone(), !exchanged.shared))
     }
 }
 
 async fn ask(gate: &Gate, question: &Question) -> Result<Exchanged, Failure> {
     let provider = &question.provider;
     let model = &provider.model;
+    if model.keep.is_some()
+        && let Some((given, left)) = shared::find_given(gate, PREFIX, &question.digest).await
+        && let Ok(mut value) = HeaderValue::try_from(given.value)
+    {
+        value.set_sensitive(true);
+        return Ok(Exchanged { value, until: Instant::now() + left, shared: true });
+    }
     let signed = match &model.certificate {
         Some(certificate) => {
             let endpoint = model.endpoint.to_string();
@@ -143,8 +155,14 @@ async fn ask(gate: &Gate, question: &Question) -> Result<Exchanged, Failure> {
     let answer = fetch::send(&gate.upstream, insecure, ask).await;
     let answer = answer.map_err(|error| Failure::Away(error.to_string().into()))?;
     let (value, lives) = read(answer.status, &answer.body, provider.model.bearer)?;
-    let until = Instant::now() + keep(provider.model.keep, lives, question.left);
-    Ok(Exchanged { value, until })
+    let kept = keep(provider.model.keep, lives, question.left);
+    if !kept.is_zero()
+        && let Ok(text) = value.to_str()
+    {
+        let given = shared::Given::new(text.to_owned(), Vec::new(), kept);
+        shared::tell_given(gate, PREFIX, &question.digest, &given).await;
+    }
+    Ok(Exchanged { value, until: Instant::now() + kept, shared: false })
 }
 
 /// How long a token is kept.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use apidef::{AccessDefinition, Api, Introspection, Session, TokenCheck, keys};
 use http::StatusCode;
 use md5::{Digest as _, Md5};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::callers::Caller;
 use super::flights::Flights;
@@ -17,9 +17,10 @@ use super::jwt::claims::check_times;
 use super::jwt::source::Source;
 use super::jwt::token::{LONGEST, Token};
 use super::jwt::verified::{Checked, Name};
-use super::jwt::{Claims, json};
+use super::jwt::{Claims, json as strict};
 use super::names::store_name;
 use super::places::Places;
+use super::shared;
 use super::token::without_bearer;
 use crate::clock::unix_now;
 use crate::exchange::Exchange;
@@ -60,8 +61,15 @@ enum Check {
     },
     Introspection {
         asked: Arc<Introspection>,
-        flights: Flights<Result<Arc<Claims>, Refusal>>,
+        flights: Flights<Result<Said, Refusal>>,
     },
+}
+
+/// What an issuer says of a token, and until when that is believed at most, in Unix seconds.
+#[derive(Debug, Clone)]
+struct Said {
+    claims: Arc<Claims>,
+    kept: i64,
 }
 
 impl ExternalOAuth {
@@ -166,17 +174,14 @@ impl ExternalOAuth {
                 }
                 let question = || ask(Arc::clone(gate), Arc::clone(asked), text.to_owned());
                 let busy = || failed("too many tokens are being asked about");
-                let claims = flights.join(name.digest(), question).await.unwrap_or_else(|| Err(busy()))?;
+                let Said { claims, kept } =
+                    flights.join(name.digest(), question).await.unwrap_or_else(|| Err(busy()))?;
                 let ends = claims.expires().map_err(plain)?.unwrap_or(i64::MAX);
                 if now >= ends {
                     return Err(invalid("it has ended"));
                 }
                 let identity = claims.identity(asked.identity.as_slice());
                 let identity = identity.ok_or_else(|| invalid("the answer does not say who it is"))?.into();
-                let kept = match asked.keep {
-                    Some(keep) => now.saturating_add(i64::try_from(keep.as_secs()).unwrap_or(i64::MAX)),
-                    None => i64::MAX,
-                };
                 let until = ends.min(kept);
                 let checked = Checked {
                     claims,
@@ -222,8 +227,22 @@ impl ExternalOAuth {
     }
 }
 
-/// What the issuer says of a token.
-async fn ask(gate: Arc<Gate>, asked: Arc<Introspection>, token: String) -> Result<Arc<Claims>, Refusal> {
+/// Where nodes share what issuers say: the token behind this (contract 5.1).
+const PREFIX: &str = "introspection-";
+
+/// What says in a shared answer who gave it and until when it is believed. Without it everybody's issuer could vouch for
+/// tokens at the APIs of others.
+const MARK: &str = "x-sluicegate";
+
+/// What the issuer says of a token, or has said to another node.
+async fn ask(gate: Arc<Gate>, asked: Arc<Introspection>, token: String) -> Result<Said, Refusal> {
+    let key = format!("{PREFIX}{token}");
+    if asked.kept
+        && let Some(text) = shared::find(&gate, &key).await
+        && let Some(said) = of_others(&text, &issuer(&gate, &asked), unix_now())
+    {
+        return Ok(said);
+    }
     let fields =
         [("token", token.as_str()), ("client_id", &asked.client), ("client_secret", &asked.secret.0)];
     let form = Ask::form(asked.url.clone(), query::form(&fields)).within(PATIENCE, LARGEST);
@@ -232,12 +251,44 @@ async fn ask(gate: Arc<Gate>, asked: Arc<Introspection>, token: String) -> Resul
     if answer.status != StatusCode::OK {
         return Err(failed(format_args!("the answer is {}, not 200", answer.status.as_u16())));
     }
-    let payload = json::object(&answer.body)
+    let payload = strict::object(&answer.body)
         .ok_or_else(|| failed("the answer is no JSON object with each name once"))?;
     if payload.get("active") != Some(&Value::Bool(true)) {
         return Err(invalid("its issuer says so"));
     }
-    Ok(Arc::new(Claims { payload, ..Claims::default() }))
+    let claims = Arc::new(Claims { payload, ..Claims::default() });
+    let now = unix_now();
+    let kept = match asked.keep {
+        Some(keep) => now.saturating_add(i64::try_from(keep.as_secs()).unwrap_or(i64::MAX)),
+        None => i64::MAX,
+    };
+    let until = claims.expires().ok().flatten().unwrap_or(i64::MAX).min(kept);
+    // What would be kept for ever could never be taken back.
+    if asked.kept && until < i64::MAX {
+        let mut told = claims.payload.clone();
+        told.insert(MARK.to_owned(), json!({"by": issuer(&gate, &asked), "until": kept}));
+        let left = Duration::from_secs(u64::try_from(until.saturating_sub(now)).unwrap_or(0));
+        shared::tell(&gate, &key, Value::Object(told).to_string().as_bytes(), left).await;
+    }
+    Ok(Said { claims, kept })
+}
+
+/// What tells issuers apart: where they are asked, and as whom.
+fn issuer(gate: &Gate, asked: &Introspection) -> String {
+    let secret = gate.settings.certificates.passphrase.expose();
+    let text = format!("{}\0{}\0{}", asked.url, asked.client, asked.secret.0);
+    hex(&shared::keyed(secret, "issuer of a token", text.as_bytes()))
+}
+
+/// Reads a shared answer; `None` where another issuer gave it, or nobody knows who, or it is believed no more.
+fn of_others(text: &[u8], issuer: &str, now: i64) -> Option<Said> {
+    let mut payload = strict::object(text)?;
+    let mark = payload.remove(MARK)?;
+    let kept = mark.get("until")?.as_i64()?;
+    let good = mark.get("by")?.as_str()? == issuer
+        && now < kept
+        && payload.get("active") == Some(&Value::Bool(true));
+    good.then(|| Said { claims: Arc::new(Claims { payload, ..Claims::default() }), kept })
 }
 
 fn invalid(why: &str) -> Refusal {

@@ -28,6 +28,7 @@ mod profile;
 mod resource_metadata;
 mod rights;
 mod scopes;
+pub(crate) mod shared;
 pub(crate) mod signature;
 mod signed_key;
 mod strip;

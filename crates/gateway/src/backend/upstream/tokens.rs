@@ -15,7 +15,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::identity::secret;
-use crate::auth::Flights;
+use crate::auth::{Flights, shared};
 use crate::context::plain;
 use crate::fetch::{self, Ask};
 use crate::gate::Gate;
@@ -48,6 +48,8 @@ pub(super) struct Question {
     key: [u8; 32],
     /// Renewals that are left, and when that was counted.
     renewals: Mutex<(f64, Instant)>,
+    /// The last token that the upstream did not take: other nodes may share it still.
+    refused: Mutex<Option<HeaderValue>>,
 }
 
 /// A token, ready to be sent.
@@ -57,6 +59,8 @@ pub(super) struct Token {
     /// What of the answer can be named.
     pub(super) noted: Vec<(String, String)>,
     until: Instant,
+    /// Another node has fetched it.
+    shared: bool,
 }
 
 type Answer = Result<Arc<Token>, Failure>;
@@ -101,7 +105,7 @@ impl Question {
             digest.update(part.as_bytes());
         }
         let renewals = Mutex::new((RENEWALS, Instant::now()));
-        Self { model: model.clone(), key: digest.finalize().into(), renewals }
+        Self { model: model.clone(), key: digest.finalize().into(), renewals, refused: Mutex::default() }
     }
 
     /// Whether another token may be thrown away.
@@ -113,6 +117,14 @@ impl Question {
         let may = left >= 1.0;
         *renewals = (if may { left - 1.0 } else { left }, now);
         may
+    }
+
+    /// Under which names nodes share its tokens (contract 5.1).
+    fn prefix(&self) -> &'static str {
+        match self.model.grant {
+            UpstreamGrant::Client => "upstreamOAuthCC-",
+            UpstreamGrant::Password { .. } => "upstreamOAuthPW-",
+        }
     }
 
     fn ask(&self) -> Result<Ask, String> {
@@ -165,7 +177,10 @@ impl UpstreamTokens {
             }
         };
         match self.flights.join(question.key, fetch).await {
-            Some(Ok(token)) => Ok((token, true)),
+            Some(Ok(token)) => {
+                let fresh = !token.shared;
+                Ok((token, fresh))
+            }
             Some(Err(failure)) => Err(failure.why),
             None => Err("too many tokens are being fetched".into()),
         }
@@ -179,16 +194,36 @@ impl UpstreamTokens {
                 return false;
             }
             self.known.remove(&question.key);
+            *question.refused.lock() = Some(token.value.clone());
         }
         true
     }
 }
 
 async fn fetch(gate: &Gate, question: &Question) -> Result<Arc<Token>, String> {
+    if let Some(token) = of_others(gate, question).await {
+        return Ok(Arc::new(token));
+    }
     let insecure = gate.upstream.common.insecure_skip_verify;
     let answer =
         fetch::send(&gate.upstream, insecure, question.ask()?).await.map_err(|error| error.to_string())?;
-    read(answer.status, &answer.body, &question.model.noted, Instant::now()).map(Arc::new)
+    let now = Instant::now();
+    let token = read(answer.status, &answer.body, &question.model.noted, now)?;
+    if let Ok(value) = token.value.to_str() {
+        let given = shared::Given::new(value.to_owned(), token.noted.clone(), token.until - now);
+        shared::tell_given(gate, question.prefix(), &question.key, &given).await;
+    }
+    Ok(Arc::new(token))
+}
+
+/// The token that another node has fetched, unless it is the one that the upstream did not take.
+async fn of_others(gate: &Gate, question: &Question) -> Option<Token> {
+    let (given, left) = shared::find_given(gate, question.prefix(), &question.key).await?;
+    let value = secret(&given.value).ok()?;
+    if question.refused.lock().as_ref().is_some_and(|refused| *refused == value) {
+        return None;
+    }
+    Some(Token { value, noted: given.noted, until: Instant::now() + left.min(LONGEST), shared: true })
 }
 
 /// What a token endpoint answers (RFC 6749 sections 5.1 and 5.2); `noted` names what else counts of it.
@@ -219,7 +254,7 @@ fn read(status: StatusCode, body: &[u8], noted: &[Box<str>], now: Instant) -> Re
         let value = answer.get(&**name).and_then(plain)?;
         Some((name.to_string(), value.into_owned()))
     });
-    Ok(Token { value, noted: noted.collect(), until: now + keep })
+    Ok(Token { value, noted: noted.collect(), until: now + keep, shared: false })
 }
 
 #[cfg(test)]
