@@ -39,7 +39,11 @@ impl Server {
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"]).arg(&dir).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = Self { dir, port, child: command.spawn().expect("redis-server can be started") };
-        until("Redis answers", async || call(server.port, &["PING"]).trim() == "PONG").await;
+        until("Redis answers", async || {
+            let answer = call(server.port, &["PING"]);
+            answer.trim() == "PONG" || answer.starts_with("NOAUTH")
+        })
+        .await;
         server
     }
 
@@ -57,8 +61,17 @@ impl Drop for Server {
 }
 
 fn call(port: u16, command: &[&str]) -> String {
+    call_as("", port, command)
+}
+
+/// The same where a password is asked for.
+fn call_as(password: &str, port: u16, command: &[&str]) -> String {
     let port = port.to_string();
-    let output = Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port]).args(command).output();
+    let mut client = Command::new("redis-cli");
+    if !password.is_empty() {
+        client.env("REDISCLI_AUTH", password);
+    }
+    let output = client.args(["-h", "127.0.0.1", "-p", &port]).args(command).output();
     let output = output.expect("redis-cli can be started");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -79,6 +92,15 @@ pub struct Sentinels {
 impl Sentinels {
     /// Starts all of them, and waits until the sentinels know of each other and of the replica.
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same; the sentinels ask for this password, the servers for none.
+    pub async fn start_with(password: &str) -> Self {
+        let own = match password {
+            "" => String::new(),
+            _ => format!("requirepass {password}\nsentinel sentinel-pass {password}\n"),
+        };
         let primary = Server::start(&[], None).await;
         let port = primary.port.to_string();
         let replica = Server::start(&["--replicaof", "127.0.0.1", &port], None).await;
@@ -86,13 +108,13 @@ impl Sentinels {
         for _ in 0..3 {
             let text = format!(
                 "sentinel monitor main 127.0.0.1 {port} 2\nsentinel down-after-milliseconds main 500\n\
-                 sentinel failover-timeout main 5000\n"
+                 sentinel failover-timeout main 5000\n{own}"
             );
             sentinels.push(Server::start(&[], Some(&text)).await);
         }
         for sentinel in &sentinels {
             until("the sentinels know everybody", async || {
-                let told = call(sentinel.port, &["SENTINEL", "MASTER", "main"]);
+                let told = call_as(password, sentinel.port, &["SENTINEL", "MASTER", "main"]);
                 let lines: Vec<&str> = told.lines().collect();
                 let says = |name: &str, value: &str| lines.windows(2).any(|pair| pair == [name, value]);
                 says("num-slaves", "1") && says("num-other-sentinels", "2")

@@ -1,6 +1,6 @@
 //! Certificates from a directory: obtained, used, kept, renewed, and harmless when there are none to be had.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::bridge::sample_pem;
 use e2e::definition::keyless;
@@ -114,6 +114,23 @@ async fn a_certificate_is_renewed_before_its_end() {
     })
     .await;
     assert_eq!(directory.counts().accounts, 1);
+}
+
+#[tokio::test]
+async fn c12_a_certificate_is_renewed_so_long_before_its_end_as_is_said() {
+    let upstream = Upstream::start().await;
+    let port = free_port();
+    let directory = Directory::start(&[port]).await;
+    // Where nothing is said it would be after eight seconds.
+    directory.life(Duration::from_secs(12));
+    let gate =
+        bare(&directory, port, json!({"renew_before": 2})).api(keyless("a", &upstream.url(""))).start();
+    let _gate = gate.await;
+    until("the first is there", async || directory.counts().certificates == 1).await;
+    let begun = Instant::now();
+    until("a second one is there", async || directory.counts().certificates == 2).await;
+    let after = begun.elapsed();
+    assert!(after > Duration::from_millis(8_900), "after {after:?}");
 }
 
 #[tokio::test]
