@@ -39,8 +39,18 @@ struct MiniRequest {
     headers: HashMap<String, String>,
     #[prost(map = "string, string", tag = "2")]
     set_headers: HashMap<String, String>,
+    #[prost(string, repeated, tag = "3")]
+    delete_headers: Vec<String>,
+    #[prost(message, optional, tag = "10")]
+    return_overrides: Option<Overrides>,
     #[prost(bytes = "vec", tag = "14")]
     raw_body: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Overrides {
+    #[prost(int32, tag = "1")]
+    response_code: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -74,6 +84,8 @@ struct EventReply {}
 ///
 /// - `auth`: who shows `Name: NAME` is let in as that; everybody else is not
 /// - `request`: tells the upstream in `X-Alias` what the alias of the session is, and makes the body upper case
+/// - `message`: as `request`, and takes the field `kind` away; refuses what is `refused`, and is never done with `slow`
+/// - `records`: the record in the body is one of `/users/{id}`
 /// - `response`: the status 202, the body upside down, and `X-After: 1`
 /// - anything else: an error
 #[derive(Debug)]
@@ -88,6 +100,7 @@ struct Told {
     events: Mutex<Vec<String>>,
     calls: AtomicUsize,
     connections: AtomicUsize,
+    authorities: Mutex<Vec<String>>,
 }
 
 impl Dispatcher {
@@ -122,6 +135,11 @@ impl Dispatcher {
         self.told.calls.load(Ordering::SeqCst)
     }
 
+    /// What it was called by, in each call.
+    pub fn authorities(&self) -> Vec<String> {
+        self.told.authorities.lock().clone()
+    }
+
     /// How many connections were opened to it.
     pub fn connections(&self) -> usize {
         self.told.connections.load(Ordering::SeqCst)
@@ -152,6 +170,8 @@ impl Service<Request<Body>> for Dispatch {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let this = self.clone();
+        let authority = request.uri().authority().map(ToString::to_string);
+        this.0.authorities.lock().push(authority.unwrap_or_default());
         Box::pin(async move {
             if request.uri().path().ends_with("/DispatchEvent") {
                 let codec: ProstCodec<EventReply, Event> = ProstCodec::default();
@@ -193,6 +213,24 @@ impl UnaryService<Object> for Dispatch {
                     let alias = object.session.as_ref().map(|session| session.alias.clone());
                     request.set_headers.insert("X-Alias".to_owned(), alias.unwrap_or_default());
                     request.raw_body.make_ascii_uppercase();
+                }
+                "message" => {
+                    match &request.raw_body[..] {
+                        b"refused" => request.return_overrides = Some(Overrides { response_code: 403 }),
+                        b"slow" => std::future::pending().await,
+                        _ => {}
+                    }
+                    let kind = request.headers.get("kind").cloned().unwrap_or_default();
+                    request.raw_body.make_ascii_uppercase();
+                    request.raw_body.extend(kind.bytes());
+                    request.set_headers.insert("seen".to_owned(), "yes".to_owned());
+                    request.delete_headers.push("kind".to_owned());
+                }
+                "records" => {
+                    let mut record: serde_json::Value =
+                        serde_json::from_slice(&request.raw_body).unwrap_or_default();
+                    record["path"] = "/users/{id}".into();
+                    request.raw_body = record.to_string().into_bytes();
                 }
                 "response" => {
                     let answer = object.response.get_or_insert_default();

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use e2e::definition::keyless;
-use e2e::{Gate, Upstream, until};
+use e2e::{Dispatcher, Gate, PluginServer, Upstream, until};
 use serde_json::{Value, json};
 
 fn examples(kind: &str) -> PathBuf {
@@ -216,6 +216,53 @@ async fn c9_4_hooks_in_lua_do_what_the_example_says() {
 }
 
 #[tokio::test]
+async fn c9_3_servers_of_plugins_with_the_public_kit_do_what_the_example_says() {
+    let (upstream, server) = (Upstream::start().await, PluginServer::start().await);
+    let mut api = with(
+        keyless("served", &upstream.url("")),
+        json!({
+            "config_data": {"region": "north"},
+            "custom_middleware": {
+                "driver": "grpc", "auth_check": {"name": "authenticate"}, "post": [{"name": "greet"}],
+                "response": [{"name": "sign"}], "traffic_logs": {"name": "join"},
+            },
+        }),
+    );
+    api["use_keyless"] = json!(false);
+    api["custom_plugin_auth_enabled"] = json!(true);
+    let gate = Gate::setup()
+        .conf(json!({
+            "enable_analytics": true,
+            "coprocess_options": {"enable_coprocess": true, "coprocess_grpc_server": server.address()},
+        }))
+        .api(api)
+        .start()
+        .await;
+    let ann = ["-H", "Authorization: friend-ann", "-H", "X-Internal: 1", "-d", "hi"];
+    let reply = gate.get("/served/users/77", &ann).await;
+    assert_eq!(reply.status, 200, "{} {}", reply.text(), gate.log());
+    let echo = reply.json();
+    assert_eq!(header(&echo, "x-greeting"), "hello ann in the north");
+    assert_eq!(
+        (&echo["headers"]["x-internal"], &echo["body"]),
+        (&Value::Null, &json!(r#"{"from": "ann", "said": "hi"}"#))
+    );
+    assert_eq!(
+        (reply.header("x-length"), reply.header("server")),
+        (Some(reply.text().len().to_string()), None)
+    );
+    let refused = gate.get("/served/users/77", &["-H", "Authorization: enemy"]).await;
+    assert_eq!((refused.status, refused.json()["error"].as_str()), (401, Some("friends only")));
+    until("both requests are recorded as one path", async || {
+        let all = gate.admin().get("/records?limit=100").await.json();
+        let is_joined =
+            |record: &&Value| record["path"].as_str().is_some_and(|path| path.ends_with("/users/{id}"));
+        all.as_array().is_some_and(|all| all.iter().filter(is_joined).count() == 2)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
     let upstream = Upstream::start().await;
     let folder = Folder::new("wasm");
@@ -231,7 +278,7 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
         }),
     );
     let mut gate = Gate::setup()
-        .conf(json!({"coprocess_options": {"enable_coprocess": true}}))
+        .conf(json!({"coprocess_options": {"enable_coprocess": true}, "enable_analytics": true}))
         .file("middleware/filter.wasm", "")
         .api(api)
         .prepare();
@@ -250,6 +297,36 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
         (reply.status, reply.text(), reply.header("x-pot")),
         (418, "this gate brews no tea", Some("small".to_owned()))
     );
+
+    // Who is calling is said by properties, and so is what a record is to be.
+    let mut friends = with(
+        keyless("friends", &upstream.url("")),
+        json!({"custom_middleware": {
+            "driver": "wasm",
+            "auth_check": {"name": "filter", "path": "filter.wasm"}, "traffic_logs": {"name": "filter", "path": "filter.wasm"},
+        }}),
+    );
+    friends["use_keyless"] = json!(false);
+    friends["custom_plugin_auth_enabled"] = json!(true);
+    let added = gate.admin().post("/apis", &friends).await;
+    assert_eq!(added.status, 200, "{}", added.text());
+    gate.admin().reload().await;
+    let reply = gate.get("/friends/users/77", &["-H", "Authorization: friend-ann"]).await;
+    assert_eq!(reply.status, 200, "{} {}", reply.text(), gate.log());
+    let reply = gate.get("/friends/users/77", &["-H", "Authorization: enemy"]).await;
+    assert_eq!((reply.status, reply.json()["error"].as_str()), (401, Some("friends only")), "{}", gate.log());
+    let mut told = Vec::new();
+    until("both requests are recorded", async || {
+        let all = gate.admin().get("/records?limit=100").await.json();
+        told =
+            all.as_array().unwrap().iter().filter(|record| record["api_id"] == "friends").cloned().collect();
+        told.len() == 2
+    })
+    .await;
+    for record in &told {
+        assert!(record["path"].as_str().unwrap().ends_with("/users/{id}"), "{record}");
+    }
+    assert!(told.iter().any(|record| record["alias"] == "ann" && record["status"] == 200), "{told:?}");
 
     let (good, said) = sluicegate(&folder.0, &["plugin", "test", built.to_str().unwrap()]);
     assert!(good && said.contains("x-configured"), "{said}");
@@ -323,6 +400,121 @@ async fn plugins_are_called_with_messages_of_streams() {
         let reply = gate.admin().post("/apis/oas", &other).await;
         assert!(reply.status == 400 && reply.text().contains(text), "{driver}: {}", reply.text());
     }
+}
+
+/// A stream whose processor is this hook, between metadata and what came of them.
+fn hooked(hook: &Value) -> Value {
+    json!({
+        "input": {"http_server": {"path": "/post", "ws_path": ""}},
+        "pipeline": {"processors": [
+            {"mapping": "meta kind = \"?\""},
+            {"hook": hook},
+            {"catch": [{"mapping": "root = error()"}]},
+            {"mapping": "root = content().string() + \" \" + (@seen | \"no\") + (@kind | \"\")"},
+        ]},
+        "output": {"sync_response": {}},
+    })
+}
+
+#[tokio::test]
+async fn messages_go_to_processes_of_python_where_whoever_runs_the_gate_allows_it() {
+    let code = "import os, time\n\
+        def hook(request, session, spec):\n    \
+            message = request.object\n    \
+            if message.body == 'bad': raise ValueError('no such message')\n    \
+            if message.body == 'slow': time.sleep(1000)\n    \
+            if message.body == 'dies': os._exit(1)\n    \
+            if message.body == 'refused': message.return_overrides.response_code = 403\n    \
+            message.body = message.body.upper() + request.get_header('kind') + spec['APIID']\n    \
+            message.set_headers['seen'] = 'yes'\n    \
+            message.delete_headers.append('kind')\n";
+    let stream = hooked(&json!({"driver": "python", "name": "hook", "code": code, "timeout": "1s"}));
+    let events = e2e::streaming::events("ev", json!({"s": stream}));
+    let gate = Gate::setup()
+        .conf(json!({"streaming": {"allow_unsafe": ["python"]}}))
+        .oas(events.clone())
+        .start()
+        .await;
+    let url = gate.url("/ev/post");
+    for (message, expected) in [
+        ("text", "TEXT?s yes"),
+        ("bad", "hook: the plugin failed: ValueError: no such message (hook.py:4) no?"),
+        ("refused", "hook: it refuses the message with 403:  no?"),
+        ("slow", "hook: the plugin was ended: it takes longer than 1s no?"),
+        ("text", "TEXT?s yes"),
+        ("dies", "hook: the plugin's server gave no answer: the process of Python is gone"),
+        ("text", "TEXT?s yes"),
+    ] {
+        let reply = e2e::streaming::post(&url, message, &[]).await;
+        assert!(
+            reply.status == 200 && reply.text().starts_with(expected),
+            "{message}: {reply:?} {}",
+            gate.log()
+        );
+    }
+    let closed = Gate::setup().start().await;
+    let reply = closed.admin().post("/apis/oas", &events).await;
+    assert!(reply.status == 400 && reply.text().contains("`streaming.allow_unsafe`"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn messages_go_to_servers_of_plugins_that_take_turns() {
+    let (one, other) = (Dispatcher::start().await, Dispatcher::start().await);
+    let hook = |servers: Value, name: &str| json!({"driver": "grpc", "name": name, "servers": servers, "timeout": "1s"});
+    // The one in the middle is not there.
+    let stream = hooked(&hook(json!([one.address(), "tcp://127.0.0.1:1", other.address()]), "message"));
+    let unknown = hooked(&hook(json!([one.address()]), "unheard of"));
+    let gate = Gate::setup()
+        .oas(e2e::streaming::events("ev", json!({"s": stream})))
+        .oas(e2e::streaming::events("none", json!({"s": unknown})))
+        .start()
+        .await;
+    let url = gate.url("/ev/post");
+    for (message, expected) in [
+        ("text", "TEXT? yes"),
+        ("refused", "hook: it refuses the message with 403:  no?"),
+        ("slow", "hook: the plugin was ended: it takes longer than 1s no?"),
+        ("text", "TEXT? yes"),
+        ("more", "MORE? yes"),
+        ("last", "LAST? yes"),
+    ] {
+        let reply = e2e::streaming::post(&url, message, &[]).await;
+        assert_eq!((reply.status, reply.text()), (200, expected), "{}", gate.log());
+    }
+    assert!(
+        one.calls() > 0 && other.calls() > 0 && one.calls() + other.calls() == 6,
+        "{} {}",
+        one.calls(),
+        other.calls()
+    );
+    let reply = e2e::streaming::post(&gate.url("/none/post"), "text", &[]).await;
+    assert!(reply.text().contains("unheard of is not for me"), "{}", reply.text());
+    // What can be seen to be wrong refuses the definition.
+    for (hook, text) in [
+        (json!({"driver": "grpc", "name": "a"}), "needs `servers`"),
+        (json!({"driver": "grpc", "name": "a", "servers": ["tcp://nowhere"]}), "no address of a server"),
+        (
+            json!({"driver": "grpc", "name": "a", "servers": [one.address()], "code": "x"}),
+            "servers have their code",
+        ),
+        (json!({"driver": "lua", "name": "a", "servers": [one.address()], "code": "x"}), "asks no servers"),
+        (
+            json!({"driver": "lua", "name": "a", "code": "function a() end", "timeout": "0s"}),
+            "needs some time",
+        ),
+    ] {
+        let other = e2e::streaming::events("other", json!({"s": hooked(&hook)}));
+        let reply = gate.admin().post("/apis/oas", &other).await;
+        assert!(reply.status == 400 && reply.text().contains(text), "{hook}: {}", reply.text());
+    }
+    // The egress policy is asked when a server is called.
+    let closed = Gate::setup()
+        .conf(json!({"streaming": {"egress": {"deny_private": true}}}))
+        .oas(e2e::streaming::events("ev", json!({"s": hooked(&hook(json!([one.address()]), "message"))})))
+        .start()
+        .await;
+    let reply = e2e::streaming::post(&closed.url("/ev/post"), "text", &[]).await;
+    assert!(reply.text().contains("egress policy"), "{}", reply.text());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use e2e::definition::{keyless, oas};
-use e2e::{Gate, Upstream, until};
+use e2e::{Dispatcher, Gate, Upstream, until};
 use serde_json::{Value, json};
 
 /// More records than may wait for a plugin.
@@ -91,6 +91,31 @@ async fn c2_6_records_are_stored_as_their_plugin_gives_them_in_both_formats() {
     for record in records(&gate, "masked", 21).await {
         assert!(record["path"].as_str().unwrap().ends_with("/users/{id}"), "{record}");
     }
+}
+
+#[tokio::test]
+async fn c9_1_records_go_to_servers_of_plugins_and_are_stored_as_they_are_where_these_are_away() {
+    let (upstream, dispatcher) = (Upstream::start().await, Dispatcher::start().await);
+    let served = |id: &str, name: &str| {
+        let mut api = keyless(id, &upstream.url(""));
+        api["custom_middleware"] = json!({"driver": "grpc", "traffic_logs": {"name": name}});
+        api
+    };
+    let gate = Gate::setup()
+        .conf(json!({
+            "enable_analytics": true,
+            "coprocess_options": {"enable_coprocess": true, "coprocess_grpc_server": dispatcher.address()},
+        }))
+        .api(served("served", "records"))
+        .api(served("unheard", "unheard of"))
+        .start()
+        .await;
+    for (api, path) in [("served", "/users/{id}"), ("unheard", "/users/77")] {
+        assert_eq!(gate.get(&format!("/{api}/users/77"), &[]).await.status, 200, "{}", gate.log());
+        let [record] = &records(&gate, api, 1).await[..] else { unreachable!() };
+        assert!(record["path"].as_str().unwrap().ends_with(path), "{record}");
+    }
+    assert_eq!(metric(&gate, "sluicegate_records_unedited_total").await, 1.0);
 }
 
 #[tokio::test]

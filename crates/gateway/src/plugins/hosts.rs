@@ -38,19 +38,15 @@ pub(super) fn is_ours(driver: &str) -> bool {
 /// Refuses a plugin on records that cannot be called here.
 pub(super) fn check_records(model: &apidef::Plugins) -> Result<(), Vec<DefinitionFault>> {
     let Some(plugin) = &model.records else { return Ok(()) };
-    let why = match &*model.driver {
-        _ if plugin.path.ends_with(".so") => {
-            format!("`{}` is a Go plugin, which nothing here runs", plugin.path)
-        }
-        "grpc" | "" => {
-            "servers of plugins are not told of records: the protocol has no call for that".to_owned()
-        }
-        "wasm" => "filters in WebAssembly do not see records".to_owned(),
-        _ => return Ok(()),
-    };
-    let text = format!("{why}; the API is refused so that records are not stored without their plugin");
+    if !plugin.path.ends_with(".so") {
+        return Ok(());
+    }
+    let text = format!(
+        "`{}` is a Go plugin, which nothing here runs; the API is refused so that records are not stored without their plugin",
+        plugin.path
+    );
     let fault = DefinitionFault::error(&*plugin.pointer, text);
-    Err(vec![fault.hint("write it in JavaScript (`javascript`), Python or Lua, and name that `driver`")])
+    Err(vec![fault.hint("write it in JavaScript (`javascript`), Python, Lua or WebAssembly, or for a server (`grpc`), and name that `driver`")])
 }
 
 impl Host {
@@ -102,13 +98,6 @@ impl Host {
                     let hint = "set `coprocess_options.enable_coprocess` in the configuration";
                     return Err(off("plugins in WebAssembly are switched off", hint));
                 }
-                if let Some(auth) = &model.auth {
-                    let text = "filters in WebAssembly do not say who is calling: they have no sessions";
-                    let fault = DefinitionFault::error(&*auth.pointer, text);
-                    return Err(vec![
-                        fault.hint("write it in JavaScript, Lua or Python, or ask a server (`grpc`)"),
-                    ]);
-                }
                 let modules = sources::modules(model, bundle, gate, read)?;
                 let outside: Arc<dyn plugins::Outside> = outside;
                 let loaded = Wasm::load(modules, &model.config, settings.limits, &outside);
@@ -137,7 +126,8 @@ impl Host {
             Self::Scripts(scripts) => scripts.record(name, record, spec).await,
             Self::Python(python) => python.record(name, record, spec).await,
             Self::Lua(lua) => lua.record(name, record, spec).await,
-            Self::Servers(_) | Self::Wasm(_) => Err(Fault::Unusable("it does not see records".to_owned())),
+            Self::Servers(servers) => servers.record(name, record, spec).await,
+            Self::Wasm(wasm) => wasm.record(name, record, spec).await,
         }
     }
 
@@ -188,9 +178,9 @@ mod tests {
             ("python", "mask.py", None),
             ("python", "mask.so", Some("`mask.so` is a Go plugin")),
             ("", "mask.so", Some("`mask.so` is a Go plugin")),
-            ("", "", Some("servers of plugins")),
-            ("grpc", "", Some("servers of plugins")),
-            ("wasm", "mask.wasm", Some("filters in WebAssembly")),
+            ("", "", None),
+            ("grpc", "", None),
+            ("wasm", "mask.wasm", None),
         ] {
             let records = Plugin { path: path.into(), pointer: "/here".into(), ..Plugin::default() };
             let model = apidef::Plugins {

@@ -9,7 +9,8 @@ use apidef::{Plugin, Plugins};
 use document::Fault;
 use plugins::bundle::Bundle;
 use plugins::javascript::Source;
-use plugins::{python, wasm};
+use plugins::python;
+use plugins::wasm::{self, Sees};
 
 use super::by_place::is_by_place;
 use crate::gate::Gate;
@@ -231,9 +232,12 @@ pub(super) fn modules(
     read: &mut Vec<Read>,
 ) -> Result<Vec<wasm::Code>, Vec<Fault>> {
     let requests = [&model.pre, &model.post_key_auth, &model.post].into_iter().flatten();
-    let hooks =
-        requests.map(|plugin| (plugin, false)).chain(model.response.iter().map(|plugin| (plugin, true)));
-    let code = |(plugin, answers): (&Plugin, bool)| {
+    let hooks = requests
+        .chain(model.auth.as_deref())
+        .map(|plugin| (plugin, Sees::Requests))
+        .chain(model.response.iter().map(|plugin| (plugin, Sees::Answers)))
+        .chain(model.records.as_deref().map(|plugin| (plugin, Sees::Records)));
+    let code = |(plugin, sees): (&Plugin, Sees)| {
         let module = match bundle {
             Some(bundle) => {
                 let named = main_of(bundle, plugin, ".wasm")?;
@@ -241,7 +245,7 @@ pub(super) fn modules(
             }
             None => content(plugin, &gate.settings.plugins.folder, LARGEST_MODULE, read)?,
         };
-        Ok(wasm::Code { name: plugin.name.clone(), module: module.into(), answers })
+        Ok(wasm::Code { name: plugin.name.clone(), module: module.into(), sees })
     };
     hooks.map(code).collect()
 }

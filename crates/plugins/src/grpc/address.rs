@@ -1,18 +1,36 @@
 //! Where the servers of plugins are.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
 /// Connecting to one takes no longer, so that there is time left for the next.
 const LONGEST_CONNECT: Duration = Duration::from_secs(1);
+
+/// Decides about connections to servers, where whoever names the servers may not reach everything.
+pub trait Border: Send + Sync + std::fmt::Debug {
+    /// Whether a server may be reached at this address of its name.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, host: &str, port: u16, address: IpAddr) -> Result<(), String>;
+
+    /// Whether a socket of this machine may be connected to.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check_socket(&self, path: &str) -> Result<(), String>;
+}
 
 /// The addresses that were read.
 #[derive(Debug, Clone)]
@@ -20,11 +38,15 @@ pub(super) enum Endpoints {
     /// A socket of the machine.
     Local(Box<Endpoint>, Socket),
     /// Servers on the network; with several, calls take turns.
-    Remote(Vec<Endpoint>),
+    Remote(Vec<Endpoint>, Dial),
 }
 
 impl Endpoints {
-    pub(super) fn read(servers: &str, authority: &str) -> Result<Self, String> {
+    pub(super) fn read(
+        servers: &str,
+        authority: &str,
+        border: Option<&Arc<dyn Border>>,
+    ) -> Result<Self, String> {
         let addresses: Vec<&str> =
             servers.split(',').map(str::trim).filter(|address| !address.is_empty()).collect();
         if addresses.is_empty() {
@@ -35,18 +57,22 @@ impl Endpoints {
         if let [one] = addresses[..]
             && let Some(path) = one.strip_prefix("unix:")
         {
-            let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+            let path = path.strip_prefix("//").unwrap_or(path);
+            border.map_or(Ok(()), |border| border.check_socket(path))?;
+            let path = PathBuf::from(path);
             return Ok(Self::Local(Box::new(endpoint("localhost:0", authority)?), Socket(path)));
         }
         let endpoints = addresses.iter().map(|address| endpoint(place(address)?, authority));
-        Ok(Self::Remote(endpoints.collect::<Result<_, _>>()?))
+        Ok(Self::Remote(endpoints.collect::<Result<_, _>>()?, Dial(border.cloned())))
     }
 
     /// A channel to each of them, connected when it is used. For where the runtime is.
     pub(super) fn channels(&self) -> Box<[Channel]> {
         match self {
             Self::Local(endpoint, socket) => [endpoint.connect_with_connector_lazy(socket.clone())].into(),
-            Self::Remote(endpoints) => endpoints.iter().map(Endpoint::connect_lazy).collect(),
+            Self::Remote(endpoints, dial) => {
+                endpoints.iter().map(|endpoint| endpoint.connect_with_connector_lazy(dial.clone())).collect()
+            }
         }
     }
 }
@@ -66,12 +92,60 @@ fn endpoint(place: &str, authority: &str) -> Result<Endpoint, String> {
     let wrong =
         |fault: &dyn std::fmt::Display| format!("`{place}` cannot be the address of a server: {fault}");
     let endpoint = Endpoint::from_shared(format!("http://{place}")).map_err(|fault| wrong(&fault))?;
-    let endpoint = endpoint.connect_timeout(LONGEST_CONNECT);
     if authority.is_empty() {
         return Ok(endpoint);
     }
     let origin: Uri = format!("http://{authority}").parse().map_err(|fault| wrong(&fault))?;
     Ok(endpoint.origin(origin))
+}
+
+/// Connects to a server on the network: to the first address of its name that may be reached and that answers in time.
+#[derive(Debug, Clone)]
+pub(super) struct Dial(Option<Arc<dyn Border>>);
+
+impl Dial {
+    async fn connect(self, uri: Uri) -> io::Result<TokioIo<TcpStream>> {
+        let host = uri.host().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = uri.port_u16().unwrap_or(80);
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        let mut fault = io::Error::other(format!("`{host}` has no address"));
+        for address in addresses {
+            if let Some(border) = &self.0
+                && let Err(why) = border.check(host, port, address.ip())
+            {
+                fault = io::Error::new(io::ErrorKind::PermissionDenied, why);
+                continue;
+            }
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(TokioIo::new(stream));
+                }
+                Err(why) => fault = why,
+            }
+        }
+        Err(fault)
+    }
+}
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.clone().connect(uri);
+        Box::pin(async move {
+            // As a fault of this connector, so that it is known that nothing was asked yet.
+            let connected = tokio::time::timeout(LONGEST_CONNECT, connecting).await;
+            connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        })
+    }
 }
 
 /// Connects to a socket of the machine.
@@ -80,10 +154,10 @@ pub(super) struct Socket(PathBuf);
 
 impl Service<Uri> for Socket {
     type Response = TokioIo<UnixStream>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = std::io::Result<Self::Response>> + Send>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
@@ -101,10 +175,10 @@ mod tests {
     #[test]
     fn addresses_are_understood_or_refused() {
         for good in ["tcp://127.0.0.1:5555", "dns:///plugins:1", "unix:///tmp/p.sock", "h:1, tcp://h:2"] {
-            assert!(Endpoints::read(good, "localhost").is_ok(), "{good}");
+            assert!(Endpoints::read(good, "localhost", None).is_ok(), "{good}");
         }
         for bad in ["", "tcp://host", "ftp://host:1", "tcp://ho st:1"] {
-            assert!(Endpoints::read(bad, "localhost").is_err(), "{bad}");
+            assert!(Endpoints::read(bad, "localhost", None).is_err(), "{bad}");
         }
     }
 }

@@ -21,6 +21,7 @@ use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
 use crate::{Call, Fault, Hook, Outcome, Overrides, Request, Response, Spec};
+pub use address::Border;
 use address::Endpoints;
 use messages::{
     Event, EventReply, Header, HookType, MiniRequestObject, Object, ResponseObject, ReturnOverrides,
@@ -59,7 +60,16 @@ impl Servers {
     /// # Errors
     /// What is wrong with an address.
     pub fn new(settings: Settings) -> Result<Self, Fault> {
-        let endpoints = Endpoints::read(&settings.servers, &settings.authority).map_err(Fault::Unusable)?;
+        Self::within(settings, None)
+    }
+
+    /// The same where somebody decides about connections.
+    ///
+    /// # Errors
+    /// What is wrong with an address.
+    pub fn within(settings: Settings, border: Option<&Arc<dyn Border>>) -> Result<Self, Fault> {
+        let endpoints = Endpoints::read(&settings.servers, &settings.authority, border);
+        let endpoints = endpoints.map_err(Fault::Unusable)?;
         Ok(Self { channels: OnceLock::new(), turn: Arc::default(), endpoints, settings })
     }
 
@@ -71,6 +81,31 @@ impl Servers {
         let object = question(name, call);
         let given: Object = self.ask("/coprocess.Dispatcher/Dispatch", object).await?;
         Ok(outcome(given, call))
+    }
+
+    /// Has a plugin edit a record, which is JSON before and after. The protocol has no message for that: the record is the
+    /// body of a request, from a hook of the type `Unknown`, and so it comes back.
+    ///
+    /// # Errors
+    /// Why it gives none.
+    pub async fn record(&self, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
+        let request = MiniRequestObject {
+            body: record.to_owned(),
+            raw_body: record.as_bytes().to_vec(),
+            ..MiniRequestObject::default()
+        };
+        let object = Object {
+            hook_type: HookType::Unknown.into(),
+            hook_name: name.to_owned(),
+            request: Some(request),
+            spec: self::spec(spec),
+            ..Object::default()
+        };
+        let given: Object = self.ask("/coprocess.Dispatcher/Dispatch", object).await?;
+        let given = given.request.ok_or_else(|| Fault::Shape("it gives no record".to_owned()))?;
+        let before = Bytes::copy_from_slice(record.as_bytes());
+        let made = changed(Some(&before), false, given.raw_body, given.body).unwrap_or(before);
+        String::from_utf8(made.into()).map_err(|why| Fault::Shape(why.to_string()))
     }
 
     /// Tells of an event.

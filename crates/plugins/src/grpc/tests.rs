@@ -64,6 +64,20 @@ impl UnaryService<Object> for Dispatch {
                     let values = vec!["1".to_owned(), "2".to_owned()];
                     response.multivalue_headers.push(Header { key: "X-Two".to_owned(), values });
                 }
+                "record" => {
+                    let request = object.request.get_or_insert_default();
+                    let mut record: Value = serde_json::from_str(&request.body).unwrap_or_default();
+                    record["path"] = "/users/a".into();
+                    record["response_code"] = 201.into();
+                    record["latency"]["total"] = 13.into();
+                    record["tags"] = serde_json::json!([
+                        "gold",
+                        serde_json::from_str::<Value>(&object.spec["config_data"]).unwrap()["k"]
+                    ]);
+                    record.as_object_mut().unwrap().remove("api_key");
+                    request.body = record.to_string();
+                }
+                "nothing given" => object = Object::default(),
                 "hangs" => std::future::pending().await,
                 "same" => {}
                 other => return Err(tonic::Status::not_found(format!("no hook {other}"))),
@@ -241,4 +255,35 @@ async fn servers_that_are_slow_or_away_are_faults_of_the_call() {
     let away = super::tests::servers(&format!("tcp://{free}"));
     let fault = call(&away, "same", Hook::Pre).await.unwrap_err();
     assert!(matches!(&fault, Fault::Away(text) if text.contains("refused")), "{fault}");
+}
+
+#[tokio::test]
+async fn c9_1_records_go_to_servers_as_bodies_of_an_unknown_hook() {
+    let servers = servers(&server().await);
+    let spec = crate::testing::spec();
+    crate::testing::edited(&servers.record("record", crate::testing::RECORD, &spec).await.unwrap());
+    assert_eq!(servers.record("same", crate::testing::RECORD, &spec).await.unwrap(), crate::testing::RECORD);
+    let fault = servers.record("nothing given", crate::testing::RECORD, &spec).await.unwrap_err();
+    assert!(matches!(fault, Fault::Shape(_)), "{fault}");
+}
+
+#[tokio::test]
+async fn servers_beyond_the_border_are_not_reached() {
+    #[derive(Debug)]
+    struct Closed;
+    impl Border for Closed {
+        fn check(&self, host: &str, port: u16, _: std::net::IpAddr) -> Result<(), String> {
+            Err(format!("{host}:{port} is not for you"))
+        }
+        fn check_socket(&self, path: &str) -> Result<(), String> {
+            Err(format!("{path} is not for you"))
+        }
+    }
+    let border: Arc<dyn Border> = Arc::new(Closed);
+    let settings = |address: &str| servers(address).settings;
+    let closed = Servers::within(settings(&server().await), Some(&border)).unwrap();
+    let fault = call(&closed, "same", Hook::Pre).await.unwrap_err().to_string();
+    assert!(fault.contains("is not for you"), "{fault}");
+    let fault = Servers::within(settings("unix:///tmp/p.sock"), Some(&border)).unwrap_err().to_string();
+    assert!(fault.contains("/tmp/p.sock is not for you"), "{fault}");
 }

@@ -5,12 +5,16 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::Sees;
 use super::pairs::Pairs;
-use crate::{Call, Hook, Outcome, Outgoing, Overrides, Request, Response};
+use super::told::{self, Told};
+use crate::{Call, Fault, Hook, Outcome, Outgoing, Overrides, Request, Response, Spec};
 
 /// One call as the filter sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Exchange {
+    /// What the hook is called with.
+    pub(super) sees: Sees,
     /// Header fields of the request; what begins with `:` is its first line.
     pub(super) request: Pairs,
     pub(super) request_body: Vec<u8>,
@@ -27,8 +31,8 @@ pub(crate) struct Exchange {
     pub(super) goes_on: bool,
     /// Requests that the filter wants sent, with their numbers.
     pub(super) wishes: VecDeque<(u32, Outgoing)>,
-    /// The hook sees the answer.
-    pub(super) has_response: bool,
+    /// Properties that the filter set, where they say something: who is calling, or what a record is to be.
+    pub(super) told: Option<Told>,
     pub(super) has_request_body: bool,
     pub(super) has_response_body: bool,
 }
@@ -42,14 +46,34 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
+    /// One in which nothing is seen yet.
+    pub(super) fn empty(sees: Sees) -> Self {
+        Self {
+            sees,
+            request: Pairs::new(),
+            request_body: Vec::new(),
+            response: Pairs::new(),
+            response_body: Vec::new(),
+            called: Pairs::new(),
+            called_body: Vec::new(),
+            properties: HashMap::new(),
+            answer: None,
+            goes_on: false,
+            wishes: VecDeque::new(),
+            told: None,
+            has_request_body: false,
+            has_response_body: false,
+        }
+    }
+
     pub(super) fn of(name: &str, call: &Call<'_>) -> Self {
         let request = call.request;
         let mut seen = Self {
             request: fields(&request.headers),
             request_body: request.body.as_ref().map(|body| body.to_vec()).unwrap_or_default(),
             has_request_body: request.body.is_some(),
-            has_response: call.hook == Hook::Response,
-            ..Self::default()
+            told: (call.hook == Hook::Auth).then(Told::new),
+            ..Self::empty(if call.hook == Hook::Response { Sees::Answers } else { Sees::Requests })
         };
         let host = seen.request.iter().find(|(name, _)| name == b"host").map(|(_, host)| host.clone());
         let host = host.unwrap_or_default();
@@ -72,6 +96,7 @@ impl Exchange {
             seen.properties.insert(path.replace('.', "\0").into_bytes(), value.to_vec());
         };
         for (path, value) in [
+            ("hook", hook_name(call.hook)),
             ("plugin_name", name),
             ("plugin_root_id", name),
             ("request.method", &request.method),
@@ -99,14 +124,43 @@ impl Exchange {
         seen
     }
 
+    /// A record: each of its fields is a property, and so is the whole, as JSON.
+    pub(super) fn of_record(name: &str, record: &str, spec: &Spec) -> Result<Self, Fault> {
+        let fields: Value = serde_json::from_str(record).map_err(|why| Fault::Unusable(why.to_string()))?;
+        let mut seen = Self { told: Some(Told::new()), ..Self::empty(Sees::Records) };
+        let mut known = |path: &str, value: &[u8]| {
+            seen.properties.insert(path.replace('.', "\0").into_bytes(), value.to_vec());
+        };
+        for (path, value) in [
+            ("hook", "records"),
+            ("plugin_name", name),
+            ("plugin_root_id", name),
+            ("api.id", &spec.api),
+            ("api.organisation", &spec.org),
+            ("record", record),
+        ] {
+            known(path, value.as_bytes());
+        }
+        put("record", &fields, &mut known);
+        Ok(seen)
+    }
+
     /// What is to be done for what the filter did.
-    pub(super) fn outcome(self, call: &Call<'_>) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub(super) fn outcome(self, call: &Call<'_>) -> Result<Outcome, Fault> {
+        let mut outcome = match &self.told {
+            Some(told) => told::caller(told)?,
+            None => Outcome::default(),
+        };
         match call.response {
             None => outcome.request = self.request_made(call),
             Some(before) => outcome.response = Some(self.response_made(before)),
         }
-        outcome
+        Ok(outcome)
+    }
+
+    /// What a record is to be.
+    pub(super) fn record(self, before: &str) -> Result<String, Fault> {
+        told::record(before, &self.told.unwrap_or_default())
     }
 
     fn request_made(self, call: &Call<'_>) -> Request {
@@ -158,6 +212,28 @@ impl Exchange {
             body: replaced(before.body.as_ref(), self.response_body),
             ..Response::default()
         }
+    }
+}
+
+const fn hook_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Pre => "pre",
+        Hook::Auth => "auth",
+        Hook::PostKeyAuth => "post_key_auth",
+        Hook::Post => "post",
+        Hook::Response => "response",
+    }
+}
+
+/// The fields of an object as properties, and theirs.
+fn put(path: &str, value: &Value, known: &mut impl FnMut(&str, &[u8])) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        match value {
+            Value::String(text) => known(&path, text.as_bytes()),
+            other => known(&path, other.to_string().as_bytes()),
+        }
+        put(&path, value, known);
     }
 }
 

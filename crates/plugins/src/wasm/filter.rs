@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use wasmi::{Linker, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, TrapCode, TypedFunc};
 
+use super::Sees;
 use super::exchange::Exchange;
 use super::imports;
 use crate::code::Limits;
@@ -100,7 +101,7 @@ impl Instance {
             outside: Arc::clone(outside),
             shared: Arc::clone(shared),
             configuration: configuration.to_vec(),
-            exchange: Exchange::default(),
+            exchange: Exchange::empty(Sees::Requests),
             memory: None,
             room: None,
             sent: 0,
@@ -161,11 +162,13 @@ impl Instance {
         !self.broken
     }
 
-    /// Whether it does anything with answers, or with requests.
-    pub(super) const fn sees(&self, answers: bool) -> bool {
-        match answers {
-            true => self.exports.on_response_headers.is_some() || self.exports.on_response_body.is_some(),
-            false => self.exports.on_request_headers.is_some() || self.exports.on_request_body.is_some(),
+    /// Whether it does anything with what it would be called with.
+    pub(super) const fn sees(&self, sees: Sees) -> bool {
+        let exports = &self.exports;
+        match sees {
+            Sees::Requests => exports.on_request_headers.is_some() || exports.on_request_body.is_some(),
+            Sees::Answers => exports.on_response_headers.is_some() || exports.on_response_body.is_some(),
+            Sees::Records => exports.on_log.is_some(),
         }
     }
 
@@ -184,7 +187,8 @@ impl Instance {
         self.store.set_fuel(fuel).map_err(|why| self.fault(&why))?;
         self.run(until)?;
         self.broken = false;
-        Ok(std::mem::take(&mut self.store.data_mut().exchange))
+        let seen = &mut self.store.data_mut().exchange;
+        Ok(std::mem::replace(seen, Exchange::empty(Sees::Requests)))
     }
 
     fn run(&mut self, until: Instant) -> Result<(), Fault> {
@@ -193,15 +197,17 @@ impl Instance {
             create.call(&mut self.store, (context, ROOT)).map_err(|why| self.fault(&why))?;
         }
         let exchange = &self.store.data().exchange;
-        let (fields, body, has_body, on_headers, on_body) = match exchange.has_response {
-            false => (
+        let (fields, body, has_body, on_headers, on_body) = match exchange.sees {
+            // A filter that keeps a log is told of the end of an exchange, by its properties.
+            Sees::Records => return self.end(context).map_err(|why| self.fault(&why)),
+            Sees::Requests => (
                 exchange.request.len(),
                 exchange.request_body.len(),
                 exchange.has_request_body,
                 self.exports.on_request_headers,
                 self.exports.on_request_body,
             ),
-            true => (
+            Sees::Answers => (
                 exchange.response.len(),
                 exchange.response_body.len(),
                 exchange.has_response_body,

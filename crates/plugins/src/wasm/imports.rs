@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmi::{Caller, Error, ExternType, Linker, Module, Val, ValType};
 
+use super::Sees;
 use super::filter::State;
 use super::pairs::{self, Pairs};
 use crate::Outgoing;
@@ -81,7 +82,7 @@ fn list(state: &mut State, kind: u32) -> Result<Option<&mut Pairs>, u32> {
     let exchange = &mut state.exchange;
     match kind {
         0 => Ok(Some(&mut exchange.request)),
-        2 if exchange.has_response => Ok(Some(&mut exchange.response)),
+        2 if exchange.sees == Sees::Answers => Ok(Some(&mut exchange.response)),
         6 => Ok(Some(&mut exchange.called)),
         1 | 2 | 3 | 7 => Ok(None),
         _ => Err(BAD_ARGUMENT),
@@ -90,7 +91,11 @@ fn list(state: &mut State, kind: u32) -> Result<Option<&mut Pairs>, u32> {
 
 /// Changes a list that belongs to this hook.
 fn change(inside: &mut Inside<'_>, kind: u32, change: impl FnOnce(&mut Pairs)) -> Done {
-    let is_own = kind == if inside.data().exchange.has_response { 2 } else { 0 };
+    let is_own = match inside.data().exchange.sees {
+        Sees::Requests => kind == 0,
+        Sees::Answers => kind == 2,
+        Sees::Records => false,
+    };
     match list(inside.data_mut(), kind)? {
         Some(pairs) if is_own => change(pairs),
         _ => return Err(BAD_ARGUMENT),
@@ -218,8 +223,12 @@ fn buffers(linker: &mut Linker<State>) -> Result<(), Error> {
     let set = |mut inside: Inside<'_>, kind: u32, from: u32, length: u32, at: u32, size: u32| {
         done((|| {
             let given = read(&inside, at, size)?;
-            let own = u32::from(inside.data().exchange.has_response);
-            if kind != own {
+            let is_own = match inside.data().exchange.sees {
+                Sees::Requests => kind == 0,
+                Sees::Answers => kind == 1,
+                Sees::Records => false,
+            };
+            if !is_own {
                 return Err(BAD_ARGUMENT);
             }
             let bytes = buffer(inside.data_mut(), kind)?;
@@ -256,7 +265,12 @@ fn buffers(linker: &mut Linker<State>) -> Result<(), Error> {
                 return Err(BAD_ARGUMENT);
             }
             let (path, value) = (read(&inside, path, length)?, read(&inside, at, size)?);
-            inside.data_mut().exchange.properties.insert(path, value);
+            let path = path.strip_suffix(b"\0").unwrap_or(&path).to_vec();
+            let exchange = &mut inside.data_mut().exchange;
+            if let Some(told) = &mut exchange.told {
+                told.insert(path.clone(), value.clone());
+            }
+            exchange.properties.insert(path, value);
             Ok(OK)
         })())
     };

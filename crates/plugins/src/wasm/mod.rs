@@ -1,7 +1,8 @@
 //! Plugins in WebAssembly: filters of proxy-wasm (ABI 0.2.1), in an interpreter.
 //!
-//! A filter sees a request or an answer in one hook, whole: its header fields, and its body at once. It computes with a
-//! budget of fuel, in memory of its own, and reaches nothing but what the interface offers. Contexts live for one hook.
+//! A filter sees a request or an answer in one hook, whole: its header fields, and its body at once; or a record, by its
+//! properties. It computes with a budget of fuel, in memory of its own, and reaches nothing but what the interface offers.
+//! Contexts live for one hook.
 
 mod exchange;
 mod filter;
@@ -9,6 +10,7 @@ mod imports;
 pub mod pairs;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use wasmi::{Config, Engine, Module};
 
 use crate::code::Limits;
 use crate::pool::{self, Host, Pool};
-use crate::{Call, Fault, Outcome, Outside};
+use crate::{Call, Fault, Outcome, Outside, Spec};
 use exchange::Exchange;
 use filter::{Instance, Shared};
 
@@ -37,8 +39,30 @@ pub struct Code {
     pub name: Box<str>,
     /// The module: its binary form.
     pub module: Arc<[u8]>,
-    /// Whether it is called with answers, or with requests.
-    pub answers: bool,
+    /// What it is called with.
+    pub sees: Sees,
+}
+
+/// What a filter is called with in a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// Requests.
+    Requests,
+    /// Answers.
+    Answers,
+    /// Records, before they are stored.
+    Records,
+}
+
+impl Sees {
+    /// The function that a filter has to offer for this.
+    const fn function(self) -> &'static str {
+        match self {
+            Self::Requests => "proxy_on_request_headers",
+            Self::Answers => "proxy_on_response_headers",
+            Self::Records => "proxy_on_log",
+        }
+    }
 }
 
 /// The filters of one API.
@@ -108,9 +132,8 @@ impl Wasm {
                 }
             };
             let instance = pool::take(&*filter).map_err(named)?;
-            if !instance.sees(code.answers) {
-                let wanted =
-                    if code.answers { "proxy_on_response_headers" } else { "proxy_on_request_headers" };
+            if !instance.sees(code.sees) {
+                let wanted = code.sees.function();
                 let text = format!("it does nothing in this hook: it exports no `{wanted}`");
                 return Err(named(Fault::Unusable(text)));
             }
@@ -127,7 +150,18 @@ impl Wasm {
         let filter = self.filters.get(name).ok_or_else(|| Fault::Missing(name.to_owned()))?;
         let exchange = Exchange::of(name, call);
         let made = pool::run(filter, move |instance| instance.call(exchange)).await?;
-        Ok(made.outcome(call))
+        made.outcome(call)
+    }
+
+    /// Has a filter edit a record, which is JSON before and after.
+    ///
+    /// # Errors
+    /// Why it gives none.
+    pub async fn record(&self, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
+        let filter = self.filters.get(name).ok_or_else(|| Fault::Missing(name.to_owned()))?;
+        let exchange = Exchange::of_record(name, record, spec)?;
+        let made = pool::run(filter, move |instance| instance.call(exchange)).await?;
+        made.record(record)
     }
 }
 

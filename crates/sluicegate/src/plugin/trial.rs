@@ -67,7 +67,7 @@ fn outcome(file: &Path, name: &str, call: &Call<'_>) -> Result<Outcome, String> 
         "wasm" => {
             let module = std::fs::read(file);
             let module = module.map_err(|why| format!("{} cannot be read: {why}", file.display()))?;
-            let code = wasm::Code { name: name.into(), module: module.into(), answers: false };
+            let code = wasm::Code { name: name.into(), module: module.into(), sees: wasm::Sees::Requests };
             let wasm = Wasm::load(vec![code], &Value::Null, limits, &outside).map_err(told)?;
             runtime.block_on(wasm.call(name, call))
         }
