@@ -10,7 +10,7 @@ use crate::fields::{Field, LEFT_OPEN, acts, in_use};
 use crate::limits::OWN;
 use crate::own_port::OwnProtocol;
 use crate::section::Section;
-use crate::{Api, Auth, Target};
+use crate::{Api, Auth, Plugins, Target};
 
 /// `x-sluicegate.pass_through`.
 pub(crate) const OWN_FIELDS: &[Field] =
@@ -194,7 +194,7 @@ pub(crate) fn unguarded(api: &Api, keys: String, certificates: String, faults: &
         let told = "nobody can be asked for a key on a connection that is passed through; the API is refused so that it is not left open";
         faults.push(Fault::error(keys, told));
     }
-    if api.limits.global.is_some() || api.plugins.is_some() {
+    if api.limits.global.is_some() || api.plugins.as_deref().is_some_and(Plugins::runs_any) {
         let told = format!("rates and plugins of connections that are passed through are {LEFT_OPEN}");
         faults.push(Fault::error("", told));
     }

@@ -313,10 +313,16 @@ fn written(section: &Section<'_>, names: &Names, faults: &mut Vec<Fault>) -> Plu
 }
 
 impl Plugins {
-    /// Itself, where there is anything to run or to be told.
+    /// Itself, where anything is said of what runs, or is to be told. The driver alone says something: files that no
+    /// definition names may be its plugins.
     fn some(self) -> Option<Box<Self>> {
-        (self.bundle.is_some() || !self.config.is_null() || self.all().next().is_some())
-            .then(|| Box::new(self))
+        let says_something = !self.driver.is_empty() || !self.config.is_null() || self.runs_any();
+        says_something.then(|| Box::new(self))
+    }
+
+    /// Whether any are named, by the definition or by a bundle.
+    pub fn runs_any(&self) -> bool {
+        self.bundle.is_some() || self.all().next().is_some()
     }
 
     /// Whether there is nothing to run but what says who is calling.
@@ -429,6 +435,22 @@ mod tests {
         assert_eq!(again.post[0].code, plugins.post[0].code);
         assert_eq!(again.config, json!({"k": "v"}));
         assert_eq!(classic(json!({})).unwrap().api.plugins, None);
+    }
+
+    #[test]
+    fn c2_6_a_driver_without_plugins_is_kept_in_both_formats() {
+        let plugins =
+            classic(json!({"custom_middleware": {"driver": "python"}})).unwrap().api.plugins.clone();
+        let plugins = plugins.unwrap();
+        assert_eq!((&*plugins.driver, plugins.runs_any()), ("python", false));
+        let mut written = json!({"custom_middleware": {}});
+        write_classic(Some(&plugins), &mut written);
+        assert_eq!(written["custom_middleware"]["driver"], "python");
+        let global = json!({"pluginConfig": {"driver": "lua"}});
+        let mut faults = Vec::new();
+        let (global, nothing) = (Section::root(&global, &mut faults), json!({}));
+        let plugins = read_oas(&global, &Section::root(&nothing, &mut Vec::new()), &mut faults).unwrap();
+        assert_eq!((&*plugins.driver, faults.len()), ("lua", 0));
     }
 
     #[test]
