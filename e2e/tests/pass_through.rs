@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use e2e::{Authority, Gate, Setup, free_port, soon, until};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -56,6 +57,40 @@ fn open() -> Setup {
     Gate::setup().conf(json!({"disable_ports_whitelist": true, "enable_analytics": true}))
 }
 
+/// What records say of the connections of an API, all together.
+#[derive(Debug, Default)]
+struct Traffic {
+    records: usize,
+    opened: u64,
+    closed: u64,
+    refused: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// Waits until records say enough.
+async fn traffic(gate: &Gate, api: &str, enough: impl Fn(&Traffic) -> bool) -> Traffic {
+    let mut found = Traffic::default();
+    until(&format!("records of {api}"), async || {
+        let reply = gate.admin().get("/records?limit=1000").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        found = Traffic::default();
+        for record in reply.json().as_array().unwrap().iter().filter(|record| record["api_id"] == api) {
+            let number = |value: &Value| value.as_u64().unwrap();
+            let network = &record["network"];
+            found.records += 1;
+            found.opened += number(&network["open_connections"]);
+            found.closed += number(&network["closed_connections"]);
+            found.refused += number(&network["refused_connections"]);
+            found.bytes_in += number(&record["bytes_in"]);
+            found.bytes_out += number(&record["bytes_out"]);
+        }
+        enough(&found)
+    })
+    .await;
+    found
+}
+
 async fn connect(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).await.unwrap()
 }
@@ -102,12 +137,10 @@ async fn c4_6_bytes_go_through_and_are_recorded() {
         assert_eq!(rest, "");
     }
     assert_eq!(named.iter().filter(|name| *name == "one:").count(), 4, "{named:?}");
-    until("records", async || {
-        let reply = gate.admin().get("/records?limit=1000").await;
-        assert_eq!(reply.status, 200, "{reply:?}");
-        reply.text().matches("\"TCP\"").count() == 6
-    })
-    .await;
+    // All that went through is told, and nothing twice.
+    let (said, heard) = (6 * "text 0".len() as u64, 6 * ("one:".len() + "text 0".len()) as u64);
+    let told = traffic(&gate, "t", |told| told.closed == 6).await;
+    assert_eq!((told.opened, told.refused, told.bytes_in, told.bytes_out), (6, 0, said, heard));
     // It is no API over HTTP.
     assert_eq!(gate.get("/t/", &[]).await.status, 404);
 }
@@ -158,6 +191,127 @@ async fn c4_6_tls_apis_share_a_port_by_name() {
     let _ = soon("an end", socket.read_to_end(&mut rest)).await;
     assert!(!rest.starts_with(b"one:") && !rest.starts_with(b"two:"));
     drop(gate);
+}
+
+#[tokio::test]
+async fn c4_6_connections_are_told_by_the_second_while_they_are_open_and_when_they_are_refused() {
+    let echo = Echo::start("x:").await;
+    let (open_port, closed) = (free_port(), free_port());
+    let target = format!("tcp://{}", echo.address);
+    let mut blocked = api("closed", "tcp", closed, &target);
+    blocked["enable_ip_whitelisting"] = json!(true);
+    blocked["allowed_ips"] = json!(["192.0.2.1"]);
+    let mut gate = open().api(api("t", "tcp", open_port, &target)).api(blocked).start().await;
+    let mut socket = connect(open_port).await;
+    says(&mut socket, "x:").await;
+    echoes(&mut socket, "first").await;
+    let told = traffic(&gate, "t", |told| told.bytes_in == 5).await;
+    assert_eq!((told.opened, told.closed, told.bytes_out), (1, 0, 7), "it is open still");
+    for _ in 0..40 {
+        assert!(is_refused(closed).await);
+    }
+    let told = traffic(&gate, "closed", |told| told.closed == 40).await;
+    assert_eq!((told.opened, told.refused, told.bytes_in, told.bytes_out), (40, 40, 0, 0));
+    assert!(told.records < 40, "{told:?}");
+    // What went through a definition that is gone is told, too, and so is the last second of the gate.
+    assert_eq!(
+        gate.admin().put("/apis/t", &api("t", "tcp", open_port, "tcp://127.0.0.1:1")).await.status,
+        200
+    );
+    echoes(&mut socket, "second").await;
+    drop(socket);
+    assert_eq!(gate.stop().await, Some(0));
+    gate.start().await;
+    let told = traffic(&gate, "t", |told| told.closed == 1).await;
+    assert_eq!((told.opened, told.bytes_in, told.bytes_out), (1, 11, 13));
+}
+
+#[tokio::test]
+async fn c4_6_clients_of_tls_apis_show_a_certificate_of_the_list() {
+    let echo = Echo::start("x:").await;
+    let (port, authority, other) = (free_port(), Authority::new(), Authority::new());
+    let pem = |authority: &Authority, name: &str| {
+        let (certificate, key) = authority.sign(&[name]);
+        (certificate.pem(), key.serialize_pem())
+    };
+    let own = pem(&authority, "one.test");
+    let (listed, unlisted, signed) =
+        (pem(&authority, "listed"), pem(&authority, "unlisted"), pem(&other, "signed"));
+    let mut guarded = api("guarded", "tls", port, &format!("tcp://{}", echo.address));
+    guarded["certificates"] = json!(["own.pem"]);
+    guarded["use_mutual_tls_auth"] = json!(true);
+    guarded["client_certificates"] = json!(["listed.pem", "other.pem"]);
+    let gate = open()
+        .file("own.pem", &format!("{}{}", own.0, own.1))
+        .file("listed.pem", &listed.0)
+        .file("other.pem", &other.pem())
+        .api(guarded)
+        .start()
+        .await;
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der()).unwrap();
+    let dial = async |shown: Option<&(String, String)>| {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone());
+        let config = match shown {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+                builder
+                    .with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+                    .unwrap()
+            }
+        };
+        let connector = TlsConnector::from(Arc::new(config));
+        let mut socket =
+            connector.connect(ServerName::try_from("one.test").unwrap(), connect(port).await).await.ok()?;
+        // Over TLS 1.3 the handshake is over for the client before it is judged.
+        let mut said = [0; 2];
+        soon("an answer", socket.read_exact(&mut said)).await.ok()?;
+        Some(String::from_utf8_lossy(&said).into_owned())
+    };
+    assert_eq!(dial(Some(&listed)).await.as_deref(), Some("x:"), "{}", gate.log());
+    assert_eq!(dial(Some(&signed)).await.as_deref(), Some("x:"), "an authority of the list signed it");
+    assert_eq!(dial(Some(&unlisted)).await, None);
+    assert_eq!(dial(None).await, None);
+    let told = traffic(&gate, "guarded", |told| told.closed == 3).await;
+    assert_eq!((told.opened, told.refused), (3, 1), "who shows nothing does not come so far");
+}
+
+#[tokio::test]
+async fn c4_6_connections_have_rates_of_their_api_and_of_each_address() {
+    let echo = Echo::start("x:").await;
+    let (few, by_address) = (free_port(), free_port());
+    let target = format!("tcp://{}", echo.address);
+    let mut all = api("all", "tcp", few, &target);
+    all["global_rate_limit"] = json!({"rate": 3, "per": 600});
+    let mut each = api("each", "tcp", by_address, &target);
+    // Who stands in front says where clients are.
+    each["x-sluicegate"] =
+        json!({"pass_through": {"accept_proxy_protocol": true, "rate_per_ip": {"rate": 2, "per": 600}}});
+    let gate = open().api(all).api(each).start().await;
+    for _ in 0..3 {
+        says(&mut connect(few).await, "x:").await;
+    }
+    assert!(is_refused(few).await && is_refused(few).await);
+    let told = traffic(&gate, "all", |told| told.closed == 5).await;
+    assert_eq!((told.opened, told.refused), (5, 2));
+    let from = async |address: &str| {
+        let mut socket = connect(by_address).await;
+        socket.write_all(format!("PROXY TCP4 {address} 10.0.0.1 4096 80\r\n").as_bytes()).await.unwrap();
+        let mut byte = [0];
+        matches!(soon("a byte or an end", socket.read(&mut byte)).await, Ok(1))
+    };
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        assert_eq!(
+            (from(address).await, from(address).await, from(address).await),
+            (true, true, false),
+            "{address}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -279,8 +433,17 @@ async fn what_cannot_be_is_refused_at_its_place() {
         (with(&|api| api["listen_port"] = json!(0)), "needs a port of its own"),
         (with(&|api| api["listen_port"] = json!(gate.port())), "one of the gate's own"),
         (with(&|api| api["proxy"]["target_url"] = json!("http://h:1")), "tcp://host:port"),
-        (with(&|api| api["use_mutual_tls_auth"] = json!(true)), "not supported yet"),
-        (with(&|api| api["global_rate_limit"] = json!({"rate": 1, "per": 1})), "not supported yet"),
+        (with(&|api| api["use_mutual_tls_auth"] = json!(true)), "certificates over TLS alone"),
+        (
+            with(&|api| api["x-sluicegate"] = json!({"pass_through": {"rate_per_ip": {"rate": 1}}})),
+            "`rate` and `per`",
+        ),
+        (
+            with(&|api| {
+                api["custom_middleware"] = json!({"driver": "otto", "pre": [{"name": "a", "path": "a.js"}]})
+            }),
+            "not supported yet",
+        ),
         (with(&|api| api["use_keyless"] = json!(false)), "nobody can be asked for a key"),
         (
             with(&|api| {

@@ -17,7 +17,7 @@ mod worker;
 
 pub use graph::{Graph, Operation};
 pub use query::{Dimension, Point, Query, Share};
-pub use record::Record;
+pub use record::{Network, Record};
 pub use recorder::Recorder;
 pub use store::{OpenError, QueryError, Retention, Settings, Store};
 pub use sums::Sums;

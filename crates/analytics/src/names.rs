@@ -15,6 +15,8 @@ use crate::Record;
 const ROOM: usize = 64 << 10;
 /// What has no version is said to be of this one.
 const NO_VERSION: &str = "Non Versioned";
+/// What stands for the status of connections.
+const NO_CODE: i64 = -1;
 
 impl Record {
     /// The record as JSON under the names of contract 11.1. What is not known is an empty text or 0; times of day are UTC.
@@ -84,13 +86,13 @@ fn shown(record: &Record) -> Map<String, Value> {
     put("host", (&*record.host).into());
     put("path", (&*record.path).into());
     put("raw_path", record.raw_path.as_deref().unwrap_or(&record.path).into());
-    put("content_length", record.bytes_in.into());
+    put("content_length", if record.network.is_some() { 0 } else { record.bytes_in }.into());
     put("user_agent", text(record.user_agent.as_deref()));
     put("day", civil.day().into());
     put("month", civil.month().into());
     put("year", civil.year().into());
     put("hour", civil.hour().into());
-    put("response_code", record.status.into());
+    put("response_code", if record.network.is_some() { NO_CODE.into() } else { record.status.into() });
     put("api_key", text(record.key.as_deref()));
     put("timestamp", began.to_string().into());
     put("api_version", version.into());
@@ -115,6 +117,11 @@ fn shown(record: &Record) -> Map<String, Value> {
     put("expireAt", record.expires.map(|expires| time(expires).to_string()).unwrap_or_default().into());
     if let Some(graph) = &record.graph {
         graph.put(&mut shown);
+    }
+    if let Some(network) = &record.network {
+        let told = json!({"open_connections": network.opened, "closed_connections": network.closed,
+            "bytes_in": record.bytes_in, "bytes_out": record.bytes_out});
+        shown.insert("network".to_owned(), told);
     }
     shown
 }
@@ -286,6 +293,20 @@ mod tests {
         let stored: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
         let stored = stored.graph.unwrap();
         assert!(stored.schema.is_empty() && stored.operation == crate::Operation::Mutation);
+    }
+
+    #[test]
+    fn c11_1_connections_of_a_moment_are_told_together() {
+        let mut record = record();
+        record.network = Some(crate::Network { opened: 3, closed: 2, refused: 1 });
+        (record.bytes_in, record.bytes_out) = (7, 9);
+        let shown: Value = serde_json::from_str(&record.named()).unwrap();
+        let network = json!({"open_connections": 3, "closed_connections": 2, "bytes_in": 7, "bytes_out": 9});
+        assert_eq!((&shown["network"], &shown["response_code"]), (&network, &json!(-1)));
+        assert_eq!(record.renamed(&record.named()), Ok(record.clone()));
+        let mut sums = crate::Sums::default();
+        sums.add(&record);
+        assert_eq!((sums.hits, sums.errors, sums.bytes_in, sums.bytes_out), (3, 1, 7, 9));
     }
 
     #[test]

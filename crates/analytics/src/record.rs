@@ -89,6 +89,20 @@ pub struct Record {
     /// What was asked in GraphQL, where the API speaks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Box<Graph>>,
+    /// Of an API that is connections: those of a moment, which this record tells of together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+}
+
+/// Connections of a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// That began.
+    pub opened: u64,
+    /// That ended.
+    pub closed: u64,
+    /// Of those that ended, the ones that were not let through.
+    pub refused: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -128,12 +142,16 @@ impl Record {
             raw_response: None,
             trace_id: None,
             graph: None,
+            network: None,
         }
     }
 
     /// Whether the exchange failed: no answer, or a status of 400 and above.
     pub fn failed(&self) -> bool {
-        self.status == 0 || self.status >= 400
+        match self.network {
+            Some(network) => network.refused > 0,
+            None => self.status == 0 || self.status >= 400,
+        }
     }
 
     /// Whether it is to be forgotten by `now`.

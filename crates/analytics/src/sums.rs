@@ -44,6 +44,14 @@ pub struct Sums {
 impl Sums {
     /// Adds one exchange.
     pub(crate) fn add(&mut self, record: &Record) {
+        self.bytes_in = self.bytes_in.saturating_add(record.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_add(record.bytes_out);
+        // Connections of a moment have no time and no status in common.
+        if let Some(network) = record.network {
+            self.hits = self.hits.saturating_add(network.opened);
+            self.errors = self.errors.saturating_add(network.refused);
+            return;
+        }
         let total = micros(record.total);
         self.hits += 1;
         self.errors += u64::from(record.failed());
@@ -55,8 +63,6 @@ impl Sums {
         self.total_micros = self.total_micros.saturating_add(total);
         self.longest_micros = self.longest_micros.max(total);
         self.upstream_micros = self.upstream_micros.saturating_add(micros(record.upstream));
-        self.bytes_in = self.bytes_in.saturating_add(record.bytes_in);
-        self.bytes_out = self.bytes_out.saturating_add(record.bytes_out);
         self.messages = self.messages.saturating_add(record.messages);
         self.histogram[bucket(total)] += 1;
     }

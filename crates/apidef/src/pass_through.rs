@@ -6,21 +6,26 @@ use std::time::Duration;
 use document::{Fault, pointer_join};
 use serde_json::{Value, json};
 
-use crate::fields::{Field, LEFT_OPEN, acts, in_use};
+use crate::classic::rate;
+use crate::fields::{Field, LEFT_OPEN, acts, in_use, section};
 use crate::limits::OWN;
 use crate::own_port::OwnProtocol;
 use crate::section::Section;
-use crate::{Api, Auth, Plugins, Target};
+use crate::{Api, Auth, Plugins, Rate, Target};
 
 /// `x-sluicegate.pass_through`.
-pub(crate) const OWN_FIELDS: &[Field] =
-    &[acts("accept_proxy_protocol"), acts("send_proxy_protocol"), acts("idle_timeout")];
+pub(crate) const OWN_FIELDS: &[Field] = &[
+    acts("accept_proxy_protocol"),
+    acts("send_proxy_protocol"),
+    acts("idle_timeout"),
+    section("rate_per_ip", &[acts("rate"), acts("per")]),
+];
 
 /// How long nothing may come from either side where nothing is said.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// A port whose connections go on as they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PassThrough {
     /// Where it listens.
     pub port: u16,
@@ -32,6 +37,8 @@ pub struct PassThrough {
     pub sends_header: Option<HeaderVersion>,
     /// How long nothing may come from either side.
     pub idle: Duration,
+    /// Connections that one address may begin.
+    pub rate_per_ip: Option<Rate>,
 }
 
 /// A version of the PROXY protocol.
@@ -89,6 +96,8 @@ impl PassThrough {
                 None
             }
         };
+        let per_ip = own.section("rate_per_ip", faults);
+        let (connections, per) = (per_ip.number("rate", faults), per_ip.seconds("per", faults));
         Some(PassThrough {
             port: port as u16,
             tls,
@@ -96,6 +105,7 @@ impl PassThrough {
                 || own.flag("accept_proxy_protocol", faults),
             sends_header,
             idle: own.seconds("idle_timeout", faults).unwrap_or(IDLE),
+            rate_per_ip: rate(true, connections, per, &per_ip, faults),
         })
     }
 
@@ -112,6 +122,10 @@ impl PassThrough {
             "send_proxy_protocol": version.unwrap_or_default(),
             "idle_timeout": self.idle.as_secs_f64(),
         });
+        if let Some(rate) = &self.rate_per_ip {
+            let written = json!({"rate": rate.requests, "per": rate.per.as_secs_f64()});
+            definition[OWN]["pass_through"]["rate_per_ip"] = written;
+        }
         let speak = |url: &mut Value| {
             let Some(text) = url.as_str() else { return };
             let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
@@ -194,13 +208,13 @@ pub(crate) fn unguarded(api: &Api, keys: String, certificates: String, faults: &
         let told = "nobody can be asked for a key on a connection that is passed through; the API is refused so that it is not left open";
         faults.push(Fault::error(keys, told));
     }
-    if api.limits.global.is_some() || api.plugins.as_deref().is_some_and(Plugins::runs_any) {
-        let told = format!("rates and plugins of connections that are passed through are {LEFT_OPEN}");
+    if api.plugins.as_deref().is_some_and(Plugins::runs_any) {
+        let told = format!("plugins of connections that are passed through are {LEFT_OPEN}");
         faults.push(Fault::error("", told));
     }
-    if api.client_certificates.is_some() {
-        let told = format!("certificates of clients of connections that are passed through are {LEFT_OPEN}");
-        faults.push(Fault::error(certificates, told));
+    if api.client_certificates.is_some() && api.pass_through.as_deref().is_some_and(|own| !own.tls) {
+        let told = "clients show certificates over TLS alone, and this API is `tcp`; it is refused so that it is not left open";
+        faults.push(Fault::error(certificates, told).hint("make it `tls`"));
     }
 }
 
@@ -246,6 +260,12 @@ mod tests {
             (
                 json!({"protocol": "tcp", "listen_port": 1,
                     "x-sluicegate": {"pass_through": {"send_proxy_protocol": "v3"}}}),
+                Some((1, false, None)),
+                1,
+            ),
+            (
+                json!({"protocol": "tcp", "listen_port": 1,
+                    "x-sluicegate": {"pass_through": {"rate_per_ip": {"rate": 5}}}}),
                 Some((1, false, None)),
                 1,
             ),

@@ -24,7 +24,7 @@ use crate::listen::tls::Certificates;
 use crate::listen::{OwnPorts, ServerTls};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
-use crate::pass_through::Ports;
+use crate::pass_through::{self, Busy, Ports};
 use crate::plugins::{Bundles, Edits};
 use crate::reload::Reloads;
 use crate::settings::Settings;
@@ -104,6 +104,8 @@ pub struct Gate {
     pub(crate) certificates: Arc<CertificateStore>,
     /// Ports of APIs whose connections are passed through.
     pub(crate) ports: Ports,
+    /// APIs through which connections go.
+    pub(crate) busy: Busy,
     /// Told when ports have to be looked at again.
     pub(crate) ports_wanted: Notify,
     /// What the listeners offer; `None` where there is no TLS.
@@ -209,6 +211,7 @@ impl Gate {
             own_ports: OwnPorts::default(),
             acme: parts.acme.map(Box::new),
             ports: Ports::default(),
+            busy: Busy::default(),
             ports_wanted: Notify::new(),
             tokens: Tokens::default(),
             checked: Tokens::default(),
@@ -274,6 +277,7 @@ impl Gate {
 
     /// Waits until plugins have edited the records of exchanges that are over: some seconds, then the rest is stored as it is.
     pub async fn settle_records(&self) {
+        pass_through::tell(self);
         self.edits.settle(SETTLING).await;
     }
 

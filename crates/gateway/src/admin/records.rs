@@ -40,6 +40,7 @@ fn show(record: &Record) -> Value {
         "response_flag": record.refusal.as_deref(),
         "latency_total": record.total.as_secs_f64() * 1e3,
         "upstream_latency": record.upstream.as_secs_f64() * 1e3,
+        "bytes_in": record.bytes_in,
         "bytes_out": record.bytes_out,
         "messages": record.messages,
     });
@@ -51,6 +52,10 @@ fn show(record: &Record) -> Value {
         if let Some(raw) = raw {
             shown[name] = (&**raw).into();
         }
+    }
+    if let Some(network) = &record.network {
+        shown["network"] = json!({"open_connections": network.opened, "closed_connections": network.closed,
+            "refused_connections": network.refused});
     }
     if let Some(graph) = &record.graph {
         shown["graphql_stats"] = graph.named();

@@ -36,6 +36,15 @@ impl ClientCertificates {
         let Some(shown) = tls.certificate() else {
             return Err(refused("Client TLS certificate is required"));
         };
+        self.admit_shown(store, shown).await
+    }
+
+    /// The same of a certificate that a client has shown.
+    pub(crate) async fn admit_shown(
+        &self,
+        store: &CertificateStore,
+        shown: &ClientCertificate,
+    ) -> Result<(), Refusal> {
         // The list is looked through for the certificate itself before any signature is checked. What has been taken out
         // of the store admits nobody, whatever the list says.
         let (mut authorities, mut away) = (Vec::new(), None);

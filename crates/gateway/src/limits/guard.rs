@@ -1,5 +1,6 @@
 //! Rate and quota of the calling key, and the rate of the API or of its path (contract 4.4 rows 22 and 25, 6.5, 6.6).
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -53,12 +54,7 @@ impl Context {
 impl Limits {
     /// `None` where nothing limits the API. Where its rates are switched off, so are those of its paths.
     pub(crate) fn compile(api: &Api, keyed: bool, context: &Context, patterns: &Collector) -> Option<Self> {
-        let counter = |suffix: &str, rate: &apidef::Rate| {
-            let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
-            let name = if context.hashed { keys::hash(&name, None) } else { name };
-            let numbers = (rate.requests, rate.per.as_secs_f64());
-            Counter::new(name, numbers, &rate.smoothing)
-        };
+        let counter = |suffix: &str, rate: &apidef::Rate| counter(api, suffix, rate, context);
         let rates = !api.limits.rate_limit_disabled;
         let endpoints = api.limits.endpoints.iter().filter(|_| rates).filter_map(|endpoint| {
             let apidef::EndpointRate { method, path, ignore_case, rate } = endpoint;
@@ -149,6 +145,45 @@ impl Limits {
     fn of_api(&self, exchange: &Exchange) -> Option<&Counter> {
         self.endpoints.find(exchange).or(self.global.as_ref())
     }
+}
+
+/// How many connections an API may be asked for: all together, and from one address.
+#[derive(Debug)]
+pub(crate) struct ConnectionRates {
+    of_all: Option<Counter>,
+    per_address: Option<Counter>,
+}
+
+impl ConnectionRates {
+    /// `None` where nothing limits them.
+    pub(crate) fn new(api: &Api, per_address: Option<&apidef::Rate>, context: &Context) -> Option<Self> {
+        let rates = !api.limits.rate_limit_disabled;
+        let of_all =
+            api.limits.global.as_ref().filter(|_| rates).and_then(|rate| counter(api, "", rate, context));
+        let per_address = per_address.filter(|_| rates).and_then(|rate| counter(api, "-ip", rate, context));
+        (of_all.is_some() || per_address.is_some()).then_some(Self { of_all, per_address })
+    }
+
+    /// Whether one more may come from there; counts it.
+    pub(crate) async fn admit(&self, gate: &Gate, address: IpAddr) -> bool {
+        gate.nodes.count();
+        let own = self.per_address.as_ref().map(|counter| {
+            let name = format!("{}-{address}", counter.name);
+            counter.renamed(name)
+        });
+        let plan = Plan { key: own.as_ref(), quota: None, api: self.of_all.as_ref() };
+        let told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
+        told.count(gate);
+        told.refused.is_none()
+    }
+}
+
+/// What counts against a rate of an API, or of a part of it.
+fn counter(api: &Api, suffix: &str, rate: &apidef::Rate, context: &Context) -> Option<Counter> {
+    let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
+    let name = if context.hashed { keys::hash(&name, None) } else { name };
+    let numbers = (rate.requests, rate.per.as_secs_f64());
+    Counter::new(name, numbers, &rate.smoothing)
 }
 
 /// Where the key's rate refuses and the key may wait, tries again for as long as it may (contract 6.5, throttling).

@@ -17,7 +17,7 @@ mod windows;
 
 pub(crate) use at_once::{AtOnce, Held, enter_connection};
 pub(crate) use counter::{Counter, alone_name};
-pub(crate) use guard::{Context, Limits};
+pub(crate) use guard::{ConnectionRates, Context, Limits};
 pub(crate) use headers::Budget;
 pub(crate) use organisation::{Known as KnownOrganisation, Organisation, Organisations};
 pub(crate) use pattern::Pattern;

@@ -82,7 +82,7 @@ impl ClientCertificate {
 
 impl Agreed {
     /// What was agreed on for this connection; nothing without TLS.
-    pub(super) fn on(stream: &ClientStream) -> Option<Self> {
+    pub(crate) fn on(stream: &ClientStream) -> Option<Self> {
         let ClientStream::Tls(tls) = stream else { return None };
         let connection = tls.get_ref().1;
         let version = match connection.protocol_version()? {

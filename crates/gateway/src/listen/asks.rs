@@ -42,7 +42,8 @@ impl AskedByName {
     pub(crate) fn by<'a>(apis: impl Iterator<Item = &'a Api>, settings: &Settings) -> Self {
         let mut anywhere: Vec<Asks> = Vec::new();
         let mut by_domain: HashMap<Box<str>, Vec<Asks>> = HashMap::new();
-        for api in apis {
+        // Those whose connections are passed through have ports of their own, where they ask themselves.
+        for api in apis.filter(|api| api.pass_through.is_none()) {
             match settings.host_of(api) {
                 Some(domain) => by_domain.entry(domain.into()).or_default().push(wanted(api)),
                 None => anywhere.push(wanted(api)),
@@ -104,13 +105,13 @@ fn together(asked: &[Asks]) -> Asks {
 
 /// Takes any certificate of a client that holds its key.
 #[derive(Debug)]
-pub(super) struct AnyClient {
+pub(crate) struct AnyClient {
     provider: Arc<CryptoProvider>,
     mandatory: bool,
 }
 
 impl AnyClient {
-    pub(super) fn new(provider: Arc<CryptoProvider>, mandatory: bool) -> Self {
+    pub(crate) fn new(provider: Arc<CryptoProvider>, mandatory: bool) -> Self {
         Self { provider, mandatory }
     }
 }

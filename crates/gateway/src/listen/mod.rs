@@ -21,8 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
 
 pub(crate) use agreed::{Agreed, ClientCertificate};
-pub(crate) use asks::AskedByName;
 pub use asks::Asks;
+pub(crate) use asks::{AnyClient, AskedByName};
 pub(crate) use http2::Busy;
 pub(crate) use link::ClientBody;
 pub(crate) use ports::OwnPorts;

@@ -15,11 +15,12 @@ use tokio_rustls::LazyConfigAcceptor;
 
 use super::ports::{Served, Tenant, part};
 use super::relay::{Carried, End, relay};
+use super::traffic::Open;
 use super::{PassThrough, header, proxy_protocol};
 use crate::clock::unix_now;
 use crate::gate::Gate;
 use crate::limits::enter_connection;
-use crate::listen::ClientStream;
+use crate::listen::{Agreed, ClientStream};
 use crate::snapshot::RunningApi;
 
 /// How long a client may take to say where it comes from, and to shake hands.
@@ -64,11 +65,16 @@ pub(super) async fn serve(gate: &Arc<Gate>, served: &Served, mut tcp: TcpStream,
     };
     let api = &tenant.api;
     let Some(own) = part(api) else { return };
-    let carried = Arc::new(Carried::default());
+    let mut open = Open::new(gate, api);
+    let carried = Arc::new(Carried { of_api: Arc::clone(&own.traffic), ..Carried::default() });
     let mut fate = Fate { client: Some(from.ip().to_canonical()), ..Fate::default() };
     if let Err(refusal) = pass(gate, api, own, near, (from, to), &carried, &mut fate).await {
         fate.refusal = refusal;
     }
+    if !matches!(status(fate.refusal), StatusCode::OK) {
+        open.refuse();
+    }
+    drop(open);
     record(gate, api, own, started, &carried, &fate);
 }
 
@@ -126,6 +132,23 @@ async fn pass(
     if api.model.expires.is_some_and(|end| end <= unix_now()) {
         return Err("EXP");
     }
+    if let Some(allowed) = &own.certificates {
+        let agreed = Agreed::on(&near);
+        let Some(shown) = agreed.as_ref().and_then(Agreed::certificate) else { return Err("CRQ") };
+        if let Err(refusal) = allowed.admit_shown(&gate.certificates, shown).await {
+            tracing::debug!(
+                api_id = &*api.identity.id,
+                why = &*refusal.message,
+                "a certificate of a client is not taken"
+            );
+            return Err("CRQ");
+        }
+    }
+    if let Some(rates) = &own.rates
+        && !rates.admit(gate, client).await
+    {
+        return Err("RLT");
+    }
     let Some(_held) = enter_connection(gate, &api.model, client) else { return Err("RLT") };
     let asked = Instant::now();
     let dialled = tokio::select! {
@@ -148,6 +171,19 @@ async fn pass(
     }
 }
 
+/// What a connection comes to, in the words of requests.
+fn status(refusal: &str) -> StatusCode {
+    match refusal {
+        "EAD" | "CRQ" => StatusCode::FORBIDDEN,
+        "EXP" => StatusCode::NOT_FOUND,
+        "RLT" => StatusCode::TOO_MANY_REQUESTS,
+        "UCF" | "UPE" => StatusCode::BAD_GATEWAY,
+        // Whoever was let through has had an answer.
+        _ => StatusCode::OK,
+    }
+}
+
+/// Counts it, and tells of it in the access log; records are made of all together.
 fn record(
     gate: &Gate,
     api: &RunningApi,
@@ -156,21 +192,13 @@ fn record(
     carried: &Carried,
     fate: &Fate,
 ) {
-    // Whoever was let through has had an answer.
-    let status = match fate.refusal {
-        "EAD" => StatusCode::FORBIDDEN,
-        "EXP" => StatusCode::NOT_FOUND,
-        "RLT" => StatusCode::TOO_MANY_REQUESTS,
-        "UCF" | "UPE" => StatusCode::BAD_GATEWAY,
-        _ => StatusCode::OK,
-    };
+    let status = status(fate.refusal);
     let total = start.elapsed();
     let tracked = !api.model.recording.off;
     if tracked {
         api.metrics.count(status, total, fate.dialled);
     }
-    let recorder = gate.recorder.as_ref().filter(|_| tracked);
-    if recorder.is_none() && !gate.settings.access_log {
+    if !gate.settings.access_log {
         return;
     }
     let identity = &api.identity;
@@ -184,11 +212,5 @@ fn record(
     record.bytes_in = carried.from_near.load(Ordering::Relaxed);
     record.bytes_out = carried.from_far.load(Ordering::Relaxed);
     record.client_ip = fate.client;
-    if gate.settings.access_log {
-        crate::record::log(&record, matches!(fate.refusal, ""));
-    }
-    if let Some(recorder) = recorder {
-        let editing = crate::record::editing(&api.plugins);
-        crate::record::hand_over(record, recorder, editing);
-    }
+    crate::record::log(&record, matches!(fate.refusal, ""));
 }

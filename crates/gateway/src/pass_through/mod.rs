@@ -5,9 +5,11 @@ mod connection;
 mod ports;
 pub(crate) mod proxy_protocol;
 mod relay;
+mod traffic;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -17,9 +19,12 @@ use document::Fault;
 pub use self::ports::run;
 pub(crate) use self::ports::{Ports, settle, tenants};
 use self::proxy_protocol::Version;
-use crate::auth::Addresses;
+use self::traffic::Traffic;
+pub(crate) use self::traffic::{Busy, tell};
+use crate::auth::{Addresses, ClientCertificates};
 use crate::backend::upstream::{Connector, DialError, Origin, Purpose, Security, UpstreamStream};
 use crate::gate::Gate;
+use crate::limits::{ConnectionRates, Context};
 
 /// On which ports APIs may listen.
 #[derive(Debug, Clone)]
@@ -119,6 +124,12 @@ pub struct PassThrough {
     admitted: Option<Addresses>,
     targets: Box<[Connector]>,
     turn: AtomicUsize,
+    /// Who may show himself, where clients have to.
+    certificates: Option<ClientCertificates>,
+    rates: Option<ConnectionRates>,
+    traffic: Arc<Traffic>,
+    /// The upstream, for records.
+    host: Box<str>,
 }
 
 impl std::fmt::Debug for PassThrough {
@@ -161,6 +172,13 @@ impl PassThrough {
             admitted: Addresses::new(&api.addresses),
             targets: targets.collect::<Result<_, _>>().map_err(fault)?,
             turn: AtomicUsize::new(0),
+            certificates: api.client_certificates.as_ref().map(|own| {
+                let allowed = own.iter().chain(&gate.settings.certificates.of_all_apis).cloned();
+                ClientCertificates::new(allowed)
+            }),
+            rates: ConnectionRates::new(api, model.rate_per_ip.as_ref(), &Context::of(gate)),
+            traffic: Arc::default(),
+            host: upstream.target.authority.clone(),
         })
     }
 

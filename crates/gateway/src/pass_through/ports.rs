@@ -12,9 +12,10 @@ use rustls::{ServerConfig, client::verify_server_name, pki_types::ServerName, se
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 
-use super::{PassThrough, connection};
+use super::{PassThrough, connection, traffic};
 use crate::backend::Backend;
 use crate::gate::Gate;
+use crate::listen::AnyClient;
 use crate::listen::tls::provider;
 use crate::snapshot::RunningApi;
 
@@ -200,7 +201,14 @@ impl Gate {
         };
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         match builder {
-            Ok(builder) => Some(Arc::new(builder.with_no_client_auth().with_cert_resolver(resolver))),
+            Ok(builder) => {
+                let builder = match &api.model.client_certificates {
+                    None => builder.with_no_client_auth(),
+                    // Whether it is one that may pass is asked when it has been shown.
+                    Some(_) => builder.with_client_cert_verifier(Arc::new(AnyClient::new(provider(), true))),
+                };
+                Some(Arc::new(builder.with_cert_resolver(resolver)))
+            }
             Err(error) => {
                 tracing::error!(api_id, %error, "cannot set up tls");
                 None
@@ -264,6 +272,7 @@ pub(crate) async fn settle(gate: &Arc<Gate>) -> bool {
 
 /// Tries again to open ports that somebody else had, until the gate closes.
 pub async fn run(gate: Arc<Gate>) {
+    tokio::spawn(traffic::run(Arc::clone(&gate)));
     loop {
         tokio::select! {
             () = gate.ports_wanted.notified() => {}

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
-/// What went through.
+use super::traffic::Traffic;
+
+/// What went through one connection, and so through its API.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
+    pub(super) of_api: Arc<Traffic>,
     /// From the client.
     pub(super) from_near: AtomicU64,
     /// To the client.
@@ -35,9 +38,16 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut near =
-        Counted { stream: near, count: |carried| &carried.from_near, carried: Arc::clone(carried) };
-    let mut far = Counted { stream: far, count: |carried| &carried.from_far, carried: Arc::clone(carried) };
+    let mut near = Counted {
+        stream: near,
+        count: |carried| [&carried.from_near, &carried.of_api.bytes_in],
+        carried: Arc::clone(carried),
+    };
+    let mut far = Counted {
+        stream: far,
+        count: |carried| [&carried.from_far, &carried.of_api.bytes_out],
+        carried: Arc::clone(carried),
+    };
     let all = || carried.from_near.load(Ordering::Relaxed) + carried.from_far.load(Ordering::Relaxed);
     // It looks twice in the time: a connection on which nothing moves lives for one and a half of it at most.
     let quiet = async {
@@ -67,7 +77,7 @@ where
 /// A stream that counts what is read from it.
 struct Counted<S> {
     stream: S,
-    count: fn(&Carried) -> &AtomicU64,
+    count: fn(&Carried) -> [&AtomicU64; 2],
     carried: Arc<Carried>,
 }
 
@@ -81,7 +91,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().len() - before;
-        (this.count)(&this.carried).fetch_add(read as u64, Ordering::Relaxed);
+        for count in (this.count)(&this.carried) {
+            count.fetch_add(read as u64, Ordering::Relaxed);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -127,6 +139,7 @@ mod tests {
         assert_eq!(task.await.unwrap(), End::Over);
         assert_eq!(carried.from_near.load(Ordering::Relaxed), 8);
         assert_eq!(carried.from_far.load(Ordering::Relaxed), 13);
+        assert_eq!(carried.of_api.bytes_out.load(Ordering::Relaxed), 13);
 
         let ((_client, near), (far, _server)) = (duplex(64), duplex(64));
         let start = tokio::time::Instant::now();
