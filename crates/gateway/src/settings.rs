@@ -312,10 +312,12 @@ impl Default for KeySetSettings {
 }
 
 /// How upstreams are probed (`uptime_tests`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UptimeSettings {
     /// Whether they are at all.
     pub enabled: bool,
+    /// Of the nodes of a group one probes (`poller_group`).
+    pub group: Box<str>,
     /// So many failures one after the other, and a host is down; at least 1.
     pub failures: u32,
     /// How often each probe runs.
@@ -332,6 +334,7 @@ impl Default for UptimeSettings {
     fn default() -> Self {
         Self {
             enabled: true,
+            group: Box::default(),
             failures: 3,
             every: Duration::from_secs(10),
             at_once: 32,

@@ -25,6 +25,9 @@ use crate::pid_file::PidFile;
 /// How often what has ended is looked for: idle connections to upstreams, sessions and counters.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Telling other nodes that this one ends takes no longer.
+const GIVING_AWAY: Duration = Duration::from_secs(1);
+
 /// Runs the gate until it is told to stop.
 ///
 /// # Errors
@@ -78,7 +81,7 @@ async fn serve(config: Config) -> Result<(), String> {
         return Err("the first load of definitions did not happen".to_owned());
     }
     tokio::spawn(sweep(Arc::clone(&gate)));
-    tokio::spawn(gateway::uptime::run(Arc::clone(&gate)));
+    let probing = tokio::spawn(gateway::uptime::run(Arc::clone(&gate)));
     tokio::spawn(gateway::stores::run(Arc::clone(&gate)));
     tokio::spawn(gateway::pass_through::run(Arc::clone(&gate)));
     tokio::spawn(reload_on_signal(Arc::clone(&gate), signals.reload));
@@ -95,6 +98,8 @@ async fn serve(config: Config) -> Result<(), String> {
     if reloader.await.is_err() {
         tracing::error!("the task that applies changes broke; streams may not have been drained");
     }
+    // The place of a node that probes for others is given away.
+    drop(tokio::time::timeout(GIVING_AWAY, probing).await);
     state.flush().await.map_err(|error| format!("counters could not be saved: {error}"))
 }
 

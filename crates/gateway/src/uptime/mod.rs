@@ -1,6 +1,7 @@
-//! Which hosts of upstreams are down, as probes find (contract 4.6, "Uptime tests"). Each node probes for itself: what one
-//! node cannot reach, another may.
+//! Which hosts of upstreams are down, as probes find (contract 4.6, "Uptime tests"). Of the nodes that share a Redis one
+//! probes for all of its group; otherwise each does for itself.
 
+mod leader;
 mod probe;
 mod report;
 mod rounds;

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::report::{self, Found};
-use super::{Down, HostState, probe};
+use super::{Down, HostState, leader, probe};
 use crate::backend::upstream::look_up;
 use crate::events::{self, Probed};
 use crate::gate::Gate;
@@ -49,7 +49,7 @@ struct Course {
 
 /// Probes until the gate closes.
 pub async fn run(gate: Arc<Gate>) {
-    let settings = gate.settings.uptime;
+    let settings = gate.settings.uptime.clone();
     if !settings.enabled {
         return;
     }
@@ -62,6 +62,8 @@ pub async fn run(gate: Arc<Gate>) {
     let news = Arc::new(AtomicBool::new(false));
     let (mut watches, mut seen) = (HashMap::new(), None);
     let mut ask_again = Instant::now();
+    let (leads, looking) = leader::watch(&gate);
+    let (listens, mut listen_again) = (Arc::new(Semaphore::new(1)), Instant::now());
     loop {
         let generation = gate.snapshot().generation;
         if Instant::now() >= ask_again || seen != Some(generation) {
@@ -72,11 +74,19 @@ pub async fn run(gate: Arc<Gate>) {
             watches = collect(&gate, &watches, &told);
             seen = Some(generation);
         }
-        begin(&gate, &watches, &pool);
+        if leads.load(Ordering::Relaxed) {
+            begin(&gate, &watches, &pool);
+        } else if Instant::now() >= listen_again {
+            listen(&gate, &watches, &listens);
+            listen_again = Instant::now() + leader::LOOK;
+        }
         tokio::select! {
             () = tokio::time::sleep(if watches.is_empty() { 10 * TICK } else { TICK }) => {}
-            () = gate.closed() => return,
+            () = gate.closed() => break,
         }
+    }
+    if let Some(looking) = looking {
+        drop(looking.await);
     }
 }
 
@@ -150,6 +160,19 @@ fn collect(gate: &Gate, before: &HashMap<Name, Arc<Watch>>, told: &Told) -> Hash
     watches
 }
 
+/// Asks what the node that probes has found, aside, and never twice at a time.
+fn listen(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, listens: &Arc<Semaphore>) {
+    let Ok(permit) = Arc::clone(listens).try_acquire_owned() else { return };
+    let (gate, watches) = (Arc::clone(gate), watches.values().cloned().collect::<Vec<_>>());
+    tokio::spawn(async move {
+        let _permit = permit;
+        for watch in watches {
+            let Some(down) = leader::heard(&gate, &watch.probe.target).await else { return };
+            watch.hear(down);
+        }
+    });
+}
+
 /// Lets run what is due, as far as there is room.
 fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semaphore>) {
     let now = Instant::now();
@@ -170,6 +193,7 @@ fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semap
                 Err(ill) => ill.status.map_or(0, |status| status.as_u16()),
             };
             let changed = watch.note(found.map_err(|ill| ill.why), &gate.settings.uptime, Instant::now());
+            watch.tell(&gate, changed).await;
             if let Some(up) = changed {
                 let target = &watch.probe.target;
                 let probed = Probed {
@@ -192,6 +216,37 @@ fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semap
 }
 
 impl Watch {
+    /// Tells the other nodes: of a host that is down each time, since otherwise it counts as up after a while.
+    async fn tell(&self, gate: &Gate, changed: Option<bool>) {
+        if !leader::shares(gate) {
+            return;
+        }
+        let down = self.course.lock().down.is_some();
+        if down {
+            let pause = self.retest.max(gate.settings.uptime.every);
+            leader::tell(gate, &self.probe.target, Some(2 * pause + self.probe.timeout)).await;
+        } else if changed == Some(true) && !self.host.is_down() {
+            leader::tell(gate, &self.probe.target, None).await;
+        }
+    }
+
+    /// Takes what another node has found.
+    fn hear(&self, down: bool) {
+        let mut course = self.course.lock();
+        let (api_id, host) = (&*self.api, &*self.probe.target.authority);
+        match (down, course.down.is_some()) {
+            (true, false) => {
+                course.down = Some(Down::new(&self.host));
+                tracing::warn!(api_id, host, "a host is down, as the node says that probes");
+            }
+            (false, true) => {
+                course.down = None;
+                tracing::info!(api_id, host, "a host is up again, as the node says that probes");
+            }
+            _ => {}
+        }
+    }
+
     /// So many failures one after the other and the host is down; one good answer and it is up. Tells which of both it has
     /// just become: `true` is up.
     fn note(&self, found: Result<(), String>, settings: &UptimeSettings, now: Instant) -> Option<bool> {

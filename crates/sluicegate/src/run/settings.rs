@@ -261,6 +261,7 @@ fn uptime(config: &Config) -> UptimeSettings {
     let (tests, usual) = (&config.uptime_tests, UptimeSettings::default());
     UptimeSettings {
         enabled: !tests.disable,
+        group: tests.poller_group.as_str().into(),
         failures: tests.config.failure_trigger_sample_size.max(1),
         every: if tests.config.time_wait.is_zero() { usual.every } else { tests.config.time_wait },
         at_once: if tests.config.checker_pool_size == 0 {

@@ -354,6 +354,7 @@ pub(crate) struct AnalyticsConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UptimeTests {
     pub(crate) disable: bool,
+    pub(crate) poller_group: String,
     pub(crate) config: UptimeConfig,
 }
 

@@ -65,10 +65,11 @@ pub(super) static KEYS: &[Key] = &[
         "",
         "Write what probes find to Redis, where pumps read it (`analytics-tyk-uptime-analytics`).",
     ),
-    idle(
+    acted(
         "uptime_tests.poller_group",
         Text,
-        "Each node probes for itself: what one cannot reach, another may.",
+        "",
+        "Of the nodes of a group that share a Redis one probes, and tells the others. Name groups where nodes reach different hosts.",
     ),
     acted("jwt_ssl_insecure_skip_verify", Bool, "", "Do not verify the certificate of a key set's host."),
     acted(

@@ -1,0 +1,114 @@
+//! Which node of a group probes (contract 4.6, 13.5): the one whose name stands in Redis, for as long as it writes it anew.
+//! The others hear from there what it finds. Where there is no Redis, or it is away, each node probes for itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use apidef::Target;
+use tokio::task::JoinHandle;
+
+use crate::gate::Gate;
+
+/// Where the name of the node stands that probes; a group has a key of its own.
+const KEY: &str = "host-checker:PollerActiveInstanceID";
+/// Where it says that a host is down.
+const HOST: &str = "host-checker:PollerCheckerInstance:";
+/// How long a name stands that is not written anew.
+const LIFE: Duration = Duration::from_secs(15);
+/// How often each node looks: so a node that is gone is missed for little longer than its name stands.
+pub(super) const LOOK: Duration = Duration::from_secs(2);
+
+/// Whether this node probes.
+pub(super) type Leads = Arc<AtomicBool>;
+
+/// Finds out, again and again, until the gate closes; the task ends when this node's place is given away.
+pub(super) fn watch(gate: &Arc<Gate>) -> (Leads, Option<JoinHandle<()>>) {
+    let leads = Arc::new(AtomicBool::new(!shares(gate)));
+    let looking = shares(gate).then(|| tokio::spawn(look(Arc::clone(gate), Arc::clone(&leads))));
+    (leads, looking)
+}
+
+/// Whether there may be other nodes.
+pub(super) fn shares(gate: &Gate) -> bool {
+    gate.state.kind() == "redis"
+}
+
+async fn look(gate: Arc<Gate>, leads: Leads) {
+    let key = key(&gate.settings.uptime.group);
+    loop {
+        let now = match claim(&gate, &key).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::debug!(%error, "which node probes cannot be told; this one does");
+                true
+            }
+        };
+        if leads.swap(now, Ordering::Relaxed) != now {
+            let group = &*gate.settings.uptime.group;
+            match now {
+                true => tracing::info!(group, "this node probes the hosts of upstreams"),
+                false => tracing::info!(group, "another node probes the hosts of upstreams"),
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = gate.closed() => break,
+        }
+    }
+    // The next one need not wait until the name is gone by itself.
+    if leads.load(Ordering::Relaxed) && is_own(&gate, &key).await.unwrap_or(false) {
+        drop(gate.state.delete_record(&key).await);
+    }
+}
+
+/// Writes this node's name where none stands, or its own does; whether it did.
+async fn claim(gate: &Gate, key: &str) -> Result<bool, state::Unavailable> {
+    let name = gate.nodes.id().as_bytes();
+    if gate.state.put_new_record(key, name, Some(LIFE)).await? {
+        return Ok(true);
+    }
+    let own = is_own(gate, key).await?;
+    if own {
+        gate.state.put_record(key, name, Some(LIFE)).await?;
+    }
+    Ok(own)
+}
+
+async fn is_own(gate: &Gate, key: &str) -> Result<bool, state::Unavailable> {
+    let stands = gate.state.record(key).await?;
+    Ok(stands.is_some_and(|name| *name == *gate.nodes.id().as_bytes()))
+}
+
+fn key(group: &str) -> String {
+    if group.is_empty() { KEY.to_owned() } else { format!("{KEY}.{group}") }
+}
+
+/// Tells the other nodes that a host is down, for so long unless it is told again, or that it is up.
+pub(super) async fn tell(gate: &Gate, host: &Target, down: Option<Duration>) {
+    let key = format!("{HOST}{}", host.authority);
+    let told = match down {
+        Some(life) => gate.state.put_record(&key, b"1", Some(life)).await,
+        None => gate.state.delete_record(&key).await.map(drop),
+    };
+    if let Err(error) = told {
+        tracing::debug!(%error, "other nodes are not told what a probe has found");
+    }
+}
+
+/// Whether the node that probes says that a host is down; `None` where that cannot be told.
+pub(super) async fn heard(gate: &Gate, host: &Target) -> Option<bool> {
+    let found = gate.state.record(&format!("{HOST}{}", host.authority)).await;
+    found.ok().map(|found| found.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c5_1_each_group_has_a_key_of_its_own() {
+        assert_eq!(key(""), "host-checker:PollerActiveInstanceID");
+        assert_eq!(key("south"), "host-checker:PollerActiveInstanceID.south");
+    }
+}
