@@ -119,6 +119,26 @@ async fn c9_1_records_go_to_servers_of_plugins_and_are_stored_as_they_are_where_
 }
 
 #[tokio::test]
+async fn c11_1_records_say_which_host_answered_who_asked_and_how_much() {
+    let upstream = Upstream::start().await;
+    // What plugins see is under the names of the contract.
+    let hook = json!({"name": "records", "code": code(
+        "function records(record) { record.tags = [record.host, record.user_agent, String(record.content_length)]; }",
+    )});
+    let gate = Gate::setup()
+        .conf(json!({"enable_jsvm": true, "enable_analytics": true}))
+        .api(scripted("seen", &upstream.url(""), hook))
+        .start()
+        .await;
+    let agent = format!("tester/{}", "x".repeat(600));
+    assert_eq!(gate.get("/seen/a", &["-A", &agent, "-d", "text"]).await.status, 200, "{}", gate.log());
+    let [record] = &records(&gate, "seen", 1).await[..] else { unreachable!() };
+    assert_eq!((&record["host"], &record["bytes_in"]), (&json!(upstream.authority()), &json!(4)), "{record}");
+    assert_eq!(record["user_agent"], agent[..512], "it is kept as far as anybody needs it");
+    assert_eq!(record["tags"], json!([upstream.authority(), &agent[..512], "4"]));
+}
+
+#[tokio::test]
 async fn c9_1_a_record_whose_plugin_fails_is_stored_as_it_is_and_counted() {
     let upstream = Upstream::start().await;
     let hook = |text: &str| json!({"name": "records", "code": code(text)});

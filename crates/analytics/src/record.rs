@@ -39,7 +39,7 @@ pub struct Record {
     pub oauth_id: Option<Arc<str>>,
     /// Request method.
     pub method: Cow<'static, str>,
-    /// Host that was asked for.
+    /// Host of the upstream; that which was asked for where there is none.
     pub host: Box<str>,
     /// Path behind the listen path, or the pattern that it is tracked as.
     pub path: Box<str>,

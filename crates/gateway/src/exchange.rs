@@ -28,7 +28,7 @@ use crate::http1::Breach;
 use crate::limits::{Budget, Held, KnownOrganisation};
 use crate::listen::{Agreed, ClientStream, Takeover};
 use crate::record;
-use crate::record::OfGraph;
+use crate::record::{OfGraph, Said};
 use crate::respond::Refusal;
 use crate::route::Fitting;
 use crate::snapshot::RunningApi;
@@ -189,6 +189,8 @@ pub(crate) struct Exchange {
     pub(crate) trace: Option<Box<Trace>>,
     /// What its record is to say of the operation of GraphQL that it asks for.
     pub(crate) graph: Option<Box<OfGraph>>,
+    /// What its record is to say of its client, where there is one.
+    pub(crate) said: Said,
     /// Whether its record has begun.
     pub(crate) recorded: bool,
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use analytics::{Record, Recorder};
+use apidef::Backend;
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
@@ -20,6 +22,9 @@ mod tags;
 
 pub(crate) use graph::OfGraph;
 pub(crate) use tags::{of_api, of_session};
+
+/// Most that is kept of what clients call themselves, in bytes.
+const LONGEST_AGENT: usize = 512;
 
 /// Travels with the response body; its end is the exchange's end.
 #[derive(Debug)]
@@ -142,6 +147,9 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     }
     let head = &exchange.head;
     record.method = method(&head.method);
+    record.host = host(exchange).into();
+    record.user_agent = exchange.said.agent().map(Into::into);
+    record.bytes_in = exchange.said.length;
     record.trace_id = exchange.trace.as_ref().map(|trace| trace.id().into());
     record.tags = tags::of(exchange, record.trace_id.as_deref());
     let of_organisation = exchange.organisation.as_ref().and_then(|known| known.kept);
@@ -172,6 +180,37 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
         graph: exchange.graph.take(),
         complete: false,
     }))
+}
+
+/// Which host answers: that of the upstream, and that which the client asked for where there is none (contract 11.1).
+fn host(exchange: &Exchange) -> &str {
+    match &exchange.api.model.backend {
+        Backend::Upstream(upstream) => &upstream.target.authority,
+        Backend::Streams(_) | Backend::Graph => {
+            exchange.head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+        }
+    }
+}
+
+/// What clients say, as it is before the head goes to the upstream.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    agent: Option<HeaderValue>,
+    /// Of the body, as announced.
+    length: u64,
+}
+
+impl Said {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        Self { agent: headers.get(USER_AGENT).cloned(), length: length.unwrap_or(0) }
+    }
+
+    /// What the client calls itself, as far as that is kept.
+    fn agent(&self) -> Option<&str> {
+        let agent = self.agent.as_ref()?.to_str().ok()?;
+        Some(agent.get(..LONGEST_AGENT).unwrap_or(agent))
+    }
 }
 
 /// The usual methods without a copy.

@@ -25,7 +25,7 @@ use crate::gate::Gate;
 use crate::hosted;
 use crate::limits::{Budget, told};
 use crate::oauth;
-use crate::record;
+use crate::record::{self, Said};
 use crate::respond::{self, Blame, Refusal};
 use crate::route::{self, Fitting, Oddity, looping};
 use crate::snapshot::{RunningApi, Snapshot};
@@ -153,6 +153,7 @@ fn exchange(
 ) -> Exchange {
     let trace = traces::begin(gate, peer, &request, started);
     let (head, body) = request.into_parts();
+    let said = gate.recorder.as_ref().map(|_| Said::of(&head.headers)).unwrap_or_default();
     let stripped = if api.model.strip_listen_path { matched } else { 0 };
     Exchange {
         gate: Arc::clone(gate),
@@ -190,6 +191,7 @@ fn exchange(
         graph: None,
         organisation: None,
         trace,
+        said,
         recorded: false,
     }
 }

@@ -34,6 +34,8 @@ fn show(record: &Record) -> Value {
         "alias": record.alias.as_deref(),
         "client_ip": record.client_ip,
         "method": &*record.method,
+        "host": &*record.host,
+        "user_agent": record.user_agent.as_deref(),
         "path": &*record.path,
         "status": record.status,
         "tags": *record.tags,
