@@ -100,6 +100,7 @@ async fn serve(config: Config) -> Result<(), String> {
     }
     // The place of a node that probes for others is given away.
     drop(tokio::time::timeout(GIVING_AWAY, probing).await);
+    gate.leave_memory();
     state.flush().await.map_err(|error| format!("counters could not be saved: {error}"))
 }
 

@@ -277,6 +277,14 @@ impl State {
         }
     }
 
+    /// Leaves what the memory holds to the end of the process, which frees it at once instead of one by one; a file is
+    /// written and closed as ever when the store is dropped.
+    pub fn leave_memory(&self) {
+        if let Kind::Embedded(store) = &self.0 {
+            store.leave_memory();
+        }
+    }
+
     /// Writes what is still in memory (embedded: quota counters). Call it before the process ends.
     pub async fn flush(&self) -> Result<(), Unavailable> {
         match &self.0 {

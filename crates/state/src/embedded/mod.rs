@@ -155,6 +155,11 @@ impl Embedded {
         })
     }
 
+    /// See [`State::leave_memory`](crate::State::leave_memory).
+    pub(crate) fn leave_memory(&self) {
+        std::mem::forget(Arc::clone(&self.memory));
+    }
+
     /// Forgets what has ended. With a file its writer does so itself.
     pub(crate) fn tidy(&self) {
         if self.writer.is_some() {
