@@ -18,6 +18,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
+/// What a change may take at the median. The aim is 100 ms; test machines are shared, and the binary under test is not
+/// optimised.
+const LONGEST: Duration = Duration::from_millis(400);
+/// Where the machine is so busy that a gate with a single API takes long itself: so many times as long as that one. To
+/// compile a thousand again takes many times more.
+const TIMES: u32 = 6;
+
 /// A client that keeps its one connection; any failure of it fails the test.
 struct Client(SendRequest<Empty<Bytes>>);
 
@@ -96,6 +103,10 @@ async fn a_thousand_apis_under_load_while_one_keeps_changing() {
 
     let mut observer = Client::connect(port).await;
     let changed = |round: usize| keyless("api0", &upstream.url(&format!("/change{round}")));
+    // The same on the same machine at the same time, but with nothing beside what changes.
+    let alone = Gate::setup().api(keyless("api0", &upstream.url("/base"))).start().await;
+    let mut beside = Client::connect(alone.port()).await;
+    let (mut by_file_alone, mut by_admin_alone) = (Vec::new(), Vec::new());
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut by_file = Vec::new();
@@ -106,6 +117,10 @@ async fn a_thousand_apis_under_load_while_one_keeps_changing() {
         let expected = format!("/change{round}/x");
         until("the changed file is live", async || observer.get("/api0/x").await == expected).await;
         by_file.push(start.elapsed());
+        alone.write("apps/api0.json", &changed(round).to_string());
+        let start = Instant::now();
+        until("the changed file is live", async || beside.get("/api0/x").await == expected).await;
+        by_file_alone.push(start.elapsed());
     }
     let admin = gate.admin();
     let mut by_admin = Vec::new();
@@ -117,6 +132,10 @@ async fn a_thousand_apis_under_load_while_one_keeps_changing() {
         // Not a moment later: the reply says that it is live.
         assert_eq!(observer.get("/api0/x").await, format!("/change{round}/x"));
         by_admin.push(start.elapsed());
+        let start = Instant::now();
+        assert_eq!(alone.admin().put("/apis/api0", &changed(round)).await.status, 200);
+        assert_eq!(beside.get("/api0/x").await, format!("/change{round}/x"));
+        by_admin_alone.push(start.elapsed());
         let now = generation(&reply);
         assert!(now > last, "generation {now} after {last}");
         last = now;
@@ -128,9 +147,11 @@ async fn a_thousand_apis_under_load_while_one_keeps_changing() {
     }
     println!("{} requests, none failed", count.load(Ordering::Relaxed));
     assert!(count.load(Ordering::Relaxed) > 1_000);
-    // The aim is 100 ms. Test machines are shared and the binary under test is not optimised.
-    for (what, delays) in [("file", &mut by_file), ("admin", &mut by_admin)] {
-        assert!(show(what, delays) < Duration::from_millis(400), "{what}: {delays:?}");
+    for (what, delays, delays_alone) in
+        [("file", &mut by_file, &mut by_file_alone), ("admin", &mut by_admin, &mut by_admin_alone)]
+    {
+        let (median, alone) = (show(what, delays), show(&format!("{what}, alone"), delays_alone));
+        assert!(median < LONGEST.max(TIMES * alone), "{what}: {median:?} {alone:?} {delays:?}");
     }
 }
 

@@ -81,6 +81,9 @@ async fn what_cannot_be_built_keeps_no_place() {
     }
     // Who goes before it is built leaves nothing, neither does who waited with him.
     {
+        // Nobody's turn comes, so that neither is built however late this thread is.
+        let turns = u32::try_from(BUILT_AT_ONCE).unwrap();
+        let _all_turns = family.building.acquire_many(turns).await.unwrap();
         let mut one = pin!(family.with(values("2s")));
         let mut other = pin!(family.with(values("2s")));
         let mut context = Context::from_waker(Waker::noop());
