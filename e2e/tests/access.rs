@@ -327,6 +327,54 @@ async fn c4_4_row_22_rates_and_quotas_of_keys_refuse_unless_they_are_switched_of
     }
 }
 
+#[tokio::test]
+async fn c5_3_a_password_that_was_right_is_believed_for_as_long_as_is_said() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let api = |id: &str, basic: Value| {
+        with(
+            keyless(id, &upstream.url("")),
+            json!({"use_keyless": false, "use_basic_auth": true, "basic_auth": basic}),
+        )
+    };
+    let gate = Gate::setup()
+        .conf(redis.conf())
+        .conf(json!({"hash_keys": false, "hash_key_function": ""}))
+        .api(api("never", json!({"disable_caching": true})))
+        .api(api("long", json!({"cache_ttl": 600})))
+        .api(api("short", json!({"cache_ttl": 1})))
+        .start()
+        .await;
+    // bcrypt with a cost of eleven: to verify it takes far longer than all the rest of a request.
+    let user = with(
+        session(&["never", "long", "short"]),
+        json!({"basic_auth_data": {"hash_type": "bcrypt", "password": "$2b$11$abcdefghijklmnopqrstuuv49YaZ9FXXtUHz6rpbfBuNSBPSH12vO"}}),
+    );
+    redis.call(&["SET", "apikey-organn", &user.to_string()]);
+    let takes = async |path: &str| {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: gate\r\nAuthorization: Basic YW5uOmEgc2VjcmV0\r\nConnection: close\r\n\r\n"
+        );
+        let begun = Instant::now();
+        let answer = gate.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        begun.elapsed()
+    };
+    let first = takes("/never/x").await;
+    let quick = |took: Duration| took < first / 6;
+    for _ in 0..3 {
+        let took = takes("/never/x").await;
+        assert!(!quick(took), "{took:?} beside {first:?}");
+    }
+    for path in ["/long/x", "/short/x"] {
+        until("it is believed", async || quick(takes(path).await)).await;
+    }
+    let begun = Instant::now();
+    until("a second is over", async || begun.elapsed() > Duration::from_millis(1100)).await;
+    let took = takes("/short/x").await;
+    assert!(!quick(took), "it was not verified anew: {took:?} beside {first:?}");
+    until("the other is believed still", async || quick(takes("/long/x").await)).await;
+}
+
 /// An API whose gate gives tokens to clients.
 fn giving(id: &str, target: &str, more: Value) -> Value {
     let meta = json!({"allowed_access_types": ["client_credentials"]});

@@ -187,6 +187,32 @@ mod tests {
     }
 
     #[test]
+    fn c6_5_rates_are_smoothed_by_rules_that_can_work() {
+        let rated = |smoothing: Value| {
+            let value = json!({"rate_limit": [{"path": "/a", "method": "GET", "rate": 9, "per": 60, "smoothing": smoothing}]});
+            let (mut endpoints, mut faults) = (Vec::new(), Vec::new());
+            let extended = Section::root(&value, &mut faults);
+            classic_endpoints(&extended, false, &mut endpoints, &mut faults);
+            let places: Vec<String> = faults.into_iter().map(|fault| fault.pointer).collect();
+            (endpoints.remove(0).rate.smoothing, places)
+        };
+        let rule = json!({"enabled": true, "threshold": 2, "trigger": 0.5, "step": 3, "delay": 30});
+        let (read, faults) = rated(rule.clone());
+        assert_eq!((serde_json::to_value(&read).unwrap(), faults), (rule, Vec::new()));
+        let at = |key: &str| format!("/rate_limit/0/smoothing{key}");
+        for (smoothing, expected) in [
+            (json!({"enabled": false}), Vec::new()),
+            (json!({"enabled": true, "threshold": 2}), vec![at("")]),
+            (json!({"enabled": true, "step": 2}), vec![at("")]),
+            (json!({"enabled": true, "threshold": 2.5, "step": 1}), vec![at("/threshold"), at("")]),
+            (json!({"enabled": true, "threshold": 2, "step": 1, "delay": -1}), vec![at("/delay")]),
+            (json!({"enabled": true, "threshold": 2, "step": 1, "trigger": -0.5}), vec![at("/trigger")]),
+        ] {
+            assert_eq!(rated(smoothing.clone()).1, expected, "{smoothing}");
+        }
+    }
+
+    #[test]
     fn oas() {
         let value = json!({
             "paths": {"/users/{id}": {"parameters": [], "get": {"operationId": "user"}, "put": {"operationId": "change"}}},

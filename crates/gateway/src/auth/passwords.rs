@@ -29,8 +29,8 @@ const BCRYPT_LIMIT: usize = 72;
 
 /// The passwords that this node has verified, and what verifies more.
 pub(crate) struct Passwords {
-    /// Until when a password is believed, by its mark: a keyed hash, under a key that lives as long as the process. No
-    /// password is kept.
+    /// When a password was verified, by its mark: a keyed hash, under a key that lives as long as the process. No password
+    /// is kept. For how long that counts is the matter of whoever asks, for APIs share it.
     verified: Cache<[u8; 32], Instant>,
     key: Option<hmac::Key>,
     hashing: Arc<Semaphore>,
@@ -103,8 +103,8 @@ impl Passwords {
     ) -> Result<bool, Refusal> {
         let mark = believed.and_then(|believed| Some((self.mark(name, &stored.0, given)?, believed)));
         let is_known = || {
-            let (mark, _) = mark?;
-            self.verified.get(&mark).filter(|until| Instant::now() < *until)
+            let (mark, believed) = mark?;
+            self.verified.get(&mark).filter(|verified| verified.elapsed() < believed)
         };
         if is_known().is_some() {
             return Ok(true);
@@ -115,8 +115,8 @@ impl Passwords {
         let fits = self
             .run(|| is_known().is_some(), move || bcrypt::verify(&given, &stored.0).unwrap_or(false))
             .await?;
-        if let Some((mark, believed)) = mark.filter(|_| fits) {
-            self.verified.insert(mark, Instant::now() + believed);
+        if let Some((mark, _)) = mark.filter(|_| fits) {
+            self.verified.insert(mark, Instant::now());
         }
         Ok(fits)
     }
