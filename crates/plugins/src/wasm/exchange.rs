@@ -147,9 +147,10 @@ impl Exchange {
 
     /// What is to be done for what the filter did.
     pub(super) fn outcome(self, call: &Call<'_>) -> Result<Outcome, Fault> {
+        // Who is answered is nobody, whatever was told before.
         let mut outcome = match &self.told {
-            Some(told) => told::caller(told)?,
-            None => Outcome::default(),
+            Some(told) if self.answer.is_none() => told::caller(told)?,
+            _ => Outcome::default(),
         };
         match call.response {
             None => outcome.request = self.request_made(call),
