@@ -336,3 +336,37 @@ async fn c10_consumers_share_a_topic_as_it_is_written() {
     let at = &refused.json()["errors"][0]["pointer"];
     assert_eq!(*at, json!("/graphql/engine/data_sources/0/config/balance_strategy"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn c10_a_new_group_may_begin_at_the_end_of_a_topic() {
+    let broker = tools::service("kafka");
+    let topic = format!("e2e-graph-latest-{}", std::process::id());
+    let producing = json!({
+        "input": {"http_server": {"path": "/post", "ws_path": "", "timeout": "20s"}},
+        "output": {"kafka": {"addresses": [broker], "topic": topic,
+            "custom_topic_creation": {"enabled": true, "partitions": 1, "replication_factor": 1}}},
+    });
+    let gate = Gate::setup().oas(events("in", json!({"s": producing}))).start().await;
+    let post = async |text: &str| post(&gate.url("/in/post"), text, &[]).await.status;
+    assert_eq!(post("{\"n\": 1}").await, 200, "what was there before");
+    let config = json!({"broker_addresses": [broker], "topics": [topic], "group_id": topic, "start_consuming_latest": true});
+    let mut api = keyless("latest", "");
+    api["graphql"] = json!({"enabled": true, "execution_mode": "executionEngine", "version": "2",
+        "schema": "type Query { version: String } type Subscription { ordered: Order } type Order { n: Int }",
+        "engine": {"data_sources": [{"kind": "Kafka", "name": "orders", "config": config,
+            "root_fields": [{"type": "Subscription", "fields": ["ordered"]}]}],
+        "field_configs": [{"type_name": "Subscription", "field_name": "ordered", "disable_default_mapping": true}]}});
+    assert_eq!(gate.admin().post("/apis", &api).await.status, 200);
+    gate.admin().reload().await;
+    let mut subscribed = Sse::open(gate.port(), "/latest/?query=subscription%7Bordered%7Bn%7D%7D", &[]).await;
+    // The end of the topic is where it is when the group has been joined: what is told before that is not heard.
+    let mut first = std::pin::pin!(subscribed.next_data());
+    let event = loop {
+        assert_eq!(post("{\"n\": 2}").await, 200);
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(500), &mut first).await {
+            break event.unwrap();
+        }
+    };
+    let event: Value = serde_json::from_str(&event).unwrap();
+    assert_eq!(event, json!({"data": {"ordered": {"n": 2}}}));
+}

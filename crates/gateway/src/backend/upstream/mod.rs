@@ -250,7 +250,14 @@ impl Upstream {
             Some(To::Elsewhere { target, .. }) => Some(head::join(target, "", None, true)),
             Some(To::Path(path)) => Some(head::join(target, path.path(), path.query(), keep)),
             _ if head::passes_unchanged(target, exchange.stripped > 0) => None,
-            _ => Some(head::join(target, exchange.remaining_path(), exchange.head.uri.query(), keep)),
+            _ => {
+                let rest = match exchange.remaining_path() {
+                    // The slash at the end was that of the listen path; it is the client's all the same.
+                    "" if keep && exchange.head.uri.path().ends_with('/') => "/",
+                    rest => rest,
+                };
+                Some(head::join(target, rest, exchange.head.uri.query(), keep))
+            }
         };
         let path = match joined {
             None => exchange.head.uri.path_and_query().cloned(),
