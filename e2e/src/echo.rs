@@ -6,16 +6,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::{Request, Response};
+use http_body::Frame;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tonic::body::Body;
-use tonic::server::{
-    ClientStreamingService, Grpc, NamedService, ServerStreamingService, StreamingService, UnaryService,
-};
-use tonic::transport::server::TcpIncoming;
+use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, StreamingService, UnaryService};
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
@@ -43,8 +45,9 @@ pub type Codec = ProstCodec<Note, Note>;
 
 /// The server. Its methods, below `/echo.Echo/`:
 ///
-/// - `Say`: the same note, with `fields`; `refuse` is refused with the code 5, a message, and metadata
-/// - `Join`: the texts of all notes, joined
+/// - `Say`: the same note, with `fields`; `refuse` is refused with the code 5, a message, and metadata; `stall` is never
+///   answered, and [`Echo::given_up`] hears of its end
+/// - `Join`: the texts of all notes, joined; [`Echo::given_up`] hears of the end of one that is cut off
 /// - `Split`: a note for each word
 /// - `Chat`: each note at once, in upper case
 /// - `Wait`: the same note, and then nothing; when the call is given up, [`Echo::given_up`] hears of it
@@ -61,9 +64,18 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, given_up) = mpsc::unbounded_channel();
-        let serving = tonic::transport::Server::builder()
-            .add_service(Methods(Arc::new(sender)))
-            .serve_with_incoming(TcpIncoming::from(listener));
+        let methods = Methods(Arc::new(sender));
+        // Not the server of tonic, which ends late calls by itself: that the gate does is what is to be seen.
+        let serving = async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let methods = methods.clone();
+                let service = service_fn(move |request: Request<Incoming>| {
+                    methods.clone().call(request.map(|body| Body::new(Whole(body))))
+                });
+                let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(builder.serve_connection(TokioIo::new(socket), service));
+            }
+        };
         let server = tokio::spawn(serving).abort_handle();
         Self { port, server, given_up }
     }
@@ -85,15 +97,33 @@ impl Drop for Echo {
     }
 }
 
+/// What a client sends. tonic takes a call that is cancelled for one whose client has said all; here it breaks.
+struct Whole(Incoming);
+
+impl http_body::Body for Whole {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match std::task::ready!(Pin::new(&mut self.0).poll_frame(cx)) {
+            None if !self.0.is_end_stream() => Poll::Ready(Some(Err("it does not end".into()))),
+            frame => Poll::Ready(frame.map(|frame| frame.map_err(|error| error.to_string().into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
+
 type Answer<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;
 type Notes = Pin<Box<dyn Stream<Item = Result<Note, Status>> + Send>>;
 
 #[derive(Clone)]
 struct Methods(Arc<mpsc::UnboundedSender<()>>);
-
-impl NamedService for Methods {
-    const NAME: &'static str = "echo.Echo";
-}
 
 impl Service<Request<Body>> for Methods {
     type Response = Response<Body>;
@@ -110,8 +140,8 @@ impl Service<Request<Body>> for Methods {
             let mut grpc =
                 Grpc::new(Codec::default()).apply_max_message_size_config(Some(64 << 20), Some(64 << 20));
             Ok(match request.uri().path() {
-                "/echo.Echo/Say" => grpc.unary(Say, request).await,
-                "/echo.Echo/Join" => grpc.client_streaming(Join, request).await,
+                "/echo.Echo/Say" => grpc.unary(Say(methods.0), request).await,
+                "/echo.Echo/Join" => grpc.client_streaming(Join(methods.0), request).await,
                 "/echo.Echo/Split" => grpc.server_streaming(Split, request).await,
                 "/echo.Echo/Chat" => grpc.streaming(Chat, request).await,
                 "/echo.Echo/Wait" => grpc.server_streaming(Wait(methods.0), request).await,
@@ -121,14 +151,19 @@ impl Service<Request<Body>> for Methods {
     }
 }
 
-struct Say;
+struct Say(Arc<mpsc::UnboundedSender<()>>);
 
 impl UnaryService<Note> for Say {
     type Response = Note;
     type Future = Answer<Note>;
 
     fn call(&mut self, request: tonic::Request<Note>) -> Self::Future {
+        let watch = Watch::new(&self.0);
         Box::pin(async move {
+            if request.get_ref().text == "stall" {
+                std::future::pending::<()>().await;
+            }
+            watch.forget();
             let metadata = request.metadata().clone();
             let fields = ["te", "grpc-timeout", "x-asked"].map(|name| {
                 let value = metadata.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -147,19 +182,21 @@ impl UnaryService<Note> for Say {
     }
 }
 
-struct Join;
+struct Join(Arc<mpsc::UnboundedSender<()>>);
 
 impl ClientStreamingService<Note> for Join {
     type Response = Note;
     type Future = Answer<Note>;
 
     fn call(&mut self, request: tonic::Request<Streaming<Note>>) -> Self::Future {
+        let watch = Watch::new(&self.0);
         Box::pin(async move {
             let mut notes = request.into_inner();
             let mut text = String::new();
             while let Some(note) = notes.message().await? {
                 text.push_str(&note.text);
             }
+            watch.forget();
             Ok(tonic::Response::new(Note::new(text)))
         })
     }
@@ -200,11 +237,24 @@ impl StreamingService<Note> for Chat {
 struct Wait(Arc<mpsc::UnboundedSender<()>>);
 
 /// Tells when it is dropped.
-struct Watch(Arc<mpsc::UnboundedSender<()>>);
+struct Watch(Arc<mpsc::UnboundedSender<()>>, bool);
+
+impl Watch {
+    fn new(sender: &Arc<mpsc::UnboundedSender<()>>) -> Self {
+        Self(Arc::clone(sender), true)
+    }
+
+    /// It came to a good end.
+    fn forget(mut self) {
+        self.1 = false;
+    }
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.send(()).ok();
+        if self.1 {
+            self.0.send(()).ok();
+        }
     }
 }
 
@@ -214,7 +264,7 @@ impl ServerStreamingService<Note> for Wait {
     type Future = Answer<Notes>;
 
     fn call(&mut self, request: tonic::Request<Note>) -> Self::Future {
-        let watch = Watch(Arc::clone(&self.0));
+        let watch = Watch::new(&self.0);
         Box::pin(async move {
             let first = stream::iter([Ok(request.into_inner())]);
             let notes = first.chain(stream::pending()).map(move |note| {

@@ -1,22 +1,56 @@
 //! gRPC through the gate: all four kinds of calls, with a client and a server that are not ours.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use e2e::definition::{keyed, keyless, session};
 use e2e::{Codec, Echo, Gate, Note};
 use futures_util::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
+use tower_service::Service;
 
 /// The API of a server: it listens where gRPC calls go.
 fn of(mut definition: Value) -> Value {
     definition["proxy"]["listen_path"] = json!("/echo.Echo/");
     definition["proxy"]["strip_listen_path"] = json!(false);
     definition
+}
+
+/// A client that leaves it to others to end calls that are late.
+#[derive(Clone)]
+struct Patient(hyper::client::conn::http2::SendRequest<Body>);
+
+impl Patient {
+    async fn client(port: u16) -> Grpc<Self> {
+        let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+        tokio::spawn(connection);
+        Grpc::with_origin(Self(sender), "http://gate".parse().unwrap())
+    }
+}
+
+impl Service<http::Request<Body>> for Patient {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
 }
 
 async fn client(port: u16) -> Grpc<Channel> {
@@ -48,7 +82,11 @@ async fn calls_of_all_four_kinds_pass() {
     assert_eq!(answer.metadata().get("grpc-status").unwrap(), "0");
     let note = answer.into_inner();
     assert_eq!(note.text, "hello");
-    assert_eq!(note.fields, ["te: trailers", "grpc-timeout: 30000000u", "x-asked: yes"]);
+    // What the gate has spent of the time is gone.
+    let left = note.fields[1].strip_prefix("grpc-timeout: ").and_then(|left| left.strip_suffix('u')).unwrap();
+    let left: u64 = left.parse().unwrap();
+    assert!((20_000_000..30_000_000).contains(&left), "{note:?}");
+    assert_eq!([&note.fields[0], &note.fields[2]], ["te: trailers", "x-asked: yes"]);
 
     let large = "x".repeat(5_000_000);
     let answer = ready(&mut client)
@@ -174,4 +212,81 @@ async fn a_call_that_is_given_up_ends_at_the_server() {
         .unary(Request::new(Note::new("more")), method("Say"), Codec::default())
         .await;
     assert_eq!(answer.unwrap().into_inner().text, "more");
+}
+
+fn within<T>(message: T, time: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("grpc-timeout", time.parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn calls_that_are_late_end_at_the_client_and_at_the_server() {
+    let mut server = Echo::start().await;
+    let mut api = of(keyless("echo", &format!("h2c://{}", server.authority())));
+    // An API that allows less time refuses as it always does.
+    api["version_data"]["versions"]["Default"]["extended_paths"] =
+        json!({"hard_timeouts": [{"path": "/Wait", "method": "POST", "timeout": 60}]});
+    let gate = Gate::setup().api(api).start().await;
+    let mut client = Patient::client(gate.port()).await;
+    let exceeded = (Code::DeadlineExceeded, "Deadline Exceeded");
+    let told = |status: &tonic::Status| (status.code(), status.message().to_owned());
+    let expected = (exceeded.0, exceeded.1.to_owned());
+
+    // Nothing comes.
+    let begun = Instant::now();
+    let answer = client.unary(within(Note::new("stall"), "300m"), method("Say"), Codec::default()).await;
+    assert_eq!(told(&answer.unwrap_err()), expected);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    server.given_up().await;
+
+    // Something comes, and then nothing more; where the path has a time of its own, too.
+    let call = within(Note::new("hello"), "300000u");
+    let answer = client.server_streaming(call, method("Wait"), Codec::default()).await.unwrap();
+    let mut heard = answer.into_inner();
+    assert_eq!(heard.message().await.unwrap().unwrap().text, "hello");
+    assert_eq!(told(&heard.message().await.unwrap_err()), expected);
+    server.given_up().await;
+
+    // The client itself has not said all.
+    let notes = stream::iter([Note::new("a")]).chain(stream::pending());
+    let answer = client.client_streaming(within(notes, "300m"), method("Join"), Codec::default()).await;
+    assert_eq!(told(&answer.unwrap_err()), expected);
+    server.given_up().await;
+    let notes = stream::iter([Note::new("a")]).chain(stream::pending());
+    let answer = client.streaming(within(notes, "300m"), method("Chat"), Codec::default()).await.unwrap();
+    let mut heard = answer.into_inner();
+    assert_eq!(heard.message().await.unwrap().unwrap().text, "A");
+    assert_eq!(told(&heard.message().await.unwrap_err()), expected);
+
+    // The time is over before anybody is asked.
+    let answer = client.unary(within(Note::new("x"), "1n"), method("Say"), Codec::default()).await;
+    assert_eq!(told(&answer.unwrap_err()), expected);
+
+    // What is over in time is left alone, and so are the connections of both sides.
+    let answer = client.unary(within(Note::new("more"), "1H"), method("Say"), Codec::default()).await;
+    let note = answer.unwrap().into_inner();
+    assert_eq!(note.text, "more");
+    assert!(note.fields[1].ends_with('m'), "{note:?}");
+    let answer = client.unary(Request::new(Note::new("ever")), method("Say"), Codec::default()).await;
+    assert_eq!(answer.unwrap().into_inner().fields[1], "grpc-timeout: ");
+}
+
+#[tokio::test]
+async fn timeouts_that_say_nothing_are_refused_before_anybody_is_asked() {
+    let server = Echo::start().await;
+    let gate = Gate::setup().api(of(keyless("echo", &format!("h2c://{}", server.authority())))).start().await;
+    let mut client = Patient::client(gate.port()).await;
+    for wrong in ["1", "S", "123456789S", "-1S", "1.5S", "1s", "soon"] {
+        let answer = client.unary(within(Note::new("x"), wrong), method("Say"), Codec::default()).await;
+        let status = answer.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::Internal, "malformed grpc-timeout"), "{wrong}");
+    }
+    // Of other requests it is a field like any other.
+    let reply = gate.get("/echo.Echo/none", &["-H", "grpc-timeout: soon"]).await;
+    assert_ne!(reply.status, 400, "{reply:?}");
+    // What no API serves is told as what no server implements.
+    let nowhere = "/nothing.Here/Say".parse().unwrap();
+    let answer = client.unary(Request::new(Note::new("x")), nowhere, Codec::default()).await;
+    assert_eq!(answer.unwrap_err().code(), Code::Unimplemented);
 }

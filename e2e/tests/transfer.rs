@@ -1,13 +1,16 @@
 //! How requests and answers go through: connections to upstreams, large bodies, requests of unusual shape.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use e2e::definition::keyless;
-use e2e::{Client, Endless, Gate, Line, Setup, Upstream, Wire, curl, soon, until};
+use e2e::{Client, Endless, Gate, Line, Setup, Upstream, Wire, curl, h2, soon, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 const MEGABYTE: usize = 1 << 20;
@@ -460,5 +463,62 @@ async fn a_port_for_control_serves_nothing_else() {
     assert_eq!(reply.json()["path"], "/apis", "the name is free for an API here");
     for path in ["/metrics", "/hello", "/ready"] {
         assert_eq!(gate.get(path, &[]).await.status, 404, "{path}");
+    }
+}
+
+/// An upstream that speaks HTTP/2 begins an answer to each request, and ends it with these frames of its stream.
+async fn begins_and_ends(frames: fn(u32) -> Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(begin_and_end(socket, frames));
+        }
+    });
+    address
+}
+
+async fn begin_and_end(mut socket: TcpStream, frames: fn(u32) -> Vec<u8>) -> std::io::Result<Infallible> {
+    let mut preface = [0; 24];
+    socket.read_exact(&mut preface).await?;
+    socket.write_all(&h2::frame(h2::SETTINGS, 0, 0, &[])).await?;
+    loop {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).await?;
+        let [a, b, c, kind, _, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        socket.read_exact(&mut payload).await?;
+        if kind == h2::HEADERS {
+            let stream = u32::from_be_bytes(stream);
+            let answer = [
+                h2::frame(h2::HEADERS, h2::END_HEADERS, stream, &[0x88]),
+                h2::frame(h2::DATA, 0, stream, b"half"),
+                frames(stream),
+            ];
+            socket.write_all(&answer.concat()).await?;
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_an_answer_over_http2_is_not_taken_for_the_whole() {
+    let whole = begins_and_ends(|stream| h2::frame(h2::DATA, h2::END_STREAM, stream, b"")).await;
+    let cancelled =
+        begins_and_ends(|stream| h2::frame(h2::RST_STREAM, 0, stream, &8_u32.to_be_bytes())).await;
+    let no_error = begins_and_ends(|stream| h2::frame(h2::RST_STREAM, 0, stream, &0_u32.to_be_bytes())).await;
+    let broken = begins_and_ends(|stream| h2::frame(h2::RST_STREAM, 0, stream, &2_u32.to_be_bytes())).await;
+    let mut setup = Gate::setup();
+    for (id, address) in [("whole", whole), ("cancelled", cancelled), ("none", no_error), ("broken", broken)]
+    {
+        setup = setup.api(keyless(id, &format!("h2c://{address}")));
+    }
+    let gate = setup.start().await;
+    for http in ["--http1.1", "--http2-prior-knowledge"] {
+        let reply = gate.get("/whole/x", &[http]).await;
+        assert_eq!((reply.status, reply.text(), reply.exit), (200, "half", 0), "{reply:?}");
+        for path in ["/cancelled/x", "/none/x", "/broken/x"] {
+            let reply = gate.get(path, &[http]).await;
+            assert_ne!(reply.exit, 0, "{path} {http}: {reply:?}");
+        }
     }
 }

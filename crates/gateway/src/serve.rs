@@ -20,7 +20,7 @@ use crate::chain::Early;
 use crate::context::Noted;
 use crate::detail;
 use crate::events;
-use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings};
+use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings, is_grpc};
 use crate::gate::Gate;
 use crate::hosted;
 use crate::limits::{Budget, told};
@@ -75,6 +75,10 @@ pub(crate) async fn serve_apis(
             return Response::new(Body::empty());
         }
         return respond::text(StatusCode::NOT_FOUND, "Not Found");
+        if is_grpc(request.headers()) {
+            let refusal = Refusal::client(StatusCode::NOT_FOUND, "NRH", "Not Found");
+            return respond::refusal(&refusal, request.headers(), &gate.settings, None);
+        }
     };
     walk(gate, peer, found, request, started).await
 }

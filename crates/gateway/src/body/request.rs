@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
 
 use super::{BodyError, cause};
 use crate::detail::Copied;
@@ -24,6 +25,8 @@ pub(crate) struct RequestBody {
     uploaded: Option<Arc<AtomicU64>>,
     /// Who gets a copy of what goes out.
     copied: Option<Arc<Copied>>,
+    /// When the rest of it is not wanted any more.
+    ends: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -60,12 +63,19 @@ impl RequestBody {
 
     fn new(source: Source, limit: u64) -> Self {
         let allowance = if limit == 0 { u64::MAX } else { limit };
-        Self { source, allowance, uploaded: Some(Arc::default()), copied: None }
+        Self { source, allowance, uploaded: Some(Arc::default()), copied: None, ends: None }
     }
 
     /// No body.
     pub(crate) fn none() -> Self {
-        Self { source: Source::None, allowance: u64::MAX, uploaded: None, copied: None }
+        Self { source: Source::None, allowance: u64::MAX, uploaded: None, copied: None, ends: None }
+    }
+
+    /// Cuts what has not come by then; of a stream of HTTP/2 the other side is told that it is cancelled.
+    pub(crate) fn end_at(&mut self, time: Instant) {
+        if matches!(self.source, Source::Http1(_) | Source::Http2(_)) {
+            self.ends = Some(Box::pin(tokio::time::sleep_until(time)));
+        }
     }
 
     /// Copies what goes out from now on.
@@ -86,8 +96,13 @@ impl RequestBody {
         if self.size_hint().lower() > limit as u64 {
             return Err(BodyTooLarge.into());
         }
-        let lost =
-            Self { source: Source::Lost, allowance: u64::MAX, uploaded: self.uploaded.clone(), copied: None };
+        let lost = Self {
+            source: Source::Lost,
+            allowance: u64::MAX,
+            uploaded: self.uploaded.clone(),
+            copied: None,
+            ends: None,
+        };
         let mut whole = std::mem::replace(self, lost);
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         let mut trailers = None;
@@ -135,6 +150,11 @@ impl RequestBody {
     }
 }
 
+/// Whoever is sent such a body over HTTP/2 is told the same.
+fn cancelled() -> BodyError {
+    h2::Error::from(h2::Reason::CANCEL).into()
+}
+
 impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -143,12 +163,20 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(ends) = &mut self.ends
+            && ends.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(cancelled())));
+        }
         let polled = std::task::ready!(match &mut self.source {
             Source::None => Poll::Ready(None),
             Source::Http1(body) => body.poll_frame(cx),
-            Source::Http2(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
+            Source::Http2(body) => match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                // hyper takes a stream that is reset without an error for one that has ended; what is behind the gate must
+                // not take a part of a body for the whole.
+                None if !body.is_end_stream() => Poll::Ready(Some(Err(cancelled()))),
+                frame => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+            },
             Source::Kept(bytes, _) if !bytes.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
             }

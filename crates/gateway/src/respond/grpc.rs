@@ -18,7 +18,7 @@ pub(super) fn refusal(refusal: &Refusal, request: &HeaderMap) -> Response<Body> 
     let headers = response.headers_mut();
     // The variant that the client speaks: with the name of its encoding, or for browsers.
     headers.insert(CONTENT_TYPE, request.get(CONTENT_TYPE).cloned().unwrap_or(GRPC));
-    headers.insert(STATUS, code(refusal.status).into());
+    headers.insert(STATUS, refusal.grpc.unwrap_or_else(|| code(refusal.status)).into());
     if let Ok(message) = HeaderValue::try_from(escaped(&refusal.message)) {
         headers.insert(MESSAGE, message);
     }

@@ -35,6 +35,8 @@ pub(crate) struct Refusal {
     pub challenge: Option<Box<HeaderValue>>,
     /// The message is JSON, which the client reads as it is, whatever it sent.
     pub is_json: bool,
+    /// What clients of gRPC are told in the place of the code that its status stands for.
+    pub grpc: Option<u16>,
     /// What an operator should know and the client should not.
     pub detail: Option<Box<str>>,
 }
@@ -82,6 +84,7 @@ impl Refusal {
             retry_after: None,
             challenge: None,
             is_json: false,
+            grpc: None,
             detail: None,
         }
     }
@@ -107,6 +110,12 @@ impl Refusal {
     /// Tells the client more than a message, as JSON.
     pub(crate) fn json(mut self, body: &serde_json::Value) -> Self {
         (self.message, self.is_json) = (body.to_string().into(), true);
+        self
+    }
+
+    /// Tells clients of gRPC this code.
+    pub(crate) fn grpc(mut self, code: u16) -> Self {
+        self.grpc = Some(code);
         self
     }
 

@@ -44,9 +44,13 @@ impl UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             Self::Exclusive(lent) => lent.poll_frame(cx),
-            Self::Multiplexed(incoming) => {
-                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
+            Self::Multiplexed(incoming) => match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+                // hyper takes a stream that is reset without an error for one that has ended: half an answer is no answer.
+                None if !incoming.is_end_stream() => {
+                    Poll::Ready(Some(Err(h2::Error::from(h2::Reason::CANCEL).into())))
+                }
+                frame => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+            },
         }
     }
 

@@ -5,6 +5,7 @@ mod body;
 mod breaker;
 mod connect;
 mod connection;
+mod deadline;
 mod destination;
 mod discovery;
 mod elsewhere;
@@ -24,6 +25,7 @@ mod security;
 mod settings;
 mod signer;
 mod through;
+mod timeout;
 pub(crate) mod tls;
 #[cfg(test)]
 mod tls_tests;
@@ -99,6 +101,15 @@ struct Limit {
 }
 
 impl Limit {
+    /// The same, for a client that does not wait longer than that.
+    fn until(self, deadline: Option<Instant>) -> Self {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match left.filter(|left| *left < self.time) {
+            Some(time) => Self { time, enforced: true },
+            None => self,
+        }
+    }
+
     /// Until when whatever comes before the answer may take, for a request that set out then.
     fn deadline(&self, asked: Instant) -> Option<Instant> {
         self.enforced.then(|| asked + self.time)
@@ -152,10 +163,22 @@ impl Upstream {
         if tunnel::wanted(exchange) {
             return Box::pin(tunnel::open(self, exchange)).await;
         }
+        let Some(deadline) = deadline::of(exchange)? else { return self.call_by(exchange, None).await };
+        exchange.body.end_at(deadline::of_upload(deadline));
+        Box::pin(deadline::within(deadline, self.call_by(exchange, Some(deadline)))).await
+    }
+
+    /// Where its client says until when: no longer.
+    async fn call_by(
+        &self,
+        exchange: &mut Exchange,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Body>, Refusal> {
         if self.endpoints.is_none() {
-            return self.ask(exchange, self.limit).await;
+            return self.ask(exchange, self.limit.until(deadline)).await;
         }
         let (limit, leave) = self.admit(exchange)?;
+        let limit = limit.until(deadline);
         let answer = self.ask(exchange, limit).await;
         if let Some(change) = tell(leave, answer.as_ref().map(Response::status)) {
             events::breaker(exchange, change == Change::Tripped);
@@ -270,6 +293,9 @@ impl Upstream {
         let changed = method != exchange.head.method;
 
         let mut headers = exchange.hand_over_headers();
+        if exchange.streams() {
+            deadline::pass_on(&mut headers, exchange.timings.started);
+        }
         head::strip_hop_by_hop(&mut headers);
         if exchange.head.version == Version::HTTP_2 {
             head::join_cookies(&mut headers);
