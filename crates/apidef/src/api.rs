@@ -4,8 +4,8 @@ use crate::auth::{Auth, ResourceMetadata};
 use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
 use crate::{
-    Addresses, Caching, Cors, ErrorOverrides, EventHandler, GraphQl, OwnPort, PassThrough, Paths, Plugins,
-    Recording, Smoothing, Transforms, Versioning,
+    Addresses, Caching, Compression, Cors, ErrorOverrides, EventHandler, GraphQl, OwnPort, PassThrough,
+    Paths, Plugins, Recording, Smoothing, Transforms, Versioning,
 };
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub struct Api {
     pub paths: Box<Paths>,
     /// Which answers are kept.
     pub cache: Option<Box<Caching>>,
+    /// Which answers are made smaller for clients that take them so.
+    pub compression: Option<Box<Compression>>,
     /// What is answered instead of errors.
     pub errors: Box<ErrorOverrides>,
     /// What it serves of GraphQL.

@@ -7,6 +7,7 @@ mod auth;
 mod beyond;
 mod cache;
 mod classic;
+mod compression;
 mod convert;
 mod cors;
 mod definition;
@@ -49,6 +50,7 @@ pub use auth::{
     TokenPolicies,
 };
 pub use cache::{CachedPath, Caching, UpstreamCaching};
+pub use compression::{Compression, ContentCoding};
 pub use convert::{Converted, To, convert};
 pub use cors::Cors;
 pub use definition::{Definition, Read, Source, digest, with_id};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(crate) const OWN: &str = "x-sluicegate";
 
 /// What it holds in definitions of both formats.
-pub(crate) const COMMON: [Field; 4] = [
+pub(crate) const COMMON: [Field; 5] = [
     section(
         "concurrency",
         &[
@@ -23,6 +23,7 @@ pub(crate) const COMMON: [Field; 4] = [
             acts("subscribers_per_ip"),
         ],
     ),
+    section("compression", crate::compression::FIELDS),
     section("upstream", crate::upstream::OWN_FIELDS),
     section("graphql", crate::graphql::OWN_FIELDS),
     section("pass_through", crate::pass_through::OWN_FIELDS),

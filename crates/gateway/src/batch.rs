@@ -234,6 +234,8 @@ impl Sender {
         }
         let host = self.host.clone().unwrap_or(HeaderValue::from_static("localhost"));
         headers.insert(header::HOST, host);
+        // Its answer becomes a text.
+        headers.remove(header::ACCEPT_ENCODING);
         *request.headers_mut() = headers;
         Some(Sent::Inside(request))
     }

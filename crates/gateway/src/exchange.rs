@@ -333,6 +333,13 @@ impl Exchange {
         {
             self.head.headers.insert(header::CONTENT_TYPE, kind.clone());
         }
+        if self.api.model.compression.is_some() {
+            for name in [header::ACCEPT_ENCODING, header::CACHE_CONTROL] {
+                for value in headers.get_all(&name) {
+                    self.head.headers.append(name.clone(), value.clone());
+                }
+            }
+        }
         for name in [REAL_IP, FORWARDED_FOR] {
             if let Some(address) = headers.get(&name) {
                 self.head.headers.insert(name, address.clone());

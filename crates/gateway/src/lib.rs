@@ -14,6 +14,7 @@ mod cache;
 mod certificates;
 mod chain;
 mod clock;
+mod compress;
 mod context;
 mod detail;
 pub mod events;

@@ -17,6 +17,7 @@ use crate::batch;
 use crate::body::{Body, RequestBody};
 use crate::cache;
 use crate::chain::Early;
+use crate::compress;
 use crate::context::Noted;
 use crate::detail;
 use crate::events;
@@ -74,11 +75,11 @@ pub(crate) async fn serve_apis(
             // A question about the server as a whole (RFC 9110 section 9.3.7): it is there.
             return Response::new(Body::empty());
         }
-        return respond::text(StatusCode::NOT_FOUND, "Not Found");
         if is_grpc(request.headers()) {
             let refusal = Refusal::client(StatusCode::NOT_FOUND, "NRH", "Not Found");
             return respond::refusal(&refusal, request.headers(), &gate.settings, None);
         }
+        return respond::text(StatusCode::NOT_FOUND, "Not Found");
     };
     walk(gate, peer, found, request, started).await
 }
@@ -313,6 +314,7 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     if settings.close_connections {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    compress::answer(exchange, &mut response);
     if !exchange.held.is_empty() {
         response.body_mut().keep(std::mem::take(&mut exchange.held));
     }

@@ -19,8 +19,8 @@ use crate::upstream::classic_targets;
 use crate::validate;
 use crate::versioning::{Version, date, read_classic, read_own, sole};
 use crate::{
-    Api, ApiLimits, Backend, Caching, Care, Discovery, ErrorOverrides, Manner, Rate, Recording, Smoothing,
-    Target, Upstream, Uptime,
+    Api, ApiLimits, Backend, Caching, Care, Compression, Discovery, ErrorOverrides, Manner, Rate, Recording,
+    Smoothing, Target, Upstream, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -126,6 +126,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         cors: cors::read_classic(&root, faults),
         paths: Box::new(paths),
         cache: Caching::classic(&root, cached, faults),
+        compression: Compression::read(&root, faults),
         errors: Box::new(ErrorOverrides::classic(&root, faults)),
         graphql,
         transforms: Box::new(transforms.with_root(&root, faults)),

@@ -105,6 +105,9 @@ pub(crate) fn write(api: &Api) -> Value {
     if let Some(at_once) = write_at_once(&api.limits.at_once) {
         definition[OWN]["concurrency"] = at_once;
     }
+    if let Some(compression) = &api.compression {
+        definition[OWN]["compression"] = compression.write();
+    }
     api.recording.write_classic(&mut definition);
     if let Some(model) = &api.graphql {
         graphql::write(model, &mut definition);

@@ -19,8 +19,8 @@ use crate::upstream::{Endpoints, oas_targets};
 use crate::validate;
 use crate::versioning::{date, lists_of_oas, read_oas};
 use crate::{
-    Api, ApiLimits, Auth, Backend, Caching, Care, Discovery, ErrorOverrides, EventHandler, GraphQl, Manner,
-    Paths, Recording, Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
+    Api, ApiLimits, Auth, Backend, Caching, Care, Compression, Discovery, ErrorOverrides, EventHandler,
+    GraphQl, Manner, Paths, Recording, Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -133,6 +133,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         cors: cors::read_oas(&global, faults),
         paths,
         cache,
+        compression: Compression::read(&root, faults),
         errors: Box::new(ErrorOverrides::oas(&extension, faults)),
         graphql,
         transforms,

@@ -8,12 +8,16 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::header::{self, HeaderMap};
 
+/// Memory that a body may ask for, as a power of two: what RFC 9659 has all sides stay within.
+const WINDOW: u32 = 23;
+
 /// How a body is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coding {
     None,
     Gzip,
     Deflate,
+    Zstd,
 }
 
 /// Why a body cannot be looked at.
@@ -40,6 +44,7 @@ impl Coding {
             "" | "identity" => Ok(Self::None),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
             "deflate" => Ok(Self::Deflate),
+            "zstd" => Ok(Self::Zstd),
             other => Err(Undecoded::Unknown(other.to_owned())),
         }
     }
@@ -54,6 +59,11 @@ impl Coding {
                 Err(Undecoded::Broken(_)) => read(DeflateDecoder::new(&**bytes), limit),
                 read => read,
             },
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(&**bytes)?;
+                decoder.window_log_max(WINDOW)?;
+                read(decoder, limit)
+            }
         }
     }
 
@@ -71,6 +81,7 @@ impl Coding {
                 encoder.write_all(&bytes)?;
                 encoder.finish().map(Into::into)
             }
+            Self::Zstd => zstd::stream::encode_all(&*bytes, 1).map(Into::into),
         }
     }
 }
@@ -91,6 +102,7 @@ mod tests {
         for (written, coding) in [
             ("gzip", Coding::Gzip),
             ("Deflate", Coding::Deflate),
+            ("zstd", Coding::Zstd),
             ("identity", Coding::None),
             ("", Coding::None),
         ] {

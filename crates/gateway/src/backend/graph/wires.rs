@@ -121,6 +121,8 @@ impl Wires {
             format!("{}{query}", inner.path).parse().map_err(|_| "its URL is none".to_owned())?;
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
+        // Its answer is read here.
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
         if !call.body.is_empty() {
             request.headers_mut().insert(header::CONTENT_LENGTH, call.body.len().into());
         }
