@@ -28,6 +28,44 @@ fn sent(reply: &Reply, name: &str) -> Value {
 }
 
 #[tokio::test]
+async fn urls_may_say_who_the_gate_is() {
+    let upstream = Upstream::start().await;
+    let at = |path: &str| upstream.url(path).replacen("://", "://gate:p%40ss@", 1);
+    let finder = Spoken::start(|_| (500, String::new())).await;
+    let mut keyed = keyed("keyed", &at(""));
+    keyed["strip_auth_data"] = json!(true);
+    let mut found = keyless("found", &at(""));
+    found["proxy"]["service_discovery"] = json!({"use_discovery_service": true, "data_path": "host",
+        "query_endpoint": finder.url("/x").replacen("://", "://finder:hidden@", 1)});
+    let away = keyless("away", &format!("http://gate:p%40ss@127.0.0.1:{}", e2e::free_port()));
+    let gate = Gate::setup()
+        .api(keyless("a", &at("/base")))
+        .oas(oas("o", &at("")))
+        .api(keyed)
+        .api(found)
+        .api(away)
+        .start()
+        .await;
+    // Base64 of `gate:p@ss`.
+    let basic = json!(["Basic Z2F0ZTpwQHNz"]);
+    for path in ["/a/x", "/o/x", "/found/x"] {
+        assert_eq!(sent(&gate.get(path, &[]).await, "authorization"), basic, "{path}");
+    }
+    let own = gate.get("/a/x", &["-H", "Authorization: Bearer mine"]).await;
+    assert_eq!(sent(&own, "authorization"), json!(["Bearer mine"]));
+    let key = gate.admin().key(&session(&["keyed"])).await;
+    let reply = gate.get("/keyed/x", &["-H", &format!("Authorization: {key}")]).await;
+    assert_eq!(sent(&reply, "authorization"), basic, "the caller's key was taken out before");
+    assert_eq!(sent(&reply, "host"), json!([upstream.authority()]));
+    assert!(finder.asked()[0].contains("authorization: Basic ZmluZGVyOmhpZGRlbg=="), "{:?}", finder.asked());
+    refused(&gate.get("/away/x", &[]).await, 500, PROBLEM);
+    let log = gate.log();
+    assert!(!log.contains("p%40ss") && !log.contains("p@ss") && !log.contains("hidden"), "{log}");
+    // Whoever may read definitions sees them as they were written.
+    assert_eq!(gate.admin().get("/apis/a").await.json()["proxy"]["target_url"], json!(at("/base")));
+}
+
+#[tokio::test]
 async fn an_upstream_is_told_a_name_and_a_password() {
     let upstream = Upstream::start().await;
     let basic = |id: &str, header: Value| {

@@ -5,7 +5,7 @@ use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
 use crate::{
     Addresses, Caching, Compression, Cors, ErrorOverrides, EventHandler, GraphQl, OwnPort, PassThrough,
-    Paths, Plugins, Recording, Smoothing, Transforms, Versioning,
+    Paths, Plugins, Recording, Secret, Smoothing, Transforms, Versioning,
 };
 use std::time::Duration;
 
@@ -169,6 +169,8 @@ pub struct Target {
     pub path: Box<str>,
     /// Query without `?`.
     pub query: Option<Box<str>>,
+    /// `user:password` as written, percent-encoded: told to the server alone, as Basic, and shown nowhere.
+    pub credentials: Option<Secret>,
 }
 
 /// Protocol towards an upstream.

@@ -397,7 +397,7 @@ fn write_webhook(webhook: &Webhook) -> Value {
         "id": webhook.id,
         "name": webhook.name,
         "method": webhook.method,
-        "target_path": webhook.target.to_string(),
+        "target_path": webhook.target.written(),
         "template_path": webhook.template,
         "header_map": headers,
         "event_timeout": webhook.silence.as_secs_f64(),

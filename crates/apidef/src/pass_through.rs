@@ -149,6 +149,9 @@ pub(crate) fn target(url: &str) -> Result<Target, &'static str> {
         },
     };
     let target = Target::parse(&http)?;
+    if target.credentials.is_some() {
+        return Err("has credentials, which no connection tells");
+    }
     let host = target.authority.rsplit_once(']').map_or(&*target.authority, |(_, rest)| rest);
     if !host.contains(':') {
         return Err("has no port");
@@ -232,6 +235,7 @@ mod tests {
             ("tcp://db", None),
             ("tcp://[::1]", None),
             ("tcp://db:1/path", None),
+            ("tcp://u:p@db:1", None),
             ("tcp://db:1?x", None),
             ("http://db:1", None),
             ("", None),

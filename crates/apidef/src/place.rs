@@ -1,7 +1,9 @@
 //! Where an API listens and where it sends: listen paths, hosts, target URLs.
 
 use crate::template::{self, Piece, Template};
-use crate::{Scheme, Target};
+use crate::{Scheme, Secret, Target};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use std::fmt;
 
 /// A listen path that starts with `/`, without empty, `.` and `..` segments; a final `/` is kept (contract 2.3). Inside of
@@ -104,9 +106,7 @@ impl Target {
             return Err("has a fragment (`#`), which no server is ever sent");
         }
         let (authority, path_and_query) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.contains('@') {
-            return Err("holds credentials, which is not supported yet");
-        }
+        let (credentials, authority) = credentials(authority)?;
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
                 let (host, port) = rest.split_once(']').ok_or("has an address without its closing `]`")?;
@@ -151,8 +151,61 @@ impl Target {
             authority: authority.strip_suffix(':').unwrap_or(authority).to_ascii_lowercase().into(),
             path: encoded(path),
             query: query.filter(|query| !query.is_empty()).map(encoded),
+            credentials,
         })
     }
+
+    /// What a server is told of who asks, where the URL says so (RFC 7617).
+    pub fn basic(&self) -> Option<Secret> {
+        let written = &self.credentials.as_ref()?.0;
+        let (user, password) = written.split_once(':').unwrap_or((written, ""));
+        let text = [&*percent_decoded(user), b":", &percent_decoded(password)].concat();
+        Some(Secret(format!("Basic {}", BASE64_STANDARD.encode(text))))
+    }
+
+    /// A text that may be a URL, without what must not be shown.
+    pub fn shown(url: &str) -> String {
+        let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        match rest[..end].rfind('@') {
+            Some(at) => format!("{scheme}://***@{}", &rest[at + 1..]),
+            None => url.to_owned(),
+        }
+    }
+
+    /// As definitions have it, credentials and all: not for logs.
+    pub(crate) fn written(&self) -> String {
+        match &self.credentials {
+            None => self.to_string(),
+            Some(Secret(credentials)) => self.to_string().replacen("://", &format!("://{credentials}@"), 1),
+        }
+    }
+}
+
+/// Takes `user:password@` off; it may hold what URLs may hold there (RFC 3986, section 3.2.1).
+fn credentials(authority: &str) -> Result<(Option<Secret>, &str), &'static str> {
+    let Some((written, rest)) = authority.rsplit_once('@') else { return Ok((None, authority)) };
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:!$&'()*+,;=%@".contains(&byte);
+    if !written.bytes().all(good) {
+        return Err("has malformed credentials; write what is no letter or digit percent-encoded");
+    }
+    Ok(((!written.is_empty()).then(|| Secret(written.to_owned())), rest))
+}
+
+/// What is escaped wrongly stays as it is.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let (mut bytes, mut at) = (Vec::with_capacity(text.len()), 0);
+    let all = text.as_bytes();
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
+    while let Some(byte) = all.get(at) {
+        let escaped = match (all.get(at + 1).and_then(digit), all.get(at + 2).and_then(digit)) {
+            (Some(high), Some(low)) if *byte == b'%' => Some(high << 4 | low),
+            _ => None,
+        };
+        bytes.push(escaped.unwrap_or(*byte));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    bytes
 }
 
 /// A URL that leads to an API of the gate itself.
@@ -294,7 +347,12 @@ mod tests {
             ("wss://h:/é{}", Some(("h", 443, "h", "/%C3%A9%7B%7D", None))),
             ("localhost:8080", None),
             ("http://", None),
-            ("http://u:p@h/", None),
+            ("http://u:p@h/", Some(("h", 80, "h", "/", None))),
+            ("http://u:p@ss@H:8/", Some(("h", 8, "h:8", "/", None))),
+            ("http://@h/", Some(("h", 80, "h", "/", None))),
+            ("http://h/a@b", Some(("h", 80, "h", "/a@b", None))),
+            ("http://u:p@/", None),
+            ("http://u\"@h/", None),
             ("http://h:0/", None),
             ("http://h:99999/", None),
             ("http://h:8x/", None),
@@ -313,6 +371,23 @@ mod tests {
                 target.as_ref().map(|t| (&*t.host, t.port, &*t.authority, &*t.path, t.query.as_deref()));
             assert_eq!(found, expected, "{url}");
         }
+        for (url, basic) in [
+            ("http://u:p@h", Some("Basic dTpw")),
+            ("http://u@h", Some("Basic dTo=")),
+            ("http://u%40x:p%3A%2@h", Some("Basic dUB4OnA6JTI=")),
+            ("http://h", None),
+            ("http://@h", None),
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(target.basic().map(|basic| basic.0).as_deref(), basic, "{url}");
+            let shown = format!("{target} {target:?}");
+            assert!(!shown.contains("u:p") && !shown.contains("x:p"), "{shown}");
+            if basic.is_some() {
+                assert_eq!(target.written(), url);
+            }
+        }
+        assert_eq!(Target::shown("http://u:p@a@h x/y@z"), "http://***@h x/y@z");
+        assert_eq!(Target::shown("http://h/y@z"), "http://h/y@z");
         assert_eq!(Target::parse("wss://h/p?q").map(|t| t.to_string()).as_deref(), Ok("https://h/p?q"));
     }
 }

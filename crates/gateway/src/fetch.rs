@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use apidef::{Scheme, Target};
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::{BodyExt, Full, Limited};
@@ -177,7 +177,10 @@ fn elsewhere(from: &Target, location: &str) -> Option<Target> {
     } else {
         location.to_owned()
     };
-    let target = Target::parse(&target).ok()?;
+    let mut target = Target::parse(&target).ok()?;
+    if location.starts_with('/') {
+        target.credentials.clone_from(&from.credentials);
+    }
     match (from.scheme, target.scheme) {
         (_, Scheme::Https) | (Scheme::Http, Scheme::Http) => Some(target),
         _ => None,
@@ -303,6 +306,13 @@ fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, FetchError> {
         .map_err(|_| FetchError::Address(format!("`{}` is no host", target.authority)))?;
     request.headers_mut().insert(HOST, host);
     request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
+    if let Some(basic) = target.basic()
+        && let Ok(mut value) = HeaderValue::try_from(basic.0)
+        && !request.headers().contains_key(AUTHORIZATION)
+    {
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
     Ok(request)
 }
 
@@ -328,6 +338,7 @@ mod tests {
             ("https://a/x", "http://a/x", None),
             ("http://a/x", "https://a/x", Some("https://a/x")),
             ("http://a/x", "http://b/x", Some("http://b/x")),
+            ("http://u:p@a/x", "http://b/x", Some("http://b/x")),
             ("http://a/x", "//b/x", None),
             ("http://a/x", "file:///etc/passwd", None),
             ("http://a/x", "", None),
@@ -335,5 +346,8 @@ mod tests {
             let from = Target::parse(from).unwrap();
             assert_eq!(elsewhere(&from, location).map(|to| to.to_string()).as_deref(), to, "{location}");
         }
+        let from = Target::parse("http://u:p@a/x").unwrap();
+        assert!(elsewhere(&from, "/y").unwrap().credentials.is_some());
+        assert!(elsewhere(&from, "http://b/y").unwrap().credentials.is_none());
     }
 }

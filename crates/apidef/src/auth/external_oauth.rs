@@ -139,7 +139,7 @@ impl ExternalOAuth {
                 "source": match &jwt.keys {
                     TokenKeys::OfSession => String::new(),
                     TokenKeys::Fixed(secret) => base64::engine::general_purpose::STANDARD.encode(secret.expose()),
-                    TokenKeys::Sets(sets) => sets.first().map_or_else(String::new, |set| set.url.to_string()),
+                    TokenKeys::Sets(sets) => sets.first().map_or_else(String::new, |set| set.url.written()),
                 },
                 "issued_at_validation_skew": jwt.skews.issued_at.as_secs(),
                 "not_before_validation_skew": jwt.skews.not_before.as_secs(),
@@ -148,7 +148,7 @@ impl ExternalOAuth {
             }}),
             TokenCheck::Introspection(asked) => json!({"introspection": {
                 "enabled": true,
-                "url": asked.url.to_string(),
+                "url": asked.url.written(),
                 "client_id": asked.client,
                 "client_secret": asked.secret.0,
                 "identity_base_field": asked.identity.as_deref().unwrap_or_default(),

@@ -158,7 +158,7 @@ impl OAuth {
         let notice = self.on_new_token.as_ref();
         definition["notifications"] = json!({
             "shared_secret": notice.map_or("", |notice| notice.secret.0.as_str()),
-            "oauth_on_keychange_url": notice.map(|notice| notice.url.to_string()).unwrap_or_default(),
+            "oauth_on_keychange_url": notice.map(|notice| notice.url.written()).unwrap_or_default(),
         });
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn write(api: &Api) -> Value {
     if let Backend::Upstream(upstream) = &api.backend {
         proxy["target_url"] = match &upstream.inner {
             Some(url) => url.to_string().into(),
-            None => upstream.target.to_string().into(),
+            None => upstream.target.written().into(),
         };
         proxy["preserve_host_header"] = upstream.preserve_host.into();
         proxy["disable_strip_slash"] = upstream.keep_trailing_slash.into();

@@ -71,7 +71,7 @@ pub(super) fn oas(balancing: &Section<'_>, faults: &mut Vec<Fault>) -> Box<[Targ
 
 /// The list as classic definitions have it.
 pub(super) fn write(targets: &[Target]) -> Value {
-    targets.iter().map(ToString::to_string).collect()
+    targets.iter().map(Target::written).collect()
 }
 
 fn target(url: &str, at: String, faults: &mut Vec<Fault>) -> Option<Target> {

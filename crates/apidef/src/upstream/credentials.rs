@@ -191,7 +191,7 @@ impl UpstreamCredentials {
                     "client_secret": oauth.secret.0,
                     "method": if oauth.in_form { "client_secret_post" } else { "client_secret_basic" },
                     "header": header,
-                    "token_url": oauth.url.to_string(),
+                    "token_url": oauth.url.written(),
                     "scopes": oauth.scopes,
                     "extra_metadata": oauth.noted,
                 });

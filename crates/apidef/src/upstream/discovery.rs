@@ -158,7 +158,7 @@ impl Discovery {
         };
         json!({
             "use_discovery_service": true,
-            "query_endpoint": self.endpoint.to_string(),
+            "query_endpoint": self.endpoint.written(),
             "endpoint_returns_list": self.returns_list,
             "use_nested_query": self.nested,
             "parent_data_path": self.parent_path,

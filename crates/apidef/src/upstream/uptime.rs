@@ -156,7 +156,7 @@ impl Uptime {
             let mut entry = json!({"timeout": u64::try_from(probe.timeout.as_nanos()).unwrap_or(u64::MAX)});
             match &probe.kind {
                 ProbeKind::Http { method, headers, body } => {
-                    entry["url"] = probe.target.to_string().into();
+                    entry["url"] = probe.target.written().into();
                     entry["protocol"] = probe.target.scheme.as_str().into();
                     entry["method"] = (**method).into();
                     entry["body"] = BASE64_STANDARD.encode(body).into();

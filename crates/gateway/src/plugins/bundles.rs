@@ -83,7 +83,8 @@ async fn remote(
     settings: &PluginSettings,
     upstream: &UpstreamSettings,
 ) -> Result<Vec<u8>, String> {
-    let target = Target::parse(address).map_err(|why| format!("`{address}`: the URL {why}"))?;
+    let shown = Target::shown(address);
+    let target = Target::parse(address).map_err(|why| format!("`{shown}`: the URL {why}"))?;
     let (mut tried, mut pause) = (0, PAUSE);
     let begun = Instant::now();
     loop {
@@ -92,11 +93,11 @@ async fn remote(
         let (why, may_pass) = match fetch::send(upstream, settings.bundle_insecure, ask).await {
             Ok(answer) if answer.status.is_success() => return Ok(answer.body.to_vec()),
             Ok(answer) => (
-                format!("`{address}` answers {}", answer.status),
+                format!("`{shown}` answers {}", answer.status),
                 answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
             ),
             Err(why) => (
-                format!("`{address}` cannot be fetched: {why}"),
+                format!("`{shown}` cannot be fetched: {why}"),
                 matches!(why, FetchError::Dial(_) | FetchError::Broken(_)),
             ),
         };

@@ -156,7 +156,7 @@ impl World {
 
 fn ask(request: &Outgoing) -> Result<Ask, String> {
     let url = format!("{}{}", request.domain, request.resource);
-    let target = Target::parse(&url).map_err(|why| format!("`{url}`: the URL {why}"))?;
+    let target = Target::parse(&url).map_err(|why| format!("`{}`: the URL {why}", Target::shown(&url)))?;
     let method = if request.method.is_empty() { "GET" } else { &request.method };
     let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
         .map_err(|_| format!("`{method}` is not a method of HTTP"))?;

@@ -161,7 +161,7 @@ impl Jwt {
             TokenKeys::Sets(sets) => {
                 let sets = sets.iter().map(|set| {
                     json!({
-                        "url": set.url.to_string(),
+                        "url": set.url.written(),
                         "cache_timeout": set.keep.map_or(0, |keep| keep.as_secs()),
                     })
                 });

@@ -139,6 +139,13 @@ async fn upgrade(
     let rest = call.url.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
     let mut request = format!("ws://{rest}").into_client_request().map_err(|error| error.to_string())?;
     request.headers_mut().extend(own_fields(call));
+    if let Some(basic) = target.basic()
+        && let Ok(mut value) = HeaderValue::try_from(basic.0)
+        && !request.headers().contains_key(header::AUTHORIZATION)
+    {
+        value.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
     let offer = protocol.map_or("graphql-transport-ws, graphql-ws", Protocol::name);
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(offer));
     let dialed = fetch::dial(&wires.gate.upstream, false, &target, wires.time).await;

@@ -15,7 +15,7 @@ use super::connect::{Connector, DialError, Origin};
 use super::forward::Forward;
 use super::pool::Pool;
 use super::security::Security;
-use super::{Failure, balance};
+use super::{Failure, balance, identity};
 use crate::auth::places::cookie_value;
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -32,6 +32,8 @@ const LONGEST_EJECTION: u32 = 10;
 pub(super) struct Destination {
     pub(super) target: Target,
     pub(super) host: HeaderValue,
+    /// Who the gate is there, where its URL says so.
+    pub(super) basic: Option<HeaderValue>,
     pub(super) pool: Arc<Pool>,
     /// Requests are handed to a proxy.
     pub(super) forward: Option<Box<Forward>>,
@@ -120,11 +122,13 @@ impl Destination {
         let origin = Origin { proxy, lenient_proxy: lenient, ..Origin::new(target, security) };
         let connector = Connector::new(origin, client, settings.timeout, &settings.names)?
             .through(&proxy_tls.upgrades)?;
+        let connector = if chosen { connector.under(&settings.egress) } else { connector };
         let host = HeaderValue::try_from(&*target.authority)
             .map_err(|_| format!("target host `{}` cannot be sent as a Host header", target.authority))?;
-        let connector = if chosen { connector.under(&settings.egress) } else { connector };
+        let basic = target.basic().map(|basic| identity::secret(&basic.0)).transpose()?;
         Ok(Self {
             host,
+            basic,
             pool: gate.pools.get(connector, settings.keep.clone()),
             forward: forward.map(Box::new),
             target: target.clone(),

@@ -115,5 +115,7 @@ pub(crate) async fn look_up(gate: &Gate, model: &Model) -> Result<Vec<Target>, S
         return Err(format!("the answer is {}, not 200", answer.status.as_u16()));
     }
     let urls = model.targets(&answer.body)?;
-    urls.iter().map(|url| Target::parse(url).map_err(|why| format!("the target `{url}` {why}"))).collect()
+    let told =
+        |url: &String| Target::parse(url).map_err(|why| format!("the target `{}` {why}", Target::shown(url)));
+    urls.iter().map(told).collect()
 }

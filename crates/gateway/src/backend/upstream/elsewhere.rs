@@ -27,7 +27,9 @@ impl Elsewhere {
         };
         let Backend::Upstream(model) = &exchange.api.model.backend else { return Ok(None) };
         let known = self.0.get_or_init(|| Cache::new(MOST));
-        let name = format!("{}://{}", target.scheme.as_str(), target.authority);
+        // Who the gate is there is a part of it.
+        let credentials = target.credentials.as_ref().map_or("", |credentials| credentials.0.as_str());
+        let name = format!("{}://{credentials}@{}", target.scheme.as_str(), target.authority);
         if let Some(destination) = known.get(name.as_str()) {
             return Ok(Some(destination));
         }

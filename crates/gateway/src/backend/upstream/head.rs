@@ -126,6 +126,7 @@ mod tests {
             authority: "up".into(),
             path: path.into(),
             query: query.map(Into::into),
+            credentials: None,
         }
     }
 

@@ -314,6 +314,11 @@ impl Upstream {
         if let http::header::Entry::Vacant(entry) = headers.entry(header::USER_AGENT) {
             entry.insert(USER_AGENT);
         }
+        if let Some(basic) = &destination.basic
+            && let http::header::Entry::Vacant(entry) = headers.entry(header::AUTHORIZATION)
+        {
+            entry.insert(basic.clone());
+        }
         let body = std::mem::replace(&mut exchange.body, RequestBody::none());
         if changed && body.is_none() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
             // Such a method is asked for its content (RFC 9110 section 8.6), of which the client's had none.
