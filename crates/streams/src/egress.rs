@@ -196,8 +196,9 @@ impl FromStr for EgressRule {
             let most = if network.is_ipv4() { 32 } else { 128 };
             let bits = bits.parse::<u8>().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
             match canonical(network) {
-                // Written within IPv6, as the addresses that it holds may be.
-                inner @ IpAddr::V4(_) if network.is_ipv6() && bits >= 96 => Place::Range(inner, bits - 96),
+                // Written within IPv6, as the addresses that it holds may be. A range of all that is written so says
+                // nothing of IPv4 itself.
+                inner @ IpAddr::V4(_) if network.is_ipv6() && bits > 96 => Place::Range(inner, bits - 96),
                 _ => Place::Range(network, bits),
             }
         } else if let Ok(address) = place.parse::<IpAddr>() {
@@ -209,10 +210,10 @@ impl FromStr for EgressRule {
                 None => (place, false),
             };
             let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
             if name.is_empty() || !name.chars().all(good) {
                 return Err(wrong());
             }
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
             if below { Place::Below(format!(".{name}")) } else { Place::Host(name) }
         };
         Ok(EgressRule { place, port })
@@ -341,6 +342,8 @@ mod tests {
             ("169.254.0.0/16", "x", 80, "2002:a9fe:a9fe::1", true),
             ("::ffff:169.254.0.0/112", "x", 80, "169.254.169.254", true),
             ("::ffff:169.254.0.0/112", "x", 80, "169.255.0.1", false),
+            ("::ffff:0:0/96", "x", 80, "1.2.3.4", false),
+            ("64:ff9b::/96", "x", 80, "64:ff9b::1.2.3.4", false),
             ("127.0.0.0/8", "x", 80, "::1", false),
             ("::1", "x", 80, "::1", true),
         ] {
@@ -352,7 +355,9 @@ mod tests {
                 "{rule} {host}:{port} {address}"
             );
         }
-        for wrong in ["", "a b", "*.", "1.2.3.0/33", "::/129", "x/8", "a:0", "a:x", "http://a", "*a"] {
+        for wrong in
+            ["", ".", "*..", "a b", "*.", "1.2.3.0/33", "::/129", "x/8", "a:0", "a:x", "http://a", "*a"]
+        {
             assert!(wrong.parse::<EgressRule>().is_err(), "{wrong}");
         }
     }
