@@ -21,6 +21,7 @@ pub struct Setup {
     files: Vec<(PathBuf, String)>,
     environment: Vec<(String, String)>,
     hosts: bool,
+    limited: bool,
 }
 
 impl Setup {
@@ -71,6 +72,12 @@ impl Setup {
         self.file("hosts", text)
     }
 
+    /// It is told where its files may not grow any more (`prlimit --fsize`), instead of being ended for it.
+    pub fn told_of_full_disks(mut self) -> Self {
+        self.limited = true;
+        self
+    }
+
     /// Starts the gate and waits until it is ready.
     ///
     /// # Panics
@@ -111,7 +118,15 @@ impl Setup {
         }
         let port = conf["listen_port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(port);
         let tls = conf["http_server_options"]["use_ssl"] == json!(true);
-        Gate { dir, port, tls, environment: self.environment, hosts: self.hosts, child: None }
+        Gate {
+            dir,
+            port,
+            tls,
+            environment: self.environment,
+            hosts: self.hosts,
+            limited: self.limited,
+            child: None,
+        }
     }
 }
 
@@ -135,6 +150,7 @@ pub struct Gate {
     tls: bool,
     environment: Vec<(String, String)>,
     hosts: bool,
+    limited: bool,
     child: Option<Child>,
 }
 
@@ -144,7 +160,7 @@ impl Gate {
 
     /// A gate on embedded state, without any definition yet.
     pub fn setup() -> Setup {
-        Setup { conf: json!({}), files: Vec::new(), environment: Vec::new(), hosts: false }
+        Setup { conf: json!({}), files: Vec::new(), environment: Vec::new(), hosts: false, limited: false }
     }
 
     /// Its folder: `tyk.conf`, `apps/`, `policies/`, `state/`, `log`.
@@ -245,6 +261,11 @@ impl Gate {
 
     /// Where it knows hosts of its own, it sees other files than the rest of the machine.
     fn command(&self) -> Command {
+        if self.limited {
+            let mut command = Command::new("sh");
+            command.args(["-c", r#"trap "" XFSZ && exec "$@""#, "sh"]).arg(binary());
+            return command;
+        }
         if !self.hosts {
             return Command::new(binary());
         }

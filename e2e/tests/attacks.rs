@@ -17,9 +17,15 @@
 //! | references out of documents | `validation`: `what_cannot_be_used_refuses_the_definition_at_its_place` |
 //! | batches that leave their API, or multiply | `virtuals`: `c4_6_batches_are_bounded_and_stay_below_their_api` |
 //! | scripts without end | `virtuals`: `c8_5_functions_answer_…`; `plugins` |
+//! | ranks of streams over HTTP/2 | `http2_floods`: `floods_end_their_own_connection_or_are_answered` |
+//! | servers within that the gate is made to ask (SSRF), by name, number, redirect or another address later | `egress` |
+//! | keys guessed by time: they are looked up by digest, secrets are compared whole | `apidef`: `keys`; `gateway`: `auth` |
+//! | clocks that jump | `state`: `a_clock_that_jumps_locks_nobody_out_and_gives_nobody_more` |
+//! | calls of gRPC that nobody ends | `grpc`: `calls_that_are_late_end_at_the_client_and_at_the_server` |
+//! | bodies that are cut over HTTP/2 | `grpc`: the same, whose server never takes a part for the whole |
 //! | bad messages, dead brokers | `delivery`, `stream_kills`, `bad_input`: `an_unreachable_broker_…` |
 
-use e2e::definition::{keyless, oas};
+use e2e::definition::{keyed, keyless, oas, session};
 use e2e::streaming::events;
 use e2e::{Client, Gate, Scripted, Upstream, raw_socket, soon};
 use serde_json::json;
@@ -387,4 +393,135 @@ async fn paths_that_two_servers_read_differently() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn answers_that_are_made_for_one_and_given_to_others() {
+    let upstream = Upstream::start().await;
+    let mut api = keyless("a", &upstream.url(""));
+    api["cache_options"] = json!({"enable_cache": true, "cache_timeout": 60, "cache_all_safe_requests": true,
+        "cache_by_headers": ["X-A", "X-B"]});
+    let mut hosts = keyless("h", &upstream.url(""));
+    hosts["cache_options"] = api["cache_options"].clone();
+    hosts["proxy"]["preserve_host_header"] = json!(true);
+    let gate = Gate::setup().api(api).api(hosts).start().await;
+    let is_kept = |reply: &e2e::Reply| reply.header("x-tyk-cached-response").is_some();
+    let fields = [
+        "X-Forwarded-Host: evil.example",
+        "X-Forwarded-Proto: gopher",
+        "X-Forwarded-Port: 1",
+        "X-Forwarded-Prefix: /evil",
+        "X-Host: evil.example",
+        "X-Original-URL: /admin",
+        "X-Rewrite-URL: /admin",
+        "X-HTTP-Method-Override: DELETE",
+        "Forwarded: host=evil.example",
+    ];
+    for (at, field) in fields.into_iter().enumerate() {
+        let path = format!("/a/{at}");
+        assert!(!is_kept(&gate.get(&path, &["-H", field]).await));
+        let reply = gate.get(&path, &[]).await;
+        assert!(!is_kept(&reply) && !reply.text().contains("evil"), "{field}: {reply:?}");
+        // Each has what was made for it.
+        assert!(
+            is_kept(&gate.get(&path, &["-H", field]).await) && is_kept(&gate.get(&path, &[]).await),
+            "{field}"
+        );
+    }
+    // Pairs of requests that must not be taken for one another.
+    for (first, second) in [
+        (vec!["/a/q?a=1&b=2"], vec!["/a/q?b=2&a=1"]),
+        (vec!["/a/q?x=1&x=2"], vec!["/a/q?x=2&x=1"]),
+        (vec!["/a/q?x=1%26y=2"], vec!["/a/q?x=1&y=2"]),
+        (vec!["/a/p;v=1"], vec!["/a/p"]),
+        (vec!["/a/s/"], vec!["/a/s"]),
+        (vec!["/a/fat", "-X", "GET", "-d", "q=evil"], vec!["/a/fat"]),
+        (vec!["/a/m", "-H", "X-A: 1X-B-2"], vec!["/a/m", "-H", "X-A: 1", "-H", "X-B: 2X-B-"]),
+        (vec!["/a/n", "-H", "X-A: 1-X-A-2"], vec!["/a/n-X-A-1", "-H", "X-A: 2"]),
+        (vec!["/h/x", "-H", "Host: evil.example"], vec!["/h/x"]),
+    ] {
+        let hits = upstream.hits();
+        for request in [&first, &second] {
+            let reply = gate.get(request[0], &request[1..]).await;
+            assert!(reply.status == 200 && !is_kept(&reply), "{request:?}: {reply:?}");
+        }
+        assert_eq!(upstream.hits(), hits + 2, "{first:?} {second:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_have_one_hash() {
+    // Both are 64906cae as murmur32 has it.
+    const KEY: &str = "org7bcc18d480d100cb7c35049c7b504";
+    const OTHER: &str = "orge1a3a8cc34a90625e10c38fa34101";
+    let upstream = Upstream::start().await;
+    for (function, opens) in
+        [("", 200), ("murmur64", 403), ("murmur128", 403), ("sha256", 403), ("hmac-sha256", 403)]
+    {
+        let gate = Gate::setup()
+            .conf(json!({"hash_keys": true, "hash_key_function": function}))
+            .api(keyed("a", &upstream.url("")))
+            .start()
+            .await;
+        let stored = gate.admin().post(&format!("/keys/{KEY}"), &session(&["a"])).await;
+        assert_eq!(stored.status, 200, "{stored:?}");
+        let ask = async |key: &str| gate.get("/a/x", &["-H", &format!("Authorization: {key}")]).await.status;
+        assert_eq!(ask(stored.json()["key"].as_str().unwrap()).await, 200, "{function}");
+        // With the hash that the original begins with nobody can tell them apart, which is why the gate says so.
+        assert_eq!(ask(OTHER).await, opens, "{function}");
+        let is_told = gate.log().contains("can make a key that has it");
+        assert_eq!(is_told, function.is_empty() || function.starts_with("murmur"), "{function}");
+        // Whoever has a hash has no key.
+        let hash = stored.json()["key_hash"].as_str().unwrap().to_owned();
+        assert_eq!(ask(&hash).await, 403, "{function}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full() {
+    let upstream = Upstream::start().await;
+    let mut gate = Gate::setup()
+        .told_of_full_disks()
+        .conf(json!({"enable_analytics": true}))
+        .api(keyless("a", &upstream.url("")))
+        .api(keyed("k", &upstream.url("")))
+        .prepare();
+    gate.start().await;
+    let mut large = session(&["k"]);
+    large["meta_data"] = json!({"filler": "x".repeat(100_000)});
+    let mut good = vec![gate.admin().key(&session(&["k"])).await];
+    // No file grows beyond what the largest one is by now.
+    let files = std::fs::read_dir(gate.dir().join("state")).unwrap();
+    let largest = files.map(|file| file.unwrap().metadata().unwrap().len()).max().unwrap();
+    let limit = format!("--fsize={largest}:{largest}");
+    let limited =
+        std::process::Command::new("prlimit").args(["--pid", &gate.pid().to_string(), &limit]).status();
+    assert!(limited.unwrap().success());
+    let mut refused = None;
+    for _ in 0..800 {
+        let reply = gate.admin().post("/keys", &large).await;
+        if reply.status != 200 {
+            refused = Some(reply);
+            break;
+        }
+        good.push(reply.json()["key"].as_str().unwrap().to_owned());
+    }
+    let refused = refused.expect("a file that cannot grow refuses a key at last");
+    assert!(refused.status >= 500, "{refused:?}");
+    e2e::until("it is told", async || gate.get("/hello", &[]).await.json()["status"] != "pass").await;
+    assert!(gate.log().contains("is the disk full?"), "{}", gate.log());
+    // Who is known is served, and so is everybody where no key is asked for.
+    let ask = async |gate: &Gate, key: &str| {
+        gate.get("/k/x", &["-H", &format!("Authorization: {key}")]).await.status
+    };
+    assert_eq!(gate.get("/a/x", &[]).await.status, 200);
+    assert_eq!(ask(&gate, &good[0]).await, 200);
+    // After a start on a disk with room all is there that was said to be.
+    gate.stop().await;
+    gate.start().await;
+    for key in &good {
+        assert_eq!(ask(&gate, key).await, 200, "{} keys", good.len());
+    }
+    gate.admin().key(&large).await;
+    assert_eq!(gate.get("/hello", &[]).await.json()["status"], "pass");
 }

@@ -357,3 +357,40 @@ async fn a_killed_gate_loses_nothing_acknowledged() {
     let mut subscriber = Endless::get(gate.port(), "/out/sse", &[]).await.collect();
     until_all(&mut subscriber, &mut seen, &expected).await;
 }
+
+#[tokio::test]
+async fn a_record_that_no_broker_takes_is_refused_and_holds_up_nobody() {
+    let broker = tools::service("kafka");
+    let topic = unique("oversized");
+    let producer = producing(&broker, &topic, "5s");
+    let gate = Gate::setup().oas(events("ev", json!({"s": producer}))).start().await;
+    let (small, large) = (json!({"k": "a", "n": 1}).to_string(), json!({"k": "a", "n": "x".repeat(3 << 20)}));
+    assert_eq!(post(&gate.url("/ev/post"), &small, &[]).await.status, 200);
+    let file = gate.dir().join("large.json");
+    std::fs::write(&file, large.to_string()).unwrap();
+    let refused = gate.get("/ev/post", &["--data-binary", &format!("@{}", file.display())]).await;
+    assert!(refused.status >= 400, "{refused:?}");
+    // What comes behind it passes, and it is nowhere.
+    let after = json!({"k": "a", "n": 2}).to_string();
+    until("what comes behind it passes", async || {
+        post(&gate.url("/ev/post"), &after, &[]).await.status == 200
+    })
+    .await;
+    let written = whole_topic(&broker, &topic).await;
+    assert!(written.iter().all(|(_, record)| *record == small || *record == after), "{written:?}");
+}
+
+#[tokio::test]
+async fn brokers_of_a_list_that_are_gone_are_passed_over() {
+    let broker = tools::service("kafka");
+    let topic = unique("list");
+    let gone = format!("127.0.0.1:{}", e2e::free_port());
+    let mut producer = producing(&broker, &topic, "20s");
+    producer["output"]["kafka"]["addresses"] = json!([gone, broker]);
+    let mut consumer = consuming(&broker, &topic, json!({}));
+    consumer["input"]["kafka"]["addresses"] = json!([gone, broker]);
+    let gate = Gate::setup().oas(events("ev", json!({"p": producer, "c": consumer}))).start().await;
+    let mut subscriber = Endless::get(gate.port(), "/ev/sse", &[]).await;
+    assert_eq!(post(&gate.url("/ev/post"), &json!({"k": "a", "n": 7}).to_string(), &[]).await.status, 200);
+    assert_eq!(event(&soon("an event", subscriber.data()).await.unwrap()).0, 7);
+}

@@ -34,12 +34,43 @@ pub(super) fn prefix(api: &str) -> String {
     format!("cache-{api}{api}")
 }
 
-/// `by_headers`: fields that count, and how the definition calls them.
+/// Fields in which proxies tell where a request was meant to go, and frameworks find another one than that: answers hold
+/// links that were made of them, or are those of other paths. A request that says so has answers of its own, so that nobody
+/// gets what another has had made; the original does not look at them.
+const TOLD: [HeaderName; 14] = [
+    http::header::FORWARDED,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+];
+
+/// Names and values of fields that count stand in the key one after the other, as the original has them. One value may look
+/// like the end of it and the next: such a request is told apart by the lengths.
+fn is_ambiguous(asked: &Asked<'_>, by_headers: &[(HeaderName, Box<str>)]) -> bool {
+    let values = by_headers.iter().flat_map(|(name, _)| asked.headers.get_all(name));
+    let looks_like = |text: &[u8]| {
+        by_headers.iter().any(|(_, written)| memchr::memmem::find(text, written.as_bytes()).is_some())
+    };
+    values.into_iter().any(|value| looks_like(value.as_bytes()))
+}
+
+/// `by_headers`: fields that count, and how the definition calls them. `host`: it counts, since the upstream sees it.
 pub(super) fn key(
     api: &str,
     whose: Whose<'_>,
     asked: &Asked<'_>,
     by_headers: &[(HeaderName, Box<str>)],
+    host: bool,
 ) -> String {
     let mut digest = Md5::new();
     digest.update(asked.method.as_str());
@@ -63,6 +94,24 @@ pub(super) fn key(
     if let Some(body) = asked.body {
         digest.update("-");
         digest.update(apidef::keys::murmur128(body));
+    }
+    if is_ambiguous(asked, by_headers) {
+        digest.update([1]);
+        for (name, _) in by_headers {
+            for value in asked.headers.get_all(name) {
+                digest.update((value.len() as u64).to_be_bytes());
+            }
+            digest.update([2]);
+        }
+    }
+    let host = host.then_some(&http::header::HOST);
+    for name in host.into_iter().chain(&TOLD) {
+        for value in asked.headers.get_all(name) {
+            digest.update([0]);
+            digest.update(name.as_str());
+            digest.update((value.len() as u64).to_be_bytes());
+            digest.update(value.as_bytes());
+        }
     }
     let mut key = String::with_capacity(6 + 2 * api.len() + 40 + 32);
     key.push_str("cache-");
@@ -131,9 +180,39 @@ mod tests {
                 headers: &headers,
                 body: body.map(str::as_bytes),
             };
-            let key = key("api", whose, &asked, by_headers);
+            let key = key("api", whose, &asked, by_headers, false);
             assert_eq!(key, format!("cache-apiapi{name}{}", digest(&text)), "{text}");
             assert!(key.starts_with(&prefix("api")));
+        }
+    }
+
+    #[test]
+    fn what_looks_the_same_one_after_the_other_is_told_apart() {
+        let by: [(HeaderName, Box<str>); 2] =
+            [(HeaderName::from_static("x-a"), "X-A".into()), (HeaderName::from_static("x-b"), "X-B".into())];
+        let key_of = |target: &str, fields: &[(&'static str, &str)], host: bool| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_str(value).unwrap());
+            }
+            let asked = Asked { method: &Method::GET, target, headers: &headers, body: None };
+            key("api", Whose::Session("token"), &asked, &by, host)
+        };
+        let plain = key_of("/a", &[("x-a", "1"), ("x-b", "2X-B-")], false);
+        assert_ne!(plain, key_of("/a", &[("x-a", "1X-B-2")], false));
+        assert_ne!(key_of("/a", &[("x-a", "1-X-A-2")], false), key_of("/a-X-A-1", &[("x-a", "2")], false));
+        // The host counts where it is said to; what names another always does.
+        let with_host = |host: &str, counts| key_of("/a", &[("host", host)], counts);
+        assert_eq!(with_host("one", false), with_host("two", false));
+        assert_ne!(with_host("one", true), with_host("two", true));
+        for name in TOLD {
+            let field: &'static str = Box::leak(name.as_str().to_owned().into_boxed_str());
+            assert_ne!(key_of("/a", &[], false), key_of("/a", &[(field, "evil")], false), "{name}");
+            assert_ne!(
+                key_of("/a", &[(field, "good")], false),
+                key_of("/a", &[(field, "evil")], false),
+                "{name}"
+            );
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Rules {
     all: Option<Arc<Place>>,
     paths: PerPath<Arc<Place>>,
     by_headers: Box<[(HeaderName, Box<str>)]>,
+    /// Upstreams see the host that clients name.
+    host: bool,
     /// The field with which upstreams say how long, where they say which.
     by_upstream: Option<HeaderName>,
 }
@@ -47,6 +49,7 @@ impl Rules {
     pub(crate) fn new(
         api: &str,
         model: Option<&Caching>,
+        host: bool,
         patterns: &Collector,
     ) -> Result<Option<Arc<Self>>, String> {
         let Some(model) = model.filter(|model| model.safe_requests || !model.paths.is_empty()) else {
@@ -77,6 +80,7 @@ impl Rules {
                 place(at.value.life, &at.value.statuses, at.value.body_key.as_deref())
             })?,
             by_headers: by_headers.collect::<Result<_, String>>()?,
+            host,
             by_upstream: by_upstream.transpose()?,
         })))
     }
@@ -105,7 +109,7 @@ impl Rules {
         let body = body.as_deref().map(|body| place.body_key(body));
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let asked = Asked { method: &head.method, target, headers: &head.headers, body };
-        let key: Arc<str> = key(&self.api, whose, &asked, &self.by_headers).into();
+        let key: Arc<str> = key(&self.api, whose, &asked, &self.by_headers, self.host).into();
         let gate = Arc::clone(&exchange.gate);
         let cache = &gate.cache;
         let drops = cache.drops.load(Ordering::Relaxed);
@@ -179,7 +183,7 @@ mod tests {
 
     fn rules(model: Caching) -> Arc<Rules> {
         let patterns = Collector::new(apidef::PathMatching::default());
-        Rules::new("a", Some(&Caching { safe_requests: true, ..model }), &patterns).unwrap().unwrap()
+        Rules::new("a", Some(&Caching { safe_requests: true, ..model }), false, &patterns).unwrap().unwrap()
     }
 
     #[test]

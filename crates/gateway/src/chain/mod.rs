@@ -287,8 +287,9 @@ impl Chain {
         guards.extend(transforms.methods.map(Guard::Methods));
         guards.extend(Mocks::new(&api.paths.mocks, patterns)?.map(Guard::Mocks));
         // Streams have no answer that another could have.
-        if matches!(api.backend, apidef::Backend::Upstream(_)) {
-            guards.extend(Rules::new(&api.id, api.cache.as_deref(), patterns)?.map(Guard::Cache));
+        if let apidef::Backend::Upstream(upstream) = &api.backend {
+            let rules = Rules::new(&api.id, api.cache.as_deref(), upstream.preserve_host, patterns)?;
+            guards.extend(rules.map(Guard::Cache));
         }
         guards.extend(Virtuals::new(plugins, &api.paths.virtuals, patterns).map(Guard::Virtuals));
         guards.extend(AtPaths::new(plugins, &api.paths.hooks, patterns).map(Guard::OfPaths));

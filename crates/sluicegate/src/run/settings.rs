@@ -194,6 +194,12 @@ fn keys(config: &Config) -> Result<KeySettings, String> {
                 .into(),
         );
     }
+    let weak = matches!(&*config.hash_key_function, "" | "murmur32" | "murmur64" | "murmur128");
+    if config.hash_keys && weak {
+        tracing::warn!(
+            "whoever sees the hash of a key, in a record or in the store, can make a key that has it: set `hash_key_function` to `hmac-sha256`, and `hash_key_function_fallback` to what it was, so that keys that exist stay good"
+        );
+    }
     let lifetime = u64::try_from(config.global_session_lifetime).ok().filter(|seconds| *seconds > 0);
     Ok(KeySettings {
         hashed: config.hash_keys,

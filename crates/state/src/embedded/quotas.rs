@@ -300,6 +300,26 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_jumps_locks_nobody_out_and_gives_nobody_more() {
+        let quotas = Quotas::default();
+        let draw = |now: i64| count(&quotas, "k", 2, MINUTE, now);
+        let (now, year) = (2_000_000_000_i64, 31_536_000_i64);
+        assert!(!draw(now).exceeded && !draw(now + 1).exceeded && draw(now + 2).exceeded);
+        // Back by a year: what was counted still counts, for one period at most.
+        let back = draw(now - year);
+        assert!(back.exceeded && back.renews_at == now - year + 60, "{back:?}");
+        assert!(draw(now - year + 59).exceeded);
+        assert!(!draw(now - year + 60).exceeded);
+        // Forth again a new window begins, as it would have by then; that one counts when the clock goes back.
+        assert!(!draw(now).exceeded && !draw(now).exceeded && draw(now).exceeded);
+        assert!(draw(now - year).exceeded);
+        // What can hardly be counted is no window without end.
+        draw(i64::MAX - 1);
+        assert_eq!(draw(0).renews_at, 60);
+        assert!(draw(i64::MIN / 2).renews_at < 0);
+    }
+
+    #[test]
     fn concurrent_counts_are_exact() {
         let quotas = Quotas::default();
         let passed = AtomicI64::new(0);
