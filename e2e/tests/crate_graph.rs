@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plugins", &["apidef"]),
     ("templates", &["bloblang"]),
     ("graphql", &[]),
+    ("mcp", &["document", "apidef"]),
     (
         "gateway",
         &[
@@ -31,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "plugins",
             "templates",
             "graphql",
+            "mcp",
         ],
     ),
     (
@@ -59,6 +61,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("bloblang", &["tokio", "hyper", "redis", "rdkafka"]),
     ("templates", &["tokio", "hyper", "redis", "rdkafka"]),
     ("graphql", &["tokio", "hyper", "redis", "rdkafka"]),
+    ("mcp", &["tokio", "hyper", "redis", "rdkafka"]),
     ("apidef", &["tokio", "hyper", "redis", "rdkafka"]),
     ("streams", &["hyper", "hyper-util", "redis", "rdkafka"]),
     ("codecs", &["hyper", "hyper-util", "redis", "rdkafka"]),

@@ -6,6 +6,7 @@
 //! - The file is written by a thread of its own, every few seconds; a killed process loses at most that.
 
 mod graph;
+mod mcp;
 mod names;
 mod query;
 mod record;
@@ -16,6 +17,7 @@ mod sums;
 mod worker;
 
 pub use graph::{Graph, Operation};
+pub use mcp::Mcp;
 pub use query::{Dimension, Point, Query, Share};
 pub use record::{Network, Record};
 pub use recorder::Recorder;

@@ -123,6 +123,9 @@ fn shown(record: &Record) -> Map<String, Value> {
             "bytes_in": record.bytes_in, "bytes_out": record.bytes_out});
         shown.insert("network".to_owned(), told);
     }
+    if let Some(mcp) = &record.mcp {
+        shown.insert("mcp_stats".to_owned(), mcp.named());
+    }
     shown
 }
 

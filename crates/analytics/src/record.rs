@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::Graph;
+use crate::{Graph, Mcp};
 
 /// What is known of one exchange when it has ended (the fields of contract 11.1, in this project's words), or of the
 /// messages of one subscriber in one interval.
@@ -89,6 +89,9 @@ pub struct Record {
     /// What was asked in GraphQL, where the API speaks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Box<Graph>>,
+    /// What was called, where the API speaks MCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<Box<Mcp>>,
     /// Of an API that is connections: those of a moment, which this record tells of together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -143,6 +146,7 @@ impl Record {
             trace_id: None,
             graph: None,
             network: None,
+            mcp: None,
         }
     }
 

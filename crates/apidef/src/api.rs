@@ -26,6 +26,8 @@ pub struct Api {
     pub domain: Option<Box<str>>,
     /// It is connections on a port of its own, not requests.
     pub pass_through: Option<Box<PassThrough>>,
+    /// It speaks MCP: what is asked for is told by calls in bodies, not by paths.
+    pub mcp: bool,
     /// It is served on a port beside the gate's own.
     pub own_port: Option<OwnPort>,
     /// Normalised: starts with `/`, cleaned of `//`, `.` and `..`; a trailing `/` is kept.

@@ -1,6 +1,7 @@
 //! What counts for single methods and paths: lists of `extended_paths`, or a key of operations (contract 2.5, 3.1, 3.2, 4.3).
 
 use crate::fields::{LEFT_OPEN, in_use};
+use crate::mcp::{self, CallKind, OfCall};
 use crate::rights::{PathMatching, path_pattern};
 use crate::section::Section;
 use document::{Fault, pointer_join};
@@ -140,15 +141,27 @@ pub(crate) fn oas_by<T>(
     mut read: impl FnMut(&Section<'_>, &Operation<'_>, &mut Vec<Fault>) -> Option<T>,
 ) -> Box<[AtPath<T>]> {
     let named = middleware.section("operations", faults);
-    if !named.object.into_iter().flat_map(Map::values).any(|entry| entry.get(key).is_some()) {
+    let calls = mcp::speaks(root, faults);
+    let primitives = if calls { mcp::primitives(middleware, faults) } else { Vec::new() };
+    let says = |entry: &Value| entry.get(key).is_some();
+    if !named.object.into_iter().flat_map(Map::values).any(says)
+        && !primitives.iter().any(|one| one.section.get(key).is_some())
+    {
         return Box::default();
     }
     let operations = Operations::of(root);
+    let of_paths = mcp::OF_PATHS.contains(&key);
     let ignore_case = middleware.section("global", faults).section("ignoreCase", faults);
     let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
     let mut all = Vec::new();
     for id in named.object.into_iter().flat_map(Map::keys) {
-        let entry = entry(&named.section(id, faults), faults);
+        let holder = named.section(id, faults);
+        if calls && let Some(method) = mcp::method_of(id, operations.get(id)) {
+            let call = OfCall { kind: CallKind::Method, name: method, section: holder };
+            all.extend(of_call(&call, key, of_paths, &entry, faults, &mut read));
+            continue;
+        }
+        let entry = entry(&holder, faults);
         if !entry.flag("enabled", faults) {
             continue;
         }
@@ -163,8 +176,34 @@ pub(crate) fn oas_by<T>(
         let ignore_case = ignore_case || entry.get("ignoreCase").is_some_and(in_use);
         all.push(AtPath { method, path, ignore_case, value, at: entry.pointer.into() });
     }
+    for call in &primitives {
+        all.extend(of_call(call, key, of_paths, &entry, faults, &mut read));
+    }
     all.sort_by(|a, b| precedence(&a.path).cmp(&precedence(&b.path)));
     all.into()
+}
+
+/// The same key of what is said of one call of MCP.
+fn of_call<T>(
+    call: &OfCall<'_>,
+    key: &str,
+    of_paths: bool,
+    entry: &impl for<'v> Fn(&Section<'v>, &mut Vec<Fault>) -> Section<'v>,
+    faults: &mut Vec<Fault>,
+    read: &mut impl FnMut(&Section<'_>, &Operation<'_>, &mut Vec<Fault>) -> Option<T>,
+) -> Option<AtPath<T>> {
+    if of_paths {
+        mcp::without_effect(&call.section, key, faults);
+        return None;
+    }
+    let entry = entry(&call.section, faults);
+    if !entry.flag("enabled", faults) {
+        return None;
+    }
+    let operation = mcp::operation(call.kind, call.name);
+    let value = read(&entry, &operation, faults)?;
+    let (method, path) = ("POST".into(), operation.path.into());
+    Some(AtPath { method, path, ignore_case: false, value, at: entry.pointer.into() })
 }
 
 /// Writes such a list into `extended_paths` of a version; `entry` adds what is not path and method.
@@ -198,7 +237,9 @@ pub(crate) fn precedence(path: &str) -> (Reverse<usize>, Reverse<usize>, &str) {
 
 /// A pattern that cannot be used is a fault where it stands.
 pub(crate) fn check_path(path: &str, pointer: impl FnOnce() -> String, faults: &mut Vec<Fault>) {
-    if path.is_empty() {
+    if mcp::call_at(path).is_some() {
+        // The name of a call is no pattern.
+    } else if path.is_empty() {
         faults.push(Fault::error(pointer(), "there is no `path`").hint("write `/` for every path"));
     } else if !is_plain(path)
         && let Err(error) = path_pattern(path, PathMatching::default())

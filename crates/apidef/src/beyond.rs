@@ -23,13 +23,14 @@ pub(crate) const OAS: &[Field] = &[
     COMMON[2],
     COMMON[3],
     COMMON[4],
+    COMMON[5],
     section(LISTS, EXTENDED),
     acts("event_handlers"),
     each("response_processors", CLASSIC_PROCESSORS),
 ];
 /// `x-sluicegate` of a classic definition.
 pub(crate) const CLASSIC: &[Field] =
-    &[COMMON[0], COMMON[1], COMMON[2], COMMON[3], COMMON[4], section(DOCUMENT, OPENAPI)];
+    &[COMMON[0], COMMON[1], COMMON[2], COMMON[3], COMMON[4], COMMON[5], section(DOCUMENT, OPENAPI)];
 
 /// Lists of a classic version, for what operations have no key for or paths that no operation can stand for.
 pub(crate) const LISTS: &str = "extended_paths";

@@ -1,9 +1,11 @@
 //! A definition: the model, the text it came from, and what was noticed on the way.
 
+use crate::limits::OWN;
 use crate::references::{Lookup, Nobody, Resolved, Seal, resolve};
-use crate::{Api, Secret, beyond, classic, keys, oas};
+use crate::section::Section;
+use crate::{Api, Secret, beyond, classic, keys, mcp, oas};
 use document::{Document, Fault, Format};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -202,6 +204,28 @@ pub fn with_id(text: &str, id: &str) -> Result<String, Vec<Fault>> {
     Ok(value.to_string())
 }
 
+/// Says in an OpenAPI document that it speaks MCP, unless it does so already.
+///
+/// Returns the text unchanged when it does, or is no document; it may then still be refused by [`Definition::parse`].
+pub fn as_mcp(text: &str) -> String {
+    let Ok(mut value) = read(text).map(Document::into_value) else { return text.to_owned() };
+    if !value.is_object() || mcp::speaks(&Section::root(&value, &mut Vec::new()), &mut Vec::new()) {
+        return text.to_owned();
+    }
+    // Where nothing of ours is there yet, what stands in the text stays where it stands, for whoever is told of it.
+    if value.get(OWN).is_none()
+        && let Some((before, "")) = text.trim_end().rsplit_once('}')
+    {
+        let comma = if value.as_object().is_some_and(|members| members.is_empty()) { "" } else { "," };
+        return format!("{}{comma}\"{OWN}\":{{\"mcp\":{{\"enabled\":true}}}}}}", before.trim_end());
+    }
+    if !value[OWN].is_object() {
+        value[OWN] = json!({});
+    }
+    value[OWN]["mcp"] = json!({"enabled": true});
+    value.to_string()
+}
+
 /// JSON without the white space between its tokens. `text` was read before.
 fn compact(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}');
@@ -236,6 +260,28 @@ mod tests {
             compact(" { \"a b\" : [ 1.50 ,\n \" \\\" x\\\\\" , é1 ] }\n"),
             "{\"a b\":[1.50,\" \\\" x\\\\\",é1]}"
         );
+    }
+
+    #[test]
+    fn a_document_speaks_mcp_once() {
+        for (text, expected) in [
+            (r#"{"a": 1}  "#, r#"{"a": 1,"x-sluicegate":{"mcp":{"enabled":true}}}"#),
+            ("{ }", r#"{"x-sluicegate":{"mcp":{"enabled":true}}}"#),
+            (
+                r#"{"x-sluicegate":{"graphql":{}}}"#,
+                r#"{"x-sluicegate":{"graphql":{},"mcp":{"enabled":true}}}"#,
+            ),
+            (
+                r#"{"x-sluicegate": {"mcp": {"enabled": true}}}"#,
+                r#"{"x-sluicegate": {"mcp": {"enabled": true}}}"#,
+            ),
+            ("[]", "[]"),
+            ("{", "{"),
+        ] {
+            assert_eq!(as_mcp(text), expected, "{text}");
+        }
+        let says = r#"{"x-tyk-api-gateway":{"middleware":{"mcpTools":{"a":{}}}}}"#;
+        assert_eq!(as_mcp(says), says);
     }
 
     #[test]

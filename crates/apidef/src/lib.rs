@@ -18,6 +18,7 @@ mod graphql;
 mod identity;
 pub mod keys;
 mod limits;
+mod mcp;
 mod oas;
 mod own_port;
 mod pass_through;
@@ -53,7 +54,7 @@ pub use cache::{CachedPath, Caching, UpstreamCaching};
 pub use compression::{Compression, ContentCoding};
 pub use convert::{Converted, To, convert};
 pub use cors::Cors;
-pub use definition::{Definition, Read, Source, digest, with_id};
+pub use definition::{Definition, Read, Source, as_mcp, digest, with_id};
 pub use errors::{ErrorMatch, ErrorOverrides, ErrorRule, ErrorStatus, ErrorText};
 pub use events::{Event, EventHandler, EventWay, Webhook, handlers_of, webhook_of};
 pub use graphql::{
@@ -62,6 +63,7 @@ pub use graphql::{
 };
 pub use identity::{IdExtractor, IdRule, IdSource};
 pub use limits::{AtOnce, EndpointRate};
+pub use mcp::{CallKind, call_at};
 pub use oas::{
     Authentication, Import, Operation, SCHEMAS, Stated, StatedKinds, StatedValue, import, schema, stated,
 };
@@ -79,9 +81,9 @@ pub use recording::Recording;
 pub use reference::reference;
 pub use rights::{PathMatching, UrlRules, check_access_rights, path_pattern, path_source};
 pub use session::{
-    AccessDefinition, AllowedUrl, BasicAuthData, Concurrency, Endpoint, EndpointMethod, FieldAccess,
-    FieldLimits, JwtData, Limit, Monitor, Own, Partitions, Policy, RateLimit, Secret, Session, Smoothing,
-    Subscriptions, TypeFields,
+    AccessDefinition, AllowedUrl, BasicAuthData, CallLimit, Concurrency, Endpoint, EndpointMethod,
+    FieldAccess, FieldLimits, JwtData, Limit, Monitor, NameRules, Own, Partitions, Policy, PrimitiveRules,
+    RateLimit, Secret, Session, Smoothing, Subscriptions, TypeFields,
 };
 pub use template::Template;
 pub use transforms::{

@@ -2,6 +2,7 @@
 
 use crate::at_path::Operations;
 use crate::fields::{Field, LEFT_OPEN, acts, in_use, section};
+use crate::mcp::{self, CallKind};
 use crate::section::Section;
 use crate::{Rate, classic::rate};
 use document::{Fault, pointer_join};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 pub(crate) const OWN: &str = "x-sluicegate";
 
 /// What it holds in definitions of both formats.
-pub(crate) const COMMON: [Field; 5] = [
+pub(crate) const COMMON: [Field; 6] = [
     section(
         "concurrency",
         &[
@@ -26,6 +27,7 @@ pub(crate) const COMMON: [Field; 5] = [
     section("compression", crate::compression::FIELDS),
     section("upstream", crate::upstream::OWN_FIELDS),
     section("graphql", crate::graphql::OWN_FIELDS),
+    section("mcp", crate::mcp::OWN_FIELDS),
     section("pass_through", crate::pass_through::OWN_FIELDS),
 ];
 
@@ -136,12 +138,14 @@ pub(crate) fn oas_endpoints(
     let ignore_case = ignore_case.get("enabled").is_some_and(in_use);
     let operations = middleware.section("operations", faults);
     let known = Operations::of(root);
+    let calls = mcp::speaks(root, faults);
     let mut endpoints = Vec::new();
     for id in operations.object.into_iter().flat_map(serde_json::Map::keys) {
-        let limit = operations.section(id, faults).section("rateLimit", faults);
-        let enabled = limit.flag("enabled", faults);
-        let (requests, per) = (limit.number("rate", faults), limit.duration("per", faults));
-        let Some(rate) = rate(enabled, requests, per, &limit, faults) else { continue };
+        let Some(rate) = of_operation(&operations.section(id, faults), faults) else { continue };
+        if calls && let Some(method) = mcp::method_of(id, known.get(id)) {
+            endpoints.push(of_call(CallKind::Method, method, rate));
+            continue;
+        }
         match known.get(id) {
             Some(operation) => {
                 let (path, method) = (operation.path.as_ref().into(), operation.method.to_uppercase().into());
@@ -154,7 +158,24 @@ pub(crate) fn oas_endpoints(
             }
         }
     }
+    let primitives = if calls { mcp::primitives(middleware, faults) } else { Vec::new() };
+    for one in primitives {
+        let rate = of_operation(&one.section, faults);
+        endpoints.extend(rate.map(|rate| of_call(one.kind, one.name, rate)));
+    }
     endpoints.into()
+}
+
+fn of_operation(operation: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Rate> {
+    let limit = operation.section("rateLimit", faults);
+    let enabled = limit.flag("enabled", faults);
+    let (requests, per) = (limit.number("rate", faults), limit.duration("per", faults));
+    rate(enabled, requests, per, &limit, faults)
+}
+
+fn of_call(kind: CallKind, name: &str, rate: Rate) -> EndpointRate {
+    let path = mcp::operation(kind, name).path.into();
+    EndpointRate { method: "POST".into(), path, ignore_case: false, rate }
 }
 
 #[cfg(test)]

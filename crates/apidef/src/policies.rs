@@ -1,7 +1,8 @@
 //! Merging policies into a session (contract 6.4). Runs in memory, whenever a session is loaded.
 
 use crate::{
-    AccessDefinition, AllowedUrl, Endpoint, FieldAccess, Limit, Partitions, Policy, Session, TypeFields,
+    AccessDefinition, AllowedUrl, CallLimit, Endpoint, FieldAccess, Limit, Partitions, Policy, RateLimit,
+    Session, TypeFields,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,6 +215,8 @@ impl Rights {
             }
             if parts.rate {
                 merge_endpoints(&mut right.access.endpoints, &granted.endpoints);
+                merge_calls(&mut right.access.json_rpc_methods, &granted.json_rpc_methods);
+                merge_calls(&mut right.access.mcp_primitives, &granted.mcp_primitives);
             }
         }
     }
@@ -394,7 +397,18 @@ fn unite(held: &mut AccessDefinition, granted: &AccessDefinition) {
         }
     }
     held.disable_introspection |= granted.disable_introspection;
-    // Rules of protocols that nothing here acts on yet, such as those of MCP: lists of allowed and blocked names.
+    let rules = &granted.mcp_access_rights;
+    let own = &mut held.mcp_access_rights;
+    for (held, granted) in [
+        (&mut held.json_rpc_methods_access_rights, &granted.json_rpc_methods_access_rights),
+        (&mut own.tools, &rules.tools),
+        (&mut own.resources, &rules.resources),
+        (&mut own.prompts, &rules.prompts),
+    ] {
+        merge_tags(&mut held.allowed, &granted.allowed);
+        merge_tags(&mut held.blocked, &granted.blocked);
+    }
+    // Rules that nothing here acts on.
     unite_maps(&mut held.other, &granted.other);
 }
 
@@ -414,6 +428,22 @@ fn merge_endpoints(held: &mut Vec<Endpoint>, granted: &[Endpoint]) {
                     if faster(offer, held) || tie {
                         known.limit = method.limit.clone();
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Of limits for the same call the faster one counts.
+fn merge_calls(held: &mut Vec<CallLimit>, granted: &[CallLimit]) {
+    for call in granted {
+        let same = |known: &&mut CallLimit| known.r#type == call.r#type && known.name == call.name;
+        match held.iter_mut().find(same) {
+            None => held.push(call.clone()),
+            Some(known) => {
+                let rate = |limit: &RateLimit| (limit.rate, limit.per);
+                if faster(rate(&call.limit), rate(&known.limit)) {
+                    known.limit = call.limit.clone();
                 }
             }
         }

@@ -176,6 +176,80 @@ fn what_has_no_counterpart_is_told_with_its_place() {
     assert_eq!(told, ["/slug"]);
 }
 
+#[test]
+fn calls_of_mcp_are_paths_of_classic_definitions() {
+    let on = json!({"enabled": true});
+    let given = json!({
+        "openapi": "3.0.3", "info": {"title": "a", "version": "1.0.0"}, "paths": {},
+        "x-tyk-api-gateway": {
+            "info": {"id": "a", "name": "a"}, "upstream": {"url": "http://u:81"},
+            "server": {"listenPath": {"value": "/a/"}},
+            "middleware": {
+                "operations": {"tools/callPOST": {"rateLimit": {"enabled": true, "rate": 5, "per": "1m"}}},
+                "mcpTools": {"get-weather": {"allow": on, "requestSizeLimit": {"enabled": true, "value": 7}}},
+                "mcpResources": {"weather://stations/*": {"block": on}},
+            },
+        },
+    });
+    let there = convert(&given.to_string(), None).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let classic = &there.definition;
+    assert_eq!(
+        (&classic["application_protocol"], &classic["json_rpc_version"]),
+        (&json!("mcp"), &json!("2.0"))
+    );
+    let lists = &classic["version_data"]["versions"]["Default"]["extended_paths"];
+    assert_eq!(lists["white_list"][0]["path"], "/mcp-tool:get-weather");
+    assert_eq!(lists["black_list"][0]["path"], "/mcp-resource:weather://stations/*");
+    assert_eq!(lists["rate_limit"][0]["path"], "/json-rpc-method:tools/call");
+    assert!(there.warnings.is_empty(), "{:#?}", there.warnings);
+    let back =
+        convert(&classic.to_string(), None).unwrap_or_else(|faults| panic!("{faults:#?}\n{classic:#}"));
+    let middleware = &back.definition["x-tyk-api-gateway"]["middleware"];
+    assert_eq!(middleware["mcpTools"]["get-weather"]["requestSizeLimit"]["value"], 7);
+    assert_eq!(middleware["mcpResources"]["weather://stations/*"]["block"]["enabled"], true);
+    assert_eq!(back.definition["paths"], json!({}));
+    assert_eq!(back.definition["x-sluicegate"]["mcp"]["enabled"], true);
+    // Ways of writing that say the same are told apart from others that do not.
+    let both =
+        [&given, &back.definition].map(|text| apidef::Definition::parse(&text.to_string()).unwrap().api);
+    assert_eq!(both[0].paths, both[1].paths);
+    assert_eq!(both[0].limits, both[1].limits);
+    assert!(both[0].mcp && both[1].mcp);
+}
+
+#[test]
+fn what_is_said_of_calls_has_its_place() {
+    let mut text = json!({
+        "openapi": "3.0.3", "info": {"title": "a", "version": "1.0.0"}, "paths": {},
+        "x-tyk-api-gateway": {
+            "info": {"id": "a", "name": "a"}, "upstream": {"url": "http://u:81"},
+            "server": {"listenPath": {"value": "/a/"}},
+            "middleware": {"mcpTools": {"a": {}}},
+        },
+    });
+    for (said, pointer, is_error) in [
+        (json!({"rateLimit": {"enabled": true, "rate": 1}}), "a/rateLimit", true),
+        (json!({"requestSizeLimit": {"enabled": true, "value": "1"}}), "a/requestSizeLimit/value", true),
+        (json!({"mockResponse": {"enabled": true, "code": 200}}), "a/mockResponse", false),
+        (json!({"urlRewrite": {"enabled": true, "pattern": "x"}}), "a/urlRewrite", false),
+        (json!({"alow": {"enabled": true}}), "a/alow", false),
+    ] {
+        text["x-tyk-api-gateway"]["middleware"]["mcpTools"]["a"] = said;
+        let faults = match apidef::Definition::parse(&text.to_string()) {
+            Ok(definition) => definition.warnings,
+            Err(faults) => faults,
+        };
+        let at = format!("/x-tyk-api-gateway/middleware/mcpTools/{pointer}");
+        assert!(
+            faults.iter().any(|fault| fault.pointer == at && fault.is_error() == is_error),
+            "{at}: {faults:#?}"
+        );
+    }
+    text["x-tyk-api-gateway"]["middleware"] =
+        json!({"mcpTools": {"a": {}}, "operations": {"nowherePOST": {"allow": {"enabled": true}}}});
+    assert!(apidef::Definition::parse(&text.to_string()).is_err(), "it stands for nothing");
+}
+
 /// What a classic definition becomes; what it becomes again from there; the places of warnings on both ways.
 fn there_and_back(given: &Value) -> (Value, Value, Vec<String>) {
     let there = convert(&given.to_string(), None).unwrap_or_else(|faults| panic!("{faults:#?}\n{given:#}"));

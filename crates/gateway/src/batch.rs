@@ -99,6 +99,7 @@ pub(crate) enum Wrong {
 /// Whether a request is a batch.
 pub(crate) fn is_addressed(exchange: &Exchange) -> bool {
     exchange.api.model.batches
+        && !exchange.api.model.mcp
         && exchange.loops == 0
         && exchange.path_in_api().trim_end_matches('/') == PATH
         && exchange.head.extensions.get::<Inner>().is_none()

@@ -21,6 +21,7 @@ use crate::backend::graph::{Asked, Watch};
 use crate::backend::stream::Subscription;
 use crate::body::{BodyError, RequestBody, cause, is_too_large};
 use crate::cache::Keep;
+use crate::calls::Asked as Called;
 use crate::context::Noted;
 use crate::detail::Detail;
 use crate::gate::Gate;
@@ -165,6 +166,8 @@ pub(crate) struct Exchange {
     pub(crate) noted: Noted,
     /// How the backend is asked, where guards changed that.
     pub(crate) ahead: Ahead,
+    /// What it calls, where its API speaks MCP.
+    pub(crate) mcp: Option<Box<Called>>,
     /// What it asks of a graph, once that has been checked.
     pub(crate) asked: Option<Box<Asked>>,
     /// What is looked at on its connection once that has left HTTP.

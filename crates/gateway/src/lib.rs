@@ -11,6 +11,7 @@ pub mod backend;
 mod batch;
 mod body;
 mod cache;
+mod calls;
 mod certificates;
 mod chain;
 mod clock;

@@ -163,6 +163,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
         }
         None => record.path = head.uri.path().into(),
     }
+    record.mcp = exchange.mcp.as_ref().and_then(|asked| asked.told(status.as_u16(), flag)).map(Box::new);
     record.status = status.as_u16();
     record.refusal = (!flag.is_empty()).then_some(Cow::Borrowed(flag));
     record.upstream = exchange.timings.upstream;
@@ -243,6 +244,10 @@ pub(crate) fn log(record: &Record, complete: bool) {
         latency_total = record.total.as_millis() as u64,
         upstream_latency = record.upstream.as_millis() as u64,
         trace_id = record.trace_id.as_deref(),
+        mcp_method = record.mcp.as_ref().map(|call| &*call.method),
+        mcp_primitive_type = record.mcp.as_ref().map(|call| &*call.kind).filter(|kind| !kind.is_empty()),
+        mcp_primitive_name = record.mcp.as_ref().map(|call| &*call.name).filter(|name| !name.is_empty()),
+        mcp_error_code = record.mcp.as_ref().and_then(|call| call.error),
         bytes_out = record.bytes_out,
         messages = record.messages,
         complete,

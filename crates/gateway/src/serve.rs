@@ -16,6 +16,7 @@ use crate::backend::{Backend, graph};
 use crate::batch;
 use crate::body::{Body, RequestBody};
 use crate::cache;
+use crate::calls;
 use crate::chain::Early;
 use crate::compress;
 use crate::context::Noted;
@@ -183,6 +184,7 @@ fn exchange(
         held: Vec::new(),
         noted: Noted::default(),
         ahead: Ahead::default(),
+        mcp: None,
         watch: None,
         asked: None,
         subscription: None,
@@ -250,6 +252,10 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
             ControlFlow::Break(Early::AsBackend(response)) => response,
             ControlFlow::Break(Early::Final(response)) => return Ok(response),
         };
+        let response = match exchange.mcp {
+            None => response,
+            Some(_) => Box::pin(calls::cut(exchange, response)).await?,
+        };
         return api.chain.answered(exchange, response).await;
     }
 }
@@ -294,7 +300,11 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
             exchange.gate.metrics.refused(refusal.flag);
             tell(exchange, &refusal);
             let own = exchange.api.chain.errors();
-            let mut response = respond::refusal(&refusal, &exchange.head.headers, settings, own);
+            let call = exchange.mcp.as_ref().and_then(|asked| asked.id()).filter(|_| !refusal.is_json);
+            let mut response = match call {
+                Some(id) => respond::of_call(&refusal, id, settings),
+                None => respond::refusal(&refusal, &exchange.head.headers, settings, own),
+            };
             exchange.budget.write_on_refusal(response.headers_mut());
             // A call of gRPC is told its refusal with status 200.
             let status = if exchange.streams() { refusal.status } else { response.status() };

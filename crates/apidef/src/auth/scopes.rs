@@ -1,6 +1,8 @@
 //! What tokens have to be good for: the scopes that the operations of an OpenAPI document ask for (contract 5.12).
 
+use crate::AtPath;
 use crate::fields::{Field, acts};
+use crate::mcp::{self, CallKind};
 use crate::oas::{Operation, Written, ignores_case, operations};
 use crate::section::{Section, kind};
 use document::{Fault, pointer_join};
@@ -29,6 +31,8 @@ pub struct ScopeCheck {
     pub operations: Box<[Operation<Scopes>]>,
     /// Upper and lower case of their paths are the same.
     pub ignore_case: bool,
+    /// What calls of MCP need, at their places.
+    pub calls: Box<[AtPath<Scopes>]>,
 }
 
 /// Whose requirements count.
@@ -77,6 +81,8 @@ impl ScopeCheck {
         let otherwise = needed(&of_root, &[]);
         let exempt = exempt(root, faults);
         let mut of_operations = Vec::new();
+        let mut calls = of_calls(root, name, source, &of_root, faults);
+        let speaks = mcp::speaks(root, faults);
         for operation in operations(root) {
             let own = match source {
                 Source::Global => Vec::new(),
@@ -89,6 +95,12 @@ impl ScopeCheck {
             };
             let is_exempt = operation.id().is_some_and(|id| exempt.contains(&id));
             let needed = if is_exempt { Scopes::default() } else { needed(&of_root, &own) };
+            if let Some(method) = operation.json_rpc_method().filter(|_| speaks) {
+                let path = mcp::operation(CallKind::Method, method).path.into();
+                let (method, at) = ("POST".into(), operation.pointer.clone().into());
+                calls.push(AtPath { method, path, ignore_case: false, value: needed, at });
+                continue;
+            }
             // Even what is needed anyhow is told here, so that no other operation is taken for this one.
             of_operations.push(operation.with(needed));
         }
@@ -98,6 +110,7 @@ impl ScopeCheck {
             otherwise,
             operations: of_operations.into(),
             ignore_case: ignores_case(root, faults),
+            calls: calls.into(),
         })
     }
 
@@ -118,11 +131,45 @@ impl ScopeCheck {
     }
 }
 
+/// What tools, resources and prompts need: their own requirements count where they have them checked.
+fn of_calls(
+    root: &Section<'_>,
+    name: &str,
+    source: Source,
+    of_root: &[Vec<&str>],
+    faults: &mut Vec<Fault>,
+) -> Vec<AtPath<Scopes>> {
+    let middleware = root.section(crate::oas::EXTENSION, faults).section("middleware", faults);
+    let mut all = Vec::new();
+    for one in mcp::primitives(&middleware, faults) {
+        let checked = one.section.section("scopeCheck", faults).flag("enabled", faults);
+        let own = match source {
+            Source::Operation | Source::Union if checked => {
+                asked(one.section.get("security"), &one.section.at("security"), name, faults)
+            }
+            _ => continue,
+        };
+        let path = mcp::operation(one.kind, one.name).path.into();
+        let (method, at) = ("POST".into(), one.section.pointer.clone().into());
+        all.push(AtPath { method, path, ignore_case: false, value: needed(of_root, &own), at });
+    }
+    all
+}
+
+/// The scopes that a tool, resource or prompt asks for by itself.
+pub(super) fn of_call(call: &Section<'_>, name: &str, faults: &mut Vec<Fault>) -> Box<[Box<str>]> {
+    once(asked(call.get("security"), &call.at("security"), name, faults))
+}
+
 /// The scopes that an operation asks for by itself, of all its requirements that name the scheme.
 pub(super) fn of_operation(operation: &Written<'_>, name: &str, faults: &mut Vec<Fault>) -> Box<[Box<str>]> {
     let at = pointer_join(&operation.pointer, "security");
+    once(asked(operation.object.get("security"), &at, name, faults))
+}
+
+fn once(asked: Asked<'_>) -> Box<[Box<str>]> {
     let mut once: Vec<Box<str>> = Vec::new();
-    for scope in asked(operation.object.get("security"), &at, name, faults).into_iter().flatten() {
+    for scope in asked.into_iter().flatten() {
         if !once.iter().any(|known| **known == *scope) {
             once.push(scope.into());
         }

@@ -3,7 +3,9 @@
 
 use super::jwt::{address, some};
 use super::{SOURCE, SecurityScheme, Sources, resource_metadata, scopes};
+use crate::AtPath;
 use crate::fields::{Field, acts, each, section};
+use crate::mcp::{self, CallKind};
 use crate::oas::{EXTENSION, Operation, ignores_case, operations};
 use crate::section::Section;
 use crate::{Secret, Target};
@@ -24,6 +26,8 @@ pub struct TokenExchange {
     pub operations: Box<[Operation<Option<ExchangeTarget>>]>,
     /// Upper and lower case of their paths are the same.
     pub ignore_case: bool,
+    /// What calls of MCP want instead, at their places.
+    pub calls: Box<[AtPath<ExchangeTarget>]>,
 }
 
 /// What a new token is to be good for.
@@ -180,6 +184,7 @@ impl TokenExchange {
             sources: Sources::oas_http(scheme, faults),
             providers: providers.into(),
             operations: targets(root, name, faults),
+            calls: targets_of_calls(root, name, faults),
             ignore_case: ignores_case(root, faults),
         })
     }
@@ -193,13 +198,18 @@ fn targets(
 ) -> Box<[Operation<Option<ExchangeTarget>>]> {
     let middleware = root.section(EXTENSION, faults).section("middleware", faults);
     let middleware = middleware.section("operations", faults);
+    let speaks = mcp::speaks(root, faults);
     let mut wanted: Vec<(&str, ExchangeTarget)> = Vec::new();
     for id in middleware.object.into_iter().flat_map(serde_json::Map::keys) {
         let exchange = middleware.section(id, faults).section("exchange", faults);
         if !exchange.flag("enabled", faults) {
             continue;
         }
-        let Some(operation) = operations(root).find(|operation| operation.id() == Some(id)) else {
+        let found = operations(root).find(|operation| operation.id() == Some(id));
+        if speaks && found.as_ref().is_none_or(|operation| operation.json_rpc_method().is_some()) {
+            continue;
+        }
+        let Some(operation) = found else {
             let text =
                 format!("no operation in `paths` has the id `{id}`, so no token would be exchanged for this");
             faults.push(Fault::error(exchange.pointer.clone(), text).on_key());
@@ -220,6 +230,58 @@ fn targets(
         wanted.iter().find(|(known, _)| Some(*known) == id).map(|(_, target)| target.clone())
     };
     operations(root).map(|operation| operation.with(of(operation.id()))).collect()
+}
+
+/// What calls of MCP want instead: methods, tools, resources and prompts.
+fn targets_of_calls(
+    root: &Section<'_>,
+    name: &str,
+    faults: &mut Vec<Fault>,
+) -> Box<[AtPath<ExchangeTarget>]> {
+    let middleware = root.section(EXTENSION, faults).section("middleware", faults);
+    let mut all = Vec::new();
+    if !mcp::speaks(root, faults) {
+        return Box::default();
+    }
+    let mut add =
+        |kind, called: &str, section: &Section<'_>, own: Box<[Box<str>]>, faults: &mut Vec<Fault>| {
+            let exchange = section.section("exchange", faults);
+            if !exchange.flag("enabled", faults) {
+                return;
+            }
+            let scopes = exchange.texts("scopes", faults);
+            let scopes = if scopes.is_empty() { own } else { scopes };
+            let audience = some(exchange.text("audience", faults)).unwrap_or_default();
+            let (method, path) = ("POST".into(), mcp::operation(kind, called).path.into());
+            let (value, at) = (ExchangeTarget { audience, scopes }, exchange.pointer.into());
+            all.push(AtPath { method, path, ignore_case: false, value, at });
+        };
+    let named = middleware.section("operations", faults);
+    for id in named.object.into_iter().flat_map(serde_json::Map::keys) {
+        let section = named.section(id, faults);
+        match operations(root).find(|operation| operation.id() == Some(id)) {
+            Some(operation) => {
+                let Some(method) = operation.json_rpc_method() else { continue };
+                let own = scopes::of_operation(&operation, name, faults);
+                add(CallKind::Method, method, &section, own, faults);
+            }
+            None => match mcp::method_of(id, None) {
+                Some(method) => add(CallKind::Method, method, &section, Box::default(), faults),
+                None if section.section("exchange", faults).flag("enabled", faults) => {
+                    let text = format!(
+                        "no operation in `paths` has the id `{id}`, so no token would be exchanged for this"
+                    );
+                    faults.push(Fault::error(section.at("exchange"), text).on_key());
+                }
+                None => {}
+            },
+        }
+    }
+    for one in mcp::primitives(&middleware, faults) {
+        let own = scopes::of_call(&one.section, name, faults);
+        add(one.kind, one.name, &one.section, own, faults);
+    }
+    all.into()
 }
 
 fn provider(section: &Section<'_>, faults: &mut Vec<Fault>) -> Option<ExchangeProvider> {

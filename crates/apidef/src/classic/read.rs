@@ -9,6 +9,7 @@ use crate::events;
 use crate::fields::{LEFT_OPEN, check, in_use};
 use crate::graphql;
 use crate::limits::{EndpointRate, at_once};
+use crate::mcp;
 use crate::oas::one_credential;
 use crate::own_port::OwnPort;
 use crate::pass_through::{self, PassThrough};
@@ -110,6 +111,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         certificates: root.texts("certificates", faults),
         client_certificates: client_certificates(&root, faults),
         pass_through,
+        mcp: mcp::classic(&root, faults),
         own_port,
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
@@ -139,6 +141,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         tags: if tags_off { Box::default() } else { root.texts("tags", faults) },
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
     };
+    mcp::only_upstreams(api.mcp, &Some(&api.backend), root.at("application_protocol"), faults);
     pass_through::unguarded(&api, root.at("use_keyless"), root.at("use_mutual_tls_auth"), faults);
     api.versioning = read_own(&root, read_classic(&root, faults), &api, faults);
     Some(api)

@@ -6,7 +6,7 @@ use crate::auth::{
 };
 use crate::cache;
 use crate::cors;
-use crate::fields::{Field, acts, each, kept, routes, section};
+use crate::fields::{Field, acts, each, kept, section};
 use crate::graphql;
 use crate::paths::{
     CLASSIC_HOOK, CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
@@ -39,8 +39,8 @@ pub(crate) const ROOT: &[Field] = &[
     acts("listen_port"),
     acts("certificates"),
     acts("enable_proxy_protocol"),
-    routes("json_rpc_version", "MCP is"),
-    routes("application_protocol", "MCP is"),
+    acts("json_rpc_version"),
+    acts("application_protocol"),
     // Who may call.
     acts("use_keyless"),
     acts("use_standard_auth"),

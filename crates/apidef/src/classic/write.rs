@@ -126,6 +126,10 @@ pub(crate) fn write(api: &Api) -> Value {
             definition[OWN]["upstream"] = care;
         }
     }
+    if api.mcp {
+        definition["json_rpc_version"] = "2.0".into();
+        definition["application_protocol"] = "mcp".into();
+    }
     if let Some(own_port) = &api.own_port {
         own_port.write_classic(&mut definition);
     }

@@ -5,6 +5,7 @@ use super::lists::LISTS;
 use super::value::{is_blank, left, move_pairs, put, take, text};
 use crate::at_path::{Operations, precedence};
 use crate::beyond::KEYS;
+use crate::mcp::call_at;
 use crate::section::Section;
 use document::pointer_join;
 use serde_json::{Map, Value, json};
@@ -86,6 +87,9 @@ pub(super) fn operation(out: &mut Value, path: &str, method: &str) -> String {
 
 /// A classic path as OpenAPI has it: segments that are regular expressions become parameters.
 pub(super) fn template(path: &str) -> (String, Vec<Value>) {
+    if call_at(path).is_some() {
+        return (path.to_owned(), Vec::new());
+    }
     let mut parameters = Vec::new();
     let segments = path.split('/').map(|segment| {
         let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));

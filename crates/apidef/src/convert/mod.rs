@@ -4,6 +4,7 @@
 mod auth;
 mod behind;
 mod beyond;
+mod calls;
 mod endpoints;
 mod errors;
 mod events;
@@ -183,6 +184,7 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
     if let Some(processors) = take(&mut rest, "/response_processors").filter(|all| !is_blank(all)) {
         out["x-sluicegate"]["response_processors"] = processors;
     }
+    calls::to_oas(&mut rest, &mut out);
     let extended = format!("{version}/extended_paths");
     let mut expected = given.clone();
     if rest.pointer(&format!("{version}/use_extended_paths")) == Some(&Value::Bool(true)) {
@@ -192,6 +194,7 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
         beyond::lists_to_oas(&mut rest, &extended, &mut out);
         told.extend(told::to_oas(&mut expected, &extended, moved));
     }
+    calls::out_of_operations(&mut out);
     for known in ["/version_data/not_versioned", "/version_data/default_version", "/is_oas"] {
         take(&mut rest, known);
     }
@@ -214,6 +217,9 @@ fn to_classic(given: &Value, with_auth: bool) -> (Value, Value, Vec<Fault>) {
         "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default", "use_extended_paths": true}}},
     });
     older::oas(&mut rest, EXTENSION_AT);
+    if calls::into_operations(&mut rest) {
+        (out["json_rpc_version"], out["application_protocol"]) = ("2.0".into(), "mcp".into());
+    }
     if !with_auth {
         auth::to_classic(&mut rest, &mut out);
     }
@@ -266,6 +272,7 @@ fn differences(written: &Settled, expected: &Settled) -> Vec<String> {
     let (w, e) = (&written.api, &expected.api);
     let parts = [
         ("authentication", w.auth == e.auth),
+        ("protocol", w.mcp == e.mcp),
         ("versions", w.versioning == e.versioning && w.version == e.version),
         ("expiry", w.version_expires == e.version_expires && w.expires == e.expires),
         ("upstream", w.backend == e.backend),

@@ -1,6 +1,8 @@
 //! The operations of an OpenAPI document: what requests of one method to one path have of their own.
 
+use crate::at_path;
 use crate::fields::in_use;
+use crate::mcp;
 use crate::section::Section;
 use document::{Fault, pointer_join};
 use serde_json::{Map, Value};
@@ -37,6 +39,13 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 impl<'v> Written<'v> {
     pub(crate) fn id(&self) -> Option<&'v str> {
         self.object.get("operationId").and_then(Value::as_str)
+    }
+
+    /// The method of JSON-RPC that it stands for, in documents of MCP.
+    pub(crate) fn json_rpc_method(&self) -> Option<&'v str> {
+        let (written, method, operation) = (self.path, self.method, self.object);
+        let at_path = at_path::Operation { path: written.into(), written, method, operation };
+        mcp::method_of("", Some(&at_path))
     }
 
     pub(crate) fn with<T>(&self, value: T) -> Operation<T> {

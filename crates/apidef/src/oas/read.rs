@@ -10,6 +10,7 @@ use crate::events;
 use crate::fields::{check, in_use};
 use crate::graphql;
 use crate::limits::{OWN, at_once, oas_endpoints};
+use crate::mcp;
 use crate::own_port::OwnPort;
 use crate::pass_through::{self, PassThrough};
 use crate::place;
@@ -96,6 +97,8 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     validate_rest(&upstream, faults);
     let auth = read_auth(&root, &authentication, faults);
     one_credential(&auth, backend.as_ref(), upstream.at("authentication"), faults);
+    let mcp = mcp::speaks(&root, faults);
+    mcp::only_upstreams(mcp, &backend.as_ref(), root.at(EXTENSION), faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
     let api = Api {
@@ -112,6 +115,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
             None => listen_path(&server, &listen, faults),
         },
         pass_through,
+        mcp,
         own_port,
         strip_listen_path: listen.flag("strip", faults),
         versioning: read_oas(&info, faults),

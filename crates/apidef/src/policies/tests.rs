@@ -303,13 +303,40 @@ fn rules() {
             "acl: rules of MCP",
             json!({}),
             all(
-                right(json!({"mcp_access_rights": {"tools": {"allowed": ["x"]}}, "json_rpc_methods": ["m"]})),
-                right(
-                    json!({"mcp_access_rights": {"tools": {"allowed": ["y"], "blocked": ["z"]}}, "json_rpc_methods": ["n"]}),
-                ),
+                right(json!({
+                    "mcp_access_rights": {"tools": {"allowed": ["x"]}},
+                    "json_rpc_methods_access_rights": {"blocked": ["b"]},
+                    "json_rpc_methods": [{"name": "m", "limit": {"rate": 2, "per": 1}}],
+                    "mcp_primitives": [
+                        {"type": "tool", "name": "t", "limit": {"rate": 1, "per": 1}},
+                        {"type": "prompt", "name": "t", "limit": {"rate": 9, "per": 1}},
+                    ],
+                })),
+                right(json!({
+                    "mcp_access_rights": {
+                        "tools": {"allowed": ["y", "x"], "blocked": ["z"]}, "prompts": {"blocked": ["p"]},
+                    },
+                    "json_rpc_methods_access_rights": {"blocked": ["c"]},
+                    "json_rpc_methods": [
+                        {"name": "m", "limit": {"rate": 1, "per": 1}}, {"name": "n", "limit": {"rate": 1, "per": 1}},
+                    ],
+                    "mcp_primitives": [{"type": "tool", "name": "t", "limit": {"rate": 3, "per": 1}}],
+                })),
             ),
             "/access_rights/a".into(),
-            json!({"mcp_access_rights": {"tools": {"allowed": ["x", "y"], "blocked": ["z"]}}, "json_rpc_methods": ["m", "n"]}),
+            json!({
+                "mcp_access_rights": {
+                    "tools": {"allowed": ["x", "y"], "blocked": ["z"]}, "prompts": {"blocked": ["p"]},
+                },
+                "json_rpc_methods_access_rights": {"blocked": ["b", "c"]},
+                "json_rpc_methods": [
+                    {"name": "m", "limit": {"rate": 2.0, "per": 1.0}}, {"name": "n", "limit": {"rate": 1.0, "per": 1.0}},
+                ],
+                "mcp_primitives": [
+                    {"type": "tool", "name": "t", "limit": {"rate": 3.0, "per": 1.0}},
+                    {"type": "prompt", "name": "t", "limit": {"rate": 9.0, "per": 1.0}},
+                ],
+            }),
         ),
         (
             "acl: an API that only a rate policy names is not given",

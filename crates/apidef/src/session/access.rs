@@ -30,6 +30,45 @@ AccessDefinition {
     allowance_scope: String,
     /// Limits per path and method.
     endpoints: Vec<Endpoint>,
+    /// MCP: limits per method.
+    json_rpc_methods: Vec<CallLimit>,
+    /// MCP: which methods may be called.
+    json_rpc_methods_access_rights: NameRules,
+    /// MCP: limits per tool, resource and prompt.
+    mcp_primitives: Vec<CallLimit>,
+    /// MCP: which tools, resources and prompts may be used.
+    mcp_access_rights: PrimitiveRules,
+}}
+
+record! {
+/// Which names may be used: regular expressions for whole names.
+NameRules {
+    /// When not empty, only these.
+    allowed: Vec<String>,
+    /// Never these.
+    blocked: Vec<String>,
+}}
+
+record! {
+/// Which tools, resources and prompts of MCP may be used.
+PrimitiveRules {
+    /// Of tools, by name.
+    tools: NameRules,
+    /// Of resources, by URI.
+    resources: NameRules,
+    /// Of prompts, by name.
+    prompts: NameRules,
+}}
+
+record! {
+/// The limit of one method of JSON-RPC, or of one tool, resource or prompt of MCP.
+CallLimit {
+    /// `tool`, `resource` or `prompt`; empty for methods.
+    r#type: String,
+    /// Of the method, tool or prompt, or the URI of the resource.
+    name: String,
+    /// Its limit.
+    limit: RateLimit,
 }}
 
 record! {

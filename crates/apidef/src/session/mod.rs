@@ -8,7 +8,8 @@ mod record;
 mod split;
 
 pub use access::{
-    AccessDefinition, AllowedUrl, Endpoint, EndpointMethod, FieldAccess, FieldLimits, TypeFields,
+    AccessDefinition, AllowedUrl, CallLimit, Endpoint, EndpointMethod, FieldAccess, FieldLimits, NameRules,
+    PrimitiveRules, TypeFields,
 };
 pub use limit::{Concurrency, Limit, RateLimit, Smoothing, Subscriptions};
 pub use policy::{Partitions, Policy};

@@ -59,6 +59,9 @@ fn show(record: &Record) -> Value {
         shown["network"] = json!({"open_connections": network.opened, "closed_connections": network.closed,
             "refused_connections": network.refused});
     }
+    if let Some(mcp) = &record.mcp {
+        shown["mcp_stats"] = mcp.named();
+    }
     if let Some(graph) = &record.graph {
         shown["graphql_stats"] = graph.named();
     }

@@ -7,6 +7,9 @@ use http::StatusCode;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 
+/// What is told whoever calls from elsewhere.
+pub(crate) const ADDRESS_REFUSED: &str = "access from this IP has been disallowed";
+
 /// Admits by the client's address.
 #[derive(Debug)]
 pub(crate) struct Addresses(apidef::Addresses);
@@ -26,7 +29,7 @@ impl Addresses {
         if self.admits(exchange.client_address(), exchange.peer.address) {
             return Ok(());
         }
-        Err(Refusal::client(StatusCode::FORBIDDEN, "EAD", "access from this IP has been disallowed"))
+        Err(Refusal::client(StatusCode::FORBIDDEN, "EAD", ADDRESS_REFUSED))
     }
 
     /// `client` is unknown where proxies that should have named it have not: it is on no list of those who may, and those

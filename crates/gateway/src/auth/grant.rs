@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::Session;
+use apidef::{CallKind, Session};
 
 use super::terms::{Allowance, Terms, scope};
 use crate::exchange::Exchange;
@@ -18,6 +18,8 @@ pub(crate) struct Grant {
     rate: Option<Counter>,
     /// Of the endpoints of the terms, in their order; `None` = unlimited.
     endpoints: Box<[Option<Counter>]>,
+    /// Of the calls that the terms limit, in their order; `None` = unlimited.
+    calls: Box<[Option<Counter>]>,
     pub(crate) quota: QuotaGrant,
     /// What subscribers may receive; `None` = everything.
     pub(crate) received: Option<Box<Received>>,
@@ -66,6 +68,10 @@ impl Grant {
             endpoints: endpoints
                 .map(|endpoint| counter(format!("{name}{}", endpoint.suffix).into(), &endpoint.rate))
                 .collect(),
+            calls: terms.calls.as_ref().map_or_else(Box::default, |calls| {
+                let rates = calls.rates.iter();
+                rates.map(|(suffix, rate)| counter(format!("{name}{suffix}").into(), rate)).collect()
+            }),
             received: terms
                 .subscriptions
                 .as_ref()
@@ -95,6 +101,12 @@ impl Grant {
     fn rate_of(&self, method: &str, paths: &[&str]) -> Option<&Counter> {
         let endpoint = self.terms.endpoint(method, paths).and_then(|place| self.endpoints.get(place));
         endpoint.unwrap_or(&self.rate).as_ref()
+    }
+
+    /// The rate that limits calls of this name, beside that of the API or the session (contract 6.1).
+    pub(crate) fn rate_of_call(&self, kind: CallKind, name: &str) -> Option<&Counter> {
+        let place = self.terms.calls.as_ref()?.rate(kind, name)?;
+        self.calls.get(place)?.as_ref()
     }
 
     /// What tells one of the session's counters from its others.

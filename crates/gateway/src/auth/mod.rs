@@ -36,7 +36,7 @@ mod terms;
 mod token;
 mod token_exchange;
 
-pub(crate) use addresses::Addresses;
+pub(crate) use addresses::{ADDRESS_REFUSED, Addresses};
 pub(crate) use authenticate::Authenticate;
 pub(crate) use callers::Caller;
 pub(crate) use callers::Callers;

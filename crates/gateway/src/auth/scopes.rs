@@ -11,7 +11,7 @@ use super::jwt::Claims;
 use super::resource_metadata;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
-use crate::route::Operations;
+use crate::route::{Collector, Operations, PerPath};
 
 /// Asks tokens for scopes.
 #[derive(Debug)]
@@ -20,10 +20,16 @@ pub(crate) struct ScopeCheck {
     separator: Box<str>,
     otherwise: Scopes,
     operations: Operations<Scopes>,
+    /// What calls of MCP need.
+    calls: PerPath<Scopes>,
 }
 
 impl ScopeCheck {
-    pub(crate) fn new(model: &apidef::ScopeCheck, ignore_case: bool) -> Result<Self, String> {
+    pub(crate) fn new(
+        model: &apidef::ScopeCheck,
+        ignore_case: bool,
+        patterns: &Collector,
+    ) -> Result<Self, String> {
         let operations = model.operations.iter();
         let operations =
             operations.map(|operation| (&*operation.method, &*operation.path, operation.value.clone()));
@@ -32,11 +38,20 @@ impl ScopeCheck {
             separator: model.separator.clone(),
             otherwise: model.otherwise.clone(),
             operations: Operations::new(operations, ignore_case || model.ignore_case)?,
+            calls: PerPath::of(patterns, &model.calls, |call| call.value.clone()),
         })
     }
 
     pub(crate) fn pass(&self, exchange: &Exchange) -> Result<(), Refusal> {
-        let needed = self.operations.find(exchange).unwrap_or(&self.otherwise);
+        // The method and what it is called for may both ask for scopes; else what the request is as one of HTTP counts.
+        let mut of_calls = self.calls.of_calls(exchange).peekable();
+        if of_calls.peek().is_some() {
+            return of_calls.try_for_each(|needed| self.needs(exchange, needed));
+        }
+        self.needs(exchange, self.operations.find(exchange).unwrap_or(&self.otherwise))
+    }
+
+    fn needs(&self, exchange: &Exchange, needed: &Scopes) -> Result<(), Refusal> {
         let Some(first) = needed.first() else { return Ok(()) };
         let Some(claims) = &exchange.claims else {
             let missing = Refusal::client(StatusCode::UNAUTHORIZED, "AMF", "Authorization field missing");
@@ -86,6 +101,7 @@ mod tests {
             separator: separator.into(),
             otherwise: Box::default(),
             operations: Operations::new(std::iter::empty(), false).unwrap(),
+            calls: PerPath::new(&Collector::new(apidef::PathMatching::default()), std::iter::empty()),
         };
         let usual = check(&["scope", "scp"], " ");
         for (check, claims, expected) in [

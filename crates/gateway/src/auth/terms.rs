@@ -1,8 +1,9 @@
 //! What sessions of one profile may do with one API: everything of a grant but the counters, compiled once for all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use apidef::{PathMatching, Session, Smoothing, Subscriptions, UrlRules, keys, path_pattern};
+use apidef::{CallKind, PathMatching, Session, Smoothing, Subscriptions, UrlRules, keys, path_pattern};
 use regex::Regex;
 
 use crate::limits::{Context, Pattern};
@@ -33,6 +34,8 @@ pub(crate) struct Terms {
     pub(crate) at_once: OwnAtOnce,
     /// What may be asked of a graph; `None` = everything.
     pub(crate) graph: Option<Box<graphql::Rights>>,
+    /// What may be called of an API that speaks MCP, and how often; `None` = everything.
+    pub(crate) calls: Option<Box<CallTerms>>,
     /// What limits subscribers, if anything does.
     pub(super) subscriptions: Option<Subscriptions>,
 }
@@ -72,6 +75,60 @@ pub(super) struct Endpoint {
     /// What its counter's name ends with.
     pub(super) suffix: Box<str>,
     pub(super) rate: Allowance,
+}
+
+/// What may be called of an API that speaks MCP, and how often.
+#[derive(Debug)]
+pub(crate) struct CallTerms {
+    pub(crate) rights: Arc<mcp::Rights>,
+    /// Places among the rates, by kind and name.
+    rated: [mcp::Names<usize>; 4],
+    /// What the names of their counters end with, and how often.
+    pub(super) rates: Box<[(Box<str>, Allowance)]>,
+}
+
+impl CallTerms {
+    /// `None`: nothing is said of calls.
+    fn of(access: &apidef::AccessDefinition) -> Option<Self> {
+        let rights = Arc::new(mcp::Rights::of(access));
+        let methods = access.json_rpc_methods.iter().map(|one| (CallKind::Method, one));
+        let primitives = access.mcp_primitives.iter().filter_map(|one| {
+            let kind = match &*one.r#type {
+                "tool" => CallKind::Tool,
+                "resource" => CallKind::Resource,
+                "prompt" => CallKind::Prompt,
+                other => {
+                    tracing::warn!(kind = other, "a rate limit of a key is for nothing that MCP knows");
+                    return None;
+                }
+            };
+            Some((kind, one))
+        });
+        // An empty limit says nothing.
+        let limited =
+            methods.chain(primitives).filter(|(_, one)| one.limit.rate > 0.0 && one.limit.per > 0.0);
+        let limited: Vec<(CallKind, &apidef::CallLimit)> = limited.collect();
+        if rights.is_empty() && limited.is_empty() {
+            return None;
+        }
+        let rates = limited.iter().map(|(kind, one)| {
+            let of = keys::hash(&format!("POST:{}{}", kind.prefix(), one.name), None);
+            let limit = &one.limit;
+            let rate = Allowance { numbers: (limit.rate, limit.per), smoothing: limit.smoothing.clone() };
+            (format!("-{of}").into(), rate)
+        });
+        let rates = rates.collect();
+        let rated = CallKind::ALL.map(|kind| {
+            let of_kind = limited.iter().enumerate().filter(move |(_, (of, _))| *of == kind);
+            mcp::Names::new(of_kind.map(|(at, (_, one))| (one.name.as_str(), at)))
+        });
+        Some(Self { rights, rated, rates })
+    }
+
+    /// The place of the rate that a call of this name has.
+    pub(super) fn rate(&self, kind: CallKind, name: &str) -> Option<usize> {
+        self.rated[kind as usize].fitting(name).next().copied()
+    }
 }
 
 /// How much may be under way at once; 0 = any number.
@@ -135,6 +192,7 @@ impl Terms {
                 subscribers: at_most(limit.concurrency.subscribers),
             },
             graph: graph_rights(access, limit.max_query_depth),
+            calls: access.and_then(CallTerms::of).map(Box::new),
             subscriptions: Some(limit.subscriptions).filter(|own| *own != Subscriptions::default()),
             rate: Allowance { numbers: (limit.rate, limit.per), smoothing: limit.smoothing },
         }

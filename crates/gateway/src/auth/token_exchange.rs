@@ -25,7 +25,7 @@ use crate::exchange::Exchange;
 use crate::fetch::Ask;
 use crate::query;
 use crate::respond::Refusal;
-use crate::route::Operations;
+use crate::route::{Collector, Operations, PerPath};
 
 /// Longest text of an issuer that is compared.
 const LONGEST: usize = 2048;
@@ -37,6 +37,8 @@ pub(crate) struct TokenExchange {
     providers: Box<[Arc<Provider>]>,
     /// Which of the targets of a provider an operation wants.
     targets: Operations<usize>,
+    /// Which a call of MCP wants.
+    calls: PerPath<usize>,
     api: Box<str>,
 }
 
@@ -64,9 +66,11 @@ impl TokenExchange {
         exchange: &apidef::TokenExchange,
         api: &Api,
         ignore_case: bool,
+        patterns: &Collector,
     ) -> Result<Self, String> {
+        let of_operations = exchange.operations.iter().filter_map(|operation| operation.value.as_ref());
         let wanted: Vec<&ExchangeTarget> =
-            exchange.operations.iter().filter_map(|operation| operation.value.as_ref()).collect();
+            of_operations.chain(exchange.calls.iter().map(|call| &call.value)).collect();
         let providers = exchange.providers.iter().map(|model| Provider::new(model, &wanted).map(Arc::new));
         let mut next = 1;
         let targets = exchange.operations.iter().map(|operation| {
@@ -75,10 +79,16 @@ impl TokenExchange {
             next += usize::from(operation.value.is_some());
             (&*operation.method, &*operation.path, index)
         });
+        let targets = Operations::new(targets, ignore_case || exchange.ignore_case)?;
+        let calls = PerPath::of(patterns, &exchange.calls, |_| {
+            next += 1;
+            next - 1
+        });
         Ok(Self {
             places: Places::new(&exchange.sources)?,
             providers: providers.collect::<Result<_, _>>()?,
-            targets: Operations::new(targets, ignore_case || exchange.ignore_case)?,
+            targets,
+            calls,
             api: api.id.clone(),
         })
     }
@@ -120,7 +130,8 @@ impl TokenExchange {
         let left = claims.expires().ok().flatten().map(|ends| {
             Duration::from_secs(u64::try_from(ends.saturating_sub(unix_now())).unwrap_or_default())
         });
-        let target = self.targets.find(exchange).copied().unwrap_or_default();
+        let target = self.calls.find(exchange).or_else(|| self.targets.find(exchange));
+        let target = target.copied().unwrap_or_default();
         let question = Question::new((Arc::clone(provider), target), subject, left);
         let gate = &exchange.gate;
         let (value, fresh) = gate.exchanged.get(gate, question).await.map_err(|failure| {
@@ -389,6 +400,7 @@ mod tests {
             places: Places::new(&apidef::Sources::default()).unwrap(),
             providers: Box::new(providers),
             targets: Operations::new(std::iter::empty(), false).unwrap(),
+            calls: PerPath::new(&Collector::new(apidef::PathMatching::default()), std::iter::empty()),
             api: "a".into(),
         };
         for (issuer, expected) in [

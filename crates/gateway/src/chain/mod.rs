@@ -3,6 +3,7 @@
 mod names;
 pub(crate) mod stages;
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -21,10 +22,11 @@ use crate::backend::mock::Mocks;
 use crate::backend::upstream::TokenNotes;
 use crate::body::Body;
 use crate::cache::Rules;
+use crate::calls::{CallRights, Reader, without_calls};
 use crate::events;
 use crate::exchange::{Exchange, Skips};
 use crate::limits::at_once::{self, Kind};
-use crate::limits::{Context, Limits, Organisation, Sizes};
+use crate::limits::{CallLimits, Context, Limits, Organisation, Sizes};
 use crate::plugins::{AtPaths, Before, Plugins, Virtuals};
 use crate::respond::{Blame, Overrides, Refusal, of_answer};
 use crate::route::{Collector, Lists, Term, Tracking};
@@ -59,6 +61,10 @@ enum Guard {
     Sizes(Sizes),
     Tracking(Tracking),
     AtOnce,
+    /// What an API of MCP is called for.
+    Calls(Box<Reader>),
+    CallRights(CallRights),
+    CallLimits(CallLimits),
     Limits(Limits),
     Scopes(ScopeCheck),
     /// Takes note of the token that is to be exchanged.
@@ -126,13 +132,16 @@ impl Guard {
             | Self::StripAuth(_)
             | Self::Subject(_)
             | Self::Exchange(_) => Skips::OPEN.and(Skips::KNOWN),
-            Self::Expiry(_) | Self::AccessRights(_) | Self::GranularAccess(_) | Self::Scopes(_) => {
-                Skips::OPEN
-            }
+            Self::Expiry(_)
+            | Self::AccessRights(_)
+            | Self::GranularAccess(_)
+            | Self::CallRights(_)
+            | Self::Scopes(_) => Skips::OPEN,
             Self::AtOnce => Skips::KNOWN,
-            Self::Organisation(_) | Self::Limits(_) => Skips::COUNTED,
+            Self::Organisation(_) | Self::Limits(_) | Self::CallLimits(_) => Skips::COUNTED,
             Self::Term(_)
             | Self::Lists(_)
+            | Self::Calls(_)
             | Self::CrossOrigin(_)
             | Self::Plugins(_)
             | Self::OfPaths(_)
@@ -166,17 +175,18 @@ impl Guard {
             Self::Exchange(_) => Some(Event::OAuth2ExchangeFailed),
             // That a store is away is no doing of the caller's.
             _ if refusal.blame != Blame::Client => None,
-            Self::Term(_) | Self::Lists(_) => Some(Event::VersionFailure),
+            Self::Term(_) | Self::Lists(_) | Self::Calls(_) => Some(Event::VersionFailure),
             Self::Addresses(_)
             | Self::ClientCertificates(_)
             | Self::Authenticate(_)
             | Self::AccessRights(_)
-            | Self::GranularAccess(_) => Some(Event::AuthFailure),
+            | Self::GranularAccess(_)
+            | Self::CallRights(_) => Some(Event::AuthFailure),
             Self::Expiry(_) => Some(Event::KeyExpired),
             Self::Organisation(_) if refusal.flag == "QEX" => Some(Event::OrgQuotaExceeded),
             Self::Organisation(_) if refusal.flag == "RLT" => Some(Event::OrgRateLimitExceeded),
             Self::Limits(_) if refusal.flag == "QEX" => Some(Event::QuotaExceeded),
-            Self::Limits(_) => Some(Event::RatelimitExceeded),
+            Self::Limits(_) | Self::CallLimits(_) => Some(Event::RatelimitExceeded),
             Self::Scopes(_) => Some(Event::OAuth2ScopeCheckFailed),
             _ => None,
         }
@@ -211,6 +221,14 @@ impl Chain {
         let plugins = plugins.as_ref();
         let mut guards = Vec::new();
         let mut ends = None;
+        let [sizes, sizes_of_calls] = match api.mcp {
+            true => Sizes::of_calls(&api.paths.sizes, patterns),
+            false => [Sizes::new(&api.paths.sizes, patterns), None],
+        };
+        // Calls are read before anything else is asked, and bodies are measured before they are read (rows 1 and 2).
+        let (early, late) = if api.mcp { (sizes, sizes_of_calls) } else { (None, sizes) };
+        guards.extend(early.map(Guard::Sizes));
+        guards.extend(Reader::of(api).map(|reader| Guard::Calls(Box::new(reader))));
         if let Some(term) = Term::of(api) {
             ends = term.header();
             guards.push(Guard::Term(term));
@@ -218,7 +236,11 @@ impl Chain {
         let page = api.graphql.as_ref().and_then(|graph| graph.playground.as_deref());
         guards.extend(page.map(|path| Guard::Playground(Playground::new(path))));
         let cross_origin = api.cors.as_deref().map(CrossOrigin::new).transpose()?.map(Arc::new);
-        guards.extend(Lists::new(&api.paths.lists, patterns, cross_origin.clone())?.map(Guard::Lists));
+        let lists = match api.mcp {
+            true => Cow::Owned(without_calls(&api.paths.lists)),
+            false => Cow::Borrowed(&api.paths.lists),
+        };
+        guards.extend(Lists::new(&lists, patterns, cross_origin.clone())?.map(Guard::Lists));
         guards.extend(cross_origin.clone().map(Guard::CrossOrigin));
         guards.extend(Before::new(plugins, Hook::Pre).map(Guard::Plugins));
         guards.extend(Addresses::new(&api.addresses).map(Guard::Addresses));
@@ -229,7 +251,7 @@ impl Chain {
         if settings.limits.ask_organisations() {
             guards.push(Guard::Organisation(Organisation));
         }
-        guards.extend(Sizes::new(&api.paths.sizes, patterns).map(Guard::Sizes));
+        guards.extend(late.map(Guard::Sizes));
         guards.extend(transforms.variables.map(Guard::Variables));
         guards.extend(Tracking::new(&api.paths.tracking, patterns).map(Guard::Tracking));
         guards.extend(Describe::of(api).map(Guard::Describe));
@@ -238,10 +260,13 @@ impl Chain {
         let keyed = matches!(api.auth, Auth::Guarded(_));
         if let Auth::Guarded(guarded) = &api.auth {
             guards.push(Guard::Authenticate(Authenticate::new(guarded, api, sets)?));
-            scopes =
-                guarded.scopes.as_deref().map(|model| ScopeCheck::new(model, ignore_case)).transpose()?;
+            scopes = guarded
+                .scopes
+                .as_deref()
+                .map(|model| ScopeCheck::new(model, ignore_case, patterns))
+                .transpose()?;
             if let Some(model) = &guarded.exchange {
-                let exchange = Arc::new(TokenExchange::new(model, api, ignore_case)?);
+                let exchange = Arc::new(TokenExchange::new(model, api, ignore_case, patterns)?);
                 guards.push(Guard::Subject(Arc::clone(&exchange)));
                 exchanging = Some(exchange);
             }
@@ -258,6 +283,7 @@ impl Chain {
         if keyed || api.limits.at_once != apidef::AtOnce::default() {
             guards.push(Guard::AtOnce);
         }
+        let of_calls = CallLimits::compile(api, keyed, limits, patterns);
         // All at once, in one round trip to the store, but where something stands between those of keys and those of the API.
         let limits = Limits::compile(api, keyed, limits, patterns);
         let (limits, later) = match scopes.is_some() || exchanging.is_some() {
@@ -265,6 +291,8 @@ impl Chain {
             false => (limits, None),
         };
         guards.extend(limits.map(Guard::Limits));
+        guards.extend((api.mcp && keyed).then_some(Guard::CallRights(CallRights)));
+        guards.extend(of_calls.map(Guard::CallLimits));
         guards.extend(scopes.map(Guard::Scopes));
         guards.extend(exchanging.map(Guard::Exchange));
         guards.extend(later.map(Guard::Limits));
@@ -286,8 +314,10 @@ impl Chain {
         guards.extend(transforms.rewrites.map(Guard::Rewrites));
         guards.extend(transforms.methods.map(Guard::Methods));
         guards.extend(Mocks::new(&api.paths.mocks, patterns)?.map(Guard::Mocks));
-        // Streams have no answer that another could have.
-        if let apidef::Backend::Upstream(upstream) = &api.backend {
+        // Streams have no answer that another could have, and calls are not told apart by their addresses.
+        if let apidef::Backend::Upstream(upstream) = &api.backend
+            && !api.mcp
+        {
             let rules = Rules::new(&api.id, api.cache.as_deref(), upstream.preserve_host, patterns)?;
             guards.extend(rules.map(Guard::Cache));
         }
@@ -406,6 +436,9 @@ impl Chain {
                     let held = at_once::enter(exchange, Kind::Requests)?;
                     exchange.held.extend(held);
                 }
+                Guard::Calls(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::CallRights(guard) => guard.pass(exchange)?,
+                Guard::CallLimits(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Limits(guard) => guard.pass(exchange).await?,
                 Guard::Scopes(guard) => guard.pass(exchange)?,
                 Guard::Subject(guard) => guard.note(exchange)?,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use apidef::{Api, PathMatching, keys};
+use apidef::{Api, PathMatching, call_at, keys};
 use http::StatusCode;
 
 use super::Budget;
@@ -54,19 +54,17 @@ impl Context {
 impl Limits {
     /// `None` where nothing limits the API. Where its rates are switched off, so are those of its paths.
     pub(crate) fn compile(api: &Api, keyed: bool, context: &Context, patterns: &Collector) -> Option<Self> {
-        let counter = |suffix: &str, rate: &apidef::Rate| counter(api, suffix, rate, context);
         let rates = !api.limits.rate_limit_disabled;
-        let endpoints = api.limits.endpoints.iter().filter(|_| rates).filter_map(|endpoint| {
-            let apidef::EndpointRate { method, path, ignore_case, rate } = endpoint;
-            let of = keys::hash(&format!("{method}:{path}"), None);
-            let counter = counter(&format!("-{of}"), rate)?;
-            Some((Written { method, path, ignore_case: *ignore_case }, counter))
-        });
-        let endpoints = PerPath::new(patterns, endpoints);
+        let endpoints = of_endpoints(api, context, patterns, false);
         let limits = Self {
             key_rate: keyed && rates,
             key_quota: keyed && !api.limits.quota_disabled,
-            global: api.limits.global.as_ref().filter(|_| rates).and_then(|rate| counter("", rate)),
+            global: api
+                .limits
+                .global
+                .as_ref()
+                .filter(|_| rates)
+                .and_then(|rate| counter(api, "", rate, context)),
             endpoints,
             later: false,
         };
@@ -186,6 +184,25 @@ fn counter(api: &Api, suffix: &str, rate: &apidef::Rate, context: &Context) -> O
     Counter::new(name, numbers, &rate.smoothing)
 }
 
+/// The counters of single paths, or those of calls of MCP, where the API is one; none where its rates are switched off.
+pub(super) fn of_endpoints(
+    api: &Api,
+    context: &Context,
+    patterns: &Collector,
+    calls: bool,
+) -> PerPath<Counter> {
+    let wanted = |endpoint: &&apidef::EndpointRate| {
+        !api.limits.rate_limit_disabled && (api.mcp && call_at(&endpoint.path).is_some()) == calls
+    };
+    let endpoints = api.limits.endpoints.iter().filter(wanted).filter_map(|endpoint| {
+        let apidef::EndpointRate { method, path, ignore_case, rate } = endpoint;
+        let of = keys::hash(&format!("{method}:{path}"), None);
+        let counter = counter(api, &format!("-{of}"), rate, context)?;
+        Some((Written { method, path, ignore_case: *ignore_case }, counter))
+    });
+    PerPath::new(patterns, endpoints)
+}
+
 /// Where the key's rate refuses and the key may wait, tries again for as long as it may (contract 6.5, throttling).
 /// Beyond the bound of those who wait, of all keys or of this one, nobody waits; nor when the gate closes.
 async fn wait_out(
@@ -215,7 +232,7 @@ async fn wait_out(
     told
 }
 
-fn refusal(gate: &Gate, which: Which, told: &Told) -> Refusal {
+pub(super) fn refusal(gate: &Gate, which: Which, told: &Told) -> Refusal {
     let refusal = match which {
         Which::Key => Refusal::client(StatusCode::TOO_MANY_REQUESTS, "RLT", "Rate Limit Exceeded"),
         Which::Quota => Refusal::client(StatusCode::FORBIDDEN, "QEX", "Quota exceeded"),

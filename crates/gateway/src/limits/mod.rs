@@ -1,6 +1,7 @@
 //! Limits: how often and how much, and what is told about it.
 
 pub(crate) mod at_once;
+mod calls;
 mod counter;
 mod draws;
 mod guard;
@@ -16,6 +17,7 @@ mod window;
 mod windows;
 
 pub(crate) use at_once::{AtOnce, Held, enter_connection};
+pub(crate) use calls::CallLimits;
 pub(crate) use counter::{Counter, alone_name};
 pub(crate) use guard::{ConnectionRates, Context, Limits};
 pub(crate) use headers::Budget;

@@ -21,12 +21,22 @@ impl Sizes {
         (model.every.is_some() || !endpoints.is_empty()).then_some(Self { every: model.every, endpoints })
     }
 
+    /// What counts before it is known what an API of MCP is called for, and what counts then.
+    pub(crate) fn of_calls(model: &apidef::Sizes, patterns: &Collector) -> [Option<Self>; 2] {
+        let (calls, paths): (Vec<_>, Vec<_>) =
+            model.endpoints.iter().cloned().partition(|one| apidef::call_at(&one.path).is_some());
+        let part = |every, endpoints: Vec<apidef::AtPath<u64>>| {
+            Self::new(&apidef::Sizes { every, endpoints: endpoints.into() }, patterns)
+        };
+        [part(model.every, paths), part(None, calls)]
+    }
+
     pub(crate) fn pass(&self, exchange: &Exchange) -> Result<(), Refusal> {
         if is_bodiless(&exchange.head.method) {
             return Ok(());
         }
-        // Both count, so the lower one does.
-        let limit = self.every.into_iter().chain(self.endpoints.find(exchange).copied()).min();
+        // All count, so the lowest one does.
+        let limit = self.every.into_iter().chain(self.endpoints.each(exchange).copied()).min();
         limit.map_or(Ok(()), |limit| judge(&exchange.head.headers, limit))
     }
 }

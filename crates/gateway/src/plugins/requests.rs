@@ -81,9 +81,14 @@ impl AtPaths {
 
     /// Calls that of the path that is asked for.
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<ControlFlow<Response<Body>>, Refusal> {
-        let Some(plugin) = self.scripts.find(exchange) else { return Ok(ControlFlow::Continue(())) };
-        let asked = self.plugins.ask_by(self.plugins.scripts.as_ref(), plugin, Hook::Post, exchange).await?;
-        self.plugins.outcome(asked, exchange)
+        for plugin in self.scripts.each(exchange) {
+            let scripts = self.plugins.scripts.as_ref();
+            let asked = self.plugins.ask_by(scripts, plugin, Hook::Post, exchange).await?;
+            if let ControlFlow::Break(answer) = self.plugins.outcome(asked, exchange)? {
+                return Ok(ControlFlow::Break(answer));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -91,7 +91,8 @@ fn build(
         gate.authenticators.check(definition)?;
     }
     let limits = crate::limits::Context::of(gate);
-    let patterns = Collector::new(gate.settings.path_matching);
+    let matching = gate.settings.path_matching;
+    let patterns = if model.mcp { Collector::with_calls(matching) } else { Collector::new(matching) };
     let transforms = Transforms::compile(&model, &patterns, &streams.secrets).map_err(|fault| vec![fault])?;
     let schema = transforms.graph.as_ref().map(|graph| Arc::clone(graph.schema()));
     let checks = Checks::new(&model.paths, &patterns, gate.settings.path_matching.ignore_case)?;

@@ -1,6 +1,7 @@
 //! Rendering: the one place where refusals and the gate's own answers become responses.
 
 mod grpc;
+mod json_rpc;
 mod overrides;
 mod pages;
 mod refusal;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 
+pub(crate) use json_rpc::of_call;
 pub use overrides::Overrides;
 pub(crate) use overrides::of_answer;
 pub use pages::ErrorPages;

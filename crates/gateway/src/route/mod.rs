@@ -16,7 +16,7 @@ pub(crate) use listens::Listens;
 pub(crate) use lists::{Lists, Reply};
 pub(crate) use operations::{Match, Operations};
 pub(crate) use path::{Oddity, check};
-pub(crate) use patterns::{Collector, Fitting, Patterns};
+pub(crate) use patterns::{Collector, Fitting, Numbers, Patterns};
 pub(crate) use per_path::{PerPath, Written, fitting};
 pub(crate) use table::{Place, Table};
 pub(crate) use term::Term;

@@ -71,12 +71,56 @@ impl<T> PerPath<T> {
         self.0.is_empty()
     }
 
-    /// What the path of a request has: as it came, whatever was done to it on the way.
+    /// What the path of a request has: as it came, whatever was done to it on the way. Where the request is a call of MCP,
+    /// what the call has comes first.
     pub(crate) fn find(&self, exchange: &Exchange) -> Option<&T> {
         if self.is_empty() {
             return None;
         }
+        if exchange.mcp.is_some()
+            && let Some(found) = self.of_primitive(exchange).or_else(|| self.of_method(exchange))
+        {
+            return Some(found);
+        }
+        self.of_path(exchange)
+    }
+
+    /// Everything that counts for a request: what its path has, then, where it is a call of MCP, what its method has and
+    /// what it is called for.
+    pub(crate) fn each<'s>(
+        &'s self,
+        exchange: &Exchange,
+    ) -> impl DoubleEndedIterator<Item = &'s T> + use<'s, T> {
+        let of_path = if self.is_empty() { None } else { self.of_path(exchange) };
+        of_path.into_iter().chain(self.of_calls(exchange))
+    }
+
+    /// The same without its path.
+    pub(crate) fn of_calls<'s>(
+        &'s self,
+        exchange: &Exchange,
+    ) -> impl DoubleEndedIterator<Item = &'s T> + use<'s, T> {
+        let found = match exchange.mcp {
+            Some(_) => [self.of_method(exchange), self.of_primitive(exchange)],
+            None => [None, None],
+        };
+        found.into_iter().flatten()
+    }
+
+    fn of_path(&self, exchange: &Exchange) -> Option<&T> {
         self.0.find(&exchange.fitting, exchange.head.method.as_str())
+    }
+
+    /// What the method of a call has.
+    pub(crate) fn of_method(&self, exchange: &Exchange) -> Option<&T> {
+        let asked = exchange.mcp.as_ref()?;
+        self.0.of_numbers(&asked.of_method, exchange.head.method.as_str())
+    }
+
+    /// What the tool, resource or prompt of a call has.
+    pub(crate) fn of_primitive(&self, exchange: &Exchange) -> Option<&T> {
+        let asked = exchange.mcp.as_ref()?;
+        self.0.of_numbers(&asked.of_primitive, exchange.head.method.as_str())
     }
 }
 

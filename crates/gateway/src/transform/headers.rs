@@ -60,8 +60,7 @@ impl RequestHeaders {
     }
 
     pub(crate) fn pass(&self, exchange: &mut Exchange) {
-        let of_path = self.paths.find(exchange);
-        let changes = self.all.iter().chain(of_path);
+        let changes = self.all.iter().chain(self.paths.each(exchange));
         // Values are those of the request as it came: all of them before the first change.
         let made: SmallVec<[(&Change, Made<'_>); 2]> =
             changes.map(|change| (change, change.make(exchange))).collect();
@@ -92,7 +91,7 @@ impl AnswerHeaders {
     }
 
     pub(crate) fn pass(&self, exchange: &Exchange, headers: &mut HeaderMap) {
-        for change in self.paths.find(exchange).into_iter().chain(&self.all).chain(&self.last) {
+        for change in self.paths.each(exchange).rev().chain(&self.all).chain(&self.last) {
             change.apply(headers, change.make(exchange));
         }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use apidef::references::{Lookup, Seal};
-use apidef::{Definition, Source};
+use apidef::{Definition, Source, as_mcp};
 use document::Fault;
 use serde::Deserialize;
 
@@ -154,21 +154,41 @@ fn read(found: &Found, before: Option<&Entry>, lookup: &dyn Lookup) -> Read {
         return Read::Same;
     }
     match (companion, companion_text) {
-        (Some(path), Some(companion)) if is_projection(&text) => {
-            entry(digest, &path, Definition::read(&companion, Some(Source::Oas), lookup))
-        }
+        (Some(path), Some(companion)) => match projection(&text) {
+            Some(of) => {
+                let companion = if of.is_mcp() || is_mcp(&path) { as_mcp(&companion) } else { companion };
+                entry(digest, &path, Definition::read(&companion, Some(Source::Oas), lookup))
+            }
+            None => entry(digest, &found.path, Definition::read(&text, None, lookup)),
+        },
         _ => entry(digest, &found.path, Definition::read(&text, None, lookup)),
     }
 }
 
-/// Whether a classic definition is only the projection of the OpenAPI document beside it (contract 3.1).
-fn is_projection(text: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Head {
-        #[serde(default)]
-        is_oas: bool,
+/// What a classic definition says that is only the projection of an OpenAPI document.
+#[derive(Deserialize)]
+struct Projection {
+    #[serde(default)]
+    is_oas: bool,
+    #[serde(default)]
+    application_protocol: String,
+}
+
+impl Projection {
+    /// Whether the document speaks MCP: others say so there, and not in the document.
+    fn is_mcp(&self) -> bool {
+        self.application_protocol == "mcp"
     }
-    serde_json::from_str::<Head>(text).is_ok_and(|head| head.is_oas)
+}
+
+/// A classic definition that is only the projection of the OpenAPI document beside it (contract 3.1).
+fn projection(text: &str) -> Option<Projection> {
+    serde_json::from_str(text).ok().filter(|projection: &Projection| projection.is_oas)
+}
+
+/// Whether a file is the companion of an API that speaks MCP.
+pub(super) fn is_mcp(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(COMPANIONS[1]))
 }
 
 /// `<x>-oas.json` for `<x>.json`.

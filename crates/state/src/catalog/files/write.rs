@@ -26,7 +26,11 @@ pub(super) fn put_api(
         let home = home(files, &over.api.id);
         let now = home.and_then(|home| disk::read(&home.text).ok());
         // Others write these files as well: what counts is what is in them, not what was loaded.
-        let same = now.is_some_and(|text| apidef::digest(&text) == over.digest);
+        // What others have not said of it in the document was said when it was loaded.
+        let same = now.is_some_and(|text| {
+            apidef::digest(&text) == over.digest
+                || over.api.mcp && apidef::digest(&apidef::as_mcp(&text)) == over.digest
+        });
         if !same {
             return Err(CatalogError::Changed(over.api.id.to_string()));
         }
@@ -60,7 +64,8 @@ fn put(files: &Files, definition: &Definition, text: &str) -> Result<PathBuf, Ca
             Ok(main)
         }
         Source::Oas => {
-            let path = known.map(|home| home.text).filter(|path| *path != main).unwrap_or(oas);
+            let (new, other) = if definition.api.mcp { (mcp, oas) } else { (oas, mcp) };
+            let path = new;
             // The document first: without its projection it is no definition yet, with an old one it is one already.
             replace(&path, text)?;
             let mut projection = definition.classic();
@@ -68,6 +73,8 @@ fn put(files: &Files, definition: &Definition, text: &str) -> Result<PathBuf, Ca
                 projection.insert("is_oas".to_owned(), Value::Bool(true));
             }
             replace(&main, &format!("{projection:#}\n"))?;
+            // Which of the two it is in tells what it speaks.
+            remove(&other)?;
             Ok(path)
         }
         Source::Classic => {

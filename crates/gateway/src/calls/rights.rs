@@ -1,0 +1,44 @@
+//! What the caller's rights leave open of an API that speaks MCP (contract 4.4 row 23, 6.1).
+
+use apidef::CallKind;
+use http::StatusCode;
+use mcp::Verdict;
+
+use crate::exchange::Exchange;
+use crate::respond::Refusal;
+
+/// Refuses calls that the caller's rights leave out.
+#[derive(Debug)]
+pub(crate) struct CallRights;
+
+impl CallRights {
+    pub(crate) fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let calls = exchange.grant.as_ref().and_then(|grant| grant.terms.calls.as_ref());
+        let (Some(calls), Some(asked)) = (calls, &mut exchange.mcp) else { return Ok(()) };
+        let rights = &calls.rights;
+        asked.cut_to(rights, &mut exchange.head.headers);
+        let Some(call) = &asked.call else { return Ok(()) };
+        if rights.to(CallKind::Method).verdict(&call.method) != Verdict::Fine {
+            return Err(denied("method", &call.method));
+        }
+        match &call.primitive {
+            Some((kind, name)) if rights.to(*kind).verdict(name) != Verdict::Fine => {
+                Err(denied(word(*kind), name))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) fn word(kind: CallKind) -> &'static str {
+    match kind {
+        CallKind::Method => "method",
+        CallKind::Tool => "tool",
+        CallKind::Resource => "resource",
+        CallKind::Prompt => "prompt",
+    }
+}
+
+fn denied(what: &str, name: &str) -> Refusal {
+    Refusal::client(StatusCode::FORBIDDEN, "EAD", format!("{what} '{name}' is not available"))
+}
