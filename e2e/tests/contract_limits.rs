@@ -71,8 +71,6 @@ async fn c6_1_a_session_comes_back_as_it_was_sent_and_without_what_is_zero() {
                 "smoothing": {"enabled": true, "threshold": 1, "trigger": 0.5, "step": 1, "delay": 30},
             },
             "endpoints": [{"path": "/x", "methods": [{"name": "GET", "limit": {"rate": 2.5, "per": 1.5}}]}],
-            "json_rpc_methods_access_rights": {"allowed": ["m"], "blocked": ["n"]},
-            "mcp_access_rights": {"tools": {"allowed": ["t"]}},
         }},
         "oauth_client_id": "client", "oauth_keys": {"client": "token"},
         "mtls_static_certificate_bindings": ["orgabc"],

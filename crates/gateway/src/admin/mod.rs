@@ -175,7 +175,7 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         Reload => reload(gate, call.flag("block")).await,
         ReloadGroup => reload_group(gate).await,
 
-        ListApis => apis::list(gate),
+        ListApis => apis::list(gate, call),
         GetApi => apis::get(gate, name),
         AddApi => apis::add(gate, call, Source::Classic).await,
         ReplaceApi => apis::replace(gate, call, Source::Classic, name).await,
@@ -186,9 +186,11 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         GetOas => apis::get_oas(gate, name),
         ReplaceOas => apis::replace(gate, call, Source::Oas, name).await,
         ExportOas => apis::export(gate, call, name),
-        ListMcps => reply::json(StatusCode::OK, &[(); 0]),
-        AddMcp => apis::mcp::add(call),
-        GetMcp | ReplaceMcp | DeleteMcp => apis::mcp::find(gate, name),
+        ListMcps => apis::mcp::list(gate),
+        AddMcp => apis::mcp::add(gate, call).await,
+        GetMcp => apis::mcp::get(gate, name),
+        ReplaceMcp => apis::mcp::replace(gate, call, name).await,
+        DeleteMcp => apis::mcp::delete(gate, name).await,
 
         ListKeys => keys::list(gate, call).await?,
         AddKey => keys::add(gate, call, None).await?,

@@ -49,6 +49,9 @@ pub(super) async fn write(gate: &Arc<Gate>, call: &Call, id: Option<&str>) -> Re
         }
         _ => {}
     }
+    if let Some(text) = super::keys::calls::fault(gate, &policy.access_rights) {
+        return error(StatusCode::BAD_REQUEST, &text);
+    }
     match gate.catalog.put_policy(&policy).await {
         Ok(_) => {
             let reply = modified(&policy.id, if id.is_some() { "modified" } else { "added" });

@@ -19,6 +19,7 @@ pub(super) use self::export::{export, export_all};
 pub(super) use self::import::{import, patch, schema};
 pub(super) use self::versions::list as list_versions;
 pub(super) use self::write::{add, delete, live, replace};
+use super::Call;
 use super::reply::{error, json, marshalled};
 use crate::body::Body;
 use crate::gate::Gate;
@@ -27,9 +28,13 @@ use crate::snapshot::{RunningApi, Snapshot};
 /// Names the API that an API is a version of.
 const BASE: &str = "x-tyk-base-api-id";
 
-pub(super) fn list(gate: &Arc<Gate>) -> Response<Body> {
+/// Those that speak MCP are told where the call asks for them.
+pub(super) fn list(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
     let snapshot = gate.snapshot();
-    let all: Vec<Value> = stored(&snapshot).map(|api| api.definition.classic()).collect();
+    let types = call.parameter("include_types").unwrap_or_default();
+    let with_mcp = types.split(',').any(|kind| kind.trim() == "mcp");
+    let told = stored(&snapshot).filter(|api| with_mcp || !api.model.mcp);
+    let all: Vec<Value> = told.map(|api| api.definition.classic()).collect();
     json(StatusCode::OK, &all)
 }
 
@@ -85,8 +90,9 @@ fn oas_of(gate: &Gate, id: &str) -> Result<Value, Box<Response<Body>>> {
     }
 }
 
+/// All but those that speak MCP, which have a place of their own.
 fn all_oas(gate: &Gate) -> Vec<Value> {
-    stored(&gate.snapshot()).filter(|api| is_oas(api)).map(|api| document(api)).collect()
+    stored(&gate.snapshot()).filter(|api| is_oas(api) && !api.model.mcp).map(|api| document(api)).collect()
 }
 
 /// The OpenAPI document as it was given.

@@ -1,5 +1,6 @@
 //! Keys over the admin API (contract 7.3): list, read, delete, preview. What writes them is in [`write`].
 
+pub(super) mod calls;
 mod certificates;
 mod quota;
 mod write;

@@ -27,6 +27,9 @@ pub(crate) async fn add(gate: &Arc<Gate>, call: &Call, custom: Option<&str>) -> 
         Ok(session) => session,
         Err(reason) => return Ok(malformed(&reason)),
     };
+    if let Some(text) = super::calls::fault(gate, &session.access_rights) {
+        return Ok(error(StatusCode::BAD_REQUEST, &text));
+    }
     let hash = custom.filter(|_| call.flag("hashed"));
     if hash.is_some() && !settings.hashed {
         return Ok(error(StatusCode::BAD_REQUEST, BY_HASH_ONLY));
@@ -136,6 +139,9 @@ pub(crate) async fn replace(gate: &Arc<Gate>, call: &Call, key: &str) -> Outcome
         Ok(session) => session,
         Err(reason) => return Ok(malformed(&reason)),
     };
+    if let Some(text) = super::calls::fault(gate, &session.access_rights) {
+        return Ok(error(StatusCode::BAD_REQUEST, &text));
+    }
     let Some((name, before)) = find(gate, call, key).await? else {
         return Ok(error(StatusCode::NOT_FOUND, "Key is not found"));
     };

@@ -217,15 +217,11 @@ async fn what_is_kept_for_speed_and_what_is_not_here() {
             ("GET", "/mcps/a", "", 404, json!("API is not an MCP Proxy")),
             ("GET", "/mcps/none", "", 404, json!("API not found")),
             ("DELETE", "/mcps/a", "", 404, json!("API is not an MCP Proxy")),
+            ("DELETE", "/mcps/none", "", 404, json!("API not found")),
+            ("PUT", "/mcps/a", "{}", 404, json!("API is not an MCP Proxy")),
             ("PUT", "/mcps/none", "{}", 404, json!("API not found")),
             ("POST", "/mcps", "[]", 400, json!("request malformed")),
-            (
-                "POST",
-                "/mcps",
-                "{}",
-                501,
-                json!("MCP proxies are not supported by this gateway; nothing was stored"),
-            ),
+            ("POST", "/mcps", "{}", 400, json!("the payload should contain x-tyk-api-gateway")),
         ])
         .await;
     assert_eq!(signals.recv().await.unwrap(), ::state::Signal::CacheDropped("a".to_owned()));

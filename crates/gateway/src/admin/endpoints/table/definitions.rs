@@ -14,6 +14,9 @@ const BASE_NAME: Parameter =
     parameter("base_api_version_name", Text, "What the base is called among its versions.");
 const NEW_VERSION: Parameter = parameter("new_version_name", Text, "What the new version is called.");
 const DEFAULT: Parameter = parameter("set_default", Flag, "The new version serves who names none.");
+const ADD_MCP: &[Parameter] = &[BASE, BASE_NAME, NEW_VERSION, DEFAULT, DRY_RUN];
+const DRY_RUN: Parameter =
+    parameter("dryRun", Flag, "Only check the document, and answer with what would be stored.");
 const UPSTREAM: Parameter = parameter("upstreamURL", Text, "Where requests go.");
 const LISTEN: Parameter = parameter("listenPath", Text, "Where the API listens.");
 const DOMAIN: Parameter = parameter("customDomain", Text, "Host that the API answers on.");
@@ -63,7 +66,7 @@ pub(super) static ROWS: &[Endpoint] = &[
     get("/apis", ListApis, "All definitions in classic form.", &[(200, Shape::Apis)]).with(&[parameter(
         "include_types",
         Text,
-        "Accepted; there are no APIs of other types.",
+        "`mcp` for those that speak MCP, too.",
     )]),
     get("/apis/{id}", GetApi, "One definition in classic form.", &[(200, Shape::Api), NOT_FOUND]),
     post(
@@ -158,16 +161,23 @@ pub(super) static ROWS: &[Endpoint] = &[
         &[(200, Shape::OasFile), FAULTY, NOT_FOUND],
     )
     .with(&[MODE]),
-    // MCP proxies, which this gate has none of.
-    get("/mcps", ListMcps, "All MCP proxies: none.", &[(200, Shape::OasList)]),
+    // APIs that speak MCP.
+    get("/mcps", ListMcps, "All OAS documents of MCP proxies.", &[(200, Shape::OasList)]),
     post(
         "/mcps",
         AddMcp,
         Shape::Oas,
-        "Refused: MCP proxies are not supported.",
-        &[FAULTY, (501, Shape::Refused)],
+        "Adds an OAS document as an MCP proxy; without an id it gets one.",
+        &[MODIFIED, FAULTY, UNPROCESSABLE, FAILED],
+    )
+    .with(ADD_MCP),
+    get("/mcps/{id}", GetMcp, "The OAS document of one MCP proxy.", &[(200, Shape::Oas), NOT_FOUND]),
+    put(
+        "/mcps/{id}",
+        ReplaceMcp,
+        Shape::Oas,
+        "Replaces an MCP proxy.",
+        &[MODIFIED, FAULTY, NOT_FOUND, FAILED],
     ),
-    get("/mcps/{id}", GetMcp, "There is no MCP proxy to get.", &[NOT_FOUND]),
-    put("/mcps/{id}", ReplaceMcp, Shape::Oas, "There is no MCP proxy to replace.", &[NOT_FOUND]),
-    delete("/mcps/{id}", DeleteMcp, "There is no MCP proxy to delete.", &[NOT_FOUND]),
+    delete("/mcps/{id}", DeleteMcp, "Removes an MCP proxy.", &[MODIFIED, NOT_FOUND, FAILED]),
 ];
