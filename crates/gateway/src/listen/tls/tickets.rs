@@ -11,6 +11,8 @@ use rustls::server::ProducesTickets;
 /// How long a key seals. It opens for as long again.
 pub(super) const PERIOD: Duration = Duration::from_secs(6 * 3600);
 
+type Key = Arc<dyn ProducesTickets>;
+
 /// The keys of one way of asking clients.
 #[derive(Debug)]
 pub(super) struct Tickets {
@@ -21,8 +23,8 @@ pub(super) struct Tickets {
 #[derive(Debug)]
 struct Keys {
     /// `None`: none could be made, so that clients get no tickets.
-    current: Option<Arc<dyn ProducesTickets>>,
-    previous: Option<Arc<dyn ProducesTickets>>,
+    current: Option<Key>,
+    previous: Option<Key>,
     began: Instant,
 }
 
@@ -41,12 +43,12 @@ impl Tickets {
 
     pub(super) fn open(&self, sealed: &[u8], now: Instant) -> Option<Vec<u8>> {
         let (current, previous) = self.keys(now);
-        let open = |key: Option<Arc<dyn ProducesTickets>>| key?.decrypt(sealed);
+        let open = |key: Option<Key>| key?.decrypt(sealed);
         open(current).or_else(|| open(previous))
     }
 
     /// Those of now: this period's, and that of the one before.
-    fn keys(&self, now: Instant) -> (Option<Arc<dyn ProducesTickets>>, Option<Arc<dyn ProducesTickets>>) {
+    fn keys(&self, now: Instant) -> (Option<Key>, Option<Key>) {
         let keys = self.keys.read();
         if now.saturating_duration_since(keys.began) < self.period && keys.current.is_some() {
             return (keys.current.clone(), keys.previous.clone());
