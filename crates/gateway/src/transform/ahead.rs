@@ -49,7 +49,11 @@ impl To {
             return Ok(Self::Api(url.into()));
         }
         let to = if is_absolute(url) {
-            Self::Elsewhere { target: Box::new(Target::parse(url)?), known }
+            let target = Target::parse(url)?;
+            if !known && target.credentials.is_some() {
+                return Err("holds credentials, which no request may choose");
+            }
+            Self::Elsewhere { target: Box::new(target), known }
         } else {
             // However many slashes it begins with, it is a path: a host is named with its scheme, or not at all.
             let path = encoded(url.trim_start_matches('/'));
@@ -134,6 +138,9 @@ mod tests {
         ] {
             assert_eq!(To::read(url, false, true), expected, "{url}");
         }
+        // A definition may say who the gate is there, a request may not.
+        assert!(To::read("http://u:p@h/", false, true).is_ok());
+        assert!(To::read("http://u:p@h/", false, false).is_err());
         for url in [
             "tyk://self/../b",
             "/a/../b",
@@ -141,7 +148,6 @@ mod tests {
             "/a/%2e%2E/b",
             "/a%2f..%2fb",
             "http://h/../b",
-            "http://u@h/",
             "http://",
             "ftp://h/",
             "http://h /",
