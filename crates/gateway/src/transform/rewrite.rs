@@ -209,7 +209,7 @@ mod tests {
             (".*", "tyk://$tyk_meta.api/$1", true),
             (".*", "ftp://h/x", false),
             (".*", "http://h:x/$1", false),
-            (".*", "http://u:p@h/$1", false),
+            (".*", "http://u:p@h/$1", true),
             (".*", "/$secret_conf.none", true),
             ("(", "/x", false),
         ] {

@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn browsers_find_the_status_in_the_body() {
         let frame = Ending::InBody.frame().into_data().unwrap();
-        assert_eq!(&frame[..5], [0x80, 0, 0, 0, 48]);
-        assert_eq!(frame.len(), 53);
+        assert_eq!(&frame[..5], [0x80, 0, 0, 0, 49]);
+        assert_eq!(frame.len(), 54);
         let text = Ending::InText.frame().into_data().unwrap();
         assert_eq!(STANDARD.decode(text).unwrap(), frame);
     }
