@@ -200,6 +200,10 @@ fn of_call<T>(
     if !entry.flag("enabled", faults) {
         return None;
     }
+    if entry.get("ignoreCase").is_some_and(in_use) {
+        let text = "names of calls are compared as they are written, so this has no effect";
+        faults.push(Fault::warning(entry.at("ignoreCase"), text).on_key());
+    }
     let operation = mcp::operation(call.kind, call.name);
     let value = read(&entry, &operation, faults)?;
     let (method, path) = ("POST".into(), operation.path.into());

@@ -233,6 +233,7 @@ fn what_is_said_of_calls_has_its_place() {
         (json!({"mockResponse": {"enabled": true, "code": 200}}), "a/mockResponse", false),
         (json!({"urlRewrite": {"enabled": true, "pattern": "x"}}), "a/urlRewrite", false),
         (json!({"alow": {"enabled": true}}), "a/alow", false),
+        (json!({"block": {"enabled": true, "ignoreCase": true}}), "a/block/ignoreCase", false),
     ] {
         text["x-tyk-api-gateway"]["middleware"]["mcpTools"]["a"] = said;
         let faults = match apidef::Definition::parse(&text.to_string()) {

@@ -192,11 +192,14 @@ const OPERATION: &[Field] = &[
     section("doNotTrackEndpoint", OAS_TRACKED),
 ];
 
+/// Names of calls are compared as they are written.
+const CALL_LIST: &[Field] = &[acts("enabled"), kept("ignoreCase")];
+
 /// A tool, a resource or a prompt of MCP: as an operation, without what counts for paths only.
 const PRIMITIVE: &[Field] = &[
-    section("allow", OAS_LIST),
-    section("block", OAS_LIST),
-    section("ignoreAuthentication", OAS_LIST),
+    section("allow", CALL_LIST),
+    section("block", CALL_LIST),
+    section("ignoreAuthentication", CALL_LIST),
     section("requestSizeLimit", OAS_SIZE),
     section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
     section("scopeCheck", OAS_SCOPE_CHECK),

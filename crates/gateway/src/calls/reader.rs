@@ -101,7 +101,7 @@ impl Reader {
 }
 
 /// The names of calls of one kind in a list.
-fn names<'l>(list: &'l [apidef::AtPath<()>], kind: CallKind) -> impl Iterator<Item = &'l str> {
+fn names(list: &[apidef::AtPath<()>], kind: CallKind) -> impl Iterator<Item = &str> {
     let all = list.iter().filter_map(|one| call_at(&one.path));
     all.filter(move |(known, _)| *known == kind).map(|(_, name)| name)
 }
