@@ -123,6 +123,113 @@ async fn c11_6_a_request_is_a_span_of_the_gate_and_one_towards_the_upstream() {
 }
 
 #[tokio::test]
+async fn c11_6_what_a_graph_asks_its_sources_is_told_apart() {
+    let (collector, upstream) = (Collector::start().await, Upstream::start().await);
+    let mut graph = keyless("graph", "");
+    let source = |field: &str, url: String| {
+        json!({"kind": "REST", "name": field, "root_fields": [{"type": "Query", "fields": [field]}],
+            "config": {"url": url, "method": "GET"}})
+    };
+    graph["graphql"] = json!({
+        "enabled": true, "execution_mode": "executionEngine", "version": "2",
+        "schema": "type Query { one: Echo two: Echo bad: Echo inner: Echo } type Echo { path: String headers: Fields } type Fields { parent: [String] }",
+        "engine": {
+            "field_configs": [
+                {"type_name": "Query", "field_name": "one", "disable_default_mapping": true},
+                {"type_name": "Query", "field_name": "two", "disable_default_mapping": true},
+                {"type_name": "Query", "field_name": "inner", "disable_default_mapping": true},
+                {"type_name": "Fields", "field_name": "parent", "path": ["traceparent"]},
+            ],
+            "data_sources": [
+                source("one", upstream.url("/slow/300")), source("two", upstream.url("/two?token=whisper")),
+                source("bad", upstream.url("/status/503")), source("inner", "tyk://inside/x".to_owned()),
+            ],
+        },
+    });
+    let mut inside = keyless("inside", &upstream.url("/in"));
+    inside["internal"] = json!(true);
+    let gate = setup(traces(&collector.grpc())).api(graph).api(inside).start().await;
+    let query = json!({"query": "{ one { headers { parent } } two { headers { parent } } bad { path } inner { headers { parent } } }"});
+    let body = query.to_string();
+    let reply = gate.get("/graph/", &["-H", "content-type: application/json", "--data", &body]).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let id = trace_id(&reply);
+    let mut spans = Vec::new();
+    // The graph itself, three calls; the API inside, and its call.
+    until("all spans", async || {
+        spans = collector.trace(&id).await;
+        spans.len() == 6
+    })
+    .await;
+    let root = spans.iter().find(|span| span.name == "graph").expect("the span of the graph");
+    let calls: Vec<&Traced> =
+        spans.iter().filter(|span| span.kind == 3 && span.parent_id == root.span_id).collect();
+    assert_eq!(calls.len(), 3, "{spans:#?}");
+    let call = |url: &str| {
+        let full = json!(upstream.url(url));
+        calls
+            .iter()
+            .find(|call| call.attributes["url.full"] == full)
+            .unwrap_or_else(|| panic!("{url}: {spans:#?}"))
+    };
+    let data = reply.json()["data"].clone();
+    for (field, url) in [("one", "/slow/300"), ("two", "/two")] {
+        let call = call(url);
+        assert_eq!((&*call.name, &call.error), ("HTTP GET", &None), "{call:?}");
+        let told = &data[field]["headers"]["parent"][0];
+        assert_eq!(*told, format!("00-{id}-{}-01", call.span_id), "{field}");
+        assert!(root.from <= call.from && call.until <= root.until, "{spans:#?}");
+    }
+    assert!(
+        call("/status/503").error.is_some()
+            && call("/status/503").attributes["http.response.status_code"] == 503
+    );
+    // They were under way at the same time.
+    assert!(
+        call("/two").from < call("/slow/300").until && call("/slow/300").from < call("/two").until,
+        "{spans:#?}"
+    );
+    let inside = spans.iter().find(|span| span.name == "inside").expect("the span of the API inside");
+    assert_eq!(inside.parent_id, root.span_id);
+    assert!(!format!("{spans:?}").contains("whisper"));
+}
+
+#[tokio::test]
+async fn c11_6_detailed_tracing_tells_what_becomes_of_answers() {
+    let (collector, upstream) = (Collector::start().await, Upstream::start().await);
+    let mut api = keyless("a", &upstream.url(""));
+    api["detailed_tracing"] = json!(true);
+    let version = &mut api["version_data"]["versions"]["Default"];
+    version["global_response_headers"] = json!({"x-added": "1"});
+    version["extended_paths"] = json!({
+        "transform_response": [{"path": "/x", "method": "GET", "template_data":
+            {"input_type": "json", "template_mode": "blob", "template_source": "e3sucGF0aH19"}}],
+        "transform_jq_response": [{"path": "/x", "method": "GET", "filter": "{body: .body}"}],
+    });
+    let steps = ["ResponseTransformMiddleware", "HeaderInjector", "ResponseTransformJQMiddleware"];
+    // Each sees what the one before made; the one that refuses an answer failed, and is the last.
+    for (limit, status, passed, failed) in [(1 << 20, 200, &steps[..], 0), (16, 500, &steps[..1], 1)] {
+        let setup = setup(traces(&collector.grpc()))
+            .conf(json!({"http_server_options": {"max_response_body_size": limit}}));
+        let gate = setup.api(api.clone()).start().await;
+        let reply = gate.get("/a/x", &[]).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        let spans = collector.trace(&trace_id(&reply)).await;
+        let (root, call) = (of_kind(&spans, 2)[0], of_kind(&spans, 3)[0]);
+        let mut found: Vec<&Traced> = spans.iter().filter(|span| steps.contains(&&*span.name)).collect();
+        found.sort_by_key(|span| span.from);
+        assert_eq!(found.iter().map(|span| &*span.name).collect::<Vec<_>>(), passed, "{spans:#?}");
+        assert_eq!(found.iter().filter(|span| span.error.is_some()).count(), failed, "{spans:#?}");
+        for span in found {
+            assert!(
+                span.kind == 1 && span.parent_id == root.span_id && call.until <= span.from,
+                "{spans:#?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn c11_6_detailed_tracing_tells_guards_apart() {
     let (collector, upstream) = (Collector::start().await, Upstream::start().await);
     let mut api = keyed("a", &upstream.url(""));

@@ -10,6 +10,7 @@ use crate::body::{Body, NotWhole};
 use crate::exchange::{Exchange, is_grpc};
 use crate::plugins::{After, Plugins};
 use crate::respond::Refusal;
+use crate::traces;
 use crate::transform::{AnswerHeaders, Made, Programs};
 use crate::validation::Answers;
 
@@ -53,9 +54,20 @@ impl Stages {
     pub(super) async fn pass(
         &self,
         exchange: &mut Exchange,
+        response: Response<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let passed = self.each(exchange, response).await;
+        traces::past_guards(exchange, passed.as_ref().err());
+        passed
+    }
+
+    async fn each(
+        &self,
+        exchange: &mut Exchange,
         mut response: Response<Body>,
     ) -> Result<Response<Body>, Refusal> {
         for stage in &self.0 {
+            traces::at_guard(exchange, || stage.span());
             match stage {
                 Stage::Answers(stage) => stage.pass(exchange, &mut response).await?,
                 Stage::Bodies(stage) => stage.answer(exchange, &mut response).await?,
@@ -65,6 +77,19 @@ impl Stages {
             }
         }
         Ok(response)
+    }
+}
+
+impl Stage {
+    /// What it is called in traces.
+    fn span(&self) -> &'static str {
+        match self {
+            Self::Answers(_) => "ValidateResponse",
+            Self::Bodies(_) => "ResponseTransformMiddleware",
+            Self::Programs(_) => "ResponseTransformJQMiddleware",
+            Self::Headers(_) => "HeaderInjector",
+            Self::Plugins(_) => "CustomMiddlewareResponseHook",
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Traces of requests for OpenTelemetry (contract 11.6): where one begins, what it goes through, and how it ends. Where
 //! nothing is traced, each of these costs one look at a pointer.
 
+mod calls;
 mod courier;
 mod foreign;
 mod otlp;
@@ -21,12 +22,14 @@ use http::{Method, Request, StatusCode};
 use streams::Parent;
 use tokio::time::Instant;
 
+pub(crate) use calls::Calls;
 pub use propagation::{Propagation, Standard};
 pub use sampling::{Sampler, Sampling};
 pub use settings::{CollectorTls, TraceSettings};
 
 use self::courier::Courier;
 use self::foreign::write_id;
+pub(crate) use self::span::Open;
 use self::span::{Finished, Kept};
 use crate::body::RequestBody;
 use crate::exchange::{Exchange, Peer};

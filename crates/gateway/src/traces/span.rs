@@ -25,7 +25,7 @@ use crate::snapshot::RunningApi;
 /// As the original calls the version of APIs that have none.
 const UNVERSIONED: &str = "Non Versioned";
 /// Spans inside of one exchange; a request that is sent on and on has no more.
-const MOST: usize = 256;
+pub(super) const MOST: usize = 256;
 
 /// What is kept of an exchange for its spans beside its record.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Kept {
     tls: bool,
     size: Option<u64>,
     peer: HeaderValue,
-    inner: Vec<Inner>,
+    inner: Vec<Ended>,
     guard: Option<Open>,
     call: Option<Open>,
     /// From here on known at the end.
@@ -49,7 +49,7 @@ pub(crate) struct Kept {
 
 /// A span inside of the exchange's own that is not finished.
 #[derive(Debug)]
-struct Open {
+pub(crate) struct Open {
     id: u64,
     name: &'static str,
     since: Duration,
@@ -66,11 +66,46 @@ struct Call {
     status: Option<StatusCode>,
 }
 
+/// One that is.
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Ended {
     open: Open,
     until: Duration,
     fault: Option<String>,
+}
+
+impl Open {
+    /// A request to an upstream or a source, begun so long after the exchange.
+    pub(super) fn call(since: Duration, target: &Target, path: &str, method: &Method) -> Self {
+        let call = Call {
+            method: method.clone(),
+            // Queries may hold credentials.
+            url: format!("{}://{}{path}", target.scheme.as_str(), target.authority),
+            host: target.host.clone(),
+            port: target.port,
+            status: None,
+        };
+        Self { id: span_id(), name: call_name(method), since, call: Some(Box::new(call)) }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// It was answered, or will not be.
+    pub(super) fn answered<E: Display>(mut self, until: Duration, answer: Result<StatusCode, E>) -> Ended {
+        let fault = match answer {
+            Ok(status) => {
+                if let Some(call) = &mut self.call {
+                    call.status = Some(status);
+                }
+                // That is an error for whoever asks (semantic conventions, "HTTP client").
+                (status.is_client_error() || status.is_server_error()).then(String::new)
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        Ended { open: self, until, fault }
+    }
 }
 
 impl Kept {
@@ -115,38 +150,25 @@ impl Kept {
         if let Some(open) = self.call.take() {
             self.close(open, since, Some("sent again".to_owned()));
         }
-        let call = Call {
-            method: method.clone(),
-            // Queries may hold credentials.
-            url: format!("{}://{}{path}", target.scheme.as_str(), target.authority),
-            host: target.host.clone(),
-            port: target.port,
-            status: None,
-        };
-        let id = span_id();
-        self.call = Some(Open { id, name: call_name(method), since, call: Some(Box::new(call)) });
-        id
+        self.call.insert(Open::call(since, target, path, method)).id
     }
 
     pub(super) fn answered<E: Display>(&mut self, answer: Result<StatusCode, E>) {
-        let Some(mut open) = self.call.take() else { return };
-        let fault = match answer {
-            Ok(status) => {
-                if let Some(call) = &mut open.call {
-                    call.status = Some(status);
-                }
-                // That is an error for whoever asks (semantic conventions, "HTTP client").
-                (status.is_client_error() || status.is_server_error()).then(String::new)
-            }
-            Err(error) => Some(error.to_string()),
-        };
-        self.close(open, self.started.elapsed(), fault);
+        let Some(open) = self.call.take() else { return };
+        self.take([open.answered(self.started.elapsed(), answer)]);
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(super) fn take(&mut self, ended: impl IntoIterator<Item = Ended>) {
+        let room = MOST.saturating_sub(self.inner.len());
+        self.inner.extend(ended.into_iter().take(room));
     }
 
     fn close(&mut self, open: Open, until: Duration, fault: Option<String>) {
-        if self.inner.len() < MOST {
-            self.inner.push(Inner { open, until, fault });
-        }
+        self.take([Ended { open, until, fault }]);
     }
 
     pub(super) fn end(&mut self, exchange: &Exchange) {
@@ -211,8 +233,8 @@ impl Finished {
         }
     }
 
-    fn inner(&self, inner: &Inner) -> Span {
-        let Inner { open, until, fault } = inner;
+    fn inner(&self, inner: &Ended) -> Span {
+        let Ended { open, until, fault } = inner;
         let (kind, attributes) = match &open.call {
             None => (SpanKind::Internal, Vec::new()),
             Some(call) => (SpanKind::Client, call.attributes(fault.is_some())),

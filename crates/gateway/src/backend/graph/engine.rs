@@ -120,7 +120,9 @@ impl GraphBackend {
             return Ok(watched_over(exchange, events::response(answers)));
         }
         let begun = Instant::now();
+        let wires = wires.traced(exchange);
         let answer = self.answer(&asked, &wires).await;
+        wires.end(exchange);
         exchange.timings.answered(begun);
         if let Some(graph) = &mut exchange.graph {
             match &answer {

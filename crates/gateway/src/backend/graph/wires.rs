@@ -7,7 +7,7 @@ use apidef::Target;
 use futures_util::future::{BoxFuture, FutureExt};
 use graphql::engine::{Call, Fetched, Network};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::Semaphore;
 
 use crate::body::{Body, RequestBody};
@@ -16,6 +16,7 @@ use crate::fetch::{self, Ask, FetchError};
 use crate::gate::Gate;
 use crate::respond::JSON;
 use crate::serve;
+use crate::traces::{Calls, Open};
 
 /// Sources that one operation asks at the same time.
 const AT_ONCE: usize = 16;
@@ -37,6 +38,8 @@ pub(super) struct Wires {
     pub(super) time: Duration,
     largest: usize,
     within: u8,
+    /// Where calls are spans of the exchange.
+    calls: Option<Calls>,
 }
 
 impl Wires {
@@ -49,6 +52,20 @@ impl Wires {
             time: exchange.gate.upstream.timeout,
             largest: exchange.gate.settings.most_kept_of_answers(),
             within: exchange.head.extensions.get::<Within>().map_or(0, |within| within.0),
+            calls: None,
+        }
+    }
+
+    /// The same, for what is over before the exchange is: its calls are spans of that.
+    pub(super) fn traced(mut self, exchange: &Exchange) -> Self {
+        self.calls = Calls::of(exchange);
+        self
+    }
+
+    /// There are no more calls.
+    pub(super) fn end(self, exchange: &mut Exchange) {
+        if let Some(calls) = self.calls {
+            calls.end(exchange);
         }
     }
 
@@ -59,6 +76,7 @@ impl Wires {
             peer: Arc::clone(&self.peer),
             headers: self.headers.clone(),
             turns: Semaphore::new(AT_ONCE),
+            calls: None,
             ..*self
         }
     }
@@ -68,11 +86,22 @@ impl Network for Wires {
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Fetched, String>> {
         async move {
             let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
+            let mut headers = headers(call);
+            let span = self.begin(call, &mut headers);
             let asked = async {
-                if Target::is_inner(&call.url) { self.inner(call).await } else { self.outer(call).await }
+                if Target::is_inner(&call.url) {
+                    self.inner(call, headers).await
+                } else {
+                    self.outer(call, headers).await
+                }
             };
             let late = || format!("no answer within {} s", self.time.as_secs());
-            tokio::time::timeout(self.time, asked).await.unwrap_or_else(|_| Err(late()))
+            let answer = tokio::time::timeout(self.time, asked).await.unwrap_or_else(|_| Err(late()));
+            if let Some(calls) = &self.calls {
+                let status = |fetched: &Fetched| StatusCode::from_u16(fetched.status).unwrap_or_default();
+                calls.answered(span, answer.as_ref().map(status).map_err(String::as_str));
+            }
+            answer
         }
         .boxed()
     }
@@ -83,15 +112,26 @@ impl Network for Wires {
 }
 
 impl Wires {
-    async fn outer(&self, call: &Call) -> Result<Fetched, String> {
-        let ask = self.outer_ask(call, headers(call))?;
+    /// A call is told which trace it belongs to.
+    fn begin(&self, call: &Call, headers: &mut HeaderMap) -> Option<Open> {
+        let calls = self.calls.as_ref()?;
+        if Target::is_inner(&call.url) {
+            calls.hand_on(headers);
+            return None;
+        }
+        let target = Target::parse(&call.url).ok()?;
+        calls.ask(&target, &target.path, &method(call).ok()?, headers)
+    }
+
+    async fn outer(&self, call: &Call, headers: HeaderMap) -> Result<Fetched, String> {
+        let ask = self.outer_ask(call, headers)?;
         let fetched = fetch::send(&self.gate.upstream, false, ask).await;
         let fetched = fetched.map_err(|error| told(&error))?;
         Ok(Fetched { status: fetched.status.as_u16(), body: fetched.body.to_vec() })
     }
 
-    async fn inner(&self, call: &Call) -> Result<Fetched, String> {
-        let response = self.inner_response(call, headers(call)).await?;
+    async fn inner(&self, call: &Call, headers: HeaderMap) -> Result<Fetched, String> {
+        let response = self.inner_response(call, headers).await?;
         let status = response.status().as_u16();
         let body = response.into_body().whole(self.largest).await.map_err(|error| error.to_string())?;
         Ok(Fetched { status, body: body.to_vec() })
