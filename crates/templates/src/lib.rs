@@ -29,6 +29,8 @@ const STACK: usize = 16 << 20;
 /// A template, parsed and checked.
 pub struct Template {
     program: gotmpl::Template,
+    /// See [`Template::is_slow`].
+    slow: bool,
     /// Whether it is entered by its name; one that is empty but for its definitions has no body of that name.
     named: bool,
 }
@@ -57,8 +59,26 @@ impl Template {
             instrument::balanced(text)?;
             let program = instrument::instrument(program)?;
             let named = program.lookup(name).is_some();
-            Ok(Self { program, named })
+            Ok(Self { program, slow: functions::may_call(text), named })
         })
+    }
+
+    /// The same, for a template that is run where others wait.
+    ///
+    /// # Errors
+    /// As of [`Template::parse`]; or that it may be slow.
+    pub fn parse_quick(name: &str, text: &str) -> Result<Self, String> {
+        let template = Self::parse(name, text)?;
+        if template.is_slow() {
+            return Err("keys, certificates and hashes of passwords are made in bodies alone".to_owned());
+        }
+        Ok(template)
+    }
+
+    /// Whether it may make keys, certificates or hashes of passwords: a run may take up to some seconds then, and must not
+    /// hold up what else its thread has to do.
+    pub fn is_slow(&self) -> bool {
+        self.slow
     }
 
     /// The text that the template makes of `data`.
@@ -87,6 +107,9 @@ pub fn try_out(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let (text, document) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let Ok(text) = std::str::from_utf8(text) else { return };
+    if functions::may_call(text) {
+        return; // their time is taken on purpose
+    }
     let value = match serde_json::from_slice(document) {
         Ok(json) => from_json(&json),
         Err(_) => from_xml(document).unwrap_or(Value::Nil),

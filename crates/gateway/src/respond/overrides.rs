@@ -121,7 +121,7 @@ fn is_called(wanted: &str, flag: &str) -> bool {
 impl Rule {
     fn new(model: &ErrorRule, folder: &Path) -> Result<Self, String> {
         let template = |text: &str| {
-            Template::parse("error", text).map_err(|why| format!("this template cannot be used: {why}"))
+            Template::parse_quick("error", text).map_err(|why| format!("this template cannot be used: {why}"))
         };
         let text = match &model.text {
             ErrorText::Same => Text::Same,

@@ -143,7 +143,8 @@ pub(super) fn read(path: &Path) -> Result<Template, String> {
     if length as u64 > LONGEST {
         return Err(format!("`{shown}` is longer than {LONGEST} bytes"));
     }
-    Template::parse("error", &text).map_err(|why| format!("the template `{shown}` cannot be used: {why}"))
+    Template::parse_quick("error", &text)
+        .map_err(|why| format!("the template `{shown}` cannot be used: {why}"))
 }
 
 fn escape_xml(text: &str) -> String {

@@ -157,7 +157,8 @@ impl Made {
         }
         let body = exchange.whole_body().await?;
         let beside = beside(&way, exchange);
-        match run_aside(body.len(), move || way.make(&body, beside).map(|made| (made, way))).await {
+        let size = way.size(body.len());
+        match run_aside(size, move || way.make(&body, beside).map(|made| (made, way))).await {
             Ok((made, way)) => {
                 // As in forms: a space is a plus.
                 let escaped = |variable: &Variable| {
@@ -182,7 +183,7 @@ impl Made {
         let Some(coded) = Coded::of(exchange, response).await? else { return Ok(()) };
         let beside = beside(&way, exchange);
         let coding = coded.coding;
-        let made = run_aside(coded.bytes.len(), move || {
+        let made = run_aside(way.size(coded.bytes.len()), move || {
             let body = coded.decoded()?;
             let made = way.make(&body, beside).map_err(Some)?;
             Ok::<_, Option<String>>((made, way))
@@ -236,6 +237,11 @@ impl Way {
             context: text.contains("_tyk_context"),
             named,
         })
+    }
+
+    /// How much work a body of this size is: any number for a template that takes its time on purpose.
+    fn size(&self, body: usize) -> usize {
+        if self.template.is_slow() { usize::MAX } else { body }
     }
 
     fn make(&self, body: &[u8], beside: Vec<(&'static str, Value)>) -> Result<Bytes, String> {

@@ -1,7 +1,8 @@
 //! The functions of templates: those of the language that print, `jsonMarshal` and `xmlMarshal`, and the library that
-//! templates of gateways are written with. What reads the environment, looks up names or makes keys and certificates is
-//! not among them: a template that calls it is refused when it is parsed.
+//! templates of gateways are written with. What reads the environment or looks up names is not among them: a template that
+//! calls it is refused when it is parsed.
 
+mod certificates;
 mod codes;
 mod dates;
 mod dicts;
@@ -10,6 +11,8 @@ mod numbers;
 mod paths;
 mod patterns;
 mod printf;
+mod secrets;
+mod slow;
 mod text;
 mod types;
 mod versions;
@@ -18,6 +21,8 @@ mod words;
 use std::sync::{Arc, LazyLock};
 
 use gotmpl::{FuncMap, TemplateError, Value};
+
+pub(crate) use slow::may_call;
 
 use crate::instrument::{SHOW, STEP};
 use crate::{cost, go};
@@ -33,6 +38,7 @@ pub(crate) fn all() -> &'static FuncMap {
     static ALL: LazyLock<FuncMap> = LazyLock::new(|| {
         let tables = [
             PRINTING,
+            certificates::TABLE,
             codes::TABLE,
             dates::TABLE,
             dicts::TABLE,
@@ -40,6 +46,7 @@ pub(crate) fn all() -> &'static FuncMap {
             numbers::TABLE,
             paths::TABLE,
             patterns::TABLE,
+            secrets::TABLE,
             text::TABLE,
             types::TABLE,
             versions::TABLE,

@@ -168,7 +168,7 @@ impl Hook {
 fn template(own: &str, folder: &Path, read: &mut Vec<FileRead>) -> Result<Template, String> {
     if !own.is_empty() {
         let file = FileRead::open(Path::new(own), LONGEST)?;
-        let template = file.text().and_then(|text| Template::parse(own, text));
+        let template = file.text().and_then(|text| Template::parse_quick(own, text));
         read.push(file);
         return template.map_err(|why| format!("the template `{own}` of the webhook cannot be used: {why}"));
     }
@@ -176,7 +176,7 @@ fn template(own: &str, folder: &Path, read: &mut Vec<FileRead>) -> Result<Templa
     if !folder.as_os_str().is_empty()
         && let Ok(file) = FileRead::open(&in_place, LONGEST)
     {
-        match file.text().and_then(|text| Template::parse(IN_PLACE, text)) {
+        match file.text().and_then(|text| Template::parse_quick(IN_PLACE, text)) {
             Ok(template) => {
                 read.push(file);
                 return Ok(template);

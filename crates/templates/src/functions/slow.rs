@@ -1,0 +1,55 @@
+//! Functions that take their time on purpose, or because of what they make: one after the other, and few in a run, so that
+//! no template takes more than one core, or a second of it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::cost;
+
+/// Those that wait for their turn.
+const MOST_WAITING: usize = 32;
+
+/// Shares of what a run may cost: a key of RSA with 4096 bits alone, two passwords, three keys of RSA with 2048 bits or
+/// certificates with such keys, six hashes.
+pub(super) const LARGE_KEY: u64 = 15_000_000;
+pub(super) const PASSWORD: u64 = 9_000_000;
+pub(super) const KEY: u64 = 6_000_000;
+pub(super) const HASH: u64 = 3_000_000;
+pub(super) const SIGNATURE: u64 = 500_000;
+
+/// Names of all of them.
+const NAMES: [&str; 11] = [
+    "bcrypt",
+    "htpasswd",
+    "derivePassword",
+    "genPrivateKey",
+    "genCA",
+    "genCAWithKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+    "buildCustomCert",
+];
+
+/// Whether a template may call one of them.
+pub(crate) fn may_call(text: &str) -> bool {
+    NAMES.iter().any(|name| text.contains(name))
+}
+
+/// Does something that takes its time, when it is its turn.
+pub(super) fn in_turn<T>(cost: u64, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static TURN: Mutex<()> = Mutex::new(());
+    static WAITING: AtomicUsize = AtomicUsize::new(0);
+    cost::charge(cost)?;
+    if WAITING.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+        return Err("too many keys, certificates and hashes are being made: try again later".to_owned());
+    }
+    let turn = TURN.lock();
+    let made = work();
+    drop(turn);
+    WAITING.fetch_sub(1, Ordering::Relaxed);
+    made
+}
