@@ -86,7 +86,7 @@ impl Taken {
             return Some(end).filter(ends_well);
         }
         // What ends with a slash is reached without it.
-        let slash = self.steps.last() == Some(&Step::Letter('/')) && !path.ends_with(&['/']);
+        let slash = self.steps.last() == Some(&Step::Letter('/')) && (!self.is_pattern || !path.ends_with(&['/']));
         let longer: Vec<char> = path.iter().copied().chain(['/']).collect();
         (slash && end(&self.steps, &longer, 0) == Some(longer.len())).then_some(path.len())
     }
