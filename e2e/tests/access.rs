@@ -184,7 +184,7 @@ async fn c5_5_older_names_of_scopes_and_single_names_of_claims_count() {
 }
 
 #[tokio::test]
-async fn c5_7_users_of_an_issuer_have_a_session_for_each_client_where_that_is_asked_for() {
+async fn c5_7_row_1_users_of_an_issuer_have_a_session_for_each_client_where_that_is_asked_for() {
     let (upstream, issuer, redis) = (Upstream::start().await, Issuer::start().await, Redis::start().await);
     // Base64 of `web` and `phone`.
     let providers = json!([{"issuer": issuer.url(""), "client_ids": {"d2Vi": "p", "cGhvbmU=": "p"}}]);
@@ -389,7 +389,7 @@ async fn client(gate: &Gate, api: &str) {
 }
 
 #[tokio::test]
-async fn c5_6_a_notice_that_nobody_takes_is_sent_three_times() {
+async fn c5_6_row_12_a_notice_that_nobody_takes_is_sent_three_times() {
     let upstream = Upstream::start().await;
     let receiver = Spoken::start(|_| (503, String::new())).await;
     let notified =

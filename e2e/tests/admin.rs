@@ -12,7 +12,7 @@ fn assert_error(reply: &Reply, status: u16, message: &str) {
 }
 
 #[tokio::test]
-async fn only_the_secret_opens_it() {
+async fn c7_1_only_the_secret_opens_it() {
     let gate = Gate::setup().start().await;
     let wrong = "Attempted administrative access with invalid or missing key!";
     assert_error(&gate.get("/tyk/apis", &[]).await, 403, wrong);
@@ -26,7 +26,7 @@ async fn only_the_secret_opens_it() {
 }
 
 #[tokio::test]
-async fn health_is_told_without_a_secret() {
+async fn c7_2_health_is_told_without_a_secret() {
     let gate = Gate::setup().start().await;
     let hello = gate.get("/hello", &[]).await;
     assert_eq!(hello.status, 200);
@@ -201,7 +201,7 @@ async fn policies_are_created_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn ids_cannot_leave_their_folder() {
+async fn c2_1_row_2_ids_cannot_leave_their_folder() {
     let gate = Gate::setup().start().await;
     let admin = gate.admin();
     for id in ["../evil", "a/b", "..", "x\u{0}y"] {
@@ -216,7 +216,7 @@ async fn ids_cannot_leave_their_folder() {
 }
 
 #[tokio::test]
-async fn a_port_of_its_own_keeps_it_off_the_data_plane() {
+async fn c7_1_row_1_a_port_of_its_own_keeps_it_off_the_data_plane() {
     let control = 20_000 + u16::try_from(std::process::id() % 5_000).unwrap();
     let mut gate = Gate::setup().conf(json!({"control_api_port": control})).prepare();
     gate.spawn();

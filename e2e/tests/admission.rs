@@ -9,7 +9,7 @@ fn sent(reply: &e2e::Reply, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn only_websockets_are_upgrades() {
+async fn c4_6_row_19_only_websockets_are_upgrades() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .conf(json!({"http_server_options": {"enable_websockets": true}}))

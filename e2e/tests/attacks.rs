@@ -326,7 +326,7 @@ async fn descriptors_that_run_out() {
 }
 
 #[tokio::test]
-async fn answers_that_unpack_to_far_more_than_they_are() {
+async fn c4_5_row_4_answers_that_unpack_to_far_more_than_they_are() {
     // 200 MB of nothing in 200 kB, for a guard that has to read answers.
     let folder = std::env::temp_dir().join(format!("sluicegate-e2e-bomb-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

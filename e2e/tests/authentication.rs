@@ -137,7 +137,7 @@ async fn credentials_in_a_body_are_found_and_the_body_goes_on() {
 }
 
 #[tokio::test]
-async fn users_of_older_gates_are_let_in() {
+async fn c5_3_row_7_users_of_older_gates_are_let_in() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .api(guarded(

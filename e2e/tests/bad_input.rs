@@ -126,7 +126,7 @@ async fn a_broken_chunked_body_is_refused() {
 }
 
 #[tokio::test]
-async fn bodies_over_the_limit_are_refused() {
+async fn c4_1_row_8_bodies_over_the_limit_are_refused() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .conf(json!({"http_server_options": {"max_request_body_size": 1000}}))
@@ -177,7 +177,7 @@ async fn odd_paths_do_not_reach_the_upstream() {
 }
 
 #[tokio::test]
-async fn half_open_and_half_closed_connections_harm_nobody() {
+async fn c4_6_row_13_half_open_and_half_closed_connections_harm_nobody() {
     let upstream = Upstream::start().await;
     let gate = gate(&upstream).await;
     // Ends in the middle of the head, and in the middle of the body: told so.

@@ -167,7 +167,7 @@ async fn c9_5_bundles_are_fetched_over_http_and_asked_for_again_where_that_may_h
 }
 
 #[tokio::test]
-async fn c9_5_bundles_are_verified_and_so_is_who_serves_them() {
+async fn c9_5_row_4_bundles_are_verified_and_so_is_who_serves_them() {
     let (upstream, folder, answers) = (Upstream::start().await, Folder::new("signed"), Answers::default());
     let (server, _asked) = server(&answers).await;
     for name in ["own", "other"] {

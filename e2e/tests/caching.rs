@@ -164,7 +164,7 @@ async fn c8_6_what_is_kept_in_redis() {
 }
 
 #[tokio::test]
-async fn operations_of_a_document_are_kept() {
+async fn c3_2_operations_of_a_document_are_kept() {
     let upstream = Upstream::start().await;
     let api = |id: &str, middleware: Value| {
         let mut api = oas(id, &upstream.url(""));
@@ -216,7 +216,7 @@ async fn each_caller_has_answers_of_its_own_and_pays_for_them() {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_what_was_changed_on_the_way() {
+async fn c4_5_row_2_what_is_kept_is_what_was_changed_on_the_way() {
     let upstream = Upstream::start().await;
     let mut api = keeping(keyless("a", &upstream.url("")), json!({}));
     api["version_data"]["versions"]["Default"]["global_response_headers"] = json!({"X-Made": "here"});
@@ -265,7 +265,7 @@ async fn the_first_byte_waits_for_no_cache() {
 }
 
 #[tokio::test]
-async fn c7_3_kept_answers_are_dropped() {
+async fn c7_3_row_43_kept_answers_are_dropped() {
     let upstream = Upstream::start().await;
     let api = keeping(keyless("a", &upstream.url("")), json!({}));
     let gate =
@@ -292,7 +292,7 @@ fn keys(redis: &Redis) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn nodes_share_answers_and_drop_them_together() {
+async fn c13_1_row_7_nodes_share_answers_and_drop_them_together() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let api = || keeping(keyless("a", &upstream.url("")), json!({}));
     let gates = [
@@ -342,7 +342,7 @@ async fn c5_1_answers_lie_in_redis_as_the_original_has_them() {
 }
 
 #[tokio::test]
-async fn answers_may_have_a_redis_of_their_own() {
+async fn c13_5_row_9_answers_may_have_a_redis_of_their_own() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let second = redis.conf()["storage"].clone();
     let gate = Gate::setup()

@@ -75,7 +75,7 @@ async fn c5_11_nobody_in_particular_has_no_limits_of_a_key() {
 }
 
 #[tokio::test]
-async fn c5_1_keys_of_older_hash_functions_are_found() {
+async fn c5_1_row_9_keys_of_older_hash_functions_are_found() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let with_conf = |more: Value| {
         let conf = add(json!({"hash_keys": true}), more);
@@ -106,7 +106,7 @@ async fn sha256(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn c5_1_keys_are_found_by_their_id_unless_that_is_switched_off() {
+async fn c5_1_row_9_keys_are_found_by_their_id_unless_that_is_switched_off() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let start = async |off: bool| {
         let conf = json!({"disable_key_actions_by_username": off});
@@ -128,7 +128,7 @@ async fn c5_1_keys_are_found_by_their_id_unless_that_is_switched_off() {
 }
 
 #[tokio::test]
-async fn c5_3_an_expression_without_a_group_finds_nobody() {
+async fn c5_3_row_4_an_expression_without_a_group_finds_nobody() {
     let upstream = Upstream::start().await;
     let api = |id: &str, user: &str, password: &str| {
         let basic =
@@ -158,7 +158,7 @@ fn tokens(id: &str, target: &str, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn c5_5_policies_that_do_not_fit_together_are_told_of() {
+async fn c5_5_row_10_policies_that_do_not_fit_together_are_told_of() {
     let upstream = Upstream::start().await;
     let named = json!({"jwt_policy_field_name": "pol"});
     let gate = Gate::setup()
@@ -248,7 +248,7 @@ async fn c5_5_the_client_of_a_token_brings_its_metadata() {
 }
 
 #[tokio::test]
-async fn c5_5_a_token_may_name_the_key_whose_policies_it_has() {
+async fn c5_5_row_9_a_token_may_name_the_key_whose_policies_it_has() {
     let upstream = Upstream::start().await;
     let client = json!({"jwt_client_base_field": "app", "jwt_default_policies": []});
     let gate = Gate::setup()
@@ -281,7 +281,7 @@ async fn c5_5_a_token_may_name_the_key_whose_policies_it_has() {
 }
 
 #[tokio::test]
-async fn c5_1_short_tokens_are_not_looked_up() {
+async fn c5_1_row_11_short_tokens_are_not_looked_up() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let start = async |shortest: u32| {
         let conf = json!({"min_token_length": shortest});

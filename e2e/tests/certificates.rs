@@ -233,7 +233,7 @@ async fn only_clients_of_the_list_may_call() {
 }
 
 #[tokio::test]
-async fn without_tls_nobody_can_show_a_certificate() {
+async fn c5_9_row_2_without_tls_nobody_can_show_a_certificate() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(mutual("m", &upstream.url(""), &[])).start().await;
     assert_eq!(with(&gate, "/m/x", None, &[]).await, (403, "TLS not enabled".to_owned()));
@@ -302,7 +302,7 @@ async fn keys_are_bound_to_certificates() {
 }
 
 #[tokio::test]
-async fn c3_3_certificate_auth_lets_in_certificates_that_keys_are_bound_to_and_no_key_alone() {
+async fn c3_3_row_10_certificate_auth_lets_in_certificates_that_keys_are_bound_to_and_no_key_alone() {
     let upstream = Upstream::start().await;
     let mut alone = oas("alone", &upstream.url(""));
     alone["x-tyk-api-gateway"]["server"]["authentication"] =
@@ -333,7 +333,7 @@ async fn c3_3_certificate_auth_lets_in_certificates_that_keys_are_bound_to_and_n
 }
 
 #[tokio::test]
-async fn a_key_alone_can_be_made_enough_for_an_api_of_certificates() {
+async fn c5_2_row_5_a_key_alone_can_be_made_enough_for_an_api_of_certificates() {
     let upstream = Upstream::start().await;
     let mut api = keyed("d", &upstream.url(""));
     api["auth_configs"]["authToken"]["use_certificate"] = json!(true);

@@ -179,7 +179,7 @@ async fn assert_sent_away(sse: &mut Endless, socket: &mut Socket, reason: &str) 
 }
 
 #[tokio::test]
-async fn subscribers_of_a_changed_api_are_sent_away_with_a_reason() {
+async fn c2_9_row_5_subscribers_of_a_changed_api_are_sent_away_with_a_reason() {
     let gate = Gate::setup().oas(marked("old ")).start().await;
     let subscribe = async || {
         let sse = Endless::get(gate.port(), "/ev/sse", &[]).await;
@@ -220,7 +220,7 @@ async fn subscribers_of_a_changed_api_are_sent_away_with_a_reason() {
 }
 
 #[tokio::test]
-async fn other_changes_leave_a_stream_and_its_subscribers_alone() {
+async fn c2_9_row_5_other_changes_leave_a_stream_and_its_subscribers_alone() {
     let upstream = Upstream::start().await;
     let counting = json!({
         "input": {"generate": {"interval": "20ms", "mapping": "root.n = counter()"}},
@@ -245,7 +245,7 @@ async fn other_changes_leave_a_stream_and_its_subscribers_alone() {
 }
 
 #[tokio::test]
-async fn a_broken_definition_is_refused_with_every_fault_and_the_running_one_stays() {
+async fn c13_2_row_3_a_broken_definition_is_refused_with_every_fault_and_the_running_one_stays() {
     let gate = Gate::setup().oas(marked("old ")).start().await;
     let mut sse = Endless::get(gate.port(), "/ev/sse", &[]).await;
     let mut broken = marked("new ");

@@ -431,7 +431,7 @@ async fn signals_reload_and_stop() {
 }
 
 #[tokio::test]
-async fn definitions_become_those_of_the_other_format_and_serve_the_same() {
+async fn c2_9_row_6_definitions_become_those_of_the_other_format_and_serve_the_same() {
     let upstream = e2e::Upstream::start().await;
     let mut classic = definition::keyed("made", &upstream.url(""));
     classic["slug"] = "made".into();

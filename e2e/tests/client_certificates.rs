@@ -105,7 +105,7 @@ async fn c3_1_client_certificates_of_the_list_and_those_of_keys() {
 }
 
 #[tokio::test]
-async fn c4_2_refusals_of_certificates_can_have_other_words() {
+async fn c4_2_row_1_refusals_of_certificates_can_have_other_words() {
     let upstream = Upstream::start().await;
     let ids = ["auth.cert_required", "auth.cert_mismatch", "auth.cert_expired", "auth.cert_not_found"];
     let words: serde_json::Map<String, Value> = ids

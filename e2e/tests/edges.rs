@@ -242,7 +242,7 @@ async fn clients_of_http2_have_no_more_time_than_others() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_its_time_is_not_idleness() {
+async fn c4_6_row_20_an_answer_that_takes_its_time_is_not_idleness() {
     let upstream = Upstream::start().await;
     let gate = hurried(&upstream.url("")).start().await;
     let mut sse = Endless::get(gate.port(), "/a/sse", &[]).await;
@@ -260,7 +260,7 @@ async fn an_answer_that_takes_its_time_is_not_idleness() {
 // --- the end ----------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_gate_that_ends_says_so_first() {
+async fn c7_2_row_2_a_gate_that_ends_says_so_first() {
     let upstream = Upstream::start().await;
     let mut stream = post_to_sse(json!({"delivery": "broadcast"}));
     stream["output"]["http_server"]["ws_path"] = json!("/ws");

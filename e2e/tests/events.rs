@@ -165,7 +165,7 @@ async fn a_sync_response_answers_the_producer() {
 }
 
 #[tokio::test]
-async fn a_generated_stream_starts_once_and_goes_on_without_subscribers() {
+async fn c3_7_row_4_a_generated_stream_starts_once_and_goes_on_without_subscribers() {
     let gate = gate(json!({
         "input": {"generate": {"interval": "10ms", "mapping": "root.n = counter()"}},
         "output": sse_output(json!({})),
@@ -266,7 +266,7 @@ async fn a_mapping_deletes_and_a_failed_one_leaves_the_message_as_it_was() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_verbs_are_refused() {
+async fn c3_7_row_3_unknown_paths_and_verbs_are_refused() {
     let gate = gate(post_to_sse(json!({}))).await;
     let wrong = gate.get("/ev/post", &[]).await;
     assert_eq!((wrong.status, wrong.text()), (405, "Incorrect method"));

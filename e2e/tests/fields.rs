@@ -37,7 +37,7 @@ async fn status(gate: &Gate, path: &str, arguments: &[&str]) -> u16 {
 }
 
 #[tokio::test]
-async fn c4_6_targets_in_a_text_within_an_answer_and_in_a_bare_list_are_found() {
+async fn c4_6_row_17_targets_in_a_text_within_an_answer_and_in_a_bare_list_are_found() {
     let upstream = Upstream::start().await;
     let (host, port) =
         upstream.authority().rsplit_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
@@ -117,7 +117,7 @@ async fn c11_1_records_are_labelled_and_kept_as_definitions_say() {
 }
 
 #[tokio::test]
-async fn c2_2_older_names_of_authentication_by_plugins_count() {
+async fn c2_2_row_10_older_names_of_authentication_by_plugins_count() {
     let upstream = Upstream::start().await;
     let who = code(
         "function who(request, session) {
@@ -157,7 +157,7 @@ async fn c4_6_a_slash_at_the_end_of_an_empty_path_is_kept_where_that_is_asked_fo
 }
 
 #[tokio::test]
-async fn c4_6_a_host_that_is_down_is_probed_again_after_its_own_time() {
+async fn c4_6_row_18_a_host_that_is_down_is_probed_again_after_its_own_time() {
     let health = Arc::new(AtomicU16::new(503));
     let tells = Arc::clone(&health);
     let host = Spoken::start(move |_| (tells.load(Ordering::SeqCst), String::new())).await;
@@ -218,7 +218,7 @@ async fn c4_6_a_breaker_without_a_half_open_state_lets_all_try_again() {
 }
 
 #[tokio::test]
-async fn c3_2_paths_of_lists_may_be_written_in_either_case() {
+async fn c3_2_row_34_paths_of_lists_may_be_written_in_either_case() {
     let upstream = Upstream::start().await;
     let mut document = operations(
         "lists",
@@ -260,7 +260,7 @@ async fn c3_2_paths_of_lists_may_be_written_in_either_case() {
 }
 
 #[tokio::test]
-async fn c3_2_a_function_that_fails_is_gone_past_where_that_is_asked_for() {
+async fn c3_2_row_44_a_function_that_fails_is_gone_past_where_that_is_asked_for() {
     let upstream = Upstream::start().await;
     let fails = code("function fails() { throw new Error('inside'); }");
     let function = |proxy: bool| json!({"virtualEndpoint": {"enabled": true, "functionName": "fails", "body": fails, "proxyOnError": proxy}});
@@ -272,7 +272,7 @@ async fn c3_2_a_function_that_fails_is_gone_past_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn c3_3_ids_in_documents_are_found_by_xpath() {
+async fn c3_3_row_10_ids_in_documents_are_found_by_xpath() {
     let upstream = Upstream::start().await;
     let mut document = oas("ids", &upstream.url(""));
     part(&mut document)["middleware"]["global"]["pluginConfig"] = json!({"driver": "javascript"});
@@ -297,7 +297,7 @@ async fn c3_3_ids_in_documents_are_found_by_xpath() {
 }
 
 #[tokio::test]
-async fn c2_6_hooks_that_want_bytes_alone_get_no_text_in_both_formats() {
+async fn c2_6_row_5_hooks_that_want_bytes_alone_get_no_text_in_both_formats() {
     let upstream = Upstream::start().await;
     let file = "from tyk.decorators import *\n\
         def told(message):\n    return '%s:%d' % (message.body, len(message.raw_body))\n\
@@ -397,7 +397,7 @@ async fn c3_2_tls_and_signatures_towards_upstreams_are_as_documents_want_them() 
 }
 
 #[tokio::test]
-async fn c3_2_handlers_of_events_have_words_templates_and_pauses_of_their_own() {
+async fn c3_2_row_21_handlers_of_events_have_words_templates_and_pauses_of_their_own() {
     let receiver = Spoken::start(|_| (200, String::new())).await;
     let mut document = oas("e", "http://127.0.0.1:1");
     part(&mut document)["server"]["authentication"] = json!({"enabled": true, "securitySchemes": {

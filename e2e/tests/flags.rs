@@ -21,7 +21,7 @@ const ALL: [&str; 18] = [
 ];
 
 #[tokio::test]
-async fn c4_2_upstreams_that_cannot_be_reached_have_the_flag_of_the_cause() {
+async fn c4_2_row_6_upstreams_that_cannot_be_reached_have_the_flag_of_the_cause() {
     let upstream = Upstream::start().await;
     let (known, unknown) = (Authority::new(), Authority::named("nobody"));
     let clear = upstream.authority();

@@ -228,7 +228,7 @@ fn hmac(secret: &[u8], text: &str) -> String {
 }
 
 #[tokio::test]
-async fn c8_12_a_receiver_that_is_away_is_asked_again_and_one_that_is_slow_harms_nobody() {
+async fn c8_12_row_13_a_receiver_that_is_away_is_asked_again_and_one_that_is_slow_harms_nobody() {
     let upstream = Upstream::start().await;
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&tries);
@@ -378,7 +378,7 @@ async fn c12_certificates_that_end_soon_are_told_of_once() {
 }
 
 #[tokio::test]
-async fn c8_12_what_is_amiss_with_tokens_for_upstreams_is_told() {
+async fn c8_12_row_8_what_is_amiss_with_tokens_for_upstreams_is_told() {
     let (upstream, receiver) = (Upstream::start().await, receiver().await);
     let issuer = Spoken::start(|_| (500, String::new())).await;
     let client = json!({"client_id": "gate", "client_secret": "hidden", "token_url": issuer.url("/token")});

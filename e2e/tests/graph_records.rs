@@ -35,7 +35,7 @@ fn decoded(record: &Value, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn c10_records_tell_what_was_asked_and_what_failed() {
+async fn c10_row_13_records_tell_what_was_asked_and_what_failed() {
     let server = GraphqlServer::start().await;
     let mut passed = keyless("passed", &server.url("/"));
     passed["graphql"] =

@@ -90,7 +90,7 @@ fn protocols() -> [(&'static str, Value); 5] {
 }
 
 #[tokio::test]
-async fn c10_parts_send_events_and_others_complete_them() {
+async fn c10_row_7_parts_send_events_and_others_complete_them() {
     let world = World::start().await;
     let mut setup = Gate::setup().conf(json!({"http_server_options": {"enable_websockets": true}}));
     for (id, told) in protocols() {

@@ -278,7 +278,7 @@ async fn c10_subscriptions_over_websockets() {
 }
 
 #[tokio::test]
-async fn c10_websockets_that_are_off_and_rights_on_those_that_are_on() {
+async fn c10_row_7_websockets_that_are_off_and_rights_on_those_that_are_on() {
     let server = GraphqlServer::start().await;
     let off = json!({"http_server_options": {"enable_websockets": false}});
     let off = Gate::setup().conf(off).api(graph(keyless("g", &server.url("")))).start().await;
@@ -303,7 +303,7 @@ async fn c10_websockets_that_are_off_and_rights_on_those_that_are_on() {
 }
 
 #[tokio::test]
-async fn c10_upstreams_that_send_events_stand_behind_websockets() {
+async fn c10_row_7_upstreams_that_send_events_stand_behind_websockets() {
     let server = GraphqlServer::start().await;
     let mut setup = Gate::setup();
     for (id, post) in [("get", false), ("post", true)] {

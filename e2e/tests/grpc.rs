@@ -69,7 +69,7 @@ fn method(name: &str) -> PathAndQuery {
 }
 
 #[tokio::test]
-async fn calls_of_all_four_kinds_pass() {
+async fn c4_6_row_21_calls_of_all_four_kinds_pass() {
     let server = Echo::start().await;
     let gate = Gate::setup().api(of(keyless("echo", &format!("h2c://{}", server.authority())))).start().await;
     let mut client = client(gate.port()).await;

@@ -236,7 +236,7 @@ async fn what_a_stranger_sends_makes_no_field() {
 }
 
 #[tokio::test]
-async fn c4_6_an_address_that_is_removed_is_not_told() {
+async fn c4_6_row_9_an_address_that_is_removed_is_not_told() {
     let upstream = Upstream::start().await;
     let api = versioned(
         keyless("a", &upstream.url("")),

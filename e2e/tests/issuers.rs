@@ -259,7 +259,7 @@ async fn clients_are_told_where_they_get_tokens() {
 }
 
 #[tokio::test]
-async fn subscribers_with_a_token_of_others_stay_until_it_ends() {
+async fn c3_3_row_8_subscribers_with_a_token_of_others_stay_until_it_ends() {
     let issuer = Issuer::start().await;
     let mut api = events(
         "ev",

@@ -116,7 +116,7 @@ async fn a_signed_token_opens_what_its_policies_open() {
 }
 
 #[tokio::test]
-async fn a_session_is_made_and_follows_its_tokens() {
+async fn c5_5_a_session_is_made_and_follows_its_tokens() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .conf(json!({"hash_keys": true, "enable_hashed_keys_listing": true}))

@@ -106,7 +106,7 @@ async fn a_key_that_is_over_is_told_so() {
 }
 
 #[tokio::test]
-async fn keys_are_hashed_under_a_secret_and_known_by_their_id() {
+async fn c5_1_row_7_keys_are_hashed_under_a_secret_and_known_by_their_id() {
     let upstream = Upstream::start().await;
     let redis = Redis::start().await;
     let with = |more: Value| {
@@ -240,7 +240,7 @@ async fn a_quota_is_counted_and_shown() {
 }
 
 #[tokio::test]
-async fn limits_follow_the_policy() {
+async fn c6_4_row_7_limits_follow_the_policy() {
     let upstream = Upstream::start().await;
     let policy = json!({
         "id": "gold", "org_id": "org", "name": "gold", "active": true, "rate": 1000, "per": 1,
@@ -257,7 +257,7 @@ async fn limits_follow_the_policy() {
 }
 
 #[tokio::test]
-async fn errors_are_xml_for_those_who_send_xml() {
+async fn c4_1_errors_are_xml_for_those_who_send_xml() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     for media in ["application/xml", "text/xml; charset=utf-8", "application/soap+xml"] {
@@ -275,7 +275,7 @@ async fn errors_are_xml_for_those_who_send_xml() {
 }
 
 #[tokio::test]
-async fn the_generator_can_be_hidden() {
+async fn c4_1_row_4_the_generator_can_be_hidden() {
     let gate = Gate::setup()
         .conf(json!({"hide_generator_header": true}))
         .api(keyed("a", "http://127.0.0.1:1"))
@@ -299,7 +299,7 @@ async fn keys_and_quotas_outlive_the_process() {
 }
 
 #[tokio::test]
-async fn hashed_keys_work_with_every_algorithm() {
+async fn c5_1_row_6_hashed_keys_work_with_every_algorithm() {
     let upstream = Upstream::start().await;
     for algorithm in ["", "murmur32", "murmur64", "murmur128", "sha256"] {
         let gate = Gate::setup()

@@ -130,7 +130,7 @@ async fn a_redis_that_is_killed_or_hangs_lets_no_more_than_two_limits_through() 
 }
 
 #[tokio::test]
-async fn a_slow_redis_changes_nothing_until_it_is_too_slow() {
+async fn c6_5_row_9_a_slow_redis_changes_nothing_until_it_is_too_slow() {
     let redis = Redis::start().await;
     let slow = Slow::to(redis.port()).await;
     let mut conf = redis.conf();
@@ -150,7 +150,7 @@ async fn a_slow_redis_changes_nothing_until_it_is_too_slow() {
 }
 
 #[tokio::test]
-async fn a_failover_by_sentinels_lets_no_more_than_two_limits_through() {
+async fn c13_5_row_1_a_failover_by_sentinels_lets_no_more_than_two_limits_through() {
     let mut sentinels = Sentinels::start().await;
     let rolling = json!({"enable_redis_rolling_limiter": true});
     let pair = Pair::start([sentinels.conf(), sentinels.conf()], &rolling).await;
@@ -167,7 +167,7 @@ async fn a_failover_by_sentinels_lets_no_more_than_two_limits_through() {
 }
 
 #[tokio::test]
-async fn a_cluster_counts_exactly_and_without_a_master_lets_no_more_than_two_limits_through() {
+async fn c13_5_row_1_a_cluster_counts_exactly_and_without_a_master_lets_no_more_than_two_limits_through() {
     let mut masters = Masters::start().await;
     let rolling = json!({"enable_redis_rolling_limiter": true});
     let pair = Pair::start([masters.conf(), masters.conf()], &rolling).await;

@@ -120,7 +120,7 @@ async fn whoever_may_wait_waits_out_its_rate() {
 }
 
 #[tokio::test]
-async fn one_key_cannot_wait_for_all_and_nobody_waits_for_a_gate_that_stops() {
+async fn c6_5_row_8_one_key_cannot_wait_for_all_and_nobody_waits_for_a_gate_that_stops() {
     let upstream = Upstream::start().await;
     let mut gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     let mut limited = session(&["a"]);
@@ -215,7 +215,7 @@ async fn the_fields_of_the_standard_are_sent_by_option() {
 }
 
 #[tokio::test]
-async fn rates_are_told_also_to_the_refused() {
+async fn c6_7_row_2_rates_are_told_also_to_the_refused() {
     let upstream = Upstream::start().await;
     let mut open = keyless("open", &upstream.url(""));
     open["global_rate_limit"] = json!({"rate": 1, "per": 60});
@@ -295,7 +295,7 @@ async fn so_many_at_once() {
 }
 
 #[tokio::test]
-async fn c4_4_callers_are_told_of_their_limits() {
+async fn c4_4_row_46_callers_are_told_of_their_limits() {
     let upstream = Upstream::start().await;
     let mut api = keyed("a", &upstream.url(""));
     api["allowed_ips"] = json!(["127.0.0.1"]);

@@ -63,7 +63,7 @@ async fn c2_3_listen_paths_may_be_patterns() {
 }
 
 #[tokio::test]
-async fn c2_9_apis_that_listen_at_one_place_are_told_apart() {
+async fn c2_9_row_2_apis_that_listen_at_one_place_are_told_apart() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let gate = Gate::setup()
@@ -81,7 +81,7 @@ async fn c2_9_apis_that_listen_at_one_place_are_told_apart() {
 }
 
 #[tokio::test]
-async fn c2_9_where_the_other_place_is_taken_too_one_with_signs_behind_is_found() {
+async fn c2_9_row_2_where_the_other_place_is_taken_too_one_with_signs_behind_is_found() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let gate = Gate::setup()
@@ -102,7 +102,7 @@ async fn c2_9_where_the_other_place_is_taken_too_one_with_signs_behind_is_found(
 }
 
 #[tokio::test]
-async fn c2_1_domains_may_be_patterns() {
+async fn c2_1_row_11_domains_may_be_patterns() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let on = |id: &str, domain: &str, listen: &str| {
@@ -134,7 +134,7 @@ async fn c2_1_domains_may_be_patterns() {
 }
 
 #[tokio::test]
-async fn patterns_that_are_none_are_refused_at_their_place() {
+async fn c2_3_row_1_patterns_that_are_none_are_refused_at_their_place() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .api(at("a", &upstream.url(""), "/{id:(}/", true))

@@ -57,7 +57,7 @@ async fn c4_6_an_api_behind_an_api() {
 }
 
 #[tokio::test]
-async fn c4_6_method_limits_and_lists_of_loops() {
+async fn c4_6_row_24_method_limits_and_lists_of_loops() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let mut inner = inside(keyless("inner", &target));

@@ -159,7 +159,7 @@ async fn c4_4_row_2_calls_and_answers_go_through_as_they_are() {
 }
 
 #[tokio::test]
-async fn c3_2_definitions_open_and_close_calls() {
+async fn c3_2_row_51_definitions_open_and_close_calls() {
     let (server, events) = (McpServer::json().await, McpServer::events().await);
     let on = json!({"enabled": true});
     let middleware = json!({
@@ -234,7 +234,7 @@ async fn c3_2_definitions_open_and_close_calls() {
 }
 
 #[tokio::test]
-async fn c3_2_calls_have_what_paths_have() {
+async fn c3_2_row_51_calls_have_what_paths_have() {
     let server = McpServer::json().await;
     let add = |name: &str, value: &str| json!({"enabled": true, "add": [{"name": name, "value": value}]});
     let gate = Gate::setup()
@@ -385,7 +385,7 @@ async fn c4_4_row_23_a_client_of_the_protocol_sees_what_its_key_opens() {
 }
 
 #[tokio::test]
-async fn c4_5_whoever_listens_is_told_no_more_than_by_asking() {
+async fn c4_5_row_1_whoever_listens_is_told_no_more_than_by_asking() {
     // A server that tells a list again to who comes back (MCP, "Resumability and Redelivery").
     const LIST: &str = r#"{"jsonrpc":"2.0","id":3,"result":{"tools":[{"name":"a"},{"name":"b"}]}}"#;
     let upstream = Wire::start(|mut line| async move {
@@ -413,7 +413,7 @@ async fn c4_5_whoever_listens_is_told_no_more_than_by_asking() {
 }
 
 #[tokio::test]
-async fn c6_1_calls_are_limited_by_method_and_by_what_they_are_for() {
+async fn c6_1_row_31_calls_are_limited_by_method_and_by_what_they_are_for() {
     let server = McpServer::json().await;
     let rate = |rate: u32| json!({"enabled": true, "rate": rate, "per": "1m"});
     let gate = Gate::setup()
@@ -464,7 +464,7 @@ async fn c6_1_calls_are_limited_by_method_and_by_what_they_are_for() {
 }
 
 #[tokio::test]
-async fn c4_1_refusals_of_calls_are_errors_of_json_rpc() {
+async fn c4_1_row_6_refusals_of_calls_are_errors_of_json_rpc() {
     let server = McpServer::json().await;
     let mut away = mcp("away", &server, json!({}));
     away["x-tyk-api-gateway"]["upstream"]["url"] = json!("http://127.0.0.1:1");
@@ -601,7 +601,7 @@ async fn c11_1_records_say_what_was_called() {
 }
 
 #[tokio::test]
-async fn c7_3_mcp_proxies_are_added_told_replaced_and_removed() {
+async fn c7_3_row_16_mcp_proxies_are_added_told_replaced_and_removed() {
     let server = McpServer::json().await;
     let gate = Gate::setup().api(keyless("rest", &server.url())).start().await;
     let admin = gate.admin();
@@ -720,7 +720,7 @@ async fn c3_1_definitions_of_the_original_are_read_as_they_are() {
 }
 
 #[tokio::test]
-async fn c6_1_rights_fit_what_an_api_speaks() {
+async fn c6_1_row_31_rights_fit_what_an_api_speaks() {
     let server = McpServer::json().await;
     let gate =
         Gate::setup().oas(guarded("m", &server, json!({}))).api(keyed("rest", &server.url())).start().await;

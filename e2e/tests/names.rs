@@ -29,7 +29,7 @@ async fn an_upstream_is_reached_by_whichever_of_its_addresses_answers() {
 }
 
 #[tokio::test]
-async fn addresses_are_kept_while_names_are_lost_and_renewed_when_they_are_back() {
+async fn c4_6_row_13_addresses_are_kept_while_names_are_lost_and_renewed_when_they_are_back() {
     const STAY: &str = "cannot be looked up again: those that are known stay";
     let upstream = Upstream::start().await;
     let gate = Gate::setup()

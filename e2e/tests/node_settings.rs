@@ -104,7 +104,7 @@ async fn c11_8_what_happened_to_an_api_is_told_on_average() {
 }
 
 #[tokio::test]
-async fn c6_2_keys_may_be_kept_until_they_expire() {
+async fn c6_2_row_6_keys_may_be_kept_until_they_expire() {
     let gate = Gate::setup()
         .conf(json!({"session_lifetime_respects_key_expiration": true}))
         .api({

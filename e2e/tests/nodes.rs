@@ -148,7 +148,7 @@ fn secure(redis: &Redis) -> Setup {
 }
 
 #[tokio::test]
-async fn c13_1_certificates_that_come_and_go_do_so_everywhere() {
+async fn c13_1_row_7_certificates_that_come_and_go_do_so_everywhere() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["client".to_owned()]).unwrap().self_signed(&key).unwrap();

@@ -688,7 +688,7 @@ async fn tokens_are_taken_back_everywhere_within_a_second() {
 }
 
 #[tokio::test]
-async fn clients_are_managed_over_the_admin_api() {
+async fn c7_3_clients_are_managed_over_the_admin_api() {
     let upstream = Upstream::start().await;
     for shared in [false, true] {
         let gates = Gates::start(&upstream, shared, json!({})).await;
@@ -783,7 +783,7 @@ async fn clients_are_managed_over_the_admin_api() {
 }
 
 #[tokio::test]
-async fn tokens_end_and_survive_as_they_should() {
+async fn c5_6_tokens_end_and_survive_as_they_should() {
     let upstream = Upstream::start().await;
     let conf = json!({
         "oauth_token_expire": 1, "oauth_refresh_token_expire": 3600, "oauth_redirect_uri_separator": ";",

@@ -146,7 +146,7 @@ async fn c4_6_bytes_go_through_and_are_recorded() {
 }
 
 #[tokio::test]
-async fn c4_6_tls_apis_share_a_port_by_name() {
+async fn c4_6_row_25_tls_apis_share_a_port_by_name() {
     let (one, two) = (Echo::start("one:").await, Echo::start("two:").await);
     let (port, authority) = (free_port(), Authority::new());
     let own = |name: &str| {
@@ -194,7 +194,7 @@ async fn c4_6_tls_apis_share_a_port_by_name() {
 }
 
 #[tokio::test]
-async fn c4_6_connections_are_told_by_the_second_while_they_are_open_and_when_they_are_refused() {
+async fn c4_6_row_25_connections_are_told_by_the_second_while_they_are_open_and_when_they_are_refused() {
     let echo = Echo::start("x:").await;
     let (open_port, closed) = (free_port(), free_port());
     let target = format!("tcp://{}", echo.address);
@@ -227,7 +227,7 @@ async fn c4_6_connections_are_told_by_the_second_while_they_are_open_and_when_th
 }
 
 #[tokio::test]
-async fn c4_6_clients_of_tls_apis_show_a_certificate_of_the_list() {
+async fn c4_6_row_25_clients_of_tls_apis_show_a_certificate_of_the_list() {
     let echo = Echo::start("x:").await;
     let (port, authority, other) = (free_port(), Authority::new(), Authority::new());
     let pem = |authority: &Authority, name: &str| {
@@ -345,7 +345,7 @@ async fn c4_6_the_proxy_protocol_is_read_and_written() {
 }
 
 #[tokio::test]
-async fn c4_6_who_may_connect_and_how_often() {
+async fn c4_6_row_25_who_may_connect_and_how_often() {
     let echo = Echo::start("x:").await;
     let (closed, narrow, quiet, dead) = (free_port(), free_port(), free_port(), free_port());
     let target = format!("tcp://{}", echo.address);
@@ -385,7 +385,7 @@ async fn is_refused_now(port: u16) -> bool {
 }
 
 #[tokio::test]
-async fn changes_cut_nobody_and_ports_come_and_go() {
+async fn c13_2_row_2_changes_cut_nobody_and_ports_come_and_go() {
     let (one, two) = (Echo::start("one:").await, Echo::start("two:").await);
     let port = free_port();
     let gate = open().api(api("t", "tcp", port, &format!("tcp://{}", one.address))).start().await;

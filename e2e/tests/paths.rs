@@ -88,7 +88,7 @@ async fn c4_3_lists_of_paths_open_and_close() {
 }
 
 #[tokio::test]
-async fn c4_3_patterns_are_anchored_by_settings() {
+async fn c4_3_row_1_patterns_are_anchored_by_settings() {
     let upstream = Upstream::start().await;
     let blocked = json!({"black_list": [{"path": "/get"}, {"path": "^/a/[0-9]+$"}, {"path": "/x/*/z"}]});
     for (conf, rows) in [

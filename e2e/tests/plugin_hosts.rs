@@ -150,7 +150,7 @@ async fn c9_4_files_of_python_and_lua_that_change_are_taken_at_the_next_reload()
 }
 
 #[tokio::test]
-async fn c9_4_what_hangs_fails_its_own_request_and_its_process_is_ended() {
+async fn c9_4_row_1_what_hangs_fails_its_own_request_and_its_process_is_ended() {
     let upstream = Upstream::start().await;
     let text = "import os, time\n\
         def hook(request, session, spec):\n    \
@@ -216,7 +216,7 @@ async fn c9_4_hooks_in_lua_do_what_the_example_says() {
 }
 
 #[tokio::test]
-async fn c9_3_servers_of_plugins_with_the_public_kit_do_what_the_example_says() {
+async fn c9_3_row_1_servers_of_plugins_with_the_public_kit_do_what_the_example_says() {
     let (upstream, server) = (Upstream::start().await, PluginServer::start().await);
     let mut api = with(
         keyless("served", &upstream.url("")),
@@ -536,7 +536,7 @@ fn plugins_in_every_language_are_begun_and_tried_out() {
 }
 
 #[tokio::test]
-async fn definitions_whose_plugins_are_switched_off_or_cannot_run_are_refused_at_their_place() {
+async fn c9_4_row_3_definitions_whose_plugins_are_switched_off_or_cannot_run_are_refused_at_their_place() {
     let on = json!({"coprocess_options": {"enable_coprocess": true}});
     let gates = [
         Gate::setup().start().await,

@@ -199,7 +199,7 @@ async fn what_fails_costs_its_own_request_and_is_told_to_operators_alone() {
 }
 
 #[tokio::test]
-async fn scripts_ask_the_gate_for_sessions_texts_and_requests() {
+async fn c9_2_row_7_scripts_ask_the_gate_for_sessions_texts_and_requests() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let script = format!(

@@ -80,7 +80,7 @@ async fn apis_are_served_on_their_port_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn ports_have_to_be_open_to_definitions_and_spoken_as_they_can_be() {
+async fn c2_1_row_5_ports_have_to_be_open_to_definitions_and_spoken_as_they_can_be() {
     let (listed, tcp) = (free_port(), free_port());
     let gate = Gate::setup()
         .conf(json!({"ports_whitelist": {"http": {"ports": [listed]}, "https": {"ports": [listed]}, "tcp": {"ports": [tcp]}}}))
@@ -124,7 +124,7 @@ async fn ports_have_to_be_open_to_definitions_and_spoken_as_they_can_be() {
 }
 
 #[tokio::test]
-async fn https_is_spoken_on_a_port_of_its_own_beside_a_gate_in_clear() {
+async fn c2_1_row_5_https_is_spoken_on_a_port_of_its_own_beside_a_gate_in_clear() {
     let upstream = Upstream::start().await;
     let port = free_port();
     let gate = Gate::setup()
@@ -150,7 +150,7 @@ async fn https_is_spoken_on_a_port_of_its_own_beside_a_gate_in_clear() {
 }
 
 #[tokio::test]
-async fn ports_open_and_close_with_definitions_and_cut_nothing_that_is_under_way() {
+async fn c13_2_row_2_ports_open_and_close_with_definitions_and_cut_nothing_that_is_under_way() {
     let upstream = Upstream::start().await;
     let (port, moved) = (free_port(), free_port());
     let gate = Gate::setup()

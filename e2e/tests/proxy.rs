@@ -76,7 +76,7 @@ async fn apis_are_told_apart_by_listen_path_and_domain() {
 }
 
 #[tokio::test]
-async fn an_oas_definition_proxies_like_a_classic_one() {
+async fn c3_2_row_4_an_oas_definition_proxies_like_a_classic_one() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().oas(oas("o", &upstream.url("/base"))).start().await;
     let reply = gate.get("/o/x?y=1", &[]).await;
@@ -84,7 +84,7 @@ async fn an_oas_definition_proxies_like_a_classic_one() {
 }
 
 #[tokio::test]
-async fn headers_that_belong_to_one_hop_end_there() {
+async fn c4_6_row_8_headers_that_belong_to_one_hop_end_there() {
     let upstream = Upstream::start().await;
     let gate = gate(&upstream, "").await;
     let arguments = [
@@ -222,7 +222,7 @@ async fn one_connection_carries_many_exchanges() {
 }
 
 #[tokio::test]
-async fn the_first_event_does_not_wait_for_the_second() {
+async fn c4_6_row_20_the_first_event_does_not_wait_for_the_second() {
     let upstream = Upstream::start().await;
     let gate = gate(&upstream, "").await;
     let mut sse = Sse::open(gate.port(), "/a/sse", &[]).await;
@@ -234,7 +234,7 @@ async fn the_first_event_does_not_wait_for_the_second() {
 }
 
 #[tokio::test]
-async fn websockets_pass_where_they_are_enabled() {
+async fn c4_6_row_19_websockets_pass_where_they_are_enabled() {
     let upstream = Upstream::start().await;
     let on =
         Gate::setup().api(keyless("a", &upstream.url(""))).api(keyed("k", &upstream.url(""))).start().await;
@@ -263,7 +263,7 @@ async fn websockets_pass_where_they_are_enabled() {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_on_both_sides() {
+async fn c4_6_http2_is_spoken_on_both_sides() {
     let upstream = Upstream::start().await;
     let h2c = format!("h2c://{}", upstream.authority());
     let gate = Gate::setup().api(keyless("one", &upstream.url(""))).api(keyless("two", &h2c)).start().await;
@@ -289,7 +289,7 @@ async fn http2_is_spoken_on_both_sides() {
 }
 
 #[tokio::test]
-async fn https_and_its_alpn_are_served_by_name() {
+async fn c12_row_3_https_and_its_alpn_are_served_by_name() {
     let upstream = Upstream::start().await;
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/gateway/src/listen/tls/samples");
     let file = |name: &str| std::fs::read_to_string(format!("{samples}/{name}")).unwrap();
@@ -317,7 +317,7 @@ async fn https_and_its_alpn_are_served_by_name() {
 }
 
 #[tokio::test]
-async fn failures_of_an_upstream_are_told_apart() {
+async fn c4_6_row_13_failures_of_an_upstream_are_told_apart() {
     let upstream = Upstream::start().await;
     let silent = Scripted::start(b"").await;
     let nonsense = Scripted::start(b"this is not HTTP\r\n\r\n").await;

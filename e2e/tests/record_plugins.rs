@@ -94,7 +94,7 @@ async fn c2_6_records_are_stored_as_their_plugin_gives_them_in_both_formats() {
 }
 
 #[tokio::test]
-async fn c9_1_records_go_to_servers_of_plugins_and_are_stored_as_they_are_where_these_are_away() {
+async fn c9_1_row_7_records_go_to_servers_of_plugins_and_are_stored_as_they_are_where_these_are_away() {
     let (upstream, dispatcher) = (Upstream::start().await, Dispatcher::start().await);
     let served = |id: &str, name: &str| {
         let mut api = keyless(id, &upstream.url(""));
@@ -139,7 +139,7 @@ async fn c11_1_records_say_which_host_answered_who_asked_and_how_much() {
 }
 
 #[tokio::test]
-async fn c9_1_a_record_whose_plugin_fails_is_stored_as_it_is_and_counted() {
+async fn c9_1_row_7_a_record_whose_plugin_fails_is_stored_as_it_is_and_counted() {
     let upstream = Upstream::start().await;
     let hook = |text: &str| json!({"name": "records", "code": code(text)});
     let gate = Gate::setup()
@@ -172,7 +172,7 @@ async fn c9_1_a_record_whose_plugin_fails_is_stored_as_it_is_and_counted() {
 }
 
 #[tokio::test]
-async fn c9_1_a_plugin_that_hangs_delays_no_request_and_loses_no_record() {
+async fn c9_1_row_7_a_plugin_that_hangs_delays_no_request_and_loses_no_record() {
     let upstream = Upstream::start().await;
     let hook = json!({"name": "records", "code": code("function records() { for (;;); }")});
     let mut gate = Gate::setup()

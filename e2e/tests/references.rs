@@ -128,7 +128,7 @@ async fn c2_9_references_are_put_in_when_a_definition_is_read() {
 }
 
 #[tokio::test]
-async fn c2_9_what_cannot_be_found_refuses_the_definition_at_its_place() {
+async fn c2_9_row_1_what_cannot_be_found_refuses_the_definition_at_its_place() {
     let (upstream, values) = (Upstream::start().await, Values::start().await);
     filled(&values);
     let gate = stores(&values).api(keyless("good", &upstream.url(""))).start().await;

@@ -15,7 +15,7 @@ async fn seen(gate: &Gate) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_live_by_itself() {
+async fn c13_2_row_1_a_changed_file_is_live_by_itself() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyless("a", &upstream.url("/one"))).start().await;
     assert_eq!(seen(&gate).await.as_deref(), Some("/one/x"));
@@ -66,7 +66,7 @@ async fn reload_by_admin_and_by_signal_tells_the_generation() {
 }
 
 #[tokio::test]
-async fn a_broken_file_changes_nothing() {
+async fn c13_2_row_3_a_broken_file_changes_nothing() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .api(keyless("a", &upstream.url("/one")))
@@ -126,7 +126,7 @@ async fn no_request_fails_while_one_of_a_thousand_apis_keeps_changing() {
 }
 
 #[tokio::test]
-async fn an_open_exchange_ends_on_the_rules_it_began_with() {
+async fn c13_2_row_2_an_open_exchange_ends_on_the_rules_it_began_with() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyless("a", &upstream.url("/one"))).start().await;
     let mut sse = Sse::open(gate.port(), "/a/sse", &[]).await;

@@ -17,7 +17,7 @@ fn greeting(who: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_stream_runs_for_each_set_of_values() {
+async fn c3_7_row_2_a_stream_runs_for_each_set_of_values() {
     let gate = Gate::setup()
         .env("TYK_SECRET_SALT", "sa\"lt")
         .oas(events("ev", json!({"s": greeting("$tyk_context.headers_X_Who $secret_env.SALT")})))
@@ -59,7 +59,7 @@ async fn a_stream_runs_for_each_set_of_values() {
 
 /// What the reference needs an engine for, and so it is here: a consumer group for each client, which all see everything.
 #[tokio::test]
-async fn a_consumer_group_for_each_request_gives_everything_to_everybody() {
+async fn c3_7_row_4_a_consumer_group_for_each_request_gives_everything_to_everybody() {
     let brokers = tools::service("kafka");
     let topic = format!("e2e-values-{}-{:?}", std::process::id(), std::time::SystemTime::now())
         .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "");
@@ -127,7 +127,7 @@ fn judged(conf: Option<Value>, stream: &Value) -> (Option<i32>, String) {
 }
 
 #[test]
-fn lint_judges_by_the_settings_of_a_gate() {
+fn c3_7_lint_judges_by_the_settings_of_a_gate() {
     let stream = |output: Value| json!({"input": {"http_server": {}}, "output": output});
     let file = stream(json!({"file": {"path": "/tmp/x"}}));
     let secret = stream(json!({"reject": "$secret_conf.word"}));

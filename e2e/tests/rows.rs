@@ -68,7 +68,7 @@ async fn c4_6_upstreams_that_say_nothing_and_gates_that_speak_no_websockets() {
 }
 
 #[tokio::test]
-async fn c6_7_rates_in_headers_are_those_of_the_key_before_those_of_the_api() {
+async fn c6_7_row_3_rates_in_headers_are_those_of_the_key_before_those_of_the_api() {
     let upstream = Upstream::start().await;
     let rate = json!({"global_rate_limit": {"rate": 100, "per": 50}});
     let gate = Gate::setup()

@@ -138,7 +138,7 @@ async fn c8_12_rates_that_grow_and_shrink_are_told() {
 }
 
 #[tokio::test]
-async fn c5_1_what_an_issuer_says_of_a_token_is_asked_once_for_all_gates() {
+async fn c5_1_row_35_what_an_issuer_says_of_a_token_is_asked_once_for_all_gates() {
     let (upstream, mut redis) = (Upstream::start().await, Redis::start().await);
     let issuer = Issuer::start().await;
     let api = |id: &str, more: Value| {
@@ -203,7 +203,7 @@ async fn c5_1_what_an_issuer_says_of_a_token_is_asked_once_for_all_gates() {
 }
 
 #[tokio::test]
-async fn c5_1_tokens_for_upstreams_are_fetched_once_for_all_gates() {
+async fn c5_1_row_40_tokens_for_upstreams_are_fetched_once_for_all_gates() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let issued = Arc::new(AtomicUsize::new(0));
     let number = Arc::clone(&issued);
@@ -278,7 +278,7 @@ async fn c5_1_tokens_for_upstreams_are_fetched_once_for_all_gates() {
 }
 
 #[tokio::test]
-async fn c5_12_tokens_are_exchanged_once_for_all_gates() {
+async fn c5_12_row_5_tokens_are_exchanged_once_for_all_gates() {
     let (upstream, redis, issuer) = (Upstream::start().await, Redis::start().await, Issuer::start().await);
     let provider = |name: &str, more: Value| {
         let provider = json!({

@@ -65,7 +65,7 @@ async fn embedded_keys_and_quotas_survive_an_end_and_a_kill() {
 }
 
 #[tokio::test]
-async fn keys_that_others_wrote_into_redis_open_the_gate() {
+async fn c5_1_keys_that_others_wrote_into_redis_open_the_gate() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = gate_on(&redis, &upstream).await;
     // Keys of the form {"org":"org","id":"hand","h":"<function>"} in base64, and their hashes: MurmurHash3 (x86 32,

@@ -72,7 +72,7 @@ async fn ask(gate: &Gate, path: &str, query: &str, more: &[&str]) -> Reply {
 }
 
 #[tokio::test]
-async fn c10_parts_are_asked_for_what_they_own() {
+async fn c10_row_6_parts_are_asked_for_what_they_own() {
     let world = World::start().await;
     let gate = Gate::setup().api(world.graph(keyless("s", ""))).start().await;
     for (query, data, calls) in [
@@ -141,7 +141,7 @@ async fn c10_parts_are_asked_for_what_they_own() {
 }
 
 #[tokio::test]
-async fn c10_what_a_part_cannot_tell_is_null_and_said() {
+async fn c10_row_6_what_a_part_cannot_tell_is_null_and_said() {
     let world = World::start().await;
     let mut away = world.graph(keyless("away", ""));
     away["graphql"]["supergraph"]["subgraphs"][3]["url"] = json!("http://127.0.0.1:1/");

@@ -30,7 +30,7 @@ async fn shown(gate: &Gate, name: &str) -> (Reply, String) {
 }
 
 #[tokio::test]
-async fn both_versions_of_http_are_spoken_over_tls() {
+async fn c4_6_row_22_both_versions_of_http_are_spoken_over_tls() {
     let upstream = Upstream::start().await;
     let gate = secure(json!({})).api(keyless("a", &upstream.url(""))).start().await;
     let resolve = format!("api.test:{}:127.0.0.1", gate.port());
@@ -51,7 +51,7 @@ async fn both_versions_of_http_are_spoken_over_tls() {
 }
 
 #[tokio::test]
-async fn http2_is_offered_only_where_it_is_enabled() {
+async fn c4_6_row_22_http2_is_offered_only_where_it_is_enabled() {
     let upstream = Upstream::start().await;
     let gate = secure(json!({"enable_http2": false})).api(keyless("a", &upstream.url(""))).start().await;
     let reply = gate.get("/a/x", &["--http2"]).await;
@@ -59,7 +59,7 @@ async fn http2_is_offered_only_where_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn the_certificate_follows_the_name_that_the_client_asks_for() {
+async fn c12_row_3_the_certificate_follows_the_name_that_the_client_asks_for() {
     let upstream = Upstream::start().await;
     let entry = |domain: &str, name: &str| {
         let file = |ending: &str| sample(&format!("{name}.{ending}"));
@@ -90,7 +90,7 @@ async fn the_certificate_follows_the_name_that_the_client_asks_for() {
 }
 
 #[tokio::test]
-async fn the_oldest_version_of_tls_is_chosen_by_the_configuration() {
+async fn c12_row_9_the_oldest_version_of_tls_is_chosen_by_the_configuration() {
     let upstream = Upstream::start().await;
     for (options, arguments, works) in [
         (json!({"min_version": 772}), &["--tls-max", "1.2"][..], false),
@@ -122,7 +122,7 @@ async fn openssl(gate: &Gate, arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn versions_suites_and_protocols_are_agreed_on_as_configured() {
+async fn c12_row_9_versions_suites_and_protocols_are_agreed_on_as_configured() {
     const OTHER: &str = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
     let one = json!(["tls_ecdhe_ecdsa_with_aes_128_gcm_sha256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]);
     let weak = json!(["TLS_RSA_WITH_AES_128_CBC_SHA"]);
@@ -298,7 +298,7 @@ async fn an_upstream_is_believed_only_with_a_certificate_that_is_trusted() {
 }
 
 #[tokio::test]
-async fn http2_is_offered_to_upstreams_where_it_is_enabled() {
+async fn c4_6_row_22_http2_is_offered_to_upstreams_where_it_is_enabled() {
     let upstream = Upstream::start().await;
     for (enabled, offered, version) in [
         (true, &["h2", "http/1.1"][..], "HTTP/2.0"),
@@ -323,7 +323,7 @@ async fn http2_is_offered_to_upstreams_where_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn grpc_like_exchanges_pass_over_tls_on_both_sides() {
+async fn c4_6_row_21_grpc_like_exchanges_pass_over_tls_on_both_sides() {
     let upstream = Upstream::start().await;
     let secured = Bridge::decrypting(&upstream.authority(), &["h2"]).await;
     let target = format!("https://127.0.0.1:{}", secured.port());

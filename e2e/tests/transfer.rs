@@ -61,7 +61,7 @@ async fn connections_to_upstreams_grow_no_older_than_told() {
 }
 
 #[tokio::test]
-async fn nobody_sees_that_an_upstream_closes_its_idle_connections() {
+async fn c4_6_row_14_nobody_sees_that_an_upstream_closes_its_idle_connections() {
     let upstream = Wire::start(|mut line: Line| async move {
         line.request().await;
         line.say(OK).await;
@@ -73,7 +73,7 @@ async fn nobody_sees_that_an_upstream_closes_its_idle_connections() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_done_is_not_asked_for_twice() {
+async fn c4_6_row_14_what_may_have_been_done_is_not_asked_for_twice() {
     // Answers the first request of a connection, and closes upon the second without a word.
     let upstream = Wire::start(|mut line: Line| async move {
         line.request().await;
@@ -386,7 +386,7 @@ async fn a_request_about_the_whole_server_stays_here() {
 }
 
 #[tokio::test]
-async fn paths_are_passed_on_as_they_are_or_sent_elsewhere() {
+async fn c4_6_row_7_paths_are_passed_on_as_they_are_or_sent_elsewhere() {
     let upstream = Upstream::start().await;
     let redirecting = gate(&upstream.url("")).start().await;
     for path in [
@@ -422,7 +422,7 @@ async fn paths_are_passed_on_as_they_are_or_sent_elsewhere() {
 }
 
 #[tokio::test]
-async fn an_api_with_a_domain_answers_to_that_name_alone() {
+async fn c2_1_row_11_an_api_with_a_domain_answers_to_that_name_alone() {
     let upstream = Upstream::start().await;
     let mut api = keyless("own", &upstream.url(""));
     api["domain"] = json!("Api.Test");
@@ -444,7 +444,7 @@ async fn an_api_with_a_domain_answers_to_that_name_alone() {
 }
 
 #[tokio::test]
-async fn a_port_for_control_serves_nothing_else() {
+async fn c7_1_row_1_a_port_for_control_serves_nothing_else() {
     let upstream = Upstream::start().await;
     let control = e2e::free_port();
     let mut api = keyless("t", &upstream.url(""));

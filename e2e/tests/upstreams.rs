@@ -157,7 +157,7 @@ async fn a_token_is_fetched_once_for_all_who_need_it() {
 }
 
 #[tokio::test]
-async fn c2_1_what_came_with_a_token_can_be_named_afterwards() {
+async fn c2_1_row_36_what_came_with_a_token_can_be_named_afterwards() {
     let upstream = Upstream::start().await;
     let issuer = Spoken::start(|_| {
         let answer =
@@ -217,7 +217,7 @@ async fn a_token_that_is_not_taken_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_goes_upstream() {
+async fn c4_4_row_29_without_a_token_nothing_goes_upstream() {
     let upstream = Upstream::start().await;
     let issuer = Spoken::start(|request| match request.split(' ').nth(1) {
         Some("/no") => (401, json!({"error": "invalid_client", "error_description": "s3cret"}).to_string()),

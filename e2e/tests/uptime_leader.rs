@@ -111,7 +111,7 @@ async fn c13_5_one_node_probes_tells_the_others_and_is_followed_by_another() {
 }
 
 #[tokio::test]
-async fn c13_5_without_redis_and_in_groups_of_their_own_nodes_probe_for_themselves() {
+async fn c13_5_row_8_without_redis_and_in_groups_of_their_own_nodes_probe_for_themselves() {
     let redis = Redis::start().await;
     let expected: BTreeSet<String> = ["one", "two"].map(str::to_owned).into();
     for (redis, groups) in [(None, ["", ""]), (Some(&redis), ["south", "north"])] {
@@ -128,7 +128,7 @@ async fn c13_5_without_redis_and_in_groups_of_their_own_nodes_probe_for_themselv
 }
 
 #[tokio::test]
-async fn c13_5_while_redis_is_away_each_node_probes() {
+async fn c13_5_row_8_while_redis_is_away_each_node_probes() {
     let (mut redis, (host, _)) = (Redis::start().await, host().await);
     let _nodes = (node("one", &host, Some(&redis), "").await, node("two", &host, Some(&redis), "").await);
     assert_eq!(alone(&host).await, "one");

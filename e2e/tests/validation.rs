@@ -49,7 +49,7 @@ fn pets(target: &str) -> Value {
 }
 
 #[tokio::test]
-async fn c2_5_the_classic_projection_of_a_document_can_be_given_back() {
+async fn c2_5_row_15_the_classic_projection_of_a_document_can_be_given_back() {
     let upstream = Upstream::start().await;
     let mut api = pets(&upstream.url(""));
     api["x-tyk-api-gateway"]["middleware"]["operations"]["free"] =
@@ -75,7 +75,7 @@ async fn c2_5_the_classic_projection_of_a_document_can_be_given_back() {
 }
 
 #[tokio::test]
-async fn c3_1_patterns_name_letters_by_their_numbers_and_stay_as_they_are_written() {
+async fn c3_1_row_4_patterns_name_letters_by_their_numbers_and_stay_as_they_are_written() {
     let upstream = Upstream::start().await;
     let mut api = oas("api", &upstream.url(""));
     let patterns = [("u", "^[\\u4e00-\\u9fa5]+\\u0021?$"), ("x", "^[\\x{4e00}-\\x{9fa5}]+\\x{21}?$")];
@@ -379,7 +379,7 @@ fn large(operations: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_document_with_400_operations_is_imported_matched_and_held_to() {
+async fn c7_3_row_14_a_document_with_400_operations_is_imported_matched_and_held_to() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().start().await;
     let file = gate.dir().join("large.json");

@@ -247,7 +247,7 @@ async fn c4_6_batches_are_bounded_and_stay_below_their_api() {
 }
 
 #[tokio::test]
-async fn c9_2_scripts_send_batches() {
+async fn c9_2_row_7_scripts_send_batches() {
     let upstream = Upstream::start().await;
     let source = format!(
         "function all(request, session, config) {{

@@ -212,7 +212,7 @@ fn files_that_cannot_be_opened_say_what_to_do() {
 }
 
 #[test]
-fn records_are_told_until_they_are_to_be_forgotten() {
+fn c2_1_row_17_records_are_told_until_they_are_to_be_forgotten() {
     let folder = Folder::new();
     let (store, recorder) = open(Some(&folder.0));
     let now = SystemTime::now();

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_6_each_form_is_read_and_written_again() {
+    fn c2_6_row_4_each_form_is_read_and_written_again() {
         for (from, with, config) in [
             ("header", "value", json!({"header_name": "X-Id"})),
             ("querystring", "value", json!({"param_name": "id"})),

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_both_forms() {
+    fn c5_1_keys_of_both_forms() {
         let org = "53ac07777cbb8c2d53000002";
         let plain = generate(org, Some("mine"), None);
         assert_eq!(plain, "53ac07777cbb8c2d53000002mine");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_in_logs() {
+    fn c5_1_row_14_keys_in_logs() {
         for (key, shown) in [("", "--"), ("abcd", "--"), ("abcde", "****bcde"), ("ключ-ключ", "****ключ")]
         {
             assert_eq!(obfuscate(key), shown);

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn classic_definitions_say_what_they_speak() {
+    fn c2_1_row_7_classic_definitions_say_what_they_speak() {
         for (value, speaks, faulty) in [
             (json!({}), false, None),
             (json!({"application_protocol": "", "json_rpc_version": ""}), false, None),

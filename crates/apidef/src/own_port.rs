@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_read_with_what_is_spoken_there() {
+    fn c3_2_row_23_ports_are_read_with_what_is_spoken_there() {
         let keys = Keys { protocol: "protocol", port: "port" };
         let own = |port, protocol| Some(OwnPort { port, protocol });
         for (written, expected, faults) in [

@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listen_paths_are_normalised() {
+    fn c2_3_row_1_listen_paths_are_normalised() {
         for (written, expected) in [
             ("/a/", Ok("/a/")),
             ("a", Ok("/a")),

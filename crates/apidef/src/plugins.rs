@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_2_older_keys_ask_plugins_too() {
+    fn c2_2_row_10_older_keys_ask_plugins_too() {
         for key in ["custom_plugin_auth_enabled", "enable_coprocess_auth", "use_go_plugin_auth"] {
             let check = json!({"driver": "python", "auth_check": {"name": "who", "path": "who.py"}});
             let definition = classic(json!({"use_keyless": false, key: true, "custom_middleware": check}));
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_6_the_classic_form_is_read_and_written_again() {
+    fn c2_6_row_5_the_classic_form_is_read_and_written_again() {
         let code = STANDARD.encode("var m;");
         let extra = json!({
             "custom_middleware": {

@@ -214,7 +214,7 @@ fn what_is_wrong_with_signatures_is_told() {
 }
 
 #[test]
-fn signatures_of_keys_are_read_in_both_formats() {
+fn c3_3_row_4_signatures_of_keys_are_read_in_both_formats() {
     let components = json!({"k": {"type": "apiKey", "in": "header", "name": "authorization"}});
     let validation = json!({"enabled": true, "algorithm": "MasherySHA256", "header": "X-Sig",
         "query": {"enabled": true, "name": "sig"}, "secret": "s", "allowedClockSkew": 2, "errorCode": 418, "errorMessage": "no"});
@@ -233,7 +233,7 @@ fn signatures_of_keys_are_read_in_both_formats() {
 }
 
 #[test]
-fn requirements_make_groups_by_their_mode() {
+fn c3_3_requirements_make_groups_by_their_mode() {
     let components = json!({
         "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
         "basic": {"type": "http", "scheme": "basic"},
@@ -408,7 +408,7 @@ fn plugins_are_read_in_both_formats() {
 }
 
 #[test]
-fn what_a_resource_says_of_itself_is_read() {
+fn c3_3_row_14_what_a_resource_says_of_itself_is_read() {
     let with = |metadata: Value| {
         oas(&json!({}), &json!([]), &json!({"enabled": false, "protectedResourceMetadata": metadata}))
     };

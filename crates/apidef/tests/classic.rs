@@ -4,7 +4,7 @@ use apidef::{Auth, Backend, Definition, Source, Sources};
 use std::time::Duration;
 
 #[test]
-fn a_definition_becomes_the_model() {
+fn c2_1_a_definition_becomes_the_model() {
     let text = r#"{
         "id": "5f", "api_id": "orders", "org_id": "default", "name": "Orders", "slug": "orders",
         "active": true, "internal": false, "domain": "API.example.com",
@@ -59,7 +59,7 @@ fn a_definition_becomes_the_model() {
 }
 
 #[test]
-fn content_decides_the_digest() {
+fn c2_9_row_5_content_decides_the_digest() {
     let parse = |text: &str| Definition::parse(text).expect("definition");
     let one =
         parse(r#"{"api_id":"a","use_keyless":true,"proxy":{"listen_path":"/","target_url":"http://h"}}"#);

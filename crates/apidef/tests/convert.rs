@@ -463,7 +463,7 @@ fn c3_5_what_only_a_document_can_say_stays_with_it() {
 }
 
 #[test]
-fn c2_5_requests_that_are_held_to_a_document_need_it() {
+fn c2_5_row_15_requests_that_are_held_to_a_document_need_it() {
     let entry = json!({"path": "/b", "method": "POST", "enabled": true, "error_response_code": 422});
     let with = |more: Value| {
         let mut parts = json!({"@/extended_paths": {"validate_request": [entry]}});
@@ -490,7 +490,7 @@ fn c2_5_requests_that_are_held_to_a_document_need_it() {
 }
 
 #[test]
-fn c2_9_versions_of_one_definition_become_definitions_of_their_own() {
+fn c2_9_row_6_versions_of_one_definition_become_definitions_of_their_own() {
     let mut given = classic(json!({
         "use_keyless": false, "use_standard_auth": true, "slug": "a",
         "definition": {"location": "header", "key": "x-v", "strip_versioning_data": true},

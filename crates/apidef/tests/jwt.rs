@@ -127,7 +127,7 @@ fn both_formats_become_the_same_model() {
 }
 
 #[test]
-fn a_source_is_told_by_what_it_is() {
+fn c5_5_row_3_a_source_is_told_by_what_it_is() {
     for (source, method, expected) in [
         ("", "hmac", None),
         ("c2VjcmV0", "hmac", Some(Ok("secret"))),
@@ -219,7 +219,7 @@ fn scheme(text: &str) -> SecurityScheme {
 }
 
 #[test]
-fn tokens_of_others_are_the_same_in_both_formats() {
+fn c3_3_row_8_tokens_of_others_are_the_same_in_both_formats() {
     let open_id = [
         classic(json!({
             "enable_jwt": false, "use_openid": true,

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_values() {
+    fn c8_9_row_1_names_and_values() {
         for known in ["path", "headers_X", "cookies_a_b", "request_data_q", "jwt_claims_sub", "request_id"] {
             assert!(is_known(known), "{known}");
         }

@@ -419,7 +419,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_address_follows_the_headers() {
+    fn c4_6_row_10_the_client_address_follows_the_headers() {
         let peer: IpAddr = "127.0.0.1".parse().unwrap();
         let cases = [
             (&[][..], 0, Some("127.0.0.1")),

@@ -206,7 +206,7 @@ mod tests {
     const EVERY: Duration = Duration::from_secs(2);
 
     #[test]
-    fn shares_follow_the_load_and_make_one() {
+    fn c6_5_row_4_shares_follow_the_load_and_make_one() {
         let start = Instant::now();
         let loads = [300.0, 100.0, 0.0];
         let shares: Vec<f64> = (0..loads.len())
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn announcements_are_read_and_written_as_others_do() {
+    fn c13_1_row_6_announcements_are_read_and_written_as_others_do() {
         let nodes = Nodes::new();
         let own = nodes.announce(EVERY);
         for field in ["\"HostName\":", "\"ID\":\"solo-", "\"LoadPerSec\":", "\"TagHash\":\"\""] {

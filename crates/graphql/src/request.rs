@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn bodies_are_requests() {
+    fn c10_row_2_bodies_are_requests() {
         let of = |body: &str| Request::of_body("application/json", body.as_bytes());
         for empty in ["", " \n", "{}", r#"{"query": ""}"#, r#"{"query": " "}"#, r#"{"query": null}"#] {
             assert_eq!(of(empty), Err(BadRequest::Empty), "{empty}");

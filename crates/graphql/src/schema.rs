@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c10_subgraphs_can_be_asked_for_entities() {
+    fn c10_row_6_subgraphs_can_be_asked_for_entities() {
         let text = "type Query { a: A } type A @key(fields: \"id\") { id: ID! } extend type B @key(fields: \"id\") { id: ID! @external a: A }";
         let schema = Schema::read_subgraph(text).unwrap();
         assert!(schema.has("Query", "_service") && schema.has("Query", "_entities"));

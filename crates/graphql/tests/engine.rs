@@ -113,7 +113,7 @@ fn two_rests() -> Plan {
 }
 
 #[test]
-fn c10_rest_sources_are_joined() {
+fn c10_row_5_rest_sources_are_joined() {
     let ada = json!({"id": 7, "name": "Ada", "age": 36, "address": {"city": "London"}});
     let bob = json!({"id": 8, "name": "Bob", "age": "old"});
     let network = Table::with(&[

@@ -72,7 +72,7 @@ fn documents_hold_or_are_refused() {
 }
 
 #[test]
-fn c10_errors_have_the_shape_of_the_specification() {
+fn c10_row_3_errors_have_the_shape_of_the_specification() {
     let Err(Problem::Errors(errors)) = checker().check(&asked("{\n  none }")) else { panic!("refused") };
     assert_eq!(errors["errors"][0]["locations"], json!([{"line": 2, "column": 3}]));
     assert_eq!(errors["errors"][0]["path"], json!([]));
@@ -111,7 +111,7 @@ fn names(list: &[(&str, &[&str])]) -> Names {
 }
 
 #[test]
-fn c10_rights_to_types_and_fields() {
+fn c10_row_9_rights_to_types_and_fields() {
     let checker = checker();
     let restricted = |list: &[(&str, &[&str])]| Rights { restricted: names(list), ..Rights::default() };
     let allowed = |list: &[(&str, &[&str])]| Rights { allowed: names(list), ..Rights::default() };
@@ -154,7 +154,7 @@ fn c10_rights_to_types_and_fields() {
 }
 
 #[test]
-fn c10_rights_to_depth_and_to_the_schema() {
+fn c10_row_8_rights_to_depth_and_to_the_schema() {
     let checker = checker();
     let deep = |depth: i64| Rights { depth, ..Rights::default() };
     let below = |depth: i64, hero: i64| Rights {

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn c9_5_what_is_made_is_read() {
+    fn c9_5_row_1_what_is_made_is_read() {
         let middleware = json!({"driver": "otto", "pre": [{"name": "m", "path": "b.js"}]});
         let bundle = read(&make(&files(), middleware.clone(), None).unwrap(), None).unwrap();
         assert_eq!(bundle.files, files().into_iter().collect());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn c9_5_signatures_are_asked_for_where_a_key_is() {
+    fn c9_5_row_4_signatures_are_asked_for_where_a_key_is() {
         let (private, public) = keys();
         let signer = Signer::new(&public).unwrap();
         let signed = make(&files(), Value::Null, Some(&private)).unwrap();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn c9_5_what_cannot_be_trusted_is_refused() {
+    fn c9_5_row_1_what_cannot_be_trusted_is_refused() {
         let zip = |entries: &[(&str, &str)]| {
             let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
             for (name, text) in entries {

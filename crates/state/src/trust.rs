@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_13_1_a_dashboard_signs_the_payload_with_its_key() {
+    fn c13_1_row_1_a_dashboard_signs_the_payload_with_its_key() {
         let (pair, other) =
             (KeyPair::generate(KeySize::Rsa2048).unwrap(), KeyPair::generate(KeySize::Rsa2048).unwrap());
         let knows = Trust {

@@ -244,7 +244,7 @@ async fn definitions_are_written_where_they_came_from() {
 }
 
 #[tokio::test]
-async fn policies_in_a_folder_and_in_a_file() {
+async fn c6_3_row_2_policies_in_a_folder_and_in_a_file() {
     for in_folder in [true, false] {
         let apps = Apps::new(|root| {
             let path = root.join("policies");

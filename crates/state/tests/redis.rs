@@ -203,13 +203,13 @@ async fn draws_take_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn c6_5_what_is_allowed_moves_with_what_is_used() {
+async fn c6_5_row_5_what_is_allowed_moves_with_what_is_used() {
     let server = Server::start(&[]).await;
     common::smoothing(&connected(settings(&server)).await, "s", &[]).await;
 }
 
 #[tokio::test]
-async fn away_is_told_fast_and_mended_without_a_restart() {
+async fn c13_5_row_7_away_is_told_fast_and_mended_without_a_restart() {
     let mut server = Server::start(&[]).await;
     let state = connected(settings(&server)).await;
     let mut signals = state.signals();
@@ -259,7 +259,7 @@ async fn away_is_told_fast_and_mended_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_start_without_redis_is_no_failure() {
+async fn c13_5_row_3_a_start_without_redis_is_no_failure() {
     let mut server = Server::start(&[]).await;
     server.kill();
     let state = State::redis(settings(&server)).unwrap();
@@ -279,7 +279,7 @@ async fn a_probe_notices_a_silent_loss() {
 }
 
 #[tokio::test]
-async fn passwords_users_and_databases() {
+async fn c13_5_row_2_passwords_users_and_databases() {
     let server = Server::start(&[
         "--requirepass",
         "canary-password",
@@ -455,7 +455,7 @@ async fn contract_1_3_versions_of_tls_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn signals_are_signed_and_verified() {
+async fn c13_1_row_1_signals_are_signed_and_verified() {
     let server = Server::start(&[]).await;
     let mut other = server.connection().await;
     let [one, two] = [connected(settings(&server)).await, connected(settings(&server)).await];
@@ -526,7 +526,7 @@ async fn a_cluster() {
 }
 
 #[tokio::test]
-async fn sentinels_lead_to_the_master() {
+async fn c13_5_row_1_sentinels_lead_to_the_master() {
     let server = Server::start(&[]).await;
     let watch = format!("sentinel monitor main 127.0.0.1 {} 1\n", server.port);
     let sentinel = Server::start(&[&watch]).await;

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_components_are_refused_wherever_they_stand() {
+    fn c3_7_row_5_unsafe_components_are_refused_wherever_they_stand() {
         let mut tried = 0;
         for (sort, names) in UNSAFE {
             for name in names {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn allowed_ones_are_there_or_it_is_said_why_not() {
+    fn c3_7_row_5_allowed_ones_are_there_or_it_is_said_why_not() {
         for (sort, names) in UNSAFE {
             for name in names {
                 let mut settings = settings();

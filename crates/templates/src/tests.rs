@@ -277,7 +277,7 @@ fn no_run_costs_without_end() {
 }
 
 #[test]
-fn documents_of_xml() {
+fn c8_3_row_3_documents_of_xml() {
     for (document, template, text) in [
         ("<a k='1'><b>x</b><b>y</b><c/></a>", "{{.a}}", "map[-k:1 b:[x y] c:]"),
         ("<s:E xmlns:s='u'><s:B>t</s:B></s:E>", "{{.E.B}}", "t"),

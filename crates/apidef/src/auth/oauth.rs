@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn c3_3_row_7_what_is_written_is_read_back() {
         let (first, faults) = read(&json!({
             "oauth_meta": {
                 "allowed_access_types": ["authorization_code", "refresh_token"],

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_is_read() {
+    fn c3_3_row_9_a_provider_is_read() {
         let (exchange, faults) = read(good(), |_| {});
         assert!(faults.is_empty(), "{faults:?}");
         let provider = &exchange.unwrap().providers[0];

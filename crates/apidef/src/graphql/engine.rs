@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_7_sources_are_read_and_written_again() {
+    fn c2_7_row_4_sources_are_read_and_written_again() {
         let value = json!({
             "field_configs": [{"type_name": "Query", "field_name": "a", "disable_default_mapping": true, "path": [""]}],
             "data_sources": [
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_7_topics_are_inputs_of_streams() {
+    fn c2_7_row_8_topics_are_inputs_of_streams() {
         let value = json!({"data_sources": [{"kind": "Kafka", "name": "k", "root_fields": [], "config": {
             "broker_addresses": ["a:9092"], "topics": ["t"], "client_id": "c", "start_consuming_latest": true,
             "sasl": {"enable": true, "user": "u", "password": "p"}}}]});

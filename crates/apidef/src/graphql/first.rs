@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_7_sources_of_version_1_become_those_of_version_2() {
+    fn c2_7_row_2_sources_of_version_1_become_those_of_version_2() {
         let value = json!({"type_field_configurations": [
             {"type_name": "Query", "field_name": "pet", "mapping": {"disabled": true, "path": "ignored.then"},
                 "data_source": {"kind": "HTTPJSONDataSource", "data_source_config": {

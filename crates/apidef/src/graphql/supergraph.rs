@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c2_7_parts_are_read_and_written_again() {
+    fn c2_7_row_6_parts_are_read_and_written_again() {
         let value = json!({"subgraphs": [
             {"api_id": "a", "name": "one", "sdl": "type Query { a: Int }", "headers": {"X-A": "1"}},
             {"url": "http://b/", "sdl": "type Query { b: Int }", "subscription_type": "sse", "sse_use_post": true},

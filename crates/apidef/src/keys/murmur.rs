@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_published_vectors() {
+    fn c5_1_row_6_agrees_with_published_vectors() {
         // (text, x86_32, x64_128), seed 0, from published implementations' documentation.
         let vectors: [(&str, u32, (u64, u64)); 3] = [
             ("", 0, (0, 0)),

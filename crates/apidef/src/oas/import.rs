@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_imported_is_told_in_the_words_of_the_contract() {
+    fn c3_4_row_8_what_cannot_be_imported_is_told_in_the_words_of_the_contract() {
         let without = |key: &str| {
             let mut document = plain();
             document.as_object_mut().unwrap().remove(key);

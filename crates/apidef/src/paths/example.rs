@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c3_6_values_are_made_from_schemas() {
+    fn c3_6_row_3_values_are_made_from_schemas() {
         let document = json!({"components": {"schemas": {
             "Pet": {"type": "object", "properties": {
                 "id": {"type": "integer", "minimum": 1},

@@ -142,7 +142,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn c3_6_answers_of_a_document() {
+    fn c3_6_row_3_answers_of_a_document() {
         let document = json!({
             "paths": {"/a": {"get": {"operationId": "a", "responses": {
                 "200": {"$ref": "#/components/responses/Ok"},

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c2_5_schemas_of_bodies() {
+    fn c2_5_row_14_schemas_of_bodies() {
         let encoded = STANDARD.encode(r#"{"type": "string"}"#);
         let value = json!({"validate_json": [
             {"path": "/a", "method": "POST", "schema": {"type": "object"}},

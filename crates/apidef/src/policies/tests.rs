@@ -110,7 +110,7 @@ fn merging() {
 }
 
 #[test]
-fn endpoint_limits_take_the_fastest() {
+fn c6_4_row_12_endpoint_limits_take_the_fastest() {
     let limited = |rate: i64, per: i64| {
         json!({"access_rights": {"a": {"endpoints": [
             {"path": "/x", "methods": [{"name": "GET", "limit": {"rate": rate, "per": per}}]}]}}})

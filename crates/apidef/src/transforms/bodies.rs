@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_formats_say_the_same() {
+    fn c3_2_row_37_both_formats_say_the_same() {
         let blob = BASE64_STANDARD.encode("{{.a}}");
         let written = json!({
             "transform": [

@@ -267,7 +267,7 @@ mod tests {
 
     /// The shapes that etcd, Mesosphere, Eureka, ZooREST and Consul answer with.
     #[test]
-    fn targets_are_found_in_answers() {
+    fn c4_6_row_17_targets_are_found_in_answers() {
         for (settings, answer, expected) in [
             (
                 json!({"data_path": "node.value"}),

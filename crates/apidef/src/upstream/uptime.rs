@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn both_formats_say_the_same() {
+    fn c3_2_row_7_both_formats_say_the_same() {
         let old = json!({
             "check_list": [
                 {"url": "http://a:8080/health", "method": "post", "timeout": 500_000_000, "body": "aGk=", "headers": {"X": "y"}},

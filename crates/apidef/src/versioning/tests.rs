@@ -22,7 +22,7 @@ fn oas(versioning: Value) -> Result<Definition, Vec<Fault>> {
 }
 
 #[test]
-fn both_formats_say_the_same() {
+fn c2_4_row_1_both_formats_say_the_same() {
     let read = classic(json!({
         "enabled": true, "name": "v1", "default": "v2", "location": "url-param", "key": "v",
         "strip_versioning_data": true, "url_versioning_pattern": "^v[0-9]+$", "fallback_to_default": true,

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_fields_are_refused_with_the_contract_s_words() {
+    fn c5_3_row_2_hostile_fields_are_refused_with_the_contract_s_words() {
         let encoded = |bytes: &[u8]| format!("Basic {}", BASE64_STANDARD.encode(bytes));
         type Expected = Result<(&'static str, &'static [u8]), &'static str>;
         let cases: &[(String, Expected)] = &[

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_the_api_come_before_those_of_the_session() {
+    fn c6_5_row_6_limits_of_the_api_come_before_those_of_the_session() {
         let session: Session = serde_json::from_value(serde_json::json!({
             "rate": 5, "per": 10, "quota_max": 100, "quota_renewal_rate": 60,
             "access_rights": {

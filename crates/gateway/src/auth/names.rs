@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_by_the_function_that_it_names_and_by_older_ones() {
+    fn c5_1_row_9_a_key_is_found_by_the_function_that_it_names_and_by_older_ones() {
         let keyed = settings(Some(Algorithm::HmacSha256), &[Algorithm::Murmur128], "s");
         let new = keys::generate("org", Some("id"), Some(Algorithm::HmacSha256));
         let name = store_name(&keyed, &new);

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_hash_admits_the_right_password_alone() {
+    async fn c5_3_row_5_every_hash_admits_the_right_password_alone() {
         let passwords = Passwords::default();
         let slow = bcrypt::hash("s€cret", 4).unwrap();
         let sha = keys::hash("s€cret", Some(Algorithm::Sha256));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_is_believed_for_its_time_and_its_hash_only() {
+    async fn c5_3_row_6_a_password_is_believed_for_its_time_and_its_hash_only() {
         let passwords = Passwords::default();
         let (first, second) = (bcrypt::hash("first", 4).unwrap(), bcrypt::hash("second", 4).unwrap());
         let fits = async |stored: &str, believed| {

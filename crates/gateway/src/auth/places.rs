@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_later_place_counts_and_is_told() {
+    fn c5_2_row_1_a_later_place_counts_and_is_told() {
         let sources = apidef::Sources {
             header: Some("x-key".into()),
             query: Some("key".into()),

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_found_in_every_claim() {
+    fn c5_12_row_1_scopes_are_found_in_every_claim() {
         let check = |names: &[&str], separator: &str| ScopeCheck {
             claims: names.iter().map(|name| Box::from(*name)).collect(),
             separator: separator.into(),

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_signature_is_good_for_the_seconds_around_its_own() {
+    async fn c5_2_row_3_a_signature_is_good_for_the_seconds_around_its_own() {
         // printf 'keysecret1700000000' | openssl dgst -md5 (and -sha256).
         around::<Md5>("7aabd71b55c81890b0fbc6f1dc480ee8").await;
         around::<Sha256>("278d74471a3b5267e27221967122169ad26fac349e0fb6a94779cdf050a0d038").await;

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bearer_is_taken_off_in_any_case() {
+    fn c5_2_row_1_bearer_is_taken_off_in_any_case() {
         for (value, token) in
             [("abc", "abc"), ("Bearer abc", "abc"), ("bEARER  abc", "abc"), ("Bearer", "Bearer")]
         {

@@ -167,7 +167,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn c3_6_clients_choose_among_examples() {
+    fn c3_6_row_2_clients_choose_among_examples() {
         let media =
             |example: Option<Value>, named: &[(&str, Value)], made: Option<Value>| apidef::ExampleMedia {
                 example,

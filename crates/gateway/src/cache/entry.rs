@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_6_who_has_it_already_is_told_so() {
+    fn c8_6_row_6_who_has_it_already_is_told_so() {
         for (tag, wanted, method, status) in [
             ("\"a\"", "\"a\"", Method::GET, 304),
             ("\"a\"", "\"b\", W/\"a\"", Method::GET, 304),

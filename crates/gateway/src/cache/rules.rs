@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_6_how_long_answers_are_kept() {
+    fn c8_6_row_4_how_long_answers_are_kept() {
         let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
         let upstream = |header: &str| Some(UpstreamCaching { life_header: header.into() });
         for (life, statuses, by_upstream, status, fields, kept) in [

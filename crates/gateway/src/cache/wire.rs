@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_6_what_the_original_writes_is_read() {
+    fn c8_6_row_3_what_the_original_writes_is_read() {
         let stored = |wire: &str| format!("{}|1700000000", BASE64_STANDARD.encode(wire)).into_bytes();
         for (wire, body) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ratelimit-Limit: 0\r\n\r\nab", Some("ab")),

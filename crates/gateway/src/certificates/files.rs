@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_ends_with_a_fingerprint_and_is_no_path() {
+    fn c12_row_2_an_id_ends_with_a_fingerprint_and_is_no_path() {
         let print = "0123456789abcdef".repeat(4);
         for (reference, id) in [
             (print.clone(), true),

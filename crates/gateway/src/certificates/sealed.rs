@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_openssl_sealed_opens() {
+    fn c12_row_1_what_openssl_sealed_opens() {
         // `openssl ec -aes256 -passout pass:secret`, and the same with `-outform DER` and no passphrase.
         const SEALED: &str = "-----BEGIN EC PRIVATE KEY-----
 Proc-Type: 4,ENCRYPTED

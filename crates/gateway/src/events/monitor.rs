@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c6_8_one_request_carries_a_quota_over_a_threshold() {
+    fn c6_8_row_1_one_request_carries_a_quota_over_a_threshold() {
         for (max, common, own, at) in [
             (10, Some(80.0), &[][..], &[(8, 80.0)][..]),
             (3, Some(50.0), &[], &[(2, 50.0)]),

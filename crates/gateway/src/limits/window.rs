@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_admits_its_limit_and_begins_anew_with_the_first_request_after_it() {
+    fn c6_5_row_1_a_window_admits_its_limit_and_begins_anew_with_the_first_request_after_it() {
         let window = Window::default();
         let start = Instant::now();
         let per = Duration::from_secs(10);

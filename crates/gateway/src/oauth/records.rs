@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_other_gates_wrote_is_read() {
+    fn c5_1_row_26_what_other_gates_wrote_is_read() {
         let written = br#"{"Client":{"id":"c","secret":"s","redirecturi":"http://a/","meta_data":null,"policyid":"p","description":""},
             "AuthorizeData":null,"AccessData":{"AccessToken":"before"},"AccessToken":"t","RefreshToken":"r","ExpiresIn":3600,"Scope":"",
             "RedirectUri":"http://a/","CreatedAt":"2024-05-01T10:00:00.123456789Z","UserData":"{\"rate\":5,\"org_id\":\"o\"}"}"#;

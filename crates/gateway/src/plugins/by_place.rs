@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn c9_1_a_file_is_a_plugin_by_its_folder_and_its_name() {
+    fn c9_1_row_8_a_file_is_a_plugin_by_its_folder_and_its_name() {
         let files =
             ["a/pre/b.x.js", "a/post_auth/c_with_session.js", "a/post/d.js", "a/auth/e.js", "a/auth/f.js"];
         let files = files.map(Box::from);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn c9_1_what_runs_such_files_is_javascript() {
+    fn c9_1_row_9_what_runs_such_files_is_javascript() {
         let open = api(r#""use_keyless": true"#);
         let files = [Box::from("a/pre/a.js")];
         for (driver, has_others, runs) in [

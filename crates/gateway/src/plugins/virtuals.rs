@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c8_5_what_functions_give_is_an_answer() {
+    fn c8_5_row_1_what_functions_give_is_an_answer() {
         let reply = |code: u16, headers: &[(&str, &str)]| Reply {
             code,
             body: "x".to_owned(),

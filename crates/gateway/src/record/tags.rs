@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn developers_come_between_policies_and_tags_contract_11_1() {
+    fn c6_1_row_25_developers_come_between_policies_and_tags_contract_11_1() {
         for (meta_data, expected) in [
             (r#"{"tyk_developer_id": "d1", "x": 1}"#, &["pol-gold", "dev-d1", "eu"][..]),
             (r#"{"tyk_developer_id": ""}"#, &["pol-gold", "eu"]),

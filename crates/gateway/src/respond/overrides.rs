@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn c4_2_errors_of_upstreams_are_known_by_what_they_say() {
+    fn c4_2_row_4_errors_of_upstreams_are_known_by_what_they_say() {
         let rules = overrides(json!({
             "5xx": [{"match": {"flag": "URS"}, "response": {"status_code": 502}}],
             "4xx": [

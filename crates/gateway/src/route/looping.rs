@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c4_6_urls_of_loops() {
+    fn c4_6_row_24_urls_of_loops() {
         let read = |url: &'static str| {
             Loop::read(url).map(|to| {
                 (

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_that_fits_counts() {
+    fn c4_3_row_2_the_first_place_that_fits_counts() {
         let written = [
             ("GET", "/users/{id}", false),
             ("POST", "/users/{id}", false),

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_listen_path_wins_and_hosts_come_first() {
+    fn c2_9_row_4_the_longest_listen_path_wins_and_hosts_come_first() {
         let table = table(
             false,
             &[
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_9_patterns_are_tried_by_their_literal_length() {
+    fn c2_9_row_4_patterns_are_tried_by_their_literal_length() {
         let table = table(
             false,
             &[

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c8_2_new_urls_are_paths_or_hosts() {
+    fn c8_2_row_7_new_urls_are_paths_or_hosts() {
         let path = |text: &str| Ok(To::Path(text.parse().unwrap()));
         let elsewhere =
             |url: &str| Ok(To::Elsewhere { target: Box::new(Target::parse(url).unwrap()), known: true });

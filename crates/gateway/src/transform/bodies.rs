@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_what_templates_see() {
+    fn c8_3_row_2_documents_are_what_templates_see() {
         let way = |text: &str, xml: bool| Way {
             template: Template::parse("t", text).unwrap(),
             xml,

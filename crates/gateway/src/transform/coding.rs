@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codings_come_off_and_on_within_the_limit() {
+    fn c8_3_row_7_codings_come_off_and_on_within_the_limit() {
         let body = Bytes::from("a".repeat(10_000));
         for (written, coding) in [
             ("gzip", Coding::Gzip),

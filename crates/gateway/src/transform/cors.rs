@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_are_answered_by_the_rules() {
+    fn c8_7_row_1_questions_are_answered_by_the_rules() {
         let rules = rules(|cors| cors.max_age = 600);
         for (origin, method, named, allowed) in [
             ("https://a.example", "GET", "", true),

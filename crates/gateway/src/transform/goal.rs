@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_2_new_urls() {
+    fn c8_2_row_1_new_urls() {
         for (pattern, text, goal, expected) in [
             (
                 "(\\w+)/(\\w+)",

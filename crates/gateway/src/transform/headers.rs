@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_go_before_others_come() {
+    fn c8_3_row_8_fields_go_before_others_come() {
         let value_of = |variable: &Variable| Some(format!("<{}>\r\nx: y\u{0}", variable.name));
         for (remove, add, after) in [
             (&["x-a"][..], &[][..], &[("x-b", "2"), ("x-b", "3")][..]),

@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c8_2_what_cannot_work_is_told_beforehand() {
+    fn c8_2_row_10_what_cannot_work_is_told_beforehand() {
         for (pattern, to, usable) in [
             (".*", "/x", true),
             (".*", "http://h/x", true),

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c5_1_each_group_has_a_key_of_its_own() {
+    fn c5_1_row_33_each_group_has_a_key_of_its_own() {
         assert_eq!(key(""), "host-checker:PollerActiveInstanceID");
         assert_eq!(key("south"), "host-checker:PollerActiveInstanceID.south");
     }

@@ -282,7 +282,7 @@ mod tests {
     use apidef::Target;
 
     #[tokio::test]
-    async fn a_host_is_down_after_failures_and_up_after_one_good_answer() {
+    async fn c4_6_row_18_a_host_is_down_after_failures_and_up_after_one_good_answer() {
         let settings = UptimeSettings { failures: 2, at_once: 1, ..UptimeSettings::default() };
         let start = Instant::now();
         let kind = ProbeKind::Http { method: "GET".into(), headers: Box::default(), body: Box::default() };

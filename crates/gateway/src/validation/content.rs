@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_5_bodies_by_content_type() {
+    fn c3_5_row_1_bodies_by_content_type() {
         let pet = json!({
             "type": "object", "required": ["name"],
             "properties": {

@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn c4_4_30_violations_are_joined() {
+    fn c4_4_row_30_violations_are_joined() {
         let schema = json!({
             "type": "object", "required": ["name"], "additionalProperties": false,
             "properties": {

@@ -222,7 +222,7 @@ async fn c9_3_requests_are_seen_and_changed() {
 }
 
 #[tokio::test]
-async fn c9_3_plugins_answer_authenticate_and_change_answers() {
+async fn c9_3_row_1_plugins_answer_authenticate_and_change_answers() {
     let servers = servers(&server().await);
     let overrides = call(&servers, "answer", Hook::Pre).await.unwrap().request.return_overrides;
     assert_eq!((overrides.response_code, overrides.text()), (418, "tea"));
@@ -245,7 +245,7 @@ async fn c9_3_plugins_answer_authenticate_and_change_answers() {
 }
 
 #[tokio::test]
-async fn servers_that_are_slow_or_away_are_faults_of_the_call() {
+async fn c9_3_row_4_servers_that_are_slow_or_away_are_faults_of_the_call() {
     let servers = servers(&server().await);
     assert_eq!(call(&servers, "hangs", Hook::Pre).await.unwrap_err(), Fault::Late(Duration::from_secs(2)));
     let fault = call(&servers, "nothing", Hook::Pre).await.unwrap_err().to_string();

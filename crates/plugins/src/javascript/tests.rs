@@ -22,7 +22,7 @@ async fn call(
 }
 
 #[tokio::test]
-async fn c9_2_a_request_is_seen_and_changed() {
+async fn c9_2_row_3_a_request_is_seen_and_changed() {
     let script = r#"
         var m = new TykJS.TykMiddleware.NewMiddleware({});
         m.NewProcessRequest(function (request, session, spec) {
@@ -153,7 +153,7 @@ async fn c9_2_plugins_answer_authenticate_and_change_answers() {
 }
 
 #[tokio::test]
-async fn c9_2_the_functions_of_the_gate() {
+async fn c9_2_row_7_the_functions_of_the_gate() {
     let script = r#"
         function all(request) {
             var out = [];
@@ -209,7 +209,7 @@ async fn c9_2_the_functions_of_the_gate() {
 }
 
 #[tokio::test]
-async fn what_hangs_throws_or_eats_costs_only_its_own_call() {
+async fn c9_2_row_8_what_hangs_throws_or_eats_costs_only_its_own_call() {
     let script = r#"
         function hangs() { for (;;) {} }
         function eats() { var a = []; for (;;) a.push(new Array(1000).fill("x")); }
@@ -264,7 +264,7 @@ fn scripts_that_cannot_be_used_are_told_of_with_their_place() {
 }
 
 #[tokio::test]
-async fn modules_import_each_other_and_export_hooks() {
+async fn c9_2_row_1_modules_import_each_other_and_export_hooks() {
     let sources = vec![
         Source {
             name: "lib/names.mjs".into(),

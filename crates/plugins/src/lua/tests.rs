@@ -21,7 +21,7 @@ fn load_for(time: Duration, text: &str, names: &[&str], world: &Arc<World>) -> R
 }
 
 #[tokio::test]
-async fn c9_4_hooks_see_and_change_requests_answers_and_sessions() {
+async fn c9_4_row_2_hooks_see_and_change_requests_answers_and_sessions() {
     let text = r#"
         function before(request, session, spec)
             tyk.log("seen")

@@ -22,7 +22,7 @@ fn load(text: &str, names: &[&str], world: &Arc<World>) -> Result<Arc<Python>, F
 }
 
 #[tokio::test]
-async fn c9_4_decorated_functions_see_and_change_requests() {
+async fn c9_4_row_1_decorated_functions_see_and_change_requests() {
     let text = r#"
 from tyk.decorators import *
 from gateway import TykGateway as tyk

@@ -128,7 +128,7 @@ async fn filters_send_requests_and_go_on_when_the_answer_is_there() {
 }
 
 #[tokio::test]
-async fn c9_1_filters_say_who_is_calling_by_properties() {
+async fn c9_1_row_2_filters_say_who_is_calling_by_properties() {
     let text = r#"
         (data (i32.const 0) "metadata\00tokenthe-keysession\00aliasannsession\00rate5")
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
@@ -149,7 +149,7 @@ async fn c9_1_filters_say_who_is_calling_by_properties() {
 }
 
 #[tokio::test]
-async fn c9_1_filters_edit_records_by_properties() {
+async fn c9_1_row_7_filters_edit_records_by_properties() {
     let text = r#"
         (data (i32.const 0) "record\00path/users/a")
         (data (i32.const 32) "record\00api_key")

@@ -220,7 +220,7 @@ async fn many_begin_and_write_at_once() {
 }
 
 #[tokio::test]
-async fn only_the_apis_with_a_tag_of_this_node() {
+async fn c2_1_row_13_only_the_apis_with_a_tag_of_this_node() {
     for bed in Bed::all() {
         let with = |id: &str, tags: &str, off: bool| {
             classic(id, id).replacen('{', &format!("{{\"tags\":{tags},\"tags_disabled\":{off},"), 1)

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c3_1_addresses_of_the_gate_stand_in_front_of_those_of_others() {
+    fn c3_1_row_10_addresses_of_the_gate_stand_in_front_of_those_of_others() {
         let list = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>();
         let (own, former) = (list(&["/new/", "/new/v2/"]), list(&["/old/"]));
         for (given, expected) in [

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn contract_7_3_a_listing_of_keys_that_takes_too_long_is_given_up() {
+    async fn c7_3_row_17_a_listing_of_keys_that_takes_too_long_is_given_up() {
         let begun = tokio::time::Instant::now();
         let answer = in_time(std::future::pending()).await.unwrap();
         assert_eq!((answer.status().as_u16(), begun.elapsed()), (504, LISTING));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_looked_for_under_the_names_it_may_have() {
+    fn c7_3_row_52_a_key_is_looked_for_under_the_names_it_may_have() {
         let plain = |key: &str| key.to_owned();
         let generated = |key: &str| keys::generate("org", Some(key), Some(Algorithm::Murmur64));
         type Case<'a> = (Option<Algorithm>, &'a str, &'a [(&'a str, &'a str)], Vec<String>);

@@ -321,7 +321,7 @@ async fn versions_of_both_formats() {
 }
 
 #[tokio::test]
-async fn a_debug_run_exposes_nothing() {
+async fn c7_3_row_47_a_debug_run_exposes_nothing() {
     let admin = Admin::plain().await;
     admin
         .table(&[

@@ -124,7 +124,7 @@ async fn c3_4_without_parameters_the_document_says_what_there_is() {
 }
 
 #[tokio::test]
-async fn c3_4_every_parameter_of_patches() {
+async fn c3_4_row_1_every_parameter_of_patches() {
     let admin = Admin::plain().await;
     for (number, (query, at, expected)) in rows().into_iter().enumerate() {
         let add = format!("/apis/oas/import?listenPath=/{number}/");
@@ -145,7 +145,7 @@ async fn c3_4_every_parameter_of_patches() {
 }
 
 #[tokio::test]
-async fn c3_4_patches_switch_off_what_was_on_and_drop_operations_that_are_gone() {
+async fn c3_4_row_6_patches_switch_off_what_was_on_and_drop_operations_that_are_gone() {
     let admin = Admin::plain().await;
     let everything = "allowList=true&validateRequest=true&mockResponse=true&authentication=true";
     let id = id_of(&admin.post(&format!("/apis/oas/import?listenPath=/a/&{everything}"), &pets()).await);
@@ -179,7 +179,7 @@ async fn c3_4_patches_switch_off_what_was_on_and_drop_operations_that_are_gone()
 }
 
 #[tokio::test]
-async fn c3_4_parameters_that_cannot_be_are_told() {
+async fn c3_4_row_1_parameters_that_cannot_be_are_told() {
     let admin = Admin::plain().await;
     let pets = pets().to_string();
     let id = id_of(&admin.post("/apis/oas/import?apiID=p&listenPath=/p/", &self::pets()).await);

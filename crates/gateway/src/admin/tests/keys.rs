@@ -175,7 +175,7 @@ async fn a_key_is_named_in_every_way() {
 }
 
 #[tokio::test]
-async fn a_key_by_its_hash_and_one_deleted_everywhere() {
+async fn c7_3_row_21_a_key_by_its_hash_and_one_deleted_everywhere() {
     let admin = with_api(|settings| settings.keys.hashed = true).await;
     let reply = admin.post("/keys/cafe1234?hashed=true", &session(&["a"])).await;
     let expected = json!({"key": "cafe1234", "status": "ok", "action": "added", "key_hash": "cafe1234"});
@@ -187,7 +187,7 @@ async fn a_key_by_its_hash_and_one_deleted_everywhere() {
 }
 
 #[tokio::test]
-async fn keys_that_open_everything_need_leave() {
+async fn c7_3_keys_that_open_everything_need_leave() {
     let admin = with_api(|settings| settings.keys.allow_master = true).await;
     for path in ["/keys", "/keys/create", "/keys/master"] {
         assert_eq!(admin.post(path, &json!({"org_id": "org"})).await.status, 200, "{path}");
@@ -253,7 +253,7 @@ async fn what_stays_when_a_key_is_replaced() {
 }
 
 #[tokio::test]
-async fn quotas_of_apis_are_shown_as_they_are() {
+async fn c6_1_row_10_quotas_of_apis_are_shown_as_they_are() {
     let admin = with_api(|_| {}).await;
     let mut two = session(&["a", "b"]);
     two["access_rights"]["a"]["limit"] =
@@ -318,7 +318,7 @@ async fn policies_give_a_key_its_life() {
 }
 
 #[tokio::test]
-async fn a_key_deleted_while_it_is_replaced_stays_deleted() {
+async fn c6_2_row_8_a_key_deleted_while_it_is_replaced_stays_deleted() {
     let admin = with_api(|_| {}).await;
     admin.add("/keys/mine", &session(&["a"])).await;
     // Hashing a password takes long enough to delete the key meanwhile.

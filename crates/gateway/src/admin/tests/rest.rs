@@ -50,7 +50,7 @@ async fn who_may_call_and_what_is_there() {
 }
 
 #[tokio::test]
-async fn answers_are_safe_inside_html() {
+async fn c7_1_row_5_answers_are_safe_inside_html() {
     let admin = Admin::plain().await;
     let mut named = api("a");
     named["name"] = json!("<b>&</b>");
@@ -103,7 +103,7 @@ async fn policies() {
 }
 
 #[tokio::test]
-async fn contract_7_3_policies_that_cannot_be_written_or_removed_are_told() {
+async fn c7_3_policies_that_cannot_be_written_or_removed_are_told() {
     let admin = Admin::plain().await;
     // Nobody, whatever they may do, can put a file where a folder is, or remove that as one.
     std::fs::create_dir_all(admin.folder.join("policies/p.json/inside")).unwrap();
@@ -120,7 +120,7 @@ async fn contract_7_3_policies_that_cannot_be_written_or_removed_are_told() {
 }
 
 #[tokio::test]
-async fn contract_7_3_organisations_without_an_api_here_can_be_unknown() {
+async fn c7_3_row_32_organisations_without_an_api_here_can_be_unknown() {
     let admin = Admin::start(|settings| settings.orgs_of_apis_only = true).await;
     let session = json!({"quota_max": 10}).to_string();
     let unknown = "No such organisation found in Active API list";
@@ -147,7 +147,7 @@ async fn contract_7_3_organisations_without_an_api_here_can_be_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract_7_3_a_key_is_deleted_once_however_many_ask_for_it() {
+async fn c7_3_row_21_a_key_is_deleted_once_however_many_ask_for_it() {
     let admin = Admin::plain().await;
     admin.add("/apis", &api("a")).await;
     let session = json!({"org_id": "org", "access_rights": {"a": {"api_id": "a", "api_name": "a"}}});
@@ -205,7 +205,7 @@ async fn organisations() {
 }
 
 #[tokio::test]
-async fn what_is_kept_for_speed_and_what_is_not_here() {
+async fn c7_3_what_is_kept_for_speed_and_what_is_not_here() {
     let admin = Admin::plain().await;
     admin.add("/apis", &api("a")).await;
     let mut signals = admin.gate.state.signals();

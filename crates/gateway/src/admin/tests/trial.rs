@@ -27,7 +27,7 @@ async fn tried(admin: &Admin, asked: Value) -> Value {
 }
 
 #[tokio::test]
-async fn c7_3_a_script_is_shown_what_is_given_and_what_it_makes_of_it_is_told() {
+async fn c7_3_row_48_a_script_is_shown_what_is_given_and_what_it_makes_of_it_is_told() {
     let admin = admin(LONG).await;
     let code = "function pre(request, session, spec) {
         log('called with ' + request.Headers.Accept[0]);
@@ -59,7 +59,7 @@ async fn c7_3_a_script_is_shown_what_is_given_and_what_it_makes_of_it_is_told() 
 }
 
 #[tokio::test]
-async fn c7_3_plugins_that_authenticate_and_those_on_answers_are_tried_too() {
+async fn c7_3_row_48_plugins_that_authenticate_and_those_on_answers_are_tried_too() {
     let admin = admin(LONG).await;
     let code = "var m = new TykJS.TykMiddleware.NewMiddleware({});
         m.NewProcessRequest(function (request, session) { session.rate = 7; return m.ReturnAuthData(request, session); });
@@ -77,7 +77,7 @@ async fn c7_3_plugins_that_authenticate_and_those_on_answers_are_tried_too() {
 }
 
 #[tokio::test]
-async fn c7_3_what_fails_is_told_with_its_kind_and_what_is_no_test_is_refused() {
+async fn c7_3_row_48_what_fails_is_told_with_its_kind_and_what_is_no_test_is_refused() {
     let admin = admin(LONG).await;
     for (code, kind, text) in [
         ("function pre( {", "syntax", "plugin.js"),

@@ -167,7 +167,7 @@ const ALGORITHMS: [(&str, SigningMethod); 13] = [
 ];
 
 #[test]
-fn a_key_takes_its_own_algorithms_and_no_others() {
+fn c5_5_row_2_a_key_takes_its_own_algorithms_and_no_others() {
     let plain = (Skews::default(), ClaimChecks::default());
     for (of_key, _) in ALGORITHMS {
         let published = |extra: Value| {
@@ -203,7 +203,7 @@ fn a_key_takes_its_own_algorithms_and_no_others() {
 }
 
 #[test]
-fn keys_are_read_in_every_form_they_are_written_in() {
+fn c5_5_row_4_keys_are_read_in_every_form_they_are_written_in() {
     let certified = rcgen::generate_simple_self_signed(vec!["issuer".to_owned()]).unwrap();
     let certificate = certified.cert.der().to_vec();
     let pkcs1 = SIGNERS.rsa.public_key().as_ref().to_vec();
@@ -317,7 +317,7 @@ fn times_are_kept_with_their_skews() {
 }
 
 #[test]
-fn claims_are_checked_and_told_apart() {
+fn c5_5_row_7_claims_are_checked_and_told_apart() {
     let texts = |texts: &[&str]| texts.iter().map(|text| Box::from(*text)).collect::<Box<[Box<str>]>>();
     let custom = |path: &str, rule, non_blocking| ClaimChecks {
         custom: [ClaimCheck { path: path.into(), rule, non_blocking }].into(),

@@ -64,7 +64,7 @@ mod tests {
     use super::read;
 
     #[test]
-    fn dates_are_read_in_both_forms_and_nothing_else_is() {
+    fn c5_4_row_5_dates_are_read_in_both_forms_and_nothing_else_is() {
         for (text, seconds) in [
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
             ("Mon, 02 Jan 2006 15:04:05 UTC", Some(1_136_214_245)),

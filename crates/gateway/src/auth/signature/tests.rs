@@ -48,7 +48,7 @@ fn signed(algorithm: SignatureAlgorithm) -> String {
 }
 
 #[test]
-fn what_openssl_signs_is_taken_in_every_spelling() {
+fn c5_4_what_openssl_signs_is_taken_in_every_spelling() {
     // printf '%s' "$TEXT" | openssl dgst -sha1 -hmac 'a secret' -binary | base64 (-sha256, -sha384, -sha512).
     let signatures = [
         (HmacSha1, "Qjkw62BU+593dOeE5Q9QzKNzE68="),
@@ -121,7 +121,7 @@ fn only_what_an_api_allows_is_looked_at() {
 }
 
 #[test]
-fn a_request_is_good_only_around_its_date() {
+fn c5_4_row_5_a_request_is_good_only_around_its_date() {
     let at = |milliseconds: i64| {
         let now = i64::try_from(NOW.as_millis()).unwrap() + milliseconds;
         Duration::from_millis(u64::try_from(now).unwrap())

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn each_name_is_a_line_and_every_value_is_in_it() {
+    fn c5_4_row_2_each_name_is_a_line_and_every_value_is_in_it() {
         let fields = headers(&[("host", "a.test"), ("date", "now"), ("x", " 1 "), ("x", "2"), ("empty", "")]);
         let moved = headers(&[("date", "then"), ("x-aux-date", "now")]);
         let cases: &[(&HeaderMap, &[&str], Result<&str, &str>)] = &[

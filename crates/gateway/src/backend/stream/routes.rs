@@ -150,7 +150,7 @@ mod tests {
     use super::captured;
 
     #[test]
-    fn paths_fit_patterns() {
+    fn c3_7_row_3_paths_fit_patterns() {
         type Case<'a> = (&'a str, &'a str, Option<&'a [(&'a str, &'a str)]>);
         let cases: &[Case<'_>] = &[
             ("/post", "/post", Some(&[])),

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_opens_at_its_threshold_and_tries_before_it_closes() {
+    async fn c4_6_row_15_it_opens_at_its_threshold_and_tries_before_it_closes() {
         let steps: &[(f64, u32, bool, &[Step])] = &[
             (
                 0.5,

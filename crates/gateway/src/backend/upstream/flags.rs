@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn c4_2_failed_connections_have_the_flag_of_their_cause() {
+    fn c4_2_row_6_failed_connections_have_the_flag_of_their_cause() {
         for (kind, flag) in [
             (io::ErrorKind::ConnectionRefused, "UCF"),
             (io::ErrorKind::TimedOut, "UCT"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn c4_2_failed_handshakes_have_the_flag_of_their_cause() {
+    fn c4_2_row_6_failed_handshakes_have_the_flag_of_their_cause() {
         let unfit = |flag| {
             let unfit = Unfit { flag, text: "it does not fit".into() };
             TlsFailure::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(unfit))))

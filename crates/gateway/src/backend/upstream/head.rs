@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_fields_go_and_trailers_stay() {
+    fn c4_6_row_8_hop_by_hop_fields_go_and_trailers_stay() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("connection", "X-Private, keep-alive"),

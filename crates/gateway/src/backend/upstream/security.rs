@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_12_the_nearest_host_counts_and_what_an_api_says_comes_before_what_the_gate_says() {
+    fn c12_row_6_the_nearest_host_counts_and_what_an_api_says_comes_before_what_the_gate_says() {
         let target = Target::parse("https://a.b.test:8443/").unwrap();
         // Patterns of the API, patterns of the gate, what counts.
         for (own, common, expected) in [
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_ends_with_a_digest() {
+    fn c12_row_7_a_pin_ends_with_a_digest() {
         let digits = "00ff".repeat(16);
         let expected: Pin = std::array::from_fn(|at| if at % 2 == 0 { 0 } else { 255 });
         assert_eq!(digest(&digits), Some(expected));

@@ -113,7 +113,7 @@ fn client(tls: UpstreamTls, of: &[&Issuer], proof: &Proof) -> ClientConfig {
 const ALL: &[&rustls::SupportedProtocolVersion] = rustls::ALL_VERSIONS;
 
 #[tokio::test]
-async fn a_pinned_key_counts_where_it_signs() {
+async fn c12_row_7_a_pinned_key_counts_where_it_signs() {
     let (root, other) = (authority("root"), authority("other"));
     let leaf_of_root = leaf(&root, "a.test", &["a.test"]);
     let leaf_of_other = leaf(&other, "a.test", &["a.test"]);
@@ -150,7 +150,7 @@ async fn a_pinned_key_counts_where_it_signs() {
 }
 
 #[tokio::test]
-async fn the_common_name_may_have_to_be_the_host() {
+async fn c12_row_8_the_common_name_may_have_to_be_the_host() {
     let (root, other) = (authority("root"), authority("other"));
     let tls = |insecure| UpstreamTls {
         common_name: true,
@@ -181,7 +181,7 @@ async fn the_common_name_may_have_to_be_the_host() {
 }
 
 #[tokio::test]
-async fn versions_and_ciphers_are_those_configured() {
+async fn c12_row_9_versions_and_ciphers_are_those_configured() {
     let root = authority("root");
     let shown = leaf(&root, "a.test", &["a.test"]);
     const CHACHA: &str = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256";

@@ -14,7 +14,7 @@ fn told(event: Event, meta: Value) -> Told {
 }
 
 #[test]
-fn c8_12_the_built_in_template_tells_each_kind_of_event() {
+fn c8_12_row_11_the_built_in_template_tells_each_kind_of_event() {
     let template = Template::parse("t", BUILT_IN).unwrap();
     let host = json!({"Message": "m", "HostInfo": {"CheckURL": "http://h/", "ResponseCode": 500, "IsTCPError": false,
         "MetaData": {"host_name": "h", "api_id": "a"}}});
@@ -66,7 +66,7 @@ fn c8_12_the_built_in_template_tells_each_kind_of_event() {
 }
 
 #[test]
-fn c8_12_the_kind_of_content_is_told_by_the_name_of_the_template() {
+fn c8_12_row_12_the_kind_of_content_is_told_by_the_name_of_the_template() {
     for (name, kind) in [
         ("", "application/json"),
         ("a.json", "application/json"),

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c9_3_ids_are_whole_texts_matches_or_what_xpath_finds() {
+    fn c9_3_row_6_ids_are_whole_texts_matches_or_what_xpath_finds() {
         let rule = |with: IdRule| {
             let model = IdExtractor { from: IdSource::Body, with, pointer: "/x".into() };
             Extractor::compile(&model, "org").unwrap().with

@@ -51,7 +51,7 @@ fn names_are_read_and_taken_off() {
 }
 
 #[test]
-fn only_what_looks_like_a_version_is_taken_off() {
+fn c8_1_row_2_only_what_looks_like_a_version_is_taken_off() {
     let mut versions = in_path("");
     versions.pattern = Some(Regex::new("^v[0-9]+$").unwrap());
     for (uri, asked, expected) in [("/app/v9/x", "v9", "/app/x"), ("/app/users/x", "users", "/app/users/x")] {
