@@ -13,7 +13,7 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 
-use self::squeezed::Squeezed;
+use self::squeezed::{Encoder, Squeezed};
 use crate::body::Body;
 use crate::chain::is_event_stream;
 use crate::exchange::{Exchange, is_grpc};
@@ -37,15 +37,15 @@ pub(crate) fn answer(exchange: &Exchange, response: &mut Response<Body>) {
         return;
     }
     let Some(coding) = accepted::best(request, &model.codings) else { return };
-    let body = std::mem::replace(response.body_mut(), Body::empty());
-    match Squeezed::new(body, coding) {
-        Ok(squeezed) => *response.body_mut() = Body::boxed(Box::pin(squeezed)),
-        Err((body, fault)) => {
+    let encoder = match Encoder::new(coding) {
+        Ok(encoder) => encoder,
+        Err(fault) => {
             tracing::debug!(%fault, "an answer could not be compressed and goes out as it is");
-            *response.body_mut() = body;
             return;
         }
-    }
+    };
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    *response.body_mut() = Body::boxed(Box::pin(Squeezed::new(body, encoder)));
     told(response.headers_mut(), coding);
 }
 

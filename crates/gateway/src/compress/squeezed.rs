@@ -24,13 +24,13 @@ const GATHERED: usize = 8 << 10;
 /// no more for gzip.
 const WINDOW: u32 = 17;
 
-enum Encoder {
+pub(super) enum Encoder {
     Gzip(Box<GzEncoder<Vec<u8>>>),
     Zstd(Box<ZstdEncoder<'static, Vec<u8>>>),
 }
 
 impl Encoder {
-    fn new(coding: ContentCoding) -> io::Result<Self> {
+    pub(super) fn new(coding: ContentCoding) -> io::Result<Self> {
         Ok(match coding {
             ContentCoding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::fast()))),
             ContentCoding::Zstd => {
@@ -85,14 +85,8 @@ pub(super) struct Squeezed {
 }
 
 impl Squeezed {
-    /// The body as it was, and why, where there is no encoder.
-    pub(super) fn new(body: Body, coding: ContentCoding) -> Result<Self, (Body, io::Error)> {
-        match Encoder::new(coding) {
-            Ok(encoder) => {
-                Ok(Self { body, encoder: Some(encoder), waiting: Bytes::new(), held: false, trailers: None })
-            }
-            Err(fault) => Err((body, fault)),
-        }
+    pub(super) fn new(body: Body, encoder: Encoder) -> Self {
+        Self { body, encoder: Some(encoder), waiting: Bytes::new(), held: false, trailers: None }
     }
 }
 
@@ -184,7 +178,7 @@ mod tests {
     }
 
     fn squeezed(body: Body, coding: ContentCoding) -> Squeezed {
-        Squeezed::new(body, coding).map_err(|(_, fault)| fault).unwrap()
+        Squeezed::new(body, Encoder::new(coding).unwrap())
     }
 
     #[tokio::test]
