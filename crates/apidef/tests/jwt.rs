@@ -176,7 +176,6 @@ fn what_would_let_the_wrong_ones_in_is_refused() {
         (classic(json!({"jwt_jwks_uris": [{"url": "ws://h/"}]})), "/jwt_jwks_uris/0/url", "http://"),
         (classic(json!({"jwt_jwks_uris": [{}]})), "/jwt_jwks_uris/0/url", "url"),
         (classic(json!({"jwt_jwks_uris": {}})), "/jwt_jwks_uris", "array"),
-        (oas(json!({"enabled": true, "source": "http://u:p@h/"})), "/source", "credentials"),
         (
             oas(json!({"enabled": true, "customClaimValidation": {"x": {"type": "equals"}}})),
             "/x/type",
