@@ -23,6 +23,8 @@
 //! | clocks that jump | `state`: `a_clock_that_jumps_locks_nobody_out_and_gives_nobody_more` |
 //! | calls of gRPC that nobody ends | `grpc`: `calls_that_are_late_end_at_the_client_and_at_the_server` |
 //! | bodies that are cut over HTTP/2 | `grpc`: the same, whose server never takes a part for the whole |
+//! | Kafka: records too large, lists of brokers that change, offsets that the log does not have | `kafka`: `a_record_that_no_broker_takes_…`, `brokers_of_a_list_…`; `connectors`: `kafka` |
+//! | MQTT: others with the client's name, floods of retained messages and topics | `connectors`: `brokers/mqtt` |
 //! | bad messages, dead brokers | `delivery`, `stream_kills`, `bad_input`: `an_unreachable_broker_…` |
 
 use e2e::definition::{keyed, keyless, oas, session};

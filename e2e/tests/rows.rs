@@ -1,6 +1,6 @@
 //! Rows of the contract that need little each: what is told, and where, in the words of the original.
 
-use e2e::definition::{keyed, keyless, session};
+use e2e::definition::{keyed, keyless, oas, session};
 use e2e::issuer::shared;
 use e2e::tokens::{now, policy, with as with_token};
 use e2e::{Gate, Redis, Spoken, Upstream, Wire, until};
@@ -254,4 +254,99 @@ async fn c4_2_each_refusal_of_callers_can_have_other_words() {
         let reply = gate.get("/keyed/x", &["-H", &format!("Authorization: {key}")]).await;
         assert_eq!(error(&reply), (418, "nobody".to_owned()), "{key}");
     }
+}
+
+#[tokio::test]
+async fn c2_1_row_8_what_is_not_active_is_served_all_the_same() {
+    let upstream = Upstream::start().await;
+    let classic = with(keyless("classic", &upstream.url("")), json!({"active": false}));
+    let mut described = oas("described", &upstream.url(""));
+    described["x-tyk-api-gateway"]["info"]["state"]["active"] = json!(false);
+    let gate = Gate::setup().api(classic).oas(described).start().await;
+    for path in ["/classic/x", "/described/x"] {
+        assert_eq!(gate.get(path, &[]).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn c2_8_row_6_balancing_over_nothing_is_refused() {
+    let gate = Gate::setup().start().await;
+    let mut nothing = keyless("nothing", "http://127.0.0.1:9");
+    nothing["proxy"]["enable_load_balancing"] = json!(true);
+    nothing["proxy"]["target_list"] = json!([]);
+    let reply = gate.admin().post("/apis", &nothing).await;
+    assert_eq!(reply.status, 400, "{reply:?}");
+    let words = "all load balancing targets have weight 0, at least one target must have weight > 0";
+    assert_eq!(reply.json()["errors"][0]["message"], words, "{}", reply.text());
+    assert_eq!(gate.admin().get("/apis/nothing").await.status, 404);
+}
+
+#[tokio::test]
+async fn c3_2_row_31_a_size_for_all_operations() {
+    let upstream = Upstream::start().await;
+    let with_size = |id: &str, enabled: bool| {
+        let mut described = oas(id, &upstream.url(""));
+        described["x-tyk-api-gateway"]["middleware"] =
+            json!({"global": {"requestSizeLimit": {"enabled": enabled, "value": 4}}});
+        described
+    };
+    let gate = Gate::setup().oas(with_size("on", true)).oas(with_size("off", false)).start().await;
+    for (path, body, status) in [("/on/x", "1234", 200), ("/on/x", "12345", 400), ("/off/x", "12345", 200)] {
+        let reply = gate.get(path, &["-d", body]).await;
+        let told = if status == 400 { "Request is too large" } else { "" };
+        assert_eq!(error(&reply), (status, told.to_owned()), "{path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn c3_5_row_2_what_a_document_asks_of_callers_is_no_matter_of_its_requests() {
+    let upstream = Upstream::start().await;
+    let mut described = oas("a", &upstream.url(""));
+    let count = json!({"name": "count", "in": "query", "required": true, "schema": {"type": "integer"}});
+    described["paths"] = json!({"/x": {"get": {
+        "operationId": "x", "parameters": [count], "security": [{"key": []}], "responses": {"200": {"description": "it"}},
+    }}});
+    described["components"] =
+        json!({"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}});
+    described["x-tyk-api-gateway"]["middleware"] =
+        json!({"operations": {"x": {"validateRequest": {"enabled": true}}}});
+    let gate = Gate::setup().oas(described).start().await;
+    assert_eq!(gate.get("/a/x?count=1", &[]).await.status, 200);
+    assert_eq!(gate.get("/a/x?count=one", &[]).await.status, 422);
+}
+
+#[tokio::test]
+async fn c8_8_row_2_tracked_paths_are_recorded_by_their_pattern() {
+    let upstream = Upstream::start().await;
+    let mut api = keyless("a", &upstream.url(""));
+    api["version_data"]["versions"]["Default"] = json!({"name": "Default", "use_extended_paths": true,
+        "extended_paths": {"track_endpoints": [{"path": "/users/{id}", "method": "GET"}]}});
+    let gate = Gate::setup().conf(json!({"enable_analytics": true})).api(api).start().await;
+    for (path, fields) in
+        [("/a/users/7", &[][..]), ("/a/users/8", &[]), ("/a/users/9", &["-X", "PUT"]), ("/a/y", &[])]
+    {
+        assert_eq!(gate.get(path, fields).await.status, 200);
+    }
+    let mut paths = Vec::new();
+    until("all are recorded", async || {
+        let told: Vec<Value> =
+            serde_json::from_slice(&gate.admin().get("/records?limit=9").await.body).unwrap();
+        paths = told.iter().map(|record| record["path"].as_str().unwrap_or_default().to_owned()).collect();
+        paths.len() == 4
+    })
+    .await;
+    let of_pattern = paths.iter().filter(|path| *path == "/users/{id}").count();
+    let of_others = paths.iter().filter(|path| path.ends_with("/users/9") || path.ends_with("/y")).count();
+    assert_eq!((of_pattern, of_others), (2, 2), "{paths:?}");
+}
+
+#[tokio::test]
+async fn c13_2_row_4_a_gate_without_definitions_is_ready() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::setup().start().await;
+    gate.admin().reload().await;
+    assert_eq!(gate.get("/ready", &[]).await.status, 200);
+    gate.write("apps/a.json", &keyless("a", &upstream.url("")).to_string());
+    gate.admin().reload().await;
+    assert_eq!(gate.get("/a/x", &[]).await.status, 200);
 }

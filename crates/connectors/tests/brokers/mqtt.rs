@@ -282,3 +282,46 @@ fn what_cannot_work_is_refused_when_it_is_read() {
         assert!(faults.contains(expected), "{mqtt}: {faults}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_the_name_takes_no_messages_for_good() {
+    let own = Own::start("mosquitto");
+    let (topic, port) = (unique("taken"), own.port.to_string());
+    let fields = kept();
+    let id = fields["client_id"].as_str().expect("a name").to_owned();
+    let mut reader = reading(input(own.port, &topic, fields)).await;
+    for number in numbers(0..5) {
+        // Somebody else comes with its name, whom the broker believes, and leaves.
+        run("mosquitto_sub", &["-p", &port, "-i", &id, "-c", "-q", "1", "-t", &topic, "-E"], "");
+        publish(own.port, &["-t", &topic, "-q", "1", "-m", &number], "");
+        assert_eq!(reader.texts(1).await, [number]);
+    }
+    assert!(reader.connected());
+    reader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_retained_messages_and_of_topics_is_taken_in_turn() {
+    let own = Own::start("mosquitto");
+    let topic = unique("flood");
+    let fields = json!({"retained": true});
+    let writer = Stream::writing(output(own.port, &format!("{topic}/${{! content() }}"), fields));
+    let all = numbers(0..1000);
+    let batch: Vec<Message> = all.iter().cloned().map(Message::new).collect();
+    writer.write(batch).await.expect("delivered");
+    writer.stop().await;
+    // All of them come at once to who asks for everything …
+    let mut reader = reading(input(own.port, &format!("{topic}/#"), json!({}))).await;
+    let mut seen = reader.texts(1000).await;
+    seen.sort_by_key(|text| text.parse::<usize>().expect("a number"));
+    assert_eq!(seen, all);
+    reader.stop().await;
+    // … and to who asks for each by name.
+    let mut each = input(own.port, "", json!({}));
+    each["mqtt"]["topics"] = all.iter().map(|name| format!("{topic}/{name}")).collect();
+    let mut reader = reading(each).await;
+    let mut seen = reader.texts(1000).await;
+    seen.sort_by_key(|text| text.parse::<usize>().expect("a number"));
+    assert_eq!(seen, all);
+    reader.stop().await;
+}

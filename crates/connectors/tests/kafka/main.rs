@@ -478,3 +478,38 @@ async fn a_broker_that_names_a_denied_one_is_not_followed() {
         stream.stop().await;
     }
 }
+
+/// Leaves it to the broker that a group has read so far, whatever there is.
+async fn commit(topic: &str, group: &str, offset: i64) {
+    let (topic, group) = (topic.to_owned(), group.to_owned());
+    let committed = tokio::task::spawn_blocking(move || {
+        use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("bootstrap.servers", broker()).set("group.id", &group);
+        let consumer: BaseConsumer = config.create()?;
+        let mut list = rdkafka::TopicPartitionList::new();
+        list.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(offset))?;
+        consumer.commit(&list, CommitMode::Sync)
+    });
+    committed.await.expect("no panic").expect("committed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_that_the_log_does_not_have_begins_where_a_new_group_would() {
+    let topic = unique("range");
+    create_topic(broker(), &topic, 1).await;
+    kcat(&["-P", "-b", broker(), "-t", &topic], &numbers(0..5).join("\n"));
+    // As after a log that was shortened, or made anew, under a group that goes on.
+    let group = unique("g");
+    commit(&topic, &group, 1_000_000).await;
+    let mut reader = Reader::start(broker(), &[&topic], json!({"consumer_group": group}));
+    assert_eq!(reader.texts(5).await, numbers(0..5));
+    // What comes now is read, and remembered.
+    kcat(&["-P", "-b", broker(), "-t", &topic], "5");
+    assert_eq!(reader.texts(1).await, ["5"]);
+    reader.stop().await;
+    kcat(&["-P", "-b", broker(), "-t", &topic], "6");
+    let mut reader = Reader::start(broker(), &[&topic], json!({"consumer_group": group}));
+    assert_eq!(reader.texts(1).await, ["6"]);
+    reader.stop().await;
+}
