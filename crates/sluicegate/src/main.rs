@@ -37,7 +37,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    state::without_huge_pages();
     match Cli::parse().command {
         Command::Run { conf } => start(conf.as_deref()),
         Command::Lint { files, conf, format } => lint(&files, conf.as_deref(), format),

@@ -13,7 +13,6 @@
 mod catalog;
 mod draw;
 mod embedded;
-mod huge_pages;
 mod orgs;
 mod remote;
 mod secret;
@@ -30,7 +29,6 @@ pub use catalog::{
 };
 pub use draw::{Draw, Drawn, Found, Meter, Tally};
 pub use embedded::{Counters, OpenError};
-pub use huge_pages::{keys_to_hold, without_huge_pages};
 pub use remote::settings::{RedisSettings, RedisTls, SettingsError};
 pub use remote::tls::TlsVersions;
 pub use secret::Secret;

@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
@@ -24,8 +23,6 @@ const ALONE: u64 = 16;
 pub(super) struct Known {
     callers: Cache<Key, Arc<Caller>, Weight>,
     hasher: RandomState,
-    /// How many were ever put in.
-    met: AtomicUsize,
 }
 
 /// What somebody presents.
@@ -83,11 +80,7 @@ impl Weighter<Key, Arc<Caller>> for Weight {
 impl Default for Known {
     fn default() -> Self {
         let expected = usize::try_from(KEPT).unwrap_or(usize::MAX);
-        Self {
-            callers: Cache::with_weighter(expected, KEPT, Weight),
-            hasher: RandomState::new(),
-            met: AtomicUsize::new(0),
-        }
+        Self { callers: Cache::with_weighter(expected, KEPT, Weight), hasher: RandomState::new() }
     }
 }
 
@@ -103,7 +96,6 @@ impl Known {
     pub(super) fn insert(&self, org: &str, token: &str, caller: Arc<Caller>) {
         let key = Key { asked: self.asked(org, token), name: self.hasher.hash_one(&*caller.name) };
         self.callers.insert(key, caller);
-        state::keys_to_hold(self.met.fetch_add(1, Ordering::Relaxed));
     }
 
     pub(super) fn remove(&self, org: &str, token: &str) {

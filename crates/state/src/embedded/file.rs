@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
-    TableDefinition,
-};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 
 use super::{Held, Memory, quota_log::QuotaLog, records::Record, writer::Edit};
 use crate::Stored;
@@ -104,7 +101,6 @@ fn load_rows(database: &Database, memory: &Memory) -> Result<QuotaLog, redb::Err
     let read = database.begin_read()?;
     let sessions = memory.sessions.pin();
     let stored = read.open_table(SESSIONS)?;
-    crate::keys_to_hold(usize::try_from(stored.len()?).unwrap_or(usize::MAX));
     for row in stored.iter()? {
         let (name, value) = row?;
         match decode(value.value()) {
