@@ -1,6 +1,6 @@
 //! Server-sent events on their way through: those that tell what may be called are cut down, all others go on as they came.
 
-use crate::list::Sight;
+use crate::list::{Sight, Unreadable};
 
 /// An event is longer than what is kept of it.
 #[derive(Debug, thiserror::Error)]
@@ -52,18 +52,20 @@ impl Events {
 
     fn write(&self, from: usize, to: usize, out: &mut Vec<u8>) {
         let event = &self.begun[from..to];
-        match std::str::from_utf8(event).ok().and_then(|event| self.cut(event)) {
-            Some(cut) => out.extend_from_slice(cut.as_bytes()),
-            None => out.extend_from_slice(event),
+        // As whoever reads events does: what is no UTF-8 is a sign in its place, and no end of the reading.
+        match self.cut(&String::from_utf8_lossy(event)) {
+            Ok(Some(cut)) => out.extend_from_slice(cut.as_bytes()),
+            Ok(None) => out.extend_from_slice(event),
+            Err(unreadable) => tracing::debug!(%unreadable, "an event is left out"),
         }
     }
 
-    /// The event with another message in it; `None` where it can stay as it is.
-    fn cut(&self, event: &str) -> Option<String> {
+    /// The event with another message in it; `None` where it can stay as it is. Its name is no matter: not all clients look
+    /// at it, and of several names the last one counts.
+    fn cut(&self, event: &str) -> Result<Option<String>, Unreadable> {
         let mut data = String::new();
         for line in lines(event) {
             match field(line) {
-                ("event", name) if !matches!(name, "" | "message") => return None,
                 ("data", text) => {
                     data.push_str(text);
                     data.push('\n');
@@ -71,7 +73,12 @@ impl Events {
                 _ => {}
             }
         }
-        let cut = self.sight.cut(data.strip_suffix('\n')?)?;
+        let Some(data) = data.strip_suffix('\n') else { return Ok(None) };
+        // What does not even begin as a message tells of no list, such as where to send messages to.
+        if !data.trim_start().starts_with(['{', '[']) {
+            return Ok(None);
+        }
+        let Some(cut) = self.sight.cut(data)? else { return Ok(None) };
         let mut out = String::with_capacity(event.len());
         let mut told = false;
         for line in lines(event) {
@@ -86,7 +93,7 @@ impl Events {
                 }
             }
         }
-        Some(out)
+        Ok(Some(out))
     }
 }
 
@@ -183,7 +190,13 @@ mod tests {
                 format!("data:{}\n\n", list.replace(",\"result\"", ",\ndata: \"result\"")),
                 format!("data: {cut}\n\n"),
             ),
-            (format!("event: other\ndata: {list}\n\n"), format!("event: other\ndata: {list}\n\n")),
+            (format!("event: other\ndata: {list}\n\n"), format!("event: other\ndata: {cut}\n\n")),
+            (
+                format!("event: other\nevent: message\ndata: {list}\n\n"),
+                format!("event: other\nevent: message\ndata: {cut}\n\n"),
+            ),
+            ("event: endpoint\ndata: /x?y\n\n".to_owned(), "event: endpoint\ndata: /x?y\n\n".to_owned()),
+            (format!("data: {{\ndata: {list}\n\ndata: y\n\n"), "data: y\n\n".to_owned()),
             (
                 format!(": hello\r\n\r\ndata: x\r\rdata: {list}\n\ndata: y\n\n"),
                 format!(": hello\r\n\r\ndata: x\r\rdata: {cut}\n\ndata: y\n\n"),

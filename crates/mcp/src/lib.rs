@@ -10,7 +10,7 @@ mod refusal;
 mod rules;
 
 pub use events::{Events, TooLong};
-pub use list::{Sight, is_list};
+pub use list::{Sight, Unreadable, is_list};
 pub use message::{Call, Malformed, Message, read};
 pub use names::Names;
 pub use refusal::{code, refusal};

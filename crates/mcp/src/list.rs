@@ -20,7 +20,7 @@ const LISTS: [(&str, CallKind, &str); 4] = [
 /// Capabilities that a server tells of, and the methods without which they are of no use.
 const CAPABILITIES: [(&str, &[&str]); 5] = [
     ("tools", &["tools/list", "tools/call"]),
-    ("resources", &["resources/list", "resources/templates/list", "resources/read"]),
+    ("resources", &["resources/list", "resources/read"]),
     ("prompts", &["prompts/list", "prompts/get"]),
     ("completions", &["completion/complete"]),
     ("logging", &["logging/setLevel"]),
@@ -38,6 +38,11 @@ pub fn is_list(method: &str) -> bool {
             | "server/discover"
     )
 }
+
+/// It looks like an answer and cannot be read, so that nobody can say what it tells.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what the server tells cannot be read, so that it cannot be cut down")]
+pub struct Unreadable;
 
 /// What a caller may know of: what all of these rights open.
 #[derive(Debug, Clone, Default)]
@@ -61,39 +66,47 @@ impl Sight {
     }
 
     /// Cuts an answer down, or several in one text. `None`: nothing of it has to go.
-    pub fn cut(&self, text: &str) -> Option<String> {
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn cut(&self, text: &str) -> Result<Option<String>, Unreadable> {
         if let Some(answer) = Members::of(text) {
             return self.cut_answer(&answer);
         }
-        let answers: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+        let answers: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Unreadable)?;
         let mut changed = false;
-        let written: Vec<Cow<'_, str>> = answers
-            .iter()
-            .map(|answer| match Members::of(answer.get()).and_then(|answer| self.cut_answer(&answer)) {
-                Some(cut) => {
-                    changed = true;
-                    cut.into()
-                }
-                None => answer.get().into(),
-            })
-            .collect();
-        changed.then(|| format!("[{}]", written.join(",")))
+        let mut written: Vec<Cow<'_, str>> = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let members = Members::of(answer.get()).ok_or(Unreadable)?;
+            let cut = self.cut_answer(&members)?;
+            changed |= cut.is_some();
+            written.push(cut.map_or_else(|| answer.get().into(), Cow::Owned));
+        }
+        Ok(changed.then(|| format!("[{}]", written.join(","))))
     }
 
-    fn cut_answer(&self, answer: &Members<'_>) -> Option<String> {
-        replaced(answer, |name, value| (name == "result").then(|| self.cut_result(value.get())).flatten())
+    fn cut_answer(&self, answer: &Members<'_>) -> Result<Option<String>, Unreadable> {
+        replaced(answer, |name, value| match name {
+            "result" => self.cut_result(value.get()),
+            _ => Ok(None),
+        })
     }
 
-    fn cut_result(&self, text: &str) -> Option<String> {
-        let result = Members::of(text)?;
-        replaced(&result, |name, value| {
+    fn cut_result(&self, text: &str) -> Result<Option<String>, Unreadable> {
+        if !text.starts_with('{') {
+            return Ok(None);
+        }
+        let result = Members::of(text).ok_or(Unreadable)?;
+        let cut = replaced(&result, |name, value| {
             if name == "capabilities" {
                 return self.cut_capabilities(value.get());
             }
-            let (_, kind, named) = LISTS.iter().find(|(list, ..)| *list == name)?;
-            self.cut_list(value.get(), *kind, named)
-        })
-        .map(|text| self.hinted(text))
+            match LISTS.iter().find(|(list, ..)| *list == name) {
+                Some((_, kind, named)) => self.cut_list(value.get(), *kind, named),
+                None => Ok(None),
+            }
+        })?;
+        Ok(cut.map(|text| self.hinted(text)))
     }
 
     /// What was cut down for one caller is for nobody else: the hints that MCP 2026-07-28 has for caches say so.
@@ -110,8 +123,11 @@ impl Sight {
         write(members)
     }
 
-    fn cut_list(&self, text: &str, kind: CallKind, named: &str) -> Option<String> {
-        let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    fn cut_list(&self, text: &str, kind: CallKind, named: &str) -> Result<Option<String>, Unreadable> {
+        if !text.starts_with('[') {
+            return Ok(None);
+        }
+        let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Unreadable)?;
         let kept: Vec<&str> = items
             .iter()
             .map(|item| item.get())
@@ -119,15 +135,18 @@ impl Sight {
                 let name = Members::of(item).and_then(|item| {
                     item.first(named).and_then(|name| serde_json::from_str::<String>(name.get()).ok())
                 });
-                // What has no name cannot be used either.
-                name.is_none_or(|name| self.sees(kind, &name))
+                // What has no name cannot be used, and what has one that only others can read is none of those to be seen.
+                name.is_some_and(|name| self.sees(kind, &name))
             })
             .collect();
-        (kept.len() < items.len()).then(|| format!("[{}]", kept.join(",")))
+        Ok((kept.len() < items.len()).then(|| format!("[{}]", kept.join(","))))
     }
 
-    fn cut_capabilities(&self, text: &str) -> Option<String> {
-        let capabilities = Members::of(text)?;
+    fn cut_capabilities(&self, text: &str) -> Result<Option<String>, Unreadable> {
+        if !text.starts_with('{') {
+            return Ok(None);
+        }
+        let capabilities = Members::of(text).ok_or(Unreadable)?;
         let useless = |name: &str| {
             CAPABILITIES.iter().any(|(known, methods)| {
                 *known == name && methods.iter().any(|method| !self.sees(CallKind::Method, method))
@@ -139,17 +158,21 @@ impl Sight {
             .filter(|(name, _)| !useless(name))
             .map(|(name, value)| (&**name, value.get()))
             .collect();
-        (kept.len() < capabilities.0.len()).then(|| write(kept.into_iter()))
+        Ok((kept.len() < capabilities.0.len()).then(|| write(kept.into_iter())))
     }
 }
 
 /// The object with the values that `new` gives; `None` where it gives none.
-fn replaced<'t>(members: &Members<'t>, new: impl Fn(&str, &'t RawValue) -> Option<String>) -> Option<String> {
-    let values: Vec<Option<String>> = members.0.iter().map(|(name, value)| new(name, value)).collect();
-    values.iter().any(Option::is_some).then(|| {
+fn replaced<'t>(
+    members: &Members<'t>,
+    new: impl Fn(&str, &'t RawValue) -> Result<Option<String>, Unreadable>,
+) -> Result<Option<String>, Unreadable> {
+    let values: Vec<Option<String>> =
+        members.0.iter().map(|(name, value)| new(name, value)).collect::<Result<_, _>>()?;
+    Ok(values.iter().any(Option::is_some).then(|| {
         let all = members.0.iter().zip(&values);
         write(all.map(|((name, old), new)| (&**name, new.as_deref().unwrap_or_else(|| old.get()))))
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -181,10 +204,13 @@ mod tests {
                     r#"{"jsonrpc":"2.0","id":1.50,"result":{"tools":[{"name":"a","x": 1.0}],"nextCursor":"n"}}"#,
                 ),
             ),
-            (&tools, r#"{"id":1,"result":{"tools":[{"name":"a"},{"title":"none"},7]}}"#, None),
+            (
+                &tools,
+                r#"{"id":1,"result":{"tools":[{"name":"a"},{"title":"none"},{"name":"a","\ud800":1},7]}}"#,
+                Some(r#"{"id":1,"result":{"tools":[{"name":"a"}]}}"#),
+            ),
             (&tools, r#"{"id":1,"result":{"prompts":[{"name":"c"}]}}"#, None),
             (&tools, r#"{"id":1,"error":{"tools":[{"name":"c"}]}}"#, None),
-            (&tools, "no json", None),
             (
                 &tools,
                 r#"[{"id":1,"result":{"tools":[{"name":"c"}]}},{"id":2}]"#,
@@ -216,7 +242,10 @@ mod tests {
                 Some(r#"{"result":{"capabilities":{"prompts":{}},"serverInfo":{}}}"#),
             ),
         ] {
-            assert_eq!(sight.cut(text).as_deref(), expected, "{text}");
+            assert_eq!(sight.cut(text).unwrap().as_deref(), expected, "{text}");
+        }
+        for text in ["no json", "", "7", "[7]", r#"{"result":{"tools":[{"name":"c"}],"\ud800":1}}"#] {
+            assert_eq!(tools.cut(text), Err(Unreadable), "{text}");
         }
         assert!(Sight::default().is_whole() && !tools.is_whole());
     }

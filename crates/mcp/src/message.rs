@@ -94,7 +94,9 @@ fn malformed(code: i32, message: &'static str, id: &str) -> Malformed {
 fn primitive(method: &str) -> Option<(CallKind, &'static str)> {
     match method {
         "tools/call" => Some((CallKind::Tool, "name")),
-        "resources/read" => Some((CallKind::Resource, "uri")),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
+            Some((CallKind::Resource, "uri"))
+        }
         "prompts/get" => Some((CallKind::Prompt, "name")),
         _ => None,
     }
@@ -172,6 +174,10 @@ mod tests {
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"p"}}"#,
                 call("prompts/get", Some((CallKind::Prompt, "p")), "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"a://b"}}"#,
+                call("resources/subscribe", Some((CallKind::Resource, "a://b")), "1"),
             ),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, Ok(Message::Answer)),
             (r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}"#, Ok(Message::Answer)),

@@ -150,6 +150,12 @@ impl Rights {
         }
     }
 
+    /// Whether a name is one of those listed: where nothing is, none is.
+    pub fn lists(&self, kind: CallKind, name: &str) -> bool {
+        let rules = self.to(kind);
+        !rules.is_empty() && rules.verdict(name) == Verdict::Fine
+    }
+
     /// Whether everything may be called.
     pub fn is_empty(&self) -> bool {
         CallKind::ALL.iter().all(|kind| self.to(*kind).is_empty())
@@ -213,6 +219,9 @@ mod tests {
         }
         assert_eq!(rights.to(CallKind::Tool).verdict("file:///a/../b"), Verdict::Fine);
         assert!(Rights::default().is_empty() && !rights.is_empty());
+        let listed = |uri| rights.lists(CallKind::Resource, uri);
+        assert!(listed("file:///a/b") && !listed("file:///a/../b") && !listed("file:///b"));
+        assert!(!Rights::default().lists(CallKind::Resource, "file:///a/b"), "nothing is listed");
         assert_eq!(Rights::default().to(CallKind::Resource).verdict("a/../b"), Verdict::Fine);
     }
 }

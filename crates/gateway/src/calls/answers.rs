@@ -30,12 +30,9 @@ pub(crate) async fn cut(
     }
     let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
     if packed {
-        return Err(Refusal::backend(
-            StatusCode::BAD_GATEWAY,
-            "UPE",
-            "There was a problem proxying the request",
-        )
-        .detail("the server packs what it was asked to tell plainly, so that it cannot be cut down"));
+        return Err(unusable(
+            "the server packs what it was asked to tell plainly, so that it cannot be cut down",
+        ));
     }
     let sight = asked.sight.clone();
     if events {
@@ -46,10 +43,23 @@ pub(crate) async fn cut(
         return Ok(response);
     }
     let bytes = whole(exchange, &mut response).await?;
-    if let Some(cut) = std::str::from_utf8(&bytes).ok().and_then(|text| sight.cut(text)) {
-        replace(&mut response, cut.into());
+    // Lenient clients pass over a mark at the begin, and over what is no UTF-8.
+    let text = String::from_utf8_lossy(&bytes);
+    match sight.cut(text.trim_start_matches('\u{feff}')) {
+        Ok(Some(cut)) => replace(&mut response, cut.into()),
+        Ok(None) => {}
+        Err(unreadable) if response.status().is_success() && !bytes.is_empty() => {
+            return Err(unusable(&unreadable.to_string()));
+        }
+        // Failures may be told in any words.
+        Err(_) => {}
     }
     Ok(response)
+}
+
+/// What cannot be cut down is not passed on.
+fn unusable(why: &str) -> Refusal {
+    Refusal::backend(StatusCode::BAD_GATEWAY, "UPE", "There was a problem proxying the request").detail(why)
 }
 
 /// A stream of events that is cut down on its way.

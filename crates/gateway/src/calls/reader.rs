@@ -5,7 +5,7 @@ use std::sync::Arc;
 use apidef::{Api, CallKind, call_at};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, UPGRADE};
 use http::{Method, StatusCode};
-use mcp::{Message, Names, Rights, Rules, Verdict};
+use mcp::{Message, Rights, Rules, Verdict};
 
 use super::Asked;
 use crate::exchange::{Exchange, Skips};
@@ -19,7 +19,7 @@ const MOST: usize = 1 << 20;
 pub(crate) struct Reader {
     rights: Arc<Rights>,
     /// Open to everybody.
-    open: [Names<()>; 4],
+    open: Rights,
 }
 
 impl Reader {
@@ -30,8 +30,8 @@ impl Reader {
         }
         let lists = &api.paths.lists;
         let rules = |kind| Rules::written(names(&lists.allowed, kind), names(&lists.blocked, kind));
-        let open = CallKind::ALL.map(|kind| Names::new(names(&lists.ignored, kind).map(|name| (name, ()))));
-        Some(Self { rights: Arc::new(Rights::new(rules)), open })
+        let open = |kind| Rules::written(names(&lists.ignored, kind), std::iter::empty());
+        Some(Self { rights: Arc::new(Rights::new(rules)), open: Rights::new(open) })
     }
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
@@ -84,7 +84,7 @@ impl Reader {
     fn opens(&self, call: &mcp::Call) -> Result<bool, Refusal> {
         let primitive = call.primitive.as_ref().map(|(kind, name)| (*kind, &**name));
         let named = || std::iter::once((CallKind::Method, &*call.method)).chain(primitive);
-        let open = |(kind, name): (CallKind, &str)| self.open[kind as usize].fitting(name).next().is_some();
+        let open = |(kind, name): (CallKind, &str)| self.open.lists(kind, name);
         for (kind, name) in named() {
             let closed = match (self.rights.to(kind).verdict(name), kind) {
                 (Verdict::Fine, _) => continue,
