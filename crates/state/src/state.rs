@@ -67,6 +67,11 @@ impl State {
         }
     }
 
+    /// Whether other nodes may have the same one.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Redis(_))
+    }
+
     /// The session of this name, if there is one that has not outlived its lifetime. A stored session that cannot be
     /// read counts as absent (and is logged).
     pub async fn session(&self, name: &str) -> Result<Option<Arc<Session>>, Unavailable> {

@@ -51,7 +51,7 @@ impl Given {
 
 /// What lies under a key, if nodes share a store and it answers.
 pub(crate) async fn find(gate: &Gate, key: &str) -> Option<Vec<u8>> {
-    if gate.state.kind() == "embedded" {
+    if !gate.state.is_shared() {
         return None;
     }
     match tokio::time::timeout(PATIENCE, gate.state.record(key)).await {
@@ -66,7 +66,7 @@ pub(crate) async fn find(gate: &Gate, key: &str) -> Option<Vec<u8>> {
 
 /// Lets the others know it, too.
 pub(crate) async fn tell(gate: &Gate, key: &str, value: &[u8], keep: Duration) {
-    if gate.state.kind() == "embedded" || keep.is_zero() {
+    if !gate.state.is_shared() || keep.is_zero() {
         return;
     }
     match tokio::time::timeout(PATIENCE, gate.state.put_record(key, value, Some(keep))).await {

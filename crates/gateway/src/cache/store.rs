@@ -51,7 +51,7 @@ pub(super) struct Shared {
 
 impl Store {
     pub(super) fn new(settings: CacheSettings, state: &State) -> Self {
-        if state.kind() != "embedded" {
+        if state.is_shared() {
             let writes = Arc::new(Semaphore::new(WRITES));
             return Self::Shared(Shared { state: state.clone(), writes, unwritten: AtomicU64::new(0) });
         }

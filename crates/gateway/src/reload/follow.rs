@@ -30,7 +30,7 @@ const NOT_HERE: [&str; 6] = [
 pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen_to_nodes: bool) {
     tokio::spawn(watch(Arc::clone(&gate)));
     // Aside: a slow store must not keep this node from what the others say.
-    if gate.state.kind() != "embedded" {
+    if gate.state.is_shared() {
         tokio::spawn(announce(Arc::clone(&gate)));
     }
     let offers = Arc::new(Notify::new());

@@ -24,18 +24,14 @@ pub(super) type Leads = Arc<AtomicBool>;
 
 /// Finds out, again and again, until the gate closes; the task ends when this node's place is given away.
 pub(super) fn watch(gate: &Arc<Gate>) -> (Leads, Option<JoinHandle<()>>) {
-    let leads = Arc::new(AtomicBool::new(!shares(gate)));
-    let looking = shares(gate).then(|| tokio::spawn(look(Arc::clone(gate), Arc::clone(&leads))));
+    let shares = gate.state.is_shared();
+    let leads = Arc::new(AtomicBool::new(!shares));
+    let looking = shares.then(|| tokio::spawn(look(Arc::clone(gate), Arc::clone(&leads))));
     (leads, looking)
 }
 
-/// Whether there may be other nodes.
-pub(super) fn shares(gate: &Gate) -> bool {
-    gate.state.kind() == "redis"
-}
-
 async fn look(gate: Arc<Gate>, leads: Leads) {
-    let key = key(&gate.settings.uptime.group);
+    let key = of_group(KEY, &gate.settings.uptime.group);
     loop {
         let now = match claim(&gate, &key).await {
             Ok(claimed) => claimed,
@@ -80,13 +76,19 @@ async fn is_own(gate: &Gate, key: &str) -> Result<bool, state::Unavailable> {
     Ok(stands.is_some_and(|name| *name == *gate.nodes.id().as_bytes()))
 }
 
-fn key(group: &str) -> String {
-    if group.is_empty() { KEY.to_owned() } else { format!("{KEY}.{group}") }
+/// A key of one group; nodes of another one may reach other hosts.
+fn of_group(key: &str, group: &str) -> String {
+    if group.is_empty() { key.to_owned() } else { format!("{key}.{group}") }
+}
+
+/// Where it is said that a host is down.
+fn of_host(gate: &Gate, host: &Target) -> String {
+    of_group(&format!("{HOST}{}", host.authority), &gate.settings.uptime.group)
 }
 
 /// Tells the other nodes that a host is down, for so long unless it is told again, or that it is up.
 pub(super) async fn tell(gate: &Gate, host: &Target, down: Option<Duration>) {
-    let key = format!("{HOST}{}", host.authority);
+    let key = of_host(gate, host);
     let told = match down {
         Some(life) => gate.state.put_record(&key, b"1", Some(life)).await,
         None => gate.state.delete_record(&key).await.map(drop),
@@ -98,7 +100,7 @@ pub(super) async fn tell(gate: &Gate, host: &Target, down: Option<Duration>) {
 
 /// Whether the node that probes says that a host is down; `None` where that cannot be told.
 pub(super) async fn heard(gate: &Gate, host: &Target) -> Option<bool> {
-    let found = gate.state.record(&format!("{HOST}{}", host.authority)).await;
+    let found = gate.state.record(&of_host(gate, host)).await;
     found.ok().map(|found| found.is_some())
 }
 
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn c5_1_row_33_each_group_has_a_key_of_its_own() {
-        assert_eq!(key(""), "host-checker:PollerActiveInstanceID");
-        assert_eq!(key("south"), "host-checker:PollerActiveInstanceID.south");
+        assert_eq!(of_group(KEY, ""), "host-checker:PollerActiveInstanceID");
+        assert_eq!(of_group(KEY, "south"), "host-checker:PollerActiveInstanceID.south");
     }
 }

@@ -6,8 +6,8 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::backend::upstream::{Client, Connector, Origin, Purpose, Security};
-use crate::fetch::{self, Ask};
+use crate::backend::upstream::{Client, Connector, DialError, Origin, Purpose, Security};
+use crate::fetch::{self, Ask, FetchError};
 use crate::gate::Gate;
 
 /// Most that is read of an answer over HTTP, and kept of what is said over TCP.
@@ -20,11 +20,25 @@ pub(super) struct Ill {
     pub(super) why: String,
     /// The status of its answer; `None` where it gave none.
     pub(super) status: Option<StatusCode>,
+    /// It was not asked: the egress policy denies it.
+    pub(super) denied: bool,
+}
+
+impl From<FetchError> for Ill {
+    fn from(error: FetchError) -> Self {
+        Self { denied: matches!(error, FetchError::Denied { .. }), ..Self::from(error.to_string()) }
+    }
+}
+
+impl From<DialError> for Ill {
+    fn from(error: DialError) -> Self {
+        Self { denied: matches!(error, DialError::Denied(_)), ..Self::from(error.to_string()) }
+    }
 }
 
 impl From<String> for Ill {
     fn from(why: String) -> Self {
-        Self { why, status: None }
+        Self { why, status: None, denied: false }
     }
 }
 
@@ -42,11 +56,11 @@ pub(super) async fn run(gate: &Gate, probe: &Probe) -> Result<(), Ill> {
             }
             let insecure = gate.upstream.common.insecure_skip_verify;
             let answer = fetch::once_only(&gate.upstream, insecure, ask).await;
-            match answer.map_err(|error| error.to_string())?.status {
+            match answer?.status {
                 StatusCode::OK => Ok(()),
                 status => {
                     let why = format!("the answer is {}, not 200", status.as_u16());
-                    Err(Ill { why, status: Some(status) })
+                    Err(Ill { status: Some(status), ..Ill::from(why) })
                 }
             }
         }
@@ -54,8 +68,7 @@ pub(super) async fn run(gate: &Gate, probe: &Probe) -> Result<(), Ill> {
             let talk = tcp(gate, probe, *tls, *proxy_protocol, commands);
             tokio::time::timeout(probe.timeout, talk)
                 .await
-                .unwrap_or_else(|_| Err(format!("nothing within {:?}", probe.timeout)))
-                .map_err(Ill::from)
+                .unwrap_or_else(|_| Err(format!("nothing within {:?}", probe.timeout).into()))
         }
     }
 }
@@ -66,7 +79,7 @@ async fn tcp(
     tls: bool,
     proxy_protocol: bool,
     commands: &[Command],
-) -> Result<(), String> {
+) -> Result<(), Ill> {
     let insecure = gate.upstream.common.insecure_skip_verify;
     let settings = &gate.upstream;
     let client = tls
@@ -77,13 +90,12 @@ async fn tcp(
     let mut stream = Connector::new(origin, client, probe.timeout, &settings.names)?
         .under(&settings.egress)
         .dial(Purpose::Upgrade)
-        .await
-        .map_err(|error| error.to_string())?;
+        .await?;
     if proxy_protocol {
         // No client is behind it.
         stream.write_all(b"PROXY UNKNOWN\r\n").await.map_err(|error| error.to_string())?;
     }
-    talk(&mut stream, commands).await
+    Ok(talk(&mut stream, commands).await?)
 }
 
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, commands: &[Command]) -> Result<(), String> {

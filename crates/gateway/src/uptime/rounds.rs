@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::probe::Ill;
 use super::report::{self, Found};
 use super::{Down, HostState, leader, probe};
 use crate::backend::upstream::look_up;
@@ -44,6 +45,8 @@ struct Course {
     runs: bool,
     /// Failures one after the other.
     failures: u32,
+    /// That it may not be asked has been told.
+    told: bool,
     down: Option<Down>,
 }
 
@@ -53,7 +56,7 @@ pub async fn run(gate: Arc<Gate>) {
     if !settings.enabled {
         return;
     }
-    if settings.recorded && gate.state.kind() != "redis" {
+    if settings.recorded && !gate.state.is_shared() {
         tracing::warn!(
             "enable_uptime_analytics has no effect: what probes find is written to Redis, and there is none"
         );
@@ -151,7 +154,13 @@ fn collect(gate: &Gate, before: &HashMap<Name, Arc<Watch>>, told: &Told) -> Hash
                     probe: probe.clone(),
                     retest,
                     host: gate.hosts.get(&probe.target),
-                    course: Mutex::new(Course { due: Instant::now(), runs: false, failures: 0, down: None }),
+                    course: Mutex::new(Course {
+                        due: Instant::now(),
+                        runs: false,
+                        failures: 0,
+                        told: false,
+                        down: None,
+                    }),
                 })
             });
             watches.insert(name, watch);
@@ -188,6 +197,9 @@ fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semap
             let (at, begun) = (SystemTime::now(), Instant::now());
             let found = probe::run(&gate, &watch.probe).await;
             let took = begun.elapsed();
+            if let Err(Ill { why, denied: true, .. }) = &found {
+                return watch.pass_over(why, &gate.settings.uptime, Instant::now());
+            }
             let status = match &found {
                 Ok(()) => StatusCode::OK.as_u16(),
                 Err(ill) => ill.status.map_or(0, |status| status.as_u16()),
@@ -218,7 +230,7 @@ fn begin(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, pool: &Arc<Semap
 impl Watch {
     /// Tells the other nodes: of a host that is down each time, since otherwise it counts as up after a while.
     async fn tell(&self, gate: &Gate, changed: Option<bool>) {
-        if !leader::shares(gate) {
+        if !gate.state.is_shared() {
             return;
         }
         let down = self.course.lock().down.is_some();
@@ -245,6 +257,17 @@ impl Watch {
             }
             _ => {}
         }
+    }
+
+    /// The gate may not ask it: nobody can say how it is, and requests go there as if nobody had looked.
+    fn pass_over(&self, why: &str, settings: &UptimeSettings, now: Instant) {
+        let mut course = self.course.lock();
+        if !std::mem::replace(&mut course.told, true) {
+            let (api_id, host) = (&*self.api, &*self.probe.target.authority);
+            tracing::warn!(api_id, host, why, "a host is not probed");
+        }
+        course.due = now + settings.every;
+        course.runs = false;
     }
 
     /// So many failures one after the other and the host is down; one good answer and it is up. Tells which of both it has
@@ -292,7 +315,7 @@ mod tests {
             probe: Probe { target: Target::parse("http://h").unwrap(), kind, timeout: PATIENCE },
             retest: Duration::from_secs(3),
             host: Arc::default(),
-            course: Mutex::new(Course { due: start, runs: true, failures: 0, down: None }),
+            course: Mutex::new(Course { due: start, runs: true, failures: 0, told: false, down: None }),
         };
         for (good, down, pause) in [
             (false, false, 10),
