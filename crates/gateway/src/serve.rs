@@ -159,7 +159,8 @@ fn exchange(
 ) -> Exchange {
     let trace = traces::begin(gate, peer, &request, started);
     let (head, body) = request.into_parts();
-    let said = gate.recorder.as_ref().map(|_| Said::of(&head.headers)).unwrap_or_default();
+    let recorded = gate.recorder.is_some() && !api.model.recording.off;
+    let said = if recorded { Said::of(&head.headers) } else { Said::default() };
     let stripped = if api.model.strip_listen_path { matched } else { 0 };
     Exchange {
         gate: Arc::clone(gate),
@@ -324,7 +325,6 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     if settings.close_connections {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    compress::answer(exchange, &mut response);
     if !exchange.held.is_empty() {
         response.body_mut().keep(std::mem::take(&mut exchange.held));
     }
@@ -338,6 +338,8 @@ fn finish(exchange: &mut Exchange, answer: Result<Response<Body>, Refusal>) -> R
     if let Some(tail) = record::finish(exchange, status, flag) {
         response.body_mut().attach(tail);
     }
+    // Records tell of the answer as it was made: of what is packed nobody could read what failed in it.
+    compress::answer(exchange, &mut response);
     response
 }
 

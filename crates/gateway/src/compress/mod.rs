@@ -1,6 +1,7 @@
 //! Answers made smaller on their way out, where an API says so (`x-sluicegate.compression`).
 //!
-//! It is the last thing that happens to an answer: whatever kept it has kept it as it was, in one form for all clients.
+//! It is the last thing that happens to an answer: whatever keeps or records it has it as it was, in one form for all
+//! clients.
 
 mod accepted;
 mod squeezed;
