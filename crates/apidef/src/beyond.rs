@@ -4,7 +4,7 @@
 use crate::at_path::{Methods, Operations, classic_for, entries, precedence};
 use crate::auth::{ResourceMetadata, read_classic, read_oas};
 use crate::classic::table::EXTENDED;
-use crate::fields::{Field, LEFT_OPEN, acts, each, in_use, kept, section};
+use crate::fields::{Field, acts, each, in_use, kept, section};
 use crate::limits::{COMMON, OWN};
 use crate::oas::table::{BEYOND, SCHEMES};
 use crate::oas::{EXTENSION, STREAMING, streams};
@@ -31,6 +31,9 @@ pub(crate) const OAS: &[Field] = &[
 /// `x-sluicegate` of a classic definition.
 pub(crate) const CLASSIC: &[Field] =
     &[COMMON[0], COMMON[1], COMMON[2], COMMON[3], COMMON[4], COMMON[5], section(DOCUMENT, OPENAPI)];
+
+// Whoever adds a field that both have adds it to both.
+const _: () = assert!(COMMON.len() == 6);
 
 /// Lists of a classic version, for what operations have no key for or paths that no operation can stand for.
 pub(crate) const LISTS: &str = "extended_paths";
@@ -129,8 +132,10 @@ pub(crate) fn of_paths(
     let operations = Operations::of(&found);
     for request in &requests {
         let Some(id) = operations.id_of(&request.method, &request.path) else {
-            let text = format!("`{}` of the document in `x-sluicegate.openapi` is {LEFT_OPEN}", request.path);
-            let text = text.replace("not supported yet", "no operation for this method");
+            let text = format!(
+                "`{}` of the document in `x-sluicegate.openapi` has no operation for `{}`",
+                request.path, request.method
+            );
             faults.push(Fault::error(&*request.at.0, text));
             continue;
         };

@@ -201,7 +201,10 @@ const PRIMITIVE: &[Field] = &[
     section("block", CALL_LIST),
     section("ignoreAuthentication", CALL_LIST),
     section("requestSizeLimit", OAS_SIZE),
-    section("rateLimit", &[acts("enabled"), acts("rate"), acts("per")]),
+    section(
+        "rateLimit",
+        &[acts("enabled"), acts("rate"), acts("per"), section("smoothing", crate::limits::SMOOTHING)],
+    ),
     section("scopeCheck", OAS_SCOPE_CHECK),
     acts("security"),
     section("exchange", OAS_EXCHANGE),

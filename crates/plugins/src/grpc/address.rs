@@ -1,12 +1,12 @@
 //! Where the servers of plugins are.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
@@ -108,21 +108,25 @@ impl Dial {
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port = uri.port_u16().unwrap_or(80);
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        let until = Instant::now() + LONGEST_CONNECT;
         let mut fault = io::Error::other(format!("`{host}` has no address"));
-        for address in addresses {
-            if let Some(border) = &self.0
-                && let Err(why) = border.check(host, port, address.ip())
-            {
-                fault = io::Error::new(io::ErrorKind::PermissionDenied, why);
-                continue;
+        let mut open = Vec::new();
+        for address in tokio::net::lookup_host((host, port)).await? {
+            match self.0.as_ref().map(|border| border.check(host, port, address.ip())) {
+                Some(Err(why)) => fault = io::Error::new(io::ErrorKind::PermissionDenied, why),
+                Some(Ok(())) | None => open.push(address),
             }
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
+        }
+        for (left, address) in (1..=open.len()).rev().zip(&open) {
+            // A dead address must leave time for the next one.
+            let share = until.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
                     return Ok(TokioIo::new(stream));
                 }
-                Err(why) => fault = why,
+                Ok(Err(why)) => fault = why,
+                Err(_) => fault = io::ErrorKind::TimedOut.into(),
             }
         }
         Err(fault)

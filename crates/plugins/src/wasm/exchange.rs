@@ -11,7 +11,7 @@ use super::told::{self, Told};
 use crate::{Call, Fault, Hook, Outcome, Outgoing, Overrides, Request, Response, Spec};
 
 /// One call as the filter sees it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Exchange {
     /// What the hook is called with.
     pub(super) sees: Sees,
@@ -46,26 +46,6 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
-    /// One in which nothing is seen yet.
-    pub(super) fn empty(sees: Sees) -> Self {
-        Self {
-            sees,
-            request: Pairs::new(),
-            request_body: Vec::new(),
-            response: Pairs::new(),
-            response_body: Vec::new(),
-            called: Pairs::new(),
-            called_body: Vec::new(),
-            properties: HashMap::new(),
-            answer: None,
-            goes_on: false,
-            wishes: VecDeque::new(),
-            told: None,
-            has_request_body: false,
-            has_response_body: false,
-        }
-    }
-
     pub(super) fn of(name: &str, call: &Call<'_>) -> Self {
         let request = call.request;
         let mut seen = Self {
@@ -73,7 +53,8 @@ impl Exchange {
             request_body: request.body.as_ref().map(|body| body.to_vec()).unwrap_or_default(),
             has_request_body: request.body.is_some(),
             told: (call.hook == Hook::Auth).then(Told::new),
-            ..Self::empty(if call.hook == Hook::Response { Sees::Answers } else { Sees::Requests })
+            sees: if call.hook == Hook::Response { Sees::Answers } else { Sees::Requests },
+            ..Self::default()
         };
         let host = seen.request.iter().find(|(name, _)| name == b"host").map(|(_, host)| host.clone());
         let host = host.unwrap_or_default();
@@ -127,7 +108,7 @@ impl Exchange {
     /// A record: each of its fields is a property, and so is the whole, as JSON.
     pub(super) fn of_record(name: &str, record: &str, spec: &Spec) -> Result<Self, Fault> {
         let fields: Value = serde_json::from_str(record).map_err(|why| Fault::Unusable(why.to_string()))?;
-        let mut seen = Self { told: Some(Told::new()), ..Self::empty(Sees::Records) };
+        let mut seen = Self { sees: Sees::Records, told: Some(Told::new()), ..Self::default() };
         let mut known = |path: &str, value: &[u8]| {
             seen.properties.insert(path.replace('.', "\0").into_bytes(), value.to_vec());
         };

@@ -101,7 +101,7 @@ impl Instance {
             outside: Arc::clone(outside),
             shared: Arc::clone(shared),
             configuration: configuration.to_vec(),
-            exchange: Exchange::empty(Sees::Requests),
+            exchange: Exchange::default(),
             memory: None,
             room: None,
             sent: 0,
@@ -188,7 +188,7 @@ impl Instance {
         self.run(until)?;
         self.broken = false;
         let seen = &mut self.store.data_mut().exchange;
-        Ok(std::mem::replace(seen, Exchange::empty(Sees::Requests)))
+        Ok(std::mem::take(seen))
     }
 
     fn run(&mut self, until: Instant) -> Result<(), Fault> {

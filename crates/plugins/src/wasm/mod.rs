@@ -44,9 +44,10 @@ pub struct Code {
 }
 
 /// What a filter is called with in a hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Sees {
     /// Requests.
+    #[default]
     Requests,
     /// Answers.
     Answers,

@@ -38,18 +38,26 @@ pub(crate) fn may_call(text: &str) -> bool {
     NAMES.iter().any(|name| text.contains(name))
 }
 
+static TURN: Mutex<()> = Mutex::new(());
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// A place among those that wait, until it is dropped: also where the work panics.
+struct Place;
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Does something that takes its time, when it is its turn.
 pub(super) fn in_turn<T>(cost: u64, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    static TURN: Mutex<()> = Mutex::new(());
-    static WAITING: AtomicUsize = AtomicUsize::new(0);
     cost::charge(cost)?;
-    if WAITING.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
+    let before = WAITING.fetch_add(1, Ordering::Relaxed);
+    let _place = Place;
+    if before >= MOST_WAITING {
         return Err("too many keys, certificates and hashes are being made: try again later".to_owned());
     }
-    let turn = TURN.lock();
-    let made = work();
-    drop(turn);
-    WAITING.fetch_sub(1, Ordering::Relaxed);
-    made
+    let _turn = TURN.lock();
+    work()
 }

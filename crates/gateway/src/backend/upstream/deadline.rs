@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::timeout::{read, written};
 use crate::body::{Body, BodyError};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, is_grpc};
 use crate::respond::Refusal;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -28,10 +28,9 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// Until when the call has to be over, where the request is one of gRPC and says so; no timeout can be read otherwise than
 /// as the specification has it, since nobody would know what the client meant.
 pub(super) fn of(exchange: &Exchange) -> Result<Option<Instant>, Refusal> {
-    if !exchange.streams() {
-        return Ok(None);
-    }
-    let Some(timeout) = exchange.head.headers.get(TIMEOUT) else { return Ok(None) };
+    // The rarer thing first: all requests are asked for it.
+    let timeout = exchange.head.headers.get(TIMEOUT);
+    let Some(timeout) = timeout.filter(|_| exchange.streams()) else { return Ok(None) };
     let time = read(timeout.as_bytes()).ok_or_else(|| {
         Refusal::client(StatusCode::BAD_REQUEST, "IHD", "malformed grpc-timeout").detail(format_args!(
             "`{}` is not at most 8 digits and one of H, M, S, m, u, n",
@@ -42,10 +41,11 @@ pub(super) fn of(exchange: &Exchange) -> Result<Option<Instant>, Refusal> {
     Ok(exchange.timings.started.checked_add(time))
 }
 
-/// Tells the server what is left of the time of a call that came at `started`.
-pub(super) fn pass_on(headers: &mut HeaderMap, started: Instant) {
-    let Some(time) = headers.get(TIMEOUT).and_then(|timeout| read(timeout.as_bytes())) else { return };
-    let left = time.saturating_sub(started.elapsed());
+/// Tells the server what is left of the time of a call, where it has one.
+pub(super) fn pass_on(exchange: &Exchange, headers: &mut HeaderMap) {
+    let timeout = headers.get(TIMEOUT).filter(|_| is_grpc(headers));
+    let Some(time) = timeout.and_then(|timeout| read(timeout.as_bytes())) else { return };
+    let left = time.saturating_sub(exchange.timings.started.elapsed());
     if let Ok(value) = HeaderValue::try_from(written(left)) {
         headers.insert(TIMEOUT, value);
     }

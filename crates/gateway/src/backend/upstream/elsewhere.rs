@@ -21,20 +21,21 @@ pub(super) struct Elsewhere(OnceLock<Cache<Box<str>, Arc<Destination>>>);
 impl Elsewhere {
     /// Where the request goes, if that is not where all requests to the API go.
     pub(super) fn of(&self, exchange: &Exchange) -> Result<Option<Arc<Destination>>, Refusal> {
-        let target = match &exchange.ahead.to {
-            Some(To::Elsewhere { target, .. }) => target,
+        // A host that the definition names is as good as its target; others are under the egress policy.
+        let (target, chosen) = match &exchange.ahead.to {
+            Some(To::Elsewhere { target, known }) => (target, !known),
             _ => return Ok(None),
         };
         let Backend::Upstream(model) = &exchange.api.model.backend else { return Ok(None) };
         let known = self.0.get_or_init(|| Cache::new(MOST));
-        // Who the gate is there is a part of it.
+        // Who the gate is there is a part of it, and so is who chose it.
         let credentials = target.credentials.as_ref().map_or("", |credentials| credentials.0.as_str());
-        let name = format!("{}://{credentials}@{}", target.scheme.as_str(), target.authority);
+        let name = format!("{chosen} {}://{credentials}@{}", target.scheme.as_str(), target.authority);
         if let Some(destination) = known.get(name.as_str()) {
             return Ok(Some(destination));
         }
         let host = Target { path: Box::default(), query: None, ..(**target).clone() };
-        let destination = Destination::new(&host, model, &exchange.gate, true).map_err(|why| {
+        let destination = Destination::new(&host, model, &exchange.gate, chosen).map_err(|why| {
             const PROBLEM: &str = "There was a problem proxying the request";
             Refusal::backend(StatusCode::INTERNAL_SERVER_ERROR, "UCF", PROBLEM).detail(why)
         })?;

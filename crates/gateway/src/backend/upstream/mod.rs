@@ -293,9 +293,7 @@ impl Upstream {
         let changed = method != exchange.head.method;
 
         let mut headers = exchange.hand_over_headers();
-        if exchange.streams() {
-            deadline::pass_on(&mut headers, exchange.timings.started);
-        }
+        deadline::pass_on(exchange, &mut headers);
         head::strip_hop_by_hop(&mut headers);
         if exchange.head.version == Version::HTTP_2 {
             head::join_cookies(&mut headers);

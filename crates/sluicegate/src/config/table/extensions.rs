@@ -43,7 +43,7 @@ pub(super) static KEYS: &[Key] = &[
         "egress.allow",
         Texts,
         "",
-        "Where the gate itself may send requests because of what definitions, issuers of tokens, scripts and clients say: webhooks, key sets and what issuers say of themselves, introspection and token endpoints, service discovery, uptime tests, sources of graphs, requests of scripts and other plugins, bundles, and hosts that rewritten URLs lead to. In the form of `streaming.egress.allow`. When empty: everywhere that is not denied. Checked at connect time with the resolved address, redirects too. Not asked for: the targets of APIs, and what this configuration alone names (stores of values, collectors of traces, databases).",
+        "Where the gate itself may send requests because of what definitions, issuers of tokens, scripts and clients say: webhooks, key sets and what issuers say of themselves, introspection and token endpoints, service discovery, uptime tests, sources of graphs, requests of scripts and other plugins, bundles, and hosts that requests choose by rewritten URLs. In the form of `streaming.egress.allow`. When empty: everywhere that is not denied. Checked at connect time with the resolved address, redirects too. Not asked for: the targets of APIs, and what this configuration alone names (stores of values, collectors of traces, databases).",
     ),
     ours(
         "egress.deny",
