@@ -278,6 +278,27 @@ async fn where_clouds_keep_secrets_nothing_is_asked_unless_the_list_says_otherwi
 }
 
 #[tokio::test]
+async fn hosts_that_a_definition_names_are_reached_as_its_upstream_is() {
+    let upstream = Upstream::start().await;
+    let to = upstream.url("/fixed");
+    let mut api = paths(
+        keyless("a", &upstream.url("")),
+        json!({"url_rewrites": [{"path": "/to", "method": "GET", "match_pattern": "/to", "rewrite_to": to}]}),
+    );
+    api["proxy"]["enable_load_balancing"] = json!(true);
+    api["proxy"]["target_list"] = json!([upstream.url("")]);
+    api["proxy"]["check_host_against_uptime_tests"] = json!(true);
+    api["uptime_tests"] = json!({"check_list": [{"url": upstream.url("/health")}]});
+    let often = json!({"config": {"time_wait": 0.1, "failure_trigger_sample_size": 1}});
+    let conf = json!({"egress": {"deny_private": true}, "uptime_tests": often});
+    let gate = Gate::setup().conf(conf).api(api).start().await;
+    assert_eq!(gate.get("/a/to", &[]).await.json()["path"], "/fixed");
+    // What may not be probed is not down.
+    until("it is told", async || gate.log().contains("a host is not probed")).await;
+    assert_eq!(gate.get("/a/x", &[]).await.json()["path"], "/x");
+}
+
+#[tokio::test]
 async fn rules_that_are_none_stop_the_start() {
     let mut gate = Gate::setup().conf(json!({"egress": {"deny": ["10.0.0.0/33"]}})).prepare();
     gate.spawn();

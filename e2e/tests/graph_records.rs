@@ -13,7 +13,7 @@ const SDL: &str = "
 ";
 
 async fn ask(gate: &Gate, path: &str, body: &Value) -> Reply {
-    gate.get(path, &["-H", "Content-Type: application/json", "-d", &body.to_string()]).await
+    gate.get(path, &["--compressed", "-H", "Content-Type: application/json", "-d", &body.to_string()]).await
 }
 
 /// The newest record of an API, once there are so many.
@@ -40,6 +40,8 @@ async fn c10_row_13_records_tell_what_was_asked_and_what_failed() {
     let mut passed = keyless("passed", &server.url("/"));
     passed["graphql"] =
         json!({"enabled": true, "execution_mode": "proxyOnly", "version": "2", "schema": SDL});
+    // What goes out packed is recorded as it was made.
+    passed["x-sluicegate"] = json!({"compression": {"enabled": true, "smallest": 1}});
     let mut gathered = keyless("gathered", "");
     gathered["graphql"] = json!({"enabled": true, "execution_mode": "executionEngine", "version": "2", "schema": SDL,
     "engine": {"data_sources": [
@@ -79,7 +81,9 @@ async fn c10_row_13_records_tell_what_was_asked_and_what_failed() {
     ];
     for api in ["passed", "gathered"] {
         for (index, (body, status, expected)) in rows.iter().enumerate() {
-            assert_eq!(ask(&gate, &format!("/{api}/"), body).await.status, *status);
+            let reply = ask(&gate, &format!("/{api}/"), body).await;
+            assert_eq!(reply.status, *status);
+            assert_eq!(reply.header("content-encoding").is_some(), api == "passed", "{reply:?}");
             let record = record(&gate, api, index + 1).await;
             let mut expected = expected.clone();
             expected["is_graphql"] = json!(true);

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 const LEADER: &str = "host-checker:PollerActiveInstanceID";
 /// As long as a name stands that nobody writes anew, the time until it is looked for, and as much again for a busy machine.
 const TAKEOVER: Duration = Duration::from_secs(45);
+/// Less than the 15 s for which a name stands that nobody takes away.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// A host that keeps who probed it, and is as well as it is told to be.
 async fn host() -> (Spoken, Arc<AtomicU16>) {
@@ -105,9 +107,11 @@ async fn c13_5_one_node_probes_tells_the_others_and_is_followed_by_another() {
     // One that ends gives its place away at once.
     let place = nodes.iter().position(|(name, _)| *name == second).unwrap();
     assert_eq!(nodes[place].1.stop().await, Some(0));
+    let begun = Instant::now();
     nodes.remove(place);
     until("the last one probes", async || probed(&host, 0).last().is_some_and(|name| *name == *nodes[0].0))
         .await;
+    assert!(begun.elapsed() < AT_ONCE, "its name stood until it was gone by itself");
 }
 
 #[tokio::test]

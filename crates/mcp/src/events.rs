@@ -65,12 +65,9 @@ impl Events {
     fn cut(&self, event: &str) -> Result<Option<String>, Unreadable> {
         let mut data = String::new();
         for line in lines(event) {
-            match field(line) {
-                ("data", text) => {
-                    data.push_str(text);
-                    data.push('\n');
-                }
-                _ => {}
+            if let ("data", text) = field(line) {
+                data.push_str(text);
+                data.push('\n');
             }
         }
         let Some(data) = data.strip_suffix('\n') else { return Ok(None) };

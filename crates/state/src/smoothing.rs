@@ -48,6 +48,8 @@ pub(crate) struct Allowance {
     /// 0 = not begun.
     now: f64,
     changed: Option<u64>,
+    /// See [`Allowance::remembered`].
+    remembered: u64,
 }
 
 impl Allowance {
@@ -73,12 +75,14 @@ impl Allowance {
         if after == before {
             return Smoothed { allowed: before, moved: None };
         }
-        *self = Self { now: after, changed: Some(now) };
+        let remembered = u64::try_from(REMEMBERED.as_nanos()).unwrap_or(u64::MAX).saturating_add(delay);
+        *self = Self { now: after, changed: Some(now), remembered };
         Smoothed { allowed: after, moved: Some(after > before) }
     }
 
-    pub(crate) fn has_begun(&self) -> bool {
-        self.changed.is_some()
+    /// For how long after the last draw it is remembered: until it may move again, at least. Nothing, where it never moved.
+    pub(crate) fn remembered(&self) -> u64 {
+        self.remembered
     }
 }
 
@@ -100,6 +104,7 @@ mod tests {
         };
         let steps = Steps::of(&rule).unwrap();
         let mut allowance = Allowance::default();
+        assert_eq!(allowance.remembered(), 0, "it has not moved");
         // seconds, used, allowance after; limit 35
         for (seconds, used, expected, moved) in [
             (0, 3, 10.0, None),
@@ -118,6 +123,8 @@ mod tests {
             assert_eq!(smoothed, Smoothed { allowed: expected, moved }, "after {seconds} s with {used}");
             assert_eq!(allowance.of(&steps, 35.0), expected);
         }
+        // As long as it may not move again, and ten minutes more.
+        assert_eq!(allowance.remembered(), 605 * SECOND);
         for off in [
             Smoothing::default(),
             Smoothing { enabled: false, ..rule.clone() },

@@ -9,6 +9,7 @@ use apidef::{Api, CallKind};
 use super::counter::Counter;
 use super::draws::Plan;
 use super::guard::{Context, of_endpoints, refusal};
+use crate::events;
 use crate::exchange::Exchange;
 use crate::respond::Refusal;
 use crate::route::{Collector, PerPath};
@@ -65,6 +66,9 @@ impl CallLimits {
         let gate = &*exchange.gate;
         let told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
         told.count(gate);
+        for (up, allowance) in &told.moved {
+            events::smoothed(exchange, *up, *allowance);
+        }
         told.refused.map_or(Ok(()), |which| Err(refusal(gate, which, &told)))
     }
 }

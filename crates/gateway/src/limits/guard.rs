@@ -222,9 +222,12 @@ async fn wait_out(
             () = tokio::time::sleep(interval) => {}
             () = &mut closed => break,
         }
-        let alone = told.alone;
+        let (alone, mut moved) = (told.alone, std::mem::take(&mut told.moved));
         told = plan.draw(gate, Instant::now(), false).await;
+        // What earlier tries did has been done.
         told.alone |= alone;
+        moved.append(&mut told.moved);
+        told.moved = moved;
         if told.refused != Some(Which::Key) {
             break;
         }

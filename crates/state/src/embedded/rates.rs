@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::counters::nanos;
-use crate::smoothing::{Allowance, REMEMBERED};
+use crate::smoothing::Allowance;
 use crate::{Draw, Drawn, Smoothed, draw::fits};
 
 const SLICES: usize = 32;
@@ -155,7 +155,7 @@ impl Rates {
             let window = window.lock();
             let asked = window.newest.saturating_mul(window.slice_nanos());
             now / window.slice_nanos() <= window.newest.saturating_add(SLICES as u64)
-                || (window.allowance.has_begun() && now < asked.saturating_add(nanos(REMEMBERED)))
+                || now < asked.saturating_add(window.allowance.remembered())
         });
     }
 }
