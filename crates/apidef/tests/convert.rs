@@ -473,7 +473,7 @@ fn c2_5_row_15_requests_that_are_held_to_a_document_need_it() {
     let at = "/version_data/versions/Default/extended_paths/validate_request/0";
     for (more, told) in [
         (json!({}), Some("which is not here")),
-        (json!({"openapi": {"paths": {"/b": {"get": {}}}}}), Some("has no operation for `GET`")),
+        (json!({"openapi": {"paths": {"/b": {"get": {}}}}}), Some("has no operation for `POST`")),
         (json!({"openapi": {"paths": {"/b": {"post": {}}}}}), None),
     ] {
         let faults = with(more.clone()).err().unwrap_or_default();
