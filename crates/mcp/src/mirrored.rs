@@ -137,17 +137,18 @@ mod tests {
         let call = Some("tools/call");
         let read = body("resources/read", r#""uri":"a://é""#, "2026-07-28");
         let list = body("tools/list", "", "2026-07-28");
+        let (tool, read, list) = (tool.as_str(), read.as_str(), list.as_str());
         let told = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
         let missing = |name: &str| Err(format!("Header mismatch: {name} header is missing"));
         let other = |name: &str, told: &str, said: &str| {
             Err(format!("Header mismatch: {name} header value '{told}' does not match body value '{said}'"))
         };
         for (body, revision, method, name, expected) in [
-            (&*tool, new, call, Some("get"), Ok(())),
-            (&tool, new, call, Some("=?base64?Z2V0?="), Ok(())),
-            (&tool, new, call, Some("set"), other("Mcp-Name", "set", "get")),
-            (&tool, new, call, Some("GET"), other("Mcp-Name", "GET", "get")),
-            (&tool, new, call, Some("=?base64?c2V0?="), other("Mcp-Name", "set", "get")),
+            (tool, new, call, Some("get"), Ok(())),
+            (tool, new, call, Some("=?base64?Z2V0?="), Ok(())),
+            (tool, new, call, Some("set"), other("Mcp-Name", "set", "get")),
+            (tool, new, call, Some("GET"), other("Mcp-Name", "GET", "get")),
+            (tool, new, call, Some("=?base64?c2V0?="), other("Mcp-Name", "set", "get")),
             (
                 &tool,
                 new,
@@ -155,9 +156,9 @@ mod tests {
                 Some("=?base64?!?="),
                 Err("Header mismatch: Mcp-Name header is malformed".to_owned()),
             ),
-            (&tool, new, call, None, missing("Mcp-Name")),
-            (&tool, new, None, Some("get"), missing("Mcp-Method")),
-            (&tool, new, Some("tools/list"), Some("get"), other("Mcp-Method", "tools/list", "tools/call")),
+            (tool, new, call, None, missing("Mcp-Name")),
+            (tool, new, None, Some("get"), missing("Mcp-Method")),
+            (tool, new, Some("tools/list"), Some("get"), other("Mcp-Method", "tools/list", "tools/call")),
             (
                 &tool,
                 Some("2027-01-01"),
@@ -165,20 +166,20 @@ mod tests {
                 Some("get"),
                 other("MCP-Protocol-Version", "2027-01-01", "2026-07-28"),
             ),
-            (&read, new, Some("resources/read"), Some("=?base64?YTovL8Op?="), Ok(())),
-            (&read, new, Some("resources/read"), None, missing("Mcp-Name")),
-            (&list, new, Some("tools/list"), None, Ok(())),
+            (read, new, Some("resources/read"), Some("=?base64?YTovL8Op?="), Ok(())),
+            (read, new, Some("resources/read"), None, missing("Mcp-Name")),
+            (list, new, Some("tools/list"), None, Ok(())),
             // Of others it is not said what it would be.
-            (&list, new, Some("tools/list"), Some("any"), Ok(())),
-            (&list, new, None, None, missing("Mcp-Method")),
+            (list, new, Some("tools/list"), Some("any"), Ok(())),
+            (list, new, None, None, missing("Mcp-Method")),
             (told, new, None, None, Ok(())),
             (told, new, Some("ping"), None, other("Mcp-Method", "ping", "notifications/cancelled")),
             // Those of before know nothing of it, and may not say what is not so.
-            (&tool, Some("2025-11-25"), None, None, Ok(())),
-            (&tool, Some("DRAFT-2026-v1"), None, None, Ok(())),
-            (&tool, None, None, None, Ok(())),
-            (&tool, None, Some("ping"), None, other("Mcp-Method", "ping", "tools/call")),
-            (&tool, Some("2025-11-25"), None, Some("set"), other("Mcp-Name", "set", "get")),
+            (tool, Some("2025-11-25"), None, None, Ok(())),
+            (tool, Some("DRAFT-2026-v1"), None, None, Ok(())),
+            (tool, None, None, None, Ok(())),
+            (tool, None, Some("ping"), None, other("Mcp-Method", "ping", "tools/call")),
+            (tool, Some("2025-11-25"), None, Some("set"), other("Mcp-Name", "set", "get")),
         ] {
             assert_eq!(
                 agree(body, revision, method, name),
