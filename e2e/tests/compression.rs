@@ -23,6 +23,7 @@ fn coding(reply: &Reply) -> Option<String> {
 fn plain(reply: &Reply) -> Vec<u8> {
     let mut plain = Vec::new();
     match coding(reply).as_deref() {
+        Some("br") => brotli::Decompressor::new(&reply.body[..], 4096).read_to_end(&mut plain).map(drop),
         Some("gzip") => flate2::read::GzDecoder::new(&reply.body[..]).read_to_end(&mut plain).map(drop),
         Some("zstd") => zstd::stream::copy_decode(&reply.body[..], &mut plain),
         _ => return reply.body.clone(),
@@ -43,12 +44,16 @@ async fn clients_get_the_coding_that_they_like_best_and_others_the_plain_answer(
     for (path, accepts, expected) in [
         ("/a/x", "gzip", Some("gzip")),
         ("/a/x", "gzip, deflate, br, zstd", Some("zstd")),
+        ("/a/x", "gzip, deflate, br", Some("br")),
+        ("/a/x", "br;q=0.4, gzip;q=0.5", Some("gzip")),
+        ("/a/x", "br;q=0.6, gzip;q=0.5, zstd;q=0", Some("br")),
         ("/a/x", "zstd;q=0.2, gzip;q=0.9", Some("gzip")),
         ("/a/x", "*", Some("zstd")),
-        ("/a/x", "gzip;q=0, br", None),
+        ("/a/x", "gzip;q=0, deflate", None),
+        ("/a/x", "br;q=0", None),
         ("/a/x", "", None),
         ("/o/x", "zstd, gzip;q=0.1", Some("gzip")),
-        ("/o/x", "zstd", None),
+        ("/o/x", "zstd, br", None),
         ("/off/x", "gzip, zstd", None),
     ] {
         for http in ["--http1.1", "--http2-prior-knowledge"] {
@@ -106,65 +111,83 @@ async fn what_would_gain_nothing_or_mean_something_else_is_left_alone() {
     assert_eq!(reply.header("vary").as_deref(), Some("accept-encoding"));
 }
 
+/// What is there of a body, out of its chunks.
+fn chunks(read: &[u8]) -> Vec<u8> {
+    let Some(at) = read.windows(4).position(|end| end == b"\r\n\r\n") else { return Vec::new() };
+    let (mut rest, mut body) = (&read[at + 4..], Vec::new());
+    while let Some(end) = rest.windows(2).position(|end| end == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        if size == 0 || rest.len() < end + 2 + size + 2 {
+            break;
+        }
+        body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 2 + size + 2..];
+    }
+    body
+}
+
+/// Whether the beginning of a body says this, as far as it has come.
+fn begins_with(coding: &str, body: &[u8], text: &str) -> bool {
+    let mut seen = vec![0; text.len()];
+    let decoded = match coding {
+        "br" => brotli::Decompressor::new(body, 4096).read_exact(&mut seen),
+        "zstd" => zstd::stream::read::Decoder::new(body).and_then(|mut body| body.read_exact(&mut seen)),
+        _ => flate2::read::GzDecoder::new(body).read_exact(&mut seen),
+    };
+    decoded.is_ok() && seen == text.as_bytes()
+}
+
 #[tokio::test]
 async fn what_comes_in_pieces_goes_on_in_pieces_and_events_at_once() {
-    let upstream = Upstream::start().await;
-    let mut api = compressing(keyless("a", &upstream.url("")), json!({"types": ["text/*"]}));
-    api["version_data"]["versions"]["Default"]["global_response_headers"] =
-        json!({"Content-Type": "text/plain"});
-    let events = compressing(keyless("e", &upstream.url("")), json!({"types": ["text/*"], "smallest": 0}));
-    let gate = Gate::setup().api(api).api(events).start().await;
-    let mut events = raw_socket(gate.port()).await;
-    let request = "GET /e/sse HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n";
-    events.write_all(request.as_bytes()).await.unwrap();
-    // One is there at once.
-    let mut seen = Vec::new();
-    let event = async {
-        while !String::from_utf8_lossy(&seen).contains("data: event 0") {
-            assert!(events.read_buf(&mut seen).await.unwrap() > 0);
-        }
-    };
-    soon("an event", event).await;
-    assert!(!String::from_utf8_lossy(&seen).to_lowercase().contains("content-encoding"));
-
-    let mut socket = raw_socket(gate.port()).await;
-    let request = "GET /a/pieces HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n";
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut read = Vec::new();
-    // What is there of the body, out of its chunks.
-    let body = |read: &[u8]| -> Vec<u8> {
-        let Some(at) = read.windows(4).position(|end| end == b"\r\n\r\n") else { return Vec::new() };
-        let (mut rest, mut body) = (&read[at + 4..], Vec::new());
-        while let Some(end) = rest.windows(2).position(|end| end == b"\r\n") {
-            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
-            if size == 0 || rest.len() < end + 2 + size + 2 {
-                break;
+    for coding in ["gzip", "br", "zstd"] {
+        let upstream = Upstream::start().await;
+        let mut api = compressing(keyless("a", &upstream.url("")), json!({"types": ["text/*"]}));
+        api["version_data"]["versions"]["Default"]["global_response_headers"] =
+            json!({"Content-Type": "text/plain"});
+        let events =
+            compressing(keyless("e", &upstream.url("")), json!({"types": ["text/*"], "smallest": 0}));
+        let gate = Gate::setup().api(api).api(events).start().await;
+        let request =
+            |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {coding}\r\n\r\n");
+        let mut events = raw_socket(gate.port()).await;
+        events.write_all(request("/e/sse").as_bytes()).await.unwrap();
+        // Events are there at once, each as soon as it has come, and as they are.
+        let mut seen = Vec::new();
+        for number in 0..3 {
+            let event = async {
+                while !String::from_utf8_lossy(&seen).contains(&format!("data: event {number}")) {
+                    assert!(events.read_buf(&mut seen).await.unwrap() > 0);
+                }
+            };
+            soon("an event", event).await;
+            if number < 2 {
+                upstream.release();
             }
-            body.extend_from_slice(&rest[end + 2..end + 2 + size]);
-            rest = &rest[end + 2 + size + 2..];
         }
-        body
-    };
-    let begins_with = |read: &[u8], text: &str| {
-        let mut seen = vec![0; text.len()];
-        let decoded = flate2::read::GzDecoder::new(&body(read)[..]).read_exact(&mut seen);
-        decoded.is_ok() && seen == text.as_bytes()
-    };
-    let first = async {
-        while !begins_with(&read, "one") {
-            assert!(socket.read_buf(&mut read).await.unwrap() > 0, "{}", String::from_utf8_lossy(&read));
-        }
-    };
-    soon("the first piece", first).await;
-    assert!(!begins_with(&read, "onetwo"));
-    let second = async {
-        while !begins_with(&read, "onetwo") {
-            // The events may have taken what was released before.
-            upstream.release();
-            let _ = tokio::time::timeout(Duration::from_millis(50), socket.read_buf(&mut read)).await;
-        }
-    };
-    soon("the second piece", second).await;
+        assert!(!String::from_utf8_lossy(&seen).to_lowercase().contains("content-encoding"));
+        drop(events);
+
+        let mut socket = raw_socket(gate.port()).await;
+        socket.write_all(request("/a/pieces").as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        let first = async {
+            while !begins_with(coding, &chunks(&read), "one") {
+                assert!(socket.read_buf(&mut read).await.unwrap() > 0, "{}", String::from_utf8_lossy(&read));
+            }
+        };
+        soon("the first piece", first).await;
+        assert!(!begins_with(coding, &chunks(&read), "onetwo"));
+        let head = String::from_utf8_lossy(&read).to_lowercase();
+        assert!(head.contains(&format!("content-encoding: {coding}\r\n")), "{head}");
+        let second = async {
+            while !begins_with(coding, &chunks(&read), "onetwo") {
+                // The events may have taken what was released before.
+                upstream.release();
+                let _ = tokio::time::timeout(Duration::from_millis(50), socket.read_buf(&mut read)).await;
+            }
+        };
+        soon("the second piece", second).await;
+    }
 }
 
 #[tokio::test]
@@ -179,7 +202,7 @@ async fn kept_answers_are_kept_once_and_those_of_the_gate_are_compressed_too() {
     mock["x-tyk-api-gateway"]["middleware"] = json!({"operations": {"m": {"mockResponse": {"enabled": true, "fromOASExamples": {"enabled": true}}}}});
     let gate = Gate::setup().api(kept).oas(mock).start().await;
     let mut answers = Vec::new();
-    for accepts in ["gzip", "zstd", "identity", "gzip"] {
+    for accepts in ["gzip", "zstd", "identity", "br", "gzip"] {
         let reply = gate.get("/kept/x", &["-H", &format!("Accept-Encoding: {accepts}")]).await;
         let expected = (accepts != "identity").then_some(accepts);
         assert_eq!(coding(&reply).as_deref(), expected, "{reply:?}");
@@ -200,7 +223,7 @@ async fn large_answers_cost_no_memory() {
     api["version_data"]["versions"]["Default"]["global_response_headers"] =
         json!({"Content-Type": "text/plain"});
     let gate = Gate::setup().api(api).start().await;
-    for accepts in ["gzip", "zstd"] {
+    for accepts in ["gzip", "zstd", "br"] {
         let reply = gate.get("/a/bytes/40000000", &["-H", &format!("Accept-Encoding: {accepts}")]).await;
         assert_eq!(coding(&reply).as_deref(), Some(accepts), "{:?}", reply.headers);
         assert_eq!(plain(&reply).len(), 40_000_000);

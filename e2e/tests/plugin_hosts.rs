@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use e2e::definition::keyless;
-use e2e::{Dispatcher, Gate, PluginServer, Upstream, until};
+use e2e::{Dispatcher, Gate, PluginServer, Spoken, Upstream, until};
 use serde_json::{Value, json};
 
 fn examples(kind: &str) -> PathBuf {
@@ -213,6 +213,52 @@ async fn c9_4_hooks_in_lua_do_what_the_example_says() {
     let reply = gate.get("/lua/teapot", &[]).await;
     assert_eq!((reply.status, reply.json()), (418, json!({"error": "this gate brews no tea"})));
     assert_eq!(reply.header("content-type").as_deref(), Some("application/json"));
+}
+
+#[tokio::test]
+async fn c9_4_row_4_plugins_keep_data_and_tell_of_events() {
+    let (upstream, receiver) = (Upstream::start().await, Spoken::start(|_| (200, String::new())).await);
+    let hooks = |driver: &str, file: &str| {
+        let pre = json!([{"name": "hook", "path": file}]);
+        with(keyless(driver, &upstream.url("")), json!({"custom_middleware": {"driver": driver, "pre": pre}}))
+    };
+    let python = "from tyk.decorators import *\nfrom gateway import TykGateway as tyk\n\n@Hook\n\
+        def hook(request, session, spec):\n    before = tyk.get_data(\"python\")\n    \
+        tyk.store_data(\"python\", request.object.url, 600)\n    \
+        tyk.trigger_event(\"TokenCreated\", \"python after %s\" % before)\n    \
+        tyk.trigger_event(\"Unheard\", \"of\")\n    \
+        request.object.set_headers[\"X-Before\"] = str(before)\n    return request, session\n";
+    let lua = "function hook(request, session, spec)\n    local before = tyk.get_data(\"lua\")\n    \
+        tyk.store_data(\"lua\", request.url, 600)\n    \
+        tyk.trigger_event(\"TokenCreated\", \"lua after \" .. tostring(before))\n    \
+        tyk.trigger_event(\"Unheard\", \"of\")\n    \
+        request.set_headers[\"X-Before\"] = tostring(before)\n    return request, session\nend\n";
+    let handler = json!([{"handler_name": "eh_web_hook_handler",
+        "handler_meta": {"method": "POST", "target_path": receiver.url("/told"), "event_timeout": 0}}]);
+    let gate = Gate::setup()
+        .conf(json!({
+            "coprocess_options": {"enable_coprocess": true},
+            "event_handlers": {"events": {"TokenCreated": handler}},
+        }))
+        .file("middleware/hook.py", python)
+        .file("middleware/hook.lua", lua)
+        .api(hooks("python", "hook.py"))
+        .api(hooks("lua", "hook.lua"))
+        .start()
+        .await;
+    let told = |text: &str| receiver.asked().iter().any(|asked| asked.contains(text));
+    for (driver, nothing) in [("python", "None"), ("lua", "nil")] {
+        for (path, before) in [("one", nothing.to_owned()), ("two", format!("/{driver}/one"))] {
+            let reply = gate.get(&format!("/{driver}/{path}"), &[]).await;
+            assert_eq!(reply.status, 200, "{} {}", reply.text(), gate.log());
+            let seen = header(&reply.json(), "x-before").as_str().unwrap_or_default().to_owned();
+            // What one request leaves is there for the next one.
+            assert!(before.ends_with(&seen) && !seen.is_empty(), "{driver}: {seen}");
+            let event = format!("{driver} after {seen}");
+            until(&event, async || told(&event)).await;
+        }
+    }
+    until("what nobody knows is in the log", async || gate.log().contains("event Unheard: of")).await;
 }
 
 #[tokio::test]

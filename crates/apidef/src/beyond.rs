@@ -247,6 +247,9 @@ pub(crate) fn part(given: &Value, with_auth: bool) -> Value {
 
 /// What the classic projection of an OpenAPI definition needs beside lists, so that it is the same API.
 pub(crate) fn project(api: &Api, given: &Value, definition: &mut Value) {
+    if let Some(asked) = requirements(given) {
+        definition["security_requirements"] = asked;
+    }
     let with_auth = document_says(api, definition);
     let streams = matches!(api.backend, Backend::Streams(_));
     let held = api.paths.validation.as_ref();
@@ -262,6 +265,13 @@ pub(crate) fn project(api: &Api, given: &Value, definition: &mut Value) {
     crate::at_path::write_classic(requests, REQUESTS, version, |status, entry| {
         (entry["enabled"], entry["error_response_code"]) = (true.into(), (*status).into());
     });
+}
+
+/// The schemes of each requirement of a document, by name; `None` where it asks for none (contract 2.1).
+fn requirements(given: &Value) -> Option<Value> {
+    let asked = given.get("security")?.as_array().filter(|asked| !asked.is_empty())?;
+    let names = |one: &Value| one.as_object().map(|one| one.keys().cloned().collect::<Value>());
+    Some(asked.iter().filter_map(names).collect())
 }
 
 /// Whether who may call is said in ways that a classic definition, as it is written, has no words for.

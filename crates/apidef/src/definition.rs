@@ -150,6 +150,13 @@ impl Definition {
         }
     }
 
+    /// The classic projection with every key that the format has, as clients of the original are given it (contract 2).
+    pub fn whole_classic(&self) -> Value {
+        let mut written = self.classic();
+        classic::whole(&mut written);
+        written
+    }
+
     /// Whether it says the same as another, with the same values.
     pub fn is_same(&self, other: &Definition) -> bool {
         self.digest == other.digest && self.seal == other.seal

@@ -49,6 +49,21 @@ impl CallKind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Method, Self::Tool, Self::Resource, Self::Prompt];
 
+    /// What it is called wherever somebody names it: rights, rates, records, refusals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Tool => "tool",
+            Self::Resource => "resource",
+            Self::Prompt => "prompt",
+        }
+    }
+
+    /// The kind of what a call is for, by what that is called.
+    pub fn of_primitive(name: &str) -> Option<Self> {
+        [Self::Tool, Self::Resource, Self::Prompt].into_iter().find(|kind| kind.name() == name)
+    }
+
     /// What the places of such calls begin with.
     pub fn prefix(self) -> &'static str {
         match self {

@@ -463,6 +463,38 @@ fn c3_5_what_only_a_document_can_say_stays_with_it() {
 }
 
 #[test]
+fn c3_1_row_9_definitions_that_are_converted_have_no_empty_sections() {
+    fn says_nothing(value: &Value) -> bool {
+        match value {
+            Value::Object(members) => members.values().all(says_nothing),
+            Value::Array(items) => items.iter().all(says_nothing),
+            value => [json!(null), json!(false), json!(0), json!(""), json!(0.0)].contains(value),
+        }
+    }
+    fn empty_sections(value: &Value, at: &str, found: &mut Vec<String>) {
+        for (key, member) in value.as_object().into_iter().flatten() {
+            let at = format!("{at}/{key}");
+            if member.is_object() && says_nothing(member) {
+                found.push(at);
+            } else {
+                empty_sections(member, &at, found);
+            }
+        }
+    }
+    for parts in [
+        json!({}),
+        json!({"tags": ["eu"], "CORS": {"enable": true, "allowed_origins": ["*"]}, "@/global_size_limit": 7}),
+    ] {
+        // With every key that there is, which says no more.
+        let given = Definition::parse_classic(&classic(parts).to_string()).unwrap().whole_classic();
+        let made = convert(&given.to_string(), Some(To::Oas)).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let mut found = Vec::new();
+        empty_sections(&made.definition["x-tyk-api-gateway"], "", &mut found);
+        assert_eq!(found, [""; 0], "{:#}", made.definition);
+    }
+}
+
+#[test]
 fn c2_5_row_15_requests_that_are_held_to_a_document_need_it() {
     let entry = json!({"path": "/b", "method": "POST", "enabled": true, "error_response_code": 422});
     let with = |more: Value| {

@@ -1,7 +1,7 @@
 //! OpenAPI definitions: what they become, and what is wrong with them, where.
 
 use apidef::{Auth, Backend, Definition, Source, Sources};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const ORDERS: &str = r#"{
@@ -237,4 +237,43 @@ fn who_may_call() {
             definition.warnings
         );
     }
+}
+
+#[test]
+fn c2_1_row_37_the_classic_form_names_the_schemes_that_a_document_asks_for() {
+    let schemes = json!({
+        "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+        "basic": {"type": "http", "scheme": "basic"},
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    });
+    let document = |security: Value| {
+        json!({
+            "openapi": "3.0.3", "info": {"title": "a", "version": "1"}, "paths": {}, "security": security,
+            "components": {"securitySchemes": schemes},
+            "x-tyk-api-gateway": {
+                "info": {"id": "a", "name": "a", "state": {"active": true}}, "upstream": {"url": "http://u/"},
+                "server": {"listenPath": {"value": "/a/"}, "authentication": {"enabled": true, "securityProcessingMode": "compliant",
+                    "securitySchemes": {"key": {"enabled": true}, "basic": {"enabled": true},
+                        "bearer": {"enabled": true, "source": "c2VjcmV0", "signingMethod": "hmac"}}}},
+            },
+        })
+    };
+    for (security, expected) in [
+        (json!([{"key": []}]), json!([["key"]])),
+        (json!([{"bearer": ["read"], "key": []}, {"basic": []}]), json!([["bearer", "key"], ["basic"]])),
+    ] {
+        let definition = Definition::parse_oas(&document(security).to_string()).unwrap();
+        let classic = definition.classic();
+        assert_eq!(classic["security_requirements"], expected, "{classic}");
+        // It can be given back, and is the same API.
+        let back = Definition::parse_classic(&classic.to_string()).unwrap();
+        assert_eq!((&back.api.auth, back.warnings.len()), (&definition.api.auth, 0), "{classic}");
+    }
+    let open = json!({
+        "openapi": "3.0.3", "info": {"title": "a", "version": "1"}, "paths": {},
+        "x-tyk-api-gateway": {"info": {"id": "a", "name": "a", "state": {"active": true}}, "upstream": {"url": "http://u/"},
+            "server": {"listenPath": {"value": "/a/"}}},
+    });
+    let open = Definition::parse_oas(&open.to_string()).unwrap().classic();
+    assert!(open.get("security_requirements").is_none(), "{open}");
 }

@@ -78,6 +78,7 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
         return Err(invalid());
     }
     let primitive = match primitive(&method) {
+        None if method == COMPLETE => Some(referred(params).map_err(|why| why.told(id))?),
         None => None,
         Some((kind, key)) => Some((kind, name(params, key).map_err(|why| why.told(id))?)),
     };
@@ -85,6 +86,8 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
 }
 
 const NULL: &str = "null";
+/// Proposes values for arguments of a prompt, or of a template of resources.
+const COMPLETE: &str = "completion/complete";
 
 fn malformed(code: i32, message: &'static str, id: &str) -> Malformed {
     Malformed { code, message, id: id.into() }
@@ -120,6 +123,7 @@ impl Unnamed {
 fn name(params: Option<&RawValue>, key: &str) -> Result<Box<str>, Unnamed> {
     let params = params.ok_or(Unnamed::Missing("missing required params object"))?;
     let missing = Unnamed::Missing(match key {
+        "type" => "missing required parameter: type",
         "uri" => "missing required parameter: uri",
         _ => "missing required parameter: name",
     });
@@ -130,6 +134,22 @@ fn name(params: Option<&RawValue>, key: &str) -> Result<Box<str>, Unnamed> {
     let value = params.sole(key).map_err(|Ambiguous| Unnamed::Ambiguous)?.ok_or(missing)?;
     match serde_json::from_str(value.get()) {
         Ok(Value::String(name)) if !name.is_empty() => Ok(name.into()),
+        _ => Err(Unnamed::Missing("invalid params")),
+    }
+}
+
+/// What a completion is for: whoever may not use it is told nothing of it either.
+fn referred(params: Option<&RawValue>) -> Result<(CallKind, Box<str>), Unnamed> {
+    let params = params.ok_or(Unnamed::Missing("missing required params object"))?;
+    let missing = || Unnamed::Missing("missing required parameter: ref");
+    if params.get() == NULL {
+        return Err(missing());
+    }
+    let params = Members::of(params.get()).ok_or(Unnamed::Missing("invalid params: expected object"))?;
+    let reference = params.sole("ref").map_err(|Ambiguous| Unnamed::Ambiguous)?.ok_or_else(missing)?;
+    match &*name(Some(reference), "type")? {
+        "ref/prompt" => Ok((CallKind::Prompt, name(Some(reference), "name")?)),
+        "ref/resource" => Ok((CallKind::Resource, name(Some(reference), "uri")?)),
         _ => Err(Unnamed::Missing("invalid params")),
     }
 }
@@ -178,6 +198,38 @@ mod tests {
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"a://b"}}"#,
                 call("resources/subscribe", Some((CallKind::Resource, "a://b")), "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p","uri":"a://b"},"argument":{"name":"q","value":""}}}"#,
+                call("completion/complete", Some((CallKind::Prompt, "p")), "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"a://{b}","name":"p"}}}"#,
+                call("completion/complete", Some((CallKind::Resource, "a://{b}")), "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete"}"#,
+                bad(-32602, "missing required params object", "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{}}"#,
+                bad(-32602, "missing required parameter: ref", "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"name":"p"}}}"#,
+                bad(-32602, "missing required parameter: type", "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/tool","name":"p"}}}"#,
+                bad(-32602, "invalid params", "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p","Name":"q"}}}"#,
+                invalid("1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p"},"REF":{}}}"#,
+                invalid("1"),
             ),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, Ok(Message::Answer)),
             (r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}"#, Ok(Message::Answer)),

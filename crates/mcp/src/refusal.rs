@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 pub(crate) const PARSE_ERROR: i32 = -32700;
 pub(crate) const INVALID_REQUEST: i32 = -32600;
 pub(crate) const INVALID_PARAMS: i32 = -32602;
+/// Header fields say something else than the body (MCP 2026-07-28).
+pub const HEADER_MISMATCH: i32 = -32020;
 const METHOD_NOT_FOUND: i32 = -32601;
 const INTERNAL: i32 = -32603;
 const SERVER: i32 = -32000;

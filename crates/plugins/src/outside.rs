@@ -46,6 +46,11 @@ pub trait Outside: Send + Sync + std::fmt::Debug {
     /// Writes a line to the log, for whoever wrote the script.
     fn log(&self, line: &str);
 
+    /// Tells whoever wants to know of an event; where nobody is told of such ones, it is a line of the log.
+    fn trigger(&self, event: &str, payload: &str) {
+        self.log(&format!("event {event}: {payload}"));
+    }
+
     /// Sends a request and waits for its answer.
     ///
     /// # Errors

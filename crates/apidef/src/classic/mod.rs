@@ -2,7 +2,9 @@
 
 mod read;
 pub(crate) mod table;
+mod whole;
 mod write;
 
 pub(crate) use read::{domain, identity, rate, read, target};
+pub(crate) use whole::whole;
 pub(crate) use write::write;

@@ -43,6 +43,7 @@ use crate::exchange::Peer;
 use crate::gate::Gate;
 use crate::query;
 use crate::respond;
+use crate::same::same;
 use crate::serve::host;
 
 const NOT_AUTHORISED: &str = "Attempted administrative access with invalid or missing key!";
@@ -258,10 +259,8 @@ pub(crate) fn authorised(gate: &Gate, headers: &HeaderMap) -> bool {
     let (Some(secret), Some(given)) = (&gate.settings.secret, headers.get("x-tyk-authorization")) else {
         return false;
     };
-    let (secret, given) = (secret.expose().as_bytes(), given.as_bytes());
-    !secret.is_empty()
-        && secret.len() == given.len()
-        && secret.iter().zip(given).fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
+    let secret = secret.expose().as_bytes();
+    !secret.is_empty() && same(secret, given.as_bytes())
 }
 
 async fn reload(gate: &Arc<Gate>, block: bool) -> Response<Body> {

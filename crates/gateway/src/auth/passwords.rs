@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use apidef::keys::{self, Algorithm};
 use apidef::{BasicAuthData, Secret};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::respond::Refusal;
+use crate::same::same;
 use crate::settings::PasswordHash;
 
 /// How many verified passwords are known.
@@ -81,7 +81,7 @@ impl Passwords {
             return Ok(false);
         }
         match user.hash_type.as_str() {
-            "" => Ok(verify_slices_are_equal(stored, given).is_ok()),
+            "" => Ok(same(stored, given)),
             "bcrypt" => self.fits_slowly(name, &user.password, given, believed).await,
             other => {
                 let Ok(algorithm) = other.parse::<Algorithm>() else {
@@ -89,7 +89,7 @@ impl Passwords {
                 };
                 let Ok(given) = std::str::from_utf8(given) else { return Ok(false) };
                 let hash = keys::hash(given, Some(algorithm));
-                Ok(verify_slices_are_equal(stored, hash.as_bytes()).is_ok())
+                Ok(same(stored, hash.as_bytes()))
             }
         }
     }

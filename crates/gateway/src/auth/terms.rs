@@ -93,16 +93,11 @@ impl CallTerms {
         let rights = Arc::new(mcp::Rights::of(access));
         let methods = access.json_rpc_methods.iter().map(|one| (CallKind::Method, one));
         let primitives = access.mcp_primitives.iter().filter_map(|one| {
-            let kind = match &*one.r#type {
-                "tool" => CallKind::Tool,
-                "resource" => CallKind::Resource,
-                "prompt" => CallKind::Prompt,
-                other => {
-                    tracing::warn!(kind = other, "a rate limit of a key is for nothing that MCP knows");
-                    return None;
-                }
-            };
-            Some((kind, one))
+            let kind = CallKind::of_primitive(&one.r#type);
+            if kind.is_none() {
+                tracing::warn!(kind = &*one.r#type, "a rate limit of a key is for nothing that MCP knows");
+            }
+            Some((kind?, one))
         });
         // An empty limit says nothing.
         let limited =

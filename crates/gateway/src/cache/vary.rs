@@ -4,6 +4,8 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use md5::{Digest, Md5};
 
+use crate::codings;
+
 /// A digest of the fields that an answer varies by, as they are in the request that it was given to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Varies {
@@ -52,22 +54,8 @@ pub(super) fn varies(answer: &HeaderMap, request: &HeaderMap) -> Varies {
 /// Whether a client understands how the body is coded.
 pub(super) fn understands(request: &HeaderMap, coding: &HeaderValue) -> bool {
     let codings = coding.to_str().unwrap_or("?").split(',').map(str::trim);
-    codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).all(|coding| {
-        let listed = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-        let mut any = None;
-        for entry in listed.flat_map(|value| value.split(',')) {
-            let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
-            let weight =
-                weight.trim().strip_prefix("q=").and_then(|weight| weight.trim().parse::<f32>().ok());
-            let wanted = weight.is_none_or(|weight| weight > 0.0);
-            match name.trim() {
-                name if name.eq_ignore_ascii_case(coding) => return wanted,
-                "*" => any = Some(wanted),
-                _ => {}
-            }
-        }
-        any.unwrap_or(false)
-    })
+    let mut coded = codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"));
+    coded.all(|coding| codings::takes(request, coding))
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Asked {
         let call = self.call.as_ref()?;
         let error = (!flag.is_empty()).then(|| mcp::code(status, flag));
         let (kind, name) = match &call.primitive {
-            Some((kind, name)) => (rights::word(*kind), &**name),
+            Some((kind, name)) => (kind.name(), &**name),
             None => ("", ""),
         };
         Some(analytics::Mcp::new(&call.method, kind, name, error))

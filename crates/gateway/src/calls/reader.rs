@@ -74,7 +74,12 @@ impl Reader {
             Err(refusal) => return Err(refusal),
         };
         match mcp::read(&body) {
-            Ok(Message::Call(call)) => Ok(Asked::of(call, &exchange.api.patterns)),
+            Ok(Message::Call(call)) => {
+                let fields = mirrored(&exchange.head.headers);
+                let said = fields.agree(&call, &body);
+                said.map_err(|why| told(mcp::HEADER_MISMATCH, &why, &call.id))?;
+                Ok(Asked::of(call, &exchange.api.patterns))
+            }
             Ok(Message::Answer) => Ok(Asked::default()),
             Err(malformed) => Err(told(malformed.code, malformed.message, &malformed.id)),
         }
@@ -140,12 +145,29 @@ fn is_json(headers: &HeaderMap) -> bool {
         && parts.all(is_utf8)
 }
 
+/// The fields that repeat what stands in the body.
+fn mirrored(headers: &HeaderMap) -> mcp::Mirrored<'_> {
+    let field = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().map(Some).map_err(|_| mcp::MalformedField),
+            _ => Err(mcp::MalformedField),
+        }
+    };
+    mcp::Mirrored {
+        revision: field("mcp-protocol-version"),
+        method: field("mcp-method"),
+        name: field("mcp-name"),
+    }
+}
+
 fn invalid() -> Refusal {
     told(-32600, "invalid request", "null")
 }
 
 /// What is told of what is no call, with the line end that the original's encoder leaves.
-fn told(code: i32, message: &'static str, id: &str) -> Refusal {
+fn told(code: i32, message: &str, id: &str) -> Refusal {
     let text = mcp::refusal(code, message, id, None) + "\n";
     let refusal = Refusal::client(StatusCode::BAD_REQUEST, "BIV", text);
     Refusal { is_json: true, ..refusal }

@@ -19,26 +19,15 @@ impl CallRights {
         asked.cut_to(rights, &mut exchange.head.headers);
         let Some(call) = &asked.call else { return Ok(()) };
         if rights.to(CallKind::Method).verdict(&call.method) != Verdict::Fine {
-            return Err(denied("method", &call.method));
+            return Err(denied(CallKind::Method, &call.method));
         }
         match &call.primitive {
-            Some((kind, name)) if rights.to(*kind).verdict(name) != Verdict::Fine => {
-                Err(denied(word(*kind), name))
-            }
+            Some((kind, name)) if rights.to(*kind).verdict(name) != Verdict::Fine => Err(denied(*kind, name)),
             _ => Ok(()),
         }
     }
 }
 
-pub(super) fn word(kind: CallKind) -> &'static str {
-    match kind {
-        CallKind::Method => "method",
-        CallKind::Tool => "tool",
-        CallKind::Resource => "resource",
-        CallKind::Prompt => "prompt",
-    }
-}
-
-fn denied(what: &str, name: &str) -> Refusal {
-    Refusal::client(StatusCode::FORBIDDEN, "EAD", format!("{what} '{name}' is not available"))
+fn denied(kind: CallKind, name: &str) -> Refusal {
+    Refusal::client(StatusCode::FORBIDDEN, "EAD", format!("{} '{name}' is not available", kind.name()))
 }

@@ -3,7 +3,6 @@
 //! It is the last thing that happens to an answer: whatever keeps or records it has it as it was, in one form for all
 //! clients.
 
-mod accepted;
 mod squeezed;
 
 use apidef::{Compression, ContentCoding};
@@ -17,6 +16,7 @@ use http_body::Body as _;
 use self::squeezed::{Encoder, Squeezed};
 use crate::body::Body;
 use crate::chain::is_event_stream;
+use crate::codings;
 use crate::exchange::{Exchange, is_grpc};
 
 /// Fields that say what the very bytes of a body are.
@@ -37,7 +37,7 @@ pub(crate) fn answer(exchange: &Exchange, response: &mut Response<Body>) {
     if exchange.head.method == Method::HEAD {
         return;
     }
-    let Some(coding) = accepted::best(request, &model.codings) else { return };
+    let Some(coding) = codings::best(request, &model.codings) else { return };
     let encoder = match Encoder::new(coding) {
         Ok(encoder) => encoder,
         Err(fault) => {

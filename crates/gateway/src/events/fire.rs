@@ -173,3 +173,9 @@ pub(crate) fn key(gate: &Gate, event: Event, org: &str, name: &str) {
         Told { org: org.into(), ..told(None, event, meta) }
     });
 }
+
+/// The code of users says that something happened (contract 9.4): the handlers of the gate are told.
+pub(crate) fn triggered(gate: &Gate, event: Event, message: &str) {
+    gate.events
+        .fire(None, event, || told(None, event, json!({"Message": message, "OriginatingRequest": ""})));
+}

@@ -16,7 +16,7 @@ pub(crate) mod webhook;
 pub use certificates::ExpirySettings;
 pub use deliver::run;
 pub(crate) use fire::{
-    Probed, breaker, exchanged, host, key, no_upstream_token, refused, smoothed, version_refused,
+    Probed, breaker, exchanged, host, key, no_upstream_token, refused, smoothed, triggered, version_refused,
 };
 pub(crate) use follow::Followed;
 pub(crate) use handlers::Handlers;

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 use streams::{Password, PasswordHash};
 use tokio::sync::Semaphore;
 
+use crate::same::same;
+
 /// Passwords hashed at the same time: slow hashes keep a processor busy, and anybody can ask for one.
 const AT_ONCE: usize = 2;
 
@@ -91,12 +93,6 @@ fn fits(password: &Password, given: &[u8]) -> bool {
             matches!(done, Ok(Ok(()))) && same(&computed, hash)
         }
     }
-}
-
-/// Compares without telling by its duration where the first difference is.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len()
-        && one.iter().zip(other).fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
 }
 
 #[cfg(test)]

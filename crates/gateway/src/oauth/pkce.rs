@@ -1,10 +1,11 @@
 //! Proof that a code is used by whom it was given to (RFC 7636), by `S256` alone: `plain` proves nothing to who has seen
 //! the request.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
+
+use crate::same::same;
 
 /// What an authorisation is bound to, if to anything.
 pub(super) fn challenge<'a>(
@@ -31,7 +32,7 @@ pub(super) fn proves(challenge: &str, method: &str, verifier: Option<&str>) -> b
         None => challenge.is_empty(),
         Some(verifier) => {
             let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
-            let equal = verify_slices_are_equal(digest.as_bytes(), challenge.as_bytes()).is_ok();
+            let equal = same(digest.as_bytes(), challenge.as_bytes());
             equal && method == "S256" && well_formed(verifier)
         }
     }

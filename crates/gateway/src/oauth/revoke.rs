@@ -1,7 +1,6 @@
 //! Tokens are taken back: one, those of one authorisation, or all that a client has (contract 5.6, RFC 7009). Every node
 //! knows within a second, and subscribers that came with such a token are let go.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 use state::{Signal, Sort, Unavailable};
@@ -12,6 +11,7 @@ use super::records::{Access, Family, read};
 use crate::auth::store_name;
 use crate::clock::unix_millis;
 use crate::gate::Gate;
+use crate::same::same;
 
 /// Tokens taken back at once.
 const AT_ONCE: usize = 32;
@@ -60,10 +60,8 @@ pub(crate) async fn token(
         let name = store_name(&gate.settings.keys, token);
         let found = gate.state.record(&names.access(&name)).await?.and_then(|bytes| read::<Access>(&bytes));
         // The very token: others may have the same short hash.
-        let same = |access: &Access| {
-            verify_slices_are_equal(access.access_token.0.as_bytes(), token.as_bytes()).is_ok()
-        };
-        if let Some(access) = found.filter(|access| same(access) && theirs(access)) {
+        let is_it = |access: &Access| same(access.access_token.0.as_bytes(), token.as_bytes());
+        if let Some(access) = found.filter(|access| is_it(access) && theirs(access)) {
             let owner = access.client.map(|client| client.id).unwrap_or_default();
             drop_access(gate, names, &owner, &name, Trace::None).await?;
             tell(gate, vec![name]).await;
@@ -182,7 +180,6 @@ pub(crate) async fn owner(
     token: &str,
 ) -> Result<Option<String>, Unavailable> {
     let found = gate.state.record(&Names(api).access(name)).await?.and_then(|bytes| read::<Access>(&bytes));
-    let found = found
-        .filter(|access| verify_slices_are_equal(access.access_token.0.as_bytes(), token.as_bytes()).is_ok());
+    let found = found.filter(|access| same(access.access_token.0.as_bytes(), token.as_bytes()));
     Ok(found.and_then(|access| access.client).map(|client| client.id))
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use apidef::{NewTokenNotice, Secret, Session};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, HeaderMap};
@@ -25,6 +24,7 @@ use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::query;
 use crate::respond::{self, Refusal};
+use crate::same::same;
 
 /// `/oauth/token/`.
 pub(super) async fn answer(server: &Server, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
@@ -185,10 +185,6 @@ fn needed<'a>(form: &'a Form, name: &'static str) -> Result<&'a str, Halt> {
     }
 }
 
-fn same(one: &Secret, other: &str) -> bool {
-    verify_slices_are_equal(one.0.as_bytes(), other.as_bytes()).is_ok()
-}
-
 fn is_of(owner: Option<&Client>, client: &Client) -> bool {
     owner.is_some_and(|owner| owner.id == client.id)
 }
@@ -213,7 +209,7 @@ async fn by_code(
     let code = needed(form, "code")?;
     let (key, family) = (Names(api).code(code), digest(code));
     let stored = gate.state.record(&key).await?.and_then(|bytes| read::<Authorization>(&bytes));
-    let Some(stored) = stored.filter(|stored| same(&stored.code, code)) else {
+    let Some(stored) = stored.filter(|stored| same(stored.code.0.as_bytes(), code.as_bytes())) else {
         if revoke::family(gate, api, &family).await? {
             tracing::warn!(
                 api_id = api,
@@ -269,7 +265,8 @@ async fn by_refresh(
     let (key, spent) = (names.refresh(token), names.spent(&digest(token)));
     let bytes = gate.state.record(&key).await?;
     let stored = bytes.as_ref().and_then(|bytes| read::<Access>(bytes));
-    let Some(stored) = stored.filter(|stored| same(&stored.refresh_token, token)) else {
+    let Some(stored) = stored.filter(|stored| same(stored.refresh_token.0.as_bytes(), token.as_bytes()))
+    else {
         // Used before: who used it first may not be whom it was given to (RFC 9700 section 4.14.2).
         let family = gate.state.record(&spent).await?;
         let family = family.as_deref().and_then(|id| std::str::from_utf8(id).ok());

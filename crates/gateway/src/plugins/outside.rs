@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use apidef::{Api, Session, Target};
+use apidef::{Api, Event, Session, Target};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, header};
 use plugins::{Answer, Outgoing, Outside};
@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::auth::{lifetime, store_name};
 use crate::batch;
+use crate::events;
 use crate::fetch::{self, Ask};
 use crate::fields::texts;
 use crate::gate::Gate;
@@ -56,6 +57,13 @@ impl World {
 impl Outside for World {
     fn log(&self, line: &str) {
         tracing::info!(target: "plugins", api_id = &*self.api, "{line}");
+    }
+
+    fn trigger(&self, event: &str, payload: &str) {
+        match (Event::of(event), self.gate.upgrade()) {
+            (Some(event), Some(gate)) => events::triggered(&gate, event, payload),
+            _ => self.log(&format!("event {event}: {payload}")),
+        }
     }
 
     fn send(&self, request: &Outgoing, longest: Duration) -> Result<Answer, String> {

@@ -252,6 +252,12 @@ fn native(
     };
     native.set("store", lua.create_function(store)?)?;
     let world = Arc::clone(outside);
+    let trigger = move |_: &Lua, (event, payload): (String, mlua::LuaString)| {
+        world.trigger(&event, shortened(&String::from_utf8_lossy(&payload.as_bytes())));
+        Ok(())
+    };
+    native.set("trigger", lua.create_function(trigger)?)?;
+    let world = Arc::clone(outside);
     let stored = move |_: &Lua, name: String| world.stored(&name).map_err(failed);
     native.set("stored", lua.create_function(stored)?)?;
     let (world, watched) = (Arc::clone(outside), Arc::clone(until));

@@ -34,7 +34,7 @@ tyk = {
     end,
     store_data = function(name, text, seconds) native.store(tostring(name), tostring(text), seconds or 0) end,
     get_data = function(name) return native.stored(tostring(name)) end,
-    trigger_event = function(name, payload) native.log("event " .. tostring(name) .. ": " .. tostring(payload)) end,
+    trigger_event = function(name, payload) native.trigger(tostring(name), tostring(payload)) end,
     http = native.send,
 }
 b64enc, b64dec = native.to_base64, native.from_base64

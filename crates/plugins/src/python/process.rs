@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::outside::shortened;
 use crate::{Fault, Outside};
 
 /// Reads the runner itself from the socket, so that no file of it has to lie anywhere.
@@ -134,6 +135,10 @@ impl Process {
         let done = match serde_json::from_slice::<Wish>(wish) {
             Ok(wish) if wish.what == "store" => {
                 self.outside.store(&wish.name, &wish.text, wish.seconds, false).map(|_| Value::Null)
+            }
+            Ok(wish) if wish.what == "trigger" => {
+                self.outside.trigger(&wish.name, shortened(&wish.text));
+                Ok(Value::Null)
             }
             Ok(wish) => self.outside.stored(&wish.name).map(|text| json!(text)),
             Err(why) => Err(why.to_string()),

@@ -215,7 +215,7 @@ class TykGateway:
 
     @staticmethod
     def trigger_event(name, payload):
-        log("event %s: %s" % (name, payload))
+        ask({"do": "trigger", "name": str(name), "text": str(payload)})
 
 
 def offer():

@@ -71,6 +71,8 @@ def after(request, response, session, metadata, spec):
 def keep(request, session, spec):
     tyk.store_data("name", "kept", 10)
     request.object.set_headers["X-Kept"] = tyk.get_data("name")
+    request.object.set_headers["X-None"] = str(tyk.get_data("nobody"))
+    tyk.trigger_event("QuotaExceeded", "it is full")
 "#;
     let world: Arc<World> = Arc::default();
     let names = ["before", "auth", "refuse", "after", "keep"];
@@ -102,8 +104,12 @@ def keep(request, session, spec):
         (&["Server".to_owned()][..], "rewsna".into())
     );
     let made = call!(python, "keep", Hook::Post, None).unwrap().request;
-    assert_eq!(made.set_headers["X-Kept"], "kept");
-    assert_eq!(world.lines.lock()[..2], ["seen", "printed"]);
+    assert_eq!((&made.set_headers["X-Kept"][..], &made.set_headers["X-None"][..]), ("kept", "None"));
+    let lines = world.lines.lock();
+    assert_eq!(
+        (&lines[..2], &lines[lines.len() - 1][..]),
+        (&["seen".to_owned(), "printed".to_owned()][..], "event QuotaExceeded: it is full")
+    );
 }
 
 #[tokio::test]

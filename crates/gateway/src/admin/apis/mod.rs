@@ -34,7 +34,7 @@ pub(super) fn list(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
     let types = call.parameter("include_types").unwrap_or_default();
     let with_mcp = types.split(',').any(|kind| kind.trim() == "mcp");
     let told = stored(&snapshot).filter(|api| with_mcp || !api.model.mcp);
-    let all: Vec<Value> = told.map(|api| api.definition.classic()).collect();
+    let all: Vec<Value> = told.map(|api| api.definition.whole_classic()).collect();
     json(StatusCode::OK, &all)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn list_oas(gate: &Arc<Gate>) -> Response<Body> {
 pub(super) fn get(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     match find(gate, id) {
         None => not_found(),
-        Some(api) => of_version(gate, id, json(StatusCode::OK, &api.definition.classic())),
+        Some(api) => of_version(gate, id, json(StatusCode::OK, &api.definition.whole_classic())),
     }
 }
 

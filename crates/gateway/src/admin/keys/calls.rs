@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use apidef::{AccessDefinition, NameRules, PrimitiveRules};
+use apidef::{AccessDefinition, CallKind, NameRules, PrimitiveRules};
 
 use crate::gate::Gate;
 
@@ -25,7 +25,7 @@ pub(in crate::admin) fn fault(gate: &Gate, rights: &BTreeMap<String, AccessDefin
 
 fn unknown(access: &AccessDefinition) -> Option<String> {
     let kind = access.mcp_primitives.iter().map(|one| &*one.r#type);
-    let kind = kind.into_iter().find(|kind| !matches!(*kind, "tool" | "resource" | "prompt"))?;
+    let kind = kind.into_iter().find(|kind| CallKind::of_primitive(kind).is_none())?;
     Some(format!("invalid MCP primitive type {kind:?}: must be one of tool, resource, prompt"))
 }
 

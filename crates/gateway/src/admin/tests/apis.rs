@@ -49,9 +49,13 @@ async fn classic_definitions() {
             ("PUT", "/apis/a", &a.to_string(), 200, modified("a", "modified")),
             ("DELETE", "/apis/b", "", 200, modified("b", "deleted")),
             ("DELETE", "/apis/b", "", 404, json!("API not found")),
-            ("GET", "/apis/a", "", 200, a.clone()),
         ])
         .await;
+    let told = admin.get("/apis/a").await.json();
+    assert_eq!(
+        (&told["auth_configs"]["authToken"]["auth_header_name"], &told["proxy"]["listen_path"]),
+        (&json!("Authorization"), &json!("/a/"))
+    );
     let mut nameless = a.clone();
     nameless.as_object_mut().unwrap().remove("api_id");
     let key = admin.post("/apis", &nameless).await.json()["key"].as_str().unwrap().to_owned();
@@ -59,6 +63,46 @@ async fn classic_definitions() {
     let all = admin.get("/apis?include_types=mcp").await.json();
     assert_eq!(all.as_array().unwrap().len(), 3);
     assert_eq!(admin.get("/apis/o").await.json()["is_oas"], true, "in classic form");
+}
+
+#[tokio::test]
+async fn c2_row_3_what_is_given_back_holds_every_key_and_can_be_given_again() {
+    let admin = Admin::plain().await;
+    let given = json!({"api_id": "a", "name": "a", "use_keyless": true, "tags": ["eu"], "unknown": {"kept": [1]},
+        "proxy": {"listen_path": "/a/", "target_url": "http://127.0.0.1:1"},
+        "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default"}}}});
+    admin.add("/apis", &given).await;
+    admin.add("/apis/oas", &oas("o")).await;
+    let all = admin.get("/apis").await.json();
+    for id in ["a", "o"] {
+        let told = admin.get(&format!("/apis/{id}")).await.json();
+        assert!(all.as_array().unwrap().contains(&told), "the list holds the same");
+        for (pointer, empty) in [
+            ("/slug", json!("")),
+            ("/use_basic_auth", json!(false)),
+            ("/allowed_ips", json!([])),
+            ("/session_lifetime", json!(0)),
+            ("/auth_configs", json!({})),
+            ("/proxy/target_list", json!([])),
+            ("/proxy/transport/ssl_min_version", json!(0)),
+            ("/CORS/allowed_origins", json!([])),
+            ("/cache_options/cache_response_codes", json!([])),
+            ("/definition/versions", json!({})),
+            ("/custom_middleware/pre", json!([])),
+            ("/event_handlers/events", json!({})),
+        ] {
+            assert_eq!(told.pointer(pointer), Some(&empty), "{id}{pointer}");
+        }
+        let versions = told["version_data"]["versions"].as_object().unwrap();
+        assert!(!versions.is_empty() && versions.values().all(|one| one["global_size_limit"] == 0), "{told}");
+    }
+    let told = admin.get("/apis/a").await.json();
+    assert_eq!(
+        (&told["tags"], &told["unknown"], &told["name"]),
+        (&json!(["eu"]), &json!({"kept": [1]}), &json!("a"))
+    );
+    assert_eq!(admin.put("/apis/a", &told).await.json(), modified("a", "modified"));
+    assert_eq!(admin.get("/apis/a").await.json(), told);
 }
 
 #[tokio::test]

@@ -42,6 +42,53 @@ fn id_of(reply: &Reply) -> String {
     reply.json()["key"].as_str().unwrap().to_owned()
 }
 
+/// Where sections stand that say nothing.
+fn empty_sections(value: &Value, at: &str, found: &mut Vec<String>) {
+    fn says_nothing(value: &Value) -> bool {
+        match value {
+            Value::Object(members) => members.values().all(says_nothing),
+            Value::Array(items) => items.iter().all(says_nothing),
+            Value::Bool(on) => !on,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Null => true,
+        }
+    }
+    for (key, member) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}/{key}");
+        if member.is_object() && says_nothing(member) {
+            found.push(at);
+        } else {
+            empty_sections(member, &at, found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn c3_1_row_9_what_the_gate_writes_has_no_empty_sections_and_what_it_was_given_stays() {
+    let admin = Admin::plain().await;
+    let mut plain = pets();
+    plain.as_object_mut().unwrap().remove("security");
+    for query in
+        ["", "?allowList=false&validateRequest=false&mockResponse=false", "?allowList=true&mockResponse=true"]
+    {
+        let id = id_of(&admin.post(&format!("/apis/oas/import{query}"), &plain).await);
+        let (mut found, document) = (Vec::new(), held(&admin, &id).await);
+        empty_sections(&document["x-tyk-api-gateway"], "", &mut found);
+        assert_eq!(found, [""; 0], "{query}: {document:#}");
+        assert_eq!(admin.delete(&format!("/apis/oas/{id}")).await.status, 200);
+    }
+    // Documents are stored as they came, whatever they say nothing with.
+    let mut own = super::oas("own");
+    own["x-tyk-api-gateway"]["middleware"] =
+        json!({"global": {"cors": {}, "prePlugins": []}, "operations": {}});
+    own["x-tyk-api-gateway"]["server"]["clientCertificates"] = json!({"enabled": false, "allowlist": []});
+    admin.add("/apis/oas", &own).await;
+    let mut told = held(&admin, "own").await;
+    told.as_object_mut().unwrap().remove("servers");
+    assert_eq!(told, own);
+}
+
 /// Parameter, where it shows, and what is there then; `null`: nothing.
 fn rows() -> Vec<(&'static str, &'static str, Value)> {
     let (on, off) = (json!({"enabled": true}), json!(null));

@@ -16,6 +16,7 @@ use super::metadata::Metadata;
 use crate::backend::Backend;
 use crate::body::cause;
 use crate::body::{Body, RequestBody, is_too_large};
+use crate::codings;
 use crate::exchange::Exchange;
 use crate::http1::Breach;
 use crate::respond::{self, Refusal};
@@ -55,7 +56,7 @@ pub(super) async fn post(
         return Ok(refused(&error));
     }
     let left = ingest.options.timeout.saturating_sub(started.elapsed());
-    let compressed = encoding::accepts_gzip(&exchange.head.headers);
+    let compressed = codings::takes(&exchange.head.headers, "gzip");
     let outcome = match tokio::time::timeout(left, submit(exchange, ingest, batch)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(IngestError::Timeout),

@@ -318,9 +318,16 @@ impl Upstream {
             entry.insert(basic.clone());
         }
         let body = std::mem::replace(&mut exchange.body, RequestBody::none());
-        if changed && body.is_none() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
-            // Such a method is asked for its content (RFC 9110 section 8.6), of which the client's had none.
-            headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+        if body.is_none() {
+            match method {
+                // Such a method is asked for its content (RFC 9110 section 8.6), of which the client's may have had none.
+                Method::POST | Method::PUT | Method::PATCH if changed => {
+                    headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+                }
+                Method::POST | Method::PUT | Method::PATCH => {}
+                // A body of nothing is none (contract 4.6).
+                _ => drop(headers.remove(header::CONTENT_LENGTH)),
+            }
         }
         traces::ask(exchange, target, &path, &method, &mut headers);
         Ok(Outbound { method, path, headers, body })
