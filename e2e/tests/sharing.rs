@@ -229,7 +229,7 @@ async fn nobody_waits_until_other_gates_are_told() {
         (200, json!({"access_token": "given", "expires_in": 600}).to_string())
     })
     .await;
-    const TRIES: usize = 3;
+    const TRIES: usize = 5;
     let mut setup = Gate::setup().conf(redis.conf()).conf(json!({"storage": {"timeout": 10}}));
     for number in 1..=TRIES {
         let client = json!({"client_id": number.to_string(), "client_secret": "s", "token_url": issuer.url("/")});
@@ -248,7 +248,7 @@ async fn nobody_waits_until_other_gates_are_told() {
         // They are told as soon as somebody takes it.
         shared(&redis, "upstreamOAuthCC-*", number).await;
     }
-    assert!(fastest < Duration::from_millis(400), "{fastest:?}");
+    assert!(fastest < Duration::from_millis(450), "{fastest:?}");
     assert_eq!(metric(&gate, "sluicegate_shared_untold_total").await, 0);
     assert_eq!(metric(&gate, "sluicegate_shared_queued").await, 0);
 }

@@ -140,7 +140,7 @@ async fn nodes_that_follow_ask_about_all_hosts_at_once() {
     let hosts: Vec<Value> =
         (1..=HOSTS).map(|port| json!({"url": format!("http://127.0.0.1:{port}/health")})).collect();
     api["uptime_tests"] = json!({"check_list": hosts});
-    let conf = json!({"uptime_tests": {"config": {"time_wait": 0.2, "failure_trigger_sample_size": 1}}});
+    let conf = json!({"uptime_tests": {"config": {"time_wait": 2, "failure_trigger_sample_size": 1}}});
     let setup = || Gate::setup().conf(redis.conf()).conf(conf.clone()).api(api.clone());
     let _leader = setup().start().await;
     until("all are down", async || {
@@ -149,7 +149,7 @@ async fn nodes_that_follow_ask_about_all_hosts_at_once() {
     .await;
     let follower = setup().start().await;
     until("the other node hears of each", async || {
-        follower.log().matches("a host is down, as the node says that probes").count() == HOSTS
+        follower.log().matches("a host is down, as the node says that probes").count() >= HOSTS
     })
     .await;
     redis.call(&["CONFIG", "RESETSTAT"]);

@@ -35,10 +35,10 @@ struct Found {
 impl Liveness {
     /// Why the store takes nothing, if that is so. One that is away is known to be (`State::health`).
     pub(crate) async fn refusal(&self, gate: &Gate) -> Option<String> {
-        if !gate.state.is_shared() || !gate.state.is_up() {
+        if !gate.state.is_shared() {
             return None;
         }
-        if self.is_due() {
+        if gate.state.is_up() && self.is_due() {
             let me = gate.me();
             tokio::spawn(async move {
                 // A task of its own: whoever asked may go away.
@@ -51,7 +51,8 @@ impl Liveness {
         let mut found = self.found.subscribe();
         // The sender is here.
         drop(tokio::time::timeout(PATIENCE, found.wait_for(|found| !found.runs)).await);
-        found.borrow().refusal.clone()
+        let found = self.found.borrow();
+        found.refusal.clone()
     }
 
     fn note(&self, refusal: Option<String>) {
