@@ -232,7 +232,8 @@ async fn nobody_waits_until_other_gates_are_told() {
     const TRIES: usize = 5;
     let mut setup = Gate::setup().conf(redis.conf()).conf(json!({"storage": {"timeout": 10}}));
     for number in 1..=TRIES {
-        let client = json!({"client_id": number.to_string(), "client_secret": "s", "token_url": issuer.url("/")});
+        let client =
+            json!({"client_id": number.to_string(), "client_secret": "s", "token_url": issuer.url("/")});
         let oauth = json!({"enabled": true, "allowed_authorize_types": ["clientCredentials"], "client_credentials": client});
         let more = json!({"upstream_auth": {"enabled": true, "oauth": oauth}});
         setup = setup.api(with(keyless(&format!("a{number}"), &upstream.url("")), more));

@@ -68,7 +68,9 @@ async fn c5_1_row_32_what_happened_to_an_api_is_counted_for_all_gates_of_a_redis
     for gate in [&one, &two] {
         until("all of it is told by both", async || told(gate).await == [5.0, 1.0, 2.0, 0.0]).await;
     }
-    for (metric, count) in [("Request", "2"), ("BlockedRequest", "3"), ("QuotaViolation", "1"), ("KeyFailure", "2")] {
+    for (metric, count) in
+        [("Request", "2"), ("BlockedRequest", "3"), ("QuotaViolation", "1"), ("KeyFailure", "2")]
+    {
         let set = format!("apihealth.a.{metric}");
         assert_eq!(redis.call(&["ZCARD", &set]), count, "{metric}");
         let life: u64 = redis.call(&["TTL", &set]).parse().unwrap();
@@ -96,10 +98,8 @@ async fn c5_1_row_34_a_webhook_is_sent_once_by_all_gates_of_a_redis_until_its_pa
     let receiver = Spoken::start(|_| (200, String::new())).await;
     let hook = json!({"handler_name": "eh_web_hook_handler", "handler_meta":
         {"method": "POST", "target_path": receiver.url("/hook"), "event_timeout": 3600}});
-    let api = with(
-        keyed("a", &upstream.url("")),
-        json!({"event_handlers": {"events": {"AuthFailure": [hook]}}}),
-    );
+    let api =
+        with(keyed("a", &upstream.url("")), json!({"event_handlers": {"events": {"AuthFailure": [hook]}}}));
     let setup = || quiet(&redis).api(api.clone());
     let (one, two) = (setup().start().await, setup().start().await);
     let told = |path: &str| receiver.asked().iter().filter(|asked| asked.contains(path)).count();
@@ -190,8 +190,11 @@ async fn c5_1_row_37_the_version_that_runs_is_written_down() {
 #[tokio::test]
 async fn c5_1_row_38_a_redis_that_takes_nothing_is_told_as_failing_and_one_that_is_slow_holds_nobody() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    let gate =
-        quiet(&redis).conf(json!({"storage": {"timeout": 30}})).api(keyless("a", &upstream.url(""))).start().await;
+    let gate = quiet(&redis)
+        .conf(json!({"storage": {"timeout": 30}}))
+        .api(keyless("a", &upstream.url("")))
+        .start()
+        .await;
     let hello = async || gate.get("/hello", &[]).await.json();
     let output = |hello: &Value| hello["details"]["redis"]["output"].as_str().unwrap_or_default().to_owned();
     assert_eq!(hello().await["status"], "pass");
@@ -308,20 +311,15 @@ async fn c8_1_row_7_each_api_that_is_a_version_has_rights_and_limits_of_its_own(
         json!({"definition": with(versions("X-V"), json!({"versions": {"v2": "child"}}))}),
     );
     let mut document = oas("oas", &base.url("/base"));
-    document["components"] =
-        json!({"securitySchemes": {"authToken": {"type": "apiKey", "in": "header", "name": "Authorization"}}});
+    document["components"] = json!({"securitySchemes": {"authToken": {"type": "apiKey", "in": "header", "name": "Authorization"}}});
     document["security"] = json!([{"authToken": []}]);
     let extension = &mut document["x-tyk-api-gateway"];
     extension["server"]["authentication"] =
         json!({"enabled": true, "securitySchemes": {"authToken": {"enabled": true}}});
     extension["info"]["versioning"] =
         with(versions("X-V"), json!({"versions": [{"name": "v2", "id": "child"}]}));
-    let gate = Gate::setup()
-        .api(classic)
-        .api(keyed("child", &child.url("/child")))
-        .oas(document)
-        .start()
-        .await;
+    let gate =
+        Gate::setup().api(classic).api(keyed("child", &child.url("/child"))).oas(document).start().await;
     let ask = async |path: &str, key: &str, version: &str| {
         let key = format!("Authorization: {key}");
         let version = format!("X-V: {version}");
@@ -354,7 +352,8 @@ async fn c8_1_row_7_each_api_that_is_a_version_has_rights_and_limits_of_its_own(
         // So are its limits: what is spent at the version is not at the base.
         let mut limited = session(&[id, "child"]);
         for (api, most) in [(id, 2), ("child", 1)] {
-            limited["access_rights"][api]["limit"] = json!({"rate": 0, "quota_max": most, "quota_renewal_rate": 3600});
+            limited["access_rights"][api]["limit"] =
+                json!({"rate": 0, "quota_max": most, "quota_renewal_rate": 3600});
         }
         let key = gate.admin().key(&limited).await;
         let mut statuses = Vec::new();

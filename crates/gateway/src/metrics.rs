@@ -186,7 +186,12 @@ pub(crate) fn render(gate: &Gate) -> String {
             "tokens and answers of issuers that other nodes were not told",
             telling.untold(),
         ),
-        ("sluicegate_shared_queued", "gauge", "tokens and answers of issuers waiting to be told", telling.queued()),
+        (
+            "sluicegate_shared_queued",
+            "gauge",
+            "tokens and answers of issuers waiting to be told",
+            telling.queued(),
+        ),
         ("sluicegate_shared_queue_limit", "gauge", "room of their queue", telling.room()),
         (
             "sluicegate_health_untold_total",

@@ -202,12 +202,7 @@ impl State {
     }
 
     /// How many members of such a set stand after `since`, and the newest of them, `most` at most.
-    pub async fn times(
-        &self,
-        set: &str,
-        since: f64,
-        most: usize,
-    ) -> Result<(u64, Vec<String>), Unavailable> {
+    pub async fn times(&self, set: &str, since: f64, most: usize) -> Result<(u64, Vec<String>), Unavailable> {
         match &self.0 {
             Kind::Embedded(_) => Ok((0, Vec::new())),
             Kind::Redis(store) => store.times(set, since, most).await,
