@@ -527,3 +527,56 @@ async fn a_disk_that_is_full() {
     gate.admin().key(&large).await;
     assert_eq!(gate.get("/hello", &[]).await.json()["status"], "pass");
 }
+
+#[tokio::test]
+async fn a_disk_that_is_full_of_records() {
+    let upstream = Upstream::start().await;
+    let mut gate = Gate::setup()
+        .told_of_full_disks()
+        .conf(json!({"enable_analytics": true, "analytics_config":
+            {"enable_detailed_recording": true, "detailed_recording_size": 65_536}}))
+        .api(keyless("a", &upstream.url("")))
+        .prepare();
+    gate.start().await;
+    let recorded = async |gate: &Gate, path: &str| {
+        let records = gate.admin().get("/records?limit=2000").await.json();
+        records.as_array().unwrap().iter().any(|record| record["path"].as_str().unwrap().ends_with(path))
+    };
+    assert_eq!(gate.get("/a/before", &[]).await.status, 200);
+    e2e::until("it is recorded", async || recorded(&gate, "/before").await).await;
+    let files = std::fs::read_dir(gate.dir().join("state")).unwrap();
+    let largest = files.map(|file| file.unwrap().metadata().unwrap().len()).max().unwrap();
+    let limit = format!("--fsize={largest}:{largest}");
+    let limited =
+        std::process::Command::new("prlimit").args(["--pid", &gate.pid().to_string(), &limit]).status();
+    assert!(limited.unwrap().success());
+    let (body, begun) = ("x".repeat(60_000), std::time::Instant::now());
+    let mut number = 0;
+    while !gate.log().contains("records cannot be written; is the disk full?") {
+        let reply = gate.get(&format!("/a/{number}"), &["--data-binary", &body]).await;
+        assert_eq!(reply.status, 200, "{number}: {reply:?}");
+        number += 1;
+        assert!(begun.elapsed() < 3 * e2e::PATIENCE, "{number} records fit");
+    }
+    // Nobody is harmed, nothing is dropped that fits into memory, and whoever asks is told.
+    let hello = gate.get("/hello", &[]).await.json();
+    assert_eq!((&hello["status"], &hello["details"]["records"]["status"]), (&json!("warn"), &json!("fail")));
+    assert_eq!(hello["details"]["embedded"]["status"], "pass", "{hello}");
+    for _ in 0..50 {
+        assert_eq!(gate.get("/a/after", &[]).await.status, 200);
+    }
+    e2e::until("it is recorded", async || recorded(&gate, "/after").await).await;
+    let metrics = gate.get("/metrics", &[]).await;
+    assert!(metrics.text().contains("sluicegate_records_dropped_total 0"), "{}", metrics.text());
+    assert_eq!(gate.get("/ready", &[]).await.status, 200);
+    // A start on a disk with room mends it; what was written before is there.
+    assert_eq!(gate.stop().await, Some(0), "{}", gate.log());
+    gate.start().await;
+    assert!(recorded(&gate, "/before").await, "what was written is lost");
+    assert_eq!(gate.get("/a/again", &[]).await.status, 200);
+    e2e::until("it is recorded", async || recorded(&gate, "/again").await).await;
+    gate.stop().await;
+    gate.start().await;
+    assert!(recorded(&gate, "/again").await, "records are not written again");
+    assert_eq!(gate.get("/hello", &[]).await.json()["status"], "pass");
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use e2e::definition::{keyed, keyless, oas, session};
 use e2e::issuer::Issuer;
@@ -34,6 +35,19 @@ fn scripts(redis: &Redis) -> u64 {
         field.and_then(|number| number.parse().ok()).unwrap_or(0)
     };
     number("calls=") - number("failed_calls=")
+}
+
+/// Waits until the other gates can know so much: nobody waits for that.
+async fn shared(redis: &Redis, names: &str, count: usize) {
+    let known = || redis.call(&["KEYS", names]).lines().filter(|name| !name.is_empty()).count();
+    until(&format!("{count} of {names}"), async || known() == count).await;
+}
+
+/// The number of a metric without labels.
+async fn metric(gate: &Gate, name: &str) -> u64 {
+    let page = gate.get("/metrics", &[]).await;
+    let line = page.text().lines().find_map(|line| line.strip_prefix(&format!("{name} "))).map(str::to_owned);
+    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
 }
 
 /// From two to six, by two; nothing moves twice within a test.
@@ -164,6 +178,7 @@ async fn c5_1_row_35_what_an_issuer_says_of_a_token_is_asked_once_for_all_gates(
     issuer.knows("gone", json!({"active": false, "sub": "me"}));
     for gate in [&one, &two, &one, &two] {
         assert_eq!(with_token(gate, "/a/x", "good").await.status, 200);
+        shared(&redis, "introspection-good", 1).await;
     }
     assert_eq!(issuer.hits("/introspect"), 1);
     let kept: Value = serde_json::from_str(&redis.call(&["GET", "introspection-good"])).unwrap();
@@ -199,7 +214,44 @@ async fn c5_1_row_35_what_an_issuer_says_of_a_token_is_asked_once_for_all_gates(
     issuer.knows("late", json!({"active": true, "sub": "me", "exp": now() + 30}));
     for gate in [&one, &two] {
         assert_eq!(with_token(gate, "/a/x", "late").await.status, 200);
+        // And what the other one is not told is counted.
+        until("it is counted", async || metric(gate, "sluicegate_shared_untold_total").await == 1).await;
     }
+}
+
+#[tokio::test]
+async fn nobody_waits_until_other_gates_are_told() {
+    let (upstream, redis) = (Upstream::start().await, Arc::new(Redis::start().await));
+    let pauses = Arc::clone(&redis);
+    // When the gate has its token, there is nobody who would take what the others are to know.
+    let issuer = Spoken::start(move |_| {
+        pauses.signal("STOP");
+        (200, json!({"access_token": "given", "expires_in": 600}).to_string())
+    })
+    .await;
+    const TRIES: usize = 5;
+    let mut setup = Gate::setup().conf(redis.conf()).conf(json!({"storage": {"timeout": 10}}));
+    for number in 1..=TRIES {
+        let client =
+            json!({"client_id": number.to_string(), "client_secret": "s", "token_url": issuer.url("/")});
+        let oauth = json!({"enabled": true, "allowed_authorize_types": ["clientCredentials"], "client_credentials": client});
+        let more = json!({"upstream_auth": {"enabled": true, "oauth": oauth}});
+        setup = setup.api(with(keyless(&format!("a{number}"), &upstream.url("")), more));
+    }
+    let gate = setup.start().await;
+    let mut fastest = Duration::MAX;
+    for number in 1..=TRIES {
+        let begun = Instant::now();
+        let reply = gate.get(&format!("/a{number}/x"), &[]).await;
+        fastest = fastest.min(begun.elapsed());
+        assert_eq!(sent(&reply, "authorization"), json!(["Bearer given"]));
+        redis.signal("CONT");
+        // They are told as soon as somebody takes it.
+        shared(&redis, "upstreamOAuthCC-*", number).await;
+    }
+    assert!(fastest < Duration::from_millis(450), "{fastest:?}");
+    assert_eq!(metric(&gate, "sluicegate_shared_untold_total").await, 0);
+    assert_eq!(metric(&gate, "sluicegate_shared_queued").await, 0);
 }
 
 #[tokio::test]
@@ -247,6 +299,7 @@ async fn c5_1_row_40_tokens_for_upstreams_are_fetched_once_for_all_gates() {
             (json!(["Bearer cc1"]), json!(["gold"]))
         );
         assert_eq!(sent(&gate.get("/pw/x", &[]).await, "authorization"), json!(["Bearer pw2"]));
+        shared(&redis, "upstreamOAuth*", 2).await;
     }
     assert_eq!(issuer.asked().len(), 2, "{:?}", issuer.asked());
     for (prefix, token) in [("upstreamOAuthCC-", "cc1"), ("upstreamOAuthPW-", "pw2")] {
@@ -260,10 +313,17 @@ async fn c5_1_row_40_tokens_for_upstreams_are_fetched_once_for_all_gates() {
         redis.call(&["SET", &keys, "rubbish"]);
     }
     let ask = async |gate: &Gate| gate.get("/picky/x", &[]).await.status;
-    assert_eq!((ask(&one).await, ask(&two).await, issuer.asked().len()), (200, 200, 3));
+    let others = redis.call(&["KEYS", "upstreamOAuthCC-*"]);
+    assert_eq!(ask(&one).await, 200);
+    shared(&redis, "upstreamOAuthCC-*", 2).await;
+    let both = redis.call(&["KEYS", "upstreamOAuthCC-*"]);
+    let picky_one = both.lines().find(|name| *name != others).unwrap();
+    let sealed = redis.call(&["GET", picky_one]);
+    assert_eq!((ask(&two).await, issuer.asked().len()), (200, 3));
     // A token that an upstream does not take is not fetched from the others again; they get the new one when they need it.
     wanted.store(4, Ordering::SeqCst);
     assert_eq!((ask(&two).await, issuer.asked().len()), (200, 4));
+    until("the new one is shared", async || redis.call(&["GET", picky_one]) != sealed).await;
     assert_eq!((ask(&one).await, issuer.asked().len()), (200, 4), "the new one is shared");
     drop(two);
     let again = setup().start().await;
@@ -316,6 +376,7 @@ async fn c5_12_row_5_tokens_are_exchanged_once_for_all_gates() {
             sent(&with_token(gate, "/a/x", &kept).await, "authorization"),
             json!(["Bearer new-token"])
         );
+        shared(&redis, "tokenExchange-*", 1).await;
     }
     assert_eq!(issuer.hits("/exchange"), 1);
     let keys = redis.call(&["KEYS", "tokenExchange-*"]);

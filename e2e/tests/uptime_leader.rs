@@ -132,6 +132,39 @@ async fn c13_5_row_8_without_redis_and_in_groups_of_their_own_nodes_probe_for_th
 }
 
 #[tokio::test]
+async fn nodes_that_follow_ask_about_all_hosts_at_once() {
+    const HOSTS: usize = 40;
+    let redis = Redis::start().await;
+    let mut api = keyless("a", "http://127.0.0.1:1/unused");
+    // Nobody listens at these ports.
+    let hosts: Vec<Value> =
+        (1..=HOSTS).map(|port| json!({"url": format!("http://127.0.0.1:{port}/health")})).collect();
+    api["uptime_tests"] = json!({"check_list": hosts});
+    let conf = json!({"uptime_tests": {"config": {"time_wait": 2, "failure_trigger_sample_size": 1}}});
+    let setup = || Gate::setup().conf(redis.conf()).conf(conf.clone()).api(api.clone());
+    let _leader = setup().start().await;
+    until("all are down", async || {
+        redis.call(&["KEYS", "host-checker:PollerCheckerInstance:*"]).lines().count() == HOSTS
+    })
+    .await;
+    let follower = setup().start().await;
+    until("the other node hears of each", async || {
+        follower.log().matches("a host is down, as the node says that probes").count() >= HOSTS
+    })
+    .await;
+    redis.call(&["CONFIG", "RESETSTAT"]);
+    let calls = |command: &str| {
+        let stats = redis.call(&["INFO", "commandstats"]);
+        let name = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&*name)).unwrap_or("0");
+        line.split(',').next().unwrap().trim().parse::<usize>().unwrap()
+    };
+    until("it has asked again", async || calls("mget") >= 2).await;
+    // What is left are looks at the name of the node that probes.
+    assert!(calls("get") < HOSTS / 2, "{}", redis.call(&["INFO", "commandstats"]));
+}
+
+#[tokio::test]
 async fn c13_5_row_8_while_redis_is_away_each_node_probes() {
     let (mut redis, (host, _)) = (Redis::start().await, host().await);
     let _nodes = (node("one", &host, Some(&redis), "").await, node("two", &host, Some(&redis), "").await);

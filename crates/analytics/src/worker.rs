@@ -154,7 +154,10 @@ fn note(shared: &Shared, result: Result<(), redb::Error>) {
     let mut noted = shared.error.lock();
     if *noted != error {
         if let Some(error) = &error {
-            tracing::error!(error, "analytics cannot be written; is the disk full?");
+            tracing::error!(
+                error,
+                "records cannot be written; is the disk full? restart once that is repaired"
+            );
         }
         *noted = error;
     }

@@ -10,6 +10,7 @@ use state::{Catalog, State};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::acme::Acme;
+use crate::aside::{Liveness, Telling};
 use crate::auth::jwks::KeySets;
 use crate::auth::jwt::{Checked, Tokens, Verified};
 use crate::auth::{Authenticators, Callers, Passwords};
@@ -18,6 +19,7 @@ use crate::backend::upstream::{Pools, UpstreamSettings, UpstreamTokens};
 use crate::cache::Cache;
 use crate::certificates::CertificateStore;
 use crate::events::Events;
+use crate::health::Noted;
 use crate::hosted::Kept;
 use crate::limits::{AtOnce, Organisations, Windows};
 use crate::listen::tls::Certificates;
@@ -158,6 +160,12 @@ pub struct Gate {
     pub(crate) cache: Cache,
     /// What happens, on its way to who is told.
     pub(crate) events: Events,
+    /// What other nodes are to know, on its way to the store.
+    pub(crate) telling: Telling,
+    /// What happened to APIs, on its way there.
+    pub(crate) noted: Noted,
+    /// Whether the store takes what is written.
+    pub(crate) liveness: Liveness,
     /// Decides which traces are recorded, and sends them.
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// The gate itself, for what may outlive it.
@@ -191,6 +199,9 @@ impl Gate {
             edits: Arc::default(),
             cache: Cache::new(parts.settings.cache, parts.answers.as_ref().unwrap_or(&parts.state)),
             events: Events::default(),
+            telling: Telling::default(),
+            noted: Noted::default(),
+            liveness: Liveness::default(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
             callers: Arc::new(Callers::new(believed)),
             organisations: Organisations::new(believed),

@@ -1,10 +1,14 @@
 //! The obsolete counters of an API (contract 11.8): what happened in the last seconds, on average.
 
+mod noted;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
+
+pub(crate) use noted::{Noted, of_all_nodes, write};
 
 /// What happened in one second.
 #[derive(Debug, Default)]
@@ -12,6 +16,8 @@ struct Second {
     /// In Unix time.
     at: i64,
     requests: u64,
+    /// Those that were not refused.
+    passed: u64,
     throttled: u64,
     over_quota: u64,
     bad_keys: u64,
@@ -48,11 +54,14 @@ impl Health {
         }
         let Some(second) = seconds.back_mut() else { return };
         second.requests += 1;
-        second.upstream += upstream;
         match flag {
+            "" => {
+                second.passed += 1;
+                second.upstream += upstream;
+            }
             "RLT" => second.throttled += 1,
             "QEX" => second.over_quota += 1,
-            "AMF" | "AKI" | "TKI" | "TKE" | "EAD" => second.bad_keys += 1,
+            _ if is_bad_key(flag) => second.bad_keys += 1,
             _ => {}
         }
     }
@@ -62,17 +71,22 @@ impl Health {
         let mut seconds = self.0.lock();
         forget(&mut seconds, now, window);
         let sum = |of: fn(&Second) -> u64| seconds.iter().map(of).sum::<u64>() as f64;
-        let requests = sum(|second| second.requests);
+        let (requests, passed) = (sum(|second| second.requests), sum(|second| second.passed));
         let upstream: Duration = seconds.iter().map(|second| second.upstream).sum();
         let window = f64::from(window.max(1));
         Averages {
             throttled: sum(|second| second.throttled) / window,
             over_quota: sum(|second| second.over_quota) / window,
             bad_keys: sum(|second| second.bad_keys) / window,
-            upstream: if requests > 0.0 { upstream.as_secs_f64() * 1e3 / requests } else { 0.0 },
+            upstream: if passed > 0.0 { upstream.as_secs_f64() * 1e3 / passed } else { 0.0 },
             requests: requests / window,
         }
     }
+}
+
+/// Whether an exchange was refused for what it had to show.
+fn is_bad_key(flag: &str) -> bool {
+    matches!(flag, "AMF" | "AKI" | "TKI" | "TKE" | "EAD")
 }
 
 fn forget(seconds: &mut VecDeque<Second>, now: i64, window: u32) {

@@ -6,6 +6,7 @@
 
 pub mod acme;
 mod admin;
+pub mod aside;
 mod auth;
 pub mod backend;
 mod batch;

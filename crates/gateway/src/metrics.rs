@@ -178,6 +178,32 @@ pub(crate) fn render(gate: &Gate) -> String {
     ] {
         page.single(name, kind, help, value);
     }
+    let (telling, noted) = (&gate.telling, &gate.noted);
+    for (name, kind, help, value) in [
+        (
+            "sluicegate_shared_untold_total",
+            "counter",
+            "tokens and answers of issuers that other nodes were not told",
+            telling.untold(),
+        ),
+        (
+            "sluicegate_shared_queued",
+            "gauge",
+            "tokens and answers of issuers waiting to be told",
+            telling.queued(),
+        ),
+        ("sluicegate_shared_queue_limit", "gauge", "room of their queue", telling.room()),
+        (
+            "sluicegate_health_untold_total",
+            "counter",
+            "exchanges that the averages of `/tyk/health` lack, the state store not taking them",
+            noted.untold(),
+        ),
+        ("sluicegate_health_queued", "gauge", "exchanges waiting to be counted there", noted.queued()),
+        ("sluicegate_health_queue_limit", "gauge", "room of their queue", noted.room()),
+    ] {
+        page.single(name, kind, help, value);
+    }
     if let Some(tracer) = &gate.tracer {
         let [waiting, room, taken, lost] = tracer.counts();
         page.single("sluicegate_spans_total", "counter", "spans that the collector of traces took", taken);

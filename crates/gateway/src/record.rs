@@ -124,6 +124,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
         api.metrics.count(status, elapsed, exchange.timings.upstream);
         if let Some(window) = gate.settings.health_window {
             api.metrics.health.count(unix_now(), window, flag, exchange.timings.upstream);
+            gate.noted.note(gate, &api.identity.id, flag, exchange.timings.upstream);
         }
     }
 

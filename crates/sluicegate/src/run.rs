@@ -69,6 +69,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let (gate, requests) = Gate::new(parts);
     tokio::spawn(gateway::events::run(&gate)?);
     tokio::spawn(gateway::traces::run(Arc::clone(&gate)));
+    let telling = tokio::spawn(gateway::aside::run(Arc::clone(&gate)));
     let reloader = tokio::spawn(reload::run(Arc::clone(&gate), requests));
     let listeners = bind(&config, tls.filter(|_| config.http_server_options.use_ssl)).await?;
     let named = Some(config.pid_file_location.as_str()).filter(|path| !path.is_empty());
@@ -98,8 +99,9 @@ async fn serve(config: Config) -> Result<(), String> {
     if reloader.await.is_err() {
         tracing::error!("the task that applies changes broke; streams may not have been drained");
     }
-    // The place of a node that probes for others is given away.
-    drop(tokio::time::timeout(GIVING_AWAY, probing).await);
+    // The place of a node that probes for others is given away, and what others are to know is told.
+    let ending = async { tokio::join!(probing, telling) };
+    drop(tokio::time::timeout(GIVING_AWAY, ending).await);
     gate.leave_memory();
     state.flush().await.map_err(|error| format!("counters could not be saved: {error}"))
 }

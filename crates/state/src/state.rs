@@ -138,6 +138,14 @@ impl State {
         either!(self, store => store.record(key).await)
     }
 
+    /// The records under these keys, in their order; one round trip, in a cluster several at the same time.
+    pub async fn many_records(&self, keys: &[String]) -> Result<Vec<Option<Arc<[u8]>>>, Unavailable> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        either!(self, store => store.many_records(keys).await)
+    }
+
     /// Stores a record; durable when it returns.
     pub async fn put_record(
         &self,
@@ -174,6 +182,39 @@ impl State {
         match &self.0 {
             Kind::Embedded(_) => Ok(false),
             Kind::Redis(store) => store.append(list, value, life).await.map(|()| true),
+        }
+    }
+
+    /// Adds members to a sorted set that other nodes read, each at its time, and takes out what stands at `since` or before;
+    /// the set is gone after `life` where nothing is added. What is embedded has no other nodes: nothing happens.
+    pub async fn add_times(
+        &self,
+        set: &str,
+        members: &[(f64, String)],
+        since: f64,
+        life: Duration,
+    ) -> Result<(), Unavailable> {
+        match &self.0 {
+            Kind::Embedded(_) => Ok(()),
+            Kind::Redis(_) if members.is_empty() => Ok(()),
+            Kind::Redis(store) => store.add_times(set, members, since, life).await,
+        }
+    }
+
+    /// How many members of such a set stand after `since`, and the newest of them, `most` at most.
+    pub async fn times(&self, set: &str, since: f64, most: usize) -> Result<(u64, Vec<String>), Unavailable> {
+        match &self.0 {
+            Kind::Embedded(_) => Ok((0, Vec::new())),
+            Kind::Redis(store) => store.times(set, since, most).await,
+        }
+    }
+
+    /// Writes a record and reads it again: a store can answer and take nothing (a replica, or one that is full). What
+    /// fails here takes the connection away from nobody.
+    pub async fn probe(&self, key: &str, life: Duration) -> Result<(), Unavailable> {
+        match &self.0 {
+            Kind::Embedded(_) => Ok(()),
+            Kind::Redis(store) => store.probe(key, life).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `/hello` says what is up, `/ready` whether this node should get traffic (contract 7.2).
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::HeaderValue;
@@ -12,9 +13,11 @@ use crate::body::Body;
 use crate::clock::{rfc3339, unix_now};
 use crate::gate::Gate;
 
-pub(super) fn hello(gate: &Gate) -> Response<Body> {
-    let store = gate.state.health();
-    let state = if store.connected { "pass" } else { "fail" };
+pub(super) async fn hello(gate: &Gate) -> Response<Body> {
+    let refusal = gate.liveness.refusal(gate).await;
+    // A store that is away says why; one that is there may take nothing all the same.
+    let wrong = gate.state.health().error.or(refusal);
+    let state = if wrong.is_none() { "pass" } else { "fail" };
     let mut details = json!({
         gate.state.kind(): {
             "status": state,
@@ -22,7 +25,7 @@ pub(super) fn hello(gate: &Gate) -> Response<Body> {
             "time": rfc3339(SystemTime::now()),
         }
     });
-    if let Some(reason) = store.error {
+    if let Some(reason) = wrong {
         details[gate.state.kind()]["output"] = reason.into();
     }
     if let Some(catalog) = gate.catalog.health() {
@@ -35,6 +38,14 @@ pub(super) fn hello(gate: &Gate) -> Response<Body> {
         if let Some(reason) = catalog.error {
             details[&name]["output"] = reason.into();
         }
+    }
+    if let Some(reason) = gate.records.as_ref().and_then(|records| records.error()) {
+        details["records"] = json!({
+            "status": "fail",
+            "componentType": "datastore",
+            "time": rfc3339(SystemTime::now()),
+            "output": reason,
+        });
     }
     for (domain, told) in gate.acme.iter().flat_map(|acme| acme.told()) {
         let lives = told.not_after.is_some_and(|end| end > unix_now());
@@ -102,17 +113,22 @@ pub(super) fn ready(gate: &Gate) -> Response<Body> {
 }
 
 /// The obsolete counters of an API (contract 7.3, `/health`).
-pub(super) fn of_api(gate: &Gate, call: &Call) -> Response<Body> {
+pub(super) async fn of_api(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
     let Some(window) = gate.settings.health_window else {
         return error(StatusCode::BAD_REQUEST, "Health checks are not enabled for this node");
     };
     let Some(id) = call.parameter("api_id") else {
         return error(StatusCode::BAD_REQUEST, "missing api_id parameter");
     };
-    match gate.snapshot().apis.get(id) {
-        Some(api) => reply::json(StatusCode::OK, &api.metrics.health.averages(unix_now(), window)),
-        None => error(StatusCode::NOT_FOUND, "API ID not found"),
-    }
+    let Some(api) = gate.snapshot().apis.get(id).cloned() else {
+        return error(StatusCode::NOT_FOUND, "API ID not found");
+    };
+    // Where the store is away, what this node has seen is better than nothing.
+    let averages = match crate::health::of_all_nodes(gate, id, window).await {
+        Some(averages) => averages,
+        None => api.metrics.health.averages(unix_now(), window),
+    };
+    reply::json(StatusCode::OK, &averages)
 }
 
 fn report(status: &str, description: &str, details: Option<Value>) -> Value {

@@ -82,7 +82,8 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
     let path = request.uri().path().trim_end_matches('/');
     let name = path.strip_prefix('/').unwrap_or(path);
     if *name == *gate.settings.health_name {
-        return only_get(request.method(), || health::hello(gate));
+        let told = health::hello(gate).await;
+        return only_get(request.method(), || told);
     }
     if *name == *gate.settings.ready_name {
         return only_get(request.method(), || health::ready(gate));
@@ -237,7 +238,7 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         DropCache => cache::drop_answers(gate, name).await,
         ForgetKeySets => jwks::forget(gate, None).await,
         ForgetKeySetsOfApi => jwks::forget(gate, Some(name)).await,
-        ApiHealth => health::of_api(gate, call),
+        ApiHealth => health::of_api(gate, call).await,
         ListVersions => apis::list_versions(gate, call, name),
         ImportOas => apis::import(gate, call).await,
         PatchOas => apis::patch(gate, call, name).await,

@@ -160,7 +160,7 @@ async fn ask(gate: &Gate, question: &Question) -> Result<Exchanged, Failure> {
         && let Ok(text) = value.to_str()
     {
         let given = shared::Given::new(text.to_owned(), Vec::new(), kept);
-        shared::tell_given(gate, PREFIX, &question.digest, &given).await;
+        shared::tell_given(gate, PREFIX, &question.digest, &given);
     }
     Ok(Exchanged { value, until: Instant::now() + kept, shared: false })
 }

@@ -268,7 +268,7 @@ async fn ask(gate: Arc<Gate>, asked: Arc<Introspection>, token: String) -> Resul
         let mut told = claims.payload.clone();
         told.insert(MARK.to_owned(), json!({"by": issuer(&gate, &asked), "until": kept}));
         let left = Duration::from_secs(u64::try_from(until.saturating_sub(now)).unwrap_or(0));
-        shared::tell(&gate, &key, Value::Object(told).to_string().as_bytes(), left).await;
+        shared::tell(&gate, &key, Value::Object(told).to_string().as_bytes(), left);
     }
     Ok(Said { claims, kept })
 }

@@ -15,7 +15,7 @@ use crate::clock::unix_millis;
 use crate::gate::Gate;
 use crate::hex::hex;
 
-/// So long may the store take.
+/// So long may the store take until it says what it knows.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A token that was given to the gate.
@@ -64,17 +64,10 @@ pub(crate) async fn find(gate: &Gate, key: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Lets the others know it, too.
-pub(crate) async fn tell(gate: &Gate, key: &str, value: &[u8], keep: Duration) {
-    if !gate.state.is_shared() || keep.is_zero() {
-        return;
-    }
-    match tokio::time::timeout(PATIENCE, gate.state.put_record(key, value, Some(keep))).await {
-        Ok(Ok(())) => {}
-        Ok(Err(away)) => tracing::debug!(%away, "other nodes are not told what an issuer has said"),
-        Err(_) => {
-            tracing::debug!("other nodes are not told what an issuer has said: the store takes too long")
-        }
+/// Lets the others know it, too. Whoever waits for an answer does not wait for that.
+pub(crate) fn tell(gate: &Gate, key: &str, value: &[u8], keep: Duration) {
+    if gate.state.is_shared() && !keep.is_zero() {
+        gate.telling.tell(key, value, keep);
     }
 }
 
@@ -88,11 +81,11 @@ pub(crate) async fn find_given(gate: &Gate, prefix: &str, digest: &[u8; 32]) -> 
 }
 
 /// Gives a token to all nodes.
-pub(crate) async fn tell_given(gate: &Gate, prefix: &str, digest: &[u8; 32], given: &Given) {
+pub(crate) fn tell_given(gate: &Gate, prefix: &str, digest: &[u8; 32], given: &Given) {
     let secret = gate.settings.certificates.passphrase.expose();
     let key = name(secret, prefix, digest);
     if let (Some(left), Some(sealed)) = (given.left(), seal(secret, &key, given)) {
-        tell(gate, &key, sealed.as_bytes(), left).await;
+        tell(gate, &key, sealed.as_bytes(), left);
     }
 }
 

@@ -16,6 +16,8 @@ use crate::snapshot::RunningApi;
 /// Before this there is no configuration that could name certificates.
 const UNTIL_LOADED: Duration = Duration::from_millis(200);
 const DAY: i64 = 86_400;
+/// Where the state remembers that one was told of (contract 5.1).
+const TOLD: &str = "cert-cooldown:cert_expiry_event_cooldown:";
 
 /// When certificates are looked through, and when they are told of (`security.certificate_expiry_monitor`).
 #[derive(Debug, Clone)]
@@ -92,7 +94,7 @@ async fn judge(gate: &Gate, api: Option<&RunningApi>, reference: &str, role: &'s
         return;
     }
     let api_id = api.map(|api| &*api.identity.id).unwrap_or_default();
-    let record = format!("cert-expiry.{}.{}.{api_id}.{role}", event.name(), certificate.fingerprint);
+    let record = format!("{TOLD}{}:{}:{role}:{api_id}", certificate.fingerprint, event.name());
     // Another gate has told it. Where nobody can be asked it is told twice rather than never.
     if gate.state.put_new_record(&record, b"1", Some(settings.silence)).await == Ok(false) {
         return;

@@ -19,6 +19,9 @@ const LIFE: Duration = Duration::from_secs(15);
 /// How often each node looks: so a node that is gone is missed for little longer than its name stands.
 pub(super) const LOOK: Duration = Duration::from_secs(2);
 
+/// Hosts that one question is about at most: it holds up nobody else for long.
+const AT_ONCE: usize = 1000;
+
 /// Whether this node probes.
 pub(super) type Leads = Arc<AtomicBool>;
 
@@ -98,10 +101,16 @@ pub(super) async fn tell(gate: &Gate, host: &Target, down: Option<Duration>) {
     }
 }
 
-/// Whether the node that probes says that a host is down; `None` where that cannot be told.
-pub(super) async fn heard(gate: &Gate, host: &Target) -> Option<bool> {
-    let found = gate.state.record(&of_host(gate, host)).await;
-    found.ok().map(|found| found.is_some())
+/// Which of these hosts the node that probes says are down, in their order; `None` where that cannot be told. All are asked
+/// about at once, however many there are.
+pub(super) async fn heard(gate: &Gate, hosts: &[&Target]) -> Option<Vec<bool>> {
+    let mut heard = Vec::with_capacity(hosts.len());
+    for hosts in hosts.chunks(AT_ONCE) {
+        let keys: Vec<String> = hosts.iter().map(|host| of_host(gate, host)).collect();
+        let found = gate.state.many_records(&keys).await.ok()?;
+        heard.extend(found.iter().map(Option::is_some));
+    }
+    Some(heard)
 }
 
 #[cfg(test)]

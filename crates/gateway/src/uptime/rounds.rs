@@ -175,8 +175,9 @@ fn listen(gate: &Arc<Gate>, watches: &HashMap<Name, Arc<Watch>>, listens: &Arc<S
     let (gate, watches) = (Arc::clone(gate), watches.values().cloned().collect::<Vec<_>>());
     tokio::spawn(async move {
         let _permit = permit;
-        for watch in watches {
-            let Some(down) = leader::heard(&gate, &watch.probe.target).await else { return };
+        let hosts: Vec<_> = watches.iter().map(|watch| &watch.probe.target).collect();
+        let Some(down) = leader::heard(&gate, &hosts).await else { return };
+        for (watch, down) in watches.iter().zip(down) {
             watch.hear(down);
         }
     });

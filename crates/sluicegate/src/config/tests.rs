@@ -125,6 +125,21 @@ fn what_has_no_effect_is_named_once() {
 }
 
 #[test]
+fn c5_1_row_39_settings_of_copies_for_emergencies_have_no_effect_and_are_named() {
+    let set = r#"{"storage": {"compress_api_definitions": true, "compress_policies": true, "max_decompressed_size": 5}}"#;
+    let usual = r#"{"storage": {"compress_api_definitions": false, "max_decompressed_size": 104857600}}"#;
+    let warnings = load_text("copies", set, &[]).unwrap().warnings;
+    assert_eq!(
+        warnings,
+        [
+            "known, but without effect so far: `storage.compress_api_definitions`, `storage.compress_policies`, \
+             `storage.max_decompressed_size`"
+        ]
+    );
+    assert!(load_text("no-copies", usual, &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
 fn every_fault_is_told() {
     let text = "{\n  \"listen_port\": \"8080\",\n  \"storage\": [],\n  \"hash_key_function\": \"murmer64\",\n  \"listen_prot\": 1\n}";
     let broken = load_text("faults", text, &[("TYK_GW_HASHKEYS", "maybe")]).unwrap_err().to_string();

@@ -119,6 +119,10 @@ impl Embedded {
         Ok(self.memory.records.get(key))
     }
 
+    pub(crate) async fn many_records(&self, keys: &[String]) -> Result<Vec<Option<Arc<[u8]>>>, Unavailable> {
+        Ok(keys.iter().map(|key| self.memory.records.get(key)).collect())
+    }
+
     pub(crate) async fn put_record(
         &self,
         key: &str,

@@ -121,13 +121,10 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>> + 'a,
     {
-        let Some(live) = self.live.load_full() else {
-            let error = self.health.borrow().error.clone();
-            return Err(Unavailable(error.unwrap_or_else(|| "not connected to Redis".to_owned())));
-        };
+        let live = self.connected()?;
         let error = match tokio::time::timeout(self.plan.timeout, operation(live.connection.clone())).await {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) if !breaks(&error) => return Err(Unavailable(format!("Redis refuses: {error}"))),
+            Ok(Err(error)) if !breaks(&error) => return Err(refused(&error)),
             Ok(Err(error)) => error.to_string(),
             Err(_) => self.late(),
         };
@@ -136,6 +133,28 @@ impl Link {
             Connection::Cluster(_) => self.doubt.notify_one(),
         }
         Err(Unavailable(error))
+    }
+
+    /// The same for one that finds out how the server is: the connection stays with all others, whatever comes of it.
+    pub(super) async fn ask<'a, T, F>(
+        &self,
+        operation: impl FnOnce(Connection) -> F,
+    ) -> Result<T, Unavailable>
+    where
+        F: Future<Output = RedisResult<T>> + 'a,
+    {
+        let live = self.connected()?;
+        match tokio::time::timeout(self.plan.timeout, operation(live.connection.clone())).await {
+            Ok(answer) => answer.map_err(|error| refused(&error)),
+            Err(_) => Err(Unavailable(self.late())),
+        }
+    }
+
+    fn connected(&self) -> Result<Arc<Live>, Unavailable> {
+        self.live.load_full().ok_or_else(|| {
+            let error = self.health.borrow().error.clone();
+            Unavailable(error.unwrap_or_else(|| "not connected to Redis".to_owned()))
+        })
     }
 
     fn late(&self) -> String {
@@ -277,6 +296,10 @@ async fn probe(connection: &mut Connection) -> RedisResult<()> {
         }
     }
     answer.map(|_| ())
+}
+
+fn refused(error: &RedisError) -> Unavailable {
+    Unavailable(format!("Redis refuses: {error}"))
 }
 
 /// Whether an error says something about the connection or the server as a whole, not about one command.

@@ -1,4 +1,4 @@
-//! Lists that other programs read and empty (contract 5.1, 11.1).
+//! What other programs read: lists that they empty, and sets by time (contract 5.1, 11.1).
 
 use std::time::Duration;
 
@@ -19,5 +19,34 @@ impl Redis {
         }
         let expire = cmd("PEXPIRE").arg(list).arg(millis(life)).clone();
         self.link.run(|mut connection| async move { expire.query_async::<()>(&mut connection).await }).await
+    }
+
+    /// See [`State::add_times`](crate::State::add_times).
+    pub(crate) async fn add_times(
+        &self,
+        set: &str,
+        members: &[(f64, String)],
+        since: f64,
+        life: Duration,
+    ) -> Result<(), Unavailable> {
+        let mut add = redis::pipe();
+        add.cmd("ZREMRANGEBYSCORE").arg(set).arg("-inf").arg(since).ignore();
+        add.cmd("ZADD").arg(set).arg(members).ignore();
+        add.cmd("PEXPIRE").arg(set).arg(millis(life)).ignore();
+        self.link.run(|mut connection| async move { add.query_async::<()>(&mut connection).await }).await
+    }
+
+    /// See [`State::times`](crate::State::times).
+    pub(crate) async fn times(
+        &self,
+        set: &str,
+        since: f64,
+        most: usize,
+    ) -> Result<(u64, Vec<String>), Unavailable> {
+        let since = format!("({since}");
+        let mut both = redis::pipe();
+        both.cmd("ZCOUNT").arg(set).arg(&since).arg("+inf");
+        both.cmd("ZREVRANGEBYSCORE").arg(set).arg("+inf").arg(&since).arg("LIMIT").arg(0).arg(most);
+        self.link.run(|mut connection| async move { both.query_async(&mut connection).await }).await
     }
 }

@@ -17,6 +17,26 @@ impl Redis {
         Ok(value.map(Into::into))
     }
 
+    /// `keys` is not empty.
+    pub(crate) async fn many_records(&self, keys: &[String]) -> Result<Vec<Option<Arc<[u8]>>>, Unavailable> {
+        let get = cmd("MGET").arg(keys).clone();
+        let values: Vec<Option<Vec<u8>>> =
+            self.link.run(|mut connection| async move { get.query_async(&mut connection).await }).await?;
+        Ok(values.into_iter().map(|value| value.map(Into::into)).collect())
+    }
+
+    /// See [`State::probe`](crate::State::probe).
+    pub(crate) async fn probe(&self, key: &str, life: Duration) -> Result<(), Unavailable> {
+        let mut both = redis::pipe();
+        both.cmd("SET").arg(key).arg(key).arg("PX").arg(millis(life)).ignore().cmd("GET").arg(key);
+        let (read,): (Option<Vec<u8>>,) =
+            self.link.ask(|mut connection| async move { both.query_async(&mut connection).await }).await?;
+        match read {
+            Some(read) if read == key.as_bytes() => Ok(()),
+            _ => Err(Unavailable("Redis does not give back what was written".to_owned())),
+        }
+    }
+
     pub(crate) async fn put_record(
         &self,
         key: &str,

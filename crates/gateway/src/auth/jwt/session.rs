@@ -153,7 +153,11 @@ impl Sessions {
     }
 
     fn new_session(&self, gate: &Gate, key: &str, identity: &str, wanted: Wanted, now: i64) -> Session {
+        let snapshot = gate.snapshot();
+        let rate = wanted.policies.first().and_then(|id| snapshot.policies.get(id)).map(|policy| policy.rate);
         let mut session = Session {
+            // Older readers look for it here (contract 6.1).
+            allowance: rate.unwrap_or_default(),
             org_id: self.org.to_string(),
             alias: identity.to_owned(),
             date_created: rfc3339(SystemTime::now()),

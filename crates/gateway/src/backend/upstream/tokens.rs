@@ -211,7 +211,7 @@ async fn fetch(gate: &Gate, question: &Question) -> Result<Arc<Token>, String> {
     let token = read(answer.status, &answer.body, &question.model.noted, now)?;
     if let Ok(value) = token.value.to_str() {
         let given = shared::Given::new(value.to_owned(), token.noted.clone(), token.until - now);
-        shared::tell_given(gate, question.prefix(), &question.key, &given).await;
+        shared::tell_given(gate, question.prefix(), &question.key, &given);
     }
     Ok(Arc::new(token))
 }

@@ -67,9 +67,9 @@ pub(super) static KEYS: &[Key] = &[
         Standing::Idle,
         "One multiplexed connection needs no pool.",
     ),
-    idle("storage.compress_api_definitions", Bool, NO_BACKUPS),
-    idle("storage.compress_policies", Bool, NO_BACKUPS),
-    key("storage.max_decompressed_size", COUNT, "104857600", Standing::Idle, NO_BACKUPS),
+    pending("storage.compress_api_definitions", Bool, "", NO_BACKUPS),
+    pending("storage.compress_policies", Bool, "", NO_BACKUPS),
+    pending("storage.max_decompressed_size", COUNT, "104857600", NO_BACKUPS),
     pending(
         "storage.iam_auth",
         Tree,
