@@ -184,7 +184,7 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// A gate that serves nothing yet: run its reloader ([`crate::reload::run`]) and its listeners.
     pub fn new(parts: Parts) -> (Arc<Self>, crate::reload::Requests) {
-        // The embedded store is memory: asking it again every second costs nothing, and keys end when they should.
+        // The embedded store tells whether anything has changed; where it has, asking it again every second costs little.
         let believed = match parts.state.kind() {
             "embedded" => parts.settings.keys.cache_for.min(Duration::from_secs(1)),
             _ => parts.settings.keys.cache_for,
@@ -203,7 +203,7 @@ impl Gate {
             noted: Noted::default(),
             liveness: Liveness::default(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty(parts.settings.strict_routes)),
-            callers: Arc::new(Callers::new(believed)),
+            callers: Arc::new(Callers::new(believed, parts.state.clone())),
             organisations: Organisations::new(believed),
             at_once: Arc::default(),
             watched: Watched::default(),

@@ -143,7 +143,7 @@ pub(crate) fn finish(exchange: &mut Exchange, status: StatusCode, flag: &'static
     );
     record.api_version = Arc::clone(&identity.version);
     if let Some(caller) = &exchange.caller {
-        record.key = Some(Arc::clone(caller.hash(gate)));
+        record.key = Some(Arc::clone(caller.hash()));
         record.alias.clone_from(&caller.alias);
     }
     let head = &exchange.head;

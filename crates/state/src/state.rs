@@ -83,14 +83,22 @@ impl State {
         either!(self, store => store.first_session(names).await)
     }
 
-    /// The first of these names under which there is a session that `read` can read, given the name and its text; one round
-    /// trip.
+    /// The first of these names under which there is a session that `read` can read, given the name, its text and when it
+    /// ends (Unix milliseconds, `u64::MAX` = never; where others may change it, too, that is not told: 0); one round trip.
     pub async fn find_session<T>(
         &self,
         names: &[&str],
-        read: impl FnMut(&Arc<str>, &Stored) -> Option<T>,
+        read: impl FnMut(&Arc<str>, &Stored, u64) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         either!(self, store => store.find_session(names, read).await)
+    }
+
+    /// A number that another one takes the place of once a session was stored or deleted. `None`: others may do so, too.
+    pub fn session_changes(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Embedded(store) => Some(store.session_changes()),
+            Kind::Redis(_) => None,
+        }
     }
 
     pub(crate) async fn many_sessions(

@@ -1,22 +1,23 @@
 //! Sessions as the data plane uses them: looked up once, merged with their policies, kept for a while.
 
 use std::borrow::Cow;
+use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use apidef::policies::PolicyError;
 use apidef::{Session, keys};
 use parking_lot::RwLock;
 use smallvec::SmallVec;
-use state::{Stored, Unavailable};
+use state::{State, Stored, Unavailable};
 
 use super::grant::Grant;
 use super::known::Known;
 use super::names::{hash, is_of_certificate, store_name, store_names, user_names};
 use super::profile::{Merged, Profile, Profiles, Unusable};
 use super::token::disallowed;
-use crate::clock::unix_now;
+use crate::clock::{unix_millis, unix_now};
 use crate::gate::Gate;
 use crate::plugins::{Identities, Identity};
 use crate::respond::Refusal;
@@ -28,26 +29,46 @@ pub(crate) struct Caller {
     pub session: Merged,
     /// Its name in the state store: the hash of its key, or the key where keys are not hashed.
     pub name: Arc<str>,
-    /// What records call it: always a hash.
-    hash: OnceLock<Arc<str>>,
     /// The name of the session for humans.
     pub(crate) alias: Option<Arc<str>>,
     /// Unix seconds; 0 or less = never.
     pub(crate) expires: i64,
     /// Its key is made of the certificate that it is bound to, which is no secret.
     pub(crate) of_certificate: bool,
-    /// The session without its policies, where no store has it.
-    unstored: Option<Arc<Session>>,
+    /// `None`: nothing of it.
+    rare: Option<Box<Rare>>,
     /// What it may do with each API, put together when an API is first called.
     grants: RwLock<SmallVec<[Arc<Grant>; 1]>>,
+    /// When its session ends in the store, in Unix milliseconds; 0 = nobody knows.
+    until: u64,
     /// Milliseconds of [`Callers::now`].
     read_at: AtomicU64,
+    /// What [`State::session_changes`] said then.
+    changes: AtomicU64,
+}
+
+/// What few callers have. There may be a million of them, so each is to be small.
+#[derive(Debug, Default)]
+struct Rare {
+    /// What records call it, where its name is no hash.
+    hash: Option<Arc<str>>,
+    /// The session without its policies, where no store has it.
+    unstored: Option<Arc<Session>>,
 }
 
 impl Caller {
     /// Whether its session is this one, and stored nowhere.
     pub(super) fn is_of(&self, session: &Session) -> bool {
-        self.unstored.as_deref() == Some(session)
+        self.unstored().is_some_and(|unstored| **unstored == *session)
+    }
+
+    fn unstored(&self) -> Option<&Arc<Session>> {
+        self.rare.as_ref()?.unstored.as_ref()
+    }
+
+    fn with_unstored(mut self, session: Arc<Session>) -> Self {
+        self.rare.get_or_insert_default().unstored = Some(session);
+        self
     }
 
     /// Whether others have the same profile, so that it takes little room.
@@ -70,12 +91,17 @@ impl Caller {
         self.expires > 0 && self.expires <= now
     }
 
-    /// What records call it.
-    pub(crate) fn hash(&self, gate: &Gate) -> &Arc<str> {
-        self.hash.get_or_init(|| {
-            let settings = &gate.settings.keys;
-            if settings.hashed { Arc::clone(&self.name) } else { hash(settings, &self.name, None).into() }
-        })
+    /// What records call it: always a hash.
+    pub(crate) fn hash(&self) -> &Arc<str> {
+        self.rare.as_ref().and_then(|rare| rare.hash.as_ref()).unwrap_or(&self.name)
+    }
+
+    /// Reads a little of everything that guards are about to read of this caller. Where a million keys are in use nothing of it
+    /// is in the processor's caches, and what is asked for together comes together: else the guards would come upon one such
+    /// thing after the other, and wait for each.
+    fn bring_near(&self) {
+        let ends = (self.expires, self.of_certificate, Arc::strong_count(&self.name));
+        black_box((ends, self.grants.read().first().map(|grant| grant.bring_near())));
     }
 
     /// What the caller may do with an API.
@@ -97,7 +123,8 @@ pub(crate) struct Callers {
     profiles: Profiles,
     /// Sessions that plugins gave for ids.
     identities: Identities,
-    /// How long a session is believed before the store is asked again.
+    state: State,
+    /// How long a session is believed before the store is asked again, where it does not tell whether anything has changed.
     believed: Duration,
     started: Instant,
     /// Counts purges, so that a session read before one is not kept after it.
@@ -105,12 +132,13 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    /// `believed`: how long a session is used before the store is asked again.
-    pub(crate) fn new(believed: Duration) -> Self {
+    /// `believed`: how long a session of `state` is used before it is asked again.
+    pub(crate) fn new(believed: Duration, state: State) -> Self {
         Self {
             known: Known::default(),
             profiles: Profiles::default(),
             identities: Identities::default(),
+            state,
             believed,
             started: Instant::now(),
             purges: AtomicU64::new(0),
@@ -125,8 +153,16 @@ impl Callers {
     /// The caller with this token, if it is known and still believed.
     pub(crate) fn known(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
         let caller = self.known.get(org, token)?;
+        caller.bring_near();
         let age = self.now().saturating_sub(caller.read_at.load(Ordering::Relaxed));
-        (u128::from(age) < self.believed.as_millis()).then_some(caller)
+        (u128::from(age) < self.believed.as_millis() || self.is_unchanged(&caller)).then_some(caller)
+    }
+
+    /// Whether the store would say the same of its session as it did.
+    fn is_unchanged(&self, caller: &Caller) -> bool {
+        let changes = caller.changes.load(Ordering::Relaxed);
+        let ends = |until: u64| until != u64::MAX && until <= u64::try_from(unix_millis()).unwrap_or(0);
+        self.state.session_changes() == Some(changes) && !ends(caller.until)
     }
 
     /// Reads the session of a token from the state store, in one round trip.
@@ -166,10 +202,17 @@ impl Callers {
             return Ok(None);
         }
         let purges = self.mark();
+        // Before the store is asked: what changes meanwhile is asked for again.
+        let changes = self.state.session_changes().unwrap_or_default();
         let names = names();
         let names: SmallVec<[&str; 4]> = names.iter().map(String::as_str).collect();
-        let found =
-            gate.state.find_session(&names, |name, stored| self.understand(gate, (org, token, name), stored));
+        let found = self.state.find_session(&names, |name, stored, until| {
+            let caller = self.understand(gate, (org, token, name), (stored, until))?;
+            if let Ok(Seen::Before(caller) | Seen::Now(caller)) = &caller {
+                caller.changes.store(changes, Ordering::Relaxed);
+            }
+            Some(caller)
+        });
         match found.await.map_err(Refusal::store_away)? {
             Some(Ok(Seen::Before(caller))) => Ok(Some(caller)),
             Some(Ok(Seen::Now(caller))) => {
@@ -189,11 +232,12 @@ impl Callers {
         &self,
         gate: &Gate,
         (org, token, name): (&str, &str, &Arc<str>),
-        stored: &Stored,
+        (stored, until): (&Stored, u64),
     ) -> Option<Result<Seen, PolicyError>> {
         let read_at = self.now();
         if let Some(caller) = self.known.get(org, token)
             && caller.name == *name
+            && caller.until == until
             && caller.session.stored.as_ref().is_some_and(|known| known.is(stored))
             && caller.session.profile.generation == gate.snapshot().policy_generation
         {
@@ -210,7 +254,7 @@ impl Callers {
             Err(Unusable::Policies(error)) => return Some(Err(error)),
             Err(Unusable::Unreadable) => return None,
         };
-        Some(Ok(Seen::Now(Arc::new(caller))))
+        Some(Ok(Seen::Now(Arc::new(Caller { until, ..caller }))))
     }
 
     /// Where the purges stand; for [`Callers::adopt`].
@@ -238,7 +282,7 @@ impl Callers {
     ) -> Result<Arc<Caller>, PolicyError> {
         let mark = self.mark();
         let caller = self.compile(gate, name, Cow::Borrowed(&session))?;
-        let caller = Arc::new(Caller { unstored: Some(Arc::new(session)), ..caller });
+        let caller = Arc::new(caller.with_unstored(Arc::new(session)));
         self.keep((org, token), &caller, mark);
         Ok(caller)
     }
@@ -286,14 +330,13 @@ impl Callers {
         gate: &Gate,
         callers: &[Arc<Caller>],
     ) -> Result<Vec<Option<Arc<Caller>>>, Unavailable> {
-        let stored = callers.iter().filter(|caller| caller.unstored.is_none());
+        let stored = callers.iter().filter(|caller| caller.unstored().is_none());
         let names: Vec<&str> = stored.map(|caller| &*caller.name).collect();
         let mut found = gate.state.sessions(&names).await?.into_iter();
         let again = callers.iter().map(|caller| {
-            if let Some(session) = &caller.unstored {
-                let unstored = Some(Arc::clone(session));
+            if let Some(session) = caller.unstored() {
                 let again = self.compile(gate, &caller.name, Cow::Borrowed(session)).ok()?;
-                return Some(Arc::new(Caller { unstored, ..again }));
+                return Some(Arc::new(again.with_unstored(Arc::clone(session))));
             }
             let session = Arc::unwrap_or_clone(found.next().flatten()?);
             self.compile(gate, &caller.name, Cow::Owned(session)).ok().map(Arc::new)
@@ -357,16 +400,19 @@ fn caller(
     (alias, expires): (Option<Arc<str>>, i64),
     read_at: u64,
 ) -> Caller {
-    let of_certificate = is_of_certificate(&gate.settings.keys, &session.profile.session, name);
+    let settings = &gate.settings.keys;
+    let of_certificate = is_of_certificate(settings, &session.profile.session, name);
+    let hash = (!settings.hashed).then(|| hash(settings, name, None).into());
     Caller {
         session,
         name: Arc::clone(name),
-        hash: OnceLock::new(),
         alias,
         expires,
         of_certificate,
-        unstored: None,
+        rare: hash.map(|hash| Box::new(Rare { hash: Some(hash), unstored: None })),
         grants: RwLock::default(),
+        until: 0,
         read_at: AtomicU64::new(read_at),
+        changes: AtomicU64::default(),
     }
 }

@@ -10,38 +10,42 @@ use crate::exchange::Exchange;
 use crate::limits::{Counter, Received};
 use crate::query;
 
-/// Rights and limits of a session for one API.
+/// Rights and limits of a session for one API. There may be a million: what they have in common is in the terms.
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) terms: Arc<Terms>,
     /// `None` = unlimited.
     rate: Option<Counter>,
+    quota: state::Found,
+    /// `None`: nothing more is counted.
+    more: Option<Box<More>>,
+}
+
+/// Counters that few have.
+#[derive(Debug)]
+struct More {
     /// Of the endpoints of the terms, in their order; `None` = unlimited.
     endpoints: Box<[Option<Counter>]>,
     /// Of the calls that the terms limit, in their order; `None` = unlimited.
     calls: Box<[Option<Counter>]>,
-    pub(crate) quota: QuotaGrant,
     /// What subscribers may receive; `None` = everything.
-    pub(crate) received: Option<Box<Received>>,
+    received: Option<Received>,
 }
 
-#[derive(Debug)]
-pub(crate) struct QuotaGrant {
+/// So much of a quota, and where it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quota<'a> {
     /// Zero or less = unlimited.
     pub(crate) max: i64,
     /// Zero = never renews.
     pub(crate) renewal: Duration,
     /// What the store found under its name.
-    pub(crate) found: state::Found,
+    pub(crate) found: &'a state::Found,
 }
 
-impl QuotaGrant {
-    pub(crate) fn new(name: Arc<str>, max: i64, renewal: Duration) -> Self {
-        Self { max, renewal, found: state::Found::under(name) }
-    }
-
-    /// Name of the counter, without the store's prefix. Those of the session's other counters begin like it.
-    pub(crate) fn name(&self) -> &Arc<str> {
+impl<'a> Quota<'a> {
+    /// Name of the counter, without the store's prefix.
+    pub(crate) fn name(&self) -> &'a str {
         self.found.name()
     }
 }
@@ -61,25 +65,31 @@ impl Grant {
             "" => Arc::clone(name),
             scope => format!("{scope}-{name}").into(),
         };
-        let counter = |name: Arc<str>, rate: &Allowance| Counter::new(name, rate.numbers, &rate.smoothing);
-        let endpoints = terms.endpoints.iter();
         Self {
-            rate: counter(Arc::clone(&name), &terms.rate),
-            endpoints: endpoints
-                .map(|endpoint| counter(format!("{name}{}", endpoint.suffix).into(), &endpoint.rate))
-                .collect(),
-            calls: terms.calls.as_ref().map_or_else(Box::default, |calls| {
-                let rates = calls.rates.iter();
-                rates.map(|(suffix, rate)| counter(format!("{name}{suffix}").into(), rate)).collect()
-            }),
-            received: terms
-                .subscriptions
-                .as_ref()
-                .and_then(|limits| Received::compile(limits, &name))
-                .map(Box::new),
-            quota: QuotaGrant::new(name, terms.quota_max, terms.quota_renewal),
+            rate: terms.rate.counter(&name),
+            more: More::new(&terms, &name).map(Box::new),
+            quota: state::Found::under(name),
             terms,
         }
+    }
+
+    /// What the names of all its counters begin with.
+    pub(crate) fn name(&self) -> &str {
+        self.quota.name()
+    }
+
+    pub(crate) fn quota(&self) -> Quota<'_> {
+        Quota { max: self.terms.quota_max, renewal: self.terms.quota_renewal, found: &self.quota }
+    }
+
+    /// See [`Caller::bring_near`](super::callers::Caller::bring_near).
+    pub(super) fn bring_near(&self) -> (usize, usize) {
+        (self.rate.as_ref().map_or(0, Counter::bring_near), self.quota.bring_near())
+    }
+
+    /// What subscribers may receive; `None` = everything.
+    pub(crate) fn received(&self) -> Option<&Received> {
+        self.more.as_ref()?.received.as_ref()
     }
 
     /// Requests, and in how many seconds, where no path says otherwise; 0 = any number.
@@ -89,7 +99,7 @@ impl Grant {
 
     /// The rate that limits this exchange: of its path and method, else of the API or the session (contract 6.5).
     pub(crate) fn rate_for(&self, exchange: &Exchange) -> Option<&Counter> {
-        if self.endpoints.is_empty() {
+        if self.terms.endpoints.is_empty() {
             return self.rate.as_ref();
         }
         let method = exchange.head.method.as_str();
@@ -99,19 +109,37 @@ impl Grant {
     }
 
     fn rate_of(&self, method: &str, paths: &[&str]) -> Option<&Counter> {
-        let endpoint = self.terms.endpoint(method, paths).and_then(|place| self.endpoints.get(place));
-        endpoint.unwrap_or(&self.rate).as_ref()
+        let endpoint = self.terms.endpoint(method, paths);
+        let counter = endpoint.and_then(|place| self.more.as_ref()?.endpoints.get(place));
+        counter.unwrap_or(&self.rate).as_ref()
     }
 
     /// The rate that limits calls of this name, beside that of the API or the session (contract 6.1).
     pub(crate) fn rate_of_call(&self, kind: CallKind, name: &str) -> Option<&Counter> {
         let place = self.terms.calls.as_ref()?.rate(kind, name)?;
-        self.calls.get(place)?.as_ref()
+        self.more.as_ref()?.calls.get(place)?.as_ref()
     }
 
     /// What tells one of the session's counters from its others.
     pub(crate) fn suffix_of<'a>(&self, counter: &'a Counter) -> &'a str {
-        counter.name.strip_prefix(&**self.quota.name()).unwrap_or_default()
+        counter.name.strip_prefix(self.name()).unwrap_or_default()
+    }
+}
+
+impl More {
+    /// `None` where there is none of it. `name`: what those of the counters begin with.
+    fn new(terms: &Terms, name: &str) -> Option<Self> {
+        let counter = |suffix: &str, rate: &Allowance| rate.counter(&format!("{name}{suffix}").into());
+        let endpoints = terms.endpoints.iter();
+        let more = Self {
+            endpoints: endpoints.map(|endpoint| counter(&endpoint.suffix, &endpoint.rate)).collect(),
+            calls: terms.calls.as_ref().map_or_else(Box::default, |calls| {
+                calls.rates.iter().map(|(suffix, rate)| counter(suffix, rate)).collect()
+            }),
+            received: terms.subscriptions.as_ref().and_then(|limits| Received::compile(limits, name)),
+        };
+        let any = !more.endpoints.is_empty() || !more.calls.is_empty() || more.received.is_some();
+        any.then_some(more)
     }
 }
 
@@ -141,10 +169,10 @@ mod tests {
         }))
         .unwrap();
         let (a, b, c) = (grant(&session, "a"), grant(&session, "b"), grant(&session, "c"));
-        assert_eq!((a.terms.allowed, a.quota.max, &**a.quota.name()), (true, 100, "hash"));
-        assert_eq!(a.rate.map(|rate| rate.requests), Some(5.0));
-        assert_eq!((b.quota.max, &**b.quota.name(), b.quota.renewal.as_secs()), (7, "b-hash", 9));
-        assert_eq!(b.rate.map(|rate| rate.requests), Some(2.0));
+        assert_eq!((a.terms.allowed, a.quota().max, a.name()), (true, 100, "hash"));
+        assert_eq!(a.rate.map(|counter| counter.rate.requests), Some(5.0));
+        assert_eq!((b.quota().max, b.name(), b.quota().renewal.as_secs()), (7, "b-hash", 9));
+        assert_eq!(b.rate.map(|counter| counter.rate.requests), Some(2.0));
         assert!(!c.terms.allowed);
     }
 
@@ -168,7 +196,7 @@ mod tests {
             ("GET", "/y", Some(5.0), false),
         ] {
             let counter = grant.rate_of(method, &[path, "/whole"]);
-            assert_eq!(counter.map(|counter| counter.requests), rate, "{method} {path}");
+            assert_eq!(counter.map(|counter| counter.rate.requests), rate, "{method} {path}");
             let suffix = counter.map_or("", |counter| grant.suffix_of(counter));
             assert_eq!(suffix.len(), if named { 9 } else { 0 }, "{suffix}");
         }

@@ -45,7 +45,7 @@ pub use custom::{Asked, Authenticator, Authenticators, Denied, Identified};
 pub(crate) use exchanged::Exchanges;
 pub(crate) use expiry::Expiry;
 pub(crate) use flights::Flights;
-pub(crate) use grant::{Grant, QuotaGrant};
+pub(crate) use grant::{Grant, Quota};
 pub(crate) use lifetime::lifetime;
 pub(crate) use names::{hash, store_name};
 pub(crate) use passwords::Passwords;

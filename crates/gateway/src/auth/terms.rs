@@ -6,7 +6,7 @@ use std::time::Duration;
 use apidef::{CallKind, PathMatching, Session, Smoothing, Subscriptions, UrlRules, keys, path_pattern};
 use regex::Regex;
 
-use crate::limits::{Context, Pattern};
+use crate::limits::{Context, Counter, Pattern, Rate};
 
 /// Rights and limits for one API.
 #[derive(Debug)]
@@ -43,8 +43,21 @@ pub(crate) struct Terms {
 /// So many requests in so many seconds.
 #[derive(Debug)]
 pub(super) struct Allowance {
+    /// As they are written.
     pub(super) numbers: (f64, f64),
-    pub(super) smoothing: Smoothing,
+    /// `None` = unlimited.
+    rate: Option<Arc<Rate>>,
+}
+
+impl Allowance {
+    fn new(numbers: (f64, f64), smoothing: &Smoothing) -> Self {
+        Self { numbers, rate: Rate::new(numbers, smoothing) }
+    }
+
+    /// What counts it under this name; `None` = nothing does.
+    pub(super) fn counter(&self, name: &Arc<str>) -> Option<Counter> {
+        self.rate.as_ref().map(|rate| Counter::new(Arc::clone(name), Arc::clone(rate)))
+    }
 }
 
 /// Which paths and methods a grant covers.
@@ -109,7 +122,7 @@ impl CallTerms {
         let rates = limited.iter().map(|(kind, one)| {
             let of = keys::hash(&format!("POST:{}{}", kind.prefix(), one.name), None);
             let limit = &one.limit;
-            let rate = Allowance { numbers: (limit.rate, limit.per), smoothing: limit.smoothing.clone() };
+            let rate = Allowance::new((limit.rate, limit.per), &limit.smoothing);
             (format!("-{of}").into(), rate)
         });
         let rates = rates.collect();
@@ -189,7 +202,7 @@ impl Terms {
             graph: graph_rights(access, limit.max_query_depth),
             calls: access.and_then(CallTerms::of).map(Box::new),
             subscriptions: Some(limit.subscriptions).filter(|own| *own != Subscriptions::default()),
-            rate: Allowance { numbers: (limit.rate, limit.per), smoothing: limit.smoothing },
+            rate: Allowance::new((limit.rate, limit.per), &limit.smoothing),
         }
     }
 
@@ -227,7 +240,7 @@ fn endpoints(written: &[apidef::Endpoint], context: &Context) -> Box<[Endpoint]>
         for method in endpoint.methods.iter().filter(|method| method.limit != apidef::RateLimit::default()) {
             let limit = &method.limit;
             let of = keys::hash(&format!("{}:{}", method.name, endpoint.path), None);
-            let rate = Allowance { numbers: (limit.rate, limit.per), smoothing: limit.smoothing.clone() };
+            let rate = Allowance::new((limit.rate, limit.per), &limit.smoothing);
             endpoints.push(Endpoint {
                 method: method.name.to_uppercase().into(),
                 path: path.clone(),

@@ -86,7 +86,7 @@ fn target(exchange: &Exchange) -> String {
 /// was shown; a password is never told, nor a part of it.
 pub(super) fn key(exchange: &Exchange) -> String {
     if let Some(caller) = &exchange.caller {
-        return caller.hash(&exchange.gate).to_string();
+        return caller.hash().to_string();
     }
     let shown = of_api(&exchange.api).find_map(|source| shown(source, &exchange.head));
     shown.map(|shown| name(&exchange.gate.settings.keys, &shown)).unwrap_or_default()

@@ -117,7 +117,7 @@ pub(crate) fn enter(exchange: &Exchange, kind: Kind) -> Result<Vec<Held>, Refusa
     let address = if of_ip > 0 { exchange.client_address() } else { None };
     take(address.map(|address| Of::Address(api, address)), of_ip)?;
     take(exchange.caller.as_ref().map(|caller| Of::KeyAt(api, &caller.name)), of_key)?;
-    take(exchange.grant.as_ref().map(|grant| Of::Key(grant.quota.name())), own)?;
+    take(exchange.grant.as_ref().map(|grant| Of::Key(grant.name())), own)?;
     Ok(held)
 }
 

@@ -11,16 +11,33 @@ use super::windows::Windows;
 use crate::gate::Gate;
 use crate::settings::{LimitSettings, Limiter};
 
-/// So many requests in each `per`, counted under one name.
+/// So many requests in each `per`: what a million keys may have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Rate {
+    pub(crate) requests: f64,
+    pub(crate) per: Duration,
+    pub(crate) steps: Option<Steps>,
+}
+
+impl Rate {
+    /// `None` where the numbers limit nothing.
+    pub(crate) fn new((requests, per): (f64, f64), smoothing: &Smoothing) -> Option<Arc<Self>> {
+        let per = Duration::try_from_secs_f64(per).unwrap_or(Duration::MAX);
+        if requests.is_nan() || requests <= 0.0 || per.is_zero() {
+            return None;
+        }
+        Some(Arc::new(Self { requests, per, steps: Steps::of(smoothing) }))
+    }
+}
+
+/// A rate, counted under one name.
 #[derive(Debug, Clone)]
 pub(crate) struct Counter {
     /// Without the store's prefix.
     pub(crate) name: Arc<str>,
-    pub(crate) requests: f64,
-    pub(crate) per: Duration,
+    pub(crate) rate: Arc<Rate>,
     /// Found when it is first needed: what is counted in the store needs none here.
     pub(super) window: OnceLock<Arc<Window>>,
-    pub(crate) steps: Option<Steps>,
 }
 
 /// Where a counter counts (contract 6.5).
@@ -95,22 +112,18 @@ pub(crate) fn alone_name(quota: &str) -> String {
 }
 
 impl Counter {
-    /// `None` where the numbers limit nothing.
-    pub(crate) fn new(
-        name: impl Into<Arc<str>>,
-        (requests, per): (f64, f64),
-        smoothing: &Smoothing,
-    ) -> Option<Self> {
-        let per = Duration::try_from_secs_f64(per).unwrap_or(Duration::MAX);
-        if requests.is_nan() || requests <= 0.0 || per.is_zero() {
-            return None;
-        }
-        Some(Self { window: OnceLock::new(), name: name.into(), requests, per, steps: Steps::of(smoothing) })
+    pub(crate) fn new(name: impl Into<Arc<str>>, rate: Arc<Rate>) -> Self {
+        Self { name: name.into(), rate, window: OnceLock::new() }
     }
 
     /// The same limit under another name.
     pub(crate) fn renamed(&self, name: String) -> Self {
-        Self { window: OnceLock::new(), name: name.into(), ..*self }
+        Self::new(name, Arc::clone(&self.rate))
+    }
+
+    /// Reads a little of what counting is about to read, so that it comes from the memory while something else does.
+    pub(crate) fn bring_near(&self) -> usize {
+        self.window.get().map_or(0, Arc::strong_count)
     }
 
     /// Its window on this node.
@@ -129,7 +142,8 @@ impl Counter {
             Limiter::PerNode => {
                 let nodes = around.nodes;
                 // So little for so many nodes cannot be shared out fairly.
-                let few = nodes as f64 * around.settings.threshold >= self.requests / self.per.as_secs_f64();
+                let few = nodes as f64 * around.settings.threshold
+                    >= self.rate.requests / self.rate.per.as_secs_f64();
                 match nodes > 1 && few {
                     true if around.settings.sentinel_for_few => afterwards,
                     true => rolling,
@@ -141,24 +155,24 @@ impl Counter {
 
     /// How what a shared rolling window admits moves.
     pub(crate) fn smoothing(&self, settings: &LimitSettings) -> Option<Steps> {
-        self.steps.filter(|_| settings.smoothing)
+        self.rate.steps.filter(|_| settings.smoothing)
     }
 
     /// Counts a request on this node, against its share of the limit.
     pub(crate) fn take_here(&self, around: &Around<'_>) -> Taken {
-        let share = around.share_of(self.requests);
-        let mut taken = self.window(around.windows).take(share, self.per, around.now);
+        let share = around.share_of(self.rate.requests);
+        let mut taken = self.window(around.windows).take(share, self.rate.per, around.now);
         if taken.allowed {
             // What the other nodes may admit is left, too.
-            taken.remaining = taken.remaining.saturating_add((self.requests - share).max(0.0) as u64);
+            taken.remaining = taken.remaining.saturating_add((self.rate.requests - share).max(0.0) as u64);
         }
         taken
     }
 
     /// As much as `cost` at once; `None` when nothing is left, with the time until there is.
     pub(crate) fn take_many_here(&self, around: &Around<'_>, cost: u64) -> Result<Taken, Duration> {
-        let share = around.share_of(self.requests);
-        let taken = self.window(around.windows).take_many(share, self.per, cost, around.now);
+        let share = around.share_of(self.rate.requests);
+        let taken = self.window(around.windows).take_many(share, self.rate.per, cost, around.now);
         if taken.allowed { Ok(taken) } else { Err(taken.resets_in) }
     }
 }

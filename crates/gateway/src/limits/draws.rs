@@ -13,7 +13,7 @@ use state::{Draw, Drawn, Meter, Smoothed, Steps, Tally, Unavailable};
 
 use super::counter::{Around, Counter, Place, share_of};
 use super::window::{Taken, Window};
-use crate::auth::QuotaGrant;
+use crate::auth::Quota;
 use crate::clock::{unix_after, unix_now};
 use crate::gate::Gate;
 
@@ -21,7 +21,7 @@ use crate::gate::Gate;
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     pub(super) key: Option<&'a Counter>,
-    pub(super) quota: Option<(&'a QuotaGrant, &'a str)>,
+    pub(super) quota: Option<(Quota<'a>, &'a str)>,
     pub(super) api: Option<&'a Counter>,
 }
 
@@ -122,7 +122,7 @@ impl Plan<'_> {
         }
         if let Some((quota, name)) = self.quota {
             let (limit, per) = (quota.max as f64, quota.renewal);
-            let found = (*name == **quota.name()).then_some(&quota.found);
+            let found = (*name == *quota.name()).then_some(quota.found);
             step.draws.push(Draw {
                 meter: Meter::Quota,
                 name,
@@ -177,8 +177,8 @@ impl<'a> Step<'a> {
                 self.draws.push(Draw {
                     meter,
                     name: &counter.name,
-                    limit: counter.requests,
-                    per: counter.per,
+                    limit: counter.rate.requests,
+                    per: counter.rate.per,
                     cost: 1,
                     counts_refused: counts_refused && rolls,
                     found: None,
@@ -288,7 +288,7 @@ async fn count_afterwards(gate: &Gate, counters: &[&Counter]) {
             if let Err(away) = &answer {
                 tracing::debug!(%away, "a request that passed is counted on this node alone");
             }
-            counted(&window, answer, (counter.requests, counter.per), share, Instant::now());
+            counted(&window, answer, (counter.rate.requests, counter.rate.per), share, Instant::now());
         }
     });
     let all = futures_util::future::join_all(counts.collect::<SmallVec<[_; 2]>>());
@@ -303,8 +303,7 @@ async fn count_afterwards(gate: &Gate, counters: &[&Counter]) {
 
 /// What is drawn for a request that has passed.
 pub(super) fn afterwards(counter: &Counter, steps: Option<Steps>) -> Draw<'_> {
-    let Counter { name, per, requests: limit, .. } = counter;
-    let (per, limit) = (*per, *limit);
+    let (name, limit, per) = (&counter.name, counter.rate.requests, counter.rate.per);
     Draw { meter: Meter::Rolling, name, limit, per, cost: 1, counts_refused: true, found: None, steps }
 }
 
@@ -346,7 +345,7 @@ mod tests {
     use state::State;
 
     use super::*;
-    use crate::limits::{Windows, alone_name};
+    use crate::limits::{Rate, Windows, alone_name};
     use crate::settings::{LimitSettings, Limiter};
 
     const PER: Duration = Duration::from_secs(3600);
@@ -392,16 +391,18 @@ mod tests {
             let store = State::embedded(None).unwrap();
             let counter = |name: &str, limit: i64| {
                 let numbers = (limit as f64, PER.as_secs_f64());
-                Counter::new(name, numbers, &Smoothing::default()).unwrap()
+                Counter::new(name, Rate::new(numbers, &Smoothing::default()).unwrap())
             };
             let (key, api) = (counter("key", limits[0]), counter("api", limits[2]));
-            let quota = QuotaGrant::new("q".into(), limits[1], PER);
-            let plan = Plan { key: Some(&key), quota: Some((&quota, "q")), api: Some(&api) };
+            let found = state::Found::under("q".into());
+            let quota = crate::auth::Quota { max: limits[1], renewal: PER, found: &found };
+            let plan = Plan { key: Some(&key), quota: Some((quota, "q")), api: Some(&api) };
             let seen = [(); 4].map(|()| ask(&around, &plan, is_up.then_some(&store)));
             assert_eq!(seen, refusals, "{case}");
             // What is used of one: what more fits into a limit of a hundred.
             let left = |counter: &Counter| {
-                let wide = Counter { requests: 100.0, ..counter.clone() };
+                let rate = Arc::new(Rate { requests: 100.0, ..Rate::clone(&counter.rate) });
+                let wide = Counter { rate, ..counter.clone() };
                 let plan = Plan { key: Some(&wide), quota: None, api: None };
                 (0..200).filter(|_| ask(&around, &plan, is_up.then_some(&store)).is_none()).count()
             };
@@ -441,10 +442,11 @@ mod tests {
             let now = Instant::now();
             let around =
                 Around { settings: &settings, windows: &all, nodes: 1, share: 1.0, store_up: is_up, now };
-            let counter = Counter::new("k", (9.0, 60.0), &Smoothing::default()).unwrap();
-            let of_quota = QuotaGrant::new("q".into(), 9, PER);
+            let counter = Counter::new("k", Rate::new((9.0, 60.0), &Smoothing::default()).unwrap());
+            let found = state::Found::under("q".into());
+            let of_quota = Quota { max: 9, renewal: PER, found: &found };
             let plan =
-                Plan { key: key.then_some(&counter), quota: quota.then_some((&of_quota, "q")), api: None };
+                Plan { key: key.then_some(&counter), quota: quota.then_some((of_quota, "q")), api: None };
             let store = State::embedded(None).unwrap();
             let mut step = plan.begin(&around, false);
             if !step.draws.is_empty() {

@@ -8,7 +8,7 @@ use apidef::{Api, PathMatching, call_at, keys};
 use http::StatusCode;
 
 use super::Budget;
-use super::counter::Counter;
+use super::counter::{Counter, Rate};
 use super::draws::{Plan, QuotaLeft, Told, Which};
 use super::window::Taken;
 use crate::auth::Grant;
@@ -109,17 +109,15 @@ impl Limits {
             }
             _ => None,
         };
-        let quota = grant.filter(|grant| self.key_quota && grant.quota.max > 0).map(|grant| {
-            let name = custom.as_deref().unwrap_or(grant.quota.name());
-            (&grant.quota, name)
-        });
+        let quota = grant.map(Grant::quota).filter(|quota| self.key_quota && quota.max > 0);
+        let quota = quota.map(|quota| (quota, custom.as_deref().unwrap_or(quota.name())));
         let plan = Plan { key: renamed.as_ref().or(key), quota, api: self.of_api(exchange) };
         let mut told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
         if told.refused == Some(Which::Key)
             && let Some(grant) = grant
             && let Some(throttle) = grant.terms.throttle
         {
-            told = wait_out(gate, &plan, told, throttle, grant.quota.name()).await;
+            told = wait_out(gate, &plan, told, throttle, grant.name()).await;
         }
         told.count(gate);
         for (up, allowance) in &told.moved {
@@ -181,7 +179,7 @@ fn counter(api: &Api, suffix: &str, rate: &apidef::Rate, context: &Context) -> O
     let name = format!("apilimiter-{}{}{suffix}", api.org_id, api.id);
     let name = if context.hashed { keys::hash(&name, None) } else { name };
     let numbers = (rate.requests, rate.per.as_secs_f64());
-    Counter::new(name, numbers, &rate.smoothing)
+    Some(Counter::new(name, Rate::new(numbers, &rate.smoothing)?))
 }
 
 /// The counters of single paths, or those of calls of MCP, where the API is one; none where its rates are switched off.
@@ -265,14 +263,14 @@ fn budget(gate: &Gate, plan: &Plan<'_>, told: &Told, quota_of: Option<&Grant>) -
     let rate = plan.key.zip(told.key).or(plan.api.zip(told.api));
     budget.rate = rate.map(|(counter, taken)| {
         let remaining = i64::try_from(taken.remaining).unwrap_or(i64::MAX);
-        [counter.requests as i64, remaining, unix_after(taken.resets_in)]
+        [counter.rate.requests as i64, remaining, unix_after(taken.resets_in)]
     });
     budget.quota =
         plan.quota.zip(told.quota).map(|((quota, _), left)| [quota.max, left.remaining, left.renews_at]);
     match gate.settings.limit_headers {
         LimitHeaders::RateLimits => {
             if let Some((counter, taken)) = rate {
-                budget.limit = counter.requests as i64;
+                budget.limit = counter.rate.requests as i64;
                 budget.remaining = i64::try_from(taken.remaining).unwrap_or(i64::MAX);
                 budget.reset = unix_after(taken.resets_in);
                 budget.on_refusals = true;
@@ -280,9 +278,9 @@ fn budget(gate: &Gate, plan: &Plan<'_>, told: &Told, quota_of: Option<&Grant>) -
         }
         LimitHeaders::Quotas => {
             if let Some(grant) = quota_of {
-                let unlimited = QuotaLeft { remaining: grant.quota.max.min(0), renews_at: 0 };
+                let unlimited = QuotaLeft { remaining: grant.quota().max.min(0), renews_at: 0 };
                 let left = told.quota.unwrap_or(unlimited);
-                budget.limit = grant.quota.max;
+                budget.limit = grant.quota().max;
                 budget.remaining = left.remaining;
                 budget.reset = left.renews_at;
             }
@@ -293,8 +291,8 @@ fn budget(gate: &Gate, plan: &Plan<'_>, told: &Told, quota_of: Option<&Grant>) -
             if let (Some(counter), Some(taken)) = (counter, taken) {
                 budget.standard.push(super::headers::Line {
                     name,
-                    limit: counter.requests as u64,
-                    window: counter.per.as_secs(),
+                    limit: counter.rate.requests as u64,
+                    window: counter.rate.per.as_secs(),
                     remaining: taken.remaining,
                     reset: u64::from(seconds_up(taken.resets_in)),
                 });

@@ -18,7 +18,7 @@ mod windows;
 
 pub(crate) use at_once::{AtOnce, Held, enter_connection};
 pub(crate) use calls::CallLimits;
-pub(crate) use counter::{Counter, alone_name};
+pub(crate) use counter::{Counter, Rate, alone_name};
 pub(crate) use guard::{ConnectionRates, Context, Limits};
 pub(crate) use headers::Budget;
 pub(crate) use organisation::{Known as KnownOrganisation, Organisation, Organisations};

@@ -8,9 +8,9 @@ use apidef::Session;
 use http::StatusCode;
 use quick_cache::sync::Cache;
 
-use super::counter::Counter;
+use super::counter::{Counter, Rate};
 use super::draws::{Plan, Which};
-use crate::auth::{QuotaGrant, store_name};
+use crate::auth::{Quota, store_name};
 use crate::events::monitor::{self, Whose};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -52,7 +52,9 @@ impl Known {
 struct Bounds {
     is_inactive: bool,
     rate: Option<Counter>,
-    quota: QuotaGrant,
+    quota_max: i64,
+    quota_renewal: Duration,
+    quota: state::Found,
     /// Of its quota, in percent: who reaches one is told of.
     thresholds: Box<[f64]>,
 }
@@ -91,12 +93,11 @@ fn bounds(gate: &Gate, id: &str, session: &Session) -> Bounds {
     let name: Arc<str> = store_name(&gate.settings.keys, id).into();
     Bounds {
         is_inactive: session.is_inactive,
-        rate: Counter::new(Arc::clone(&name), (session.rate, session.per), &session.smoothing),
-        quota: QuotaGrant::new(
-            name,
-            session.quota_max,
-            Duration::from_secs(u64::try_from(session.quota_renewal_rate).unwrap_or(0)),
-        ),
+        rate: Rate::new((session.rate, session.per), &session.smoothing)
+            .map(|rate| Counter::new(Arc::clone(&name), rate)),
+        quota_max: session.quota_max,
+        quota_renewal: Duration::from_secs(u64::try_from(session.quota_renewal_rate).unwrap_or(0)),
+        quota: state::Found::under(name),
         thresholds: session.monitor.trigger_limits.as_slice().into(),
     }
 }
@@ -118,7 +119,8 @@ impl Organisation {
                 "this organisation access has been disabled, please contact your API administrator",
             ));
         }
-        let quota = Some(&bounds.quota).filter(|quota| quota.max > 0).map(|quota| (quota, &**quota.name()));
+        let quota = Quota { max: bounds.quota_max, renewal: bounds.quota_renewal, found: &bounds.quota };
+        let quota = Some(quota).filter(|quota| quota.max > 0).map(|quota| (quota, quota.name()));
         let plan = Plan { key: bounds.rate.as_ref(), quota, api: None };
         let told = plan.draw(gate, Instant::now(), gate.settings.limits.counts_refused).await;
         told.count(gate);

@@ -11,7 +11,7 @@ use apidef::{Smoothing, Subscriptions};
 use smallvec::SmallVec;
 use state::{Draw, Meter};
 
-use super::counter::{Around, Counter, Place};
+use super::counter::{Around, Counter, Place, Rate};
 use super::window::{Taken, Window};
 use crate::clock::unix_now;
 use crate::gate::Gate;
@@ -68,7 +68,9 @@ impl Received {
     pub(crate) fn compile(limits: &Subscriptions, name: &str) -> Option<Self> {
         let per = if limits.per > 0.0 { limits.per } else { 1.0 };
         let [of_messages, of_bytes] = names(name);
-        let counter = |name: &str, most: f64| Counter::new(name, (most, per), &Smoothing::default());
+        let counter = |name: &str, most: f64| {
+            Rate::new((most, per), &Smoothing::default()).map(|rate| Counter::new(name, rate))
+        };
         let renewal = Duration::from_secs(u64::try_from(limits.quota_renewal_rate).unwrap_or(0));
         let (messages, bytes) = (counter(&of_messages, limits.messages), counter(&of_bytes, limits.bytes));
         let quotas =
@@ -124,7 +126,7 @@ impl Received {
         }
         let mut draws: SmallVec<[Draw<'_>; 4]> = SmallVec::new();
         for (counter, cost) in &shared {
-            let (name, limit, per) = (&*counter.name, counter.requests, counter.per);
+            let (name, limit, per) = (&*counter.name, counter.rate.requests, counter.rate.per);
             draws.push(Draw {
                 meter: Meter::Fixed,
                 name,

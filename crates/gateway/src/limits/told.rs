@@ -19,7 +19,7 @@ pub(crate) async fn answer(exchange: &mut Exchange) -> Result<Response<Body>, Re
     let Some(grant) = exchange.grant.clone() else {
         return Err(Refusal::client(StatusCode::NOT_FOUND, "VNF", "Not Found"));
     };
-    let quota = &grant.quota;
+    let quota = grant.quota();
     let (mut remaining, mut renews) = (quota.max, 0);
     if quota.max > 0 {
         let count = exchange.gate.state.peek_quota(quota.name()).await.map_err(Refusal::store_away)?;

@@ -4,25 +4,52 @@
 //! (contract 6.5, "single node always in-memory"). Unlike there, refused requests are not counted, so a client that
 //! insists is served again as soon as the window ends.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// What a window lasts whose end no clock can tell.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-/// One window; shared by all exchanges that are counted together.
-#[derive(Debug)]
+/// One window; shared by all exchanges that are counted together. There may be a million, so it is to be small.
+#[derive(Debug, Default)]
 pub(crate) struct Window(Mutex<Count>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Count {
-    ends: Instant,
+    ends: Moment,
     /// With which it was begun.
-    per: Duration,
+    per: Moment,
     used: u64,
     /// Where the shared count has refused, and refusals are not asked about one by one.
-    blocked_until: Option<Instant>,
+    blocked_until: Moment,
+}
+
+/// Nanoseconds since some time before the first of them, or of a duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Moment(u64);
+
+/// A day before anybody asked, for whoever asks may have looked at the clock before.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(|| {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_secs(24 * 3600)).unwrap_or(now)
+});
+
+impl Moment {
+    fn at(now: Instant) -> Self {
+        Self::after(now.saturating_duration_since(*BEGINNING))
+    }
+
+    fn after(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn plus(self, duration: Self) -> Self {
+        Self(self.0.saturating_add(duration.0))
+    }
+
+    /// Until then; nothing where it has been.
+    fn from(self, now: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(now.0))
+    }
 }
 
 /// What a window says about one more request.
@@ -37,20 +64,13 @@ pub(crate) struct Taken {
     /// What was taken, for [`Window::give_back`].
     pub(crate) held: u64,
     /// From which window.
-    ends: Option<Instant>,
+    ends: Option<Moment>,
 }
 
 impl Taken {
     /// What a counter says that is not counted here.
     pub(super) fn told(allowed: bool, remaining: u64, resets_in: Duration) -> Self {
         Self { allowed, remaining, resets_in, held: 0, ends: None }
-    }
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        let ends = Instant::now();
-        Self(Mutex::new(Count { ends, per: Duration::ZERO, used: 0, blocked_until: None }))
     }
 }
 
@@ -62,7 +82,8 @@ impl Window {
 
     /// As [`Window::take`], as much as `cost` at once: admitted when at least one is left.
     pub(crate) fn take_many(&self, limit: f64, per: Duration, cost: u64, now: Instant) -> Taken {
-        let longest = now.checked_add(per).unwrap_or(now + FOREVER);
+        let (now, per) = (Moment::at(now), Moment::after(per));
+        let longest = now.plus(per);
         let mut count = self.0.lock();
         // A window begins with the first request that counts; `now` may be earlier than the making of it.
         if count.used == 0 || now >= count.ends {
@@ -72,15 +93,14 @@ impl Window {
             // A window that was begun with a longer period does not keep its end.
             (count.ends, count.per) = (count.ends.min(longest), per);
         }
-        let blocked = count.blocked_until.is_some_and(|until| now < until);
-        let allowed = !blocked && count.used as f64 + 1.0 <= limit;
+        let allowed = now >= count.blocked_until && count.used as f64 + 1.0 <= limit;
         if allowed {
             count.used = count.used.saturating_add(cost);
         }
         let remaining = (limit.max(0.0) as u64).saturating_sub(count.used);
         let held = if allowed { cost } else { 0 };
-        let free_at = count.blocked_until.map_or(count.ends, |until| until.max(count.ends));
-        Taken { allowed, remaining, resets_in: free_at - now, held, ends: Some(count.ends) }
+        let free_at = count.blocked_until.max(count.ends);
+        Taken { allowed, remaining, resets_in: free_at.from(now), held, ends: Some(count.ends) }
     }
 
     /// Takes back what was counted, unless its window has ended meanwhile.
@@ -94,22 +114,19 @@ impl Window {
 
     /// Whether forgetting it would let anything through that it refuses.
     pub(super) fn is_running(&self, now: Instant) -> bool {
-        let count = self.0.lock();
-        (count.used > 0 && now < count.ends) || count.blocked_until.is_some_and(|until| now < until)
+        let (count, now) = (self.0.lock(), Moment::at(now));
+        (count.used > 0 && now < count.ends) || now < count.blocked_until
     }
 
     /// How long refusals hold without a count.
     pub(crate) fn blocked_for(&self, now: Instant) -> Option<Duration> {
-        self.0
-            .lock()
-            .blocked_until
-            .map(|until| until.saturating_duration_since(now))
-            .filter(|left| !left.is_zero())
+        let left = self.0.lock().blocked_until.from(Moment::at(now));
+        (!left.is_zero()).then_some(left)
     }
 
     /// Refuses without a count for so long.
     pub(crate) fn block(&self, wait: Duration, now: Instant) {
-        self.0.lock().blocked_until = now.checked_add(wait);
+        self.0.lock().blocked_until = Moment::at(now).plus(Moment::after(wait));
     }
 }
 

@@ -13,7 +13,10 @@ mod writer;
 use std::{
     collections::HashSet,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -51,6 +54,8 @@ pub(crate) struct Embedded {
 pub(super) struct Memory {
     /// Whatever else is named like a session shares its name.
     sessions: papaya::HashMap<Arc<str>, Held>,
+    /// How often one of them was put there or taken away; counted when that is done.
+    session_changes: AtomicU64,
     /// What sessions have in common, each text once.
     common: Mutex<HashSet<Arc<[u8]>>>,
     counters: Counters,
@@ -98,12 +103,25 @@ impl Memory {
     fn new() -> Memory {
         Memory {
             sessions: papaya::HashMap::new(),
+            session_changes: AtomicU64::new(0),
             common: Mutex::default(),
             counters: Counters::default(),
             started: Instant::now(),
             records: Records::default(),
             health: watch::Sender::new(Health::up()),
         }
+    }
+
+    /// Puts a session into its place, or empties it; returns the one that was there.
+    fn set_session(&self, name: Arc<str>, held: Option<Held>) -> Option<Held> {
+        let sessions = self.sessions.pin();
+        let before = match held {
+            Some(held) => sessions.insert(name, held),
+            None => sessions.remove(&name),
+        };
+        let before = before.cloned();
+        self.session_changes.fetch_add(1, Ordering::Release);
+        before
     }
 
     /// The same session, sharing what it has in common with others.
@@ -190,14 +208,18 @@ impl Embedded {
     pub(crate) async fn find_session<T>(
         &self,
         names: &[&str],
-        mut read: impl FnMut(&Arc<str>, &Stored) -> Option<T>,
+        mut read: impl FnMut(&Arc<str>, &Stored, u64) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         let sessions = self.memory.sessions.pin();
         let now = unix_millis();
         Ok(names.iter().find_map(|name| {
             let (name, held) = sessions.get_key_value(*name).filter(|(_, held)| held.alive(now))?;
-            read(name, &held.stored)
+            read(name, &held.stored, held.expires_at)
         }))
+    }
+
+    pub(crate) fn session_changes(&self) -> u64 {
+        self.memory.session_changes.load(Ordering::Acquire)
     }
 
     pub(crate) async fn many_sessions(
@@ -221,12 +243,14 @@ impl Embedded {
                 let now = unix_millis();
                 let sessions = self.memory.sessions.pin();
                 let alive = |held: &Held| held.alive(now);
-                Ok(sessions
+                let put = sessions
                     .update(name.into(), |old| if alive(old) { held.clone() } else { old.clone() })
-                    .is_some_and(alive))
+                    .is_some_and(alive);
+                self.memory.session_changes.fetch_add(1, Ordering::Release);
+                Ok(put)
             }
             None => {
-                self.memory.sessions.pin().insert(name.into(), held);
+                self.memory.set_session(name.into(), Some(held));
                 Ok(true)
             }
         }
@@ -237,7 +261,7 @@ impl Embedded {
             Some(writer) => writer.delete(name).await,
             None => {
                 let now = unix_millis();
-                Ok(self.memory.sessions.pin().remove(name).is_some_and(|held| held.alive(now)))
+                Ok(self.memory.set_session(name.into(), None).is_some_and(|held| held.alive(now)))
             }
         }
     }

@@ -155,12 +155,12 @@ fn perform(disk: &mut Disk, memory: &Memory, batch: &mut Vec<Job>) {
                 let answer = match job {
                     Job::Put { name, held, answer, .. } => {
                         if done {
-                            memory.sessions.pin().insert(name, held);
+                            memory.set_session(name, Some(held));
                         }
                         answer
                     }
                     Job::Delete { name, answer } => {
-                        memory.sessions.pin().remove(&*name);
+                        memory.set_session(name.into(), None);
                         answer
                     }
                     Job::Edit { edit, answer } => {

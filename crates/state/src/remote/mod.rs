@@ -128,13 +128,13 @@ impl Redis {
     pub(crate) async fn find_session<T>(
         &self,
         names: &[&str],
-        mut read: impl FnMut(&Arc<str>, &Stored) -> Option<T>,
+        mut read: impl FnMut(&Arc<str>, &Stored, u64) -> Option<T>,
     ) -> Result<Option<T>, Unavailable> {
         if names.is_empty() {
             return Ok(None);
         }
         let mut texts = names.iter().zip(self.texts(names).await?);
-        Ok(texts.find_map(|(name, text)| read(&Arc::from(*name), &Stored::new(&text?))))
+        Ok(texts.find_map(|(name, text)| read(&Arc::from(*name), &Stored::new(&text?), 0)))
     }
 
     /// `names` is not empty.

@@ -6,6 +6,7 @@ mod import;
 mod keys;
 mod plugins;
 mod rest;
+mod sessions;
 mod trial;
 mod truth;
 mod versions;

@@ -157,7 +157,7 @@ impl Subscription {
 
     fn received<T>(&self, ask: impl FnOnce(&Received) -> T) -> Option<T> {
         let (_, entry) = self.watched.as_ref()?;
-        entry.known.load().grant.received.as_deref().map(ask)
+        entry.known.load().grant.received().map(ask)
     }
 
     /// Whether what it receives is limited, and counted before it is sent.
@@ -188,7 +188,7 @@ impl Subscription {
     pub(super) async fn look(&self, messages: u64, bytes: u64) -> Result<Passed, Duration> {
         let Some((_, entry)) = &self.watched else { return Ok(Passed::Yes) };
         let grant = Arc::clone(&entry.known.load().grant);
-        match &grant.received {
+        match grant.received() {
             None => Ok(Passed::Yes),
             Some(received) => received.look(&self.gate, messages, bytes).await,
         }

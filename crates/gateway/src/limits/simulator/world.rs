@@ -11,7 +11,7 @@ use state::{Counters, Smoothed, Unavailable};
 
 use super::scenes::{Happens, Scene};
 use crate::limits::Windows;
-use crate::limits::counter::{Around, Counter};
+use crate::limits::counter::{Around, Counter, Rate};
 use crate::limits::draws::{Plan, counted};
 use crate::nodes::View;
 use crate::settings::{LimitSettings, Limiter};
@@ -152,7 +152,7 @@ impl<'a> World<'a> {
         self.named += 1;
         let windows = Windows::default();
         let per = Duration::from_micros(WINDOW).as_secs_f64();
-        let counter = Counter::new("limit", (self.limit, per), &smoothing(self.limit)).unwrap();
+        let counter = Counter::new("limit", Rate::new((self.limit, per), &smoothing(self.limit)).unwrap());
         let drift = self.scene.drift;
         Node {
             id: format!("node-{}", self.named),
@@ -274,7 +274,13 @@ impl<'a> World<'a> {
             true => Ok(self.store.draw(&[draw], Duration::from_micros(time), 0)),
             false => Err(Unavailable(String::new())),
         };
-        counted(counter.window(windows), answer, (counter.requests, counter.per), view.share(), now);
+        counted(
+            counter.window(windows),
+            answer,
+            (counter.rate.requests, counter.rate.per),
+            view.share(),
+            now,
+        );
     }
 
     fn announce(&mut self, time: u64, node: usize, again: bool) {
