@@ -1,6 +1,6 @@
 //! State: sessions, counters, signals; and the caches before it.
 
-use super::{COUNT, Key, Kind, Kind::*, PORT, Standing, acted, idle, key, ours, pending};
+use super::{COUNT, Key, Kind, Kind::*, PORT, Standing, acted, key, ours, pending};
 
 /// What `tyk.conf` compresses are the copies that it keeps of what a control plane has sent.
 const NO_BACKUPS: &str = "There is no control plane whose definitions and policies would be kept in Redis.";
