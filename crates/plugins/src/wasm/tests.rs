@@ -39,7 +39,7 @@ fn module(text: &str) -> Vec<u8> {
 
 fn load(text: &str, sees: Sees, world: &Arc<World>) -> Result<Wasm, Fault> {
     let code = Code { name: "filter".into(), module: module(text).into(), sees };
-    let limits = Limits { time: Duration::from_millis(1500), memory: 4 << 20 };
+    let limits = Limits { time: Duration::from_millis(300), memory: 4 << 20 };
     let world = Arc::clone(world) as Arc<dyn Outside>;
     Wasm::load(vec![code], &serde_json::json!({"k": "v"}), limits, &world)
 }
@@ -185,7 +185,7 @@ async fn what_hangs_traps_or_eats_costs_only_its_own_call() {
         format!(r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {body})"#)
     };
     let cases = [
-        ("(loop (br 0)) (i32.const 0)", "longer than 1.5s"),
+        ("(loop (br 0)) (i32.const 0)", "longer than 300ms"),
         ("(unreachable)", "the plugin failed"),
         ("(drop (memory.grow (i32.const 1000))) (i32.const 0)", "more than 4194304 bytes"),
         ("(i32.const 1)", "nothing that it waits for"),

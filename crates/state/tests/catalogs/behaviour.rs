@@ -219,23 +219,6 @@ async fn many_begin_and_write_at_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_file_is_opened_by_many_at_once() {
-    for _ in 0..60 {
-        let bed = Bed::of("sqlite");
-        let openers: Vec<_> = (0..4)
-            .map(|number| {
-                let catalog = bed.open();
-                tokio::spawn(async move { catalog.put_policy(&policy(&format!("p{number}"), 1)).await })
-            })
-            .collect();
-        for opener in openers {
-            opener.await.unwrap().unwrap();
-        }
-        assert_eq!(bed.open().load().await.policies.len(), 4);
-    }
-}
-
 #[tokio::test]
 async fn c2_1_row_13_only_the_apis_with_a_tag_of_this_node() {
     for bed in Bed::all() {

@@ -3,14 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
 };
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqliteConnection,
     SqlitePool,
-    error::DatabaseError,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::{
@@ -25,7 +23,6 @@ pub(super) struct Sqlite {
     pool: SqlitePool,
     sql: Statements,
     create: bool,
-    timeout: Duration,
     prepared: AtomicBool,
 }
 
@@ -34,6 +31,7 @@ impl Sqlite {
         let connect = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(options.create)
+            .journal_mode(SqliteJournalMode::Wal)
             // Every commit is on disk before it is told.
             .synchronous(SqliteSynchronous::Full)
             // Several gates may write.
@@ -49,7 +47,6 @@ impl Sqlite {
             // Others may have written bytes that are no text: that must harm their row only.
             sql: Statements::new(&options.name, "CAST(text AS BLOB)"),
             create: options.create,
-            timeout: options.timeout,
             prepared: AtomicBool::new(false),
         }
     }
@@ -71,7 +68,6 @@ impl Sqlite {
         }
         let trouble = |error: sqlx::Error| self.trouble(&error);
         let mut connection = self.pool.acquire().await.map_err(trouble)?;
-        self.write_ahead(&mut connection).await.map_err(trouble)?;
         let found = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $1";
         let head = format!("{}_head", self.sql.table);
         let count: i64 =
@@ -93,20 +89,6 @@ impl Sqlite {
         sql::check_layout(layout)?;
         self.prepared.store(true, Ordering::Release);
         Ok(())
-    }
-
-    /// Makes the file one with a write-ahead log, which it then stays for all. Where two want this of a new file at the same
-    /// moment, SQLite refuses one of them at once, whatever it was told to wait: that one tries again.
-    async fn write_ahead(&self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-        let begun = Instant::now();
-        loop {
-            match connection.execute("PRAGMA journal_mode = WAL").await {
-                Err(sqlx::Error::Database(fault)) if is_busy(&*fault) && begun.elapsed() < self.timeout => {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                done => return done.map(drop),
-            }
-        }
     }
 
     /// Makes the file for the user of this process alone: secrets of clients will be in it. What prevents it is told when
@@ -230,11 +212,6 @@ impl Sqlite {
             other => sql::trouble(other),
         }
     }
-}
-
-/// Whether another connection has the file. The low byte is the code; the others say more of it.
-fn is_busy(fault: &dyn DatabaseError) -> bool {
-    fault.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// Every change of a row draws the next number, whoever makes it: rows can be written by hand, too.
