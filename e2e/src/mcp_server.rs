@@ -64,7 +64,8 @@ impl McpServer {
     }
 }
 
-/// What a client sees at an endpoint with a key: its capabilities, tools, resources and prompts, and what came of calls.
+/// What a client sees at an endpoint with a key: its capabilities, tools, resources and prompts, and what came of calls; a tool is
+/// named alone, or with its arguments behind `=`.
 ///
 /// # Panics
 /// When it cannot open a session.

@@ -106,6 +106,10 @@ class Watched:
         await self.app(scope, again, send)
 
 
+def plain(model):
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 async def client(url, key, tools):
     import httpx2
     from mcp import ClientSession
@@ -118,16 +122,24 @@ async def client(url, key, tools):
     ):
         told = await session.initialize()
         out = {"capabilities": told.capabilities.model_dump(exclude_none=True)}
-        out["tools"] = [tool.name for tool in (await session.list_tools()).tools]
-        out["resources"] = [str(one.uri) for one in (await session.list_resources()).resources]
-        out["prompts"] = [one.name for one in (await session.list_prompts()).prompts]
-        out["calls"] = {}
+        listed = (await session.list_tools()).tools
+        out["tools"] = [tool.name for tool in listed]
+        out["listed"] = [plain(tool) for tool in listed]
+        if told.capabilities.resources:
+            out["resources"] = [str(one.uri) for one in (await session.list_resources()).resources]
+        if told.capabilities.prompts:
+            out["prompts"] = [one.name for one in (await session.list_prompts()).prompts]
+        out["calls"], out["results"] = {}, []
         for tool in tools:
+            # With arguments: name={...}
+            name, _, arguments = tool.partition("=")
             try:
-                answer = await session.call_tool(tool, {})
-                out["calls"][tool] = answer.content[0].text
+                answer = await session.call_tool(name, json.loads(arguments or "{}"))
+                out["calls"][name] = answer.content[0].text
+                out["results"].append(plain(answer))
             except Exception as error:
-                out["calls"][tool] = f"error: {error}"
+                out["calls"][name] = f"error: {error}"
+                out["results"].append(f"error: {error}")
         print(json.dumps(out))
 
 

@@ -5,7 +5,7 @@ use crate::limits::{AtOnce, EndpointRate};
 use crate::upstream::{Care, Discovery, Endpoints, Manner, Uptime};
 use crate::{
     Addresses, Caching, Compression, Cors, ErrorOverrides, EventHandler, GraphQl, OwnPort, PassThrough,
-    Paths, Plugins, Recording, Secret, Smoothing, Transforms, Versioning,
+    Paths, Plugins, Recording, Secret, Smoothing, ToolSource, Transforms, Versioning,
 };
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Api {
     pub pass_through: Option<Box<PassThrough>>,
     /// It speaks MCP: what is asked for is told by calls in bodies, not by paths.
     pub mcp: bool,
+    /// Its tools are made of another API of the gate; no server is behind it.
+    pub tools: Option<Box<ToolSource>>,
     /// It is served on a port beside the gate's own.
     pub own_port: Option<OwnPort>,
     /// Normalised: starts with `/`, cleaned of `//`, `.` and `..`; a trailing `/` is kept.

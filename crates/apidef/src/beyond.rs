@@ -10,8 +10,9 @@ use crate::oas::table::{BEYOND, SCHEMES};
 use crate::oas::{EXTENSION, STREAMING, streams};
 use crate::paths::{mocks, refusal, validation};
 use crate::section::Section;
+use crate::tools;
 use crate::transforms::CLASSIC_PROCESSORS;
-use crate::{Api, AtPath, Auth, Backend, EndpointRate, Mock, Streams, Validation};
+use crate::{Api, AtPath, Auth, Backend, EndpointRate, Mock, Streams, ToolSource, Validation};
 use document::{Fault, pointer_join};
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
@@ -49,6 +50,7 @@ const OPENAPI: &[Field] = &[
     acts("components"),
     acts("security"),
     acts(STREAMING),
+    section(tools::EXTENSION, tools::FIELDS),
     section(
         EXTENSION,
         &[
@@ -209,6 +211,33 @@ pub(crate) fn streamed(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<St
     Some(streams)
 }
 
+/// What the document says of tools that the API makes of another one. `url`: where the address of that stands.
+pub(crate) fn tools(
+    root: &Section<'_>,
+    mcp: bool,
+    backend: &Backend,
+    url: String,
+    faults: &mut Vec<Fault>,
+) -> Option<Box<ToolSource>> {
+    let found = document(root, faults);
+    let value = Value::Object(found.and_then(|found| found.object.cloned()).unwrap_or_default());
+    let mut made = Vec::new();
+    let tools = as_root(&value, &mut made, |root, faults| {
+        ToolSource::read(root, mcp, Some(backend), url.clone(), faults)
+    });
+    // The address stands outside of the document.
+    let moved = format!("{}{url}", place());
+    faults.extend(made.into_iter().map(|fault| match fault.pointer == moved {
+        true => Fault { pointer: url.clone(), ..fault },
+        false => fault,
+    }));
+    let mut tools = tools?;
+    for entry in &mut tools.entries {
+        entry.moved(&place());
+    }
+    Some(tools)
+}
+
 /// What operations say that classic versions have no list for.
 pub(crate) const KEYS: [&str; 5] =
     ["mockResponse", "validateRequest", "validateResponse", "scopeCheck", "exchange"];
@@ -217,7 +246,7 @@ pub(crate) const KEYS: [&str; 5] =
 /// part who may call, if that is `with_auth`, and what is said of operations.
 pub(crate) fn part(given: &Value, with_auth: bool) -> Value {
     let mut part = json!({});
-    for key in ["openapi", "info", "paths", "components", "security", STREAMING] {
+    for key in ["openapi", "info", "paths", "components", "security", STREAMING, tools::EXTENSION] {
         if let Some(said) = given.get(key) {
             part[key] = said.clone();
         }
@@ -251,7 +280,7 @@ pub(crate) fn project(api: &Api, given: &Value, definition: &mut Value) {
         definition["security_requirements"] = asked;
     }
     let with_auth = document_says(api, definition);
-    let streams = matches!(api.backend, Backend::Streams(_));
+    let streams = matches!(api.backend, Backend::Streams(_)) || given.get(tools::EXTENSION).is_some();
     let held = api.paths.validation.as_ref();
     if !with_auth && !streams && held.is_none() && api.paths.mocks.is_empty() {
         return;

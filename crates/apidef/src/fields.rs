@@ -22,8 +22,6 @@ pub(crate) enum Means {
     Acts,
     /// Kept; nothing to do about it here.
     Kept,
-    /// Without it requests would go to the wrong place, so a definition that uses it is refused.
-    Routes(&'static str),
     /// An object with keys of its own.
     Section(&'static [Field]),
     /// An array or map of such objects.
@@ -50,9 +48,6 @@ pub(crate) const fn acts(name: &'static str) -> Field {
 pub(crate) const fn kept(name: &'static str) -> Field {
     Field::new(name, Means::Kept)
 }
-pub(crate) const fn routes(name: &'static str, what: &'static str) -> Field {
-    Field::new(name, Means::Routes(what))
-}
 pub(crate) const fn section(name: &'static str, fields: &'static [Field]) -> Field {
     Field::new(name, Means::Section(fields))
 }
@@ -62,7 +57,6 @@ pub(crate) const fn each(name: &'static str, fields: &'static [Field]) -> Field 
 
 /// Why a definition that guards itself with something not built is refused.
 pub(crate) const LEFT_OPEN: &str = "not supported yet; the API is refused so that it is not left open";
-const MISROUTED: &str = "not supported yet; the API is refused so that requests do not go to the wrong place";
 
 /// After so many faults unknown keys are not told any more: proposals cost time, and nobody reads on.
 const MAX_TOLD: usize = 100;
@@ -79,13 +73,6 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
         if field.when.is_some_and(|when| !flag(when)) || field.unless.is_some_and(flag) {
             continue;
         }
-        let fault = |means: &Means| {
-            let at = pointer_join(pointer, name);
-            match means {
-                Means::Routes(what) => Fault::error(at, format!("{what} {MISROUTED}")),
-                _ => Fault::error(at, ""),
-            }
-        };
         match (&field.means, value) {
             (Means::Acts | Means::Kept, _) => {}
             (Means::Section(fields), Value::Object(inner)) => {
@@ -108,8 +95,6 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
                 let at = pointer_join(pointer, name);
                 faults.push(Fault::error(at, format!("`{name}` must be an object, not {}", kind(value))));
             }
-            (means, value) if in_use(value) => faults.push(fault(means).on_key()),
-            _ => {}
         }
     }
 }
@@ -182,7 +167,6 @@ pub(crate) fn describe(fields: &[Field], prefix: &str, condition: &str, out: &mu
             }
             Means::Acts => "acted on".to_owned(),
             Means::Kept => "kept".to_owned(),
-            Means::Routes(what) => format!("**refused**: {what} not supported yet (would misroute requests)"),
         };
         let _ = writeln!(out, "| `{name}` | {fate}{condition} |");
     }

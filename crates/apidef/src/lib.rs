@@ -34,6 +34,7 @@ mod rights;
 mod section;
 mod session;
 mod template;
+mod tools;
 mod transforms;
 mod upstream;
 mod validate;
@@ -86,6 +87,10 @@ pub use session::{
     RateLimit, Secret, Session, Smoothing, Subscriptions, TypeFields,
 };
 pub use template::Template;
+pub use tools::{
+    Argument, Place, Style, Tool, ToolArgument, ToolBody, ToolEntry, ToolHints, ToolOperation, ToolSource,
+    catalog,
+};
 pub use transforms::{
     Bodies, BodyTemplate, HeaderChange, HeaderChanges, Rewrite, Rule, RulePlace, TemplateSource, Transforms,
     Trigger, is_framing,

@@ -8,6 +8,7 @@ use crate::fields::{Field, acts, in_use};
 use crate::limits::OWN;
 use crate::oas::EXTENSION;
 use crate::section::Section;
+use crate::tools;
 use document::Fault;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
@@ -105,11 +106,11 @@ const METHODS: [&str; 21] = [
     "tools/list",
 ];
 
-/// Whether an OpenAPI document speaks MCP: it says so, or says something of tools, resources or prompts.
+/// Whether an OpenAPI document speaks MCP: it says so, says something of tools, resources or prompts, or makes tools.
 pub(crate) fn speaks(root: &Section<'_>, faults: &mut Vec<Fault>) -> bool {
     let marked = root.section(OWN, faults).section("mcp", faults).flag("enabled", faults);
     let middleware = root.section(EXTENSION, faults).section("middleware", faults);
-    marked || has_primitives(&middleware)
+    marked || has_primitives(&middleware) || root.get(tools::EXTENSION).is_some()
 }
 
 fn has_primitives(middleware: &Section<'_>) -> bool {

@@ -428,6 +428,10 @@ fn c3_5_what_only_a_document_can_say_stays_with_it() {
     let key = json!({"enabled": true, "securitySchemes": {"key": {"enabled": true}}});
     let streams = json!({"x-tyk-streaming": {"streams": {"s": {"input": {"generate": {"mapping": "root = 1"}},
         "output": {"http_server": {"path": "/s"}}}}}});
+    let entries = json!([{"source": {"operationId": "x"}, "name": "y", "allow": true}]);
+    let mut tools = oas(open.clone(), json!({}), json!({"x-tyk-mcp-server": {"primitives": entries}}));
+    tools["x-tyk-api-gateway"]["upstream"]["url"] = json!("tyk://orders/mcp");
+    tools["paths"] = json!({});
     for given in [
         oas(open.clone(), json!({"validateRequest": {"enabled": true, "errorResponseCode": 400}}), json!({})),
         oas(open.clone(), json!({"validateResponse": {"enabled": true, "mode": "refuse"}}), json!({})),
@@ -438,7 +442,8 @@ fn c3_5_what_only_a_document_can_say_stays_with_it() {
         ),
         oas(key, json!({"mockResponse": {"enabled": true, "body": "x"}}), json!({"security": [{"key": []}]})),
         oas(either, json!({}), json!({"security": [{"key": []}, {"basic": []}]})),
-        oas(open, json!({}), streams),
+        oas(open.clone(), json!({}), streams),
+        tools,
     ] {
         let text = given.to_string();
         let model = Definition::parse(&text).unwrap_or_else(|faults| panic!("{faults:#?}")).api;
@@ -451,13 +456,14 @@ fn c3_5_what_only_a_document_can_say_stays_with_it() {
         let back = convert(&classic, None).unwrap_or_else(|faults| panic!("{faults:#?}\n{classic}"));
         assert!(back.to == To::Oas && back.warnings.is_empty(), "{:#?}\n{classic}", back.warnings);
         assert_eq!(back.definition["paths"], given["paths"]);
+        assert_eq!(back.definition.get("x-tyk-mcp-server"), given.get("x-tyk-mcp-server"));
         // The classic projection that clients read can be given back.
         let projected = Definition::parse_oas(&text).unwrap().classic();
         let read = Definition::parse_classic(&projected.to_string());
         let read = read.unwrap_or_else(|faults| panic!("{faults:#?}\n{projected:#}")).api;
         assert_eq!(
-            (&read.auth, &read.paths.mocks, &read.paths.validation),
-            (&model.auth, &model.paths.mocks, &model.paths.validation)
+            (&read.auth, &read.paths.mocks, &read.paths.validation, &read.tools),
+            (&model.auth, &model.paths.mocks, &model.paths.validation, &model.tools)
         );
     }
 }

@@ -7,6 +7,7 @@ mod compile;
 mod follow;
 mod offer;
 mod routes;
+mod tools;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub(crate) use compile::{compile, fetch, located, read};
 pub use follow::follow;
 use routes::passed;
 pub(crate) use routes::routes;
+pub(crate) use tools::{check as check_tools, of as tools_of};
 
 /// How long the streams of a replaced API may take to deliver what is under way.
 const STREAM_DRAIN: Duration = Duration::from_secs(5);
@@ -330,6 +332,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         good.extend(known.iter().map(|(path, definition)| (path.clone(), Arc::clone(definition))));
     }
 
+    let tools = tools::bind_all(&current, &mut apis, &mut fresh, &mut faults, &sources);
     let removed = current.apis.keys().filter(|id| !apis.contains_key(*id)).count();
     let policies: HashMap<String, _> =
         loaded.policies.into_iter().map(|(id, policy)| (id.into_string(), policy)).collect();
@@ -352,6 +355,7 @@ fn prepare(gate: &Gate, loaded: Loaded, known: &Good) -> Prepared {
         generation,
         policy_generation: if same_policies && !first_load { current.policy_generation } else { generation },
         asked: AskedByName::by(apis.values().map(|api| &*api.model), &gate.settings),
+        tools,
         apis,
         passed,
         routes: routes.main,

@@ -115,6 +115,22 @@ pub(crate) async fn carry_on(
     finish(&mut exchange, answer)
 }
 
+/// Carries the request that a tool is: who is calling has been asked by the API that has the tool, so that this one does not ask
+/// again. What else guards it does.
+pub(crate) async fn carry_tool(
+    gate: &Arc<Gate>,
+    peer: &Arc<Peer>,
+    api: Arc<RunningApi>,
+    request: Request<RequestBody>,
+    matched: usize,
+) -> Response<Body> {
+    let mut exchange = exchange(gate, peer, api, request, matched, Instant::now());
+    exchange.skips = Skips::OPEN;
+    exchange.loops = 1;
+    let answer = kept(&mut exchange).await;
+    finish(&mut exchange, answer)
+}
+
 /// Serves a request to the endpoints that the streams of an API have on a listener of their own.
 pub(crate) async fn serve_own(
     gate: &Arc<Gate>,
@@ -281,6 +297,7 @@ async fn call_backend(exchange: &mut Exchange) -> Result<Response<Body>, Refusal
             Box::pin(stream.call(exchange)).await
         }
         Backend::Graph(graph) => Box::pin(graph.call(exchange)).await,
+        Backend::Tools(tools) => Box::pin(tools.call(exchange)).await,
         // Nothing leads there by a request.
         Backend::Api(_) | Backend::PassThrough(_) => Err(looping::failed()),
     }

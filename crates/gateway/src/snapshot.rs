@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use apidef::{Api, Definition, Policy};
 
 use crate::backend::Backend;
+use crate::backend::tools::Catalog;
 use crate::chain::Chain;
 use crate::events::Handlers;
 use crate::listen::AskedByName;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub(crate) asked: AskedByName,
     /// By policy id.
     pub policies: Arc<HashMap<String, Arc<Policy>>>,
+    /// The tools that are made of APIs, by the ids of those that have them.
+    pub(crate) tools: HashMap<Arc<str>, Arc<Catalog>>,
     /// The ids of APIs by their names as they may stand in URLs; made when somebody asks.
     pub(crate) names: OnceLock<HashMap<String, Arc<str>>>,
 }
@@ -50,6 +53,7 @@ impl Snapshot {
             by_port: BTreeMap::new(),
             asked: AskedByName::default(),
             policies: Arc::default(),
+            tools: HashMap::new(),
             names: OnceLock::new(),
         }
     }
@@ -57,6 +61,19 @@ impl Snapshot {
     /// Whether it is this very object that runs under its id.
     pub(crate) fn runs(&self, api: &Arc<RunningApi>) -> bool {
         self.apis.get(&api.identity.id).is_some_and(|other| Arc::ptr_eq(other, api))
+    }
+
+    /// Whether an API has tools that are made of another one.
+    pub(crate) fn has_tools(&self, api: &RunningApi) -> bool {
+        self.tools.contains_key(&api.identity.id)
+    }
+
+    /// The APIs whose tools are made of this one.
+    pub(crate) fn made_of(&self, api: &str) -> Vec<String> {
+        let all = self.tools.iter().filter(|(_, catalog)| catalog.source() == api);
+        let mut ids: Vec<String> = all.map(|(id, _)| id.to_string()).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The API of this id, or of this name as it may stand in a URL.

@@ -112,6 +112,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         client_certificates: client_certificates(&root, faults),
         pass_through,
         mcp: mcp::classic(&root, faults),
+        tools: None,
         own_port,
         listen_path,
         strip_listen_path: proxy.flag("strip_listen_path", faults),
@@ -142,6 +143,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         dont_set_quota_on_create: root.flag("dont_set_quota_on_create", faults),
     };
     mcp::only_upstreams(api.mcp, &Some(&api.backend), root.at("application_protocol"), faults);
+    api.tools = beyond::tools(&root, api.mcp, &api.backend, proxy.at("target_url"), faults);
     pass_through::unguarded(&api, root.at("use_keyless"), root.at("use_mutual_tls_auth"), faults);
     api.versioning = read_own(&root, read_classic(&root, faults), &api, faults);
     Some(api)

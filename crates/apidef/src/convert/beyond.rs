@@ -122,6 +122,7 @@ pub(super) fn keep_document(
         |operation: &Value| KEYS.iter().any(|key| operation.get(*key).is_some_and(|said| !is_blank(said)));
     let needed = with_auth
         || given.get(crate::oas::STREAMING).is_some_and(|streams| !is_blank(streams))
+        || given.get(crate::tools::EXTENSION).is_some()
         || out.pointer(&format!("{extended}/{REQUESTS}")).is_some_and(|list| !is_blank(list))
         || operations.into_iter().flat_map(Map::values).any(said);
     if !needed {
@@ -139,7 +140,8 @@ pub(super) fn keep_document(
     }
     put(out, &pointer_join(OWN, DOCUMENT), part(&whole, with_auth));
     // All of it is there.
-    for key in ["paths", "components", "security", "info", "openapi", crate::oas::STREAMING] {
+    let extensions = [crate::oas::STREAMING, crate::tools::EXTENSION];
+    for key in ["paths", "components", "security", "info", "openapi"].into_iter().chain(extensions) {
         take(rest, &pointer_join("", key));
     }
     let ids: Vec<String> = operations_of(rest);

@@ -272,7 +272,7 @@ fn differences(written: &Settled, expected: &Settled) -> Vec<String> {
     let (w, e) = (&written.api, &expected.api);
     let parts = [
         ("authentication", w.auth == e.auth),
-        ("protocol", w.mcp == e.mcp),
+        ("protocol", w.mcp == e.mcp && w.tools == e.tools),
         ("versions", w.versioning == e.versioning && w.version == e.version),
         ("expiry", w.version_expires == e.version_expires && w.expires == e.expires),
         ("upstream", w.backend == e.backend),

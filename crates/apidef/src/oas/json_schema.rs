@@ -21,7 +21,7 @@ pub(crate) enum Side {
 }
 
 /// Keywords whose value is a schema, …
-pub(super) const SCHEMA: [&str; 11] = [
+pub(crate) const SCHEMA: [&str; 11] = [
     "items",
     "additionalProperties",
     "not",
@@ -35,9 +35,9 @@ pub(super) const SCHEMA: [&str; 11] = [
     "contentSchema",
 ];
 /// … a list of schemas, …
-pub(super) const LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
+pub(crate) const LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 /// … schemas by name, …
-pub(super) const NAMED: [&str; 3] = ["properties", "patternProperties", "dependentSchemas"];
+pub(crate) const NAMED: [&str; 3] = ["properties", "patternProperties", "dependentSchemas"];
 /// … and something else that counts. The others say nothing of values.
 const PLAIN: [&str; 20] = [
     "type",
@@ -62,7 +62,7 @@ const PLAIN: [&str; 20] = [
     "dependentRequired",
 ];
 /// Keywords that OpenAPI 3.0 does not know, so that they say nothing there.
-const NEWER: [&str; 14] = [
+pub(crate) const NEWER: [&str; 14] = [
     "const",
     "contains",
     "propertyNames",
@@ -284,7 +284,7 @@ fn escaped(pointer: &str) -> String {
 }
 
 /// In OpenAPI 3.0 these say of the limits beside them that they are excluded.
-fn old_limits(made: &mut Map<String, Value>) {
+pub(crate) fn old_limits(made: &mut Map<String, Value>) {
     for (limit, exclusive) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")] {
         match made.get(exclusive) {
             Some(Value::Bool(true)) => {

@@ -11,11 +11,11 @@ pub(crate) mod table;
 
 pub use import::{Authentication, Import, import};
 pub use json_schema::SCHEMAS;
-pub(crate) use json_schema::{Converter, Side};
+pub(crate) use json_schema::{Converter, LIST, NAMED, NEWER, SCHEMA, Side, old_limits};
 pub use operations::Operation;
 pub(crate) use operations::{Written, ignores_case, operations};
 pub(crate) use read::{one_credential, read, streams};
-pub(crate) use references::resolve;
+pub(crate) use references::{follow, pointed, resolve};
 pub use schema::schema;
 pub use stated::{Stated, StatedKinds, StatedValue, stated};
 

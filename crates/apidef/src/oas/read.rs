@@ -21,7 +21,8 @@ use crate::validate;
 use crate::versioning::{date, lists_of_oas, read_oas};
 use crate::{
     Api, ApiLimits, Auth, Backend, Caching, Care, Compression, Discovery, ErrorOverrides, EventHandler,
-    GraphQl, Manner, Paths, Recording, Streams, Transforms, Upstream, UpstreamCredentials, Uptime,
+    GraphQl, Manner, Paths, Recording, Streams, ToolSource, Transforms, Upstream, UpstreamCredentials,
+    Uptime,
 };
 use document::Fault;
 use serde_json::Value;
@@ -99,6 +100,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     one_credential(&auth, backend.as_ref(), upstream.at("authentication"), faults);
     let mcp = mcp::speaks(&root, faults);
     mcp::only_upstreams(mcp, &backend.as_ref(), root.at(EXTENSION), faults);
+    let tools = ToolSource::read(&root, mcp, backend.as_ref(), upstream.at("url"), faults);
     let tags = server.section("gatewayTags", faults);
     let tags = if tags.flag("enabled", faults) { tags.texts("tags", faults) } else { Box::default() };
     let api = Api {
@@ -116,6 +118,7 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
         },
         pass_through,
         mcp,
+        tools,
         own_port,
         strip_listen_path: listen.flag("strip", faults),
         versioning: read_oas(&info, faults),

@@ -46,9 +46,6 @@ fn property(means: &Means) -> Value {
     match means {
         Means::Acts => json!({}),
         Means::Kept => json!({"description": "Kept as it is."}),
-        Means::Routes(what) => {
-            json!({"description": format!("Refused when in use: {what} not supported yet.")})
-        }
         Means::Section(fields) => json!({"type": "object", "properties": properties(fields)}),
         Means::Each(fields) => json!({
             "type": ["object", "array"],

@@ -5,13 +5,14 @@ use crate::cache;
 use crate::cors;
 use crate::errors;
 use crate::events;
-use crate::fields::{Field, acts, each, kept, routes, section};
+use crate::fields::{Field, acts, each, kept, section};
 use crate::paths::{
     OAS_HOOK, OAS_INTERNAL, OAS_LIST, OAS_MOCK, OAS_SIZE, OAS_TRACKED, OAS_VALIDATE_ANSWER,
     OAS_VALIDATE_REQUEST, OAS_VIRTUAL,
 };
 use crate::plugins;
 use crate::recording;
+use crate::tools;
 use crate::transforms::{OAS_HEADERS, OAS_METHOD, OAS_REWRITE, OAS_TEMPLATE};
 use crate::upstream::{
     OAS_AUTH, OAS_BALANCE, OAS_BREAKER, OAS_CERTIFICATES, OAS_DISCOVERY, OAS_PINS, OAS_TIMEOUT,
@@ -32,7 +33,7 @@ pub(crate) const ROOT: &[Field] = &[
     kept("externalDocs"),
     kept("jsonSchemaDialect"),
     acts("x-tyk-streaming"),
-    routes("x-tyk-mcp-server", "making tools of another API is"),
+    section(tools::EXTENSION, tools::FIELDS),
     section("x-tyk-api-gateway", EXTENSION),
     section(crate::limits::OWN, crate::beyond::OAS),
 ];

@@ -190,7 +190,7 @@ async fn perform(gate: &Arc<Gate>, action: Action, call: &Call) -> Outcome {
         ExportOas => apis::export(gate, call, name),
         ListMcps => apis::mcp::list(gate),
         AddMcp => apis::mcp::add(gate, call).await,
-        GetMcp => apis::mcp::get(gate, name),
+        GetMcp => apis::mcp::get(gate, call, name),
         ReplaceMcp => apis::mcp::replace(gate, call, name).await,
         DeleteMcp => apis::mcp::delete(gate, name).await,
 

@@ -3,6 +3,7 @@
 pub(crate) mod graph;
 pub(crate) mod mock;
 pub(crate) mod stream;
+pub(crate) mod tools;
 pub mod upstream;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use streams::Probe;
 
 use self::graph::GraphBackend;
 use self::stream::StreamBackend;
+use self::tools::Tools;
 use self::upstream::Upstream;
 use crate::pass_through::PassThrough;
 
@@ -21,6 +23,8 @@ pub enum Backend {
     Upstream(Upstream),
     /// Another API of the gate, or the same one: `tyk://name/path`.
     Api(Box<str>),
+    /// The gate itself, with tools that are made of another of its APIs.
+    Tools(Tools),
     /// Sources of a graph.
     Graph(GraphBackend),
     /// Streams with their endpoints.
@@ -35,7 +39,7 @@ impl Backend {
         match self {
             Self::Stream(stream) => Some(stream),
             Self::Graph(graph) => graph.streams(),
-            Self::Upstream(_) | Self::Api(_) | Self::PassThrough(_) => None,
+            Self::Upstream(_) | Self::Api(_) | Self::Tools(_) | Self::PassThrough(_) => None,
         }
     }
 

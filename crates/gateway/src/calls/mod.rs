@@ -25,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) of_method: Numbers,
     /// … and of what it is called for.
     pub(crate) of_primitive: Numbers,
+    /// The fields that its client sent, where it has to be told what guards have put there.
+    pub(crate) sent: Option<HeaderMap>,
     /// What may be told in answers.
     sight: Sight,
 }
@@ -37,7 +39,7 @@ impl Asked {
             Some((kind, name)) => patterns.of_call(*kind, name),
             None => Numbers::new(),
         };
-        Self { call: Some(call), of_method, of_primitive, sight: Sight::default() }
+        Self { call: Some(call), of_method, of_primitive, sent: None, sight: Sight::default() }
     }
 
     /// The id of what is refused, as JSON; `None` where no call is.

@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     rights: Arc<Rights>,
     /// Open to everybody.
     open: Rights,
+    /// What the client sends does not go on, so that it has to be known.
+    makes_tools: bool,
 }
 
 impl Reader {
@@ -31,7 +33,8 @@ impl Reader {
         let lists = &api.paths.lists;
         let rules = |kind| Rules::written(names(&lists.allowed, kind), names(&lists.blocked, kind));
         let open = |kind| Rules::written(names(&lists.ignored, kind), std::iter::empty());
-        Some(Self { rights: Arc::new(Rights::new(rules)), open: Rights::new(open) })
+        let makes_tools = api.tools.is_some();
+        Some(Self { rights: Arc::new(Rights::new(rules)), open: Rights::new(open), makes_tools })
     }
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
@@ -50,6 +53,7 @@ impl Reader {
             }
         };
         asked.sight = before;
+        asked.sent = self.makes_tools.then(|| exchange.head.headers.clone());
         asked.cut_to(&self.rights, &mut exchange.head.headers);
         let opens = asked.call.as_ref().map(|call| self.opens(call));
         exchange.mcp = Some(Box::new(asked));

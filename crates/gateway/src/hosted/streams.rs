@@ -177,6 +177,7 @@ impl Gate {
             generation: current.generation + 1,
             policy_generation: current.policy_generation,
             policies: Arc::clone(&current.policies),
+            tools: current.tools.clone(),
             apis,
             passed: current.passed.clone(),
             routes,

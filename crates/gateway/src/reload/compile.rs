@@ -9,6 +9,7 @@ use document::{Document, Fault, Format};
 use crate::backend::Backend;
 use crate::backend::graph::GraphBackend;
 use crate::backend::stream::StreamBackend;
+use crate::backend::tools::Tools;
 use crate::backend::upstream::Upstream;
 use crate::chain::{Chain, Prepared};
 use crate::events::{Followed, Handlers};
@@ -105,7 +106,11 @@ fn build(
             let passed = PassThrough::new(&model, upstream, gate);
             Backend::PassThrough(passed.map_err(|fault| vec![fault])?)
         }
-        apidef::Backend::Upstream(apidef::Upstream { inner: Some(url), .. }) => Backend::Api(url.clone()),
+        apidef::Backend::Upstream(upstream @ apidef::Upstream { inner: Some(url), .. }) => match &model.tools
+        {
+            Some(tools) => Backend::Tools(Tools::new(tools, upstream, url, gate, &patterns)),
+            None => Backend::Api(url.clone()),
+        },
         apidef::Backend::Upstream(upstream) => {
             let upstream = Upstream::new(upstream, gate, &patterns);
             Backend::Upstream(upstream.map_err(|text| vec![Fault::error("", text)])?)

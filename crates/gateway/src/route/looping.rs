@@ -35,28 +35,31 @@ pub(crate) fn onward(exchange: &Exchange) -> Option<Onward> {
     if let Some(To::Api(url)) = rewritten {
         return Some(Onward { url: url.clone(), behind: false });
     }
-    match &exchange.api.backend {
-        Backend::Api(url) => {
-            let (base, own) = match url.split_once('?') {
-                Some((base, own)) => (base, Some(own)),
-                None => (&**url, None),
-            };
-            let (path, asked) = match rewritten {
-                Some(To::Path(to)) => (to.path(), to.query()),
-                // Nothing of what is behind it is on another host.
-                Some(_) => return None,
-                None => (exchange.remaining_path(), exchange.head.uri.query()),
-            };
-            let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
-            let mut url = format!("{}{slash}{path}", base.trim_end_matches('/'));
-            for (query, mark) in own.into_iter().chain(asked).zip(["?", "&"]) {
-                url.push_str(mark);
-                url.push_str(query);
-            }
-            Some(Onward { url: url.into(), behind: true })
+    let url = match &exchange.api.backend {
+        Backend::Api(url) => url,
+        // What could be tools and is a path is one.
+        Backend::Tools(tools) if !tools.certain && !exchange.gate.snapshot().has_tools(&exchange.api) => {
+            &tools.url
         }
-        _ => None,
+        _ => return None,
+    };
+    let (base, own) = match url.split_once('?') {
+        Some((base, own)) => (base, Some(own)),
+        None => (&**url, None),
+    };
+    let (path, asked) = match rewritten {
+        Some(To::Path(to)) => (to.path(), to.query()),
+        // Nothing of what is behind it is on another host.
+        Some(_) => return None,
+        None => (exchange.remaining_path(), exchange.head.uri.query()),
+    };
+    let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
+    let mut url = format!("{}{slash}{path}", base.trim_end_matches('/'));
+    for (query, mark) in own.into_iter().chain(asked).zip(["?", "&"]) {
+        url.push_str(mark);
+        url.push_str(query);
     }
+    Some(Onward { url: url.into(), behind: true })
 }
 
 /// Sends an exchange on: it is one to that API now.

@@ -16,6 +16,7 @@ mod told;
 pub(crate) use answers::Answers;
 pub(crate) use compile::compile;
 pub(crate) use json::Bodies;
+pub(crate) use message::violations;
 pub(crate) use requests::Requests;
 pub(crate) use stated::check as check_stated;
 

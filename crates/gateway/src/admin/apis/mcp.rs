@@ -11,8 +11,10 @@ use super::super::Call;
 use super::super::reply::{error, json};
 use super::write::checked;
 use super::{document, of_version, stored, write};
+use crate::backend::tools::Catalog;
 use crate::body::Body;
 use crate::gate::Gate;
+use crate::reload;
 use crate::snapshot::RunningApi;
 
 pub(crate) fn list(gate: &Arc<Gate>) -> Response<Body> {
@@ -21,10 +23,28 @@ pub(crate) fn list(gate: &Arc<Gate>) -> Response<Body> {
     json(StatusCode::OK, &all)
 }
 
-pub(crate) fn get(gate: &Arc<Gate>, id: &str) -> Response<Body> {
-    match find(gate, id) {
-        Ok(api) => of_version(gate, id, json(StatusCode::OK, &document(&api))),
-        Err(refused) => *refused,
+pub(crate) fn get(gate: &Arc<Gate>, call: &Call, id: &str) -> Response<Body> {
+    let api = match find(gate, id) {
+        Ok(api) => api,
+        Err(refused) => return *refused,
+    };
+    let mut document = document(&api);
+    if call.flag("expand")
+        && let Some(catalog) = gate.snapshot().tools.get(id)
+    {
+        expand(&mut document, catalog);
+    }
+    of_version(gate, id, json(StatusCode::OK, &document))
+}
+
+/// Tells with each entry of a document what the tool is that it makes.
+fn expand(document: &mut Value, catalog: &Catalog) {
+    for tool in catalog.all() {
+        let Some(entry) = tool.entry else { continue };
+        let entry = document.pointer_mut(&format!("/x-tyk-mcp-server/primitives/{entry}"));
+        if let (Some(Value::Object(entry)), Value::Object(told)) = (entry, tool.expanded()) {
+            entry.extend(told);
+        }
     }
 }
 
@@ -36,7 +56,12 @@ pub(crate) async fn add(gate: &Arc<Gate>, call: &Call) -> Response<Body> {
     }
     match checked(gate, &text, Source::Oas).await {
         Ok(definition) => {
-            let document: Value = serde_json::from_str(&definition.text).unwrap_or_default();
+            let mut document: Value = serde_json::from_str(&definition.text).unwrap_or_default();
+            if call.flag("expand")
+                && let Some(catalog) = reload::tools_of(&gate.snapshot(), &definition)
+            {
+                expand(&mut document, &catalog);
+            }
             json(StatusCode::OK, &document)
         }
         Err(refused) => refused,

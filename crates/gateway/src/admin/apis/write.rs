@@ -135,6 +135,11 @@ pub(super) async fn put(
 
 pub(crate) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
     let _alone = gate.defining.lock().await;
+    let paired = gate.snapshot().made_of(id);
+    if !paired.is_empty() {
+        let text = format!("API is referenced by paired MCP proxies: {}", paired.join(", "));
+        return error(StatusCode::CONFLICT, &text);
+    }
     let mut made = 0;
     loop {
         let response = try_delete(gate, id).await;
@@ -219,7 +224,9 @@ pub(super) async fn checked(
                 return Err(found);
             }
         }
-        reload::compile(&worker, &candidate, None, &worker.streams).map(|_| ())
+        reload::compile(&worker, &candidate, None, &worker.streams)?;
+        let found = reload::check_tools(&worker.snapshot(), &candidate);
+        if found.is_empty() { Ok(()) } else { Err(found) }
     })
     .await;
     match compiled {

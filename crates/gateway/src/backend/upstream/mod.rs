@@ -2,6 +2,7 @@
 
 mod balance;
 mod body;
+mod bounds;
 mod breaker;
 mod connect;
 mod connection;
@@ -50,6 +51,7 @@ pub(crate) use noted::TokenNotes;
 pub use pool::{KeepAlive, Pools};
 pub use settings::UpstreamSettings;
 
+pub(crate) use self::bounds::Bounds;
 use self::breaker::{Change, Leave};
 pub(crate) use self::connect::{Connector, DialError, Origin, Purpose, UpstreamStream};
 use self::connection::{Connection, SendFailure};
@@ -437,10 +439,12 @@ impl From<SendFailure> for Failure {
     }
 }
 
+/// Said of what is not there in time.
+const LATE: &str = "Upstream service reached hard timeout.";
+
 /// The client's view of a failed upstream (contract 4.6, "Timeouts" and "Other failures").
 fn refuse(failure: Failure) -> Refusal {
     const PROBLEM: &str = "There was a problem proxying the request";
-    const LATE: &str = "Upstream service reached hard timeout.";
     let refusal = match &failure {
         Failure::Refused(refusal) => return Refusal::clone(refusal),
         Failure::AllDown => Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, "NHU", "all hosts are down"),

@@ -5,7 +5,9 @@ use http::Method;
 use super::super::Action::*;
 use super::super::Holds::{Flag, OneOf, Text};
 use super::super::{Endpoint, Parameter, Shape};
-use super::{FAILED, FAULTY, MODIFIED, NOT_FOUND, UNPROCESSABLE, delete, get, parameter, post, put, row};
+use super::{
+    CONFLICT, FAILED, FAULTY, MODIFIED, NOT_FOUND, UNPROCESSABLE, delete, get, parameter, post, put, row,
+};
 
 const MODE: Parameter = parameter("mode", OneOf(&["public"]), "`public` leaves the gateway's part out.");
 const VERSION: &[Parameter] = &[BASE, BASE_NAME, NEW_VERSION, DEFAULT];
@@ -14,7 +16,9 @@ const BASE_NAME: Parameter =
     parameter("base_api_version_name", Text, "What the base is called among its versions.");
 const NEW_VERSION: Parameter = parameter("new_version_name", Text, "What the new version is called.");
 const DEFAULT: Parameter = parameter("set_default", Flag, "The new version serves who names none.");
-const ADD_MCP: &[Parameter] = &[BASE, BASE_NAME, NEW_VERSION, DEFAULT, DRY_RUN];
+const ADD_MCP: &[Parameter] = &[BASE, BASE_NAME, NEW_VERSION, DEFAULT, DRY_RUN, EXPAND];
+const EXPAND: Parameter =
+    parameter("expand", Flag, "Tell with each entry of `primitives` what the tool is that it makes.");
 const DRY_RUN: Parameter =
     parameter("dryRun", Flag, "Only check the document, and answer with what would be stored.");
 const UPSTREAM: Parameter = parameter("upstreamURL", Text, "Where requests go.");
@@ -96,7 +100,7 @@ pub(super) static ROWS: &[Endpoint] = &[
         "/apis/{id}",
         DeleteApi,
         "Removes a definition, and its link from the API that it is a version of.",
-        &[MODIFIED, NOT_FOUND, FAILED],
+        &[MODIFIED, NOT_FOUND, CONFLICT, FAILED],
     ),
     get(
         "/apis/{id}/versions",
@@ -145,7 +149,7 @@ pub(super) static ROWS: &[Endpoint] = &[
         "/apis/oas/{id}",
         DeleteOas,
         "Removes a definition, and its link from the API that it is a version of.",
-        &[MODIFIED, NOT_FOUND, FAILED],
+        &[MODIFIED, NOT_FOUND, CONFLICT, FAILED],
     ),
     get(
         "/apis/oas/{id}/versions",
@@ -171,7 +175,8 @@ pub(super) static ROWS: &[Endpoint] = &[
         &[MODIFIED, FAULTY, UNPROCESSABLE, FAILED],
     )
     .with(ADD_MCP),
-    get("/mcps/{id}", GetMcp, "The OAS document of one MCP proxy.", &[(200, Shape::Oas), NOT_FOUND]),
+    get("/mcps/{id}", GetMcp, "The OAS document of one MCP proxy.", &[(200, Shape::Oas), NOT_FOUND])
+        .with(&[EXPAND]),
     put(
         "/mcps/{id}",
         ReplaceMcp,

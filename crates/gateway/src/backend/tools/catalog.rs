@@ -1,0 +1,170 @@
+//! The tools of one API as they are used: found by name, with what their arguments have to be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use apidef::{Backend, Definition, Source, Tool, ToolSource};
+use document::Fault;
+use jsonschema::Validator;
+use mcp::ToolRequest;
+use serde_json::{Map, Value};
+
+use super::answer;
+use super::asking::Told;
+use crate::snapshot::RunningApi;
+use crate::validation::{compile, violations};
+
+/// All tools of an API.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    /// The API that they are made of, and what it was then.
+    source: Box<str>,
+    from: Arc<Definition>,
+    /// Whose tools they are.
+    of: Arc<Definition>,
+    tools: Vec<Usable>,
+    by_name: HashMap<Box<str>, usize>,
+    /// All of them as they are listed.
+    listed: Box<str>,
+}
+
+/// One tool.
+#[derive(Debug)]
+pub(crate) struct Usable {
+    pub(super) tool: Tool,
+    /// What its arguments have to be; `None` where its schema is of no use.
+    arguments: Option<Validator>,
+    /// What its answers have to be, where clients are told.
+    answers: Option<Validator>,
+}
+
+impl Catalog {
+    /// The id of the API that they are made of.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(super) fn listed(&self) -> &str {
+        &self.listed
+    }
+
+    pub(super) fn tool(&self, name: &str) -> Option<&Usable> {
+        self.tools.get(*self.by_name.get(name)?)
+    }
+
+    /// Every tool.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.iter().map(|usable| &usable.tool)
+    }
+}
+
+impl Usable {
+    fn new(tool: Tool, source: &ToolSource, warnings: &mut Vec<Fault>) -> Self {
+        let mut usable = |schema: &Value| {
+            let mut schema = schema.clone();
+            schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+            match compile(&schema, "") {
+                Ok(validator) => Some(validator),
+                Err(fault) => {
+                    let text =
+                        format!("the tool `{}` is not held to its schema: {}", tool.name, fault.message);
+                    warnings.push(Fault::warning(&*source.at.0, text));
+                    None
+                }
+            }
+        };
+        let arguments = usable(&tool.input);
+        let answers = tool.output.as_ref().filter(|_| tool.answers_checked).and_then(usable);
+        Self { tool, arguments, answers }
+    }
+
+    /// The request that a use of it is.
+    ///
+    /// # Errors
+    /// What is wrong with the arguments.
+    pub(super) fn request(&self, arguments: &Map<String, Value>) -> Result<ToolRequest, String> {
+        let request = mcp::request(&self.tool, arguments)?;
+        let value = Value::Object(arguments.clone());
+        match self.arguments.as_ref().and_then(|validator| violations(validator, &value)) {
+            Some(why) => Err(format!("the arguments do not fit: {why}")),
+            None => Ok(request),
+        }
+    }
+
+    /// What came of it, as the result of a call.
+    pub(super) fn told(&self, told: &Told) -> String {
+        let fits = |text: &str| {
+            let Some(validator) = &self.answers else { return true };
+            serde_json::from_str::<Value>(text).is_ok_and(|answer| validator.is_valid(&answer))
+        };
+        answer::of(&self.tool, told, fits)
+    }
+}
+
+/// Makes the tools of an API of the one that they are made of, unless they were `before`. `None`: its address is that of something
+/// else. What is only told comes with them.
+///
+/// # Errors
+/// There is no such API, or it does not fit what is said of its tools; at places of the definition that says so.
+pub(crate) fn bind(
+    definition: &Arc<Definition>,
+    wanted: &ToolSource,
+    source: Option<&Arc<RunningApi>>,
+    before: Option<&Arc<Catalog>>,
+) -> Result<Option<(Arc<Catalog>, Vec<Fault>)>, Vec<Fault>> {
+    let source = match usable(definition, wanted, source) {
+        Ok(source) => source,
+        Err(_) if !wanted.certain => return Ok(None),
+        Err(fault) => return Err(vec![fault]),
+    };
+    if let Some(before) = before
+        && before.from.is_same(&source.definition)
+        && before.of.is_same(definition)
+    {
+        return Ok(Some((Arc::clone(before), Vec::new())));
+    }
+    let document: Value = serde_json::from_str(&source.definition.text).unwrap_or_default();
+    if !wanted.certain && document["paths"]["/mcp"].is_object() {
+        return Ok(None);
+    }
+    let (tools, mut warnings) = apidef::catalog(&document, wanted)?;
+    let listed = mcp::listed(&tools).into();
+    let tools: Vec<Usable> = tools.into_iter().map(|tool| Usable::new(tool, wanted, &mut warnings)).collect();
+    let names = tools.iter().enumerate().map(|(index, usable)| (usable.tool.name.clone(), index));
+    let catalog = Catalog {
+        source: wanted.api.clone(),
+        from: Arc::clone(&source.definition),
+        of: Arc::clone(definition),
+        by_name: names.collect(),
+        tools,
+        listed,
+    };
+    Ok(Some((Arc::new(catalog), warnings)))
+}
+
+/// The API that tools are made of, if they can be.
+fn usable<'s>(
+    definition: &Definition,
+    wanted: &ToolSource,
+    source: Option<&'s Arc<RunningApi>>,
+) -> Result<&'s Arc<RunningApi>, Fault> {
+    let at = &*wanted.at.0;
+    let of = &wanted.api;
+    let Some(source) = source.filter(|source| !source.hosted) else {
+        let fault = Fault::error(at, format!("there is no API `{of}` that tools could be made of"));
+        return Err(fault.hint("write the id of an OpenAPI definition of this gate, and add that first"));
+    };
+    let api = &source.model;
+    if api.org_id != definition.api.org_id {
+        return Err(Fault::error(at, format!("the API `{of}` belongs to another organisation")));
+    }
+    let is_rest =
+        matches!(api.backend, Backend::Upstream(_)) && api.graphql.is_none() && api.pass_through.is_none();
+    if source.definition.source != Source::Oas || api.mcp || !is_rest {
+        let fault = Fault::error(at, "REST-as-MCP sources must be Tyk OAS APIs");
+        return Err(fault.hint(
+            "tools are made of an OpenAPI definition that speaks HTTP, neither GraphQL, MCP nor streams",
+        ));
+    }
+    Ok(source)
+}
