@@ -82,8 +82,10 @@ pub(crate) async fn answer(gate: &Arc<Gate>, peer: &Peer, request: Request<Reque
     let path = request.uri().path().trim_end_matches('/');
     let name = path.strip_prefix('/').unwrap_or(path);
     if *name == *gate.settings.health_name {
-        let told = health::hello(gate).await;
-        return only_get(request.method(), || told);
+        return match request.method() {
+            &Method::GET => health::hello(gate).await,
+            _ => reply::other_method("Method Not Allowed", &["GET"]),
+        };
     }
     if *name == *gate.settings.ready_name {
         return only_get(request.method(), || health::ready(gate));
