@@ -167,7 +167,7 @@ fn parameters<'v>(
             let same = |other: &&Map<String, Value>| {
                 ["in", "name"].iter().all(|key| other.get(*key) == parameter.get(*key))
             };
-            match all.iter().position(|other| same(other)) {
+            match all.iter().position(same) {
                 Some(at) => all[at] = parameter,
                 None => all.push(parameter),
             }
