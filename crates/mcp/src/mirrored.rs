@@ -150,7 +150,7 @@ mod tests {
             (tool, new, call, Some("GET"), other("Mcp-Name", "GET", "get")),
             (tool, new, call, Some("=?base64?c2V0?="), other("Mcp-Name", "set", "get")),
             (
-                &tool,
+                tool,
                 new,
                 call,
                 Some("=?base64?!?="),
@@ -160,7 +160,7 @@ mod tests {
             (tool, new, None, Some("get"), missing("Mcp-Method")),
             (tool, new, Some("tools/list"), Some("get"), other("Mcp-Method", "tools/list", "tools/call")),
             (
-                &tool,
+                tool,
                 Some("2027-01-01"),
                 call,
                 Some("get"),

@@ -54,6 +54,9 @@ struct Entry {
     latency: Option<u64>,
 }
 
+/// Of one sorted set: times, and what is kept there.
+type Members = Vec<(f64, String)>;
+
 /// Exchanges on their way to the store.
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
@@ -96,7 +99,7 @@ impl Noted {
     async fn flush(&self, gate: &Gate, window: u32) {
         let _writing = self.writing.lock().await;
         let waiting = std::mem::take(&mut *self.waiting.lock());
-        let mut sets: HashMap<(Arc<str>, Metric), Vec<(f64, String)>> = HashMap::new();
+        let mut sets: HashMap<(Arc<str>, Metric), Members> = HashMap::new();
         for entry in waiting {
             let member = match entry.latency {
                 Some(latency) => format!("{}.{latency}", entry.at),

@@ -101,6 +101,9 @@ impl Usable {
     }
 }
 
+/// Tools, and what is only told of them.
+pub(crate) type Bound = (Arc<Catalog>, Vec<Fault>);
+
 /// Makes the tools of an API of the one that they are made of, unless they were `before`. `None`: its address is that of something
 /// else. What is only told comes with them.
 ///
@@ -111,7 +114,7 @@ pub(crate) fn bind(
     wanted: &ToolSource,
     source: Option<&Arc<RunningApi>>,
     before: Option<&Arc<Catalog>>,
-) -> Result<Option<(Arc<Catalog>, Vec<Fault>)>, Vec<Fault>> {
+) -> Result<Option<Bound>, Vec<Fault>> {
     let source = match usable(definition, wanted, source) {
         Ok(source) => source,
         Err(_) if !wanted.certain => return Ok(None),
