@@ -131,7 +131,8 @@ pub(crate) fn read_classic(root: &Section<'_>, faults: &mut Vec<Fault>) -> Optio
     };
     let config = match root.flag("config_data_disabled", faults) {
         true => Value::Null,
-        false => root.get("config_data").cloned().unwrap_or_default(),
+        // Nothing in it is as good as none.
+        false => root.get("config_data").filter(|data| **data != json!({})).cloned().unwrap_or_default(),
     };
     let identity = auth.is_some().then(|| IdExtractor::classic(&middleware, faults)).flatten();
     let records = records_of_classic(root, &middleware, faults);

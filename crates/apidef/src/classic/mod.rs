@@ -6,5 +6,5 @@ mod whole;
 mod write;
 
 pub(crate) use read::{domain, identity, rate, read, target};
-pub(crate) use whole::whole;
+pub(crate) use whole::{thin, whole};
 pub(crate) use write::write;

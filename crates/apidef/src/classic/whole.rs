@@ -31,15 +31,20 @@ static AUTH: LazyLock<Value> = LazyLock::new(|| {
 
 /// Adds the keys that are not there.
 pub(crate) fn whole(definition: &mut Value) {
-    fill(definition, &EMPTY);
-    each(definition.pointer_mut("/version_data/versions"), &VERSION);
-    each(definition.get_mut("auth_configs"), &AUTH);
+    all(definition, fill);
 }
 
-fn each(holder: Option<&mut Value>, empty: &Value) {
-    for one in holder.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
-        fill(one, empty);
+/// Takes out the keys that say nothing: what is written anew is to say no more than there is to say.
+pub(crate) fn thin(definition: &mut Value) {
+    all(definition, spare);
+}
+
+fn all(definition: &mut Value, change: fn(&mut Value, &Value)) {
+    for (pointer, empty) in [("/version_data/versions", &VERSION), ("/auth_configs", &AUTH)] {
+        let holder = definition.pointer_mut(pointer).and_then(Value::as_object_mut);
+        holder.into_iter().flat_map(Map::values_mut).for_each(|one| change(one, empty));
     }
+    change(definition, &EMPTY);
 }
 
 fn fill(value: &mut Value, empty: &Value) {
@@ -48,6 +53,18 @@ fn fill(value: &mut Value, empty: &Value) {
         match members.get_mut(key) {
             Some(there) => fill(there, empty),
             None => drop(members.insert(key.clone(), empty.clone())),
+        }
+    }
+}
+
+fn spare(value: &mut Value, empty: &Value) {
+    let (Value::Object(members), Value::Object(empty)) = (value, empty) else { return };
+    for (key, empty) in empty {
+        let Some(there) = members.get_mut(key) else { continue };
+        spare(there, empty);
+        let says_nothing = there == empty || there.as_object().is_some_and(Map::is_empty);
+        if says_nothing {
+            members.remove(key);
         }
     }
 }
@@ -103,6 +120,10 @@ mod tests {
             };
             assert_eq!(warnings(&after), warnings(&before));
             assert!(holds(&told, &given) && holds(&told, &EMPTY), "{told}");
+            let mut thin = told.clone();
+            super::thin(&mut thin);
+            assert!(holds(&given, &thin), "{thin}");
+            assert_eq!(Definition::parse_classic(&thin.to_string()).unwrap().api, before.api);
             let of_version = told["version_data"]["versions"].as_object().unwrap().values();
             assert!(of_version.into_iter().all(|version| holds(version, &VERSION)));
         }

@@ -89,7 +89,11 @@ pub fn convert(text: &str, to: Option<To>) -> Result<Converted, Vec<Fault>> {
 /// A definition in the other format, and what is to be told of it. It holds where there is no error.
 fn one(given: &Value, to: To) -> (Value, Vec<Fault>) {
     let (written, expected, mut told) = match to {
-        To::Oas => to_oas(given),
+        To::Oas => {
+            let mut given = given.clone();
+            crate::classic::thin(&mut given);
+            to_oas(&given)
+        }
         To::Classic => {
             let shorter = to_classic(given, false);
             let read = Definition::parse(&given.to_string());
@@ -200,6 +204,12 @@ fn to_oas(given: &Value) -> (Value, Value, Vec<Fault>) {
     }
     for known in ["name", "use_extended_paths"] {
         take(&mut rest, &format!("{version}/{known}"));
+    }
+    // Whoever asks nobody who he is need not say so.
+    if let Some(server) = out[EXTENSION]["server"].as_object_mut()
+        && server.get("authentication") == Some(&json!({"enabled": false}))
+    {
+        server.remove("authentication");
     }
     let mut found = Vec::new();
     left(&rest, "", &mut found);
