@@ -544,6 +544,9 @@ async fn a_disk_that_is_full_of_records() {
     };
     assert_eq!(gate.get("/a/before", &[]).await.status, 200);
     e2e::until("it is recorded", async || recorded(&gate, "/before").await).await;
+    // Whoever ends writes what is in memory.
+    assert_eq!(gate.stop().await, Some(0), "{}", gate.log());
+    gate.start().await;
     let files = std::fs::read_dir(gate.dir().join("state")).unwrap();
     let largest = files.map(|file| file.unwrap().metadata().unwrap().len()).max().unwrap();
     let limit = format!("--fsize={largest}:{largest}");

@@ -244,7 +244,7 @@ async fn the_gate_answers_what_a_server_would() {
         let reply = gate.get("/agents/mcp", &["-X", method]).await;
         assert_eq!((reply.status, reply.header("allow").as_deref()), (405, Some("POST")), "{reply:?}");
     }
-    let other = ask(&gate, "agents", &["MCP-Protocol-Version: 2099-01-01"], "ping", json!({})).await;
+    let other = ask(&gate, "agents", &["MCP-Protocol-Version: 2024-01-01"], "ping", json!({})).await;
     assert_eq!((other.status, &other.json()["error"]["code"]), (400, &json!(-32022)), "{other:?}");
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
     let elsewhere = gate.get("/agents/other", &["-H", "content-type: application/json", "-d", &body]).await;

@@ -58,7 +58,9 @@ impl RequestBody {
 
     /// The body of a request over HTTP/2, with the same limit.
     pub(crate) fn http2(body: Incoming, limit: u64) -> Self {
-        if body.is_end_stream() { Self::none() } else { Self::new(Source::Http2(body), limit) }
+        // What is announced as nothing is nothing: more would be a fault of the stream (RFC 9113 section 8.1.1).
+        let nothing = body.is_end_stream() || body.size_hint().exact() == Some(0);
+        if nothing { Self::none() } else { Self::new(Source::Http2(body), limit) }
     }
 
     fn new(source: Source, limit: u64) -> Self {
