@@ -213,8 +213,8 @@ async fn c5_1_row_38_a_redis_that_takes_nothing_is_told_as_failing_and_one_that_
 
     // A replica is read from, and so is one that is full; neither is of use to a gate.
     for (breaks, mends, why) in [
-        (&["REPLICAOF", "127.0.0.1", "1"][..], &["REPLICAOF", "NO", "ONE"][..], "READONLY"),
-        (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"], "OOM"),
+        (&["REPLICAOF", "127.0.0.1", "1"][..], &["REPLICAOF", "NO", "ONE"][..], "read only replica"),
+        (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"], "maxmemory"),
     ] {
         redis.call(breaks);
         until("/hello tells", async || hello().await["status"] == "fail").await;
