@@ -58,9 +58,13 @@ impl RequestBody {
 
     /// The body of a request over HTTP/2, with the same limit.
     pub(crate) fn http2(body: Incoming, limit: u64) -> Self {
-        // What is announced as nothing is nothing: more would be a fault of the stream (RFC 9113 section 8.1.1).
-        let nothing = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        if nothing { Self::none() } else { Self::new(Source::Http2(body), limit) }
+        if body.is_end_stream() { Self::none() } else { Self::new(Source::Http2(body), limit) }
+    }
+
+    /// Whether the body is announced as nothing and may still turn out to be more: a stream of HTTP/2 whose head says
+    /// so and does not end it.
+    pub(crate) fn is_to_end(&self) -> bool {
+        matches!(&self.source, Source::Http2(body) if body.size_hint().exact() == Some(0))
     }
 
     fn new(source: Source, limit: u64) -> Self {
@@ -121,7 +125,8 @@ impl RequestBody {
             }
         }
         let bytes = if rest.is_empty() { first } else { rest.freeze() };
-        *self = Self::new(Source::Kept(bytes.clone(), trailers), 0);
+        let nothing = bytes.is_empty() && trailers.is_none();
+        *self = if nothing { Self::none() } else { Self::new(Source::Kept(bytes.clone(), trailers), 0) };
         Ok(bytes)
     }
 

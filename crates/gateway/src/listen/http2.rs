@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -23,6 +23,7 @@ use super::{ClientStream, Door};
 use crate::body::RequestBody;
 use crate::exchange::Peer;
 use crate::gate::Gate;
+use crate::respond;
 use crate::serve::serve;
 
 /// Serves a connection to its end. `read` is what was read from it already.
@@ -37,8 +38,12 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
             async move {
                 let busy = idle.busy();
                 let limit = gate.settings.max_request_body;
-                let request = request.map(|incoming| RequestBody::http2(incoming, limit));
-                let mut response = serve(&gate, &peer, request).await;
+                let mut request = request.map(|incoming| RequestBody::http2(incoming, limit));
+                let mut response = if request.body().is_to_end() && !ends(&gate, request.body_mut()).await {
+                    respond::text(StatusCode::BAD_REQUEST, "the body is announced as nothing and does not end")
+                } else {
+                    serve(&gate, &peer, request).await
+                };
                 response.body_mut().hold(busy);
                 Ok::<_, Infallible>(response)
             }
@@ -86,6 +91,12 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
     if let Err(error) = ended {
         tracing::debug!(%error, "client connection ended");
     }
+}
+
+/// Whether what is announced as nothing is nothing. A body that turns out to be more is a fault of the stream, and a request
+/// at fault must not go on (RFC 9113 section 8.1.1).
+async fn ends(gate: &Gate, body: &mut RequestBody) -> bool {
+    matches!(tokio::time::timeout(gate.settings.read_timeout, body.keep(0)).await, Ok(Ok(_)))
 }
 
 /// Ends connections on which nothing moves for too long. It looks twice in each limit; a connection lives for one and a
