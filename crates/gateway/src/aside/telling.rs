@@ -1,9 +1,11 @@
 //! What the other nodes are to know, on its way to the store: a queue with a bound. Nobody waits for it, and what does not
 //! arrive is counted: the others find it out for themselves.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -12,8 +14,10 @@ use crate::gate::Gate;
 
 /// What may wait.
 const QUEUE: usize = 1024;
+/// What is written at once.
+const BATCH: usize = 64;
 
-/// Records on their way. One after the other, so that of two under one key the later one stays.
+/// Records on their way, a batch after the other. Of two under one key the later one stays.
 #[derive(Debug)]
 pub(crate) struct Telling {
     waiting: mpsc::Sender<Told>,
@@ -52,18 +56,27 @@ impl Telling {
     /// Writes what waits until the gate closes, and then what is left.
     pub(super) async fn run(&self, gate: &Gate) {
         let Some(mut receiver) = self.receiver.lock().take() else { return };
+        let mut batch = Vec::new();
         loop {
-            let next = tokio::select! {
-                next = receiver.recv() => next,
+            let came = tokio::select! {
+                came = receiver.recv_many(&mut batch, BATCH) => came,
                 () = gate.closed() => break,
             };
-            let Some(next) = next else { return };
-            self.write(gate, next).await;
+            if came == 0 {
+                return;
+            }
+            self.write_all(gate, &mut batch).await;
         }
         receiver.close();
-        while let Ok(next) = receiver.try_recv() {
-            self.write(gate, next).await;
+        while receiver.recv_many(&mut batch, BATCH).await > 0 {
+            self.write_all(gate, &mut batch).await;
         }
+    }
+
+    /// All at once: what waits for one round trip to the store need not wait for many.
+    async fn write_all(&self, gate: &Gate, batch: &mut Vec<Told>) {
+        leave_the_last(batch);
+        join_all(batch.drain(..).map(|told| self.write(gate, told))).await;
     }
 
     async fn write(&self, gate: &Gate, told: Told) {
@@ -97,9 +110,26 @@ impl Telling {
     }
 }
 
+/// Leaves of what has one key the last.
+fn leave_the_last(batch: &mut Vec<Told>) {
+    let mut seen = HashSet::new();
+    let last: Vec<bool> = batch.iter().rev().map(|told| seen.insert(told.key.clone())).collect();
+    let mut last = last.into_iter().rev();
+    batch.retain(|_| last.next().unwrap_or(true));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_has_one_key_the_last_stays() {
+        let told = |key: &str, value: u8| Told { key: key.into(), value: vec![value], until: Instant::now() };
+        let mut batch = vec![told("a", 1), told("b", 2), told("a", 3), told("c", 4), told("a", 5)];
+        leave_the_last(&mut batch);
+        let left: Vec<_> = batch.iter().map(|told| (&*told.key, told.value[0])).collect();
+        assert_eq!(left, [("b", 2), ("c", 4), ("a", 5)]);
+    }
 
     #[tokio::test]
     async fn what_finds_no_room_is_counted_and_holds_nobody() {
