@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Cluster, until};
 use state::{Draw, Meter, RedisSettings, State};
@@ -16,9 +16,13 @@ use state::{Draw, Meter, RedisSettings, State};
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn connected(cluster: &Cluster) -> State {
-    let state =
-        State::redis(RedisSettings { hosts: cluster.hosts(), cluster: true, ..RedisSettings::default() })
-            .unwrap();
+    connected_within(cluster, RedisSettings::default().timeout).await
+}
+
+async fn connected_within(cluster: &Cluster, timeout: Duration) -> State {
+    let settings =
+        RedisSettings { hosts: cluster.hosts(), cluster: true, timeout, ..RedisSettings::default() };
+    let state = State::redis(settings).unwrap();
     let mut health = state.health_changes();
     tokio::time::timeout(Duration::from_secs(20), health.wait_for(|health| health.connected))
         .await
@@ -102,4 +106,41 @@ async fn a_look_that_is_refused_costs_one_round_trip() {
         assert_eq!(state.draw(&look(cost), 0).await.unwrap().refused(), Some(1));
         assert_eq!(calls(1).await - before, scripts, "drawn, and given back where something was drawn");
     }
+}
+
+#[tokio::test]
+async fn a_master_that_hangs_costs_nobody_the_timeout_over_and_over() {
+    let cluster = Cluster::start().await;
+    let timeout = Duration::from_millis(300);
+    let state = connected_within(&cluster, timeout).await;
+    let [good, hangs] = [0, 1].map(|master| on(&cluster, master, "name"));
+    state.draw(&[draw(&good, 1e6), draw(&hangs, 1e6)], 0).await.unwrap();
+    cluster.masters[1].signal("-STOP");
+    let took = async |name: &str| {
+        let began = Instant::now();
+        let drawn = state.draw(&[draw(name, 1e6)], 0).await;
+        (drawn, began.elapsed())
+    };
+    until("it is known that it hangs", async || {
+        let (drawn, took) = took(&hangs).await;
+        drawn.unwrap_err();
+        took < timeout / 2
+    })
+    .await;
+    // For as long as it hangs, and however often others ask.
+    let since = Instant::now();
+    let mut slow = 0;
+    while since.elapsed() < Duration::from_secs(3) {
+        let (refused, after) = took(&hangs).await;
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains("does not answer"), "{told}, after {after:?}");
+        slow += u32::from(after >= timeout / 2);
+        assert!(took(&good).await.0.is_ok(), "the others serve on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(slow, 0, "requests waited for a master that is known to hang");
+    assert!(state.health().connected);
+
+    cluster.masters[1].signal("-CONT");
+    until("it counts again", async || took(&hangs).await.0.is_ok()).await;
 }

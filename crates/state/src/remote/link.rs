@@ -4,7 +4,7 @@
 //! connect and never wait for a connection: they use the one there is, or are told [`Unavailable`]. The first command
 //! that fails for the connection's sake takes it away from all others (the breaker opens); the task brings a new one.
 //! A cluster is not given up for one command, which may have met the one node that is down: the task probes at once
-//! whether any node answers.
+//! which masters answer (see [`Cluster`]).
 
 use std::{
     future::Future,
@@ -17,11 +17,10 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
     ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
-    cluster_async::ClusterConnection,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
 };
 use tokio::sync::{Notify, watch};
 
+use super::cluster::Cluster;
 use super::settings::{Plan, Topology};
 use super::tls::Dialler;
 use crate::{Health, Unavailable};
@@ -39,7 +38,7 @@ const CONNECT_FACTOR: u32 = 4;
 #[derive(Clone)]
 pub(super) enum Connection {
     Single(MultiplexedConnection),
-    Cluster(Box<ClusterConnection>),
+    Cluster(Box<Cluster>),
 }
 
 impl ConnectionLike for Connection {
@@ -126,7 +125,7 @@ impl Link {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) if !breaks(&error) => return Err(refused(&error)),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => self.late(),
+            Err(_) => late(self.plan.timeout),
         };
         match live.connection {
             Connection::Single(_) => self.lose(&live, &error),
@@ -146,7 +145,7 @@ impl Link {
         let live = self.connected()?;
         match tokio::time::timeout(self.plan.timeout, operation(live.connection.clone())).await {
             Ok(answer) => answer.map_err(|error| refused(&error)),
-            Err(_) => Err(Unavailable(self.late())),
+            Err(_) => Err(Unavailable(late(self.plan.timeout))),
         }
     }
 
@@ -155,10 +154,6 @@ impl Link {
             let error = self.health.borrow().error.clone();
             Unavailable(error.unwrap_or_else(|| "not connected to Redis".to_owned()))
         })
-    }
-
-    fn late(&self) -> String {
-        format!("no answer from Redis within {:?}", self.plan.timeout)
     }
 
     /// Opens the breaker, unless another caller did or the connection was replaced since.
@@ -190,7 +185,7 @@ impl Link {
                     }
                 }
                 Ok(Err(error)) => self.still_down(&error.to_string()),
-                Err(_) => self.still_down(&self.late()),
+                Err(_) => self.still_down(&late(self.plan.timeout)),
             }
             tokio::time::sleep(backoff(failures)).await;
             failures += 1;
@@ -206,10 +201,8 @@ impl Link {
             }
             if self.is_current(live) {
                 let mut connection = live.connection.clone();
-                match tokio::time::timeout(self.plan.timeout, probe(&mut connection)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => self.lose(live, &error.to_string()),
-                    Err(_) => self.lose(live, &self.late()),
+                if let Err(error) = probe(&mut connection, self.plan.timeout).await {
+                    self.lose(live, &error.to_string());
                 }
             }
             if !self.is_current(live) {
@@ -242,11 +235,13 @@ impl Link {
                 self.connect_first(&[master]).await?
             }
             Topology::Cluster(cluster, nodes) => Live {
-                connection: Connection::Cluster(Box::new(cluster.get_async_connection().await?)),
+                connection: Connection::Cluster(Box::new(Cluster::new(
+                    cluster.get_async_connection().await?,
+                ))),
                 subscribe_at: nodes.clone(),
             },
         };
-        probe(&mut live.connection).await?;
+        probe(&mut live.connection, self.plan.timeout).await?;
         Ok(live)
     }
 
@@ -284,18 +279,19 @@ impl Link {
     }
 }
 
-/// Whether the server answers; of a cluster, whether any of a few nodes does.
-async fn probe(connection: &mut Connection) -> RedisResult<()> {
-    let ping = redis::cmd("PING");
-    let Connection::Cluster(cluster) = connection else { return ping.query_async(connection).await };
-    let any_node = || RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-    let mut answer = cluster.route_command(ping.clone(), any_node()).await;
-    for _ in 0..2 {
-        if answer.is_err() {
-            answer = cluster.route_command(ping.clone(), any_node()).await;
-        }
+/// Whether the server answers; of a cluster, which of its masters do, and whether any does.
+async fn probe(connection: &mut Connection, timeout: Duration) -> RedisResult<()> {
+    if let Connection::Cluster(cluster) = connection {
+        return cluster.probe(timeout).await;
     }
-    answer.map(|_| ())
+    match tokio::time::timeout(timeout, redis::cmd("PING").query_async(connection)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, late(timeout)))),
+    }
+}
+
+fn late(timeout: Duration) -> String {
+    format!("no answer from Redis within {timeout:?}")
 }
 
 fn refused(error: &RedisError) -> Unavailable {

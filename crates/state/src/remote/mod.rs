@@ -1,5 +1,6 @@
 //! The store that nodes share: Redis, in the key layout of contract 5.1.
 
+mod cluster;
 mod draws;
 mod link;
 mod lists;
@@ -18,11 +19,7 @@ use std::{
 };
 
 use apidef::Session;
-use redis::{
-    FromRedisValue, RedisResult,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
-    cmd,
-};
+use redis::{FromRedisValue, RedisResult, cmd};
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
@@ -35,15 +32,13 @@ use crate::{
     trust::Trust,
     values::{seconds_up, unix_now},
 };
+use cluster::{Node, masters};
 use link::{Connection, Link};
 use scripts::Scripts;
 
 const SESSION: &str = "apikey-";
 const QUOTA: &str = "quota-";
 const RATE: &str = "rate-limit-";
-
-/// Host and port of a node of a cluster.
-type Node = (String, u16);
 
 /// Keys looked at in one step of a walk over all keys.
 const SCAN_STEP: usize = 1000;
@@ -222,7 +217,8 @@ impl Redis {
                     return Ok(vec![None]);
                 }
                 let slots = cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
-                Ok(masters(slots).into_iter().map(Some).collect())
+                let nodes: BTreeSet<Node> = masters(slots).into_iter().map(|master| master.node).collect();
+                Ok(nodes.into_iter().map(Some).collect())
             })
             .await
     }
@@ -272,16 +268,6 @@ impl Redis {
     }
 }
 
-/// The masters in the answer to `CLUSTER SLOTS`: ranges of slots, each `[first, last, [host, port, ..] of the master, ..]`.
-fn masters(slots: redis::Value) -> BTreeSet<Node> {
-    let parts = |value| redis::from_redis_value::<Vec<redis::Value>>(value).unwrap_or_default().into_iter();
-    let master = |range| {
-        let mut node = parts(parts(range).nth(2)?);
-        Some((redis::from_redis_value(node.next()?).ok()?, redis::from_redis_value(node.next()?).ok()?))
-    };
-    parts(slots).filter_map(master).collect()
-}
-
 /// Runs a command at one node of a cluster, or on the one connection there is.
 async fn at<T: FromRedisValue>(
     mut connection: Connection,
@@ -289,9 +275,8 @@ async fn at<T: FromRedisValue>(
     command: redis::Cmd,
 ) -> RedisResult<T> {
     match (&mut connection, node) {
-        (Connection::Cluster(cluster), Some((host, port))) => {
-            let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
-            Ok(redis::from_redis_value(cluster.route_command(command, routing).await?)?)
+        (Connection::Cluster(cluster), Some(node)) => {
+            Ok(redis::from_redis_value(cluster.at(command, &node).await?)?)
         }
         _ => command.query_async(&mut connection).await,
     }
