@@ -228,3 +228,96 @@ async fn an_existing_gate_moves_to_a_database_with_one_command() {
     assert_eq!(path_seen(&moved, "/a/x").await.as_deref(), Some("/one/x"));
     assert_eq!(moved.admin().get("/policies/gold").await.status, 200);
 }
+
+/// The database of the tests that speaks MongoDB's protocol.
+fn mongodb() -> String {
+    let port = std::env::var("SLUICEGATE_TEST_MONGODB_PORT").unwrap_or_else(|_| "27117".to_owned());
+    format!("mongodb://127.0.0.1:{port}/sluicegate_{}", std::process::id())
+}
+
+/// A certificate of a client, and both it and its key.
+fn own_certificate() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["caller".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let both = format!("{certificate}{}", key.serialize_pem());
+    (certificate, both)
+}
+
+/// The status of a request with a certificate.
+async fn shown(gate: &Gate, path: &str, certificate: &str) -> u16 {
+    gate.write("client.pem", certificate);
+    let file = gate.dir().join("client.pem").display().to_string();
+    gate.get(path, &["--cert", &file]).await.status
+}
+
+async fn token(gate: &Gate, secret: &str) -> u16 {
+    let asked = format!("grant_type=client_credentials&client_id=robot&client_secret={secret}");
+    gate.get("/o/oauth/token/", &["--data", &asked]).await.status
+}
+
+#[tokio::test]
+async fn certificates_and_clients_of_oauth_are_in_the_database_and_count_at_every_gate() {
+    let upstream = Upstream::start().await;
+    let folder = std::env::temp_dir().join(format!("sluicegate-e2e-papers-{}", std::process::id()));
+    let postgresql = Database::new();
+    postgresql.run(&["up"]);
+    for url in [postgresql.url(), mongodb()] {
+        // Nothing but the catalog is shared: the state of each gate is its own.
+        let secure = json!({"http_server_options": {"use_ssl": true, "ssl_certificates": ["gate.pem"]}});
+        let start =
+            || on(&url).conf(secure.clone()).file("gate.pem", &e2e::bridge::sample_pem("api")).start();
+        let (here, there) = (start().await, start().await);
+        let (certificate, both) = own_certificate();
+        let added = here.admin().call("POST", "/certs?org_id=org", Some(&certificate)).await;
+        assert_eq!(added.status, 200, "{url}: {added:?}");
+        let id = added.json()["id"].as_str().unwrap().to_owned();
+        let mut mutual = keyless("m", &upstream.url(""));
+        mutual["use_mutual_tls_auth"] = json!(true);
+        mutual["client_certificates"] = json!([id]);
+        let mut open = keyless("o", &upstream.url(""));
+        open.as_object_mut().unwrap().remove("use_keyless");
+        open["use_oauth2"] = json!(true);
+        open["oauth_meta"] = json!({"allowed_access_types": ["client_credentials"]});
+        for api in [&mutual, &open] {
+            let put = here.admin().post("/apis", api).await;
+            assert_eq!(put.status, 200, "{put:?}");
+        }
+        let policy = json!({
+            "id": "gold", "active": true, "rate": 1000, "per": 1, "quota_max": -1, "org_id": "org",
+            "access_rights": {"o": {"api_id": "o", "versions": ["Default"]}},
+        });
+        assert_eq!(here.admin().post("/policies", &policy).await.status, 200);
+        until("the other has the certificate", async || shown(&there, "/m/x", &both).await == 200).await;
+        assert_eq!(shown(&there, "/m/x", &own_certificate().1).await, 403, "not any");
+
+        let client = json!({
+            "api_id": "o", "client_id": "robot", "secret": "first", "policy_id": "gold",
+            "redirect_uri": "https://app.example/cb",
+        });
+        let made = here.admin().post("/oauth/clients/create", &client).await;
+        assert_eq!(made.status, 200, "{made:?}");
+        until("the other knows the client", async || token(&there, "first").await == 200).await;
+        assert_ne!(token(&there, "second").await, 200);
+
+        // Copied, they are in a database of their own, and count there.
+        let target = format!("sqlite:{}", folder.join(format!("{}.db", url.len())).display());
+        std::fs::create_dir_all(&folder).unwrap();
+        let said = printed(&["copy", &url, &target]);
+        assert!(said.contains("certificates: 1 new") && said.contains("clients: 1 new"), "{said}");
+        let copy =
+            on(&target).conf(secure.clone()).file("gate.pem", &e2e::bridge::sample_pem("api")).start().await;
+        assert_eq!((shown(&copy, "/m/x", &both).await, token(&copy, "first").await), (200, 200));
+
+        // What is taken away at one is gone at the other within a second.
+        assert_eq!(here.admin().delete("/oauth/clients/o/robot").await.status, 200);
+        let begun = Instant::now();
+        until("the client is gone", async || token(&there, "first").await != 200).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_eq!(here.admin().delete(&format!("/certs/{id}?org_id=org")).await.status, 200);
+        let begun = Instant::now();
+        until("the certificate is gone", async || shown(&there, "/m/x", &both).await == 403).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}
