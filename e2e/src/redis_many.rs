@@ -149,38 +149,67 @@ impl Sentinels {
     }
 }
 
-/// Three masters that share the slots.
+/// Three masters that share the slots; behind them their replicas, where they have some.
 #[derive(Debug)]
 pub struct Masters(Vec<Server>);
 
 impl Masters {
     /// Starts them, and waits until all slots are given out.
     pub async fn start() -> Self {
-        let mut masters = Vec::new();
-        for _ in 0..3 {
+        Self::start_with(0).await
+    }
+
+    /// The same with a replica for each, which takes the place of its master a second after that has gone.
+    pub async fn start_with_replicas() -> Self {
+        let masters = Self::start_with(1).await;
+        for server in &masters.0 {
+            until("each master has a replica", async || {
+                let told = call(server.port, &["INFO", "replication"]);
+                told.contains("connected_slaves:1") || told.contains("master_link_status:up")
+            })
+            .await;
+        }
+        masters
+    }
+
+    async fn start_with(replicas: usize) -> Self {
+        let mut servers = Vec::new();
+        for _ in 0..3 * (1 + replicas) {
             let bus = gate::free_port().to_string();
             let arguments = [
                 &["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1", "--cluster-port", &bus][..],
                 // Where a master is away, the others go on.
-                &["--cluster-require-full-coverage", "no"],
+                &["--cluster-require-full-coverage", "no", "--cluster-node-timeout", "1000"],
             ];
-            masters.push(Server::start(&arguments.concat(), None).await);
+            servers.push(Server::start(&arguments.concat(), None).await);
         }
-        let hosts: Vec<String> = masters.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
+        let hosts: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
         let made = Command::new("redis-cli")
             .args(["--cluster", "create"])
             .args(&hosts)
-            .arg("--cluster-yes")
+            .args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"])
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        for master in &masters {
+        for server in &servers {
             until("the cluster is ready", async || {
-                call(master.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")
+                call(server.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")
             })
             .await;
         }
-        Self(masters)
+        Self(servers)
+    }
+
+    /// Waits until somebody else answers for what a master had that was ended.
+    pub async fn failed_over(&self, number: usize) {
+        let other = &self.0[(number + 1) % 3];
+        let gone = self.0[number].port.to_string();
+        until("a replica was made a master", async || {
+            let told = call(other.port, &["CLUSTER", "SLOTS"]);
+            told.lines().filter(|line| line.trim() == "127.0.0.1").count() >= 3
+                && !told.lines().any(|line| line.trim() == gone)
+        })
+        .await;
     }
 
     /// Ends one at once, as a crash does.

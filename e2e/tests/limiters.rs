@@ -1,6 +1,7 @@
 //! What two gates on one Redis admit together, limiter by limiter, and when Redis fails: killed, hanging, slow, failing
 //! over. The bounds are those of `docs/limits.md`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use e2e::definition::{keyed, session};
@@ -20,21 +21,18 @@ struct Pair {
 
 impl Pair {
     async fn start(confs: [Value; 2], more: &Value) -> Self {
+        Self::start_with(confs, more, &key(LIMIT, 100_000)).await
+    }
+
+    async fn start_with(confs: [Value; 2], more: &Value, limited: &Value) -> Self {
         let upstream = Upstream::start().await;
         let start = |conf: Value| {
-            // The quota is counted too, and never reached.
             let setup = Gate::setup().conf(conf).conf(more.clone()).api(keyed("a", &upstream.url("")));
             setup.start()
         };
         let [one, two] = confs;
         let gates = [start(one).await, start(two).await];
-        let mut limited = session(&["a"]);
-        for (name, value) in
-            [("rate", LIMIT as u64), ("per", 600), ("quota_max", 100_000), ("quota_renewal_rate", 600)]
-        {
-            limited[name] = json!(value);
-        }
-        let reply = gates[0].admin().post("/keys", &limited).await.json();
+        let reply = gates[0].admin().post("/keys", limited).await.json();
         let text = |name: &str| reply[name].as_str().expect("the reply names the key").to_owned();
         let pair = Self { gates, key: text("key"), name: text("key_hash"), _upstream: upstream };
         pair.together().await;
@@ -52,6 +50,43 @@ impl Pair {
         admitted
     }
 
+    /// Asks both gates without a pause, four requests at a time, while something happens; how many are admitted. Nobody is
+    /// told anything but that, or that it is enough, or that the store is away.
+    async fn admitted_while(&self, what: impl Future<Output = ()>) -> usize {
+        let over = AtomicBool::new(false);
+        let lane = async |number: usize| {
+            let mut admitted = 0;
+            while !over.load(Ordering::Relaxed) {
+                match status(&self.gates[number % 2], &self.key).await {
+                    200 => admitted += 1,
+                    403 | 429 | 503 => {}
+                    other => panic!("a request is answered with {other}"),
+                }
+            }
+            admitted
+        };
+        let what = async {
+            what.await;
+            over.store(true, Ordering::Relaxed);
+        };
+        let lanes = futures_util::future::join_all((0..4).map(lane));
+        futures_util::future::join(lanes, what).await.0.iter().sum()
+    }
+
+    /// Waits until both know that Redis is away.
+    async fn apart(&self) {
+        for gate in &self.gates {
+            until("the gate knows that Redis is away", async || {
+                gate.get("/metrics", &[])
+                    .await
+                    .text()
+                    .lines()
+                    .any(|line| line == "sluicegate_state_connected 0")
+            })
+            .await;
+        }
+    }
+
     /// Waits until both know that there are two of them, and reach Redis.
     async fn together(&self) {
         for gate in &self.gates {
@@ -63,6 +98,15 @@ impl Pair {
             .await;
         }
     }
+}
+
+/// A key with a rate and a quota of so many in a time that ends after the test.
+fn key(rate: usize, quota: usize) -> Value {
+    let mut limited = session(&["a"]);
+    for (name, value) in [("rate", rate), ("per", 600), ("quota_max", quota), ("quota_renewal_rate", 600)] {
+        limited[name] = json!(value);
+    }
+    limited
 }
 
 async fn status(gate: &Gate, key: &str) -> u16 {
@@ -177,4 +221,67 @@ async fn c13_5_row_1_a_cluster_counts_exactly_and_without_a_master_lets_no_more_
     let during = pair.admitted(4 * LIMIT).await;
     // Shares follow the load as it was last announced, so that both together may be above the whole for a while.
     assert!(during > 0 && during <= 2 * LIMIT, "the nodes' own shares: {during}");
+}
+
+/// Limits that are counted in Redis, and keys whose rate or quota they are.
+fn counted() -> [(&'static str, Value, Value); 4] {
+    let [rolling, fixed, sentinel] = limiters().map(|(limiter, conf)| (limiter, conf, key(LIMIT, 100_000)));
+    [rolling, fixed, sentinel, ("quota", limiters()[0].1.clone(), key(100_000, LIMIT))]
+}
+
+#[tokio::test]
+async fn under_load_a_redis_that_dies_or_hangs_lets_no_more_than_two_limits_through() {
+    for (limiter, conf, key) in counted() {
+        for fault in ["killed", "hanging"] {
+            let mut redis = Redis::start().await;
+            let pair = Pair::start_with([redis.conf(), redis.conf()], &conf, &key).await;
+            let fault_and_return = async {
+                if fault == "killed" {
+                    redis.kill();
+                    pair.apart().await;
+                    redis.restart().await;
+                } else {
+                    redis.signal("STOP");
+                    pair.apart().await;
+                    redis.signal("CONT");
+                }
+                pair.together().await;
+            };
+            let all = pair.admitted_while(fault_and_return).await + pair.admitted(4 * LIMIT).await;
+            assert!((LIMIT..=2 * LIMIT + 12).contains(&all), "{limiter}, {fault}: {all}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn under_load_a_failover_lets_no_more_than_two_limits_through() {
+    for (limiter, conf, key) in counted() {
+        let mut sentinels = Sentinels::start().await;
+        let pair = Pair::start_with([sentinels.conf(), sentinels.conf()], &conf, &key).await;
+        let failover = async {
+            sentinels.kill_primary();
+            pair.apart().await;
+            sentinels.failed_over().await;
+            pair.together().await;
+        };
+        let all = pair.admitted_while(failover).await + pair.admitted(4 * LIMIT).await;
+        assert!((LIMIT..=2 * LIMIT + 12).contains(&all), "{limiter}, by sentinels: {all}");
+    }
+}
+
+#[tokio::test]
+async fn under_load_a_failover_in_a_cluster_lets_no_more_than_two_limits_through() {
+    for (limiter, conf, key) in counted() {
+        let mut masters = Masters::start_with_replicas().await;
+        let pair = Pair::start_with([masters.conf(), masters.conf()], &conf, &key).await;
+        let counter = if limiter == "quota" { "quota" } else { "rate-limit" };
+        let holder = masters.holder(&format!("{counter}-{}", pair.name));
+        let failover = async {
+            masters.kill(holder);
+            masters.failed_over(holder).await;
+            pair.together().await;
+        };
+        let all = pair.admitted_while(failover).await + pair.admitted(4 * LIMIT).await;
+        assert!((LIMIT..=2 * LIMIT + 12).contains(&all), "{limiter}, in a cluster: {all}");
+    }
 }
