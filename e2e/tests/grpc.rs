@@ -138,6 +138,42 @@ async fn both_sides_of_a_call_talk_at_once() {
 }
 
 #[tokio::test]
+async fn messages_may_be_far_between() {
+    let server = Echo::start().await;
+    let gate = Gate::setup()
+        .api(of(keyless("echo", &format!("h2c://{}", server.authority()))))
+        .conf(json!({"http_server_options": {"read_timeout": 1, "write_timeout": 1}}))
+        .start()
+        .await;
+    let mut client = client(gate.port()).await;
+    // Small ones, one after the other, before there is an answer: each is a sign of life.
+    let notes = stream::unfold(0, async |number| {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (number < 8).then(|| (Note::new("a"), number + 1))
+    });
+    let answer = ready(&mut client)
+        .await
+        .client_streaming(Request::new(notes), method("Join"), Codec::default())
+        .await;
+    assert_eq!(answer.unwrap().into_inner().text, "a".repeat(8));
+
+    // Once the answer has begun, both sides may be silent.
+    let (say, said) = mpsc::unbounded_channel();
+    let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
+    say.send(Note::new("one")).unwrap();
+    let answer = ready(&mut client)
+        .await
+        .streaming(Request::new(said), method("Chat"), Codec::default())
+        .await
+        .unwrap();
+    let mut heard = answer.into_inner();
+    assert_eq!(heard.message().await.unwrap().unwrap().text, "ONE");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    say.send(Note::new("two")).unwrap();
+    assert_eq!(heard.message().await.unwrap().unwrap().text, "TWO");
+}
+
+#[tokio::test]
 async fn refusals_of_the_server_arrive_as_they_are() {
     let server = Echo::start().await;
     let gate = Gate::setup().api(of(keyless("echo", &format!("h2c://{}", server.authority())))).start().await;

@@ -398,7 +398,11 @@ async fn h2spec_8_requests_that_are_malformed_are_not_served() {
         ("8.3.1: two paths", with(|all| all.insert(1, (":path", "/a/x"))), wrong),
         ("8.1.1: more data than announced", post_with(("content-length", "1"), b"test"), wrong),
         ("8.1.1: less data than announced", post_with(("content-length", "10"), b"test"), wrong),
-        ("8.1.1: more than the nothing that is announced", post_with(("content-length", "0"), b"test"), wrong),
+        (
+            "8.1.1: more than the nothing that is announced",
+            post_with(("content-length", "0"), b"test"),
+            wrong,
+        ),
         ("8.1.1: nothing, as announced", post_with(("content-length", "0"), b""), Answered),
         ("8.1.1: as much as announced", post_with(("content-length", "4"), b"test"), Answered),
     ])

@@ -3,6 +3,7 @@
 //! Both stream: nothing here collects a body but for who asks for the whole. One enum each instead of a boxed trait
 //! object keeps the common cases free of an allocation.
 
+mod pace;
 mod request;
 
 use std::pin::Pin;
@@ -18,7 +19,8 @@ use crate::limits::Held;
 use crate::listen::Busy;
 use crate::record::Tail;
 
-pub(crate) use self::request::{RequestBody, is_too_large};
+pub(crate) use self::pace::Pace;
+pub(crate) use self::request::{RequestBody, Upload, is_too_large};
 
 /// Whatever can break a body while it streams.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -11,8 +11,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::{BodyError, cause};
+use super::{BodyError, Pace, cause};
 use crate::detail::Copied;
+use crate::http1::Breach;
 use crate::listen::ClientBody;
 
 /// A request body on its way to a backend.
@@ -21,12 +22,39 @@ pub(crate) struct RequestBody {
     source: Source,
     /// Bytes that may still come before the body is too large.
     allowance: u64,
-    /// Frames that went out; shared with whoever waits for the answer.
-    uploaded: Option<Arc<AtomicU64>>,
+    /// How it goes; shared with whoever waits for the answer.
+    upload: Option<Arc<Upload>>,
+    /// How slowly it may come, where a client sends it.
+    pace: Option<Pace>,
     /// Who gets a copy of what goes out.
     copied: Option<Arc<Copied>>,
     /// When the rest of it is not wanted any more.
     ends: Option<Pin<Box<Sleep>>>,
+}
+
+/// How a body's way to the upstream goes, for whoever waits for the answer.
+#[derive(Debug, Default)]
+pub(crate) struct Upload {
+    frames: AtomicU64,
+    waits: AtomicBool,
+    answered: AtomicBool,
+}
+
+impl Upload {
+    /// Frames that went out so far.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the client that the next one is waited for from.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// The answer has begun: from now on both sides talk, and what is still sent may take any time.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -50,15 +78,22 @@ struct BodyLost;
 #[error("request body is larger than the configured limit")]
 struct BodyTooLarge;
 
+/// The client sends its body too slowly.
+const STALLED: Breach = Breach::late("the request body comes too slowly");
+
 impl RequestBody {
-    /// The body of a request over HTTP/1, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit).
-    pub(crate) fn http1(body: Option<ClientBody>, limit: u64) -> Self {
-        body.map_or_else(Self::none, |body| Self::new(Source::Http1(body), limit))
+    /// The body of a request over HTTP/1, cut off with [`BodyTooLarge`] past `limit` bytes (0 = no limit), and where it
+    /// comes more slowly than `pace` allows.
+    pub(crate) fn http1(body: Option<ClientBody>, limit: u64, pace: impl FnOnce() -> Pace) -> Self {
+        body.map_or_else(Self::none, |body| Self::from_client(Source::Http1(body), limit, pace()))
     }
 
-    /// The body of a request over HTTP/2, with the same limit.
-    pub(crate) fn http2(body: Incoming, limit: u64) -> Self {
-        if body.is_end_stream() { Self::none() } else { Self::new(Source::Http2(body), limit) }
+    /// The body of a request over HTTP/2, with the same limits.
+    pub(crate) fn http2(body: Incoming, limit: u64, pace: impl FnOnce() -> Pace) -> Self {
+        if body.is_end_stream() {
+            return Self::none();
+        }
+        Self::from_client(Source::Http2(body), limit, pace())
     }
 
     /// Whether the body is announced as nothing and may still turn out to be more: a stream of HTTP/2 whose head says
@@ -67,14 +102,19 @@ impl RequestBody {
         matches!(&self.source, Source::Http2(body) if body.size_hint().exact() == Some(0))
     }
 
-    fn new(source: Source, limit: u64) -> Self {
+    fn from_client(source: Source, limit: u64, pace: Pace) -> Self {
         let allowance = if limit == 0 { u64::MAX } else { limit };
-        Self { source, allowance, uploaded: Some(Arc::default()), copied: None, ends: None }
+        Self { allowance, pace: Some(pace), ..Self::new(source) }
+    }
+
+    fn new(source: Source) -> Self {
+        let upload = Some(Arc::default());
+        Self { source, allowance: u64::MAX, upload, pace: None, copied: None, ends: None }
     }
 
     /// No body.
     pub(crate) fn none() -> Self {
-        Self { source: Source::None, allowance: u64::MAX, uploaded: None, copied: None, ends: None }
+        Self { source: Source::None, allowance: u64::MAX, upload: None, pace: None, copied: None, ends: None }
     }
 
     /// Cuts what has not come by then; of a stream of HTTP/2 the other side is told that it is cancelled.
@@ -105,7 +145,8 @@ impl RequestBody {
         let lost = Self {
             source: Source::Lost,
             allowance: u64::MAX,
-            uploaded: self.uploaded.clone(),
+            upload: self.upload.clone(),
+            pace: None,
             copied: None,
             ends: None,
         };
@@ -126,29 +167,41 @@ impl RequestBody {
         }
         let bytes = if rest.is_empty() { first } else { rest.freeze() };
         let nothing = bytes.is_empty() && trailers.is_none();
-        *self = if nothing { Self::none() } else { Self::new(Source::Kept(bytes.clone(), trailers), 0) };
+        *self = if nothing { Self::none() } else { Self::new(Source::Kept(bytes.clone(), trailers)) };
         Ok(bytes)
     }
 
     /// Bytes at hand, of a request that no client sent.
     pub(crate) fn full(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::none() } else { Self::new(Source::Kept(bytes, None), 0) }
+        if bytes.is_empty() { Self::none() } else { Self::new(Source::Kept(bytes, None)) }
     }
 
     /// The same body once more, where it is at hand.
     pub(crate) fn again(&self) -> Option<Self> {
         match &self.source {
             Source::None => Some(Self::none()),
-            Source::Kept(bytes, trailers) => {
-                Some(Self::new(Source::Kept(bytes.clone(), trailers.clone()), 0))
-            }
+            Source::Kept(bytes, trailers) => Some(Self::new(Source::Kept(bytes.clone(), trailers.clone()))),
             Source::Http1(_) | Source::Http2(_) | Source::Lost => None,
         }
     }
 
-    /// How many frames went out so far; `None` without a body.
-    pub(crate) fn uploaded(&self) -> Option<Arc<AtomicU64>> {
-        self.uploaded.clone()
+    /// How it goes from now on; `None` without a body.
+    pub(crate) fn upload(&self) -> Option<Arc<Upload>> {
+        self.upload.clone()
+    }
+
+    /// Nothing is there: whether it has come too slowly for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(upload) = &self.upload {
+            upload.waits.store(true, Ordering::Relaxed);
+            if upload.answered.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+        }
+        match &mut self.pace {
+            Some(pace) => pace.poll_stalled(cx).map(|()| Some(Err(STALLED.into()))),
+            None => Poll::Pending,
+        }
     }
 
     /// Whether there is nothing to send, so that a request may be sent again.
@@ -175,31 +228,39 @@ impl HttpBody for RequestBody {
         {
             return Poll::Ready(Some(Err(cancelled())));
         }
-        let polled = std::task::ready!(match &mut self.source {
+        let polled = match &mut self.source {
             Source::None => Poll::Ready(None),
             Source::Http1(body) => body.poll_frame(cx),
-            Source::Http2(body) => match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Source::Http2(body) => Pin::new(&mut *body).poll_frame(cx).map(|frame| match frame {
                 // hyper takes a stream that is reset without an error for one that has ended; what is behind the gate must
                 // not take a part of a body for the whole.
-                None if !body.is_end_stream() => Poll::Ready(Some(Err(cancelled()))),
-                frame => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
-            },
+                None if !body.is_end_stream() => Some(Err(cancelled())),
+                frame => frame.map(|frame| frame.map_err(Into::into)),
+            }),
             Source::Kept(bytes, _) if !bytes.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
             }
-            Source::Kept(_, trailers) =>
-                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            Source::Kept(_, trailers) => {
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
             Source::Lost => Poll::Ready(Some(Err(BodyLost.into()))),
-        });
+        };
+        let Poll::Ready(polled) = polled else { return self.poll_stalled(cx) };
+        if let Some(upload) = &self.upload {
+            upload.waits.store(false, Ordering::Relaxed);
+        }
         if let Some(Ok(frame)) = &polled {
-            if let Some(uploaded) = &self.uploaded {
-                uploaded.fetch_add(1, Ordering::Relaxed);
+            if let Some(upload) = &self.upload {
+                upload.frames.fetch_add(1, Ordering::Relaxed);
             }
             if let (Some(copied), Some(data)) = (&self.copied, frame.data_ref()) {
                 copied.add(data);
             }
-            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-            match self.allowance.checked_sub(length) {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            if let Some(pace) = &mut self.pace {
+                pace.came(length);
+            }
+            match self.allowance.checked_sub(length as u64) {
                 Some(rest) => self.allowance = rest,
                 None => return Poll::Ready(Some(Err(BodyTooLarge.into()))),
             }

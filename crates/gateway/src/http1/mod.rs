@@ -54,7 +54,7 @@ pub(crate) fn opens_http2(bytes: &[u8]) -> bool {
 /// A request that breaks the rules: the status to answer with, and what is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Breach {
-    /// 400, 414, 431 or 505.
+    /// 400, 408, 414, 431 or 505.
     pub(crate) status: StatusCode,
     /// What is wrong, for the client to read.
     pub(crate) message: &'static str,
@@ -67,6 +67,10 @@ impl Breach {
 
     pub(crate) const fn bad(message: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) const fn late(message: &'static str) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, message)
     }
 
     const fn too_large(message: &'static str) -> Self {

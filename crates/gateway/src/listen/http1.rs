@@ -21,7 +21,7 @@ use super::ClientStream;
 use super::link::{Heard, Link};
 use super::takeover::{Continuation, Takeover};
 use super::watch::{Look, Watch};
-use crate::body::{Body, RequestBody};
+use crate::body::{Body, Pace, RequestBody};
 use crate::http1::{
     Breach, Length, Outgoing, Persistence, Reason, RequestReader, encode_chunk, encode_last_chunk,
     encode_response,
@@ -49,7 +49,7 @@ pub(super) trait Host {
 /// What a client may ask for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// For the next request's head, idle time before it included.
+    /// For the next request's head, idle time before it included; and for a body that stops or trickles.
     pub(super) read: Duration,
     /// For taking some of an answer.
     pub(super) write: Duration,
@@ -151,7 +151,8 @@ impl Connection {
                 keep_alive: span.keep_alive,
                 trailers: false,
             };
-            let body = RequestBody::http1(self.link.body(span), self.limits.body);
+            let body =
+                RequestBody::http1(self.link.body(span), self.limits.body, || Pace::steady(self.limits.read));
             let request = match self.reader.take(head, body) {
                 Ok(request) => request,
                 Err(breach) => {

@@ -20,8 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::{ClientStream, Door};
-use crate::body::RequestBody;
-use crate::exchange::Peer;
+use crate::body::{Pace, RequestBody};
+use crate::exchange::{Peer, is_grpc};
 use crate::gate::Gate;
 use crate::respond;
 use crate::serve::serve;
@@ -38,9 +38,21 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
             async move {
                 let busy = idle.busy();
                 let limit = gate.settings.max_request_body;
-                let mut request = request.map(|incoming| RequestBody::http2(incoming, limit));
-                let mut response = if request.body().is_to_end() && !ends(&gate, request.body_mut()).await {
-                    respond::text(StatusCode::BAD_REQUEST, "the body is announced as nothing and does not end")
+                let (head, incoming) = request.into_parts();
+                let patience = gate.settings.read_timeout;
+                let pace = || {
+                    if is_grpc(&head.headers) { Pace::of_messages(patience) } else { Pace::steady(patience) }
+                };
+                let body = RequestBody::http2(incoming, limit, pace);
+                let mut request = Request::from_parts(head, body);
+                // A body that turns out to be more than the nothing that is announced is a fault of the stream, and a request
+                // at fault must not go on (RFC 9113 section 8.1.1).
+                let mut response = if request.body().is_to_end() && request.body_mut().keep(0).await.is_err()
+                {
+                    respond::text(
+                        StatusCode::BAD_REQUEST,
+                        "the body is announced as nothing and does not end",
+                    )
                 } else {
                     serve(&gate, &peer, request).await
                 };
@@ -91,12 +103,6 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
     if let Err(error) = ended {
         tracing::debug!(%error, "client connection ended");
     }
-}
-
-/// Whether what is announced as nothing is nothing. A body that turns out to be more is a fault of the stream, and a request
-/// at fault must not go on (RFC 9113 section 8.1.1).
-async fn ends(gate: &Gate, body: &mut RequestBody) -> bool {
-    matches!(tokio::time::timeout(gate.settings.read_timeout, body.keep(0)).await, Ok(Ok(_)))
 }
 
 /// Ends connections on which nothing moves for too long. It looks twice in each limit; a connection lives for one and a

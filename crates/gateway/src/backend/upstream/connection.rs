@@ -149,6 +149,7 @@ impl Connection {
                     Ok(Some(head)) if is_interim(&head) => continue,
                     Ok(Some(head)) => {
                         self.keep_alive = head.keep_alive;
+                        patience.answered();
                         return Poll::Ready(Ok(head));
                     }
                     Ok(None) => {}

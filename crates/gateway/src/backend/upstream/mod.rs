@@ -100,6 +100,8 @@ struct Limit {
     time: Duration,
     /// Whether the API itself sets it, for all that comes before the answer: opening a connection and fetching a token, too.
     enforced: bool,
+    /// Whether it is the client that does not wait longer, so that the upstream is not to blame.
+    of_client: bool,
 }
 
 impl Limit {
@@ -107,14 +109,15 @@ impl Limit {
     fn until(self, deadline: Option<Instant>) -> Self {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match left.filter(|left| *left < self.time) {
-            Some(time) => Self { time, enforced: true },
+            Some(time) => Self { time, enforced: true, of_client: true },
             None => self,
         }
     }
 
-    /// Until when whatever comes before the answer may take, for a request that set out then.
+    /// Until when whatever comes before the answer may take, for a request that set out then. Where it is the client that
+    /// does not wait longer, the whole call is cut at that time.
     fn deadline(&self, asked: Instant) -> Option<Instant> {
-        self.enforced.then(|| asked + self.time)
+        (self.enforced && !self.of_client).then(|| asked + self.time)
     }
 }
 
@@ -152,6 +155,7 @@ impl Upstream {
             limit: Limit {
                 time: model.timeout.unwrap_or(gate.upstream.timeout),
                 enforced: model.timeout.is_some(),
+                of_client: false,
             },
             endpoints: Endpoints::new(&model.endpoints, patterns).map(Box::new),
             identity: Identity::new(&model.manner)?.map(Box::new),
@@ -191,7 +195,11 @@ impl Upstream {
     /// What counts for the path that is asked for; refused where its upstream is left alone.
     fn admit(&self, exchange: &Exchange) -> Result<(Limit, Option<Leave<'_>>), Refusal> {
         let Some(endpoints) = &self.endpoints else { return Ok((self.limit, None)) };
-        let limit = endpoints.timeout(exchange).map_or(self.limit, |time| Limit { time, enforced: true });
+        let limit = endpoints.timeout(exchange).map_or(self.limit, |time| Limit {
+            time,
+            enforced: true,
+            of_client: false,
+        });
         Ok((limit, endpoints.enter(exchange)?))
     }
 
@@ -392,6 +400,8 @@ enum Failure {
     Dial(#[from] DialError),
     #[error("no response head in time")]
     TimedOut,
+    #[error("the client sends its request too slowly, or does not wait longer")]
+    ClientLate,
     #[error("connection broke: {0}")]
     Broken(BodyError),
     #[error("the upstream closes connections before it answers")]
@@ -416,14 +426,17 @@ impl Failure {
     fn is_of_upstream(&self) -> bool {
         match self {
             Self::Broken(error) => cause::<Breach>(&**error).is_none() && !is_too_large(&**error),
-            Self::Unsendable(_) | Self::Refused(_) | Self::AllDown => false,
+            Self::ClientLate | Self::Unsendable(_) | Self::Refused(_) | Self::AllDown => false,
             Self::Dial(_) | Self::TimedOut | Self::Closed | Self::Malformed(_) => true,
         }
     }
 
     /// Whether the same may go well the next time, and there is time left for it.
     fn may_pass(&self) -> bool {
-        !matches!(self, Self::TimedOut | Self::Unsendable(_) | Self::Refused(_) | Self::AllDown)
+        !matches!(
+            self,
+            Self::TimedOut | Self::ClientLate | Self::Unsendable(_) | Self::Refused(_) | Self::AllDown
+        )
     }
 }
 
@@ -449,6 +462,7 @@ fn refuse(failure: Failure) -> Refusal {
         Failure::Refused(refusal) => return Refusal::clone(refusal),
         Failure::AllDown => Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, "NHU", "all hosts are down"),
         Failure::TimedOut => Refusal::backend(StatusCode::GATEWAY_TIMEOUT, "URT", LATE),
+        Failure::ClientLate => Refusal::client(StatusCode::REQUEST_TIMEOUT, "BIV", "Request timed out"),
         Failure::Dial(error) => {
             let (status, text) = match error {
                 DialError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, LATE),

@@ -1,26 +1,25 @@
 //! How long an upstream may take for the head of its response.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::body::RequestBody;
+use super::{Failure, Limit};
+use crate::body::{RequestBody, Upload};
 
 /// A deadline that moves on while the request's body still goes out: an upstream cannot answer what it has not got yet.
 /// A limit that the API enforces for the whole answer does not move.
 pub(super) struct Patience {
     deadline: Instant,
-    limit: Duration,
-    /// Frames of the body that went out, and how many had when the deadline was set.
-    upload: Option<(Arc<AtomicU64>, u64)>,
+    limit: Limit,
+    upload: Option<Arc<Upload>>,
+    /// Frames of the body that had gone out when the deadline was set.
+    before: u64,
 }
 
 impl Patience {
-    pub(super) fn new(asked: Instant, limit: Duration, enforced: bool, body: &RequestBody) -> Self {
-        let upload = body.uploaded().filter(|_| !enforced).map(|frames| (frames, 0));
-        Self { deadline: asked + limit, limit, upload }
+    pub(super) fn new(asked: Instant, limit: Limit, body: &RequestBody) -> Self {
+        Self { deadline: asked + limit.time, limit, upload: body.upload(), before: 0 }
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -29,13 +28,27 @@ impl Patience {
 
     /// Called when the deadline has come: whether it is to be waited for anew.
     pub(super) fn renew(&mut self, now: Instant) -> bool {
-        let Some((frames, before)) = &mut self.upload else { return false };
-        let went_out = frames.load(Ordering::Relaxed);
-        if went_out == *before {
+        let Some(upload) = self.upload.as_ref().filter(|_| !self.limit.enforced) else { return false };
+        let frames = upload.frames();
+        // How long a client may be waited for is the matter of its body.
+        if frames == self.before && !upload.waits() {
             return false;
         }
-        *before = went_out;
-        self.deadline = now + self.limit;
+        self.before = frames;
+        self.deadline = now + self.limit.time;
         true
+    }
+
+    /// The answer has begun.
+    pub(super) fn answered(&self) {
+        if let Some(upload) = &self.upload {
+            upload.answered();
+        }
+    }
+
+    /// Why there is no answer now that the deadline has come.
+    pub(super) fn failure(&self) -> Failure {
+        let waits = self.upload.as_ref().is_some_and(|upload| upload.waits());
+        if waits || self.limit.of_client { Failure::ClientLate } else { Failure::TimedOut }
     }
 }

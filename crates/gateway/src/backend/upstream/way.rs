@@ -93,7 +93,7 @@ impl<'u> Way<'u> {
         again: bool,
     ) -> Result<Response<Body>, Failure> {
         let Destination { pool, forward, .. } = self.destination;
-        let mut patience = Patience::new(self.since, self.limit.time, self.limit.enforced, &request.body);
+        let mut patience = Patience::new(self.since, self.limit, &request.body);
         let forwarded = forward.as_ref().map(|forward| forward.hand_over(request));
         let mut failed = Failure::Closed;
         for attempt in 0..ATTEMPTS {
@@ -113,6 +113,7 @@ impl<'u> Way<'u> {
             let Outbound { method, path, headers, body } = &mut *request;
             let target = forwarded.as_deref().unwrap_or(path.as_str());
             failed = match connection.send(method, target, headers, body, &mut patience).await {
+                Err(SendFailure::TimedOut) => return Err(patience.failure()),
                 Ok(answer) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Failure::Malformed(MalformedAnswer("it switches protocols unasked")));
                 }
@@ -138,10 +139,13 @@ impl<'u> Way<'u> {
         stream: UpstreamStream,
     ) -> Result<(AnswerHead, Box<Connection>), Failure> {
         let mut connection = Box::new(Connection::new(stream));
-        let mut patience = Patience::new(self.since, self.limit.time, self.limit.enforced, &request.body);
+        let mut patience = Patience::new(self.since, self.limit, &request.body);
         let Outbound { method, path, headers, body } = request;
-        let answer = connection.send(method, path.as_str(), headers, body, &mut patience).await?;
-        Ok((answer, connection))
+        match connection.send(method, path.as_str(), headers, body, &mut patience).await {
+            Ok(answer) => Ok((answer, connection)),
+            Err(SendFailure::TimedOut) => Err(patience.failure()),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// A connection of its own for an upgrade.
@@ -174,11 +178,12 @@ impl<'u> Way<'u> {
         loop {
             match tokio::time::timeout_at(patience.deadline(), &mut answer).await {
                 Ok(Ok(response)) => {
+                    patience.answered();
                     return Ok(response.map(|body| Body::upstream(UpstreamBody::Multiplexed(body))));
                 }
                 Ok(Err(error)) => return Err(Failure::Broken(error.into())),
                 Err(_) if patience.renew(Instant::now()) => {}
-                Err(_) => return Err(Failure::TimedOut),
+                Err(_) => return Err(patience.failure()),
             }
         }
     }

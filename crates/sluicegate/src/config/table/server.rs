@@ -7,7 +7,7 @@ pub(super) static KEYS: &[Key] = &[
         "http_server_options.read_timeout",
         Seconds,
         "120",
-        "How long a client may take to send a request. Long-lived answers (SSE, WebSocket) are not cut by it.",
+        "How long a client may take to send a request's head, and may stop in the middle of a body; a body that is not of gRPC has to bring 200 bytes a second in that time (408 otherwise) until its answer begins. Guards that look at a body wait so long for the whole. Long-lived answers (SSE, WebSocket) are not cut by it.",
     ),
     acted(
         "http_server_options.write_timeout",
