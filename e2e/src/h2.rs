@@ -38,6 +38,9 @@ pub const END_HEADERS: u8 = 4;
 /// The payload is padded.
 pub const PADDED: u8 = 8;
 
+/// A rank stands before the header fields.
+pub const PRIORITIZED: u8 = 0x20;
+
 /// Reasons (RFC 9113, section 7).
 pub const PROTOCOL_ERROR: u32 = 1;
 /// Windows.
@@ -46,6 +49,8 @@ pub const FLOW_CONTROL_ERROR: u32 = 3;
 pub const STREAM_CLOSED: u32 = 5;
 /// The length of a frame.
 pub const FRAME_SIZE_ERROR: u32 = 6;
+/// A stream that nobody has looked at.
+pub const REFUSED_STREAM: u32 = 7;
 /// Header fields that cannot be read.
 pub const COMPRESSION_ERROR: u32 = 9;
 

@@ -4,8 +4,8 @@
 use e2e::definition::keyless;
 use e2e::h2::{
     ACK, COMPRESSION_ERROR, CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR,
-    FRAME_SIZE_ERROR, Frame, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE,
-    RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, fields, frame, setting,
+    FRAME_SIZE_ERROR, Frame, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITIZED, PRIORITY, PROTOCOL_ERROR,
+    PUSH_PROMISE, REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, fields, frame, setting,
 };
 use e2e::{Gate, Upstream};
 
@@ -237,6 +237,22 @@ async fn h2spec_5_streams() {
             [get(5), get(3)].concat(),
             Ends(&[PROTOCOL_ERROR, STREAM_CLOSED]),
         ),
+        (
+            "5.1.2: more streams at once than are allowed",
+            // None of them ends, so that all are under way.
+            (0..=100).flat_map(|number| post(1 + 2 * number)).collect(),
+            Stream(&[PROTOCOL_ERROR, REFUSED_STREAM]),
+        ),
+        (
+            "5.3.1: HEADERS that depend on themselves",
+            frame(HEADERS, LAST | PRIORITIZED, 1, &[&[0, 0, 0, 1, 16][..], &fields(&request())].concat()),
+            Stream(protocol),
+        ),
+        (
+            "5.3.1: PRIORITY that depends on itself",
+            frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 16]),
+            Stream(protocol),
+        ),
         ("5.5: an unknown frame on a stream", [get(1), frame(0xf1, 0, 1, b"????")].concat(), Answered),
         (
             "5.5: an unknown frame within fields",
@@ -289,7 +305,6 @@ async fn h2spec_6_frames_and_their_rules() {
         ("6.5.2: frames that are too small", set(5, 16_383), Ends(protocol)),
         ("6.5.2: frames that are too large", set(5, 16_777_216), Ends(protocol)),
         ("6.5.2: a setting that nobody knows", set(0xff, 1), Alive),
-        ("6.5.3: the later of two settings counts", [set(4, 100), set(4, 1)].concat(), Alive),
         ("6.7: an answer to no ping", [frame(PING, ACK, 0, b"12345678"), get(1)].concat(), Answered),
         ("6.7: PING on a stream", frame(PING, 0, 1, b"12345678"), Ends(protocol)),
         ("6.7: PING of six octets", frame(PING, 0, 0, b"123456"), Ends(size)),
@@ -407,6 +422,23 @@ async fn h2spec_8_requests_that_are_malformed_are_not_served() {
         ("8.1.1: as much as announced", post_with(("content-length", "4"), b"test"), Answered),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn h2spec_6_5_3_the_later_of_two_settings_counts() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::setup().api(keyless("a", &upstream.url(""))).start().await;
+    let mut connection = Connection::open(gate.port()).await;
+    let window = |octets| frame(SETTINGS, 0, 0, &setting(4, octets));
+    connection.send(&[window(100), window(1), get(1)].concat()).await;
+    let first = connection.expect(DATA, 1).await.expect("an answer");
+    assert_eq!(
+        (first.payload.len(), first.flags & END_STREAM),
+        (1, 0),
+        "there is room for one octet: {first:?}"
+    );
+    connection.send(&frame(WINDOW_UPDATE, 0, 1, &7u32.to_be_bytes())).await;
+    assert_eq!(connection.expect(DATA, 1).await.expect("more").payload.len(), 7);
 }
 
 #[tokio::test]
