@@ -123,7 +123,7 @@ impl ExternalOAuth {
             }
         };
         let caller = self.session(gate, &checked)?;
-        exchange.identified_by(&checked.claims, digest);
+        exchange.identified_by(&checked.claims, digest, checked.ends);
         Ok(caller)
     }
 

@@ -4,7 +4,7 @@
 mod addresses;
 mod authenticate;
 mod basic;
-mod bound;
+pub(crate) mod bound;
 mod callers;
 mod client_assertion;
 mod client_certificate;
@@ -48,6 +48,7 @@ pub(crate) use flights::Flights;
 pub(crate) use grant::{Grant, Quota};
 pub(crate) use lifetime::lifetime;
 pub(crate) use names::{hash, store_name};
+pub(crate) use oauth::is_oauth_token;
 pub(crate) use passwords::Passwords;
 pub(crate) use places::Places;
 pub(crate) use resource_metadata::Describe;

@@ -117,11 +117,13 @@ impl Shared {
         self.clients.clear();
     }
 
-    /// Acts on what another node said, if it is about clients.
-    pub(crate) fn hear(&self, command: &str) {
-        if command == SIGNAL {
+    /// Acts on what another node said, if it is about clients; tells whether it was.
+    pub(crate) fn hear(&self, command: &str) -> bool {
+        let changed = command == SIGNAL;
+        if changed {
             self.forget();
         }
+        changed
     }
 }
 
@@ -187,6 +189,7 @@ async fn unlist(gate: &Gate, names: Names<'_>, key: &str) -> Result<(), Unavaila
 /// Every node forgets which clients it has seen; this one at once.
 async fn changed(gate: &Gate) {
     gate.oauth.forget();
+    gate.watched.doubt_papers();
     let signal = Signal::Other { command: SIGNAL.to_owned(), payload: String::new() };
     if let Err(away) = gate.state.publish(signal).await {
         tracing::warn!(%away, "other gateways cannot be told of a changed OAuth client; they find out when what they know ages");
