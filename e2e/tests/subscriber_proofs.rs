@@ -228,7 +228,7 @@ async fn a_certificate_takes_its_subscribers_along_when_it_goes_or_ends() {
     let gate = over_tls().start().await;
     let (one, one_both) = certificate("one", now() + 6000);
     let (two, two_both) = certificate("two", now() + 6000);
-    let end = now() + 6;
+    let end = now() + 10;
     let (brief, brief_both) = certificate("brief", end);
     let (one_id, two_id) = (added(&gate, &one).await, added(&gate, &two).await);
     let brief_id = added(&gate, &brief).await;
