@@ -148,9 +148,9 @@ async fn gates_on_one_redis_count_what_the_subscribers_of_a_key_receive_together
     // Two messages here and one there are within each of them, and one more is not: one passes as long as anything is left.
     let limits = [
         ("messages", json!({"messages": 3, "per": 3600, "at_limit": "close"})),
-        ("bytes", json!({"bytes": 250, "per": 3600, "at_limit": "close"})),
+        ("bytes", json!({"bytes": 2500, "per": 3600, "at_limit": "close"})),
         ("quota-messages", json!({"quota_messages": 3, "quota_renewal_rate": 3600, "at_limit": "close"})),
-        ("quota-bytes", json!({"quota_bytes": 250, "quota_renewal_rate": 3600, "at_limit": "close"})),
+        ("quota-bytes", json!({"quota_bytes": 2500, "quota_renewal_rate": 3600, "at_limit": "close"})),
     ];
     let here = setup(&limits).conf(redis.conf()).start().await;
     let there = setup(&limits).conf(redis.conf()).start().await;
@@ -161,7 +161,7 @@ async fn gates_on_one_redis_count_what_the_subscribers_of_a_key_receive_together
         .await;
     }
     let producer = key(&here, "free").await;
-    let text = |name: &str| format!("{name}-{}", "x".repeat(98));
+    let text = |name: &str| format!("{name}-{}", "x".repeat(998));
     for (policy, _) in &limits {
         let key = key(&here, policy).await;
         let mut first = sse(&here, &key).await;
