@@ -29,7 +29,7 @@ GIVEN = [
 
 # What is there, by the path in which it is named.
 THERE = [
-    (r"/tyk/apis/oas/", {"id": "seeded-oas"}),
+    (r"/tyk/apis/oas/", {"id": "seeded-open"}),
     (r"/tyk/(apis|policies)/", {"id": "seeded"}),
     (r"/tyk/keys/policy/", {"hash": os.environ.get("PROPERTY_KEY_HASH", "")}),
     (r"/tyk/keys/", {"key": os.environ.get("PROPERTY_KEY", "")}),
