@@ -37,19 +37,20 @@ THERE = [
     (r"/tyk/(oauth|cache)/", {"api": "seeded", "client": "seeded"}),
 ]
 
+NAMES = {name for _, names in THERE for name in names.values() if name}
+
 
 @schemathesis.hook
-def map_path_parameters(context, path_parameters):
-    """Names what is there, every other time; not to delete it, so that it stays."""
-    operation = context.operation
-    if not path_parameters or operation.method.upper() == "DELETE":
-        return path_parameters
-    if zlib.crc32(repr(sorted(path_parameters.items())).encode()) % 2:
-        return path_parameters
-    for path, names in THERE:
-        if re.match(path, operation.path):
-            return {name: names.get(name) or value for name, value in path_parameters.items()}
-    return path_parameters
+def before_call(context, case, kwargs):
+    """Names what is there, every other time, and never to delete it, so that it stays."""
+    method, path, given = case.operation.method.upper(), case.operation.path, case.path_parameters
+    there = next((names for at, names in THERE if re.match(at, path)), {})
+    if method == "DELETE":
+        for name, value in given.items():
+            given[name] = "gone" if value in NAMES else value
+    elif zlib.crc32(repr(sorted(given.items())).encode()) % 2 == 0:
+        for name, value in given.items():
+            given[name] = there.get(name) or value
 
 
 @schemathesis.check
