@@ -1,11 +1,11 @@
 //! Tokens of issuers that say themselves where their keys are (OpenID Connect), and tokens that only their issuers can tell
 //! about (introspection), over the wire (contract 5.7).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::definition::{keyless, oas};
 use e2e::issuer::{Issuer, Mood, shared};
-use e2e::streaming::{events, post};
+use e2e::streaming::{events, post, post_to_sse};
 use e2e::tokens::{assert_refused, now, policy, with};
 use e2e::{Endless, Gate, Upstream, raw, until};
 use serde_json::{Value, json};
@@ -97,11 +97,7 @@ async fn clients_of_an_issuer_have_their_policies() {
 async fn a_token_of_others_opens_one_api() {
     let upstream = Upstream::start().await;
     let issuer = Issuer::start().await;
-    let introspection = |more: Value| {
-        let mut asked = json!({"enabled": true, "url": issuer.url("/introspect"), "client_id": "gate", "client_secret": "s3cret"});
-        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({"external_oauth": {"enabled": true, "providers": [{"introspection": asked}]}})
-    };
+    let introspection = |more: Value| introspection(&issuer, more);
     let jwt = json!({"external_oauth": {"enabled": true, "providers": [{"jwt": {
         "enabled": true, "signing_method": "ecdsa", "source": issuer.url("/keys"), "identity_base_field": "user",
     }}]}});
@@ -193,6 +189,105 @@ async fn a_token_of_others_opens_one_api() {
         issuer.mood(mood);
         assert_refused(&with(&gate, "/asked/x", "slow").await, failed.0, failed.1);
     }
+}
+
+/// Where an issuer is asked about tokens.
+fn introspection(issuer: &Issuer, more: Value) -> Value {
+    let mut asked = json!({"enabled": true, "url": issuer.url("/introspect"), "client_id": "gate", "client_secret": "s3cret"});
+    asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"external_oauth": {"enabled": true, "providers": [{"introspection": asked}]}})
+}
+
+#[tokio::test]
+async fn an_issuer_is_not_asked_more_than_it_bears() {
+    let (upstream, issuer) = (Upstream::start().await, Issuer::start().await);
+    let gate = Gate::setup()
+        .api(api("plain", &upstream.url(""), introspection(&issuer, json!({}))))
+        .api(api(
+            "kept",
+            &upstream.url(""),
+            introspection(&issuer, json!({"cache": {"enabled": true, "timeout": 60}})),
+        ))
+        .start()
+        .await;
+    let asked = || issuer.hits("/introspect");
+    const INVALID: &str = "access token is not valid";
+    const FAILED: &str = "error happened during the access token validation";
+    issuer.knows("known", json!({"active": true, "sub": "me", "exp": now() + 600}));
+    assert_eq!(with(&gate, "/kept/x", "known").await.status, 200);
+
+    // What is not good is not asked about again at once, and others are.
+    let before = asked();
+    for token in ["bad", "bad", "bad", "worse", "bad"] {
+        for path in ["/plain/x", "/plain/x"] {
+            assert_refused(&with(&gate, path, token).await, 401, INVALID);
+        }
+    }
+    assert_eq!(asked() - before, 2);
+
+    // An issuer that fails is left alone, whichever API asks and whatever tokens come; what is known stays known.
+    issuer.mood(Mood::Failing(500));
+    let (before, began) = (asked(), Instant::now());
+    for number in 0..20 {
+        let path = if number % 2 == 0 { "/plain/x" } else { "/kept/x" };
+        assert_refused(&with(&gate, path, &format!("garbage{number}")).await, 500, FAILED);
+        assert_eq!(with(&gate, "/kept/x", "known").await.status, 200);
+    }
+    // Four, and one at the end of each pause: of one second, of two ...
+    let most = 4 + began.elapsed().as_secs() as usize;
+    assert!(asked() - before <= most, "{} of {most}", asked() - before);
+    issuer.mood(Mood::Well);
+    issuer.knows("late", json!({"active": true, "sub": "me"}));
+    until("it is asked again", async || with(&gate, "/plain/x", "late").await.status == 200).await;
+
+    // That it cannot make anything of some tokens says nothing about others.
+    issuer.mood(Mood::Failing(400));
+    let before = asked();
+    for number in 0..8 {
+        assert_refused(&with(&gate, "/plain/x", &format!("odd{number}")).await, 500, FAILED);
+    }
+    assert_eq!(asked() - before, 8);
+}
+
+#[tokio::test]
+async fn a_slow_issuer_keeps_nobody_waiting_whose_token_is_known() {
+    let issuer = Issuer::start().await;
+    let mut ev = events("ev", json!({"s": post_to_sse(json!({"delivery": "broadcast"}))}));
+    ev["components"] = json!({"securitySchemes": {"others": {"type": "oauth2", "flows": {}}}});
+    ev["security"] = json!([{"others": []}]);
+    ev["x-tyk-api-gateway"]["server"]["authentication"] = json!({"enabled": true, "securitySchemes": {"others": {
+        "enabled": true, "providers": [{"introspection": {
+            "enabled": true, "url": issuer.url("/introspect"), "clientId": "gate", "clientSecret": "s3cret",
+            "cache": {"enabled": true, "timeout": 8},
+        }}],
+    }}});
+    let gate = Gate::setup().oas(ev).start().await;
+    issuer.knows("good", json!({"active": true, "sub": "me", "exp": now() + 600}));
+    let authorization = "Authorization: Bearer good";
+    let mut events = Endless::get(gate.port(), "/ev/sse", &[authorization]).await;
+    assert_eq!((events.status, issuer.hits("/introspect")), (200, 1));
+    // It is taken back, which shows when it is asked about anew, some time before the answer has been kept for its time.
+    issuer.knows("good", json!({"active": false}));
+    let slow = Duration::from_secs(2);
+    issuer.mood(Mood::Slow(slow));
+    let (mut begun, url) = (None, gate.url("/ev/post"));
+    let refused = loop {
+        let asked = Instant::now();
+        let reply = post(&url, "x", &["-H", authorization]).await;
+        if reply.status != 200 {
+            break reply;
+        }
+        assert!(asked.elapsed() < slow / 2, "{:?}", asked.elapsed());
+        if begun.is_none() && issuer.hits("/introspect") == 2 {
+            begun = Some(Instant::now());
+        }
+    };
+    assert_refused(&refused, 401, "access token is not valid");
+    let took = begun.expect("requests had their answers while the issuer was asked").elapsed();
+    assert!(took < slow * 2, "{took:?}");
+    assert_eq!(issuer.hits("/introspect"), 2, "asked once, however many requests came");
+    let (rest, _) = events.rest().await;
+    assert!(rest.contains("may not receive this any more"), "{rest}");
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ async fn another_node_takes_subscribers_along() {
 #[tokio::test]
 async fn so_many_subscribers_at_once() {
     let mut api = api();
-    api["x-sluicegate"] = json!({"concurrency": {"subscribers": 3, "subscribers_per_ip": 3}});
+    api["x-sluicegate"] = json!({"concurrency": {"subscribers": 3}});
     let gate = Gate::setup().oas(api).start().await;
     let key = gate.admin().key(&with(json!({"concurrency": {"subscribers": 1}}))).await;
     let other = gate.admin().key(&session(&["ev"])).await;
@@ -203,6 +203,33 @@ async fn so_many_subscribers_at_once() {
     assert_eq!(sse(&gate, &other).await.status, 429, "the API is full");
     drop(first);
     e2e::until("a place is given back", async || sse(&gate, &key).await.status == 200).await;
+}
+
+#[tokio::test]
+async fn so_many_subscribers_from_one_address() {
+    let mut api = api();
+    api["x-sluicegate"] = json!({"concurrency": {"subscribers_per_ip": 1}});
+    let gate = Gate::setup().oas(api).start().await;
+    // Whatever key they bring, and however they connect.
+    let (one, two) = (gate.admin().key(&session(&["ev"])).await, gate.admin().key(&session(&["ev"])).await);
+    let open = async |key: &str, address: &str| {
+        let fields = [format!("Authorization: {key}"), format!("X-Real-IP: {address}")];
+        Endless::get(gate.port(), "/ev/sse", &fields.each_ref().map(String::as_str)).await
+    };
+    let first = open(&one, "10.0.0.1").await;
+    assert_eq!(first.status, 200);
+    let refused = open(&two, "10.0.0.1").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    let fields = [("Authorization", two.as_str()), ("X-Real-IP", "10.0.0.1")];
+    assert_eq!(Socket::open(gate.port(), "/ev/ws", &fields).await.err(), Some(429));
+    let fields = ["-H", &format!("Authorization: {two}"), "-H", "X-Real-IP: 10.0.0.1"];
+    assert_eq!(gate.get("/ev/next", &fields).await.status, 429);
+    let other = open(&one, "10.0.0.2").await;
+    assert_eq!(other.status, 200, "another address has a place of its own");
+    drop(first);
+    e2e::until("the place is given back", async || open(&two, "10.0.0.1").await.status == 200).await;
+    assert_eq!(open(&two, "10.0.0.2").await.status, 429, "and not that of another");
+    drop(other);
 }
 
 #[tokio::test]

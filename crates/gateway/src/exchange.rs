@@ -146,10 +146,14 @@ pub(crate) struct Exchange {
     pub(crate) skips: Skips,
     /// Who is calling; `None` for keyless APIs.
     pub caller: Option<Arc<Caller>>,
+    /// Who it is as well, where several schemes had to be satisfied.
+    pub(crate) beside: Vec<Arc<Caller>>,
     /// What the token says that the caller was identified by, if it was by one that says anything.
     pub claims: Option<Arc<Claims>>,
     /// SHA-256 of that token, which has been verified.
     pub(crate) verified: Option<[u8; 32]>,
+    /// Unix seconds at which the first of the tokens ends that the caller was identified by; `i64::MAX`: none of them does.
+    pub(crate) token_ends: i64,
     /// The caller's token, until it is exchanged for another.
     pub(crate) subject: Option<apidef::Secret>,
     /// What the caller may do with this API, once its right to it has been checked.
@@ -244,10 +248,11 @@ impl std::fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    /// Takes note of a token that has been verified, and of what it says.
-    pub(crate) fn identified_by(&mut self, claims: &Arc<Claims>, digest: [u8; 32]) {
+    /// Takes note of a token that has been verified, of what it says, and of when it ends, in Unix seconds.
+    pub(crate) fn identified_by(&mut self, claims: &Arc<Claims>, digest: [u8; 32], until: i64) {
         self.claims = Some(Arc::clone(claims));
         self.verified = Some(digest);
+        self.token_ends = self.token_ends.min(until);
     }
 
     /// The method with which the backend is asked.

@@ -132,6 +132,8 @@ pub struct Gate {
     pub(crate) tokens: Tokens<Verified>,
     /// The same of tokens without a session of their own.
     pub(crate) checked: Tokens<Checked>,
+    /// Issuers that are asked about tokens and have failed.
+    pub(crate) issuers: crate::auth::Issuers,
     /// Keys of tokens, as their issuers publish them.
     pub(crate) key_sets: KeySets,
     pub(crate) passwords: Passwords,
@@ -226,6 +228,7 @@ impl Gate {
             ports_wanted: Notify::new(),
             tokens: Tokens::default(),
             checked: Tokens::default(),
+            issuers: crate::auth::Issuers::default(),
             key_sets: KeySets::new(parts.settings.key_sets.keep, parts.settings.key_sets.insecure),
             passwords: Passwords::default(),
             authenticators: parts.authenticators,

@@ -138,6 +138,7 @@ async fn apply(gate: &Arc<Gate>, good: &mut Arc<Good>) -> Report {
     if papers_changed {
         gate.certificates.clear();
         gate.oauth.forget();
+        gate.watched.doubt_papers();
     }
     let definitions = || loaded.definitions.iter().filter_map(|(_, definition)| definition.as_ref().ok());
     // All at once: one server of bundles that hangs is waited for once.

@@ -68,6 +68,7 @@ impl Authenticate {
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let mut refusal = None;
+        let ends = exchange.token_ends;
         for group in &self.groups {
             match group.caller(exchange, self.base_identity).await {
                 Ok(caller) => {
@@ -76,7 +77,7 @@ impl Authenticate {
                 }
                 Err(refused) => {
                     // What a token said of somebody who is not let in by it says nothing of who is by another.
-                    (exchange.claims, exchange.verified) = (None, None);
+                    (exchange.claims, exchange.verified, exchange.token_ends) = (None, None, ends);
                     refusal = Some(worse(refusal, refused));
                 }
             }
@@ -97,14 +98,17 @@ impl Group {
         exchange: &mut Exchange,
         base_identity: Option<SchemeKind>,
     ) -> Result<Arc<Caller>, Refusal> {
-        let mut counts = None;
+        let (mut counts, mut beside) = (None, Vec::new());
         for method in &self.0 {
             let caller = method.caller(exchange).await?;
             bound::check_bindings(exchange, caller.common())?;
             if counts.is_none() || base_identity.is_none_or(|base| base == method.kind()) {
-                counts = Some(caller);
+                beside.extend(counts.replace(caller));
+            } else {
+                beside.push(caller);
             }
         }
+        exchange.beside = beside;
         counts.ok_or_else(disallowed)
     }
 }

@@ -1,12 +1,13 @@
 //! Keys that are bound to a certificate of the client: dynamic mutual TLS, and bindings on APIs with a list of
 //! certificates (contract 5.2).
 
-use apidef::{Session, keys};
+use apidef::{Api, Session, keys};
 use http::StatusCode;
 
 use super::token::disallowed;
 use crate::clock::unix_now;
 use crate::exchange::Exchange;
+use crate::gate::Gate;
 use crate::listen::ClientCertificate;
 use crate::respond::Refusal;
 
@@ -29,6 +30,11 @@ pub(super) fn key_of_certificate(exchange: &Exchange, org: &str) -> Result<Strin
     Ok(keys::generate(org, Some(&id(shown, org)), exchange.gate.settings.keys.algorithm))
 }
 
+/// Whether a key is bound to a certificate.
+pub(crate) fn is_to(session: &Session, shown: &ClientCertificate, org: &str) -> bool {
+    session.certificate == id(shown, org)
+}
+
 /// Whether the client has shown the certificate that its key is bound to, and the store still has it.
 pub(super) async fn check_certificate(
     exchange: &Exchange,
@@ -41,12 +47,22 @@ pub(super) async fn check_certificate(
         }
         return Err(required());
     };
+    check_bound(&exchange.gate, session, shown, org).await
+}
+
+/// The same of a certificate that a client has shown.
+pub(crate) async fn check_bound(
+    gate: &Gate,
+    session: &Session,
+    shown: &ClientCertificate,
+    org: &str,
+) -> Result<(), Refusal> {
     in_force(shown)?;
     let id = id(shown, org);
     if session.certificate != id {
         return Err(mismatch());
     }
-    match exchange.gate.certificates.stored(&id).await.map_err(Refusal::store_away)? {
+    match gate.certificates.stored(&id).await.map_err(Refusal::store_away)? {
         Some(_) => Ok(()),
         None => Err(disallowed()
             .called("auth.cert_not_found")
@@ -56,12 +72,20 @@ pub(super) async fn check_certificate(
 
 /// Whether the client has shown one of the certificates that its key is bound to on APIs with a list of them.
 pub(super) fn check_bindings(exchange: &Exchange, session: &Session) -> Result<(), Refusal> {
+    check_shown(&exchange.api.model, session, shown(exchange))
+}
+
+/// The same of a certificate that a client has shown, or of none.
+pub(crate) fn check_shown(
+    api: &Api,
+    session: &Session,
+    shown: Option<&ClientCertificate>,
+) -> Result<(), Refusal> {
     let bindings = &session.mtls_static_certificate_bindings;
-    let model = &exchange.api.model;
-    if bindings.is_empty() || model.client_certificates.is_none() {
+    if bindings.is_empty() || api.client_certificates.is_none() {
         return Ok(());
     }
-    let shown = shown(exchange).map(|shown| id(shown, &model.org_id));
+    let shown = shown.map(|shown| id(shown, &api.org_id));
     if shown.is_some_and(|shown| bindings.contains(&shown)) { Ok(()) } else { Err(mismatch()) }
 }
 

@@ -13,6 +13,7 @@ use crate::exchange::{Exchange, Peer};
 use crate::listen::ClientCertificate;
 use crate::listen::tls::provider;
 use crate::respond::Refusal;
+use crate::settings::Settings;
 
 /// Admits clients by the certificate that they have shown.
 #[derive(Debug)]
@@ -24,6 +25,11 @@ pub(crate) struct ClientCertificates {
 impl ClientCertificates {
     pub(crate) fn new(allowed: impl IntoIterator<Item = Box<str>>) -> Self {
         Self { allowed: allowed.into_iter().collect() }
+    }
+
+    /// Those of the list of an API, and those that count for all APIs.
+    pub(crate) fn of_api(own: &[Box<str>], settings: &Settings) -> Self {
+        Self::new(own.iter().chain(&settings.certificates.of_all_apis).cloned())
     }
 
     pub(crate) async fn pass(&self, exchange: &Exchange) -> Result<(), Refusal> {

@@ -28,27 +28,40 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut answer = {
-            let mut running = self.running.lock();
-            match running.get(&key) {
-                Some(answer) => answer.clone(),
-                None if running.len() >= self.most => return None,
-                None => {
-                    let (send, answer) = watch::channel(None);
-                    running.insert(key, answer.clone());
-                    let (question, landed) = (ask(), Landed(Arc::clone(&self.running), key));
-                    // A task of its own: whoever asked first may go away.
-                    tokio::spawn(async move {
-                        let answer = question.await;
-                        drop(landed);
-                        send.send_replace(Some(answer));
-                    });
-                    answer
-                }
-            }
-        };
+        let mut answer = self.start(key, ask)?;
         let answer = answer.wait_for(Option::is_some).await.ok()?;
         answer.clone()
+    }
+
+    /// Asks, unless somebody does already or too much is being asked, and waits for no answer.
+    pub(crate) fn begin<F>(&self, key: [u8; 32], ask: impl FnOnce() -> F)
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        drop(self.start(key, ask));
+    }
+
+    fn start<F>(&self, key: [u8; 32], ask: impl FnOnce() -> F) -> Option<watch::Receiver<Option<V>>>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut running = self.running.lock();
+        if let Some(answer) = running.get(&key) {
+            return Some(answer.clone());
+        }
+        if running.len() >= self.most {
+            return None;
+        }
+        let (send, answer) = watch::channel(None);
+        running.insert(key, answer.clone());
+        let (question, landed) = (ask(), Landed(Arc::clone(&self.running), key));
+        // A task of its own: whoever asked first may go away.
+        tokio::spawn(async move {
+            let answer = question.await;
+            drop(landed);
+            send.send_replace(Some(answer));
+        });
+        Some(answer)
     }
 }
 

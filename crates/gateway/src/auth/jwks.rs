@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::failures::Failures;
 use super::jwt::json;
 use super::jwt::jwk::JwkSet;
 use crate::fetch::{self, Ask};
@@ -29,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(60 * 60);
 /// How often a set is fetched because of keys that it does not have.
 const NEWER_EVERY: Duration = Duration::from_secs(5);
-/// The longest wait after failures in a row.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// All sets that are in use.
 #[derive(Debug)]
@@ -88,9 +87,8 @@ impl std::fmt::Display for Place {
 struct Fetching {
     /// Closed when the fetch is over.
     running: Option<watch::Receiver<()>>,
-    /// Failures in a row, and when the last one was.
-    failures: u32,
-    failed: Option<Instant>,
+    failures: Failures,
+    /// What the last one was.
     failure: String,
     /// When unknown keys were last asked for.
     newer: Option<Instant>,
@@ -180,8 +178,7 @@ impl KeySets {
             return Some(running.clone());
         }
         let now = Instant::now();
-        let wait = Duration::from_secs(1 << fetching.failures.saturating_sub(1).min(8)).min(LONGEST_WAIT);
-        if fetching.failed.is_some_and(|failed| now.duration_since(failed) < wait) {
+        if fetching.failures.pause(0, now) {
             return None;
         }
         if newer {
@@ -229,7 +226,7 @@ impl Entry {
         }
         match outcome {
             Ok((keys, digest)) => {
-                (fetching.failures, fetching.failed) = (0, None);
+                fetching.failures.clear();
                 let before = self.known.load_full().filter(|before| before.digest == digest);
                 let (keys, version) = match before {
                     Some(before) => (Arc::clone(&before.keys), before.version),
@@ -244,8 +241,7 @@ impl Entry {
             }
             Err(failure) => {
                 tracing::warn!(from = %self.place, "keys of tokens cannot be fetched: {failure}");
-                fetching.failures = fetching.failures.saturating_add(1);
-                fetching.failed = Some(Instant::now());
+                fetching.failures.add(Instant::now());
                 fetching.failure = failure;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apidef::Api;
+use apidef::{Api, Session};
 use http::StatusCode;
 use http::header::HeaderValue;
 
@@ -23,6 +23,14 @@ pub(crate) struct OAuth {
     api: Box<str>,
     org: Box<str>,
     challenges: Challenges,
+}
+
+/// Whether a session is that of a token which the gate has given to a client: a key of another sort, or a user's name, is
+/// none.
+pub(crate) fn is_oauth_token(session: &Session) -> bool {
+    !session.oauth_client_id.is_empty()
+        && session.basic_auth_data.password.0.is_empty()
+        && !is_of_a_token(session)
 }
 
 /// What who is not let in is told to bring (RFC 6750 section 3).
@@ -72,11 +80,7 @@ impl OAuth {
         };
         let Some(caller) = caller else { return Err(self.unknown(gate, token).await?) };
         let session = &caller.session;
-        // A key of another sort, or a user's name, is no token.
-        let is_token = !session.oauth_client_id.is_empty()
-            && session.basic_auth_data.password.0.is_empty()
-            && !is_of_a_token(session);
-        if !is_token {
+        if !is_oauth_token(session) {
             return Err(self.not_authorised());
         }
         let client = &session.oauth_client_id;

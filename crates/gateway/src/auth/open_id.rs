@@ -65,7 +65,7 @@ impl OpenId {
         let still = |proof| source::still(gate, &self.published, proof);
         let verify = |now| self.verify(gate, text, now);
         let verified = recall_or(gate, (&self.org, &self.sessions), known, still, verify).await?;
-        exchange.identified_by(&verified.claims, digest);
+        exchange.identified_by(&verified.claims, digest, verified.until);
         Ok(verified.caller.load_full())
     }
 

@@ -245,8 +245,7 @@ impl Chain {
         guards.extend(Before::new(plugins, Hook::Pre).map(Guard::Plugins));
         guards.extend(Addresses::new(&api.addresses).map(Guard::Addresses));
         if let Some(own) = &api.client_certificates {
-            let allowed = own.iter().chain(&settings.certificates.of_all_apis).cloned();
-            guards.push(Guard::ClientCertificates(ClientCertificates::new(allowed)));
+            guards.push(Guard::ClientCertificates(ClientCertificates::of_api(own, settings)));
         }
         if settings.limits.ask_organisations() {
             guards.push(Guard::Organisation(Organisation));

@@ -183,6 +183,17 @@ async fn asked<'a>(server: &Server, gate: &Gate, form: &'a Form) -> Result<Asked
     if wants_token && challenge.is_some() {
         return Err(halt(Code::InvalidRequest, "a token that is given at once proves nothing"));
     }
+    if client.public {
+        if wants_token {
+            return Err(halt(Code::UnauthorizedClient, "a public client gets tokens by codes alone"));
+        }
+        if challenge.is_none() || form.get("redirect_uri").is_none() {
+            return Err(halt(
+                Code::InvalidRequest,
+                "a public client needs a code_challenge and its redirect_uri",
+            ));
+        }
+    }
     Ok(Asked { client, redirect, wants_token, challenge })
 }
 

@@ -38,6 +38,10 @@ pub(crate) struct Client {
     pub(crate) meta_data: Value,
     pub(crate) policyid: String,
     pub(crate) description: String,
+    /// Ours: it can keep no secret, as what runs in a browser or on a phone. It has none, and proves instead that it is the one
+    /// that began (RFC 7636). Never true but where somebody has said so: that there is no secret does not make it so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) public: bool,
     /// Members that nothing here acts on, kept as they came.
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
@@ -49,7 +53,7 @@ impl Client {
         let (stored, given) = (Sha256::digest(&self.secret.0), Sha256::digest(secret));
         let equal = same(&stored, &given);
         // A client without a secret is opened by nothing.
-        equal && !self.secret.0.is_empty()
+        equal && !self.secret.0.is_empty() && !self.public
     }
 }
 
@@ -117,11 +121,13 @@ impl Shared {
         self.clients.clear();
     }
 
-    /// Acts on what another node said, if it is about clients.
-    pub(crate) fn hear(&self, command: &str) {
-        if command == SIGNAL {
+    /// Acts on what another node said, if it is about clients; tells whether it was.
+    pub(crate) fn hear(&self, command: &str) -> bool {
+        let changed = command == SIGNAL;
+        if changed {
             self.forget();
         }
+        changed
     }
 }
 
@@ -187,6 +193,7 @@ async fn unlist(gate: &Gate, names: Names<'_>, key: &str) -> Result<(), Unavaila
 /// Every node forgets which clients it has seen; this one at once.
 async fn changed(gate: &Gate) {
     gate.oauth.forget();
+    gate.watched.doubt_papers();
     let signal = Signal::Other { command: SIGNAL.to_owned(), payload: String::new() };
     if let Err(away) = gate.state.publish(signal).await {
         tracing::warn!(%away, "other gateways cannot be told of a changed OAuth client; they find out when what they know ages");
@@ -240,8 +247,20 @@ mod tests {
         ] {
             assert_eq!(client(stored).opens(given), opens, "{stored} {given}");
         }
+        assert!(!Client { public: true, ..client("hush") }.opens("hush"), "who is public has none");
         let (one, other) = (unguessable().unwrap(), unguessable().unwrap());
         assert!(one != other && one.0.len() == 43);
         assert!(!format!("{:?}", client("hush")).contains("hush"));
+    }
+
+    #[test]
+    fn a_client_is_public_where_its_record_says_so_and_nowhere_else() {
+        let read = |text: &str| read::<Client>(text.as_bytes()).map(|client| client.public);
+        assert_eq!(read(r#"{"id": "a", "secret": ""}"#), Some(false));
+        assert_eq!(read(r#"{"id": "a", "secret": "", "public": false}"#), Some(false));
+        assert_eq!(read(r#"{"id": "a", "secret": "", "public": true}"#), Some(true));
+        assert_eq!(read(r#"{"id": "a", "secret": "", "public": "true"}"#), None);
+        let written = |public| String::from_utf8(write(&Client { public, ..Client::default() })).unwrap();
+        assert!(written(true).contains(r#""public":true"#) && !written(false).contains("public"));
     }
 }

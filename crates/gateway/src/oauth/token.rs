@@ -71,6 +71,7 @@ async fn give(server: &Server, exchange: &Exchange, form: &Form) -> Result<Issue
     }
     let who = asker(exchange);
     let client = authenticate(server, (gate, who), &exchange.head.headers, form).await?;
+    may_use(&client, grant)?;
     let of = (&*server.api, &*server.org);
     let (code, old) = (form.get("code").unwrap_or_default(), form.get("refresh_token").unwrap_or_default());
     let issued = match grant {
@@ -120,16 +121,15 @@ impl Told<'_> {
     }
 }
 
-/// A client's id and secret, by header or form and not by both (RFC 6749 section 2.3).
+/// A client's id and secret, by header or form and not by both (RFC 6749 section 2.3). The secret is empty where there is
+/// none.
 fn credentials<'a>(headers: &HeaderMap, form: &'a Form) -> Result<(Cow<'a, str>, Secret), Failure> {
     let invalid = |why| Failure::new(Code::InvalidRequest, why);
     let (id, secret) = (form.get("client_id"), form.get("client_secret"));
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else {
-        let (Some(id), Some(secret)) = (id, secret) else {
-            return Err(Failure::new(Code::InvalidClient, "the client brings no id and secret"));
-        };
-        return Ok((id.into(), Secret(secret.to_owned())));
+        let id = id.ok_or_else(|| Failure::new(Code::InvalidClient, "the client does not say who it is"))?;
+        return Ok((id.into(), Secret(secret.unwrap_or_default().to_owned())));
     };
     if fields.next().is_some() || secret.is_some() {
         return Err(invalid("the client identifies itself in several ways"));
@@ -163,12 +163,27 @@ async fn authenticate(
         None => find(gate, &server.api, &query::decode(&id)).await?.ok_or_else(wrong)?,
     };
     server.may_ask_for(gate, &client.id, asker)?;
-    if client.opens(&secret.0) || client.opens(&query::decode(&secret.0)) {
-        Ok(client)
-    } else {
-        server.wrong_for(gate, &client.id);
-        Err(wrong())
+    let good = match client.public {
+        // It says who it is, and has nothing to prove it with.
+        true => secret.0.is_empty(),
+        false => client.opens(&secret.0) || client.opens(&query::decode(&secret.0)),
+    };
+    if good {
+        return Ok(client);
     }
+    if !secret.0.is_empty() {
+        server.wrong_for(gate, &client.id);
+    }
+    Err(wrong())
+}
+
+/// Whether a client may ask for tokens in this way. One that proves nothing of itself may do so only where it shows that it
+/// was there at the beginning.
+fn may_use(client: &Client, grant: &str) -> Result<(), Halt> {
+    if client.public && !matches!(grant, "authorization_code" | "refresh_token") {
+        return Err(halt(Code::UnauthorizedClient, "a public client gets tokens by codes alone"));
+    }
+    Ok(())
 }
 
 fn refused(why: &'static str) -> Halt {
@@ -235,6 +250,9 @@ async fn by_code(
         }
         None if stored.redirect_given => return Err(refused("redirect_uri is missing")),
         _ => {}
+    }
+    if client.public && (stored.code_challenge.is_empty() || !stored.redirect_given) {
+        return Err(refused("the code was given before the client was public"));
     }
     let verifier = form.get("code_verifier");
     if !pkce::proves(&stored.code_challenge, &stored.code_challenge_method, verifier) {
@@ -461,9 +479,11 @@ mod tests {
             (vec![basic("a:b")], "", Ok(("a", "b"))),
             (vec![basic("a:b:c")], "client_id=a", Ok(("a", "b:c"))),
             (vec![basic("a:b").replace("Basic", "bASIC")], "", Ok(("a", "b"))),
+            // Good for public clients.
+            (vec![], "client_id=a", Ok(("a", ""))),
+            (vec![basic("a:")], "client_id=a", Ok(("a", ""))),
             // Hostile.
             (vec![], "", Err(Code::InvalidClient)),
-            (vec![], "client_id=a", Err(Code::InvalidClient)),
             (vec![], "client_secret=b", Err(Code::InvalidClient)),
             (vec![basic("ab")], "", Err(Code::InvalidClient)),
             (vec!["Basic !".to_owned()], "", Err(Code::InvalidClient)),

@@ -54,15 +54,16 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
                 Ok(Signal::CacheDropped(api)) => gate.cache.forget(&[&api]),
                 Ok(Signal::CertificateChanged(id)) => {
                     gate.certificates.forget(&id);
+                    gate.watched.doubt_certificate(&id);
                     offers.notify_one();
                 }
                 Ok(Signal::TokensLapsed) => lapsed.notify_one(),
                 Ok(Signal::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     gate.callers.clear();
                     gate.oauth.forget();
-                    gate.watched.doubt(&gate, None);
                     gate.organisations.clear();
                     gate.certificates.clear();
+                    gate.watched.doubt(&gate, None);
                     offers.notify_one();
                     if listen_to_nodes {
                         gate.reload_soon();
@@ -78,7 +79,9 @@ pub async fn follow(gate: Arc<Gate>, mut catalog: mpsc::Receiver<Change>, listen
                         tracing::info!(command, "a signal is about what only a dashboard keeps; nothing here changes");
                     }
                     gate.hear_of_keys(&command, &payload);
-                    gate.oauth.hear(&command);
+                    if gate.oauth.hear(&command) {
+                        gate.watched.doubt_papers();
+                    }
                 }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,

@@ -98,6 +98,7 @@ pub(crate) fn follow(exchange: &mut Exchange, onward: &Onward) -> Result<(), Ref
         // Who calls another API has to say so to it.
         (exchange.caller, exchange.claims, exchange.grant, exchange.subject) = (None, None, None, None);
         exchange.verified = None;
+        exchange.beside.clear();
         let chosen = choose(
             &snapshot.apis,
             &target,

@@ -18,6 +18,8 @@ use crate::oauth::revoke::{self, Trace};
 use crate::snapshot::RunningApi;
 
 const NOT_STORED: &str = "Failure in storing client data.";
+const NO_SECRET: &str = "A public client has no secret";
+const NO_REDIRECT: &str = "A public client needs a redirect_uri: nothing else says where its codes go";
 
 /// A client as it is shown, and as it is asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ struct Shown {
     meta_data: Value,
     #[serde(deserialize_with = "text")]
     description: String,
+    /// Ours: it can keep no secret. Shown of those only that cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public: Option<bool>,
 }
 
 /// A text; `null` is an empty one.
@@ -52,7 +57,12 @@ impl Shown {
             secret: client.secret,
             meta_data: client.meta_data,
             description: client.description,
+            public: client.public.then_some(true),
         }
+    }
+
+    fn is_public(&self) -> bool {
+        self.public == Some(true)
     }
 
     /// Why it cannot be a client.
@@ -65,6 +75,9 @@ impl Shown {
         // Clients write it before a colon (RFC 7617 section 2).
         if self.client_id.contains(':') {
             return Some("client_id cannot hold a colon".to_owned());
+        }
+        if self.is_public() && !self.secret.0.is_empty() {
+            return Some(format!("{NO_SECRET}: leave out secret, or public"));
         }
         let fault = |address| redirect::usable(address).err();
         redirect::registered(&self.redirect_uri, separator).find_map(fault).map(str::to_owned)
@@ -95,7 +108,12 @@ pub(in crate::admin) async fn create(gate: &Arc<Gate>, call: &Call) -> Outcome {
     if asked.client_id.is_empty() {
         asked.client_id = client::new_id();
     }
-    if asked.secret.0.is_empty() {
+    asked.public = asked.is_public().then_some(true);
+    if asked.is_public() {
+        if asked.redirect_uri.trim().is_empty() {
+            return Ok(error(StatusCode::BAD_REQUEST, NO_REDIRECT));
+        }
+    } else if asked.secret.0.is_empty() {
         let Some(secret) = client::unguessable() else {
             return Ok(reply::failed(NOT_STORED, &"there is no randomness"));
         };
@@ -120,6 +138,7 @@ async fn store(gate: &Gate, asked: &Shown, apis: &[Arc<RunningApi>]) -> Result<(
             meta_data: asked.meta_data.clone(),
             policyid: asked.policy_id.clone(),
             description: asked.description.clone(),
+            public: asked.is_public(),
             ..before.unwrap_or_default()
         };
         client::put(gate, &api.model.id, &api.model.org_id, &made).await?;
@@ -190,6 +209,13 @@ pub(in crate::admin) async fn replace(gate: &Arc<Gate>, call: &Call) -> Outcome 
         Ok(asked) => asked,
         Err((status, text)) => return Ok(error(status, &text)),
     };
+    if asked.public.is_some_and(|public| public != before.public) {
+        let text = "A client stays public, or stays to have a secret: make another one";
+        return Ok(error(StatusCode::BAD_REQUEST, text));
+    }
+    if before.public && asked.redirect_uri.trim().is_empty() {
+        return Ok(error(StatusCode::BAD_REQUEST, NO_REDIRECT));
+    }
     if !asked.policy_id.is_empty() {
         let snapshot = gate.snapshot();
         let fits = match snapshot.policies.get(&asked.policy_id) {
@@ -220,6 +246,9 @@ pub(in crate::admin) async fn replace(gate: &Arc<Gate>, call: &Call) -> Outcome 
 /// `PUT /oauth/clients/{api}/{client}/rotate`.
 pub(in crate::admin) async fn rotate(gate: &Arc<Gate>, call: &Call) -> Outcome {
     let Some((api, mut client)) = find(gate, call).await? else { return Ok(not_found()) };
+    if client.public {
+        return Ok(error(StatusCode::BAD_REQUEST, NO_SECRET));
+    }
     let Some(secret) = client::unguessable() else {
         return Ok(reply::failed(NOT_STORED, &"there is no randomness"));
     };

@@ -181,7 +181,7 @@ fn schema(shape: Shape) -> Value {
             "type": "object",
             "properties": {
                 "client_id": text(), "secret": text(), "redirect_uri": text(), "api_id": text(),
-                "policy_id": text(), "description": text(), "meta_data": {},
+                "policy_id": text(), "description": text(), "meta_data": {}, "public": {"type": "boolean"},
             },
         }),
         Shape::OAuthClients => list_of(reference(Shape::OAuthClient)),

@@ -88,7 +88,7 @@ impl Jwt {
         let verify = |now| self.verify(gate, text, now);
         let verified = recall_or(gate, (&self.org, &self.sessions), known, still, verify).await?;
         let caller = verified.caller.load_full();
-        exchange.identified_by(&verified.claims, digest);
+        exchange.identified_by(&verified.claims, digest, verified.until);
         Ok(caller)
     }
 

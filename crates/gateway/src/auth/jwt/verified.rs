@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -43,13 +44,17 @@ pub(crate) struct Verified {
 }
 
 /// A token that holds and has no session of its own in the store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Checked {
     pub(crate) claims: Arc<Claims>,
     /// Unix seconds until which that is believed.
     pub(crate) until: i64,
     /// Unix seconds at which the token ends.
     pub(crate) ends: i64,
+    /// Unix seconds until which it was to be believed, before it is asked about anew.
+    pub(crate) kept: i64,
+    /// When it is asked about anew; `None`: not while it is believed.
+    pub(crate) renew_at: Option<Instant>,
     /// Which key said so.
     pub(crate) proof: Proof,
     /// Who it is.

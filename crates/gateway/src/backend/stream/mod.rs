@@ -8,6 +8,7 @@ pub(crate) mod hook;
 mod ingest;
 mod metadata;
 mod routes;
+mod shown;
 mod socket;
 mod subscribe;
 mod turns;

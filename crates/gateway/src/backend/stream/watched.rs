@@ -1,12 +1,13 @@
-//! Subscribers that came with a key, for as long as they are connected: when the key is revoked, expires or loses its
-//! right, they are sent away within a second, whether or not they take what is sent to them.
+//! Subscribers that came with a key, a token or a certificate, for as long as they are connected: when the key is revoked,
+//! expires or loses its right, or what they have shown beside it ends or is taken back, they are sent away within a second,
+//! whether or not they take what is sent to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::shown::{Shown, Still};
 use super::subscribe::LAST_WORDS;
 use super::turns::Turns;
 use crate::auth::{Caller, Grant, store_name};
@@ -42,7 +44,7 @@ pub(crate) struct Watched {
     turns: Mutex<Turns<Entry>>,
     /// Unix seconds at which the first of them expires; sooner at most.
     soonest: AtomicI64,
-    /// Somebody changed a key or a policy.
+    /// Somebody changed a key, a policy, a certificate or an OAuth client.
     doubt: Notify,
 }
 
@@ -58,8 +60,11 @@ impl Default for Watched {
 
 /// One subscriber and what it was let in with.
 pub(super) struct Entry {
-    known: ArcSwap<Known>,
-    api: Box<str>,
+    /// `None`: nobody had to say who is calling.
+    known: ArcSwapOption<Known>,
+    /// It is this key whose rights count, and not only that there is such a key.
+    counts: bool,
+    shown: Shown,
     method: Box<str>,
     /// Below the listen path, and whole.
     paths: [Box<str>; 2],
@@ -98,15 +103,17 @@ impl Known {
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("api", &self.api).finish_non_exhaustive()
+        f.debug_struct("Entry").field("api", &self.shown.api().id).finish_non_exhaustive()
     }
 }
 
-/// A subscriber's place among them; `None` inside for one without a key.
+/// A subscriber's place among them; `None` inside for one that has shown nothing.
 pub(crate) struct Subscription {
     gate: Arc<Gate>,
     leave: Leave,
     watched: Option<(u64, Arc<Entry>)>,
+    /// Of the keys that were needed beside that one.
+    beside: Vec<u64>,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -117,9 +124,10 @@ impl std::fmt::Debug for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Some((id, _)) = &self.watched {
-            self.gate.watched.turns.lock().remove(*id);
-        }
+        let Some((id, _)) = &self.watched else { return };
+        let mut turns = self.gate.watched.turns.lock();
+        turns.remove(*id);
+        self.beside.iter().for_each(|id| turns.remove(*id));
     }
 }
 
@@ -136,11 +144,16 @@ impl Subscription {
 
     fn with(exchange: &Exchange, leave: Leave) -> Self {
         let gate = Arc::clone(&exchange.gate);
-        let watched = exchange.caller.as_ref().map(|caller| {
-            let api = &exchange.api.model.id;
+        let watch = |caller: Option<&Arc<Caller>>, counts: bool| {
+            let shown = Shown::of(exchange, caller.map(|caller| &**caller));
+            if caller.is_none() && !shown.is_something() {
+                return None;
+            }
+            let known = caller.map(|caller| Known::new(Arc::clone(caller), &shown.api().id));
             let entry = Arc::new(Entry {
-                known: ArcSwap::from_pointee(Known::new(Arc::clone(caller), api)),
-                api: api.clone(),
+                known: ArcSwapOption::new(known.map(Arc::new)),
+                counts,
+                shown,
                 method: exchange.head.method.as_str().into(),
                 paths: [
                     query::decode_path(exchange.path_in_api()).into(),
@@ -149,15 +162,18 @@ impl Subscription {
                 leave: leave.clone(),
             });
             let id = gate.watched.turns.lock().add(Arc::clone(&entry), Instant::now());
-            gate.watched.expires(caller);
-            (id, entry)
-        });
-        Self { gate, leave, watched }
+            gate.watched.ends(entry.until());
+            Some((id, entry))
+        };
+        let watched = watch(exchange.caller.as_ref(), true);
+        let beside =
+            exchange.beside.iter().filter_map(|caller| Some(watch(Some(caller), false)?.0)).collect();
+        Self { gate, leave, watched, beside }
     }
 
     fn received<T>(&self, ask: impl FnOnce(&Received) -> T) -> Option<T> {
         let (_, entry) = self.watched.as_ref()?;
-        entry.known.load().grant.received().map(ask)
+        entry.known.load().as_ref()?.grant.received().map(ask)
     }
 
     /// Whether what it receives is limited, and counted before it is sent.
@@ -187,8 +203,8 @@ impl Subscription {
     /// Draws messages that are about to be sent; otherwise how long until it is worth to look again.
     pub(super) async fn look(&self, messages: u64, bytes: u64) -> Result<Passed, Duration> {
         let Some((_, entry)) = &self.watched else { return Ok(Passed::Yes) };
-        let grant = Arc::clone(&entry.known.load().grant);
-        match grant.received() {
+        let Some(known) = entry.known.load_full() else { return Ok(Passed::Yes) };
+        match known.grant.received() {
             None => Ok(Passed::Yes),
             Some(received) => received.look(&self.gate, messages, bytes).await,
         }
@@ -227,15 +243,33 @@ impl Subscription {
 }
 
 impl Entry {
-    /// Whether this still may be subscribed.
-    fn holds(&self, known: &Known) -> bool {
+    /// Unix seconds at which it is over by itself; `i64::MAX`: never.
+    fn until(&self) -> i64 {
+        let expires = self.known.load().as_ref().map_or(0, |known| known.caller.expires);
+        if self.counts && expires > 0 { self.shown.until.min(expires) } else { self.shown.until }
+    }
+
+    /// Whether the key still may subscribe to this.
+    fn allows(&self, known: &Known) -> bool {
         let Known { caller, grant } = known;
+        if !self.counts {
+            return true;
+        }
         !caller.common().is_inactive
             && !caller.is_expired(unix_now())
             && grant.terms.allowed
+            && grant.terms.opens_version(&self.shown.api().version)
             && grant.terms.urls.allow(&self.method, &[&self.paths[0], &self.paths[1]])
             // What is under way was admitted by these; whoever comes again is by the new ones.
-            && grant.terms.graph == self.known.load().grant.terms.graph
+            && self.known.load().as_ref().is_none_or(|before| grant.terms.graph == before.grant.terms.graph)
+    }
+
+    /// Whether this still may be subscribed, by the key and by what was shown beside it.
+    async fn holds(&self, gate: &Gate, known: Option<&Known>) -> Still {
+        if known.is_some_and(|known| !self.allows(known)) {
+            return Still::Over;
+        }
+        self.shown.still(gate, known.map(|known| &*known.caller)).await
     }
 
     fn close(&self) {
@@ -246,8 +280,8 @@ impl Entry {
     }
 }
 
-/// A caller and its subscribers.
-type OfOne = (Arc<Caller>, Vec<(u64, Arc<Entry>)>);
+/// A caller and its subscribers; no caller: those without one.
+type OfOne = (Option<Arc<Caller>>, Vec<(u64, Arc<Entry>)>);
 
 impl Watched {
     /// These keys changed, or everything may have.
@@ -258,46 +292,69 @@ impl Watched {
             names.is_none_or(|names| names.iter().any(|other| other == name))
                 || hashes.iter().any(|hash| hash == name)
         };
-        if self.turns.lock().doubt(|entry| meant(&entry.known.load().caller.name)) {
+        self.doubt_those(|entry| match entry.known.load().as_ref() {
+            Some(known) => meant(&known.caller.name),
+            None => names.is_none(),
+        });
+    }
+
+    /// The certificate of this id was added or removed.
+    pub(crate) fn doubt_certificate(&self, id: &str) {
+        self.doubt_those(|entry| entry.shown.depends_on_certificate(id));
+    }
+
+    /// Certificates or OAuth clients changed; nobody says which.
+    pub(crate) fn doubt_papers(&self) {
+        self.doubt_those(|entry| entry.shown.depends_on_papers());
+    }
+
+    fn doubt_those(&self, meant: impl Fn(&Entry) -> bool) {
+        if self.turns.lock().doubt(meant) {
             self.doubt.notify_one();
         }
     }
 
-    fn expires(&self, caller: &Caller) {
-        if caller.expires > 0 {
-            self.soonest.fetch_min(caller.expires, Ordering::AcqRel);
+    /// The issuer of a token has taken it back; it is named by its SHA-256.
+    pub(crate) fn token_is_withdrawn(&self, digest: &[u8; 32]) {
+        for entry in self.turns.lock().iter().filter(|entry| entry.shown.is_token(digest)) {
+            entry.close();
         }
     }
 
-    /// Sends away who has expired. Looks at all of them only when somebody has.
+    fn ends(&self, until: i64) {
+        self.soonest.fetch_min(until, Ordering::AcqRel);
+    }
+
+    /// Sends away whose time is over. Looks at all of them only when somebody's is.
     fn send_expired_away(&self) {
         let now = unix_now();
         if now < self.soonest.load(Ordering::Acquire) {
             return;
         }
-        // Before the walk: who comes meanwhile is seen by it, or says when it expires after this.
+        // Before the walk: who comes meanwhile is seen by it, or says when it ends after this.
         self.soonest.store(i64::MAX, Ordering::Release);
         for entry in self.turns.lock().iter() {
-            let known = entry.known.load();
-            if known.caller.is_expired(now) {
+            let until = entry.until();
+            if until <= now {
                 entry.close();
             } else {
-                self.expires(&known.caller);
+                self.ends(until);
             }
         }
     }
 
     /// Those whose sessions are to be read now, by key; so many keys at most.
     fn due(&self, most: usize) -> Vec<OfOne> {
-        let mut asked: HashMap<Arc<str>, OfOne> = HashMap::new();
+        let mut asked: HashMap<Option<Arc<str>>, OfOne> = HashMap::new();
         let (mut turns, now) = (self.turns.lock(), Instant::now());
         while let Some((id, entry)) = turns.take(now) {
-            let caller = Arc::clone(&entry.known.load().caller);
+            let caller = entry.known.load().as_ref().map(|known| Arc::clone(&known.caller));
+            let name = caller.as_ref().map(|caller| Arc::clone(&caller.name));
             let room = asked.len() < most;
-            match asked.get_mut(&caller.name) {
+            match asked.get_mut(&name) {
                 Some((_, entries)) => entries.push((id, entry)),
                 None if room => {
-                    asked.insert(Arc::clone(&caller.name), (caller, vec![(id, entry)]));
+                    asked.insert(name, (caller, vec![(id, entry)]));
                 }
                 None => {
                     turns.put_back(id);
@@ -310,29 +367,46 @@ impl Watched {
 
     /// Reads the sessions of some keys in one round trip, and sends away who may not receive any more.
     async fn read(&self, gate: &Gate, asked: Vec<OfOne>) {
-        let callers: Vec<Arc<Caller>> = asked.iter().map(|(caller, _)| Arc::clone(caller)).collect();
-        let answer = gate.callers.again(gate, &callers).await;
-        let ids = asked.iter().flat_map(|(_, entries)| entries).map(|(id, _)| *id);
+        let callers: Vec<Arc<Caller>> = asked.iter().filter_map(|(caller, _)| caller.clone()).collect();
+        let answer = match callers.is_empty() {
+            true => Ok(Vec::new()),
+            false => gate.callers.again(gate, &callers).await,
+        };
         let Ok(callers) = answer else {
             // Nobody is sent away because the store is; it is asked again with the next tick.
             let mut turns = self.turns.lock();
-            ids.for_each(|id| turns.failed(id));
+            asked.iter().flat_map(|(_, entries)| entries).for_each(|(id, _)| turns.failed(*id));
             return;
         };
-        for ((_, entries), caller) in asked.iter().zip(callers) {
-            for (_, entry) in entries {
-                let known = caller.as_ref().map(|caller| Known::new(Arc::clone(caller), &entry.api));
-                match known.filter(|known| entry.holds(known)) {
-                    Some(known) => {
-                        self.expires(&known.caller);
-                        entry.known.store(Arc::new(known));
+        let mut callers = callers.into_iter();
+        let (mut done, mut unknown) = (Vec::new(), Vec::new());
+        for (caller, entries) in &asked {
+            let now = caller.as_ref().map(|_| callers.next().flatten());
+            for (id, entry) in entries {
+                let known = match &now {
+                    None => None,
+                    Some(Some(caller)) => Some(Known::new(Arc::clone(caller), &entry.shown.api().id)),
+                    Some(None) => {
+                        entry.close();
+                        done.push(*id);
+                        continue;
                     }
-                    None => entry.close(),
+                };
+                let still = entry.holds(gate, known.as_ref()).await;
+                match still {
+                    Still::Good => {
+                        entry.known.store(known.map(Arc::new));
+                        self.ends(entry.until());
+                    }
+                    Still::Over => entry.close(),
+                    Still::Unknown => {}
                 }
+                if still == Still::Unknown { unknown.push(*id) } else { done.push(*id) }
             }
         }
         let (mut turns, now) = (self.turns.lock(), Instant::now());
-        ids.for_each(|id| turns.done(id, now));
+        done.into_iter().for_each(|id| turns.done(id, now));
+        unknown.into_iter().for_each(|id| turns.failed(id));
     }
 }
 

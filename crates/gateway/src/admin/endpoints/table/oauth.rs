@@ -21,7 +21,7 @@ pub(super) static ROWS: &[Endpoint] = &[
         "/oauth/clients/create",
         CreateOAuthClient,
         Shape::OAuthClient,
-        "Adds a client to an API, or to those of its policy; without `client_id` and `secret` it gets them.",
+        "Adds a client to an API, or to those of its policy; without `client_id` and `secret` it gets them; with `public` it has no secret.",
         &[(200, Shape::OAuthClient), FAULTY, FAILED],
     ),
     get(
@@ -62,7 +62,7 @@ pub(super) static ROWS: &[Endpoint] = &[
         RotateOAuthClient,
         None,
         "Gives a client another secret.",
-        &[(200, Shape::OAuthClient), NOT_FOUND, FAILED],
+        &[(200, Shape::OAuthClient), FAULTY, NOT_FOUND, FAILED],
     ),
     get(
         "/oauth/clients/{api}/{client}/tokens",
