@@ -106,7 +106,7 @@ const AUTHENTICATION: &[Field] = &[
     acts("enabled"),
     acts("stripAuthorizationData"),
     acts("baseIdentityProvider"),
-    acts("securitySchemes"),
+    acts("securitySchemes").when("enabled"),
     section("customKeyLifetime", &[acts("enabled"), acts("value"), acts("respectValidity")]),
     acts("securityProcessingMode"),
     acts("security"),
@@ -121,7 +121,7 @@ const AUTHENTICATION: &[Field] = &[
 pub(crate) const SCHEMES: &[Field] = &[
     acts("enabled"),
     acts("baseIdentityProvider"),
-    acts("securitySchemes"),
+    acts("securitySchemes").when("enabled"),
     acts("securityProcessingMode"),
     acts("security"),
     section("hmac", OAS_HMAC).when("enabled"),
