@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
 use e2e::definition::keyless;
 use e2e::{Dispatcher, Gate, PluginServer, Spoken, Upstream, until};
 use serde_json::{Value, json};
@@ -324,7 +325,10 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
         }),
     );
     let mut gate = Gate::setup()
-        .conf(json!({"coprocess_options": {"enable_coprocess": true}, "enable_analytics": true}))
+        .conf(json!({
+            "coprocess_options": {"enable_coprocess": true}, "enable_analytics": true,
+            "streaming": {"mappings": {"files": built.parent()}},
+        }))
         .file("middleware/filter.wasm", "")
         .api(api)
         .prepare();
@@ -373,6 +377,28 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
         assert!(record["path"].as_str().unwrap().ends_with("/users/{id}"), "{record}");
     }
     assert!(told.iter().any(|record| record["alias"] == "ann" && record["status"] == 200), "{told:?}");
+
+    // Messages pass through the same filter, from a file or in the configuration itself.
+    let inline = base64::engine::general_purpose::STANDARD.encode(fs::read(&built).unwrap());
+    for (id, hook, expected) in [
+        (
+            "from-file",
+            json!({"driver": "wasm", "name": "filter", "file": "filter.wasm", "config": {"k": "v"}}),
+            r#"TEXT {"k":"v"} gone"#,
+        ),
+        ("inline", json!({"driver": "wasm", "name": "filter", "code": inline}), "TEXT  gone"),
+    ] {
+        let mut stream = hooked(&hook);
+        stream["pipeline"]["processors"][0]["mapping"] = json!(r#"meta "X-Internal" = "secret""#);
+        stream["pipeline"]["processors"][3]["mapping"] = json!(
+            r#"root = content().string() + " " + (meta("x-configured") | "none") + " " + (meta("X-Internal") | "gone")"#
+        );
+        let added = gate.admin().post("/apis/oas", &e2e::streaming::events(id, json!({"s": stream}))).await;
+        assert_eq!(added.status, 200, "{}", added.text());
+        gate.admin().reload().await;
+        let reply = e2e::streaming::post(&gate.url(&format!("/{id}/post")), "text", &[]).await;
+        assert_eq!((reply.status, reply.text()), (200, expected), "{}", gate.log());
+    }
 
     let (good, said) = sluicegate(&folder.0, &["plugin", "test", built.to_str().unwrap()]);
     assert!(good && said.contains("x-configured"), "{said}");
@@ -445,6 +471,116 @@ async fn plugins_are_called_with_messages_of_streams() {
         let other = e2e::streaming::events("other", json!({"s": stream}));
         let reply = gate.admin().post("/apis/oas", &other).await;
         assert!(reply.status == 400 && reply.text().contains(text), "{driver}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn messages_go_to_modules_to_files_and_to_bundles_with_their_configuration() {
+    let folder = Folder::new("stream-hooks");
+    let pack = |name: &str, files: &[(&str, &str)], middleware: Value| {
+        let from = folder.0.join(name);
+        for (file, text) in files {
+            let path = from.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let names: Vec<&str> = files.iter().map(|(file, _)| *file).collect();
+        let manifest = json!({"file_list": names, "custom_middleware": middleware});
+        fs::write(from.join("manifest.json"), manifest.to_string()).unwrap();
+        let archive = format!("{name}.zip");
+        let (good, said) = sluicegate(&folder.0, &["plugin", "bundle", name, "-o", &archive]);
+        assert!(good, "{said}");
+        archive
+    };
+    let script = pack(
+        "script",
+        &[
+            (
+                "lib/main.mjs",
+                "import { end } from './end.mjs'; export const change = (r) => { r.Body += end; };",
+            ),
+            ("lib/end.mjs", "export const end = ' bundled';"),
+        ],
+        json!({"pre": [{"name": "change", "path": "lib/main.mjs"}]}),
+    );
+    let lua = pack(
+        "lua",
+        &[
+            (
+                "main.lua",
+                "local words = require('words')\nfunction change(request) request.body = request.body .. words.last end",
+            ),
+            ("words.lua", "return { last = ' lua' }"),
+        ],
+        json!({"pre": [{"name": "change", "path": "main.lua"}]}),
+    );
+    let python = pack(
+        "python",
+        &[
+            (
+                "main.py",
+                "from lib.words import last\ndef change(request, session, spec):\n    request.object.body += last",
+            ),
+            ("lib/words.py", "last = ' python'"),
+        ],
+        json!({}),
+    );
+    fs::write(folder.0.join("damaged.zip"), "none").unwrap();
+    let module = "export function change(request, session, spec) { request.Body += spec.config_data.end; }";
+    fs::write(folder.0.join("change.mjs"), module).unwrap();
+    let hook = |driver: &str, more: Value| with(json!({"driver": driver, "name": "change"}), more);
+    let stream = |hooks: &[Value]| {
+        let hooks: Vec<Value> = hooks.iter().map(|hook| json!({"hook": hook})).collect();
+        let mut processors = hooks;
+        processors.push(json!({"catch": [{"mapping": "root = error()"}]}));
+        json!({
+            "input": {"http_server": {"path": "/post", "ws_path": ""}},
+            "pipeline": {"processors": processors},
+            "output": {"sync_response": {}},
+        })
+    };
+    let config = json!({
+        "streaming": {"mappings": {"files": &folder.0}, "allow_unsafe": ["python"]},
+    });
+    let hooks = [
+        hook("javascript", json!({"file": "change.mjs", "config": {"end": " file"}})),
+        hook("javascript", json!({"code": module, "module": true, "config": {"end": " inline"}})),
+        hook(
+            "javascript",
+            json!({"code": "function change(r, s, spec) { r.Body += ' ' + JSON.stringify(spec.config_data); }"}),
+        ),
+        hook("javascript", json!({"bundle": script})),
+        hook("lua", json!({"bundle": lua})),
+        hook("python", json!({"bundle": python})),
+    ];
+    let gate = Gate::setup()
+        .conf(config)
+        .oas(e2e::streaming::events("ev", json!({"s": stream(&hooks)})))
+        .start()
+        .await;
+    let reply = e2e::streaming::post(&gate.url("/ev/post"), "text", &[]).await;
+    let expected = "text file inline {} bundled lua python";
+    assert_eq!((reply.status, reply.text()), (200, expected), "{}", gate.log());
+
+    for (driver, more, text) in [
+        ("javascript", json!({"code": "export const change = 1;"}), "cannot be used"),
+        ("javascript", json!({"file": "change.mjs", "module": true}), "may be said to be a module"),
+        ("lua", json!({"code": "x = 1", "module": true}), "may be said to be a module"),
+        (
+            "javascript",
+            json!({"code": "", "bundle": script}),
+            "write only one of `code`, `file` and `bundle`",
+        ),
+        ("javascript", json!({}), "one of `code`, `file` and `bundle` is required"),
+        ("javascript", json!({"bundle": "damaged.zip"}), "the bundle cannot be used"),
+        ("javascript", json!({"bundle": "../none.zip"}), "`../none.zip` cannot be read"),
+        ("lua", json!({"bundle": python}), "the bundle has no file for `change`"),
+        ("javascript", json!({"code": module, "module": true, "config": 1}), "config"),
+        ("grpc", json!({"bundle": script, "servers": ["tcp://127.0.0.1:1"]}), "servers have their code"),
+    ] {
+        let other = e2e::streaming::events("other", json!({"s": stream(&[hook(driver, more.clone())])}));
+        let reply = gate.admin().post("/apis/oas", &other).await;
+        assert!(reply.status == 400 && reply.text().contains(text), "{driver} {more}: {}", reply.text());
     }
 }
 

@@ -77,7 +77,9 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
         if let Some(why) = idle(field, object) {
             if says_something(value) {
                 let at = pointer_join(pointer, name);
-                faults.push(Fault::warning(at, format!("`{name}` has no effect: {}", why.0)).hint(why.1).on_key());
+                faults.push(
+                    Fault::warning(at, format!("`{name}` has no effect: {}", why.0)).hint(why.1).on_key(),
+                );
             }
             continue;
         }
