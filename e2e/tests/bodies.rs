@@ -84,7 +84,7 @@ async fn c8_3_answers_are_made_from_templates() {
 }
 
 #[tokio::test]
-async fn templates_see_what_is_known_of_the_caller() {
+async fn c8_3_row_4_templates_see_what_is_known_of_the_caller() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let text = "{{with ._tyk_meta}}{{.team}} {{.deep.a}}{{else}}nobody{{end}} $tyk_meta.team";
@@ -130,7 +130,7 @@ async fn templates_see_what_is_known_of_the_caller() {
 }
 
 #[tokio::test]
-async fn templates_are_read_from_files() {
+async fn c8_3_row_4_templates_are_read_from_files() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let gate = Gate::setup()
