@@ -130,7 +130,7 @@ async fn c8_3_row_4_templates_see_what_is_known_of_the_caller() {
 }
 
 #[tokio::test]
-async fn c8_3_row_4_templates_are_read_from_files() {
+async fn c2_5_row_4_templates_are_read_from_files() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let gate = Gate::setup()
