@@ -70,7 +70,7 @@ impl At {
 
 /// Calls a plugin; gives what it makes of the request or the answer as JSON.
 pub(super) fn run(trial: &Trial) -> Result<String, String> {
-    let (mut request, body): (Request, _) = message(trial.request.as_deref(), "request", json!({}))?;
+    let (mut request, body): (Request, _) = message(trial.request.as_deref(), "request")?;
     request.body = body;
     if request.method.is_empty() {
         "GET".clone_into(&mut request.method);
@@ -80,7 +80,7 @@ pub(super) fn run(trial: &Trial) -> Result<String, String> {
     }
     let response = match (trial.hook, trial.response.as_deref()) {
         (At::Response, given) => {
-            let (mut response, body): (Response, _) = message(given, "answer", json!({}))?;
+            let (mut response, body): (Response, _) = message(given, "answer")?;
             response.body = body;
             if response.status_code == 0 {
                 response.status_code = 200;
@@ -162,13 +162,9 @@ fn outcome(trial: &Trial, name: &str, call: &Call<'_>) -> Result<Outcome, String
     called.map_err(told)
 }
 
-/// A message as plugins see it, and its body.
-fn message<T: DeserializeOwned>(
-    path: Option<&Path>,
-    what: &str,
-    nothing: Value,
-) -> Result<(T, Option<Bytes>), String> {
-    let written = path.map_or(Ok(nothing), json_of)?;
+/// A message as plugins see it, and its body; an empty one where no file is named.
+fn message<T: DeserializeOwned>(path: Option<&Path>, what: &str) -> Result<(T, Option<Bytes>), String> {
+    let written = path.map_or_else(|| Ok(json!({})), json_of)?;
     let body = written["Body"].as_str().map(|body| body.to_owned().into());
     Ok((parsed(written, what)?, body))
 }
