@@ -288,7 +288,7 @@ fn of_upstreams() -> Vec<Value> {
         open(oauth(
             "clientCredentials",
             "client_credentials",
-            json!({"client_id": "c", "client_secret": "s", "method": "basic", "token_url": "http://t/x", "scopes": ["a"],
+            json!({"client_id": "c", "client_secret": "s", "method": "client_secret_basic", "token_url": "http://t/x", "scopes": ["a"],
                 "extra_metadata": ["instance_url"], "header": header}),
         )),
         open(oauth(

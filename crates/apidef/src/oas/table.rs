@@ -114,7 +114,7 @@ const AUTHENTICATION: &[Field] = &[
     section("oidc", OAS_OPEN_ID).when("enabled"),
     section("custom", OAS_CUSTOM).when("enabled"),
     section("certificateAuth", ENABLED),
-    section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
+    section("protectedResourceMetadata", OAS_RESOURCE_METADATA),
 ];
 
 /// What of it says who may call.
@@ -128,7 +128,7 @@ pub(crate) const SCHEMES: &[Field] = &[
     section("oidc", OAS_OPEN_ID).when("enabled"),
     section("custom", OAS_CUSTOM).when("enabled"),
     section("certificateAuth", ENABLED),
-    section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
+    section("protectedResourceMetadata", OAS_RESOURCE_METADATA),
 ];
 
 const GLOBAL: &[Field] = &[
