@@ -81,7 +81,8 @@ pub(super) fn run(trial: &Trial) -> Result<String, String> {
     let response = match (trial.hook, trial.response.as_deref()) {
         (At::Response, given) => {
             let (mut response, body): (Response, _) = message(given, "answer")?;
-            response.body = body;
+            // Hooks on answers always see a body, however short.
+            response.body = Some(body.unwrap_or_default());
             if response.status_code == 0 {
                 response.status_code = 200;
             }
