@@ -393,8 +393,8 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
         stream["pipeline"]["processors"][3]["mapping"] = json!(
             r#"root = content().string() + " " + (meta("x-configured") | "none") + " " + (meta("X-Internal") | "gone")"#
         );
-        let added = gate.admin().post("/apis/oas", &e2e::streaming::events(id, json!({"s": stream}))).await;
-        assert_eq!(added.status, 200, "{}", added.text());
+        let definition = e2e::streaming::events(id, json!({"s": stream}));
+        gate.write(&format!("apps/{id}.json"), &definition.to_string());
         gate.admin().reload().await;
         let reply = e2e::streaming::post(&gate.url(&format!("/{id}/post")), "text", &[]).await;
         assert_eq!((reply.status, reply.text()), (200, expected), "{}", gate.log());
