@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const ONLY: &str = "/version_data/versions/Default";
 
 /// Keys that change nothing: they are kept, or another key says the same.
-const KEPT: &[&str] = &["/id", "/CORS/debug"];
+const KEPT: &[&str] = &["/id", "/CORS/debug", "/event_handlers/events/BreakerTripped/*/handler_meta/id"];
 
 /// The classic pointers of pairs, with `*` for each member of what they are in.
 fn pointers(pairs: &[Pair], base: &str, out: &mut Vec<String>) {
@@ -284,7 +284,7 @@ fn of_upstreams() -> Vec<Value> {
         open(oauth(
             "clientCredentials",
             "client_credentials",
-            json!({"client_id": "c", "client_secret": "s", "method": "client_secret_basic", "token_url": "http://t/x", "scopes": ["a"],
+            json!({"client_id": "c", "client_secret": "s", "method": "client_secret_post", "token_url": "http://t/x", "scopes": ["a"],
                 "extra_metadata": ["instance_url"], "header": header}),
         )),
         open(oauth(
@@ -296,9 +296,11 @@ fn of_upstreams() -> Vec<Value> {
         open(signing(json!({"algorithm": "hmac-sha256", "secret": "s"}))),
         open(signing(json!({"algorithm": "rsa-sha256", "certificate_id": "id"}))),
         open(
-            json!({"definition": {"enabled": true, "name": "v1", "default": "v1", "location": "header", "key": "X-Version",
+            json!({"definition": {"enabled": true, "name": "v1", "default": "v1", "location": "url-param", "key": "version",
             "strip_versioning_data": true, "url_versioning_pattern": "v[0-9]+", "fallback_to_default": true, "versions": {"v2": "b"}}}),
         ),
+        open(json!({"@": {"ignore_endpoint_case": true, "extended_paths": {
+            "size_limits": [{"path": "/b", "method": "POST", "size_limit": 9}]}}})),
         open(json!({"custom_middleware_bundle": "b.zip", "custom_middleware": {"driver": "python"}})),
         open(
             json!({"custom_middleware": {"driver": "lua", "traffic_logs": {"name": "mask", "code": "YQ=="}}}),
