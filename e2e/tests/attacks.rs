@@ -27,6 +27,8 @@
 //! | MQTT: others with the client's name, floods of retained messages and topics | `connectors`: `brokers/mqtt` |
 //! | bad messages, dead brokers | `delivery`, `stream_kills`, `bad_input`: `an_unreachable_broker_…` |
 
+use std::io::Write as _;
+
 use e2e::definition::{keyed, keyless, oas, session};
 use e2e::streaming::events;
 use e2e::{Client, Gate, Scripted, Upstream, raw_socket, soon};
@@ -198,16 +200,63 @@ async fn regular_expressions_that_backtrack() {
 
 /// A producer's WebSocket, opened.
 async fn websocket(gate: &Gate) -> TcpStream {
+    websocket_that_offers(gate, "").await.0
+}
+
+/// A WebSocket with more fields in its handshake, and the head of the answer to that.
+async fn websocket_that_offers(gate: &Gate, more: &str) -> (TcpStream, String) {
     let mut socket = raw_socket(gate.port()).await;
-    let handshake = "GET /ev/in HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let handshake = format!(
+        "GET /ev/in HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+    );
     socket.write_all(handshake.as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await.unwrap());
     }
-    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
-    socket
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 101"), "{head}");
+    (socket, head)
+}
+
+#[tokio::test]
+async fn websocket_compression_that_nobody_agreed_to() {
+    let stream = json!({"input": {"http_server": {"path": "", "ws_path": "/in"}}, "output": {"drop": {}}});
+    let gate = Gate::setup().oas(events("ev", json!({"s": stream}))).start().await;
+    // Two hundred megabytes of nothing, as permessage-deflate has them: some hundred kilobytes.
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(&[0; 1 << 20]).unwrap();
+    packer.flush().unwrap();
+    let packed = packer.get_ref().repeat(200);
+    let masked = |first: u8, payload: &[u8]| {
+        let length = u64::try_from(payload.len()).unwrap().to_be_bytes();
+        match payload {
+            [] => vec![first, 0x80, 0, 0, 0, 0],
+            payload => [&[first, 0xff], &length[..], &[0; 4], payload].concat(),
+        }
+    };
+    let before = memory(&gate);
+    for offer in ["", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"] {
+        for (name, bytes) in [
+            ("a compressed text", masked(0xc1, &packed)),
+            ("compressed bytes", masked(0xc2, &packed)),
+            ("the first of several parts", [masked(0x42, &packed), masked(0x80, b"")].concat()),
+            ("a part that is not the first", [masked(0x02, b""), masked(0xc0, &packed)].concat()),
+        ] {
+            let (mut socket, head) = websocket_that_offers(&gate, offer).await;
+            assert!(!head.contains("sec-websocket-extensions"), "{head}");
+            let _ = socket.write_all(&bytes).await;
+            let mut answer = Vec::new();
+            let _ = soon(name, socket.read_to_end(&mut answer)).await;
+            // Protocol error; the connection may be gone before that is read.
+            assert!(
+                answer.is_empty() || (answer[0] == 0x88 && answer[2..4] == [3, 234]),
+                "{name}: {answer:?}"
+            );
+        }
+    }
+    assert!(memory(&gate).saturating_sub(before) < MOST_MEMORY, "nothing of it was unpacked");
 }
 
 #[tokio::test]

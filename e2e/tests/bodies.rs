@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use e2e::definition::{keyless, oas};
+use e2e::definition::{keyed, keyless, oas, session};
 use e2e::{Gate, Upstream};
 use serde_json::{Value, json};
 
@@ -81,4 +81,102 @@ async fn c8_3_answers_are_made_from_templates() {
     assert_eq!(reply.json()["method"], "POST", "it goes on as it is");
     let reply = gate.get("/back/jq", &["-X", "POST", "-d", "x"]).await;
     assert_eq!((reply.text(), reply.header("x-jq").as_deref()), ("\"POST\"", Some("1")));
+}
+
+#[tokio::test]
+async fn c8_3_row_4_templates_see_what_is_known_of_the_caller() {
+    let upstream = Upstream::start().await;
+    let target = upstream.url("");
+    let text = "{{with ._tyk_meta}}{{.team}} {{.deep.a}}{{else}}nobody{{end}} $tyk_meta.team";
+    let mut without = template("/without", "json", text);
+    without["template_data"]["enable_session"] = json!(false);
+    let lists = json!({
+        "transform": [template("/json", "json", text), template("/xml", "xml", text), without],
+        "transform_response": [template("/answer", "json", text)],
+    });
+    let mut described = oas("described", &target);
+    described["components"] =
+        json!({"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "Authorization"}}});
+    described["security"] = json!([{"key": []}]);
+    described["paths"] = json!({"/x": {"post": {"operationId": "x"}}});
+    described["x-tyk-api-gateway"]["server"]["authentication"] =
+        json!({"enabled": true, "securitySchemes": {"key": {"enabled": true}}});
+    described["x-tyk-api-gateway"]["middleware"] = json!({
+        "global": {"contextVariables": {"enabled": true}},
+        "operations": {"x": {"transformRequestBody": {"enabled": true, "format": "json", "body": BASE64_STANDARD.encode(text)}}},
+    });
+    let gate = Gate::setup().api(with_lists(keyed("made", &target), lists)).oas(described).start().await;
+    let mut known = session(&["made", "described"]);
+    known["meta_data"] = json!({"team": "blue", "deep": {"a": 7}});
+    let key = format!("Authorization: {}", gate.admin().key(&known).await);
+    // What a body says of the caller is not believed.
+    let forged = r#"{"_tyk_meta": {"team": "red", "deep": {"a": 8}}}"#;
+    for (path, sent, got) in [
+        ("/made/json", "{}", "blue 7 blue"),
+        ("/made/json", forged, "blue 7 blue"),
+        ("/made/xml", "<a/>", "blue 7 blue"),
+        ("/made/without", "{}", "nobody blue"),
+        ("/described/x", "{}", "blue 7 blue"),
+    ] {
+        let reply = gate.get(path, &["-H", &key, "-H", "content-type: application/json", "-d", sent]).await;
+        assert_eq!((reply.status, &reply.json()["body"]), (200, &json!(got)), "{path} {sent}");
+    }
+    let reply = gate.get("/made/answer", &["-H", &key, "-d", "{}"]).await;
+    assert_eq!((reply.status, reply.text()), (200, "blue 7 blue"));
+    // Of who has none there is nothing.
+    let key = format!("Authorization: {}", gate.admin().key(&session(&["made"])).await);
+    let reply = gate.get("/made/json", &["-H", &key, "-d", forged]).await;
+    assert!(!reply.json()["body"].as_str().unwrap().contains("red"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn c2_5_row_4_templates_are_read_from_files() {
+    let upstream = Upstream::start().await;
+    let target = upstream.url("");
+    let gate = Gate::setup()
+        .file("templates/request.tmpl", "file {{.a}} {{._tyk_context.path}}")
+        .file("templates/answer.tmpl", "{{.method}} from a file")
+        .file("templates/broken.tmpl", "{{.a")
+        .start()
+        .await;
+    let file = |name: &str| gate.dir().join("templates").join(name).display().to_string();
+    let of_file = |path: &str, name: &str| {
+        json!({"path": path, "method": "POST", "template_data":
+            {"input_type": "json", "template_mode": "file", "template_source": file(name)}})
+    };
+    let lists = json!({
+        "transform": [of_file("/x", "request.tmpl")],
+        "transform_response": [of_file("/back", "answer.tmpl")],
+    });
+    let described = |name: &str| {
+        let mut api = oas("described", &target);
+        api["paths"] =
+            json!({"/x": {"post": {"operationId": "x"}}, "/back": {"post": {"operationId": "back"}}});
+        api["x-tyk-api-gateway"]["middleware"] = json!({
+            "global": {"contextVariables": {"enabled": true}},
+            "operations": {
+                "x": {"transformRequestBody": {"enabled": true, "format": "json", "path": file(name)}},
+                "back": {"transformResponseBody": {"enabled": true, "format": "json", "path": file("answer.tmpl")}},
+            },
+        });
+        api
+    };
+    let admin = gate.admin();
+    for (path, api) in
+        [("/apis", with_lists(keyless("made", &target), lists)), ("/apis/oas", described("request.tmpl"))]
+    {
+        let reply = admin.post(path, &api).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    admin.reload().await;
+    for api in ["made", "described"] {
+        let reply = gate.get(&format!("/{api}/x"), &["-d", r#"{"a": 1}"#]).await;
+        assert_eq!((reply.status, &reply.json()["body"]), (200, &json!(format!("file 1 /{api}/x"))), "{api}");
+        let reply = gate.get(&format!("/{api}/back"), &["-d", "{}"]).await;
+        assert_eq!((reply.status, reply.text()), (200, "POST from a file"), "{api}");
+    }
+    for (name, told) in [("none.tmpl", "none.tmpl` cannot be read"), ("broken.tmpl", "template")] {
+        let reply = admin.put("/apis/oas/described", &described(name)).await;
+        assert!(reply.status == 400 && reply.text().contains(told), "{name}: {}", reply.text());
+    }
 }

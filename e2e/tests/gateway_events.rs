@@ -311,7 +311,9 @@ async fn c8_12_logs_scripts_and_servers_are_told_too() {
     let script =
         json!({"handler_name": "eh_dynamic_handler", "handler_meta": {"name": "told", "path": "told.js"}});
     let remote = json!({"handler_name": "cp_dynamic_handler", "handler_meta": {"name": "remote"}});
-    api["event_handlers"] = json!({"events": {"AuthFailure": [log, script, remote]}});
+    let object =
+        json!({"handler_name": "eh_dynamic_handler", "handler_meta": {"name": "watch", "path": "watch.js"}});
+    api["event_handlers"] = json!({"events": {"AuthFailure": [log, script, object, remote]}});
     api["enable_ip_whitelisting"] = json!(true);
     api["allowed_ips"] = json!(["10.1.2.3"]);
     let gate = Gate::setup()
@@ -323,12 +325,18 @@ async fn c8_12_logs_scripts_and_servers_are_told_too() {
             "middleware/told.js",
             "function told(event, context) { log('script:' + event.Type + ':' + context.APIID + ':' + event.Meta.Origin); }",
         )
+        .file(
+            "middleware/watch.js",
+            "var watch = new TykJS.TykEventHandlers.NewEventHandler({});\n\
+             watch.NewHandler(function (event, context) { log('object:' + event.Type + ':' + context.APIID + ':' + event.Meta.Path); });",
+        )
         .api(api)
         .start()
         .await;
     assert_eq!(gate.get("/a/x", &[]).await.status, 403);
     until("the log handler's line", async || gate.log().contains("WATCH:AuthFailure")).await;
     until("the script's line", async || gate.log().contains("script:AuthFailure:a:127.0.0.1")).await;
+    until("the object's line", async || gate.log().contains("object:AuthFailure:a:/a/x")).await;
     until("the server is told", async || !server.events().is_empty()).await;
     let payload: Value = serde_json::from_str(&server.events()[0]).unwrap();
     assert_eq!(

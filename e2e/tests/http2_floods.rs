@@ -111,9 +111,10 @@ async fn floods_end_their_own_connection_or_are_answered() {
             [frame(HEADERS, flags, id, &GET_A), frame(RST_STREAM, 0, id, &[0, 0, 0, 8])].concat()
         })
     };
-    // Streams that depend on themselves, or on one another in a circle.
+    // Streams that depend on one another, three in a circle; and such that depend on themselves, which breaks the protocol.
     let priority = |id: u32, of: u32| frame(PRIORITY, 0, id, &[&of.to_be_bytes()[..], &[200]].concat());
-    let circle = streams(50_000, |id| priority(id, id + 2));
+    let circles = streams(50_000, |id| priority(id, if id % 6 == 5 { id - 4 } else { id + 2 }));
+    let on_themselves = streams(50_000, |id| priority(id, id));
     // A body of nothing, in many pieces.
     let empty = [frame(HEADERS, END_HEADERS, 1, &GET_A), frame(DATA, 0, 1, &[]).repeat(100_000)].concat();
 
@@ -125,7 +126,8 @@ async fn floods_end_their_own_connection_or_are_answered() {
         ("settings", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1]).repeat(200_000), &[]),
         ("pings", frame(PING, 0, 0, &[0; 8]).repeat(200_000), &[]),
         ("an HPACK bomb", bomb, &[ENHANCE_YOUR_CALM]),
-        ("priorities", circle, &[]),
+        ("priorities in circles", circles, &[]),
+        ("priorities of streams on themselves", on_themselves, &[PROTOCOL_ERROR, ENHANCE_YOUR_CALM]),
         ("empty data", empty, &[ENHANCE_YOUR_CALM]),
     ] {
         let outcome = flood(&gate, &frames).await;

@@ -69,3 +69,64 @@ async fn c3_6_operations_are_answered_from_the_document() {
     assert_eq!(gate.get("/api/real", &[]).await.status, 200);
     assert_eq!(upstream.hits(), 1);
 }
+
+#[tokio::test]
+async fn c3_6_row_3_answers_made_from_a_schema_alone_are_what_it_asks_for() {
+    let order = json!({
+        "type": "object", "required": ["id", "code", "total", "items", "state"], "additionalProperties": false,
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "code": {"type": "string", "pattern": "^(ORD|INV)-[0-9]{4,8}[A-Z]?$", "minLength": 10},
+            "note": {"type": "string", "minLength": 12, "maxLength": 20},
+            "mail": {"type": "string", "format": "email"},
+            "at": {"type": "string", "format": "date-time"},
+            "total": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+            "count": {"type": "integer", "minimum": 3, "multipleOf": 5},
+            "state": {"enum": ["open", "closed"]},
+            "items": {"type": "array", "minItems": 2, "items": {"type": "object", "required": ["sku"],
+                "properties": {"sku": {"type": "string", "pattern": "^[A-Z]{3}$"}, "parent": {"$ref": "#/components/schemas/Order"}}}},
+            "secret": {"type": "string", "writeOnly": true},
+        },
+    });
+    let upstream = Upstream::start().await;
+    let document = |id: &str, target: &str, operation: serde_json::Value| {
+        let mut api = oas(id, target);
+        api["paths"] = json!({"/order": {"get": {"operationId": "order", "responses": {"200": {"description": "ok",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}}}}}});
+        api["components"] = json!({"schemas": {"Order": order}});
+        api["x-tyk-api-gateway"]["middleware"] = json!({"operations": {"order": operation}});
+        api
+    };
+    let mocked = json!({"mockResponse": {"enabled": true, "fromOASExamples": {"enabled": true}}});
+    let held = json!({"validateResponse": {"enabled": true, "mode": "refuse"}});
+    let gate = Gate::setup()
+        .oas(document("mocked", &upstream.url(""), mocked))
+        .oas(document("other", &upstream.url(""), held.clone()))
+        .start()
+        .await;
+    let reply = gate.get("/mocked/order", &[]).await;
+    assert_eq!((reply.status, reply.header("content-type").as_deref()), (200, Some("application/json")));
+    let made = reply.json();
+    for (at, expected) in [
+        ("/id", json!("00000000-0000-4000-8000-000000000000")),
+        ("/code", json!("ORD-00000A")),
+        ("/note", json!("stringstring")),
+        ("/mail", json!("user@example.com")),
+        ("/at", json!("2024-01-01T00:00:00Z")),
+        ("/total", json!(0.5)),
+        ("/count", json!(5)),
+        ("/state", json!("open")),
+        ("/items/1/sku", json!("AAA")),
+    ] {
+        assert_eq!(made.pointer(at), Some(&expected), "{at}: {made}");
+    }
+    assert!(made.get("secret").is_none(), "{made}");
+
+    // Who holds answers to the same schema lets it pass, and nothing else.
+    let added = gate.admin().post("/apis/oas", &document("held", &gate.url("/mocked"), held)).await;
+    assert_eq!(added.status, 200, "{}", added.text());
+    gate.admin().reload().await;
+    let reply = gate.get("/held/order", &[]).await;
+    assert_eq!((reply.status, &reply.json()), (200, &made), "{}", gate.log());
+    assert_eq!(gate.get("/other/order", &[]).await.status, 502);
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
 use e2e::definition::keyless;
 use e2e::{Dispatcher, Gate, PluginServer, Spoken, Upstream, until};
 use serde_json::{Value, json};
@@ -324,7 +325,10 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
         }),
     );
     let mut gate = Gate::setup()
-        .conf(json!({"coprocess_options": {"enable_coprocess": true}, "enable_analytics": true}))
+        .conf(json!({
+            "coprocess_options": {"enable_coprocess": true}, "enable_analytics": true,
+            "streaming": {"mappings": {"files": built.parent()}},
+        }))
         .file("middleware/filter.wasm", "")
         .api(api)
         .prepare();
@@ -374,8 +378,42 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
     }
     assert!(told.iter().any(|record| record["alias"] == "ann" && record["status"] == 200), "{told:?}");
 
+    // Messages pass through the same filter, from a file or in the configuration itself.
+    let inline = base64::engine::general_purpose::STANDARD.encode(fs::read(&built).unwrap());
+    for (id, hook, expected) in [
+        (
+            "from-file",
+            json!({"driver": "wasm", "name": "filter", "file": "filter.wasm", "config": {"k": "v"}}),
+            r#"TEXT {"k":"v"} gone"#,
+        ),
+        ("inline", json!({"driver": "wasm", "name": "filter", "code": inline}), "TEXT  gone"),
+    ] {
+        let mut stream = hooked(&hook);
+        stream["pipeline"]["processors"][0]["mapping"] = json!(r#"meta "X-Internal" = "secret""#);
+        stream["pipeline"]["processors"][3]["mapping"] = json!(
+            r#"root = content().string() + " " + (meta("x-configured") | "none") + " " + (meta("X-Internal") | "gone")"#
+        );
+        let definition = e2e::streaming::events(id, json!({"s": stream}));
+        gate.write(&format!("apps/{id}.json"), &definition.to_string());
+        gate.admin().reload().await;
+        let reply = e2e::streaming::post(&gate.url(&format!("/{id}/post")), "text", &[]).await;
+        assert_eq!((reply.status, reply.text()), (200, expected), "{}", gate.log());
+    }
+
     let (good, said) = sluicegate(&folder.0, &["plugin", "test", built.to_str().unwrap()]);
     assert!(good && said.contains("x-configured"), "{said}");
+    fs::write(folder.0.join("config.json"), r#"{"k": "v"}"#).unwrap();
+    fs::write(folder.0.join("ann.json"), r#"{"Headers": {"Authorization": ["friend-ann"]}}"#).unwrap();
+    for (more, expected) in [
+        (&["--config", "config.json"][..], r#""x-configured": "{\"k\":\"v\"}""#),
+        (&["--hook", "auth", "--request", "ann.json"], r#""alias": "ann""#),
+        (&["--hook", "response"], r#""x-filtered""#),
+    ] {
+        let arguments = [&["plugin", "test", built.to_str().unwrap()][..], more].concat();
+        let (good, said) = sluicegate(&folder.0, &arguments);
+        assert!(good && said.contains(expected), "{more:?}: {said}");
+    }
+    begun_in_rust(&folder.0);
 
     // Another one in its place is taken at the next reload, and what is none leaves what runs.
     let mut other = fs::read(&built).unwrap();
@@ -400,6 +438,28 @@ async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
     fs::copy(&built, &file).unwrap();
     gate.admin().reload().await;
     assert_eq!(gate.get("/wasm/x", &[]).await.header("x-filtered"), Some("200".to_owned()));
+}
+
+/// What `plugin new` begins in Rust is built as it says, and does what it says.
+fn begun_in_rust(folder: &Path) {
+    let own = folder.join("own");
+    fs::create_dir_all(&own).unwrap();
+    let (good, said) = sluicegate(&own, &["plugin", "new", "hello.rs"]);
+    assert!(good && said.contains("cargo build --release --target wasm32-unknown-unknown"), "{said}");
+    // The versions that the example was built with are on this machine.
+    let lock = fs::read_to_string(examples("wasm").join("Cargo.lock")).unwrap();
+    fs::write(own.join("Cargo.lock"), lock.replace("name = \"filter\"", "name = \"hello\"")).unwrap();
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--target", "wasm32-unknown-unknown"])
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .current_dir(&own)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let filter = folder.join("target/wasm32-unknown-unknown/release/hello.wasm");
+    let (good, said) = sluicegate(&own, &["plugin", "test", filter.to_str().unwrap()]);
+    assert!(good && said.contains(r#""x-hello": "from hello""#), "{said}");
 }
 
 #[tokio::test]
@@ -445,6 +505,116 @@ async fn plugins_are_called_with_messages_of_streams() {
         let other = e2e::streaming::events("other", json!({"s": stream}));
         let reply = gate.admin().post("/apis/oas", &other).await;
         assert!(reply.status == 400 && reply.text().contains(text), "{driver}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn messages_go_to_modules_to_files_and_to_bundles_with_their_configuration() {
+    let folder = Folder::new("stream-hooks");
+    let pack = |name: &str, files: &[(&str, &str)], middleware: Value| {
+        let from = folder.0.join(name);
+        for (file, text) in files {
+            let path = from.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let names: Vec<&str> = files.iter().map(|(file, _)| *file).collect();
+        let manifest = json!({"file_list": names, "custom_middleware": middleware});
+        fs::write(from.join("manifest.json"), manifest.to_string()).unwrap();
+        let archive = format!("{name}.zip");
+        let (good, said) = sluicegate(&folder.0, &["plugin", "bundle", name, "-o", &archive]);
+        assert!(good, "{said}");
+        archive
+    };
+    let script = pack(
+        "script",
+        &[
+            (
+                "lib/main.mjs",
+                "import { end } from './end.mjs'; export const change = (r) => { r.Body += end; };",
+            ),
+            ("lib/end.mjs", "export const end = ' bundled';"),
+        ],
+        json!({"pre": [{"name": "change", "path": "lib/main.mjs"}]}),
+    );
+    let lua = pack(
+        "lua",
+        &[
+            (
+                "main.lua",
+                "local words = require('words')\nfunction change(request) request.body = request.body .. words.last end",
+            ),
+            ("words.lua", "return { last = ' lua' }"),
+        ],
+        json!({"pre": [{"name": "change", "path": "main.lua"}]}),
+    );
+    let python = pack(
+        "python",
+        &[
+            (
+                "main.py",
+                "from lib.words import last\ndef change(request, session, spec):\n    request.object.body += last",
+            ),
+            ("lib/words.py", "last = ' python'"),
+        ],
+        json!({}),
+    );
+    fs::write(folder.0.join("damaged.zip"), "none").unwrap();
+    let module = "export function change(request, session, spec) { request.Body += spec.config_data.end; }";
+    fs::write(folder.0.join("change.mjs"), module).unwrap();
+    let hook = |driver: &str, more: Value| with(json!({"driver": driver, "name": "change"}), more);
+    let stream = |hooks: &[Value]| {
+        let hooks: Vec<Value> = hooks.iter().map(|hook| json!({"hook": hook})).collect();
+        let mut processors = hooks;
+        processors.push(json!({"catch": [{"mapping": "root = error()"}]}));
+        json!({
+            "input": {"http_server": {"path": "/post", "ws_path": ""}},
+            "pipeline": {"processors": processors},
+            "output": {"sync_response": {}},
+        })
+    };
+    let config = json!({
+        "streaming": {"mappings": {"files": &folder.0}, "allow_unsafe": ["python"]},
+    });
+    let hooks = [
+        hook("javascript", json!({"file": "change.mjs", "config": {"end": " file"}})),
+        hook("javascript", json!({"code": module, "module": true, "config": {"end": " inline"}})),
+        hook(
+            "javascript",
+            json!({"code": "function change(r, s, spec) { r.Body += ' ' + JSON.stringify(spec.config_data); }"}),
+        ),
+        hook("javascript", json!({"bundle": script})),
+        hook("lua", json!({"bundle": lua})),
+        hook("python", json!({"bundle": python})),
+    ];
+    let gate = Gate::setup()
+        .conf(config)
+        .oas(e2e::streaming::events("ev", json!({"s": stream(&hooks)})))
+        .start()
+        .await;
+    let reply = e2e::streaming::post(&gate.url("/ev/post"), "text", &[]).await;
+    let expected = "text file inline {} bundled lua python";
+    assert_eq!((reply.status, reply.text()), (200, expected), "{}", gate.log());
+
+    for (driver, more, text) in [
+        ("javascript", json!({"code": "export const change = 1;"}), "cannot be used"),
+        ("javascript", json!({"file": "change.mjs", "module": true}), "may be said to be a module"),
+        ("lua", json!({"code": "x = 1", "module": true}), "may be said to be a module"),
+        (
+            "javascript",
+            json!({"code": "", "bundle": script}),
+            "write only one of `code`, `file` and `bundle`",
+        ),
+        ("javascript", json!({}), "one of `code`, `file` and `bundle` is required"),
+        ("javascript", json!({"bundle": "damaged.zip"}), "the bundle cannot be used"),
+        ("javascript", json!({"bundle": "../none.zip"}), "`../none.zip` cannot be read"),
+        ("lua", json!({"bundle": python}), "the bundle has no file for `change`"),
+        ("javascript", json!({"code": module, "module": true, "config": 1}), "config"),
+        ("grpc", json!({"bundle": script, "servers": ["tcp://127.0.0.1:1"]}), "servers have their code"),
+    ] {
+        let other = e2e::streaming::events("other", json!({"s": stream(&[hook(driver, more.clone())])}));
+        let reply = gate.admin().post("/apis/oas", &other).await;
+        assert!(reply.status == 400 && reply.text().contains(text), "{driver} {more}: {}", reply.text());
     }
 }
 
@@ -566,18 +736,143 @@ async fn messages_go_to_servers_of_plugins_that_take_turns() {
 #[test]
 fn plugins_in_every_language_are_begun_and_tried_out() {
     let folder = Folder::new("begun");
-    for (file, arguments) in [
-        ("hello.py", &["plugin", "new", "hello.py"][..]),
-        ("hello.lua", &["plugin", "new", "hello.lua"]),
-        ("other.py", &["plugin", "new", "--python", "other.py"]),
-    ] {
-        let (good, said) = sluicegate(&folder.0, arguments);
-        assert!(good, "{file}: {said}");
+    for file in ["hello.js", "hello.mjs", "hello.py", "hello.lua"] {
+        let (good, said) = sluicegate(&folder.0, &["plugin", "new", file]);
+        assert!(good && said.contains(&format!("`sluicegate plugin test {file}`")), "{file}: {said}");
         let (good, said) = sluicegate(&folder.0, &["plugin", "test", file]);
-        let stem = file.split('.').next().unwrap();
-        assert!(good && said.contains(&format!(r#""X-Hello": "from {stem}""#)), "{file}: {said}");
+        assert!(good && said.contains(r#""X-Hello": "from hello""#), "{file}: {said}");
         let (good, said) = sluicegate(&folder.0, &["plugin", "test", file, "--name", "none"]);
         assert!(!good && said.contains("no `none`"), "{file}: {said}");
+    }
+    for file in ["hello.txt", "hello.wasm", "hello.JS", "hello"] {
+        let (good, said) = sluicegate(&folder.0, &["plugin", "new", file]);
+        assert!(!good && said.contains("`.mjs` (a module of JavaScript)"), "{file}: {said}");
+        assert!(!folder.0.join(file).exists(), "{file}");
+        fs::write(folder.0.join(file), "x").unwrap();
+        let (good, said) = sluicegate(&folder.0, &["plugin", "test", file]);
+        let expected = if file == "hello.wasm" { "this is no module" } else { "there are `.js`" };
+        assert!(!good && said.contains(expected), "{file}: {said}");
+    }
+    // Nothing that is there is written over, and no half of a pair is left.
+    for (there, other) in [("Cargo.toml", "filter.rs"), ("filter.rs", "Cargo.toml")] {
+        let path = folder.0.join(there);
+        fs::write(&path, "mine").unwrap();
+        let (good, said) = sluicegate(&folder.0, &["plugin", "new", "filter.rs"]);
+        assert!(!good && said.contains(&format!("{there} cannot be written")), "{said}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert!(!folder.0.join(other).exists(), "{other}");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn plugins_are_tried_out_at_each_hook_with_what_they_see_there() {
+    let folder = Folder::new("tried");
+    let file = |name: &str, content: Value| {
+        let path = folder.0.join(name);
+        fs::write(&path, content.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let request = file("request.json", json!({"Headers": {"Authorization": ["friend-ann"]}, "Body": "hi"}));
+    let response =
+        file("response.json", json!({"StatusCode": 201, "Headers": {"Server": ["x"]}, "Body": "four"}));
+    let session = file("session.json", json!({"alias": "ann"}));
+    let config = file("config.json", json!({"region": "south"}));
+    let (request, response) = (["--request", request.as_str()], ["--response", response.as_str()]);
+    let (session, config) = (["--session", session.as_str()], ["--config", config.as_str()]);
+    let cases: &[(&str, &str, &str, &[[&str; 2]], &[(&str, Value)])] = &[
+        (
+            "javascript/headers.js",
+            "headers",
+            "pre",
+            &[config],
+            &[("/Request/SetHeaders/X-Region", json!("south"))],
+        ),
+        ("javascript/auth.js", "auth", "auth", &[request], &[("/Session/alias", json!("ann"))]),
+        (
+            "javascript/modern.mjs",
+            "onRequest",
+            "post_key_auth",
+            &[session],
+            &[("/Request/SetHeaders/X-Stamp", json!("ann@gate")), ("/Request/Method", json!("GET"))],
+        ),
+        (
+            "javascript/modern.mjs",
+            "onResponse",
+            "response",
+            &[response],
+            &[
+                ("/Response/SetHeaders/X-Length", json!(["4"])),
+                ("/Response/DeleteHeaders", json!(["Server"])),
+                ("/Response/StatusCode", json!(201)),
+                ("/Response/Body", json!("four")),
+            ],
+        ),
+        ("javascript/modern.mjs", "onResponse", "response", &[], &[("/Response/StatusCode", json!(200))]),
+        (
+            "lua/hooks.lua",
+            "before",
+            "pre",
+            &[config],
+            &[("/Request/SetHeaders/X-Greeting", json!("hello you in the south"))],
+        ),
+        (
+            "lua/hooks.lua",
+            "after",
+            "response",
+            &[response],
+            &[("/Response/SetHeaders/X-Length", json!(["4"])), ("/Response/StatusCode", json!(201))],
+        ),
+        (
+            "python/middleware.py",
+            "AuthHook",
+            "auth",
+            &[request],
+            &[("/Session/alias", json!("ann")), ("/SessionMeta/token", json!("friend-ann"))],
+        ),
+        (
+            "python/middleware.py",
+            "PostHook",
+            "post",
+            &[request, session, config],
+            &[
+                ("/Request/SetHeaders/X-Greeting", json!("hello ann in the south")),
+                ("/Request/Body", json!(r#"{"from": "ann", "said": "hi"}"#)),
+            ],
+        ),
+        (
+            "python/middleware.py",
+            "ResponseHook",
+            "response",
+            &[response],
+            &[("/Response/DeleteHeaders", json!(["Server"]))],
+        ),
+    ];
+    let call = |file: &str, more: &[&str]| {
+        let path = examples("").join(file);
+        let arguments = [&["plugin", "test", path.to_str().unwrap()][..], more].concat();
+        let output = Command::new(e2e::binary()).args(arguments).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned(), told)
+    };
+    for (file, name, hook, given, expected) in cases {
+        let more = [&["--name", *name, "--hook", *hook][..], &given.concat()].concat();
+        let (good, said, told) = call(file, &more);
+        assert!(good, "{file} {name}: {told}");
+        let said: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+        for (at, value) in *expected {
+            assert_eq!(said.pointer(at), Some(value), "{file} {name} {at}: {said}");
+        }
+        assert_eq!(said.get("Response").is_some(), *hook == "response", "{said}");
+    }
+    for (more, expected) in [
+        ([&["--hook", "post"][..], &response].concat(), "add `--hook response`"),
+        (["--session", config[1], "--hook", "none"].to_vec(), "post_key_auth"),
+        (["--session", "/nowhere.json"].to_vec(), "/nowhere.json cannot be read"),
+        (["--config", examples("lua/names.lua").to_str().unwrap()].to_vec(), "is no JSON"),
+    ] {
+        let (good, _, told) = call("javascript/headers.js", &more);
+        assert!(!good && told.contains(expected), "{more:?}: {told}");
     }
 }
 

@@ -138,6 +138,29 @@ async fn c13_2_row_2_an_open_exchange_ends_on_the_rules_it_began_with() {
 }
 
 #[tokio::test]
+async fn connections_to_an_upstream_are_those_of_all_its_apis_and_outlast_changes() {
+    let upstream = Upstream::start().await;
+    let (one, other) = (keyless("a", &upstream.url("/one")), keyless("b", &upstream.url("/other")));
+    let gate = Gate::setup().api(one.clone()).api(other.clone()).start().await;
+    let admin = gate.admin();
+    for round in 0..3 {
+        for (id, api) in [("a", &one), ("b", &other)] {
+            let reply = gate.get(&format!("/{id}/x"), &[]).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            assert_eq!(reply.json()["headers"].get("x-round").is_some(), round > 0, "{}", reply.text());
+            // Another definition, of which everything is made anew but what leads to the upstream.
+            let mut changed = api.clone();
+            changed["version_data"]["versions"]["Default"]["global_headers"] =
+                json!({"X-Round": round.to_string()});
+            let reply = admin.put(&format!("/apis/{id}"), &changed).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        }
+        admin.reload().await;
+    }
+    assert_eq!((upstream.hits(), upstream.connections()), (6, 1));
+}
+
+#[tokio::test]
 async fn the_end_is_graceful() {
     let upstream = Upstream::start().await;
     let mut gate = Gate::setup().api(keyless("a", &upstream.url(""))).start().await;

@@ -313,6 +313,14 @@ async fn try_out(name: &str, world: &World) {
             assert_eq!(answer, json!([{"id": number, "value": 2.5}]));
         }
         "orders-from-sql" => {}
+        "masked-orders" => {
+            let order = r#"{"id":1,"card":"4111111111111111","phone":12345}"#;
+            let answer = world.answer("/masked-orders/orders", order).await;
+            assert_eq!(answer, json!({"id": 1, "card": "************1111", "phone": "*2345"}));
+            let answer = world.answer("/masked-orders/orders", "no order").await;
+            let refused = answer["refused"].as_str().unwrap_or_default();
+            assert!(refused.starts_with("hook: the plugin failed: SyntaxError"), "{answer}");
+        }
         "checked-orders" => {
             let taken = world.answer("/checked-orders/orders", r#"{"id":1,"value":2}"#).await;
             assert_eq!(taken, json!({"id": 1, "value": 2}));

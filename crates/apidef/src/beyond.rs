@@ -167,7 +167,7 @@ fn requests(extended: &Section<'_>, ignore_case: bool, faults: &mut Vec<Fault>) 
 }
 
 /// What switches ways to authenticate on in classic definitions.
-const SWITCHES: [&str; 10] = [
+pub(crate) const SWITCHES: [&str; 10] = [
     "use_keyless",
     "use_standard_auth",
     "use_basic_auth",

@@ -1,6 +1,6 @@
 //! Which pages of other origins may call an API from a browser (contract 2.3, 8.7).
 
-use crate::fields::{Field, acts, kept};
+use crate::fields::{Field, acts, ignored};
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ const fn fields(names: &'static Names) -> [Field; 9] {
         acts(names.credentials),
         acts(names.max_age),
         acts(names.passthrough),
-        kept("debug"),
+        ignored("debug"),
     ]
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Means {
     Acts,
     /// Kept; nothing to do about it here.
     Kept,
+    /// Kept, and told of: the original may do something about it, the gate does not.
+    Ignored,
     /// An object with keys of its own.
     Section(&'static [Field]),
     /// An array or map of such objects.
@@ -48,6 +50,9 @@ pub(crate) const fn acts(name: &'static str) -> Field {
 pub(crate) const fn kept(name: &'static str) -> Field {
     Field::new(name, Means::Kept)
 }
+pub(crate) const fn ignored(name: &'static str) -> Field {
+    Field::new(name, Means::Ignored)
+}
 pub(crate) const fn section(name: &'static str, fields: &'static [Field]) -> Field {
     Field::new(name, Means::Section(fields))
 }
@@ -69,12 +74,21 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
             faults.extend(fault);
             continue;
         };
-        let flag = |sibling: &str| object.get(sibling).is_some_and(in_use);
-        if field.when.is_some_and(|when| !flag(when)) || field.unless.is_some_and(flag) {
+        if let Some(why) = idle(field, object) {
+            if says_something(value) {
+                let at = pointer_join(pointer, name);
+                faults.push(
+                    Fault::warning(at, format!("`{name}` has no effect: {}", why.0)).hint(why.1).on_key(),
+                );
+            }
             continue;
         }
         match (&field.means, value) {
-            (Means::Acts | Means::Kept, _) => {}
+            (Means::Ignored, value) if in_use(value) => {
+                let text = format!("`{name}` is kept and has no effect");
+                faults.push(Fault::warning(pointer_join(pointer, name), text).on_key());
+            }
+            (Means::Acts | Means::Kept | Means::Ignored, _) => {}
             (Means::Section(fields), Value::Object(inner)) => {
                 check(fields, inner, &pointer_join(pointer, name), faults);
             }
@@ -97,6 +111,22 @@ pub(crate) fn check(fields: &[Field], object: &Map<String, Value>, pointer: &str
             }
         }
     }
+}
+
+/// Why a key does not count beside its siblings, and what to do about that.
+fn idle(field: &Field, object: &Map<String, Value>) -> Option<(String, String)> {
+    let on = |sibling: &str| object.get(sibling).is_some_and(in_use);
+    if let Some(when) = field.when.filter(|when| !on(when)) {
+        return Some((format!("`{when}` is off"), format!("switch `{when}` on, or take this out")));
+    }
+    let unless = field.unless.filter(|unless| on(unless))?;
+    Some((format!("`{unless}` is on"), format!("switch `{unless}` off, or take this out")))
+}
+
+/// Whether somebody meant something by a value of a key that does not count. Dashboards write all keys, and -1 for numbers
+/// that nobody gave.
+fn says_something(value: &Value) -> bool {
+    in_use(value) && value.as_i64() != Some(-1)
 }
 
 fn check_item(fields: &[Field], item: &Value, pointer: String, faults: &mut Vec<Fault>) {
@@ -167,7 +197,118 @@ pub(crate) fn describe(fields: &[Field], prefix: &str, condition: &str, out: &mu
             }
             Means::Acts => "acted on".to_owned(),
             Means::Kept => "kept".to_owned(),
+            Means::Ignored => "kept, without effect".to_owned(),
         };
         let _ = writeln!(out, "| `{name}` | {fate}{condition} |");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A key that counts only with or without a sibling, and how an object is put around the one that it is in.
+    struct Conditional {
+        field: &'static Field,
+        around: Vec<(&'static Field, bool)>,
+    }
+
+    fn conditional(fields: &'static [Field], around: &[(&'static Field, bool)], out: &mut Vec<Conditional>) {
+        for field in fields {
+            if field.when.or(field.unless).is_some() {
+                out.push(Conditional { field, around: around.to_vec() });
+            }
+            let (inner, many) = match field.means {
+                Means::Section(inner) => (inner, false),
+                Means::Each(inner) => (inner, true),
+                _ => continue,
+            };
+            conditional(inner, &[around, &[(field, many)]].concat(), out);
+        }
+    }
+
+    impl Conditional {
+        /// What is told of the key and of nothing else, with this value of it and this one of its switch.
+        fn told(&self, root: &[Field], value: &Value, switch: bool) -> Vec<Fault> {
+            let sibling = self.field.when.or(self.field.unless).unwrap();
+            let mut object = json!({self.field.name: value, sibling: switch});
+            let mut pointer = format!("/{}", self.field.name);
+            for (field, many) in self.around.iter().rev() {
+                let inner = if *many { json!({"k": object}) } else { object };
+                pointer = format!("/{}{}{pointer}", field.name, if *many { "/k" } else { "" });
+                object = json!({field.name: inner});
+                if let Some(when) = field.when {
+                    object[when] = true.into();
+                }
+            }
+            let mut faults = Vec::new();
+            check(root, object.as_object().unwrap(), "", &mut faults);
+            faults.retain(|fault| fault.pointer == pointer);
+            faults
+        }
+    }
+
+    #[test]
+    fn every_key_that_does_not_count_is_told_of_where_it_says_something() {
+        let tables = [crate::classic::table::ROOT, crate::oas::table::ROOT];
+        let mut checked = Vec::new();
+        for root in tables {
+            let mut all = Vec::new();
+            conditional(root, &[], &mut all);
+            for one in &all {
+                let (name, off) = (one.field.name, one.field.when.is_none());
+                let sibling = one.field.when.or(one.field.unless).unwrap();
+                checked.push((name, sibling));
+                let says = match one.field.means {
+                    Means::Section(_) | Means::Each(_) => json!({"k": {"enabled": true, "url": "x"}}),
+                    _ => json!("x"),
+                };
+                let told = one.told(root, &says, off);
+                let [fault] = &told[..] else { panic!("{name}: {told:?}") };
+                assert!(!fault.is_error() && fault.at_key, "{fault:?}");
+                let state = if off { "on" } else { "off" };
+                assert_eq!(fault.message, format!("`{name}` has no effect: `{sibling}` is {state}"));
+                assert!(fault.hint.as_deref().unwrap().contains(sibling), "{fault:?}");
+                let told = one.told(root, &says, !off);
+                assert!(told.iter().all(|fault| !fault.message.contains("has no effect")), "{told:?}");
+                for usual in [
+                    json!(null),
+                    json!(""),
+                    json!([]),
+                    json!({}),
+                    json!(0),
+                    json!(-1),
+                    json!(false),
+                    json!({"enabled": false, "k": "x"}),
+                    json!({"k": [], "l": {"m": ""}, "n": 0}),
+                ] {
+                    assert_eq!(one.told(root, &usual, off), [], "{name} {usual}");
+                }
+            }
+        }
+        for known in [
+            ("extended_paths", "use_extended_paths"),
+            ("paths", "use_extended_paths"),
+            ("target_list", "enable_load_balancing"),
+            ("jwt_source", "enable_jwt"),
+            ("client_certificates", "use_mutual_tls_auth"),
+            ("hmac", "enabled"),
+        ] {
+            assert!(checked.contains(&known), "{known:?} of {checked:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_nothing_is_done_about_are_told_of_where_they_are_used() {
+        let fields = [ignored("debug"), kept("name")];
+        let told = |value: Value| {
+            let mut faults = Vec::new();
+            check(&fields, value.as_object().unwrap(), "/CORS", &mut faults);
+            faults.into_iter().map(|fault| (fault.pointer, fault.message)).collect::<Vec<_>>()
+        };
+        let expected = ("/CORS/debug".to_owned(), "`debug` is kept and has no effect".to_owned());
+        assert_eq!(told(json!({"debug": true, "name": "x"})), [expected]);
+        assert_eq!(told(json!({"debug": false, "name": "x"})), []);
     }
 }

@@ -163,7 +163,9 @@ pub(crate) fn read_oas(
     let names = &OAS_NAMES;
     let custom = authentication.section("custom", faults);
     let check = custom.section("config", faults);
-    let auth = custom.flag("enabled", faults).then(|| written(&check, names, faults));
+    // It has a switch of its own, which is on where nothing is said.
+    let is_on = custom.flag("enabled", faults) && check.get("enabled") != Some(&Value::Bool(false));
+    let auth = is_on.then(|| written(&check, names, faults));
     let identity = auth.is_some().then(|| IdExtractor::oas(&check, faults)).flatten();
     let records = records_of_oas(&global.section("trafficLogs", faults), faults);
     // The older key counts where the newer one is not written.

@@ -139,7 +139,10 @@ fn what_is_wrong_with_basic_authentication_is_told() {
             classic(&json!({"use_basic_auth": true, "auth_configs": {"basic": {"disable_header": true}}})),
             &[("/auth_configs/basic", "all auth sources are disabled for basic")],
         ),
-        (classic(&json!({"use_basic_auth": false, "basic_auth": {"x": 1}})), &[]),
+        (
+            classic(&json!({"use_basic_auth": false, "basic_auth": {"x": 1}})),
+            &[("/basic_auth", "has no effect: `use_basic_auth` is off")],
+        ),
     ] {
         assert_faults(&definition, expected);
     }

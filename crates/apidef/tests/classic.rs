@@ -25,7 +25,8 @@ fn c2_1_a_definition_becomes_the_model() {
     }"#;
     let definition = Definition::parse(text).expect("definition");
     assert_eq!(definition.source, Source::Classic);
-    assert_eq!(definition.warnings, []);
+    let warned: Vec<_> = definition.warnings.iter().map(|fault| (&*fault.pointer, &*fault.message)).collect();
+    assert_eq!(warned, [("/jwt_signing_method", "`jwt_signing_method` has no effect: `enable_jwt` is off")]);
     assert!(!definition.text.contains("\n"), "stored compact");
     let api = &*definition.api;
     assert_eq!((&*api.id, &*api.org_id, &*api.name), ("orders", "default", "Orders"));
@@ -96,6 +97,29 @@ fn every_fault_has_its_pointer_and_place() {
             "\"use_keylss\": true,",
             &[("warning", "/use_keylss", 2, 1, "unknown key", "did you mean `use_keyless`?")],
         ),
+        (
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\n\"extended_paths\": {\"black_list\": [{\"path\": \"/secret\"}]}}}},",
+            &[(
+                "warning",
+                "/version_data/versions/v/extended_paths",
+                3,
+                1,
+                "`extended_paths` has no effect: `use_extended_paths` is off",
+                "switch `use_extended_paths` on",
+            )],
+        ),
+        (
+            "\"hmac_allowed_clock_skew\": -1, \"hmac_allowed_algorithms\": [\"hmac-sha1\"], \"jwt_default_policies\": [],",
+            &[(
+                "warning",
+                "/hmac_allowed_algorithms",
+                2,
+                32,
+                "`enable_signature_checking` is off",
+                "take this out",
+            )],
+        ),
+        ("\"CORS\": {\"debug\": true},", &[("warning", "/CORS/debug", 2, 10, "kept and has no effect", "")]),
         ("\"allowed_ips\": [\"10.0.0.0/8\"],", &[]),
         ("\"allowed_ips\": [\"10.0.0.0/99\"], \"ip_access_control_disabled\": true,", &[]),
         (
@@ -195,12 +219,12 @@ fn every_fault_has_its_pointer_and_place() {
             )],
         ),
         (
-            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\"extended_paths\": {\"hard_timeouts\": [{\"timeout\": -1}]}}}},",
+            "\"version_data\": {\"not_versioned\": true, \"versions\": {\"v\": {\"use_extended_paths\": true,\n\"extended_paths\": {\"hard_timeouts\": [{\"timeout\": -1}]}}}},",
             &[(
                 "error",
                 "/version_data/versions/v/extended_paths/hard_timeouts/0",
-                2,
-                97,
+                3,
+                38,
                 "invalid timeout value",
                 "",
             )],

@@ -92,7 +92,10 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     let domain_off = root.flag("domain_disabled", faults);
     let tags_off = root.flag("tags_disabled", faults);
     let (auth, resource_metadata) = match beyond::auth(&root, faults) {
-        Some(said) => said,
+        Some(said) => {
+            said_elsewhere(faults);
+            said
+        }
         None => (read_auth(&root, faults), None),
     };
     let backend = match streams {
@@ -147,6 +150,15 @@ pub(crate) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Api> {
     pass_through::unguarded(&api, root.at("use_keyless"), root.at("use_mutual_tls_auth"), faults);
     api.versioning = read_own(&root, read_classic(&root, faults), &api, faults);
     Some(api)
+}
+
+/// Where a document says who may call, the keys of that stay for clients that read them: nobody thinks that they count.
+fn said_elsewhere(faults: &mut Vec<Fault>) {
+    let of_auth = |fault: &Fault| {
+        let field = table::ROOT.iter().find(|field| fault.pointer.strip_prefix('/') == Some(field.name));
+        field.and_then(|field| field.when).is_some_and(|switch| beyond::SWITCHES.contains(&switch))
+    };
+    faults.retain(|fault| fault.is_error() || !of_auth(fault));
 }
 
 fn client_certificates(root: &Section<'_>, faults: &mut Vec<Fault>) -> Option<Box<[Box<str>]>> {

@@ -6,7 +6,7 @@ use crate::auth::{
 };
 use crate::cache;
 use crate::cors;
-use crate::fields::{Field, acts, each, kept, section};
+use crate::fields::{Field, acts, each, ignored, kept, section};
 use crate::graphql;
 use crate::paths::{
     CLASSIC_HOOK, CLASSIC_LIST, CLASSIC_REPLY, CLASSIC_SCHEMA, CLASSIC_SIZE, CLASSIC_TRACKED, CLASSIC_VIRTUAL,
@@ -75,7 +75,7 @@ pub(crate) const ROOT: &[Field] = &[
     acts("hmac_allowed_clock_skew").when("enable_signature_checking"),
     acts("hmac_allowed_algorithms").when("enable_signature_checking"),
     acts("use_mutual_tls_auth"),
-    acts("client_certificates"),
+    acts("client_certificates").when("use_mutual_tls_auth"),
     acts("custom_plugin_auth_enabled"),
     acts("use_go_plugin_auth"),
     acts("enable_coprocess_auth"),
@@ -153,7 +153,7 @@ const AUTH_CONFIG: &[Field] = &[
 
 const SCOPES: &[Field] = &[acts("scope_claim_name"), acts("scope_to_policy")];
 
-const PROVIDER: &[Field] = &[acts("name"), acts("storage_engine"), kept("meta")];
+const PROVIDER: &[Field] = &[acts("name"), acts("storage_engine"), ignored("meta")];
 
 const PROXY: &[Field] = &[
     acts("listen_path"),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 const CLASSIC: &str = "/error_overrides";
 const OAS: &str = "/x-tyk-api-gateway/errorOverrides/value";
 
-const RULE: &[Pair] = &[
+pub(super) const RULE: &[Pair] = &[
     Pair("/match/flag", "/match/flag", Said),
     Pair("/match/message_pattern", "/match/messagePattern", Said),
     Pair("/match/body_field", "/match/bodyField", Said),

@@ -12,9 +12,9 @@ const OWN: &str = "/x-sluicegate/event_handlers/events";
 const OAS: &str = "/x-tyk-api-gateway/server/eventHandlers";
 
 /// A kind of handler: its names in both formats, and its keys.
-struct Kind(&'static str, &'static str, &'static [Pair]);
+pub(super) struct Kind(&'static str, &'static str, pub(super) &'static [Pair]);
 
-const KINDS: &[Kind] = &[
+pub(super) const KINDS: &[Kind] = &[
     Kind("eh_log_handler", "log", &[Pair("/prefix", "/logPrefix", Said), Pair("/disabled", "/enabled", Not)]),
     Kind(
         "eh_web_hook_handler",

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 const LIST: &str = "go_plugin";
 const KEY: &str = "postPlugins";
-const PLUGIN: &[Pair] = &[
+pub(super) const PLUGIN: &[Pair] = &[
     Pair("/func_name", "/functionName", Same),
     Pair("/plugin_path", "/path", Same),
     Pair("/disabled", "/enabled", Not),

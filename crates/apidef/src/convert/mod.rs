@@ -12,6 +12,8 @@ mod flows;
 mod hooks;
 mod lists;
 mod older;
+#[cfg(test)]
+mod pairs_tests;
 mod rewrites;
 mod schemas;
 mod schemes;

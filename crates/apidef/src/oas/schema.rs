@@ -45,7 +45,7 @@ fn properties(fields: &[Field]) -> Value {
 fn property(means: &Means) -> Value {
     match means {
         Means::Acts => json!({}),
-        Means::Kept => json!({"description": "Kept as it is."}),
+        Means::Kept | Means::Ignored => json!({"description": "Kept as it is."}),
         Means::Section(fields) => json!({"type": "object", "properties": properties(fields)}),
         Means::Each(fields) => json!({
             "type": ["object", "array"],

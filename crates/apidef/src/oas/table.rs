@@ -106,7 +106,7 @@ const AUTHENTICATION: &[Field] = &[
     acts("enabled"),
     acts("stripAuthorizationData"),
     acts("baseIdentityProvider"),
-    acts("securitySchemes"),
+    acts("securitySchemes").when("enabled"),
     section("customKeyLifetime", &[acts("enabled"), acts("value"), acts("respectValidity")]),
     acts("securityProcessingMode"),
     acts("security"),
@@ -114,21 +114,21 @@ const AUTHENTICATION: &[Field] = &[
     section("oidc", OAS_OPEN_ID).when("enabled"),
     section("custom", OAS_CUSTOM).when("enabled"),
     section("certificateAuth", ENABLED),
-    section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
+    section("protectedResourceMetadata", OAS_RESOURCE_METADATA),
 ];
 
 /// What of it says who may call.
 pub(crate) const SCHEMES: &[Field] = &[
     acts("enabled"),
     acts("baseIdentityProvider"),
-    acts("securitySchemes"),
+    acts("securitySchemes").when("enabled"),
     acts("securityProcessingMode"),
     acts("security"),
     section("hmac", OAS_HMAC).when("enabled"),
     section("oidc", OAS_OPEN_ID).when("enabled"),
     section("custom", OAS_CUSTOM).when("enabled"),
     section("certificateAuth", ENABLED),
-    section("protectedResourceMetadata", OAS_RESOURCE_METADATA).when("enabled"),
+    section("protectedResourceMetadata", OAS_RESOURCE_METADATA),
 ];
 
 const GLOBAL: &[Field] = &[

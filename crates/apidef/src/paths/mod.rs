@@ -9,6 +9,7 @@ mod parameters;
 mod reply;
 mod schemas;
 mod sizes;
+mod texts;
 mod tracking;
 mod validation;
 mod virtuals;

@@ -2,7 +2,7 @@
 
 use crate::AtPath;
 use crate::at_path::{Methods, classic_for, write_classic};
-use crate::fields::{Field, acts, kept};
+use crate::fields::{Field, acts, ignored};
 use crate::section::Section;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ pub(crate) const CLASSIC: &[Field] = &[
     acts("disabled"),
     acts("schema"),
     acts("schema_b64"),
-    kept("schema_version"),
+    ignored("schema_version"),
     acts("error_response_code"),
 ];
 

@@ -1,7 +1,7 @@
 //! Header fields that requests and answers lose and get (contract 8.3): those of all of them, and those of single paths.
 
 use crate::at_path;
-use crate::fields::{Field, acts, each, kept};
+use crate::fields::{Field, acts, each, ignored};
 use crate::section::Section;
 use crate::{AtPath, WrittenAt};
 use document::{Fault, pointer_join};
@@ -14,7 +14,7 @@ pub(crate) const CLASSIC: &[Field] = &[
     acts("disabled"),
     acts("delete_headers"),
     acts("add_headers"),
-    kept("act_on"),
+    ignored("act_on"),
 ];
 /// `response_processors`.
 pub(crate) const CLASSIC_PROCESSORS: &[Field] = &[acts("name"), acts("options")];

@@ -3,21 +3,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use document::Fault;
 use plugins::grpc::{self, Border, Servers};
-use plugins::javascript::{Limits, Scripts, Source};
-use plugins::lua::{self, Lua};
+use plugins::javascript::{Limits, Scripts};
+use plugins::lua::Lua;
 use plugins::python::{self, Python};
 use plugins::wasm::{self, Wasm};
 use plugins::{Call, Outcome, Outside};
 use streams::{BuildContext, Egress, Node};
 
+use super::code::Code;
 use super::inside::Inside;
 
-/// Largest code, in bytes.
-const LARGEST: usize = 16 << 20;
 /// Largest message to and from servers, in bytes.
 const LARGEST_MESSAGE: usize = 64 << 20;
 
@@ -31,7 +28,11 @@ pub(super) enum Host {
 }
 
 impl Host {
-    pub(super) fn build(node: &Node<'_>, context: &BuildContext<'_>) -> Result<Self, Fault> {
+    pub(super) fn build(
+        node: &Node<'_>,
+        config: &serde_json::Value,
+        context: &BuildContext<'_>,
+    ) -> Result<Self, Fault> {
         let (driver, name) = (node.text("driver")?, node.text("name")?);
         let limits = limits(node)?;
         if driver == "grpc" {
@@ -40,33 +41,26 @@ impl Host {
         if node.has("servers") {
             return Err(node.field_fault("servers", format!("`{driver}` asks no servers: that is `grpc`")));
         }
-        let (field, code) = code(node, context)?;
-        let told = |why: plugins::Fault| node.field_fault(field, why.to_string());
+        let code = Code::read(node, context)?;
+        let told = |why: plugins::Fault| code.fault(node, &why);
         let outside = Arc::new(Inside(context.stream.clone())) as Arc<dyn Outside>;
-        let source = |ending: &str| {
-            let text = String::from_utf8(code.clone());
-            let text = text.map_err(|_| node.field_fault(field, "this is not UTF-8 text"))?;
-            Ok(Source { name: format!("{name}.{ending}").into(), text: text.into() })
-        };
         Ok(match &*driver {
             "lua" => {
-                let code = lua::Code { main: vec![source("lua")?], modules: Vec::new() };
-                Self::Lua(Arc::new(Lua::load(code, &[&name], limits, outside).map_err(told)?))
+                Self::Lua(Arc::new(Lua::load(code.lua(node)?, &[&name], limits, outside).map_err(told)?))
             }
             "wasm" => {
                 let sees = wasm::Sees::Requests;
-                let code = wasm::Code { name: (&*name).into(), module: code.into(), sees };
-                let configuration = serde_json::Value::Null;
-                Self::Wasm(Wasm::load(vec![code], &configuration, limits, &outside).map_err(told)?)
+                let filter = wasm::Code { name: (&*name).into(), module: code.module(), sees };
+                Self::Wasm(Wasm::load(vec![filter], config, limits, &outside).map_err(told)?)
             }
             "python" => {
                 allow_python(node, context)?;
-                let code = python::Code { texts: vec![source("py")?], ..python::Code::default() };
                 let settings = python::Settings { limits, ..python::Settings::default() };
-                Self::Python(Arc::new(Python::load(&code, &[&name], settings, outside).map_err(told)?))
+                let loaded = Python::load(&code.python(node)?, &[&name], settings, outside);
+                Self::Python(Arc::new(loaded.map_err(told)?))
             }
             _ => {
-                let scripts = Scripts::load(vec![source("js")?], limits, outside).map_err(told)?;
+                let scripts = Scripts::load(code.scripts(node)?, limits, outside).map_err(told)?;
                 scripts.check(&name).map_err(told)?;
                 Self::Scripts(Arc::new(scripts))
             }
@@ -93,33 +87,6 @@ fn limits(node: &Node<'_>) -> Result<Limits, Fault> {
     Ok(Limits { time, ..usual })
 }
 
-/// The code, and which field has it.
-fn code(node: &Node<'_>, context: &BuildContext<'_>) -> Result<(&'static str, Vec<u8>), Fault> {
-    let (field, code) = match (node.optional_text("code")?, node.optional_text("file")?) {
-        (Some(code), None) if node.text("driver")? == "wasm" => {
-            let module = STANDARD.decode(&*code);
-            ("code", module.map_err(|why| node.field_fault("code", format!("this is no Base64: {why}")))?)
-        }
-        (Some(code), None) => ("code", code.into_owned().into_bytes()),
-        (None, Some(file)) => {
-            let read = context.settings.environment.read_file(&file);
-            let unreadable = |why| {
-                let fault = node.field_fault("file", format!("`{file}` cannot be read: {why}"));
-                fault.hint(
-                    "write the plugin into `code`, or let streams read files: `streaming.mappings.files`",
-                )
-            };
-            ("file", read.map_err(unreadable)?.content.to_vec())
-        }
-        (Some(_), Some(_)) => return Err(node.field_fault("file", "write either `code` or `file`")),
-        (None, None) => return Err(node.fault("one of `code` and `file` is required")),
-    };
-    if code.len() > LARGEST {
-        return Err(node.field_fault(field, format!("it is longer than {LARGEST} bytes")));
-    }
-    Ok((field, code))
-}
-
 /// Python does what the gate may do, so that whoever runs the gate has to allow it.
 fn allow_python(node: &Node<'_>, context: &BuildContext<'_>) -> Result<(), Fault> {
     let settings = context.settings;
@@ -132,7 +99,7 @@ fn allow_python(node: &Node<'_>, context: &BuildContext<'_>) -> Result<(), Fault
 }
 
 fn servers(node: &Node<'_>, limits: Limits, context: &BuildContext<'_>) -> Result<Servers, Fault> {
-    if let Some(field) = ["code", "file"].into_iter().find(|field| node.has(field)) {
+    if let Some(field) = ["code", "file", "bundle", "module"].into_iter().find(|field| node.has(field)) {
         return Err(node.field_fault(field, "servers have their code themselves: name them in `servers`"));
     }
     let servers = node.texts("servers")?;

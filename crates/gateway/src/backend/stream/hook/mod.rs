@@ -3,6 +3,7 @@
 //! A message is shown as a request: its payload is the body, its metadata are header fields. What fails costs that message
 //! alone.
 
+mod code;
 mod host;
 mod inside;
 
@@ -34,7 +35,23 @@ pub(crate) static PROCESSOR: ProcessorSpec = ProcessorSpec {
         Field::optional(
             "file",
             Kind::Text,
-            "A file with the code, instead of `code`; only where streams may read files.",
+            "A file with the code, instead of `code`; only where streams may read files. What ends with `.mjs` is a module of JavaScript.",
+        ),
+        Field::optional(
+            "bundle",
+            Kind::Text,
+            "A bundle with the code, instead of `code`: what is loaded is the file that its manifest names for this plugin, else those of the language at its top; they may import the others. Its checksum must be right; signatures are not asked for. Only where streams may read files.",
+        ),
+        Field::new(
+            "module",
+            Kind::Bool,
+            Default::Bool(false),
+            "The `code` is a module of JavaScript: what is called is what it exports.",
+        ),
+        Field::optional(
+            "config",
+            Kind::Map(&Kind::Any),
+            "What the plugin is told as its configuration, as hooks of requests are told `config_data`: in `spec`; of a filter in WebAssembly, the configuration that it begins with.",
         ),
         Field::optional(
             "servers",
@@ -52,8 +69,10 @@ pub(crate) static PROCESSOR: ProcessorSpec = ProcessorSpec {
 };
 
 fn build(node: &Node<'_>, context: &mut BuildContext<'_>) -> Result<Box<dyn Processor>, Fault> {
-    let spec = Spec { api: context.stream.to_string(), ..Spec::default() };
-    Ok(Box::new(Plugin { host: Host::build(node, context)?, name: node.text("name")?.into(), spec }))
+    let config = node.get("config").value();
+    let config_data = if config.is_null() { serde_json::json!({}) } else { config.clone() };
+    let spec = Spec { api: context.stream.to_string(), config_data, ..Spec::default() };
+    Ok(Box::new(Plugin { host: Host::build(node, config, context)?, name: node.text("name")?.into(), spec }))
 }
 
 struct Plugin {
