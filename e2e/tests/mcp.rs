@@ -39,6 +39,11 @@ fn resource(uri: &str) -> Value {
     call("resources/read", json!({"uri": uri}))
 }
 
+/// Listens to the changes of resources, as of MCP 2026-07-28.
+fn listen(uris: &[&str]) -> Value {
+    call("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": uris}}))
+}
+
 fn prompt(name: &str) -> Value {
     call("prompts/get", json!({"name": name}))
 }
@@ -193,6 +198,8 @@ async fn c3_2_row_51_definitions_open_and_close_calls() {
             (resource("weather://stations/paris"), Some(closed)),
             (resource("weather://stations/../secret"), Some(closed)),
             (resource("internal://secret"), Some(unlisted)),
+            (listen(&["weather://stations/london", "weather://stations/paris"]), Some(closed)),
+            (listen(&["internal://secret"]), Some(unlisted)),
             (prompt("summary"), Some(closed)),
             (call("ping", json!({})), None),
         ] {
@@ -336,6 +343,11 @@ async fn c4_4_row_23_rights_of_sessions_and_policies() {
             (&both, resource("weather://stations/paris"), None),
             (&both, resource("internal://secret"), Some("resource 'internal://secret' is not available")),
             (&both, prompt("alert"), Some("prompt 'alert' is not available")),
+            (
+                &both,
+                listen(&["weather://stations/paris", "internal://secret"]),
+                Some("resource 'internal://secret' is not available"),
+            ),
             (&both, call("logging/setLevel", json!({})), Some("method 'logging/setLevel' is not available")),
         ] {
             let reply = ask(&gate, "m", key, &body).await;

@@ -31,7 +31,18 @@ fuzz_target!(|bytes: &[u8]| {
             let key = if *kind == apidef::CallKind::Resource { "uri" } else { "name" };
             let params = alike(&value, "params");
             assert_eq!(params.len(), 1);
-            assert_eq!(alike(params[0], key), [&Value::from(&**name)]);
+            let holders =
+                if &*call.method == "completion/complete" { alike(params[0], "ref") } else { params };
+            assert_eq!(holders.len(), 1);
+            assert_eq!(alike(holders[0], key), [&Value::from(&**name)]);
+        }
+        if &*call.method == "subscriptions/listen" {
+            let params = alike(&value, "params");
+            let notifications = params.iter().flat_map(|params| alike(params, "notifications"));
+            let listened: Vec<&Value> =
+                notifications.flat_map(|all| alike(all, "resourceSubscriptions")).collect();
+            let told = listened.iter().flat_map(|list| list.as_array().into_iter().flatten());
+            assert!(told.eq(call.resources.iter().map(|uri| Value::from(&**uri)).collect::<Vec<_>>().iter()));
         }
         assert!(serde_json::from_str::<Value>(&call.id).is_ok());
     }

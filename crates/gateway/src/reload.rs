@@ -32,7 +32,7 @@ pub(crate) use compile::{compile, fetch, located, read};
 pub use follow::follow;
 use routes::passed;
 pub(crate) use routes::routes;
-pub(crate) use tools::{check as check_tools, of as tools_of};
+pub(crate) use tools::{check as check_tools, dependants, of as tools_of};
 
 /// How long the streams of a replaced API may take to deliver what is under way.
 const STREAM_DRAIN: Duration = Duration::from_secs(5);

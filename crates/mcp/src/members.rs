@@ -19,10 +19,11 @@ impl<'t> Members<'t> {
     /// The only member of this name, in this spelling.
     pub(crate) fn sole(&self, name: &str) -> Result<Option<&'t RawValue>, Ambiguous> {
         let mut found = None;
+        let any_case = folded(name);
         for (known, value) in &self.0 {
             if known == name && found.is_none() {
                 found = Some(*value);
-            } else if folded(known) == name {
+            } else if folded(known) == any_case {
                 return Err(Ambiguous);
             }
         }
@@ -41,7 +42,7 @@ pub(crate) struct Ambiguous;
 
 /// A name as lenient readers compare it: in lower case, with the letters that upper case makes of others. Go's decoder is one
 /// of these.
-fn folded(name: &str) -> Cow<'_, str> {
+pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return name.into();
     }
@@ -140,6 +141,13 @@ mod tests {
         ] {
             let members = Members::of(text).unwrap();
             let sole = members.sole("params").ok().map(|found| found.map(RawValue::get));
+            assert_eq!(sole, found, "{text}");
+        }
+        for (text, found) in
+            [(r#"{"aB": 1}"#, Some(Some("1"))), (r#"{"aB": 1, "aB": 2}"#, None), (r#"{"ab": 1}"#, None)]
+        {
+            let members = Members::of(text).unwrap();
+            let sole = members.sole("aB").ok().map(|found| found.map(RawValue::get));
             assert_eq!(sole, found, "{text}");
         }
     }

@@ -24,6 +24,8 @@ pub struct Call {
     pub method: Box<str>,
     /// The tool, resource or prompt that it is called for.
     pub primitive: Option<(CallKind, Box<str>)>,
+    /// The resources whose changes it listens to.
+    pub resources: Box<[Box<str>]>,
     /// What the answer is to be told apart by, as JSON; `null` where there is no answer.
     pub id: Box<str>,
 }
@@ -82,12 +84,18 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
         None => None,
         Some((kind, key)) => Some((kind, name(params, key).map_err(|why| why.told(id))?)),
     };
-    Ok(Message::Call(Call { method: method.into(), primitive, id: id.into() }))
+    let resources = match &*method {
+        LISTEN => listened(params).map_err(|why| why.told(id))?,
+        _ => Box::default(),
+    };
+    Ok(Message::Call(Call { method: method.into(), primitive, resources, id: id.into() }))
 }
 
 const NULL: &str = "null";
 /// Proposes values for arguments of a prompt, or of a template of resources.
 const COMPLETE: &str = "completion/complete";
+/// Listens to what changes (MCP 2026-07-28, "Subscriptions").
+const LISTEN: &str = "subscriptions/listen";
 
 fn malformed(code: i32, message: &'static str, id: &str) -> Malformed {
     Malformed { code, message, id: id.into() }
@@ -154,13 +162,31 @@ fn referred(params: Option<&RawValue>) -> Result<(CallKind, Box<str>), Unnamed> 
     }
 }
 
+/// The resources whose changes are listened to; none where it is only told that a list has changed.
+fn listened(params: Option<&RawValue>) -> Result<Box<[Box<str>]>, Unnamed> {
+    let mut found = params;
+    for name in ["notifications", "resourceSubscriptions"] {
+        let Some(holder) = found.filter(|holder| holder.get() != NULL) else { return Ok(Box::default()) };
+        let members = Members::of(holder.get()).ok_or(Unnamed::Missing("invalid params: expected object"))?;
+        found = members.sole(name).map_err(|Ambiguous| Unnamed::Ambiguous)?;
+    }
+    let Some(list) = found.filter(|list| list.get() != NULL) else { return Ok(Box::default()) };
+    serde_json::from_str(list.get()).map_err(|_| Unnamed::Missing("invalid params"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn call(method: &str, primitive: Option<(CallKind, &str)>, id: &str) -> Result<Message, Malformed> {
         let primitive = primitive.map(|(kind, name)| (kind, name.into()));
-        Ok(Message::Call(Call { method: method.into(), primitive, id: id.into() }))
+        Ok(Message::Call(Call { method: method.into(), primitive, resources: Box::default(), id: id.into() }))
+    }
+
+    fn listen(resources: &[&str]) -> Result<Message, Malformed> {
+        let resources = resources.iter().map(|uri| (*uri).into()).collect();
+        let method = "subscriptions/listen".into();
+        Ok(Message::Call(Call { method, primitive: None, resources, id: "1".into() }))
     }
 
     fn bad(code: i32, message: &'static str, id: &str) -> Result<Message, Malformed> {
@@ -229,6 +255,31 @@ mod tests {
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p"},"REF":{}}}"#,
+                invalid("1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["a://b","c\u003a//d"]}}}"#,
+                listen(&["a://b", "c://d"]),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true}}}"#,
+                listen(&[]),
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen"}"#, listen(&[])),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[{"uri":"a://b"}]}}}"#,
+                bad(-32602, "invalid params", "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":["a"]}}"#,
+                bad(-32602, "invalid params: expected object", "1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{},"Notifications":{"resourceSubscriptions":["a://b"]}}}"#,
+                invalid("1"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[],"resourcesubscriptions":["a://b"]}}}"#,
                 invalid("1"),
             ),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, Ok(Message::Answer)),

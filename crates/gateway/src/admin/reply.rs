@@ -31,6 +31,9 @@ struct Modified<'a> {
     action: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_hash: Option<&'a str>,
+    /// Beyond the original: what it does to others.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -176,11 +179,16 @@ pub(super) fn schema_refused(message: &str) -> Response<Body> {
 }
 
 pub(super) fn modified(key: &str, action: &str) -> Response<Body> {
-    json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash: None })
+    modified_with(key, action, &[])
+}
+
+/// As [`modified`], where others are no longer as they were.
+pub(super) fn modified_with(key: &str, action: &str, warnings: &[String]) -> Response<Body> {
+    json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash: None, warnings })
 }
 
 pub(super) fn modified_key(key: &str, action: &str, key_hash: Option<&str>) -> Response<Body> {
-    json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash })
+    json(StatusCode::OK, &Modified { key, status: "ok", action, key_hash, warnings: &[] })
 }
 
 pub(super) fn reloaded(report: &Report) -> Response<Body> {

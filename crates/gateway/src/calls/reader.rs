@@ -92,9 +92,10 @@ impl Reader {
     /// Whether a call is open to everybody; else it has to be one that the definition does not close.
     fn opens(&self, call: &mcp::Call) -> Result<bool, Refusal> {
         let primitive = call.primitive.as_ref().map(|(kind, name)| (*kind, &**name));
+        let listened = || call.resources.iter().map(|uri| (CallKind::Resource, &**uri));
         let named = || std::iter::once((CallKind::Method, &*call.method)).chain(primitive);
         let open = |(kind, name): (CallKind, &str)| self.open.lists(kind, name);
-        for (kind, name) in named() {
+        for (kind, name) in named().chain(listened()) {
             let closed = match (self.rights.to(kind).verdict(name), kind) {
                 (Verdict::Fine, _) => continue,
                 // A path that is open is not looked for in the other lists either (contract 4.3).
@@ -105,7 +106,8 @@ impl Reader {
             };
             return Err(Refusal::client(StatusCode::FORBIDDEN, "EAD", closed));
         }
-        Ok(named().any(open))
+        let all_listened = !call.resources.is_empty() && listened().all(open);
+        Ok(all_listened || named().any(open))
     }
 }
 

@@ -21,9 +21,11 @@ impl CallRights {
         if rights.to(CallKind::Method).verdict(&call.method) != Verdict::Fine {
             return Err(denied(CallKind::Method, &call.method));
         }
-        match &call.primitive {
-            Some((kind, name)) if rights.to(*kind).verdict(name) != Verdict::Fine => Err(denied(*kind, name)),
-            _ => Ok(()),
+        let listened = call.resources.iter().map(|uri| (CallKind::Resource, &**uri));
+        let mut named = call.primitive.iter().map(|(kind, name)| (*kind, &**name)).chain(listened);
+        match named.find(|(kind, name)| rights.to(*kind).verdict(name) != Verdict::Fine) {
+            Some((kind, name)) => Err(denied(kind, name)),
+            None => Ok(()),
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::snapshot::{RunningApi, Snapshot};
 
 type Apis = HashMap<Arc<str>, Arc<RunningApi>>;
 
-/// The tools of all APIs that make some of others. Where that is no good any more, the last good ones stay; an API that never
-/// had any does not run.
+/// The tools of all APIs that make some of others. Where that is no good any more, what runs stays as it is; an API that never
+/// had any does not run, unless its address may be that of a path as well.
 pub(super) fn bind_all(
     current: &Snapshot,
     apis: &mut Apis,
@@ -43,10 +43,10 @@ pub(super) fn bind_all(
                         apis.insert(Arc::clone(id), Arc::clone(running));
                         all.insert(Arc::clone(id), Arc::clone(before));
                     }
-                    (Some(running), None) if !Arc::ptr_eq(running, &api) => {
-                        apis.insert(Arc::clone(id), Arc::clone(running));
-                    }
-                    _ => drop(apis.remove(id)),
+                    // It has led to a path so far, and goes on to.
+                    (Some(running), None) => drop(apis.insert(Arc::clone(id), Arc::clone(running))),
+                    (None, _) if !wanted.certain => {}
+                    (None, _) => drop(apis.remove(id)),
                 }
                 let kept = apis.get(id).cloned();
                 if !kept.is_some_and(|kept| Arc::ptr_eq(&kept, &api)) {
@@ -71,6 +71,17 @@ pub(crate) fn check(current: &Snapshot, definition: &Arc<Definition>) -> Vec<Fau
         Ok(_) => Vec::new(),
         Err(found) => cover(definition, found),
     }
+}
+
+/// What is wrong with tools that are made of an API as it is now, by the APIs that have them. Blocking.
+pub(crate) fn dependants(current: &Snapshot, source: &str) -> Vec<(Arc<str>, Vec<Fault>)> {
+    let is_made =
+        |api: &&Arc<RunningApi>| api.model.tools.as_deref().is_some_and(|tools| *tools.api == *source);
+    let faults = |api: &Arc<RunningApi>| (Arc::clone(&api.identity.id), check(current, &api.definition));
+    let all = current.apis.values().filter(is_made).map(faults);
+    let mut all: Vec<_> = all.filter(|(_, found)| !found.is_empty()).collect();
+    all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    all
 }
 
 /// The tools that a definition makes of what runs.

@@ -8,8 +8,9 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::header::{self, HeaderMap};
 
-/// Memory that a body in zstd may ask for, as a power of two: what RFC 9659 has all sides stay within. One in brotli asks
-/// for twice as much at most (RFC 7932 section 9.1).
+/// Memory that a body in zstd may ask for, as a power of two: what RFC 9659 has all sides stay within. One in brotli may say that
+/// it looks back further than the format has it (RFC 7932 section 9.1), and gets no more memory than it fills: what bounds that is
+/// how large the decoded body may be.
 const WINDOW: u32 = 23;
 /// How brotli is written again: what it takes at a time, how hard it tries, and how far it looks back as a power of two.
 const PIECE: usize = 8 << 10;

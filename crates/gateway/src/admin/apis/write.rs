@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::Call;
 use super::super::catalog::not_taken;
-use super::super::reply::{error, failed, faults, modified, refused};
+use super::super::reply::{error, failed, faults, modified, modified_with, refused};
 use super::{find, is_oas, not_found, servers, versions};
 use crate::body::Body;
 use crate::gate::Gate;
@@ -128,9 +128,27 @@ pub(super) async fn put(
     let before = find(gate, id);
     let definition = servers::renewed(gate, definition, before.as_ref().map(|api| &*api.definition)).await;
     match store(gate, &definition, over).await {
-        Ok(id) => live(gate, (Written::ApiUpdated, &id), modified(&id, "modified")).await,
+        Ok(id) => {
+            let mut response = live(gate, (Written::ApiUpdated, &id), modified(&id, "modified")).await;
+            let warnings = dependants(gate, &id).await;
+            if !warnings.is_empty() {
+                *response.body_mut() = modified_with(&id, "modified", &warnings).into_body();
+            }
+            response
+        }
         Err(refused) => refused,
     }
+}
+
+/// What no longer fits an API that has changed, for whoever has changed it.
+async fn dependants(gate: &Arc<Gate>, id: &str) -> Vec<String> {
+    let (worker, source) = (Arc::clone(gate), id.to_owned());
+    let found = tokio::task::spawn_blocking(move || reload::dependants(&worker.snapshot(), &source)).await;
+    let told = |(api, faults): (Arc<str>, Vec<Fault>)| {
+        let first = faults.first().map_or("", |fault| &*fault.message);
+        format!("the API `{api}` goes on as it was: {first}")
+    };
+    found.unwrap_or_default().into_iter().map(told).collect()
 }
 
 pub(crate) async fn delete(gate: &Arc<Gate>, id: &str) -> Response<Body> {
