@@ -41,7 +41,7 @@ fn api_key() -> Value {
 }
 
 #[tokio::test]
-async fn c5_5_clocks_of_issuers_may_be_off_by_what_definitions_say() {
+async fn c5_5_row_6_clocks_of_issuers_may_be_off_by_what_definitions_say() {
     let upstream = Upstream::start().await;
     let fixed = json!({
         "use_keyless": false, "enable_jwt": true, "jwt_source": SOURCE, "jwt_signing_method": "hmac",
@@ -108,7 +108,7 @@ async fn c5_5_clocks_of_issuers_may_be_off_by_what_definitions_say() {
 }
 
 #[tokio::test]
-async fn c5_5_older_names_of_scopes_and_single_names_of_claims_count() {
+async fn c5_5_row_11_older_names_of_scopes_and_single_names_of_claims_count() {
     let upstream = Upstream::start().await;
     let fixed =
         json!({"use_keyless": false, "enable_jwt": true, "jwt_source": SOURCE, "jwt_signing_method": "hmac"});
@@ -214,7 +214,7 @@ async fn c5_7_row_1_users_of_an_issuer_have_a_session_for_each_client_where_that
 }
 
 #[tokio::test]
-async fn c3_3_fields_of_openapi_schemes_do_what_the_classic_ones_do() {
+async fn c3_3_rows_4_and_7_fields_of_openapi_schemes_do_what_the_classic_ones_do() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let token = |id: &str, more: Value| guarded(id, &upstream.url(""), api_key(), more);
     let mut stripped = token("stripped", json!({}));

@@ -12,7 +12,7 @@ fn assert_error(reply: &Reply, status: u16, message: &str) {
 }
 
 #[tokio::test]
-async fn c7_1_only_the_secret_opens_it() {
+async fn c7_1_rows_1_2_4_only_the_secret_opens_it() {
     let gate = Gate::setup().start().await;
     let wrong = "Attempted administrative access with invalid or missing key!";
     assert_error(&gate.get("/tyk/apis", &[]).await, 403, wrong);
@@ -26,7 +26,7 @@ async fn c7_1_only_the_secret_opens_it() {
 }
 
 #[tokio::test]
-async fn c7_2_health_is_told_without_a_secret() {
+async fn c7_2_rows_1_and_2_health_is_told_without_a_secret() {
     let gate = Gate::setup().start().await;
     let hello = gate.get("/hello", &[]).await;
     assert_eq!(hello.status, 200);
@@ -39,7 +39,7 @@ async fn c7_2_health_is_told_without_a_secret() {
 }
 
 #[tokio::test]
-async fn classic_apis_are_created_changed_and_deleted() {
+async fn c7_3_rows_3_5_6_7_classic_apis_are_created_changed_and_deleted() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().start().await;
     let admin = gate.admin();
@@ -84,7 +84,7 @@ async fn classic_apis_are_created_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn oas_apis_are_created_changed_and_deleted() {
+async fn c2_1_row_10_oas_apis_are_created_changed_and_deleted() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().start().await;
     let admin = gate.admin();
@@ -136,7 +136,7 @@ async fn a_definition_that_does_not_hold_is_refused_with_every_fault() {
 }
 
 #[tokio::test]
-async fn keys_are_created_read_changed_and_deleted() {
+async fn c7_3_rows_19_to_21_keys_are_created_read_changed_and_deleted() {
     let gate = Gate::setup().api(keyed("a", "http://127.0.0.1:1")).start().await;
     let admin = gate.admin();
     let mut wanted = session(&["a"]);
@@ -175,7 +175,7 @@ async fn keys_are_created_read_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn policies_are_created_changed_and_deleted() {
+async fn c7_3_rows_25_and_26_policies_are_created_changed_and_deleted() {
     let gate = Gate::setup().start().await;
     let admin = gate.admin();
     let mut policy =

@@ -5,7 +5,7 @@ use e2e::{Gate, Upstream};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn an_operator_makes_a_tour() {
+async fn c7_3_rows_15_and_23_an_operator_makes_a_tour() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().start().await;
     let admin = gate.admin();

@@ -60,7 +60,7 @@ async fn dot_segments_behind_encoded_separators_reach_nobody() {
 }
 
 #[tokio::test]
-async fn stripping_a_key_leaves_the_other_cookies() {
+async fn c2_1_row_20_stripping_a_key_leaves_the_other_cookies() {
     let upstream = Upstream::start().await;
     let mut api = keyed("a", &upstream.url(""));
     api["auth_configs"] = json!({"authToken": {"use_cookie": true, "cookie_name": "session"}});
@@ -73,7 +73,7 @@ async fn stripping_a_key_leaves_the_other_cookies() {
 }
 
 #[tokio::test]
-async fn a_key_ends_with_its_lifetime_although_it_is_in_use() {
+async fn c2_1_row_23_a_key_ends_with_its_lifetime_although_it_is_in_use() {
     let upstream = Upstream::start().await;
     let mut api = keyed("a", &upstream.url(""));
     api["session_lifetime"] = json!(1);

@@ -25,7 +25,7 @@ fn member(apis: &[&str], more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_user_is_let_in_with_the_right_password() {
+async fn c5_3_rows_1_2_3_6_a_user_is_let_in_with_the_right_password() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .conf(json!({"hash_keys": true, "hash_key_function": "murmur64"}))
@@ -104,7 +104,7 @@ async fn a_user_is_let_in_with_the_right_password() {
 }
 
 #[tokio::test]
-async fn credentials_in_a_body_are_found_and_the_body_goes_on() {
+async fn c5_3_rows_4_and_5_credentials_in_a_body_are_found_and_the_body_goes_on() {
     let upstream = Upstream::start().await;
     let basic = json!({"extract_from_body": true, "body_user_regexp": "<user>(.*)</user>", "body_password_regexp": "<pw>(.*)</pw>"});
     let gate = Gate::setup()
@@ -160,7 +160,7 @@ async fn c5_3_row_7_users_of_older_gates_are_let_in() {
 }
 
 #[tokio::test]
-async fn one_of_several_requirements_is_enough() {
+async fn c3_3_rows_6_and_12_one_of_several_requirements_is_enough() {
     let upstream = Upstream::start().await;
     let mut api = oas("o", &upstream.url(""));
     api["components"] = json!({"securitySchemes": {

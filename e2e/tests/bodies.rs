@@ -64,7 +64,7 @@ async fn c8_3_requests_are_made_from_templates() {
 }
 
 #[tokio::test]
-async fn c8_3_answers_are_made_from_templates() {
+async fn c8_3_rows_5_6_7_9_answers_are_made_from_templates() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let lists = json!({"transform_response": [

@@ -112,7 +112,7 @@ async fn said(gate: &Gate, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn c9_5_bundles_are_fetched_over_http_and_asked_for_again_where_that_may_help() {
+async fn c9_5_rows_2_3_5_bundles_are_fetched_over_http_and_asked_for_again_where_that_may_help() {
     let (upstream, folder, answers) = (Upstream::start().await, Folder::new("fetched"), Answers::default());
     let (server, asked) = server(&answers).await;
     let bundle = folder.bundle("first", &[]);

@@ -164,7 +164,7 @@ async fn c8_6_what_is_kept_in_redis() {
 }
 
 #[tokio::test]
-async fn c3_2_operations_of_a_document_are_kept() {
+async fn c3_2_rows_27_and_40_operations_of_a_document_are_kept() {
     let upstream = Upstream::start().await;
     let api = |id: &str, middleware: Value| {
         let mut api = oas(id, &upstream.url(""));
@@ -197,7 +197,7 @@ async fn c3_2_operations_of_a_document_are_kept() {
 }
 
 #[tokio::test]
-async fn each_caller_has_answers_of_its_own_and_pays_for_them() {
+async fn c4_4_row_39_each_caller_has_answers_of_its_own_and_pays_for_them() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keeping(keyed("a", &upstream.url("")), json!({}))).start().await;
     let mut limited = session(&["a"]);
@@ -310,7 +310,7 @@ async fn c13_1_row_7_nodes_share_answers_and_drop_them_together() {
 }
 
 #[tokio::test]
-async fn c5_1_answers_lie_in_redis_as_the_original_has_them() {
+async fn c5_1_row_30_answers_lie_in_redis_as_the_original_has_them() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::setup()
         .conf(redis.conf())

@@ -22,7 +22,7 @@ fn of_rate(apis: &[&str], quota: u32, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn c5_10_all_schemes_have_to_agree_and_one_of_them_counts() {
+async fn c5_10_row_1_all_schemes_have_to_agree_and_one_of_them_counts() {
     let upstream = Upstream::start().await;
     let both = json!({"use_basic_auth": true, "use_standard_auth": true, "auth_configs": {"authToken": {"auth_header_name": "X-Key"}}});
     let api = |id: &str, base: &str| {
@@ -64,7 +64,7 @@ async fn c5_10_all_schemes_have_to_agree_and_one_of_them_counts() {
 }
 
 #[tokio::test]
-async fn c5_11_nobody_in_particular_has_no_limits_of_a_key() {
+async fn c5_11_row_1_nobody_in_particular_has_no_limits_of_a_key() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyless("a", &upstream.url(""))).start().await;
     let reply = gate.get("/a/x", &["-H", "Authorization: whatever"]).await;
@@ -187,7 +187,7 @@ async fn c5_5_row_10_policies_that_do_not_fit_together_are_told_of() {
 }
 
 #[tokio::test]
-async fn c5_5_the_client_of_a_token_brings_its_metadata() {
+async fn c5_5_row_12_the_client_of_a_token_brings_its_metadata() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::setup()
         .conf(redis.conf())

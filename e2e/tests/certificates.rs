@@ -89,7 +89,7 @@ async fn with(gate: &Gate, path: &str, client: Option<&Made>, more: &[&str]) -> 
 }
 
 #[tokio::test]
-async fn certificates_are_added_told_and_removed() {
+async fn c7_3_rows_28_to_31_certificates_are_added_told_and_removed() {
     for redis in [None, Some(Redis::start().await)] {
         let mut setup = Gate::setup();
         if let Some(redis) = &redis {
@@ -178,7 +178,7 @@ async fn certificates_are_added_told_and_removed() {
 }
 
 #[tokio::test]
-async fn private_keys_are_stored_encrypted() {
+async fn c5_1_row_29_private_keys_are_stored_encrypted() {
     let redis = Redis::start().await;
     let gate = Gate::setup()
         .conf(redis.conf())
@@ -197,7 +197,7 @@ async fn private_keys_are_stored_encrypted() {
 }
 
 #[tokio::test]
-async fn only_clients_of_the_list_may_call() {
+async fn c5_9_rows_1_to_3_only_clients_of_the_list_may_call() {
     let upstream = Upstream::start().await;
     let authority = authority();
     let (known, stranger, vouched, old) =
@@ -240,7 +240,7 @@ async fn c5_9_row_2_without_tls_nobody_can_show_a_certificate() {
 }
 
 #[tokio::test]
-async fn a_domain_with_an_open_api_beside_asks_without_demanding() {
+async fn c5_9_row_4_a_domain_with_an_open_api_beside_asks_without_demanding() {
     let upstream = Upstream::start().await;
     let mut api = mutual("m", &upstream.url(""), &[]);
     api["domain"] = json!("m.test");
@@ -256,7 +256,7 @@ async fn a_domain_with_an_open_api_beside_asks_without_demanding() {
 }
 
 #[tokio::test]
-async fn keys_are_bound_to_certificates() {
+async fn c2_2_row_12_keys_are_bound_to_certificates() {
     let upstream = Upstream::start().await;
     let mut api = keyed("d", &upstream.url(""));
     api["auth_configs"]["authToken"]["use_certificate"] = json!(true);
@@ -359,7 +359,7 @@ async fn c5_2_row_5_a_key_alone_can_be_made_enough_for_an_api_of_certificates() 
 }
 
 #[tokio::test]
-async fn keys_of_every_scheme_can_be_bound_where_certificates_are_listed() {
+async fn c5_2_row_6_keys_of_every_scheme_can_be_bound_where_certificates_are_listed() {
     let upstream = Upstream::start().await;
     let gate = secure().start().await;
     let admin = gate.admin();
@@ -400,7 +400,7 @@ async fn keys_of_every_scheme_can_be_bound_where_certificates_are_listed() {
 }
 
 #[tokio::test]
-async fn the_admin_api_can_ask_for_certificates() {
+async fn c7_1_row_3_the_admin_api_can_ask_for_certificates() {
     let (admin, stranger) = (own("admin"), own("stranger"));
     let gate = secure()
         .file("admin.pem", &admin.certificate)
@@ -414,7 +414,7 @@ async fn the_admin_api_can_ask_for_certificates() {
 }
 
 #[tokio::test]
-async fn apis_show_the_certificates_of_their_domains() {
+async fn c2_1_row_12_apis_show_the_certificates_of_their_domains() {
     let upstream = Upstream::start().await;
     let gate = secure().start().await;
     let admin = gate.admin();

@@ -69,7 +69,7 @@ fn show(what: &str, delays: &mut [Duration]) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_apis_under_load_while_one_keeps_changing() {
+async fn c13_2_rows_1_and_5_a_thousand_apis_under_load_while_one_keeps_changing() {
     let upstream = Upstream::start().await;
     let mut setup = Gate::setup();
     for index in 0..1_000 {

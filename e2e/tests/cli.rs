@@ -278,7 +278,7 @@ async fn a_port_in_use_is_said_clearly() {
 }
 
 #[tokio::test]
-async fn a_folder_of_definitions_that_is_not_there_does_not_stop_the_gate() {
+async fn c7_2_row_2_a_folder_of_definitions_that_is_not_there_does_not_stop_the_gate() {
     let mut gate = Gate::setup().conf(json!({"app_path": "later"})).prepare();
     gate.spawn();
     // It runs, and says that it should get no traffic: nobody knows what it should serve.

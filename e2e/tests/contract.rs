@@ -44,6 +44,30 @@ fn tests(source: &str) -> BTreeSet<&str> {
     found
 }
 
+/// The section and the rows that a test's name begins with: `c4_4_row_24_`, `c4_4_rows_1_and_3_`, `c4_4_rows_1_to_5_`,
+/// `c4_4_rows_1_2_5_`, or `c4_4_` for what shows more of it than a name can hold.
+fn rows_of(name: &str) -> Option<(String, Vec<usize>)> {
+    let mut words = name.strip_prefix('c')?.split('_').peekable();
+    let number = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let mut section = vec![words.next_if(number)?];
+    section.extend(words.next_if(number));
+    let mut rows = Vec::new();
+    if words.next_if(|word| ["row", "rows"].contains(word)).is_some() {
+        while let Some(row) = words.next_if(number) {
+            rows.push(row.parse().ok()?);
+            let first = *rows.last()?;
+            let mut ahead = words.clone();
+            match (ahead.next(), ahead.next().filter(|word| number(word))) {
+                (Some("to"), Some(last)) => rows.extend(first + 1..=last.parse().ok()?),
+                (Some("and"), Some(last)) => rows.push(last.parse().ok()?),
+                _ => continue,
+            }
+            break;
+        }
+    }
+    Some((section.join("."), rows))
+}
+
 /// What a cell names: files with the tests in them.
 fn named(cell: &str) -> Vec<(&str, &str)> {
     cell.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect()
@@ -54,6 +78,7 @@ fn every_row_names_tests_that_are_there() {
     let page = std::fs::read_to_string(root().join("docs/contract.md")).unwrap();
     let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut sources: BTreeMap<&str, String> = BTreeMap::new();
+    let mut proving: BTreeMap<(&str, &str), BTreeSet<(&str, &str)>> = BTreeMap::new();
     let mut faults = Vec::new();
     let mut section = "";
     for line in page.lines() {
@@ -77,6 +102,18 @@ fn every_row_names_tests_that_are_there() {
             if !tests(source).contains(name) {
                 faults.push(format!("{section} row {row}: there is no test `{name}` in {shortened}"));
             }
+            proving.entry((shortened, name)).or_default().insert((section, row));
+        }
+    }
+    for ((_, name), proven) in &proving {
+        let Some((section, numbers)) = rows_of(name) else {
+            faults.push(format!("`{name}` proves {proven:?}: its name begins with none of them"));
+            continue;
+        };
+        for number in numbers {
+            if !proven.contains(&(&*section, &*number.to_string())) {
+                faults.push(format!("`{name}` does not stand in row {number} of {section}"));
+            }
         }
     }
     for (chapter, parts) in SECTIONS {
@@ -92,6 +129,21 @@ fn every_row_names_tests_that_are_there() {
         faults.push("section 4.4 does not have every guard, in turn".to_owned());
     }
     assert!(faults.is_empty(), "docs/contract.md:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn names_tell_which_rows_are_proven() {
+    for (name, section, rows) in [
+        ("c4_4_row_24_words", "4.4", &[24][..]),
+        ("c4_4_rows_1_and_3_words", "4.4", &[1, 3]),
+        ("c4_4_rows_2_to_4_words", "4.4", &[2, 3, 4]),
+        ("c4_4_rows_1_2_5_words", "4.4", &[1, 2, 5]),
+        ("c12_row_5_words", "12", &[5]),
+        ("c8_6_words", "8.6", &[]),
+    ] {
+        assert_eq!(rows_of(name), Some((section.to_owned(), rows.to_vec())), "{name}");
+    }
+    assert_eq!((rows_of("companions"), rows_of("code_8")), (None, None));
 }
 
 #[test]

@@ -136,7 +136,7 @@ async fn c6_1_a_session_comes_back_as_it_was_sent_and_without_what_is_zero() {
 }
 
 #[tokio::test]
-async fn c6_2_sessions_are_stored_for_their_lifetime() {
+async fn c6_2_rows_1_to_7_sessions_are_stored_for_their_lifetime() {
     let upstream = Upstream::start().await;
     let redis = Redis::start().await;
     let living = |id: &str, seconds: i64, respects: bool| {
@@ -191,7 +191,7 @@ async fn c6_2_sessions_are_stored_for_their_lifetime() {
 }
 
 #[tokio::test]
-async fn c6_3_policies_come_from_one_file_and_active_means_nothing() {
+async fn c6_3_rows_2_and_3_policies_come_from_one_file_and_active_means_nothing() {
     let upstream = Upstream::start().await;
     let open = json!({"a": {"api_id": "a", "versions": ["Default"]}});
     let policies = json!({
@@ -260,7 +260,7 @@ async fn c6_4_keys_in_use_follow_their_policies_and_are_refused_without() {
 }
 
 #[tokio::test]
-async fn c6_5_smoothing_lets_a_rate_grow_in_steps() {
+async fn c6_5_row_5_smoothing_lets_a_rate_grow_in_steps() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .conf(json!({"enable_redis_rolling_limiter": true, "enable_rate_limit_smoothing": true}))
@@ -291,7 +291,7 @@ async fn c6_5_smoothing_lets_a_rate_grow_in_steps() {
 }
 
 #[tokio::test]
-async fn c6_6_quotas_begin_with_a_request_renew_end_or_have_no_end() {
+async fn c6_6_rows_1_3_5_quotas_begin_with_a_request_renew_end_or_have_no_end() {
     let upstream = Upstream::start().await;
     let redis = Redis::start().await;
     let api = || keyed("a", &upstream.url(""));
@@ -334,7 +334,7 @@ async fn c6_6_quotas_begin_with_a_request_renew_end_or_have_no_end() {
 }
 
 #[tokio::test]
-async fn c6_7_limits_are_told_with_answers_and_not_with_errors_of_the_gate() {
+async fn c6_7_row_1_limits_are_told_with_answers_and_not_with_errors_of_the_gate() {
     let upstream = Upstream::start().await;
     // Mocks of classic definitions are answered before anybody is asked who calls; those of OpenAPI are not.
     let mut mocked = oas("o", &upstream.url(""));

@@ -33,7 +33,7 @@ async fn path(gate: &Gate, at: &str) -> String {
 }
 
 #[tokio::test]
-async fn targets_are_those_that_are_told() {
+async fn c4_6_rows_1_and_17_targets_are_those_that_are_told() {
     let (first, second, own) = (Upstream::start().await, Upstream::start().await, Upstream::start().await);
     let hosts = |upstream: &Upstream| {
         let (host, port) = upstream
@@ -113,7 +113,7 @@ async fn targets_are_those_that_are_told() {
 }
 
 #[tokio::test]
-async fn who_wants_no_cache_asks_each_time() {
+async fn c2_3_row_7_who_wants_no_cache_asks_each_time() {
     let upstream = Upstream::start().await;
     let (server, told) = telling(json!({"at": upstream.url("/1")})).await;
     let settings = json!({"data_path": "at", "cache_disabled": true});

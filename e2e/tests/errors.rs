@@ -9,7 +9,7 @@ fn shown(reply: &Reply) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn c4_1_templates_of_the_folder_are_used() {
+async fn c4_1_rows_1_5_7_templates_of_the_folder_are_used() {
     let upstream = Upstream::start().await;
     let mut gate = Gate::setup()
         .api(keyed("a", &upstream.url("")))
@@ -51,7 +51,7 @@ async fn c4_1_templates_of_the_folder_are_used() {
 }
 
 #[tokio::test]
-async fn c4_2_the_configuration_has_other_words_and_rules() {
+async fn c4_2_rows_1_2_3_5_the_configuration_has_other_words_and_rules() {
     let upstream = Upstream::start().await;
     let mut own = keyed("own", &upstream.url(""));
     own["error_overrides"] = json!({"4xx": [{"response": {"status_code": 418, "message": "of the API"}}]});
@@ -100,7 +100,7 @@ async fn c4_2_the_configuration_has_other_words_and_rules() {
 }
 
 #[tokio::test]
-async fn c4_2_errors_of_upstreams_are_answered_otherwise() {
+async fn c4_2_rows_4_and_5_errors_of_upstreams_are_answered_otherwise() {
     let upstream = Upstream::start().await;
     let rules = json!({
         "404": [

@@ -111,7 +111,7 @@ async fn read(socket: &mut TcpStream, known: &mut Vec<u8>, until: impl Fn(&[u8],
 }
 
 #[tokio::test]
-async fn event_streams_are_passed_on_byte_for_byte_through_all_guards() {
+async fn c4_6_row_20_event_streams_are_passed_on_byte_for_byte_through_all_guards() {
     let pieces = Arc::new(Semaphore::new(0));
     let target = upstream(Arc::clone(&pieces)).await;
     let mut api = keyed("a", &target);

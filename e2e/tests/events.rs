@@ -300,7 +300,7 @@ async fn idle_subscribers_hear_heartbeats_and_outlive_the_write_timeout() {
 }
 
 #[tokio::test]
-async fn the_rate_limit_counts_connections_and_not_messages() {
+async fn c3_7_row_6_the_rate_limit_counts_connections_and_not_messages() {
     let gate = Gate::setup().oas(guarded(events("ev", json!({"s": post_to_sse(json!({}))})))).start().await;
     let admin = gate.admin();
     let mut limited = session(&["ev"]);

@@ -50,7 +50,7 @@ async fn get(gate: &Gate, api: &str, path: &str, arguments: &[&str], calls: usiz
 }
 
 #[tokio::test]
-async fn c5_8_a_plugin_is_asked_once_for_each_id_wherever_that_stands() {
+async fn c5_8_row_2_a_plugin_is_asked_once_for_each_id_wherever_that_stands() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let from = |from: &str, with: &str, config: Value| json!({"extract_from": from, "extract_with": with, "extractor_config": config});
@@ -101,7 +101,7 @@ async fn c5_8_a_plugin_is_asked_once_for_each_id_wherever_that_stands() {
 }
 
 #[tokio::test]
-async fn c6_1_it_is_asked_again_after_the_deadline_and_when_the_session_was_changed() {
+async fn c6_1_row_27_it_is_asked_again_after_the_deadline_and_when_the_session_was_changed() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let extractor = || json!({"extract_from": "header", "extract_with": "value", "extractor_config": {"header_name": "X-Id"}});

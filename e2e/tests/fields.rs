@@ -144,7 +144,7 @@ async fn c2_2_row_10_older_names_of_authentication_by_plugins_count() {
 }
 
 #[tokio::test]
-async fn c4_6_a_slash_at_the_end_of_an_empty_path_is_kept_where_that_is_asked_for() {
+async fn c4_6_row_3_a_slash_at_the_end_of_an_empty_path_is_kept_where_that_is_asked_for() {
     let upstream = Upstream::start().await;
     let mut kept = keyless("kept", &upstream.url("/base"));
     kept["proxy"]["disable_strip_slash"] = json!(true);
@@ -176,7 +176,7 @@ async fn c4_6_row_18_a_host_that_is_down_is_probed_again_after_its_own_time() {
 }
 
 #[tokio::test]
-async fn c4_6_a_breaker_without_a_half_open_state_lets_all_try_again() {
+async fn c4_6_row_15_a_breaker_without_a_half_open_state_lets_all_try_again() {
     let upstream = Upstream::start().await;
     let classic = |id: &str, disabled: bool| {
         let mut api = keyless(id, &upstream.url(""));
@@ -351,7 +351,7 @@ async fn c2_6_row_5_hooks_that_want_bytes_alone_get_no_text_in_both_formats() {
 }
 
 #[tokio::test]
-async fn c3_2_tls_and_signatures_towards_upstreams_are_as_documents_want_them() {
+async fn c3_2_rows_11_and_13_tls_and_signatures_towards_upstreams_are_as_documents_want_them() {
     let (upstream, authority) = (Upstream::start().await, Authority::new());
     let port = front(&upstream.authority(), &authority.sign(&["localhost"]), None).await;
     let tls = |id: &str, transport: Value| {

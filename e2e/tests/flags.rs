@@ -67,7 +67,7 @@ async fn c4_2_row_6_upstreams_that_cannot_be_reached_have_the_flag_of_the_cause(
 
 /// What listens there has its queue full, so that the kernel leaves further ones without an answer.
 #[tokio::test]
-async fn c4_2_connections_that_do_not_come_about_in_time_are_told_apart() {
+async fn c4_2_row_6_connections_that_do_not_come_about_in_time_are_told_apart() {
     let silent = TcpSocket::new_v4().unwrap();
     silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let silent = silent.listen(1).unwrap();
@@ -93,7 +93,7 @@ async fn c4_2_connections_that_do_not_come_about_in_time_are_told_apart() {
 }
 
 #[tokio::test]
-async fn c4_2_bodies_without_their_length_have_a_flag_of_their_own() {
+async fn c4_2_row_6_bodies_without_their_length_have_a_flag_of_their_own() {
     let upstream = Upstream::start().await;
     let mut api = telling(keyless("a", &upstream.url("")), &ALL);
     api["version_data"]["versions"]["Default"]["global_size_limit"] = json!(4);

@@ -171,7 +171,7 @@ async fn c8_12_each_kind_of_event_is_told_in_the_words_of_the_built_in_template(
 }
 
 #[tokio::test]
-async fn c8_12_a_template_of_ones_own_is_sent_signed_once_and_without_secrets() {
+async fn c8_12_rows_10_and_14_a_template_of_ones_own_is_sent_signed_once_and_without_secrets() {
     let (upstream, receiver) = (Upstream::start().await, receiver().await);
     let mut api = keyed("a", &upstream.url(""));
     let mut hook = webhook(&receiver);
@@ -269,7 +269,7 @@ async fn c8_12_row_13_a_receiver_that_is_away_is_asked_again_and_one_that_is_slo
 }
 
 #[tokio::test]
-async fn c6_8_a_monitor_tells_once_that_so_much_of_a_quota_is_used() {
+async fn c6_8_row_1_a_monitor_tells_once_that_so_much_of_a_quota_is_used() {
     let (upstream, receiver) = (Upstream::start().await, receiver().await);
     let gate = Gate::setup()
         .conf(json!({
@@ -304,7 +304,7 @@ async fn c6_8_a_monitor_tells_once_that_so_much_of_a_quota_is_used() {
 }
 
 #[tokio::test]
-async fn c8_12_logs_scripts_and_servers_are_told_too() {
+async fn c8_12_rows_9_and_14_logs_scripts_and_servers_are_told_too() {
     let (upstream, server) = (Upstream::start().await, Dispatcher::start().await);
     let mut api = keyless("a", &upstream.url(""));
     let log = json!({"handler_name": "eh_log_handler", "handler_meta": {"prefix": "WATCH"}});
@@ -366,7 +366,7 @@ async fn c8_12_handlers_that_cannot_work_are_told_by_lint_at_their_place() {
 }
 
 #[tokio::test]
-async fn c12_certificates_that_end_soon_are_told_of_once() {
+async fn c12_row_11_certificates_that_end_soon_are_told_of_once() {
     let receiver = receiver().await;
     let certified = rcgen::generate_simple_self_signed(vec!["soon.example".to_owned()]).unwrap();
     let mut api = keyless("a", "http://127.0.0.1:1");

@@ -137,7 +137,7 @@ async fn c11_1_plugins_on_records_see_the_schema_and_the_operation() {
 }
 
 #[tokio::test]
-async fn c2_7_extensions_of_errors_are_told_where_the_definition_says_so() {
+async fn c2_7_row_5_extensions_of_errors_are_told_where_the_definition_says_so() {
     let server = GraphqlServer::start().await;
     let part = GraphqlServer::part("reviews").await;
     let mut setup = Gate::setup();

@@ -36,7 +36,7 @@ fn error(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn c10_what_holds_goes_through_and_nothing_else() {
+async fn c10_rows_2_3_4_14_what_holds_goes_through_and_nothing_else() {
     let server = GraphqlServer::start().await;
     let mut described = oas("o", &server.url("/o"));
     described["x-sluicegate"] = json!({"graphql": {"enabled": true, "schema": SDL, "limits": {"depth": 2}}});
@@ -97,7 +97,7 @@ async fn c10_what_holds_goes_through_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn c10_rights_of_keys() {
+async fn c10_rows_8_and_9_rights_of_keys() {
     let server = GraphqlServer::start().await;
     let mut closed = graph(keyless("c", &server.url("")));
     closed["graphql"]["introspection"] = json!({"disabled": true});
@@ -146,7 +146,7 @@ async fn c10_rights_of_keys() {
 }
 
 #[tokio::test]
-async fn c10_headers_towards_the_server() {
+async fn c10_row_4_headers_towards_the_server() {
     let server = GraphqlServer::start().await;
     let mut api = graph(keyless("g", &server.url("")));
     api["enable_context_vars"] = json!(true);
@@ -175,7 +175,7 @@ async fn c10_headers_towards_the_server() {
 }
 
 #[tokio::test]
-async fn c2_5_paths_stand_for_operations() {
+async fn c2_5_row_17_paths_stand_for_operations() {
     let (server, upstream) = (GraphqlServer::start().await, Upstream::start().await);
     let operations = json!([
         {"path": "/heroes/{id}", "method": "GET", "operation": "query ($id: ID!) { hero(id: $id) { name secret } }", "variables": {"id": "$path.id"}},
@@ -216,7 +216,7 @@ async fn next(socket: &mut Socket) -> Value {
 }
 
 #[tokio::test]
-async fn c10_subscriptions_over_websockets() {
+async fn c10_row_7_subscriptions_over_websockets() {
     let server = GraphqlServer::start().await;
     let mut setup = Gate::setup();
     for (id, protocol) in [("same", ""), ("old", "graphql-ws"), ("new", "graphql-transport-ws")] {
@@ -467,7 +467,7 @@ async fn c10_subscriptions_end_with_what_their_key_may() {
 }
 
 #[tokio::test]
-async fn c10_the_playground_needs_no_key_and_nothing_from_elsewhere() {
+async fn c10_row_10_the_playground_needs_no_key_and_nothing_from_elsewhere() {
     let server = GraphqlServer::start().await;
     let mut api = graph(keyed("g", &server.url("")));
     api["graphql"]["playground"] = json!({"enabled": true, "path": "/try/it"});
@@ -593,7 +593,7 @@ fn joined(id: &str, rest: &Upstream, server: &GraphqlServer) -> Value {
 }
 
 #[tokio::test]
-async fn c10_a_graph_out_of_several_sources() {
+async fn c10_row_5_a_graph_out_of_several_sources() {
     let (server, rest) = (GraphqlServer::start().await, Upstream::start().await);
     let mut inside = keyless("inside", &rest.url("/in"));
     inside["internal"] = json!(true);
@@ -672,7 +672,7 @@ fn joined_as_version_1(id: &str, version: Value, rest: &Upstream, server: &Graph
 }
 
 #[tokio::test]
-async fn c10_a_graph_with_its_sources_as_version_1_has_them() {
+async fn c10_row_1_a_graph_with_its_sources_as_version_1_has_them() {
     let (server, rest) = (GraphqlServer::start().await, Upstream::start().await);
     let mut inside = keyless("inside", &rest.url("/in"));
     inside["internal"] = json!(true);
@@ -757,7 +757,7 @@ fn fed(id: &str, source: Value, server: &GraphqlServer) -> Value {
 }
 
 #[tokio::test]
-async fn c10_a_topic_feeds_subscriptions() {
+async fn c10_row_5_a_topic_feeds_subscriptions() {
     let (server, broker) = (GraphqlServer::start().await, tools::service("kafka"));
     let topic = format!("e2e-graphql-{}", std::process::id());
     let kafka = json!({"kind": "Kafka", "name": "orders", "root_fields": [{"type": "Subscription", "fields": ["ordered"]}],

@@ -68,7 +68,7 @@ fn both(upstream: &Upstream) -> [Value; 2] {
 }
 
 #[tokio::test]
-async fn c8_3_fields_of_requests_and_answers_are_changed() {
+async fn c8_3_row_8_fields_of_requests_and_answers_are_changed() {
     let upstream = Upstream::start().await;
     let [classic, described] = both(&upstream);
     let gate = Gate::setup().api(classic).oas(described).start().await;
@@ -109,7 +109,7 @@ async fn c8_3_fields_of_requests_and_answers_are_changed() {
 }
 
 #[tokio::test]
-async fn c8_9_what_is_known_of_a_request_has_names() {
+async fn c8_9_rows_1_2_5_what_is_known_of_a_request_has_names() {
     let upstream = Upstream::start().await;
     let names = [
         ("path", "/named/a/b"),
@@ -169,7 +169,7 @@ async fn c8_9_what_is_known_of_a_request_has_names() {
 }
 
 #[tokio::test]
-async fn c8_10_callers_and_secrets_are_named() {
+async fn c8_10_row_2_callers_and_secrets_are_named() {
     let upstream = Upstream::start().await;
     let mut api = versioned(
         keyed("k", &upstream.url("")),
@@ -260,7 +260,7 @@ async fn c4_6_row_9_an_address_that_is_removed_is_not_told() {
 }
 
 #[tokio::test]
-async fn c4_5_an_injector_comes_last() {
+async fn c4_5_row_2_an_injector_comes_last() {
     let upstream = Upstream::start().await;
     let mut api = versioned(
         keyless("a", &upstream.url("")),

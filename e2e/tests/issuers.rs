@@ -20,7 +20,7 @@ fn api(id: &str, target: &str, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn clients_of_an_issuer_have_their_policies() {
+async fn c5_7_rows_1_and_2_clients_of_an_issuer_have_their_policies() {
     let upstream = Upstream::start().await;
     let (issuer, stranger) = (Issuer::start().await, Issuer::start().await);
     // Base64 of `web`, `phone` and `lost`.
@@ -94,7 +94,7 @@ async fn clients_of_an_issuer_have_their_policies() {
 }
 
 #[tokio::test]
-async fn a_token_of_others_opens_one_api() {
+async fn c5_7_rows_3_to_5_a_token_of_others_opens_one_api() {
     let upstream = Upstream::start().await;
     let issuer = Issuer::start().await;
     let introspection = |more: Value| introspection(&issuer, more);
@@ -291,7 +291,7 @@ async fn a_slow_issuer_keeps_nobody_waiting_whose_token_is_known() {
 }
 
 #[tokio::test]
-async fn clients_are_told_where_they_get_tokens() {
+async fn c3_3_row_14_clients_are_told_where_they_get_tokens() {
     let upstream = Upstream::start().await;
     let api = |id: &str, metadata: Value| {
         let mut api = oas(id, &upstream.url(""));

@@ -39,7 +39,7 @@ fn hs(claims: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_signed_token_opens_what_its_policies_open() {
+async fn c5_5_a_signed_token_opens_what_its_policies_open() {
     let upstream = Upstream::start().await;
     let fixed = |more: Value| {
         let mut whole = json!({
@@ -116,7 +116,7 @@ async fn a_signed_token_opens_what_its_policies_open() {
 }
 
 #[tokio::test]
-async fn c5_5_a_session_is_made_and_follows_its_tokens() {
+async fn c5_5_rows_8_to_10_a_session_is_made_and_follows_its_tokens() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .conf(json!({"hash_keys": true, "enable_hashed_keys_listing": true}))
@@ -183,7 +183,7 @@ async fn md5(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_token_may_be_signed_with_the_secret_of_a_key() {
+async fn c5_5_rows_3_and_13_a_token_may_be_signed_with_the_secret_of_a_key() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .api(api("a", &upstream.url(""), json!({"jwt_identity_base_field": "key"})))
@@ -226,7 +226,7 @@ async fn a_token_may_be_signed_with_the_secret_of_a_key() {
 }
 
 #[tokio::test]
-async fn claims_of_openapi_definitions_are_checked() {
+async fn c5_5_rows_3_7_8_claims_of_openapi_definitions_are_checked() {
     let upstream = Upstream::start().await;
     let scheme = json!({
         "source": SOURCE, "signingMethod": "hmac", "allowedIssuers": ["issuer"], "allowedAudiences": ["gate"],
@@ -272,7 +272,7 @@ async fn claims_of_openapi_definitions_are_checked() {
 }
 
 #[tokio::test]
-async fn published_keys_are_fetched_once_and_follow_their_issuer() {
+async fn c5_5_rows_3_and_4_published_keys_are_fetched_once_and_follow_their_issuer() {
     let upstream = Upstream::start().await;
     let (issuer, other) = (Issuer::start().await, Issuer::start().await);
     other.rotate("of the other");

@@ -24,7 +24,7 @@ async fn with_key(gate: &Gate, path: &str, key: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_key_opens_only_what_it_names() {
+async fn c2_2_row_2_a_key_opens_only_what_it_names() {
     let upstream = Upstream::start().await;
     let gate =
         Gate::setup().api(keyed("a", &upstream.url(""))).api(keyed("b", &upstream.url(""))).start().await;
@@ -43,7 +43,7 @@ async fn a_key_opens_only_what_it_names() {
 }
 
 #[tokio::test]
-async fn a_key_is_found_where_the_definition_looks() {
+async fn c2_2_rows_11_and_12_a_key_is_found_where_the_definition_looks() {
     let upstream = Upstream::start().await;
     let with = |id: &str, token: Value| {
         let mut api = keyed(id, &upstream.url(""));
@@ -85,7 +85,7 @@ async fn a_key_is_found_where_the_definition_looks() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_over_is_told_so() {
+async fn c6_1_rows_7_and_20_a_key_that_is_over_is_told_so() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     let admin = gate.admin();
@@ -158,7 +158,7 @@ async fn hmac(secret: &str, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn rights_reach_down_to_path_and_method() {
+async fn c4_4_row_21_rights_reach_down_to_path_and_method() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     let mut narrow = session(&["a"]);
@@ -181,7 +181,7 @@ async fn rights_reach_down_to_path_and_method() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_holds_and_ends() {
+async fn c4_4_row_22_a_rate_limit_holds_and_ends() {
     let upstream = Upstream::start().await;
     let gate =
         Gate::setup().api(keyed("a", &upstream.url(""))).api(keyed("free", &upstream.url(""))).start().await;
@@ -201,7 +201,7 @@ async fn a_rate_limit_holds_and_ends() {
 }
 
 #[tokio::test]
-async fn an_api_has_a_rate_limit_of_its_own() {
+async fn c2_1_row_22_an_api_has_a_rate_limit_of_its_own() {
     let upstream = Upstream::start().await;
     let mut api = keyless("a", &upstream.url(""));
     api["global_rate_limit"] = json!({"rate": 2, "per": 60});
@@ -215,7 +215,7 @@ async fn an_api_has_a_rate_limit_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_quota_is_counted_and_shown() {
+async fn c6_6_rows_2_and_6_a_quota_is_counted_and_shown() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     let mut limited = session(&["a"]);
@@ -257,7 +257,7 @@ async fn c6_4_row_7_limits_follow_the_policy() {
 }
 
 #[tokio::test]
-async fn c4_1_errors_are_xml_for_those_who_send_xml() {
+async fn c4_1_rows_1_and_3_errors_are_xml_for_those_who_send_xml() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     for media in ["application/xml", "text/xml; charset=utf-8", "application/soap+xml"] {

@@ -117,7 +117,7 @@ async fn status(gate: &Gate, key: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn two_gates_admit_together_what_the_limiter_promises() {
+async fn c6_5_rows_1_to_4_two_gates_admit_together_what_the_limiter_promises() {
     let redis = Redis::start().await;
     // Limiter -> the fewest and the most that both admit together.
     for (limiter, conf, least, most) in [
@@ -144,7 +144,7 @@ fn limiters() -> [(&'static str, Value); 3] {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_killed_or_hangs_lets_no_more_than_two_limits_through() {
+async fn c6_5_row_9_a_redis_that_is_killed_or_hangs_lets_no_more_than_two_limits_through() {
     for (limiter, conf) in limiters() {
         for fault in ["killed", "hanging"] {
             let mut redis = Redis::start().await;

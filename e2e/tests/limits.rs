@@ -24,7 +24,7 @@ fn refused(reply: &Reply) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn limits_of_paths_come_before_those_of_apis_and_of_keys() {
+async fn c2_1_row_22_limits_of_paths_come_before_those_of_apis_and_of_keys() {
     let upstream = Upstream::start().await;
     let mut api = keyed("a", &upstream.url(""));
     api["global_rate_limit"] = json!({"rate": 6, "per": 60});
@@ -83,7 +83,7 @@ async fn what_an_api_refuses_costs_no_quota() {
 }
 
 #[tokio::test]
-async fn a_pattern_counts_keys_together() {
+async fn c6_1_row_25_a_pattern_counts_keys_together() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     let mut limited = session(&["a"]);
@@ -101,7 +101,7 @@ async fn a_pattern_counts_keys_together() {
 }
 
 #[tokio::test]
-async fn whoever_may_wait_waits_out_its_rate() {
+async fn c6_1_row_4_whoever_may_wait_waits_out_its_rate() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyed("a", &upstream.url(""))).start().await;
     let mut limited = session(&["a"]);
@@ -156,7 +156,7 @@ async fn c6_5_row_8_one_key_cannot_wait_for_all_and_nobody_waits_for_a_gate_that
 }
 
 #[tokio::test]
-async fn organisations_have_limits_of_their_own() {
+async fn c4_4_row_10_organisations_have_limits_of_their_own() {
     let upstream = Upstream::start().await;
     let redis = Redis::start().await;
     let prefix = "orgkey.";
@@ -240,7 +240,7 @@ async fn c6_7_row_2_rates_are_told_also_to_the_refused() {
 }
 
 #[tokio::test]
-async fn policies_are_applied_again_when_they_change() {
+async fn c6_1_row_21_policies_are_applied_again_when_they_change() {
     let upstream = Upstream::start().await;
     let policy = |rate: u32, inactive: bool| {
         json!({"id": "gold", "org_id": "org", "rate": rate, "per": 600, "is_inactive": inactive,

@@ -12,7 +12,7 @@ fn at(id: &str, target: &str, listen: &str, strip: bool) -> Value {
 }
 
 #[tokio::test]
-async fn c2_3_listen_paths_may_be_patterns() {
+async fn c2_3_rows_1_and_3_listen_paths_may_be_patterns() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let mut described = oas("oas", &format!("{target}/oas"));

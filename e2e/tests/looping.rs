@@ -10,7 +10,7 @@ fn inside(mut api: Value) -> Value {
 }
 
 #[tokio::test]
-async fn c4_6_an_api_behind_an_api() {
+async fn c4_6_row_24_an_api_behind_an_api() {
     let upstream = Upstream::start().await;
     let target = upstream.url("/base");
     let mut described = oas("described", "tyk://inner");

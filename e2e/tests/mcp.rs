@@ -703,7 +703,7 @@ async fn assert_refused_by_reader(gate: &Gate) {
 }
 
 #[tokio::test]
-async fn c3_1_definitions_of_the_original_are_read_as_they_are() {
+async fn c3_1_row_2_definitions_of_the_original_are_read_as_they_are() {
     let server = McpServer::json().await;
     // The original says what it speaks in the projection alone.
     let projection = json!({

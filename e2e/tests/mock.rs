@@ -5,7 +5,7 @@ use e2e::{Gate, Upstream};
 use serde_json::json;
 
 #[tokio::test]
-async fn c3_6_operations_are_answered_from_the_document() {
+async fn c3_6_rows_2_to_5_operations_are_answered_from_the_document() {
     let upstream = Upstream::start().await;
     let mut api = oas("api", &upstream.url(""));
     api["paths"] = json!({

@@ -40,7 +40,7 @@ async fn status(gate: &Gate, path: &str, key: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn c13_1_signals_reload_whoever_listens_to_them() {
+async fn c13_1_rows_1_and_2_signals_reload_whoever_listens_to_them() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let setup = || Gate::setup().conf(redis.conf()).api(keyed("a", &upstream.url("")));
     let gate = setup().start().await;
@@ -175,7 +175,7 @@ async fn c13_1_row_7_certificates_that_come_and_go_do_so_everywhere() {
 }
 
 #[tokio::test]
-async fn c13_1_published_keys_are_forgotten_everywhere() {
+async fn c13_1_row_7_published_keys_are_forgotten_everywhere() {
     let (upstream, redis, issuer) = (Upstream::start().await, Redis::start().await, Issuer::start().await);
     let guarded = |id: &str| {
         let mut api = keyless(id, &upstream.url(""));

@@ -183,7 +183,7 @@ fn by_code<'a>(code: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a 
 }
 
 #[tokio::test]
-async fn every_grant_leads_to_a_token_that_every_gate_admits() {
+async fn c5_6_every_grant_leads_to_a_token_that_every_gate_admits() {
     let upstream = Upstream::start().await;
     for shared in [false, true] {
         let gates = Gates::start(&upstream, shared, json!({})).await;
@@ -323,7 +323,7 @@ async fn every_grant_leads_to_a_token_that_every_gate_admits() {
 }
 
 #[tokio::test]
-async fn who_does_not_prove_it_gets_no_token() {
+async fn c5_6_who_does_not_prove_it_gets_no_token() {
     let upstream = Upstream::start().await;
     for shared in [false, true] {
         let gates = Gates::start(&upstream, shared, json!({})).await;
@@ -564,7 +564,7 @@ async fn what_is_used_twice_is_taken_back_with_all_it_led_to() {
 }
 
 #[tokio::test]
-async fn tokens_are_taken_back_everywhere_within_a_second() {
+async fn c7_3_rows_35_to_37_tokens_are_taken_back_everywhere_within_a_second() {
     let upstream = Upstream::start().await;
     for shared in [false, true] {
         let gates = Gates::start(&upstream, shared, json!({"enable_hashed_keys_listing": true})).await;
@@ -783,7 +783,7 @@ async fn c7_3_clients_are_managed_over_the_admin_api() {
 }
 
 #[tokio::test]
-async fn c5_6_tokens_end_and_survive_as_they_should() {
+async fn c5_6_rows_3_and_11_tokens_end_and_survive_as_they_should() {
     let upstream = Upstream::start().await;
     let conf = json!({
         "oauth_token_expire": 1, "oauth_refresh_token_expire": 3600, "oauth_redirect_uri_separator": ";",
@@ -855,7 +855,7 @@ async fn listener() -> (String, mpsc::UnboundedReceiver<String>) {
 }
 
 #[tokio::test]
-async fn new_tokens_are_told_of() {
+async fn c2_1_row_31_new_tokens_are_told_of() {
     let upstream = Upstream::start().await;
     let (url, mut told) = listener().await;
     let mut noticed = api("noticed", &upstream.url(""), all());

@@ -123,7 +123,7 @@ fn text(reply: &Reply, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn contract_5_6_what_another_gate_has_given_is_good_here() {
+async fn c5_1_contract_5_6_what_another_gate_has_given_is_good_here() {
     let shared = Shared::start().await;
     shared.write_client();
     let admin = shared.gate.admin();
@@ -168,7 +168,7 @@ async fn contract_5_6_what_another_gate_has_given_is_good_here() {
 }
 
 #[tokio::test]
-async fn contract_5_1_records_are_written_under_the_names_that_other_gates_read() {
+async fn c5_1_rows_22_to_28_contract_5_1_records_are_written_under_the_names_that_other_gates_read() {
     let shared = Shared::start().await;
     let asked = json!({
         "client_id": "c", "secret": "hush", "api_id": "a", "policy_id": "gold", "redirect_uri": CALLBACK,

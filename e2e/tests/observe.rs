@@ -36,7 +36,7 @@ fn samples(metrics: &str, name: &str) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn every_exchange_leaves_one_record() {
+async fn c3_7_row_7_every_exchange_leaves_one_record() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .conf(json!({"enable_analytics": true, "hash_keys": true, "hash_key_function": "sha256"}))
@@ -267,7 +267,7 @@ async fn no_secret_is_ever_told() {
 }
 
 #[tokio::test]
-async fn records_carry_the_tags_of_session_fields_and_api() {
+async fn c2_1_rows_13_and_14_records_carry_the_tags_of_session_fields_and_api() {
     let upstream = Upstream::start().await;
     let mut tagged = keyed("tagged", &upstream.url(""));
     tagged["tags"] = json!(["edge"]);
@@ -367,7 +367,7 @@ async fn c1_3_organisations_say_what_is_recorded_and_how_long() {
 }
 
 #[tokio::test]
-async fn c8_8_what_is_not_tracked_is_in_no_counter() {
+async fn c8_8_row_1_what_is_not_tracked_is_in_no_counter() {
     let upstream = Upstream::start().await;
     let mut off = keyless("off", &upstream.url(""));
     off["do_not_track"] = json!(true);

@@ -115,7 +115,7 @@ async fn is_refused(port: u16) -> bool {
 }
 
 #[tokio::test]
-async fn c4_6_bytes_go_through_and_are_recorded() {
+async fn c4_6_row_25_bytes_go_through_and_are_recorded() {
     let (one, two) = (Echo::start("one:").await, Echo::start("two:").await);
     let port = free_port();
     let mut balanced = api("t", "tcp", port, "tcp://127.0.0.1:1");
@@ -315,7 +315,7 @@ async fn c4_6_connections_have_rates_of_their_api_and_of_each_address() {
 }
 
 #[tokio::test]
-async fn c4_6_the_proxy_protocol_is_read_and_written() {
+async fn c4_6_row_25_the_proxy_protocol_is_read_and_written() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = format!("tcp://{}", upstream.local_addr().unwrap());
     let port = free_port();

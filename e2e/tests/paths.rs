@@ -110,7 +110,7 @@ async fn c4_3_row_1_patterns_are_anchored_by_settings() {
 }
 
 #[tokio::test]
-async fn c4_3_ignored_paths_ask_nobody_who_is_calling() {
+async fn c4_3_row_7_ignored_paths_ask_nobody_who_is_calling() {
     let upstream = Upstream::start().await;
     let lists = json!({
         "ignored": [{"path": "/health", "method": "GET"}],
@@ -139,7 +139,7 @@ async fn c4_3_ignored_paths_ask_nobody_who_is_calling() {
 }
 
 #[tokio::test]
-async fn c4_4_11_sizes_are_limited_by_what_is_announced() {
+async fn c4_4_row_11_sizes_are_limited_by_what_is_announced() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let mut api = with_lists(

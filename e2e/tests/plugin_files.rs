@@ -33,7 +33,7 @@ fn seen(echo: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn c9_1_scripts_in_the_folders_of_an_api_are_its_plugins() {
+async fn c9_1_row_8_scripts_in_the_folders_of_an_api_are_its_plugins() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let mut guarded = keyless("guarded", &target);

@@ -69,7 +69,7 @@ fn filter(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn c9_4_bundles_in_python_authenticate_and_change_requests_and_answers() {
+async fn c9_4_row_1_bundles_in_python_authenticate_and_change_requests_and_answers() {
     let upstream = Upstream::start().await;
     let folder = Folder::new("python");
     let bundle = folder.0.join("friends.zip");
@@ -184,7 +184,7 @@ async fn c9_4_row_1_what_hangs_fails_its_own_request_and_its_process_is_ended() 
 }
 
 #[tokio::test]
-async fn c9_4_hooks_in_lua_do_what_the_example_says() {
+async fn c9_4_row_2_hooks_in_lua_do_what_the_example_says() {
     let upstream = Upstream::start().await;
     let api = with(
         keyless("lua", &upstream.url("")),
@@ -310,7 +310,7 @@ async fn c9_3_row_1_servers_of_plugins_with_the_public_kit_do_what_the_example_s
 }
 
 #[tokio::test]
-async fn filters_in_webassembly_are_built_with_the_public_kit_and_run() {
+async fn c9_1_row_4_filters_in_webassembly_are_built_with_the_public_kit_and_run() {
     let upstream = Upstream::start().await;
     let folder = Folder::new("wasm");
     let built = filter(&folder.0);

@@ -34,7 +34,7 @@ fn header(echo: &Value, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn c9_2_the_examples_do_what_they_say() {
+async fn c9_2_rows_1_2_5_6_the_examples_do_what_they_say() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let mut guarded = with(
@@ -88,7 +88,7 @@ async fn c9_2_the_examples_do_what_they_say() {
 }
 
 #[tokio::test]
-async fn c9_1_hooks_run_in_their_places_and_see_what_came_before() {
+async fn c9_1_rows_1_3_4_5_hooks_run_in_their_places_and_see_what_came_before() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let script = r#"
@@ -165,7 +165,7 @@ async fn c9_2_the_oas_form_and_files_that_change() {
 }
 
 #[tokio::test]
-async fn what_fails_costs_its_own_request_and_is_told_to_operators_alone() {
+async fn c4_5_row_3_what_fails_costs_its_own_request_and_is_told_to_operators_alone() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let script = r#"
@@ -272,7 +272,7 @@ async fn definitions_whose_plugins_cannot_run_are_refused_at_their_place() {
 }
 
 #[tokio::test]
-async fn c9_3_servers_authenticate_and_change_requests_and_answers() {
+async fn c9_3_rows_1_3_4_servers_authenticate_and_change_requests_and_answers() {
     let (upstream, dispatcher) = (Upstream::start().await, Dispatcher::start().await);
     let target = upstream.url("");
     let hooks = |hooks: Value| {
@@ -314,7 +314,7 @@ async fn c9_3_servers_authenticate_and_change_requests_and_answers() {
 }
 
 #[tokio::test]
-async fn c9_5_bundles_are_packed_fetched_checked_and_run() {
+async fn c9_5_rows_1_and_5_bundles_are_packed_fetched_checked_and_run() {
     let upstream = Upstream::start().await;
     let manifest = json!({
         "file_list": ["headers.js", "modern.mjs", "stamp.mjs"],

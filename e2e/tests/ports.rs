@@ -23,7 +23,7 @@ async fn listens(port: u16) -> bool {
 }
 
 #[tokio::test]
-async fn apis_are_served_on_their_port_and_nowhere_else() {
+async fn c2_1_row_5_apis_are_served_on_their_port_and_nowhere_else() {
     let upstream = Upstream::start().await;
     let (port, other) = (free_port(), free_port());
     let mut openapi = oas("o", &upstream.url("/o"));

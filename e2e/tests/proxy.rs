@@ -15,7 +15,7 @@ fn sent(reply: &Reply, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn paths_and_queries_are_joined() {
+async fn c4_6_rows_3_4_7_paths_and_queries_are_joined() {
     let upstream = Upstream::start().await;
     let cases = [
         // target, strip, request, what the upstream sees
@@ -47,7 +47,7 @@ async fn paths_and_queries_are_joined() {
 }
 
 #[tokio::test]
-async fn apis_are_told_apart_by_listen_path_and_domain() {
+async fn c2_9_row_4_apis_are_told_apart_by_listen_path_and_domain() {
     let upstream = Upstream::start().await;
     let with = |id: &str, listen: &str, domain: &str| {
         let mut api = keyless(id, &upstream.url(&format!("/{id}")));
@@ -118,7 +118,7 @@ async fn c4_6_row_8_headers_that_belong_to_one_hop_end_there() {
 }
 
 #[tokio::test]
-async fn the_upstream_learns_who_asks_and_whom() {
+async fn c4_6_rows_5_6_9_the_upstream_learns_who_asks_and_whom() {
     let upstream = Upstream::start().await;
     let mut keeping = keyless("keeping", &upstream.url(""));
     keeping["proxy"]["preserve_host_header"] = json!(true);
@@ -170,7 +170,7 @@ async fn methods_and_bodies_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn answers_come_back_as_they_were_given() {
+async fn c4_6_row_23_answers_come_back_as_they_were_given() {
     let upstream = Upstream::start().await;
     let gate = gate(&upstream, "").await;
     for status in [200, 201, 204, 304, 404, 418, 500, 503] {
@@ -263,7 +263,7 @@ async fn c4_6_row_19_websockets_pass_where_they_are_enabled() {
 }
 
 #[tokio::test]
-async fn c4_6_http2_is_spoken_on_both_sides() {
+async fn c4_6_rows_21_and_22_http2_is_spoken_on_both_sides() {
     let upstream = Upstream::start().await;
     let h2c = format!("h2c://{}", upstream.authority());
     let gate = Gate::setup().api(keyless("one", &upstream.url(""))).api(keyless("two", &h2c)).start().await;

@@ -49,7 +49,7 @@ async fn metric(gate: &Gate, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn c2_6_records_are_stored_as_their_plugin_gives_them_in_both_formats() {
+async fn c2_6_row_3_records_are_stored_as_their_plugin_gives_them_in_both_formats() {
     let upstream = Upstream::start().await;
     let mut classic = scripted("masked", &upstream.url(""), json!({"name": "records", "path": "records.js"}));
     classic["config_data"] = json!({"region": "south"});

@@ -49,7 +49,7 @@ fn filled(values: &Values) {
 }
 
 #[tokio::test]
-async fn c2_9_references_are_put_in_when_a_definition_is_read() {
+async fn c2_9_row_1_references_are_put_in_when_a_definition_is_read() {
     let (upstream, values) = (Upstream::start().await, Values::start().await);
     filled(&values);
     let cases = [

@@ -5,7 +5,7 @@ use e2e::{Gate, Redis, Upstream};
 use serde_json::json;
 
 #[tokio::test]
-async fn c7_3_what_a_store_that_is_away_does_not_take_is_told_in_the_contracts_words() {
+async fn c7_3_rows_33_and_43_what_a_store_that_is_away_does_not_take_is_told_in_the_contracts_words() {
     let (upstream, mut redis) = (Upstream::start().await, Redis::start().await);
     let mut api = keyless("a", &upstream.url(""));
     let object = api.as_object_mut().unwrap();

@@ -46,7 +46,7 @@ async fn a_change_is_live_within_100_ms() {
 }
 
 #[tokio::test]
-async fn reload_by_admin_and_by_signal_tells_the_generation() {
+async fn c7_3_row_1_reload_by_admin_and_by_signal_tells_the_generation() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(keyless("a", &upstream.url("/one"))).start().await;
     let admin = gate.admin();
@@ -85,7 +85,7 @@ async fn c13_2_row_3_a_broken_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_one_of_a_thousand_apis_keeps_changing() {
+async fn c13_2_row_5_no_request_fails_while_one_of_a_thousand_apis_keeps_changing() {
     let upstream = Upstream::start().await;
     let mut setup = Gate::setup();
     for index in 0..1000 {

@@ -127,7 +127,7 @@ fn judged(conf: Option<Value>, stream: &Value) -> (Option<i32>, String) {
 }
 
 #[test]
-fn c3_7_lint_judges_by_the_settings_of_a_gate() {
+fn c3_7_rows_1_and_5_lint_judges_by_the_settings_of_a_gate() {
     let stream = |output: Value| json!({"input": {"http_server": {}}, "output": output});
     let file = stream(json!({"file": {"path": "/tmp/x"}}));
     let secret = stream(json!({"reject": "$secret_conf.word"}));

@@ -22,7 +22,7 @@ fn seen(reply: &Reply) -> Value {
 }
 
 #[tokio::test]
-async fn c8_2_urls_are_rewritten() {
+async fn c8_2_rows_1_2_6_urls_are_rewritten() {
     let upstream = Upstream::start().await;
     let rows = [
         // pattern, to, request below the listen path, what the upstream sees below `/base`
@@ -72,7 +72,7 @@ async fn c8_2_urls_are_rewritten() {
 }
 
 #[tokio::test]
-async fn c8_2_the_first_path_that_fits_is_rewritten_and_found_again() {
+async fn c8_2_row_8_the_first_path_that_fits_is_rewritten_and_found_again() {
     let upstream = Upstream::start().await;
     let mut api = rewriting(
         keyless("a", &upstream.url("")),
@@ -108,7 +108,7 @@ async fn c8_2_the_first_path_that_fits_is_rewritten_and_found_again() {
 }
 
 #[tokio::test]
-async fn c8_2_triggers_choose_another_url() {
+async fn c8_2_rows_3_to_5_triggers_choose_another_url() {
     let upstream = Upstream::start().await;
     let on = |on: &str, options: Value, to: &str| json!({"on": on, "options": options, "rewrite_to": to});
     let rx = |pattern: &str| json!({"match_rx": pattern});
@@ -185,7 +185,7 @@ async fn c8_2_triggers_choose_another_url() {
 }
 
 #[tokio::test]
-async fn c8_2_other_hosts() {
+async fn c8_2_row_7_other_hosts() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let with_credentials = |id: &str, to: &str| {
         let mut api =
@@ -261,7 +261,7 @@ async fn values_lead_no_path_upwards() {
 }
 
 #[tokio::test]
-async fn c8_2_apis_of_the_gate() {
+async fn c8_2_row_9_apis_of_the_gate() {
     let upstream = Upstream::start().await;
     let mut inner = keyless("inner", &upstream.url("/inner"));
     inner["internal"] = json!(true);

@@ -21,7 +21,7 @@ fn error(reply: &e2e::Reply) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn c2_9_apis_that_want_the_same_listen_path_are_all_served() {
+async fn c2_9_rows_2_and_3_apis_that_want_the_same_listen_path_are_all_served() {
     let (one, two) = (Upstream::start().await, Upstream::start().await);
     let same = |id: &str, target: String| {
         let mut api = keyless(id, &target);
@@ -40,7 +40,7 @@ async fn c2_9_apis_that_want_the_same_listen_path_are_all_served() {
 }
 
 #[tokio::test]
-async fn c4_6_upstreams_that_say_nothing_and_gates_that_speak_no_websockets() {
+async fn c4_6_rows_12_and_19_upstreams_that_say_nothing_and_gates_that_speak_no_websockets() {
     let silent = Wire::start(|mut line| async move {
         line.request().await;
         line.closed().await;
@@ -99,7 +99,7 @@ async fn c6_7_row_3_rates_in_headers_are_those_of_the_key_before_those_of_the_ap
 }
 
 #[tokio::test]
-async fn c8_9_context_variables_of_limits_tokens_and_fields() {
+async fn c8_9_rows_2_3_5_context_variables_of_limits_tokens_and_fields() {
     let upstream = Upstream::start().await;
     let all = "$tyk_context.headers_Host|$tyk_context.jwt_claims_sub|$tyk_context.jwt_claims_team|$tyk_context.rate_limit_limit|\
                $tyk_context.quota_limit|$tyk_context.quota_remaining|$tyk_context.none|$tyk_context.cookies_c|$tyk_context.path_parts";
@@ -132,7 +132,7 @@ async fn c8_9_context_variables_of_limits_tokens_and_fields() {
 }
 
 #[tokio::test]
-async fn c8_12_organisations_over_their_limits_and_rates_that_grow_are_told() {
+async fn c8_12_rows_1_and_3_organisations_over_their_limits_and_rates_that_grow_are_told() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let receiver = Spoken::start(|_| (200, String::new())).await;
     let handler = json!([{"handler_name": "eh_web_hook_handler",
@@ -181,7 +181,7 @@ async fn c8_12_organisations_over_their_limits_and_rates_that_grow_are_told() {
 }
 
 #[tokio::test]
-async fn c4_2_each_refusal_of_callers_can_have_other_words() {
+async fn c4_2_row_1_each_refusal_of_callers_can_have_other_words() {
     let upstream = Upstream::start().await;
     let ids = [
         "auth.auth_field_missing",

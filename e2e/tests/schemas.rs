@@ -14,7 +14,7 @@ fn with_lists(id: &str, target: &str, lists: Value) -> Value {
 }
 
 #[tokio::test]
-async fn c4_4_30_bodies_that_are_not_as_their_schema_says_are_refused() {
+async fn c4_4_row_30_bodies_that_are_not_as_their_schema_says_are_refused() {
     let upstream = Upstream::start().await;
     // As definitions of the original have it: draft-04, where an exclusive bound is a flag beside the bound.
     let pet = json!({
@@ -102,7 +102,7 @@ async fn c4_4_30_bodies_that_are_not_as_their_schema_says_are_refused() {
 }
 
 #[tokio::test]
-async fn c4_5_answers_that_are_too_large_or_cut_are_told_where_they_have_to_be_read_whole() {
+async fn c4_5_row_4_answers_that_are_too_large_or_cut_are_told_where_they_have_to_be_read_whole() {
     let upstream = Upstream::start().await;
     let template = |path: &str| {
         let source = BASE64_STANDARD.encode("<{{.method}}>");

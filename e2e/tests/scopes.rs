@@ -61,7 +61,7 @@ async fn post(gate: &Gate, path: &str, token: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn c5_12_operations_ask_for_scopes() {
+async fn c5_12_rows_1_and_4_operations_ask_for_scopes() {
     let (upstream, issuer) = (Upstream::start().await, Issuer::start().await);
     let check = |more: Value| {
         let mut check = json!({"enabled": true});
@@ -170,7 +170,7 @@ async fn c5_12_operations_ask_for_scopes() {
 }
 
 #[tokio::test]
-async fn c5_12_a_scheme_tells_where_tokens_are_had() {
+async fn c5_12_row_2_a_scheme_tells_where_tokens_are_had() {
     let (upstream, issuer) = (Upstream::start().await, Issuer::start().await);
     let metadata = |more: Value| {
         let mut metadata = json!({"enabled": true, "authorizationServers": ["https://i"]});
@@ -228,7 +228,7 @@ async fn c5_12_a_scheme_tells_where_tokens_are_had() {
 }
 
 #[tokio::test]
-async fn c5_12_operations_want_tokens_of_their_own() {
+async fn c5_12_row_5_operations_want_tokens_of_their_own() {
     let (upstream, issuer) = (Upstream::start().await, Issuer::start().await);
     let exchange = |kind: &str, issuers: Value| {
         json!({"tokenExchange": {"enabled": true, "providers": [{

@@ -56,7 +56,7 @@ fn smoothing() -> Value {
 }
 
 #[tokio::test]
-async fn c6_5_what_smoothing_allows_is_one_for_all_gates() {
+async fn c6_5_row_5_what_smoothing_allows_is_one_for_all_gates() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let rate = json!({"rate": 6, "per": 600, "smoothing": smoothing()});
     let mut of_path = keyless("path", &upstream.url(""));
@@ -109,7 +109,7 @@ async fn c6_5_what_smoothing_allows_is_one_for_all_gates() {
 }
 
 #[tokio::test]
-async fn c8_12_rates_that_grow_and_shrink_are_told() {
+async fn c8_12_row_1_rates_that_grow_and_shrink_are_told() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let receiver = Spoken::start(|_| (200, String::new())).await;
     let handler = json!([{"handler_name": "eh_web_hook_handler",

@@ -42,7 +42,7 @@ fn oauth_api(target: &str) -> Value {
 }
 
 #[tokio::test]
-async fn contract_13_1_lapsed_tokens_are_purged_when_a_known_dashboard_says_so() {
+async fn c13_1_rows_1_and_7_contract_13_1_lapsed_tokens_are_purged_when_a_known_dashboard_says_so() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let mut policy = session(&["a"]);
     policy["id"] = json!("gold");

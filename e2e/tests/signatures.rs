@@ -77,7 +77,7 @@ fn certificate(dir: &Path, kind: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_request_is_known_by_its_hmac() {
+async fn c5_4_rows_1_to_6_a_request_is_known_by_its_hmac() {
     let upstream = Upstream::start().await;
     let signed = json!({"use_standard_auth": false, "enable_signature_checking": true,
         "hmac_allowed_clock_skew": 60000, "strip_auth_data": true, "auth_configs": {"hmac": {}}});
@@ -174,7 +174,7 @@ async fn a_request_is_known_by_its_hmac() {
 }
 
 #[tokio::test]
-async fn a_request_is_known_by_the_certificate_of_its_signature() {
+async fn c5_4_rows_3_4_7_a_request_is_known_by_the_certificate_of_its_signature() {
     let upstream = Upstream::start().await;
     let signed = json!({"use_standard_auth": false, "enable_signature_checking": true, "hmac_allowed_clock_skew": 60000});
     let gate = Gate::setup().api(with(keyed("a", &upstream.url("")), signed)).start().await;
@@ -231,7 +231,7 @@ async fn a_request_is_known_by_the_certificate_of_its_signature() {
 }
 
 #[tokio::test]
-async fn a_key_may_need_a_signature_beside_it() {
+async fn c2_2_row_12_a_key_may_need_a_signature_beside_it() {
     let upstream = Upstream::start().await;
     let api = |id: &str, signature: Value| {
         let token =

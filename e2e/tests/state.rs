@@ -107,7 +107,7 @@ async fn c5_1_keys_that_others_wrote_into_redis_open_the_gate() {
 }
 
 #[tokio::test]
-async fn without_redis_the_gate_says_so_and_serves_what_it_can() {
+async fn c13_5_rows_3_to_5_without_redis_the_gate_says_so_and_serves_what_it_can() {
     let (upstream, mut redis) = (Upstream::start().await, Redis::start().await);
     let gate = gate_on(&redis, &upstream).await;
     let admin = gate.admin();
@@ -158,7 +158,7 @@ async fn without_redis_the_gate_says_so_and_serves_what_it_can() {
 }
 
 #[tokio::test]
-async fn without_redis_limits_go_on_per_node() {
+async fn c6_5_row_9_without_redis_limits_go_on_per_node() {
     let (upstream, mut redis) = (Upstream::start().await, Redis::start().await);
     let gate = gate_on(&redis, &upstream).await;
     let mut limited = session(&["a"]);
@@ -183,7 +183,7 @@ async fn without_redis_limits_go_on_per_node() {
 }
 
 #[tokio::test]
-async fn what_one_gate_changes_is_live_on_the_other() {
+async fn c5_1_row_10_what_one_gate_changes_is_live_on_the_other() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let one = gate_on(&redis, &upstream).await;
     let other = gate_on(&redis, &upstream).await;
@@ -208,7 +208,7 @@ async fn what_one_gate_changes_is_live_on_the_other() {
 }
 
 #[tokio::test]
-async fn a_group_reload_reaches_every_gate() {
+async fn c13_1_rows_1_and_2_a_group_reload_reaches_every_gate() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let one = gate_on(&redis, &upstream).await;
     let other = gate_on(&redis, &upstream).await;

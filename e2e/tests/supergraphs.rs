@@ -159,7 +159,7 @@ async fn c10_row_6_what_a_part_cannot_tell_is_null_and_said() {
 }
 
 #[tokio::test]
-async fn c10_batching_may_be_off_and_parts_may_be_apis_of_the_gate() {
+async fn c10_row_6_batching_may_be_off_and_parts_may_be_apis_of_the_gate() {
     let world = World::start().await;
     let mut alone = world.graph(keyless("alone", ""));
     alone["graphql"]["supergraph"]["disable_query_batching"] = json!(true);

@@ -11,7 +11,7 @@ fn with(mut api: Value, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn c2_4_what_a_version_does_everywhere_can_be_switched_off() {
+async fn c2_4_row_3_what_a_version_does_everywhere_can_be_switched_off() {
     let upstream = Upstream::start().await;
     let api = |id: &str, off: bool| {
         let mut api = keyless(id, &upstream.url(""));
@@ -48,7 +48,7 @@ async fn c2_4_what_a_version_does_everywhere_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn c2_6_bundles_and_data_of_plugins_can_be_switched_off() {
+async fn c2_6_row_6_bundles_and_data_of_plugins_can_be_switched_off() {
     use base64::Engine as _;
     let upstream = Upstream::start().await;
     let script = "function say(request, session, spec) { request.SetHeaders['X-Data'] = JSON.stringify(spec.config_data || null); }";
@@ -110,7 +110,7 @@ async fn c3_1_lists_breakers_and_examples_of_operations() {
 }
 
 #[tokio::test]
-async fn c8_6_what_is_kept_is_chosen_by_status_field_and_upstream_in_openapi_too() {
+async fn c8_6_rows_4_and_5_what_is_kept_is_chosen_by_status_field_and_upstream_in_openapi_too() {
     let upstream = Upstream::start().await;
     let keeping = |id: &str, more: Value| {
         let mut api = oas(id, &upstream.url(""));

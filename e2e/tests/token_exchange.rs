@@ -133,7 +133,7 @@ fn passed(reply: &Reply) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_upstream_sees_the_exchanged_token_alone() {
+async fn c5_12_rows_2_5_6_an_upstream_sees_the_exchanged_token_alone() {
     let (upstream, issuer, endpoint) =
         (Upstream::start().await, Issuer::start().await, Endpoint::start().await);
     let url = |path: &str| format!("{}{path}", endpoint.url);
@@ -265,7 +265,7 @@ async fn an_upstream_sees_the_exchanged_token_alone() {
 }
 
 #[tokio::test]
-async fn c8_12_who_wants_to_know_is_told_of_exchanges_and_scopes() {
+async fn c8_12_row_8_who_wants_to_know_is_told_of_exchanges_and_scopes() {
     let (upstream, issuer, endpoint) =
         (Upstream::start().await, Issuer::start().await, Endpoint::start().await);
     let providers = json!([
@@ -314,7 +314,7 @@ fn decoded(part: &str) -> Value {
 }
 
 #[tokio::test]
-async fn c3_3_the_gate_signs_who_it_is_with_the_key_of_a_certificate() {
+async fn c3_3_row_9_the_gate_signs_who_it_is_with_the_key_of_a_certificate() {
     let (upstream, issuer, endpoint) =
         (Upstream::start().await, Issuer::start().await, Endpoint::start().await);
     let key = rcgen::KeyPair::generate().unwrap();

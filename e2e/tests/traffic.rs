@@ -10,7 +10,7 @@ fn with(mut api: Value, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn addresses_are_admitted_by_lists() {
+async fn c4_4_rows_7_and_8_addresses_are_admitted_by_lists() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let mut described = oas("described", &target);
@@ -51,7 +51,7 @@ async fn addresses_are_admitted_by_lists() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_which_pages_may_call() {
+async fn c4_4_rows_4_and_45_browsers_are_told_which_pages_may_call() {
     let upstream = Upstream::start().await;
     let rules = json!({
         "enable": true, "allowed_origins": ["https://a.example"], "allowed_methods": ["GET"],
@@ -119,7 +119,7 @@ async fn browsers_are_told_which_pages_may_call() {
 }
 
 #[tokio::test]
-async fn c8_7_credentials_and_every_rule_of_both_formats() {
+async fn c8_7_row_1_credentials_and_every_rule_of_both_formats() {
     let upstream = Upstream::start().await;
     let target = upstream.url("");
     let classic = json!({

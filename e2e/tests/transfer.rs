@@ -292,7 +292,7 @@ async fn large_bodies_stream_through_in_little_memory() {
 }
 
 #[tokio::test]
-async fn a_body_too_large_is_refused_before_or_while_it_is_sent() {
+async fn c4_1_row_8_a_body_too_large_is_refused_before_or_while_it_is_sent() {
     let upstream = Upstream::start().await;
     let gate = gate(&upstream.url(""))
         .conf(json!({"http_server_options": {"max_request_body_size": 1000}}))

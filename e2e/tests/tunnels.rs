@@ -111,7 +111,7 @@ async fn an_open_websocket_is_no_failure() {
 
 /// Contract 4.6, "Timeouts": whatever keeps the answer away, it is not waited for longer than the definition says.
 #[tokio::test]
-async fn an_enforced_time_covers_all_that_comes_before_the_answer() {
+async fn c2_5_row_7_an_enforced_time_covers_all_that_comes_before_the_answer() {
     let (mute, task) = silent().await;
     let upstream = Upstream::start().await;
     let limited = |mut api: Value| {

@@ -66,7 +66,7 @@ async fn urls_may_say_who_the_gate_is() {
 }
 
 #[tokio::test]
-async fn an_upstream_is_told_a_name_and_a_password() {
+async fn c2_1_row_36_an_upstream_is_told_a_name_and_a_password() {
     let upstream = Upstream::start().await;
     let basic = |id: &str, header: Value| {
         with(
@@ -117,7 +117,7 @@ fn oauth(id: &str, target: &str, kind: &str, client: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_token_is_fetched_once_for_all_who_need_it() {
+async fn c2_1_row_36_a_token_is_fetched_once_for_all_who_need_it() {
     let (upstream, issuer) = (Upstream::start().await, issuing().await);
     let client = json!({"client_id": "the gate", "client_secret": "s+cret", "token_url": issuer.url("/token?x=1"), "scopes": ["a", "b"]});
     let user = with(
@@ -268,7 +268,7 @@ fn signed(reply: &Reply, names: &str) -> String {
 }
 
 #[tokio::test]
-async fn requests_are_signed_for_an_upstream() {
+async fn c5_4_rows_8_and_9_requests_are_signed_for_an_upstream() {
     let upstream = Upstream::start().await;
     let api = |id: &str, signing: Value| {
         with(keyless(id, &upstream.url("/base")), json!({"request_signing": signing}))
@@ -383,7 +383,7 @@ async fn requests_are_signed_for_an_upstream() {
 }
 
 #[tokio::test]
-async fn a_gate_takes_what_a_gate_signs() {
+async fn c4_4_row_41_a_gate_takes_what_a_gate_signs() {
     let upstream = Upstream::start().await;
     let guarded = json!({"use_standard_auth": false, "enable_signature_checking": true, "hmac_allowed_clock_skew": 60000});
     let inner = Gate::setup().api(with(keyed("in", &upstream.url("")), guarded)).start().await;
@@ -401,7 +401,7 @@ async fn a_gate_takes_what_a_gate_signs() {
 }
 
 #[tokio::test]
-async fn the_gate_shows_the_certificate_of_the_host() {
+async fn c12_rows_2_and_6_the_gate_shows_the_certificate_of_the_host() {
     let (upstream, servers, clients) = (Upstream::start().await, Authority::new(), Authority::new());
     let port = front(&upstream.authority(), &servers.sign(&["localhost"]), Some(&clients)).await;
     let (known, stranger) = (clients.sign(&["gate"]), servers.sign(&["gate"]));
@@ -466,7 +466,7 @@ async fn the_gate_shows_the_certificate_of_the_host() {
 }
 
 #[tokio::test]
-async fn an_upstream_has_to_have_the_pinned_key() {
+async fn c2_3_row_10_an_upstream_has_to_have_the_pinned_key() {
     let (upstream, authority) = (Upstream::start().await, Authority::new());
     let shown = authority.sign(&["elsewhere"]);
     let port = front(&upstream.authority(), &shown, None).await;
@@ -518,7 +518,7 @@ fn sha2_of(key: &KeyPair) -> String {
 }
 
 #[tokio::test]
-async fn upstreams_are_reached_through_a_proxy() {
+async fn c2_3_row_8_upstreams_are_reached_through_a_proxy() {
     let (upstream, authority) = (Upstream::start().await, Authority::new());
     let tls = front(&upstream.authority(), &authority.sign(&["localhost"]), None).await;
     let http = HttpProxy::start().await;
@@ -600,7 +600,7 @@ async fn a_proxy_is_spoken_to_over_tls() {
 }
 
 #[tokio::test]
-async fn tls_is_as_the_definition_wants_it() {
+async fn c12_rows_8_and_9_tls_is_as_the_definition_wants_it() {
     let (upstream, authority) = (Upstream::start().await, Authority::new());
     let port = front(&upstream.authority(), &authority.sign(&["localhost"]), None).await;
     let target = format!("https://localhost:{port}");
@@ -635,7 +635,7 @@ async fn tls_is_as_the_definition_wants_it() {
 }
 
 #[tokio::test]
-async fn requests_are_shared_out_over_the_targets() {
+async fn c4_6_rows_1_and_16_requests_are_shared_out_over_the_targets() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let closed = format!("http://127.0.0.1:{}", e2e::free_port());
     let balanced = |id: &str, targets: Value| {
@@ -676,7 +676,7 @@ async fn requests_are_shared_out_over_the_targets() {
 }
 
 #[tokio::test]
-async fn paths_have_times_and_breakers_of_their_own() {
+async fn c2_5_rows_7_and_8_paths_have_times_and_breakers_of_their_own() {
     let upstream = Upstream::start().await;
     let mut api = keyless("a", &upstream.url(""));
     api["version_data"]["versions"]["Default"]["extended_paths"] = json!({

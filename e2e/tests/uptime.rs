@@ -37,7 +37,7 @@ fn balanced(id: &str, hosts: &[&Spoken], tests: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_host_that_is_down_is_not_asked() {
+async fn c4_6_rows_2_16_18_a_host_that_is_down_is_not_asked() {
     let ((first, health), (second, other_health)) = (host("1").await, host("2").await);
     let tests = |hosts: &[&Spoken]| -> Value {
         hosts
@@ -118,7 +118,7 @@ async fn a_host_that_is_down_is_not_asked() {
 }
 
 #[tokio::test]
-async fn hosts_are_probed_over_tcp_and_as_they_are_discovered() {
+async fn c2_1_row_32_hosts_are_probed_over_tcp_and_as_they_are_discovered() {
     let (upstream, (second, _)) = (Upstream::start().await, host("2").await);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -64,7 +64,7 @@ async fn status(gate: &Gate) -> u16 {
 }
 
 #[tokio::test]
-async fn c13_5_one_node_probes_tells_the_others_and_is_followed_by_another() {
+async fn c13_5_row_8_one_node_probes_tells_the_others_and_is_followed_by_another() {
     let (redis, (host, health)) = (Redis::start().await, host().await);
     let mut nodes = vec![("one".to_owned(), node("one", &host, Some(&redis), "").await)];
     for name in ["two", "three"] {

@@ -102,7 +102,7 @@ async fn c3_1_row_4_patterns_name_letters_by_their_numbers_and_stay_as_they_are_
 }
 
 #[tokio::test]
-async fn c3_5_requests_are_held_to_the_document() {
+async fn c3_5_rows_1_4_5_6_requests_are_held_to_the_document() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().oas(pets(&upstream.url(""))).start().await;
     let post = |body: &'static str| [&JSON[..], &["--data-binary", body]].concat();
@@ -211,7 +211,7 @@ async fn c3_5_requests_are_held_to_the_document() {
 }
 
 #[tokio::test]
-async fn c3_1_paths_that_are_alike_are_told_apart_by_their_parameters() {
+async fn c3_1_row_13_paths_that_are_alike_are_told_apart_by_their_parameters() {
     let upstream = Upstream::start().await;
     let mut api = oas("api", &upstream.url(""));
     let path = |name: &str, schema: Value, id: &str| {

@@ -28,7 +28,7 @@ function tell(request, session, config) {
 }";
 
 #[tokio::test]
-async fn c8_5_functions_answer_in_the_place_of_the_backend() {
+async fn c8_5_rows_1_to_5_functions_answer_in_the_place_of_the_backend() {
     let upstream = Upstream::start().await;
     let mut api = with_virtual(
         keyless("api", &upstream.url("")),
@@ -96,7 +96,7 @@ async fn c8_5_functions_answer_in_the_place_of_the_backend() {
 }
 
 #[tokio::test]
-async fn c8_5_functions_see_sessions_and_change_their_data() {
+async fn c8_5_row_1_functions_see_sessions_and_change_their_data() {
     let upstream = Upstream::start().await;
     let source = "function count(request, session, config) {
         session.meta_data.n = (session.meta_data.n || 0) + 1;
@@ -174,7 +174,7 @@ fn batches(mut api: Value) -> Value {
 }
 
 #[tokio::test]
-async fn c4_6_a_batch_is_several_requests_each_with_its_own_key_and_limits() {
+async fn c4_6_row_26_a_batch_is_several_requests_each_with_its_own_key_and_limits() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup().api(batches(keyed("api", &upstream.url("")))).start().await;
     let mut limited = session(&["api"]);
@@ -209,7 +209,7 @@ async fn c4_6_a_batch_is_several_requests_each_with_its_own_key_and_limits() {
 }
 
 #[tokio::test]
-async fn c4_6_batches_are_bounded_and_stay_below_their_api() {
+async fn c4_6_row_26_batches_are_bounded_and_stay_below_their_api() {
     let upstream = Upstream::start().await;
     let gate = Gate::setup()
         .api(batches(keyless("api", &upstream.url(""))))

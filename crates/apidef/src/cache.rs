@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c2_5_entries_count_for_the_methods_that_they_name() {
+    fn c2_5_row_3_entries_count_for_the_methods_that_they_name() {
         let value = json!({
             "cache": ["/plain"],
             "advance_cache_config": [

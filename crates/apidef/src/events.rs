@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_12_both_formats_say_the_same() {
+    fn c8_12_row_10_both_formats_say_the_same() {
         let (classic, faults) = read(json!({
             "AuthFailure": [
                 {"handler_name": "eh_log_handler", "handler_meta": {"prefix": "p"}},

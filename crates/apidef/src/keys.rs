@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c5_1_keys_of_both_forms() {
+    fn c5_1_rows_1_to_5_keys_of_both_forms() {
         let org = "53ac07777cbb8c2d53000002";
         let plain = generate(org, Some("mine"), None);
         assert_eq!(plain, "53ac07777cbb8c2d53000002mine");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes() {
+    fn c5_1_rows_5_and_6_hashes() {
         let fox = "The quick brown fox jumps over the lazy dog";
         for (algorithm, expected) in [
             (Algorithm::Murmur32, "2e4ff723"),

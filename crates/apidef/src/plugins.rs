@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_6_the_plugin_on_records_is_read_from_each_of_its_forms() {
+    fn c2_6_row_3_the_plugin_on_records_is_read_from_each_of_its_forms() {
         let newer = json!({"driver": "lua", "traffic_logs": {"name": "mask", "path": "mask.lua"}});
         let older = json!({"enable": true, "plugin_path": "mask.lua", "func_name": "mask"});
         for (extra, at) in [

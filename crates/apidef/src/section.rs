@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn c3_1_row_8_durations() {
         for (text, expected) in [
             ("1m30s", Some(Duration::from_secs(90))),
             ("1.5h", Some(Duration::from_secs(5400))),

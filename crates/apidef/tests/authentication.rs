@@ -59,7 +59,7 @@ fn assert_projects(definition: &Definition) {
 }
 
 #[test]
-fn basic_authentication_is_read_in_both_formats() {
+fn c2_2_row_3_basic_authentication_is_read_in_both_formats() {
     let from = |basic: &Basic| {
         let body = basic
             .body
@@ -236,7 +236,7 @@ fn c3_3_row_4_signatures_of_keys_are_read_in_both_formats() {
 }
 
 #[test]
-fn c3_3_requirements_make_groups_by_their_mode() {
+fn c3_3_rows_12_and_13_requirements_make_groups_by_their_mode() {
     let components = json!({
         "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
         "basic": {"type": "http", "scheme": "basic"},

@@ -4,7 +4,7 @@ use apidef::{Auth, Backend, Definition, Source, Sources};
 use std::time::Duration;
 
 #[test]
-fn c2_1_a_definition_becomes_the_model() {
+fn c2_1_rows_1_and_3_a_definition_becomes_the_model() {
     let text = r#"{
         "id": "5f", "api_id": "orders", "org_id": "default", "name": "Orders", "slug": "orders",
         "active": true, "internal": false, "domain": "API.example.com",
@@ -82,7 +82,7 @@ fn around(lines: &str) -> String {
 }
 
 #[test]
-fn every_fault_has_its_pointer_and_place() {
+fn c2_8_rows_1_to_5_every_fault_has_its_pointer_and_place() {
     // Lines, then every fault: severity, pointer, line, column, part of the message, part of the hint.
     type Told<'a> = (&'a str, &'a str, u32, u32, &'a str, &'a str);
     let cases: &[(&str, &[Told<'_>])] = &[

@@ -23,7 +23,7 @@ fn classic(parts: Value) -> Value {
 }
 
 #[test]
-fn there_and_back_it_is_the_same_api_and_nothing_is_left_out() {
+fn c2_2_row_11_there_and_back_it_is_the_same_api_and_nothing_is_left_out() {
     for parts in [
         json!({}),
         json!({"use_keyless": false, "use_standard_auth": true, "strip_auth_data": true, "auth_configs": {"authToken":

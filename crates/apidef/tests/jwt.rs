@@ -62,7 +62,7 @@ const ADDRESS: &str = "aHR0cDovL2lzc3Vlci9rZXlz";
 const ENCODED_PEM: &str = "LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0tLS0KQUFBQQotLS0tLUVORCBQVUJMSUMgS0VZLS0tLS0=";
 
 #[test]
-fn both_formats_become_the_same_model() {
+fn c2_2_row_7_both_formats_become_the_same_model() {
     let texts = |texts: &[&str]| texts.iter().map(|text| Box::from(*text)).collect::<Box<[Box<str>]>>();
     let of_classic = read(&classic(json!({
         "jwt_signing_method": "rsa", "jwt_jwks_uris": [{"url": "https://issuer/keys", "cache_timeout": 60}, {"url": "http://other/keys"}],

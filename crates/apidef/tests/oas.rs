@@ -27,7 +27,7 @@ const ORDERS: &str = r#"{
 }"#;
 
 #[test]
-fn a_definition_becomes_the_model_and_its_classic_projection() {
+fn c3_2_a_definition_becomes_the_model_and_its_classic_projection() {
     let definition = Definition::parse(ORDERS).expect("definition");
     assert_eq!(definition.source, Source::Oas);
     let warned: Vec<_> = definition.warnings.iter().map(|fault| fault.pointer.as_str()).collect();
@@ -84,7 +84,7 @@ fn with(part: &str, by: &str) -> String {
 }
 
 #[test]
-fn every_fault_has_its_pointer_and_line() {
+fn c3_1_rows_2_3_8_every_fault_has_its_pointer_and_line() {
     const X: &str = "/x-tyk-api-gateway";
     let scheme = "{\"type\": \"apiKey\", \"in\": \"header\", \"name\": \"X-Key\"}";
     // Text, then the errors: pointer, line, part of the message.
@@ -204,7 +204,7 @@ fn every_fault_has_its_pointer_and_line() {
 }
 
 #[test]
-fn who_may_call() {
+fn c3_3_rows_1_3_4_who_may_call() {
     let token = |header: Option<&str>, query: Option<&str>, cookie: Option<&str>| {
         Auth::token(Sources {
             header: header.map(Into::into),

@@ -41,7 +41,7 @@ fn faults(definition: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn c3_2_both_formats_say_the_same() {
+fn c3_2_rows_38_and_39_both_formats_say_the_same() {
     let at = |more: Value| {
         let mut entry = json!({"path": "/p/{id}", "method": "GET"});
         entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

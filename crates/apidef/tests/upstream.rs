@@ -54,7 +54,7 @@ fn with_paths(mut document: Value) -> Value {
 }
 
 #[test]
-fn both_formats_say_the_same() {
+fn c3_2_both_formats_say_the_same() {
     let client = json!({"client_id": "c", "client_secret": "s", "method": "client_secret_post", "token_url": "https://i/token",
         "scopes": ["a", "b"], "header": {"enabled": true, "name": "X-Token"}});
     let user = json!({"client_id": "c", "client_secret": "s", "token_url": "https://i/token", "username": "u", "password": "p"});
@@ -204,7 +204,7 @@ fn what_is_said_becomes_of_the_model() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn c2_8_row_5_what_is_wrong_is_told_with_its_place() {
     let transport = |transport: Value| classic(&json!({}), &transport);
     let signing = |signing: Value| classic(&json!({"request_signing": signing}), &json!({}));
     let auth = |auth: Value| classic(&json!({"upstream_auth": auth}), &json!({}));

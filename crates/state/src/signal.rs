@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn key_lists() {
+    fn c13_1_row_3_key_lists() {
         for (payload, names) in
             [("", vec![]), ("a", vec!["a"]), ("a:hashed, b:hashed:resetQuota,,c", vec!["a", "b", "c"])]
         {

@@ -169,7 +169,7 @@ fn a_folder_that_is_away_says_so() {
 }
 
 #[test]
-fn companions() {
+fn c2_row_1_companions() {
     let apps = Apps::new(|_| PolicySource::None);
     let projection = classic("two", "projection").replacen('{', "{\"is_oas\":true,", 1);
     for (name, text) in [

@@ -79,7 +79,7 @@ async fn keys_written_by_others_are_read() {
 }
 
 #[tokio::test]
-async fn sessions_are_written_as_others_read_them() {
+async fn c5_1_row_15_sessions_are_written_as_others_read_them() {
     let server = Server::start(&[]).await;
     let mut other = server.connection().await;
     let state = connected(settings(&server)).await;
@@ -131,7 +131,7 @@ async fn quota_counts_are_exact_among_nodes() {
 }
 
 #[tokio::test]
-async fn quota_windows() {
+async fn c5_1_rows_17_and_19_quota_windows() {
     let server = Server::start(&[]).await;
     let mut other = server.connection().await;
     let state = connected(settings(&server)).await;
@@ -167,7 +167,7 @@ async fn quota_windows() {
 }
 
 #[tokio::test]
-async fn rate_windows_roll() {
+async fn c5_1_row_18_rate_windows_roll() {
     let server = Server::start(&[]).await;
     let mut other = server.connection().await;
     let state = connected(settings(&server)).await;
@@ -354,7 +354,7 @@ fn certificate(folder: &Folder) -> [PathBuf; 2] {
 }
 
 #[tokio::test]
-async fn tls() {
+async fn c13_5_row_2_tls() {
     let folder = Folder::new();
     let [cert, key] = certificate(&folder);
     let port = free_port().to_string();
@@ -394,7 +394,7 @@ async fn tls() {
 }
 
 #[tokio::test]
-async fn contract_1_3_versions_of_tls_can_be_chosen() {
+async fn c13_5_row_2_contract_1_3_versions_of_tls_can_be_chosen() {
     let folder = Folder::new();
     let [cert, key] = certificate(&folder);
     let [cert_name, key_name] = [&cert, &key].map(|path| path.to_str().unwrap());
@@ -493,7 +493,7 @@ async fn c13_1_row_1_signals_are_signed_and_verified() {
 }
 
 #[tokio::test]
-async fn a_cluster() {
+async fn c13_5_row_1_a_cluster() {
     let server = Server::start(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]).await;
     let mut other = server.connection().await;
     redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16383).query_async::<()>(&mut other).await.unwrap();

@@ -9,7 +9,7 @@ fn rendered(template: &str, data: &Json) -> Result<String, String> {
 }
 
 #[test]
-fn the_language() {
+fn c8_3_row_1_the_language() {
     let data = json!({
         "name": "Ann", "n": 3, "big": 1234567, "part": 0.5, "no": false, "nil": null, "empty": [],
         "list": ["a", "b", "c"], "map": {"y": 2, "x": 1}, "deep": {"er": {"z": "end"}}, "tag": "<a href='x'>",
@@ -67,7 +67,7 @@ fn printf_as_in_go() {
 }
 
 #[test]
-fn the_functions() {
+fn c8_3_row_1_the_functions() {
     let data = json!({"o": {"a": 1, "b": {"c": "d"}}, "l": [3, 1, 2], "s": "Hello World", "h": "<&>"});
     for (call, text) in [
         // Texts.

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_7_what_is_on_is_read_and_written_again() {
+    fn c2_7_row_1_what_is_on_is_read_and_written_again() {
         let root = json!({
             "graphql": {
                 "enabled": true, "execution_mode": "proxyOnly", "schema": "type Query { a: Int }",

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c4_4_row_42_plugins_of_paths_in_both_formats() {
+    fn c3_2_row_45_plugins_of_paths_in_both_formats() {
         let value = json!({
             "go_plugin": [
                 {"path": "/a", "method": "GET", "plugin_path": "a.js", "func_name": "a"},

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn classic_lists() {
+    fn c2_5_row_1_classic_lists() {
         let value = json!({
             "white_list": [
                 {"path": "/a", "method": "get"},

@@ -22,7 +22,7 @@ fn merge(session: Value, policies: Known<'_>) -> Result<Value, String> {
 }
 
 #[test]
-fn merging() {
+fn c6_4_merging() {
     let gold = json!({"rate": 100, "per": 1, "quota_max": 1000, "quota_renewal_rate": 60,
         "access_rights": {"a": {"versions": ["v1"], "allowed_urls": [{"url": "/x", "methods": ["GET"]}]}},
         "tags": ["gold"], "meta_data": {"plan": "gold"}});
@@ -130,7 +130,7 @@ fn c6_4_row_12_endpoint_limits_take_the_fastest() {
 
 /// One row of contract 6.4 each: session, policies `p`, `q`, `r` in that order, and what stands at a pointer.
 #[test]
-fn rules() {
+fn c6_4_rules() {
     let all = |first: Value, second: Value| vec![first, second];
     let rate = |rate: i64, per: i64| json!({"rate": rate, "per": per, "access_rights": {"a": {}}});
     let depth = |depth: i64| json!({"max_query_depth": depth, "access_rights": {"a": {}}});
@@ -502,7 +502,7 @@ fn rules() {
 }
 
 #[test]
-fn contract_6_4_the_list_counts_and_without_one_the_single_id() {
+fn c6_1_row_21_contract_6_4_the_list_counts_and_without_one_the_single_id() {
     let known = [("p", json!({"access_rights": {"a": {}}})), ("q", json!({"access_rights": {"b": {}}}))];
     for (session, expected) in [
         (json!({"apply_policies": ["p"], "apply_policy_id": "q"}), json!({"a": {}})),
@@ -515,7 +515,7 @@ fn contract_6_4_the_list_counts_and_without_one_the_single_id() {
 }
 
 #[test]
-fn refusals() {
+fn c6_4_refusals() {
     let open = json!({"access_rights": {"a": {}}});
     let per_api = json!({"partitions": {"per_api": true}, "access_rights": {"a": {}}});
     let quota = json!({"partitions": {"quota": true}, "access_rights": {"a": {}}});

@@ -222,7 +222,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn records_keep_what_they_do_not_know_and_leave_out_zeros() {
+    fn c6_1_row_30_records_keep_what_they_do_not_know_and_leave_out_zeros() {
         let cases = [
             (json!({}), json!({})),
             (
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_lifetimes() {
+    fn c6_2_rows_2_and_3_storage_lifetimes() {
         let seconds = Duration::from_secs;
         let cases: &[(Value, Option<u64>, bool, Option<u64>)] = &[
             (json!({}), None, false, None),

@@ -132,7 +132,7 @@ mod tests {
     use http::header::HeaderValue;
 
     #[test]
-    fn c8_6_keys_tell_apart_what_is_asked() {
+    fn c8_6_row_2_keys_tell_apart_what_is_asked() {
         let mut headers = HeaderMap::new();
         headers.insert("x-kind", HeaderValue::from_static("one"));
         let by: [(HeaderName, Box<str>); 2] = [

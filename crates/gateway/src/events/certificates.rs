@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c12_certificates_are_told_of_before_and_after_their_end() {
+    fn c12_row_11_certificates_are_told_of_before_and_after_their_end() {
         for (ends, told) in [
             (0, None),
             (1_000_000 + 31 * DAY, None),

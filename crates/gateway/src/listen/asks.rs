@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_asked_by_what_the_apis_of_a_name_need() {
+    fn c5_9_row_4_clients_are_asked_by_what_the_apis_of_a_name_need() {
         type Case<'a> = (&'a [(&'a str, bool)], Control, Option<&'a str>, Asks);
         let (apart, control) = (Control::Apart, Control::At("Admin.example", false));
         let mutual_control = Control::At("Admin.example", true);

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn c4_2_the_first_rule_that_fits_a_refusal_counts() {
+    fn c4_2_rows_2_and_3_the_first_rule_that_fits_a_refusal_counts() {
         let rules = overrides(json!({
             "4xx": [{"response": {"status_code": 400}}],
             "403": [

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c4_1_errors_are_told_by_status_and_format() {
+    fn c4_1_rows_1_to_3_errors_are_told_by_status_and_format() {
         let template = |text: &str| Template::parse("t", text).unwrap();
         let own = ErrorPages(HashMap::from([
             ("error_404.json".to_owned(), template("{{.StatusCode}} {{.Message}}")),

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn c4_6_names_in_urls() {
+    fn c4_6_row_24_names_in_urls() {
         for (name, in_url) in [
             ("My API", "myapi"),
             ("my-api #cat #other", "myapi"),

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_gives_body_fields_and_context() {
+    fn c8_3_row_9_a_program_gives_body_fields_and_context() {
         for (program, body, expected) in [
             ("{body: .body.a}", r#"{"a":[1]}"#, Ok("[1]")),
             ("{body: ._tyk_context.path}", "", Ok(r#""/x""#)),

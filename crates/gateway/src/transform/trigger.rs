@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_2_what_rules_find_can_be_named() {
+    fn c8_2_rows_3_and_4_what_rules_find_can_be_named() {
         use RulePlace::{Body, Context, Header, Meta, Path, Query};
         for (place, name, pattern, values, holds, expected) in [
             (Header, "x-team", "b(l)ue", &["blue", "red"][..], true, "X-Team-0=blue X-Team-0-0=l"),

@@ -187,7 +187,7 @@ async fn call(servers: &Servers, name: &str, hook: Hook) -> Result<Outcome, Faul
 }
 
 #[tokio::test]
-async fn c9_3_requests_are_seen_and_changed() {
+async fn c9_3_rows_1_2_5_requests_are_seen_and_changed() {
     let servers = servers(&server().await);
     let made = call(&servers, "change", Hook::PostKeyAuth).await.unwrap().request;
     let seen = &made.set_headers["X-Seen"];

@@ -111,7 +111,7 @@ async fn c9_2_what_is_not_touched_stays() {
 }
 
 #[tokio::test]
-async fn c9_2_plugins_answer_authenticate_and_change_answers() {
+async fn c9_2_rows_2_4_6_plugins_answer_authenticate_and_change_answers() {
     let script = r#"
         var no = new TykJS.TykMiddleware.NewMiddleware({});
         no.NewProcessRequest(function (request, session) {

@@ -17,7 +17,7 @@ fn served(document: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn classic_definitions() {
+async fn c7_3_rows_3_to_6_classic_definitions() {
     let admin = Admin::plain().await;
     let a = api("a");
     let mut unsafe_id = api("a");
@@ -106,7 +106,7 @@ async fn c2_row_3_what_is_given_back_holds_every_key_and_can_be_given_again() {
 }
 
 #[tokio::test]
-async fn oas_definitions() {
+async fn c7_3_oas_definitions() {
     let admin = Admin::plain().await;
     admin.add("/apis", &api("c")).await;
     let o = oas("o");
@@ -148,7 +148,7 @@ async fn oas_definitions() {
 }
 
 #[tokio::test]
-async fn exports() {
+async fn c7_3_row_15_exports() {
     let admin = Admin::plain().await;
     let mut limited = oas("o");
     limited["x-sluicegate"] = json!({"concurrency": {"requests": 7}});
@@ -183,7 +183,7 @@ async fn exports() {
 }
 
 #[tokio::test]
-async fn patches_change_what_they_bring() {
+async fn c3_1_row_10_patches_change_what_they_bring() {
     let admin = Admin::plain().await;
     let mut document = oas("o");
     document["servers"] = json!([{"url": "http://mine"}]);
@@ -215,7 +215,7 @@ async fn patches_change_what_they_bring() {
 }
 
 #[tokio::test]
-async fn imports() {
+async fn c3_4_rows_2_and_8_imports() {
     let admin = Admin::plain().await;
     let plain = json!({
         "openapi": "3.0.3", "info": {"title": "Pets", "version": "1"}, "paths": {},
@@ -265,7 +265,7 @@ async fn imports() {
 }
 
 #[tokio::test]
-async fn schemas() {
+async fn c7_3_row_46_schemas() {
     let admin = Admin::plain().await;
     for version in ["", "?oasVersion=3.0", "?oasVersion=3.1"] {
         let reply = admin.get(&format!("/schema{version}")).await.json();
@@ -285,7 +285,7 @@ fn entry(id: &str, name: &str, default: bool) -> Value {
 }
 
 #[tokio::test]
-async fn versions_of_both_formats() {
+async fn c7_3_versions_of_both_formats() {
     type Make = fn(&str) -> Value;
     for (path, make) in [("/apis", api as Make), ("/apis/oas", oas as Make)] {
         let admin = Admin::plain().await;

@@ -139,7 +139,7 @@ fn rows() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 #[tokio::test]
-async fn c3_4_every_parameter_of_imports() {
+async fn c3_4_rows_1_4_5_every_parameter_of_imports() {
     let admin = Admin::plain().await;
     for (number, (query, at, expected)) in rows().into_iter().enumerate() {
         // Where an API listens is its own.
@@ -156,7 +156,7 @@ async fn c3_4_every_parameter_of_imports() {
 }
 
 #[tokio::test]
-async fn c3_4_without_parameters_the_document_says_what_there_is() {
+async fn c3_4_row_3_without_parameters_the_document_says_what_there_is() {
     let admin = Admin::plain().await;
     let id = id_of(&admin.post("/apis/oas/import", &pets()).await);
     let document = held(&admin, &id).await;

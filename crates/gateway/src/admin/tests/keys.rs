@@ -19,7 +19,7 @@ fn with(more: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn every_refusal() {
+async fn c7_3_every_refusal() {
     let admin = with_api(|settings| settings.keys.min_length = 5).await;
     let wanted = session(&["a"]).to_string();
     let unbound = with(&json!({"certificate": "orgabc"})).to_string();
@@ -113,7 +113,7 @@ async fn a_refusal_says_why_beside_its_message() {
 }
 
 #[tokio::test]
-async fn a_key_is_named_in_every_way() {
+async fn c5_1_rows_3_and_8_a_key_is_named_in_every_way() {
     for (hashed, algorithm) in
         [(false, None), (true, None), (false, Some(Algorithm::Murmur64)), (true, Some(Algorithm::Sha256))]
     {
@@ -187,7 +187,7 @@ async fn c7_3_row_21_a_key_by_its_hash_and_one_deleted_everywhere() {
 }
 
 #[tokio::test]
-async fn c7_3_keys_that_open_everything_need_leave() {
+async fn c7_3_rows_22_and_49_keys_that_open_everything_need_leave() {
     let admin = with_api(|settings| settings.keys.allow_master = true).await;
     for path in ["/keys", "/keys/create", "/keys/master"] {
         assert_eq!(admin.post(path, &json!({"org_id": "org"})).await.status, 200, "{path}");
@@ -197,7 +197,7 @@ async fn c7_3_keys_that_open_everything_need_leave() {
 }
 
 #[tokio::test]
-async fn a_user_keeps_the_password_and_nobody_reads_it() {
+async fn c6_1_row_17_a_user_keeps_the_password_and_nobody_reads_it() {
     let admin = with_api(|_| {}).await;
     let user = with(&json!({"basic_auth_data": {"password": "canary"}}));
     let reply = admin.post("/keys/someone", &user).await;
@@ -215,7 +215,7 @@ async fn a_user_keeps_the_password_and_nobody_reads_it() {
 }
 
 #[tokio::test]
-async fn what_stays_when_a_key_is_replaced() {
+async fn c6_1_rows_6_9_10_26_what_stays_when_a_key_is_replaced() {
     let admin = with_api(|_| {}).await;
     let limited = with(&json!({"quota_max": 10, "quota_renewal_rate": 3600}));
     admin.add("/keys/mine", &limited).await;
@@ -268,7 +268,7 @@ async fn c6_1_row_10_quotas_of_apis_are_shown_as_they_are() {
 }
 
 #[tokio::test]
-async fn policies_give_a_key_its_life() {
+async fn c7_3_rows_23_24_51_policies_give_a_key_its_life() {
     let admin = with_api(|_| {}).await;
     let policy = |id: &str, life: i64| {
         json!({
@@ -330,7 +330,7 @@ async fn c6_2_row_8_a_key_deleted_while_it_is_replaced_stays_deleted() {
 }
 
 #[tokio::test]
-async fn certificates_bind_keys() {
+async fn c7_3_rows_19_and_20_certificates_bind_keys() {
     let admin = with_api(|_| {}).await;
     let made = rcgen::generate_simple_self_signed(vec!["client".to_owned()]).unwrap();
     let pem = pem::encode(&pem::Pem::new("CERTIFICATE", made.cert.der().to_vec()));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Admin, api, count_quota, oas};
 
 #[tokio::test]
-async fn who_may_call_and_what_is_there() {
+async fn c7_1_rows_1_2_4_who_may_call_and_what_is_there() {
     let admin = Admin::plain().await;
     let wrong = "{\"status\":\"error\",\"message\":\"Attempted administrative access with invalid or missing key!\"}\n";
     for (method, path, secret, status, body) in [
@@ -70,7 +70,7 @@ async fn c7_1_row_5_answers_are_safe_inside_html() {
 }
 
 #[tokio::test]
-async fn policies() {
+async fn c7_3_rows_25_to_27_policies() {
     let admin = Admin::plain().await;
     let policy = json!({"id": "p", "org_id": "org", "rate": 5, "per": 1});
     let known = json!({"_id": "5ead7120575961000181867e", "org_id": "org"});
@@ -103,7 +103,7 @@ async fn policies() {
 }
 
 #[tokio::test]
-async fn c7_3_policies_that_cannot_be_written_or_removed_are_told() {
+async fn c7_3_rows_26_and_27_policies_that_cannot_be_written_or_removed_are_told() {
     let admin = Admin::plain().await;
     // Nobody, whatever they may do, can put a file where a folder is, or remove that as one.
     std::fs::create_dir_all(admin.folder.join("policies/p.json/inside")).unwrap();
@@ -168,7 +168,7 @@ async fn c7_3_row_21_a_key_is_deleted_once_however_many_ask_for_it() {
 }
 
 #[tokio::test]
-async fn organisations() {
+async fn c7_3_row_32_organisations() {
     let admin = Admin::plain().await;
     let session = json!({"quota_max": 10, "quota_renewal_rate": 60, "org_id": "acme"});
     let modified = |action: &str| json!({"key": "acme", "status": "ok", "action": action});
@@ -205,7 +205,7 @@ async fn organisations() {
 }
 
 #[tokio::test]
-async fn c7_3_what_is_kept_for_speed_and_what_is_not_here() {
+async fn c7_3_rows_43_and_45_what_is_kept_for_speed_and_what_is_not_here() {
     let admin = Admin::plain().await;
     admin.add("/apis", &api("a")).await;
     let mut signals = admin.gate.state.signals();
@@ -244,7 +244,7 @@ async fn c7_3_what_is_kept_for_speed_and_what_is_not_here() {
 }
 
 #[tokio::test]
-async fn reloads() {
+async fn c7_3_rows_1_and_2_reloads() {
     let admin = Admin::plain().await;
     for path in ["/reload", "/reload?block=true"] {
         let reply = admin.get(path).await.json();

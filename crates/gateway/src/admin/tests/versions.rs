@@ -102,7 +102,7 @@ fn open(id: &str, target: &str) -> Value {
 }
 
 #[tokio::test]
-async fn other_apis_serve_versions() {
+async fn c8_1_rows_1_to_3_other_apis_serve_versions() {
     let (one, two) = (upstream("one").await, upstream("two").await);
     for classic in [false, true] {
         let admin = Admin::plain().await;
@@ -193,7 +193,7 @@ fn versioned(one: &str, two: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_api_serves_its_versions_itself() {
+async fn c2_4_rows_2_and_3_an_api_serves_its_versions_itself() {
     let (one, two) = (upstream("one").await, upstream("two").await);
     let admin = Admin::start(|settings| settings.version_header = Some("x-served".parse().unwrap())).await;
     admin.add("/apis", &versioned(&one, &two)).await;
@@ -231,7 +231,7 @@ async fn an_api_serves_its_versions_itself() {
 }
 
 #[tokio::test]
-async fn keys_open_versions_one_by_one() {
+async fn c4_4_row_20_keys_open_versions_one_by_one() {
     let (one, two) = (upstream("one").await, upstream("two").await);
     let admin = Admin::start(|settings| settings.keys.allow_master = true).await;
     let mut guarded = versioned(&one, &two);
@@ -257,7 +257,7 @@ async fn keys_open_versions_one_by_one() {
 }
 
 #[tokio::test]
-async fn an_api_ends() {
+async fn c2_1_row_4_an_api_ends() {
     let one = upstream("one").await;
     let admin = Admin::plain().await;
     let mut ended = open("ended", &one);

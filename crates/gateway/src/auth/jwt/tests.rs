@@ -274,7 +274,7 @@ fn c5_5_row_4_keys_are_read_in_every_form_they_are_written_in() {
 }
 
 #[test]
-fn times_are_kept_with_their_skews() {
+fn c5_5_rows_5_and_6_times_are_kept_with_their_skews() {
     let skews = Skews {
         expires_at: Duration::from_secs(10),
         issued_at: Duration::from_secs(20),

@@ -48,7 +48,7 @@ fn signed(algorithm: SignatureAlgorithm) -> String {
 }
 
 #[test]
-fn c5_4_what_openssl_signs_is_taken_in_every_spelling() {
+fn c5_4_rows_1_and_3_what_openssl_signs_is_taken_in_every_spelling() {
     // printf '%s' "$TEXT" | openssl dgst -sha1 -hmac 'a secret' -binary | base64 (-sha256, -sha384, -sha512).
     let signatures = [
         (HmacSha1, "Qjkw62BU+593dOeE5Q9QzKNzE68="),

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_join_by_one_slash_and_queries_by_an_ampersand() {
+    fn c4_6_rows_3_and_4_paths_join_by_one_slash_and_queries_by_an_ampersand() {
         let cases = [
             // target path, target query, rest, request query, keep slash, joined
             ("", None, "/a", None, false, "/a"),

@@ -18,7 +18,7 @@ fn in_path(slug: &str) -> Versions {
 }
 
 #[test]
-fn names_are_read_and_taken_off() {
+fn c2_1_row_3_names_are_read_and_taken_off() {
     for (slug, uri, matched, asked, expected) in [
         ("", "/app/v2/x?a=1", 5, "v2", "/app/x?a=1"),
         ("", "/app/v2/x", 4, "v2", "/app/x"),
