@@ -291,7 +291,7 @@ impl<'v> Operations<'v> {
                 let Some(operation) = item.get(method).and_then(Value::as_object) else { continue };
                 let id = match operation.get("operationId").and_then(Value::as_str) {
                     Some(id) if !id.is_empty() => Cow::Borrowed(id),
-                    _ => format!("{}{}", written.trim_start_matches('/'), method.to_uppercase()).into(),
+                    _ => id_of_place(method, written).into(),
                 };
                 let path = pattern(written, item, operation);
                 operations.insert(id, Operation { path, written, method, operation });
@@ -312,6 +312,11 @@ impl<'v> Operations<'v> {
         };
         self.0.iter().find(|(_, operation)| is(operation)).map(|(id, _)| &**id)
     }
+}
+
+/// The id of an operation that has none.
+pub(crate) fn id_of_place(method: &str, path: &str) -> String {
+    format!("{}{}", path.trim_start_matches('/'), method.to_uppercase())
 }
 
 /// Parameters that stand for a regular expression of a classic path have it as the pattern of their schema.

@@ -89,7 +89,7 @@ pub use session::{
 pub use template::Template;
 pub use tools::{
     Argument, Place, Style, Tool, ToolArgument, ToolBody, ToolEntry, ToolHints, ToolOperation, ToolSource,
-    catalog,
+    catalog, has_separator, steps_away,
 };
 pub use transforms::{
     Bodies, BodyTemplate, HeaderChange, HeaderChanges, Rewrite, Rule, RulePlace, TemplateSource, Transforms,

@@ -49,6 +49,8 @@ fn which_operations_are_tools() {
         (json!({}), json!([]), &["a", "post_a", "b", "gone"][..]),
         (json!({"gone": {"block": on}}), json!([]), &["a", "post_a", "b"]),
         (json!({"gone": {"internal": on}}), json!([]), &["a", "post_a", "b"]),
+        (json!({"aPOST": {"internal": on}}), json!([]), &["a", "b", "gone"]),
+        (json!({"aPOST": {"allow": on}}), json!([]), &["post_a"]),
         (
             json!({"gone": {"internal": on}}),
             json!([{"source": {"operationId": "gone"}, "allow": true}]),
@@ -163,7 +165,7 @@ fn bodies_that_say_so_take_more_and_answers_are_told() {
     let operation = json!({"post": {
         "operationId": "x",
         "requestBody": {"required": true, "content": {"application/merge-patch+json": {"schema": {
-            "type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"],
+            "type": "object", "properties": {"a": {"type": "string"}, "made": {"readOnly": true}}, "required": ["a"],
             "additionalProperties": {"type": "integer"},
         }}}},
         "responses": {"201": {"content": {"application/json": {"schema": {
@@ -180,9 +182,83 @@ fn bodies_that_say_so_take_more_and_answers_are_told() {
     assert_eq!(tool.input["required"], json!(["a"]));
     let body = tool.body.as_ref().unwrap();
     assert_eq!((&*body.kind, body.free, body.required), ("application/merge-patch+json", true, true));
+    assert_eq!(*body.left_out, ["made".into()]);
     assert_eq!(tool.output, Some(json!({"properties": {"id": {"type": "string"}}, "type": "object"})));
     assert!(tool.answers_json && tool.answers_checked);
     assert_eq!(tool.expanded()["parameterLocations"], json!({"a": "body.a"}));
+}
+
+#[test]
+fn tools_know_what_is_beside_them() {
+    let parameter = |more: Value| {
+        let mut parameter = json!({"name": "id", "in": "path", "required": true});
+        parameter.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([parameter])
+    };
+    let paths = json!({
+        "/Orders/{id}": {
+            "parameters": parameter(json!({})),
+            "get": {"operationId": "get"},
+            "head": {"operationId": "head"},
+            "put": {"operationId": "put", "parameters": parameter(json!({"allowReserved": true}))},
+        },
+        "/orders/export": {"get": {"operationId": "export"}, "trace": {}},
+        "/orders/caf%C3%A9": {"head": {"operationId": "cafe"}},
+    });
+    let on = json!({"enabled": true});
+    let all: Vec<Value> = ["get", "head", "put", "export"]
+        .map(|id| json!({"source": {"operationId": id}, "allow": true}))
+        .into();
+    let made =
+        tools(&document(paths, json!({"export": {"internal": on}, "put": {"internal": {}}})), all.into())
+            .unwrap();
+    let told: Vec<(&str, Vec<&str>, bool, bool)> = made
+        .iter()
+        .map(|tool| {
+            let beside = tool.beside.iter().map(|path| &**path).collect();
+            (&*tool.name, beside, tool.inner, tool.arguments.first().is_some_and(|one| one.reserved))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("get", vec!["/orders/{id}", "/orders/export"], false, false),
+            ("head", vec!["/orders/{id}", "/orders/{id}", "/orders/export", "/orders/café"], false, false),
+            ("put", vec!["/orders/{id}"], false, true),
+            ("export", vec![], true, false),
+        ]
+    );
+    let head = &made[1];
+    for (path, own) in [("/Orders/7", true), ("/Orders/caf%C3%A9", false), ("/Orders/caf%c3%a9s", true)] {
+        assert_eq!(head.is_path(path), own, "{path}");
+    }
+}
+
+#[test]
+fn what_is_put_together_of_too_much_is_one_argument() {
+    let mut schemas = serde_json::Map::new();
+    for level in 0..17 {
+        let next = json!({"$ref": format!("#/components/schemas/L{}", level + 1)});
+        schemas.insert(format!("L{level}"), json!({"allOf": vec![next; 10]}));
+    }
+    schemas.insert("L17".to_owned(), json!({"properties": {"a": {"type": "string"}}}));
+    for (first, names) in [("L17", &["a"][..]), ("L14", &["a"]), ("L3", &["body"]), ("L0", &["body"])] {
+        let content =
+            json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{first}")}}});
+        let mut whole = document(
+            json!({"/x": {"post": {
+                "requestBody": {"content": content},
+                "responses": {"200": {"description": "ok", "content": content}},
+            }}}),
+            json!({}),
+        );
+        whole["components"] = json!({"schemas": schemas});
+        let made = tools(&whole, json!([])).unwrap();
+        let arguments: Vec<&str> = made[0].arguments.iter().map(|one| &*one.name).collect();
+        assert_eq!(arguments, names, "{first}");
+        assert_eq!(made[0].output.is_some(), names == ["a"], "{first}");
+        assert!(made[0].input.to_string().len() < 1 << 20, "{first}");
+    }
 }
 
 #[test]

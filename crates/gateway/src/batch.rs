@@ -101,8 +101,13 @@ pub(crate) fn is_addressed(exchange: &Exchange) -> bool {
     exchange.api.model.batches
         && !exchange.api.model.mcp
         && exchange.loops == 0
-        && exchange.path_in_api().trim_end_matches('/') == PATH
+        && is_at(exchange.path_in_api())
         && exchange.head.extensions.get::<Inner>().is_none()
+}
+
+/// Whether a path is that of batches.
+pub(crate) fn is_at(path: &str) -> bool {
+    path.trim_end_matches('/') == PATH
 }
 
 /// Carries out a batch.

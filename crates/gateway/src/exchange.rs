@@ -80,6 +80,10 @@ impl Peer {
 #[derive(Debug, Clone)]
 pub(crate) struct AsSent(pub(crate) Uri);
 
+/// Until when whoever in this gate has sent a request waits for its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Until(pub(crate) Instant);
+
 /// What went over a connection after it had left HTTP.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Carried {
@@ -211,6 +215,8 @@ impl Skips {
     pub(crate) const KNOWN: Self = Self(2);
     /// It was counted before.
     pub(crate) const COUNTED: Self = Self(4);
+    /// It was counted before for the organisation.
+    pub(crate) const ORGANISED: Self = Self(8);
 
     /// Both.
     pub(crate) fn and(self, other: Self) -> Self {
@@ -224,11 +230,16 @@ impl Skips {
 }
 
 impl Drop for Exchange {
-    /// An exchange that is dropped on its way was given up by its client (contract 4.6, 499).
+    /// An exchange that is dropped on its way was given up by its client (contract 4.6, 499), unless the gate itself was the client
+    /// and has waited as long as it does.
     fn drop(&mut self) {
-        if !self.recorded
-            && let Ok(status) = StatusCode::from_u16(499)
-        {
+        if self.recorded {
+            return;
+        }
+        let is_late = self.head.extensions.get::<Until>().is_some_and(|until| Instant::now() >= until.0);
+        if is_late {
+            drop(record::finish(self, StatusCode::GATEWAY_TIMEOUT, "URT"));
+        } else if let Ok(status) = StatusCode::from_u16(499) {
             drop(record::finish(self, status, "CDC"));
         }
     }

@@ -25,7 +25,7 @@ use crate::events;
 use crate::exchange::{AsSent, Exchange, Peer, Skips, Timings, is_grpc};
 use crate::gate::Gate;
 use crate::hosted;
-use crate::limits::{Budget, told};
+use crate::limits::{Budget, KnownOrganisation, told};
 use crate::oauth;
 use crate::record::{self, Said};
 use crate::respond::{self, Blame, Refusal};
@@ -115,6 +115,14 @@ pub(crate) async fn carry_on(
     finish(&mut exchange, answer)
 }
 
+/// What is known of the request that a tool is.
+pub(crate) struct OfTool {
+    /// Its operation is there for the gate alone.
+    pub(crate) inner: bool,
+    /// The organisation that it has been counted for.
+    pub(crate) organisation: Option<Arc<KnownOrganisation>>,
+}
+
 /// Carries the request that a tool is: who is calling has been asked by the API that has the tool, so that this one does not ask
 /// again. What else guards it does.
 pub(crate) async fn carry_tool(
@@ -123,10 +131,16 @@ pub(crate) async fn carry_tool(
     api: Arc<RunningApi>,
     request: Request<RequestBody>,
     matched: usize,
+    known: OfTool,
 ) -> Response<Body> {
     let mut exchange = exchange(gate, peer, api, request, matched, Instant::now());
     exchange.skips = Skips::OPEN;
-    exchange.loops = 1;
+    if known.organisation.is_some() {
+        exchange.skips = exchange.skips.and(Skips::ORGANISED);
+        exchange.organisation = known.organisation;
+    }
+    // What else of the API is there for the gate alone is not to be had through a tool.
+    exchange.loops = u32::from(known.inner);
     let answer = kept(&mut exchange).await;
     finish(&mut exchange, answer)
 }

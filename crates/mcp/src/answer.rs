@@ -25,8 +25,8 @@ pub fn initialized(asked: &Value, name: &str, version: &str) -> String {
 }
 
 /// All tools, as they are listed.
-pub fn listed(tools: &[Tool]) -> String {
-    json!({"tools": tools.iter().map(shown).collect::<Vec<_>>()}).to_string()
+pub fn listed<'t>(tools: impl Iterator<Item = &'t Tool>) -> String {
+    json!({"tools": tools.map(shown).collect::<Vec<_>>()}).to_string()
 }
 
 fn shown(tool: &Tool) -> Value {

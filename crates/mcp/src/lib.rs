@@ -3,6 +3,7 @@
 //! Nothing here does I/O.
 
 mod answer;
+mod arguments;
 mod events;
 mod list;
 mod members;
@@ -14,6 +15,7 @@ mod request;
 mod rules;
 
 pub use answer::{VERSIONS, answered, initialized, listed, pictured, result, told};
+pub use arguments::Arguments;
 pub use events::{Events, TooLong};
 pub use list::{Sight, Unreadable, is_list};
 pub use message::{Call, Malformed, Message, read};

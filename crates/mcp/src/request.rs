@@ -1,10 +1,19 @@
 //! A call of a tool as the request that the tool is: its arguments go into the path, the query, the head and the body. What a
-//! caller sends stays where it belongs: no argument reaches another path, another parameter or another field.
+//! caller sends stays where it belongs: no argument reaches another operation, another parameter or another field.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use apidef::{Argument, Place, Style, Tool};
-use serde_json::{Map, Value};
+use apidef::{Argument, Place, Style, Tool, has_separator, steps_away};
+
+use crate::arguments::{Arguments, Object, Written};
+use crate::members::folded;
+
+/// Bytes of a path and query at most: longer ones are no target of a request.
+const LONGEST: usize = 65_534;
+/// An argument is the name of something else.
+const ELSEWHERE: &str = "an argument would lead to another path";
 
 /// A request, below the listen path of the API that the tool is made of.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,22 +30,24 @@ pub struct ToolRequest {
 ///
 /// # Errors
 /// An argument is missing, unknown or of a kind that has no place where it goes.
-pub fn request(tool: &Tool, arguments: &Map<String, Value>) -> Result<ToolRequest, String> {
+pub fn request(tool: &Tool, arguments: &Arguments) -> Result<ToolRequest, String> {
     let known = |name: &str| tool.arguments.iter().any(|argument| &*argument.name == name);
     let free = tool.body.as_ref().is_some_and(|body| body.free);
-    if !free && let Some(name) = arguments.keys().find(|name| !known(name)) {
+    let others: Vec<(&str, &Written)> = arguments.iter().filter(|(name, _)| !known(name)).collect();
+    let spoken_for = if others.is_empty() { HashSet::new() } else { spoken_for(tool) };
+    if let Some((name, _)) = others.iter().find(|(name, _)| !free || spoken_for.contains(&folded(name))) {
         return Err(format!("there is no argument `{name}`"));
     }
     let mut path = tool.path.to_string();
     let (mut query, mut cookies) = (String::new(), String::new());
     let mut request = ToolRequest::default();
-    let mut members = Map::new();
+    let mut members: Vec<(&str, &Written)> = Vec::new();
     let mut whole = None;
     for argument in &tool.arguments {
         let value = arguments.get(&*argument.name);
         // Nothing has no text; in a body it is a value.
         let in_body = matches!(argument.place, Place::Member | Place::Body);
-        let Some(value) = value.filter(|value| in_body || !value.is_null()) else {
+        let Some(value) = value.filter(|value| in_body || **value != Written::Null) else {
             if argument.required {
                 return Err(format!("the argument `{}` is missing", argument.name));
             }
@@ -55,22 +66,21 @@ pub fn request(tool: &Tool, arguments: &Map<String, Value>) -> Result<ToolReques
                 // Writing to a string cannot fail.
                 let _ = write!(cookies, "{separator}{}={text}", argument.source);
             }
-            Place::Member => {
-                members.insert(argument.source.to_string(), value.clone());
-            }
+            Place::Member => members.push((&argument.source, value)),
             Place::Body => whole = Some(value),
         }
     }
     if let Some(left) = path.find(['{', '}']) {
         return Err(format!("the path of this tool cannot be filled in: `{}`", &path[left..]));
     }
-    // Where a caller's text makes a step upwards of what it stands in, it leads elsewhere.
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err("an argument would lead to another path".to_owned());
+    if path.len() + query.len() >= LONGEST {
+        return Err("the arguments are too long".to_owned());
     }
-    for (name, value) in arguments.iter().filter(|(name, _)| free && !known(name)) {
-        members.insert(name.clone(), value.clone());
+    let is_filled = tool.arguments.iter().any(|argument| argument.place == Place::Path);
+    if steps_away(&path) || is_filled && !tool.is_path(&path) {
+        return Err(ELSEWHERE.to_owned());
     }
+    members.extend(others);
     if !cookies.is_empty() {
         request.fields.push(("cookie".to_owned(), cookies));
     }
@@ -83,21 +93,19 @@ pub fn request(tool: &Tool, arguments: &Map<String, Value>) -> Result<ToolReques
             Some(value) => Some(value.to_string()),
             None if members.is_empty() && !body.required => None,
             None if body.form => Some(form(&members)),
-            None => Some(Value::Object(members).to_string()),
+            None => Some(Object(&members).to_string()),
         };
         request.body = text.map(|text| (body.kind.clone(), text.into_bytes()));
     }
     Ok(request)
 }
 
-/// A value that has a text.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        Value::Null => Some(String::new()),
-        Value::Array(_) | Value::Object(_) => None,
-    }
+/// The names that no argument of the caller's choice may have, since what is said of these would not count for it: what is called
+/// otherwise here, and what is not to be sent at all; in letters as lenient readers of bodies compare them.
+fn spoken_for(tool: &Tool) -> HashSet<Cow<'_, str>> {
+    let left_out = tool.body.iter().flat_map(|body| body.left_out.iter());
+    let arguments = tool.arguments.iter().flat_map(|argument| [&argument.name, &argument.source]);
+    arguments.chain(left_out).map(|name| folded(name)).collect()
 }
 
 fn unfit(argument: &Argument) -> String {
@@ -109,7 +117,7 @@ fn unfit(argument: &Argument) -> String {
 }
 
 /// A value as one text, with `each` of its parts written so.
-fn plain(argument: &Argument, value: &Value, each: &dyn Fn(&str) -> String) -> Result<String, String> {
+fn plain(argument: &Argument, value: &Written, each: &dyn Fn(&str) -> String) -> Result<String, String> {
     if argument.style == Style::Json {
         return Ok(each(&value.to_string()));
     }
@@ -118,14 +126,14 @@ fn plain(argument: &Argument, value: &Value, each: &dyn Fn(&str) -> String) -> R
 
 fn joined(
     argument: &Argument,
-    value: &Value,
+    value: &Written,
     separator: &str,
     each: &dyn Fn(&str) -> String,
 ) -> Result<String, String> {
-    let part = |value: &Value| text(value).map(|text| each(&text)).ok_or_else(|| unfit(argument));
+    let part = |value: &Written| value.text().map(|text| each(&text)).ok_or_else(|| unfit(argument));
     match value {
-        Value::Array(items) => Ok(items.iter().map(part).collect::<Result<Vec<_>, _>>()?.join(separator)),
-        Value::Object(members) => {
+        Written::List(items) => Ok(items.iter().map(part).collect::<Result<Vec<_>, _>>()?.join(separator)),
+        Written::Object(members) => {
             let between = if argument.explode { "=" } else { separator };
             let pairs =
                 members.iter().map(|(name, value)| Ok(format!("{}{between}{}", each(name), part(value)?)));
@@ -135,19 +143,19 @@ fn joined(
     }
 }
 
-fn in_path(argument: &Argument, value: &Value) -> Result<String, String> {
+fn in_path(argument: &Argument, value: &Written) -> Result<String, String> {
     let name = escaped(&argument.source);
     let written = match argument.style {
         Style::Label => {
             format!(".{}", joined(argument, value, if argument.explode { "." } else { "," }, &escaped)?)
         }
         Style::Matrix => match value {
-            Value::Array(items) if argument.explode => {
-                let part = |item: &Value| text(item).map(|text| format!(";{name}={}", escaped(&text)));
+            Written::List(items) if argument.explode => {
+                let part = |item: &Written| item.text().map(|text| format!(";{name}={}", escaped(&text)));
                 let parts: Option<Vec<String>> = items.iter().map(part).collect();
                 parts.ok_or_else(|| unfit(argument))?.concat()
             }
-            Value::Object(_) if argument.explode => format!(";{}", joined(argument, value, ";", &escaped)?),
+            Written::Object(_) if argument.explode => format!(";{}", joined(argument, value, ";", &escaped)?),
             value => format!(";{name}={}", joined(argument, value, ",", &escaped)?),
         },
         _ => plain(argument, value, &escaped)?,
@@ -156,10 +164,13 @@ fn in_path(argument: &Argument, value: &Value) -> Result<String, String> {
     if written.is_empty() {
         return Err(format!("the argument `{}` is empty", argument.name));
     }
+    if !argument.reserved && has_separator(&written) {
+        return Err(ELSEWHERE.to_owned());
+    }
     Ok(written)
 }
 
-fn in_field(argument: &Argument, value: &Value) -> Result<String, String> {
+fn in_field(argument: &Argument, value: &Written) -> Result<String, String> {
     let text = plain(argument, value, &str::to_owned)?;
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err(format!(
@@ -170,7 +181,7 @@ fn in_field(argument: &Argument, value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
-fn add_to_query(tool: &Tool, argument: &Argument, value: &Value, query: &mut String) -> Result<(), String> {
+fn add_to_query(tool: &Tool, argument: &Argument, value: &Written, query: &mut String) -> Result<(), String> {
     let name = escaped(&argument.source);
     let mut add = |name: &str, text: &str| {
         let mark = if query.is_empty() { "" } else { "&" };
@@ -184,25 +195,25 @@ fn add_to_query(tool: &Tool, argument: &Argument, value: &Value, query: &mut Str
     };
     match (value, argument.style) {
         (_, Style::Json) => add(&name, &escaped(&value.to_string())),
-        (Value::Object(members), Style::Deep) => {
+        (Written::Object(members), Style::Deep) => {
             for (member, value) in members {
                 let name = format!("{name}%5B{}%5D", escaped(member));
                 match value {
-                    Value::Array(items) => {
+                    Written::List(items) => {
                         for item in items {
-                            add(&name, &escaped(&text(item).ok_or_else(|| unfit(argument))?));
+                            add(&name, &escaped(&item.text().ok_or_else(|| unfit(argument))?));
                         }
                     }
-                    value => add(&name, &escaped(&text(value).ok_or_else(|| unfit(argument))?)),
+                    value => add(&name, &escaped(&value.text().ok_or_else(|| unfit(argument))?)),
                 }
             }
         }
-        (Value::Array(items), _) if argument.explode => {
+        (Written::List(items), _) if argument.explode => {
             for item in items {
-                add(&name, &escaped(&text(item).ok_or_else(|| unfit(argument))?));
+                add(&name, &escaped(&item.text().ok_or_else(|| unfit(argument))?));
             }
         }
-        (Value::Object(members), Style::Plain) if argument.explode => {
+        (Written::Object(members), Style::Plain) if argument.explode => {
             for (member, value) in members {
                 // Its members are parameters by themselves, and so may not be any of the others.
                 let other = |other: &&Argument| other.place == Place::Query && *other.source == **member;
@@ -212,7 +223,7 @@ fn add_to_query(tool: &Tool, argument: &Argument, value: &Value, query: &mut Str
                         argument.name
                     ));
                 }
-                add(&escaped(member), &escaped(&text(value).ok_or_else(|| unfit(argument))?));
+                add(&escaped(member), &escaped(&value.text().ok_or_else(|| unfit(argument))?));
             }
         }
         _ => add(&name, &joined(argument, value, separator, &escaped)?),
@@ -221,15 +232,15 @@ fn add_to_query(tool: &Tool, argument: &Argument, value: &Value, query: &mut Str
 }
 
 /// The members of a form; lists are several of one name, and what is within is JSON.
-fn form(members: &Map<String, Value>) -> String {
+fn form(members: &[(&str, &Written)]) -> String {
     let mut all = String::new();
-    for (name, value) in members {
+    for &(name, value) in members {
         let items = match value {
-            Value::Array(items) => items.as_slice(),
+            Written::List(items) => items.as_slice(),
             value => std::slice::from_ref(value),
         };
         for item in items {
-            let text = text(item).unwrap_or_else(|| item.to_string());
+            let text = item.text().unwrap_or_else(|| item.to_string());
             let mark = if all.is_empty() { "" } else { "&" };
             // Writing to a string cannot fail.
             let _ = write!(all, "{mark}{}={}", escaped(name), escaped(&text));
@@ -256,11 +267,20 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use apidef::{ToolBody, ToolHints};
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
+    use std::sync::Arc;
 
     fn argument(name: &str, source: &str, place: Place, style: Style, explode: bool) -> Argument {
         let required = place == Place::Path;
-        Argument { name: name.into(), source: source.into(), place, required, style, explode }
+        Argument {
+            name: name.into(),
+            source: source.into(),
+            place,
+            required,
+            style,
+            explode,
+            reserved: false,
+        }
     }
 
     fn tool(path: &str, arguments: Vec<Argument>, body: Option<ToolBody>) -> Tool {
@@ -270,6 +290,8 @@ mod tests {
             hints: ToolHints::default(),
             method: "POST".into(),
             path: path.into(),
+            beside: Arc::default(),
+            inner: false,
             arguments: arguments.into(),
             body,
             input: json!({}),
@@ -281,7 +303,7 @@ mod tests {
     }
 
     fn asked(tool: &Tool, arguments: Value) -> Result<ToolRequest, String> {
-        request(tool, arguments.as_object().unwrap())
+        request(tool, &Arguments::read(&arguments.to_string()).unwrap())
     }
 
     #[test]
@@ -300,12 +322,12 @@ mod tests {
         );
         let full = asked(
             &all,
-            json!({"order": "a/b?c#d%2f..", "line": 1.5, "q": "x&y=z +é", "trace": "a, b", "seen": "1; theme=2", "theme": true}),
+            json!({"order": "a|b?c#d%20..", "line": 1.5, "q": "x&y=z +é", "trace": "a, b", "seen": "1; theme=2", "theme": true}),
         );
         assert_eq!(
             full,
             Ok(ToolRequest {
-                target: "/orders/a%2Fb%3Fc%23d%252f../lines/1.5.json?q=x%26y%3Dz%20%2B%C3%A9".to_owned(),
+                target: "/orders/a%7Cb%3Fc%23d%2520../lines/1.5.json?q=x%26y%3Dz%20%2B%C3%A9".to_owned(),
                 fields: vec![
                     ("X-Trace".to_owned(), "a, b".to_owned()),
                     ("cookie".to_owned(), "seen=1%3B%20theme%3D2; theme=true".to_owned()),
@@ -320,6 +342,16 @@ mod tests {
             (json!({"order": [], "line": 1}), "the argument `order` is empty"),
             (json!({"order": "..", "line": 1}), "an argument would lead to another path"),
             (json!({"order": ".", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "%2e%2E", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "..;x", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "a/b", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": ["a", "/b"], "line": 1}), "an argument would lead to another path"),
+            (json!({"order": {"a/b": "c"}, "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "a\\b", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "a%2fb", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "a%25252Fb", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "a%5cb", "line": 1}), "an argument would lead to another path"),
+            (json!({"order": "a".repeat(70_000), "line": 1}), "the arguments are too long"),
             (json!({"order": 1, "line": 1, "other": 1}), "there is no argument `other`"),
             (
                 json!({"order": 1, "line": 1, "trace": "a\r\nx-admin: 1"}),
@@ -337,6 +369,69 @@ mod tests {
             asked(&odd, json!({})),
             Err("the path of this tool cannot be filled in: `{none}`".to_owned())
         );
+    }
+
+    /// The tool of one operation of a document that has these paths.
+    fn among(path: &str, parameter: Value, others: &[&str]) -> Tool {
+        let operation = |path: &&str| ((*path).to_owned(), json!({"get": {"responses": {}}}));
+        let mut paths: Map<String, Value> = others.iter().map(operation).collect();
+        paths.insert(path.to_owned(), json!({"get": {"operationId": "own", "parameters": [parameter]}}));
+        let definition = json!({
+            "openapi": "3.0.3",
+            "paths": {},
+            "x-tyk-api-gateway": {
+                "info": {"id": "a"},
+                "upstream": {"url": "tyk://b/mcp"},
+                "server": {"listenPath": {"value": "/"}},
+            },
+            "x-tyk-mcp-server": {"primitives": [{"source": {"operationId": "own"}, "allow": true}]},
+        });
+        let definition = apidef::Definition::parse_oas(&definition.to_string()).unwrap();
+        let wanted = definition.api.tools.as_deref().unwrap();
+        apidef::catalog(&json!({"openapi": "3.0.3", "paths": paths}), wanted).unwrap().0.remove(0)
+    }
+
+    #[test]
+    fn no_argument_is_the_name_of_another_operation() {
+        let plain = json!({"name": "id", "in": "path"});
+        let with_slashes = json!({"name": "id", "in": "path", "allowReserved": true});
+        let matrix = json!({"name": "id", "in": "path", "style": "matrix"});
+        let others = [
+            "/orders",
+            "/orders/export",
+            "/orders/{id}/audit",
+            "/orders/{order}.json",
+            "/{any}/{thing}",
+            "/orders/a/b",
+        ];
+        for (path, parameter, value, expected) in [
+            ("/orders/{id}", &plain, "7", Ok("/orders/7")),
+            ("/orders/{id}", &plain, "exports", Ok("/orders/exports")),
+            ("/orders/{id}", &plain, "7.jsonl", Ok("/orders/7.jsonl")),
+            ("/orders/{id}", &plain, "7;x", Ok("/orders/7%3Bx")),
+            ("/orders/{id}", &plain, "export", Err(ELSEWHERE)),
+            ("/orders/{id}", &plain, "Export", Err(ELSEWHERE)),
+            ("/orders/{id}", &plain, "%65xport", Err(ELSEWHERE)),
+            ("/orders/{id}", &plain, "export;x=1", Err(ELSEWHERE)),
+            ("/orders/{id}", &plain, ";x", Err(ELSEWHERE)),
+            ("/orders/{id}", &plain, "7.json", Err(ELSEWHERE)),
+            ("/orders/{id}", &plain, "7/audit", Err(ELSEWHERE)),
+            ("/orders/{id}", &with_slashes, "7/b", Ok("/orders/7%2Fb")),
+            ("/orders/{id}", &with_slashes, "7\\c", Ok("/orders/7%5Cc")),
+            ("/orders/{id}", &with_slashes, "7/audit", Err(ELSEWHERE)),
+            ("/orders/{id}", &with_slashes, "7\\audit", Err(ELSEWHERE)),
+            ("/orders/{id}", &with_slashes, "7%2Faudit", Err(ELSEWHERE)),
+            ("/orders/{id}", &with_slashes, "A/B", Err(ELSEWHERE)),
+            ("/orders/{id}", &with_slashes, "../export", Err(ELSEWHERE)),
+            ("/orders/{id}", &matrix, "7", Ok("/orders/;id=7")),
+            ("/orders/{id}/audit", &plain, "export", Ok("/orders/export/audit")),
+            ("/{id}/export", &plain, "stock", Ok("/stock/export")),
+            ("/{id}/export", &plain, "orders", Err(ELSEWHERE)),
+        ] {
+            let tool = among(path, parameter.clone(), &others);
+            let target = asked(&tool, json!({"id": value})).map(|request| request.target);
+            assert_eq!(target, expected.map(str::to_owned).map_err(str::to_owned), "{path} {value}");
+        }
     }
 
     #[test]
@@ -388,7 +483,8 @@ mod tests {
         let of = |form: bool, required: bool, free: bool, place: Place| {
             let kind = if form { "application/x-www-form-urlencoded" } else { "application/json" };
             let arguments = vec![argument("n", "name", place, Style::Json, true)];
-            tool("/", arguments, Some(ToolBody { kind: kind.into(), form, required, free }))
+            let left_out = Box::new(["id".into()]);
+            tool("/", arguments, Some(ToolBody { kind: kind.into(), form, required, free, left_out }))
         };
         let body = |tool: &Tool, arguments: Value| {
             asked(tool, arguments)
@@ -409,5 +505,15 @@ mod tests {
         ] {
             assert_eq!(body(&tool, arguments.clone()), expected, "{arguments}");
         }
+        // What is said of a member counts, whatever it is called in the call.
+        for other in ["name", "Name", "N", "id", "ID"] {
+            let tool = of(false, true, true, Place::Member);
+            let refused = Err(format!("there is no argument `{other}`"));
+            assert_eq!(body(&tool, json!({"n": 1, other: 2})), refused, "{other}");
+        }
+        let numbers = r#"{"n":12345678901234567890123,"x":[1.50,1e3]}"#;
+        let made =
+            request(&of(false, true, true, Place::Member), &Arguments::read(numbers).unwrap()).unwrap();
+        assert_eq!(made.body.unwrap().1, numbers.replace("\"n\"", "\"name\"").into_bytes());
     }
 }

@@ -7,8 +7,10 @@ use crate::section::{Section, is_token};
 use document::Fault;
 use serde_json::{Map, Value, json};
 
-/// How many schemas a body may be put together of.
+/// How deep the schemas may be nested that a body is put together of.
 const DEEPEST: usize = 16;
+/// How many schemas, and members in them, these may be.
+const MOST: usize = 10_000;
 /// Fields of heads that are no parameters (OpenAPI 3.0, "Parameter Object"), or not those of a caller.
 const NO_PARAMETERS: [&str; 5] = ["accept", "content-type", "authorization", "host", "cookie"];
 
@@ -219,7 +221,10 @@ fn of_parameter<'v>(parameter: &'v Map<String, Value>, shown: &mut Shown<'_, 'v>
         describe(&mut made, description);
     }
     let required = place == Place::Path || flag("required").unwrap_or_default();
-    let argument = Argument { name: name.into(), source: name.into(), place, required, style, explode };
+    // Said of paths it is nothing of OpenAPI 3.0: that ids may hold slashes has to be said somehow.
+    let reserved = place == Place::Path && flag("allowReserved").unwrap_or_default();
+    let argument =
+        Argument { name: name.into(), source: name.into(), place, required, style, explode, reserved };
     Some(Made { argument, schema: made, named: false })
 }
 
@@ -260,12 +265,15 @@ fn of_body<'v>(
             required,
             style: Style::Json,
             explode: false,
+            reserved: false,
         };
         all.push(Made { argument, schema: made, named: false });
-        return Some((ToolBody { kind, form, required, free: false }, anything));
+        return Some((ToolBody { kind, form, required, free: false, left_out: Box::default() }, anything));
     };
+    let mut left_out: Vec<Box<str>> = Vec::new();
     for (name, property) in &members.properties {
         if shown.goes_other_way(property) {
+            left_out.push((*name).into());
             continue;
         }
         let argument = Argument {
@@ -276,12 +284,13 @@ fn of_body<'v>(
             required: required && members.required.contains(name),
             style: Style::Json,
             explode: true,
+            reserved: false,
         };
         all.push(Made { argument, schema: shown.schema(property), named: false });
     }
     let others = members.others.map(|others| shown.schema(others));
     let free = others.is_some();
-    Some((ToolBody { kind, form, required, free }, others.unwrap_or(anything)))
+    Some((ToolBody { kind, form, required, free, left_out: left_out.into() }, others.unwrap_or(anything)))
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -307,15 +316,27 @@ pub(super) struct Members<'v> {
 /// `None` where it is none, or not this alone.
 pub(super) fn members<'v>(root: &Section<'v>, schema: &'v Value) -> Option<Members<'v>> {
     let mut found = Members { properties: Vec::new(), required: Vec::new(), others: None };
-    gather(root, schema, 0, &mut found)?;
+    let mut left = MOST;
+    gather(root, schema, 0, &mut left, &mut found)?;
     (!found.properties.is_empty()).then_some(found)
 }
 
-fn gather<'v>(root: &Section<'v>, schema: &'v Value, depth: usize, found: &mut Members<'v>) -> Option<()> {
+/// `left`: what may still be looked at. One schema may be a part of many, each time with all that it is put together of.
+fn gather<'v>(
+    root: &Section<'v>,
+    schema: &'v Value,
+    depth: usize,
+    left: &mut usize,
+    found: &mut Members<'v>,
+) -> Option<()> {
     if depth > DEEPEST {
         return None;
     }
     let schema = resolve(root, schema)?.as_object()?;
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let required = schema.get("required").and_then(Value::as_array);
+    let cost = 1 + properties.map_or(0, Map::len) + required.map_or(0, Vec::len);
+    *left = left.checked_sub(cost)?;
     const OTHERS: [&str; 8] = [
         "oneOf",
         "anyOf",
@@ -335,20 +356,19 @@ fn gather<'v>(root: &Section<'v>, schema: &'v Value, depth: usize, found: &mut M
         Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "object") => {}
         Some(_) => return None,
     }
-    for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+    for (name, property) in properties.into_iter().flatten() {
         match found.properties.iter().position(|(known, _)| known == name) {
             Some(at) => found.properties[at].1 = property,
             None => found.properties.push((name, property)),
         }
     }
-    let required = schema.get("required").and_then(Value::as_array);
     found.required.extend(required.into_iter().flatten().filter_map(Value::as_str));
     match schema.get("additionalProperties") {
         None | Some(Value::Bool(false)) => {}
         Some(others) => found.others = Some(others),
     }
     for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        gather(root, part, depth + 1, found)?;
+        gather(root, part, depth + 1, left, found)?;
     }
     Some(())
 }

@@ -2,15 +2,18 @@
 
 use super::arguments::{asked, essence, is_json, members};
 use super::names::{NO_NAME, is_name, of_place};
+use super::paths::normal;
 use super::read::duplicate;
 use super::shown::Shown;
-use super::{Tool, ToolEntry, ToolHints, ToolOperation, ToolSource};
+use super::{Place, Tool, ToolEntry, ToolHints, ToolOperation, ToolSource};
+use crate::at_path::id_of_place;
 use crate::fields::in_use;
 use crate::oas::{EXTENSION, Written, operations, resolve};
 use crate::section::Section;
 use document::Fault;
 use serde_json::{Map, Value, json};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Tools of one API at most.
 const MOST: usize = 2000;
@@ -33,6 +36,7 @@ pub fn catalog(document: &Value, wanted: &ToolSource) -> Result<(Vec<Tool>, Vec<
     let all: Vec<Written<'_>> = operations(&root).filter(|operation| operation.method != "trace").collect();
     let entries = entries(wanted, &all, &mut faults);
     let doors = Doors::of(&root);
+    let beside = Beside::of(&all);
     let mut found: Vec<(Written<'_>, Option<usize>)> = Vec::new();
     for operation in all {
         let entry =
@@ -68,13 +72,44 @@ pub fn catalog(document: &Value, wanted: &ToolSource) -> Result<(Vec<Tool>, Vec<
     for ((operation, entry), name) in found.iter().zip(names) {
         let said = entry.map(|entry| &wanted.entries[entry]);
         match tool(&root, operation, said, name, &wanted.at.0, doors.checks(operation)) {
-            Ok(tool) => tools.push(Tool { entry: *entry, ..tool }),
+            Ok(tool) => tools.push(Tool {
+                entry: *entry,
+                beside: beside.to(&tool),
+                inner: doors.door(operation) == Door::Inner,
+                ..tool
+            }),
             Err(found) => faults.extend(found),
         }
     }
     match faults.iter().any(Fault::is_error) {
         true => Err(faults),
         false => Ok((tools, faults)),
+    }
+}
+
+/// The paths of all operations, by method.
+struct Beside<'v>(HashMap<&'v str, Arc<[Box<str>]>>);
+
+impl<'v> Beside<'v> {
+    fn of(all: &[Written<'v>]) -> Self {
+        let mut paths: HashMap<&str, Vec<Box<str>>> = HashMap::new();
+        for operation in all {
+            // One that cannot be read in one way is that of no request that is let through.
+            let Some(path) = normal(operation.path) else { continue };
+            paths.entry(operation.method).or_default().push(path.clone());
+            // Who asks for a head gets that of the answer to GET.
+            if operation.method == "get" {
+                paths.entry("head").or_default().push(path);
+            }
+        }
+        Self(paths.into_iter().map(|(method, paths)| (method, paths.into())).collect())
+    }
+
+    /// Those that a tool might be filled in to.
+    fn to(&self, tool: &Tool) -> Arc<[Box<str>]> {
+        let is_filled = tool.arguments.iter().any(|argument| argument.place == Place::Path);
+        let paths = self.0.get(&*tool.method.to_ascii_lowercase()).filter(|_| is_filled);
+        paths.map(Arc::clone).unwrap_or_default()
     }
 }
 
@@ -200,6 +235,8 @@ fn tool(
         hints: hints(operation.method, said.map(|said| &said.hints)),
         method: operation.method.to_ascii_uppercase().into(),
         path: operation.path.into(),
+        beside: Arc::default(),
+        inner: false,
         arguments: asked.arguments.into(),
         body: asked.body,
         input: asked.schema,
@@ -289,7 +326,11 @@ impl<'v> Doors<'v> {
     }
 
     fn said(&self, operation: &Written<'_>) -> Option<&'v Value> {
-        self.operations?.get(operation.id()?)
+        let operations = self.operations?;
+        match operation.id().filter(|id| !id.is_empty()) {
+            Some(id) => operations.get(id),
+            None => operations.get(&id_of_place(operation.method, operation.path)),
+        }
     }
 
     fn door(&self, operation: &Written<'_>) -> Door {

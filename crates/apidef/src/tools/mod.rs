@@ -4,13 +4,16 @@
 mod arguments;
 mod catalog;
 mod names;
+mod paths;
 mod read;
 mod shown;
 
 pub use self::catalog::catalog;
+pub use self::paths::{has_separator, steps_away};
 pub(crate) use self::read::{EXTENSION, FIELDS};
 
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The API that tools are made of, and what is said of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +99,10 @@ pub struct Tool {
     pub method: Box<str>,
     /// Path below the listen path, with `{name}` for parameters.
     pub path: Box<str>,
+    /// The paths of all operations that are asked for in the same way, in a form to be compared; none where nothing is filled in.
+    pub beside: Arc<[Box<str>]>,
+    /// The API has the operation for the gate alone.
+    pub inner: bool,
     /// Its arguments, in the order in which they are told.
     pub arguments: Box<[Argument]>,
     /// The body of the request, where it has one.
@@ -127,6 +134,8 @@ pub struct Argument {
     pub style: Style,
     /// Several values are several parts.
     pub explode: bool,
+    /// In a path: `/` and `\` may stand in it, escaped.
+    pub reserved: bool,
 }
 
 /// Where an argument goes.
@@ -174,6 +183,8 @@ pub struct ToolBody {
     pub form: bool,
     /// It is there in any case.
     pub required: bool,
-    /// Arguments that nothing is said of are members of it.
+    /// Arguments that nothing is said of are members of it …
     pub free: bool,
+    /// … but for those that go the other way only (`readOnly`).
+    pub left_out: Box<[Box<str>]>,
 }

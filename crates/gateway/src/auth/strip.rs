@@ -32,13 +32,29 @@ impl StripAuth {
         for name in &self.headers {
             exchange.head.headers.remove(name);
         }
-        for name in &self.cookies {
-            strip_cookie(&mut exchange.head.headers, name);
+        if !self.cookies.is_empty() {
+            self.strip_cookies(exchange);
         }
         for name in &self.queries {
             strip_query(&mut exchange.head.uri, name);
         }
         Ok(())
+    }
+
+    fn strip_cookies(&self, exchange: &mut Exchange) {
+        let headers = &mut exchange.head.headers;
+        let mut asked = exchange.mcp.as_mut();
+        let are_sent = asked.as_ref().is_some_and(|asked| {
+            headers.get_all(header::COOKIE).iter().all(|value| asked.is_sent(&header::COOKIE, value))
+        });
+        for name in &self.cookies {
+            strip_cookie(headers, name);
+        }
+        if let Some(asked) = asked.as_mut().filter(|_| are_sent)
+            && let Some(left) = headers.get(header::COOKIE)
+        {
+            asked.is_left(&header::COOKIE, left);
+        }
     }
 }
 

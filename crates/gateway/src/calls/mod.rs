@@ -8,7 +8,7 @@ mod rights;
 use std::sync::Arc;
 
 use apidef::CallKind;
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use mcp::{Call, Rights, Sight};
 
 pub(crate) use self::answers::cut;
@@ -25,8 +25,9 @@ pub(crate) struct Asked {
     pub(crate) of_method: Numbers,
     /// … and of what it is called for.
     pub(crate) of_primitive: Numbers,
-    /// The fields that its client sent, where it has to be told what guards have put there.
-    pub(crate) sent: Option<HeaderMap>,
+    /// The fields that its client sent, where it has to be told what guards have put there. What is left of one that a guard has
+    /// taken something out of is the client's, too ([`Asked::is_left`]).
+    sent: Option<HeaderMap>,
     /// What may be told in answers.
     sight: Sight,
 }
@@ -40,6 +41,21 @@ impl Asked {
             None => Numbers::new(),
         };
         Self { call: Some(call), of_method, of_primitive, sent: None, sight: Sight::default() }
+    }
+
+    /// Whether a field is the very one that the client sent; a guard may have put one there that says the same. Where that need not
+    /// be known, all are.
+    pub(crate) fn is_sent(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        let Some(sent) = &self.sent else { return true };
+        // Copies of a field share its bytes.
+        sent.get_all(name).iter().any(|sent| std::ptr::eq(sent.as_bytes(), value.as_bytes()))
+    }
+
+    /// Takes note of what is left of a field that the client sent.
+    pub(crate) fn is_left(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if let Some(sent) = &mut self.sent {
+            sent.append(name.clone(), value.clone());
+        }
     }
 
     /// The id of what is refused, as JSON; `None` where no call is.

@@ -138,7 +138,8 @@ impl Guard {
             | Self::CallRights(_)
             | Self::Scopes(_) => Skips::OPEN,
             Self::AtOnce => Skips::KNOWN,
-            Self::Organisation(_) | Self::Limits(_) | Self::CallLimits(_) => Skips::COUNTED,
+            Self::Organisation(_) => Skips::COUNTED.and(Skips::ORGANISED),
+            Self::Limits(_) | Self::CallLimits(_) => Skips::COUNTED,
             Self::Term(_)
             | Self::Lists(_)
             | Self::Calls(_)

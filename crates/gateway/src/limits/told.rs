@@ -9,7 +9,12 @@ use crate::respond::{self, Refusal};
 
 /// Whether a request asks for it.
 pub(crate) fn is_addressed(method: &Method, path: &str) -> bool {
-    *method == Method::GET && path.strip_suffix('/').unwrap_or(path) == "/tyk/rate-limits"
+    *method == Method::GET && is_at(path)
+}
+
+/// Whether a path is the one at which it is asked for.
+pub(crate) fn is_at(path: &str) -> bool {
+    path.strip_suffix('/').unwrap_or(path) == "/tyk/rate-limits"
 }
 
 /// What the caller, who is known, may still do with the API.

@@ -25,10 +25,14 @@ pub(super) fn of(tool: &Tool, told: &Told, fits: impl Fn(&str) -> bool) -> Strin
     if text_of(&told.headers, CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return mcp::told(&format!("{head}: the answer is packed, though it was asked for plainly"), true);
     }
+    // Where clients are told what answers are, they wait for one that is so.
+    let is_told = tool.answers_checked && tool.output.is_some();
     let kind = text_of(&told.headers, CONTENT_TYPE).unwrap_or_default();
     let media = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     for (what, family) in [("image", "image/"), ("audio", "audio/")] {
-        if media.starts_with(family) && media != "image/svg+xml" && !told.cut && !told.body.is_empty() {
+        let is_one =
+            media.starts_with(family) && media != "image/svg+xml" && !told.cut && !told.body.is_empty();
+        if is_one && !is_told {
             return mcp::pictured(what, &media, &STANDARD.encode(&told.body));
         }
     }
@@ -41,14 +45,13 @@ pub(super) fn of(tool: &Tool, told: &Told, fits: impl Fn(&str) -> bool) -> Strin
             (true, false) => format!("{}\n\n(cut off after {} bytes)", text(told), told.body.len()),
             (false, false) => format!("{head}: {} bytes of {media}, which is no text", told.body.len()),
         };
-        // Where clients are told what answers are, they wait for one that is so.
-        return mcp::told(&told_as, tool.answers_checked && tool.output.is_some());
+        return mcp::told(&told_as, is_told);
     }
     let text = text(told);
     if !fits(&text) {
         return mcp::told(&text, true);
     }
-    mcp::answered(&text, tool.answers_json && is_json)
+    mcp::answered(&text, is_told || tool.answers_json && is_json)
 }
 
 fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -71,6 +74,7 @@ mod tests {
     use bytes::Bytes;
     use http::StatusCode;
     use serde_json::{Value, json};
+    use std::sync::Arc;
 
     fn tool(answers_json: bool, checked: bool) -> Tool {
         Tool {
@@ -79,6 +83,8 @@ mod tests {
             hints: ToolHints::default(),
             method: "GET".into(),
             path: "/".into(),
+            beside: Arc::default(),
+            inner: false,
             arguments: Box::default(),
             body: None,
             input: json!({}),
@@ -107,7 +113,17 @@ mod tests {
         let structured = json!({"content": [{"type": "text", "text": "{\"a\":1}"}], "structuredContent": {"a": 1}, "isError": false});
         for (tool, status, fields, body, expected) in [
             (&documented, 200, &json[..], &b"{\"a\":1}"[..], structured.clone()),
-            (&checked, 200, &json[..], b"{\"a\":1}", structured),
+            (&checked, 200, &json[..], b"{\"a\":1}", structured.clone()),
+            // It is what was told, whatever it says that it is.
+            (&checked, 200, &[("content-type", "text/plain")], b"{\"a\":1}", structured.clone()),
+            (&checked, 200, &[("content-type", "image/png")], b"{\"a\":1}", structured),
+            (
+                &checked,
+                200,
+                &[("content-type", "image/png")],
+                b"\x89P\xff",
+                text("HTTP 200 OK: 3 bytes of image/png, which is no text", true),
+            ),
             (&plain, 200, &json[..], b"{\"a\":1}", text("{\"a\":1}", false)),
             (&documented, 200, &json[..], b"[1]", text("[1]", false)),
             (&documented, 200, &[("content-type", "text/plain")], b"{\"a\":1}", text("{\"a\":1}", false)),

@@ -3,19 +3,23 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use apidef::{Tool, is_framing};
+use apidef::{Place, Tool, is_framing};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{BoxFuture, FutureExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use mcp::ToolRequest;
+use tokio::time::Instant;
 
+use crate::batch;
 use crate::body::{Body, RequestBody};
-use crate::exchange::{Exchange, Peer};
+use crate::exchange::{Exchange, Peer, Until};
 use crate::gate::Gate;
+use crate::limits::told;
+use crate::oauth;
 use crate::route;
-use crate::serve;
+use crate::serve::{self, OfTool};
 use crate::snapshot::RunningApi;
 use crate::traces;
 
@@ -47,6 +51,7 @@ pub(super) struct Asking {
     peer: Arc<Peer>,
     source: Arc<RunningApi>,
     matched: usize,
+    known: OfTool,
     request: Request<RequestBody>,
 }
 
@@ -83,7 +88,11 @@ impl Asking {
         };
         let target = format!("{}/{}", listen.trim_end_matches('/'), made.target.trim_start_matches('/'));
         let uri: Uri = target.parse().map_err(|_| "the arguments are too long")?;
-        route::check(uri.path()).map_err(|_| "an argument would lead to another path")?;
+        let below = uri.path().get(listen.trim_end_matches('/').len()..).unwrap_or_default();
+        let is_filled = tool.arguments.iter().any(|argument| argument.place == Place::Path);
+        if route::check(uri.path()).is_err() || is_filled && is_of_gate(&source, &tool.method, below) {
+            return Err("an argument would lead to another path");
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in &made.fields {
             let name = HeaderName::try_from(&**name).map_err(|_| "an argument has no place in a header")?;
@@ -114,15 +123,20 @@ impl Asking {
         request.extensions_mut().insert(Within(within + 1));
         // The client's connection stays with the call.
         let peer = Arc::new(exchange.peer.alone());
-        Ok(Self { gate: Arc::clone(&exchange.gate), peer, source, matched, request })
+        let gate = Arc::clone(&exchange.gate);
+        let known = OfTool { inner: tool.inner, organisation: exchange.organisation.clone() };
+        Ok(Self { gate, peer, source, matched, known, request })
     }
 
-    /// Asks, and whether that went well. Boxed: what is behind the API may lead here again.
-    pub(super) fn ask(self) -> BoxFuture<'static, (Told, bool)> {
+    /// Asks, and whether that went well; `until`: how long that is waited for. Boxed: what is behind the API may lead here again.
+    pub(super) fn ask(mut self, until: Option<Instant>) -> BoxFuture<'static, (Told, bool)> {
         async move {
-            let Self { gate, peer, source, matched, request } = self;
-            let response = serve::carry_tool(&gate, &peer, source, request, matched).await;
-            let told = told(response).await;
+            if let Some(until) = until {
+                self.request.extensions_mut().insert(Until(until));
+            }
+            let Self { gate, peer, source, matched, known, request } = self;
+            let response = serve::carry_tool(&gate, &peer, source, request, matched, known).await;
+            let told = read(response).await;
             let well = !told.status.is_server_error();
             (told, well)
         }
@@ -130,19 +144,29 @@ impl Asking {
     }
 }
 
+/// Whether the gate itself answers at a path of an API: what a tool is filled in to is never that.
+fn is_of_gate(source: &RunningApi, method: &str, below: &str) -> bool {
+    let asks_for_limits = method == Method::GET.as_str() && told::is_at(below);
+    source.oauth.is_some() && oauth::endpoint(below).is_some()
+        || source.chain.is_keyed() && asks_for_limits
+        || source.model.batches && batch::is_at(below)
+}
+
 /// What the request has beside its arguments: from where it comes, and what the chain of its API has put there. Nothing else of
 /// the client's goes on: what it may send to that API is what its tools take.
 fn with_fields(exchange: &Exchange, headers: &mut HeaderMap) {
-    let sent = exchange.mcp.as_ref().and_then(|asked| asked.sent.as_ref());
     let now = &exchange.head.headers;
     let is_of_message = |name: &HeaderName| {
         OF_MESSAGE.contains(name) || is_framing(name.as_str()) || name.as_str().starts_with("mcp-")
     };
     for name in now.keys() {
-        let is_put = sent.is_some_and(|sent| !now.get_all(name).iter().eq(sent.get_all(name)));
-        if !is_of_message(name) && (is_put || OF_CLIENT.contains(&name.as_str())) {
+        let is_put =
+            |value: &HeaderValue| exchange.mcp.as_ref().is_some_and(|asked| !asked.is_sent(name, value));
+        let is_wanted = |value: &&HeaderValue| is_put(value) || OF_CLIENT.contains(&name.as_str());
+        let mut wanted = now.get_all(name).iter().filter(is_wanted).peekable();
+        if !is_of_message(name) && wanted.peek().is_some() {
             headers.remove(name);
-            for value in now.get_all(name) {
+            for value in wanted {
                 headers.append(name.clone(), value.clone());
             }
         }
@@ -154,7 +178,7 @@ fn with_fields(exchange: &Exchange, headers: &mut HeaderMap) {
 }
 
 /// Reads an answer, as far as it is told.
-async fn told(response: Response<Body>) -> Told {
+async fn read(response: Response<Body>) -> Told {
     let (head, mut body) = response.into_parts();
     let (mut read, mut cut) = (BytesMut::new(), false);
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

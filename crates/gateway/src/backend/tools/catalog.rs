@@ -6,8 +6,8 @@ use std::sync::Arc;
 use apidef::{Backend, Definition, Source, Tool, ToolSource};
 use document::Fault;
 use jsonschema::Validator;
-use mcp::ToolRequest;
-use serde_json::{Map, Value};
+use mcp::{Arguments, ToolRequest};
+use serde_json::Value;
 
 use super::answer;
 use super::asking::Told;
@@ -59,7 +59,7 @@ impl Catalog {
 }
 
 impl Usable {
-    fn new(tool: Tool, source: &ToolSource, warnings: &mut Vec<Fault>) -> Self {
+    fn new(mut tool: Tool, source: &ToolSource, warnings: &mut Vec<Fault>) -> Self {
         let mut usable = |schema: &Value| {
             let mut schema = schema.clone();
             schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
@@ -75,6 +75,10 @@ impl Usable {
         };
         let arguments = usable(&tool.input);
         let answers = tool.output.as_ref().filter(|_| tool.answers_checked).and_then(usable);
+        // Nobody is told what answers are not held to.
+        if answers.is_none() && tool.answers_checked {
+            tool.output = None;
+        }
         Self { tool, arguments, answers }
     }
 
@@ -82,10 +86,9 @@ impl Usable {
     ///
     /// # Errors
     /// What is wrong with the arguments.
-    pub(super) fn request(&self, arguments: &Map<String, Value>) -> Result<ToolRequest, String> {
+    pub(super) fn request(&self, arguments: &Arguments) -> Result<ToolRequest, String> {
         let request = mcp::request(&self.tool, arguments)?;
-        let value = Value::Object(arguments.clone());
-        match self.arguments.as_ref().and_then(|validator| violations(validator, &value)) {
+        match self.arguments.as_ref().and_then(|validator| violations(validator, arguments.plain())) {
             Some(why) => Err(format!("the arguments do not fit: {why}")),
             None => Ok(request),
         }
@@ -131,8 +134,8 @@ pub(crate) fn bind(
         return Ok(None);
     }
     let (tools, mut warnings) = apidef::catalog(&document, wanted)?;
-    let listed = mcp::listed(&tools).into();
     let tools: Vec<Usable> = tools.into_iter().map(|tool| Usable::new(tool, wanted, &mut warnings)).collect();
+    let listed = mcp::listed(tools.iter().map(|usable| &usable.tool)).into();
     let names = tools.iter().enumerate().map(|(index, usable)| (usable.tool.name.clone(), index));
     let catalog = Catalog {
         source: wanted.api.clone(),
@@ -170,4 +173,44 @@ fn usable<'s>(
         ));
     }
     Ok(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apidef::{ToolHints, WrittenAt};
+    use serde_json::json;
+
+    #[test]
+    fn what_answers_are_not_held_to_is_not_told() {
+        let source = ToolSource {
+            api: "orders".into(),
+            certain: true,
+            apart: false,
+            entries: Box::default(),
+            at: WrittenAt::default(),
+        };
+        for (schema, told) in [(json!({"type": "object"}), true), (json!({"type": "none"}), false)] {
+            let tool = Tool {
+                name: "t".into(),
+                description: "t".into(),
+                hints: ToolHints::default(),
+                method: "GET".into(),
+                path: "/".into(),
+                beside: Arc::default(),
+                inner: false,
+                arguments: Box::default(),
+                body: None,
+                input: json!({}),
+                output: Some(schema),
+                answers_json: true,
+                answers_checked: true,
+                entry: None,
+            };
+            let mut warnings = Vec::new();
+            let usable = Usable::new(tool, &source, &mut warnings);
+            let listed = mcp::listed(std::iter::once(&usable.tool));
+            assert_eq!((listed.contains("outputSchema"), warnings.is_empty()), (told, told), "{listed}");
+        }
+    }
 }

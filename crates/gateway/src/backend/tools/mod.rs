@@ -8,8 +8,8 @@ mod catalog;
 
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Response, StatusCode};
-use mcp::Call;
-use serde_json::{Map, Value};
+use mcp::{Arguments, Call};
+use serde_json::Value;
 
 use self::asking::Asking;
 pub(crate) use self::catalog::{Catalog, bind};
@@ -92,7 +92,7 @@ impl Tools {
             "tools/list" => catalog.listed().to_owned(),
             "tools/call" => {
                 let id = call.id.clone();
-                return match self.used(exchange, &catalog, params).await? {
+                return match self.used(exchange, &catalog, &body).await? {
                     Ok(result) => Ok(answer(mcp::result(&id, &result))),
                     Err(why) => Ok(failed(INVALID_PARAMS, &why, &id)),
                 };
@@ -107,18 +107,16 @@ impl Tools {
         &self,
         exchange: &mut Exchange,
         catalog: &Catalog,
-        params: &Value,
+        body: &[u8],
     ) -> Result<Result<String, String>, Refusal> {
         let Some(name) = called(exchange) else { return Err(looping::failed()) };
         let Some(tool) = catalog.tool(&name) else { return Ok(Err(format!("Unknown tool: {name}"))) };
-        let nothing = Map::new();
-        let arguments = match &params["arguments"] {
-            Value::Null => &nothing,
-            Value::Object(arguments) => arguments,
-            _ => return Ok(Err("the arguments of a tool are an object".to_owned())),
+        let arguments = match Arguments::of_call(body) {
+            Ok(arguments) => arguments,
+            Err(why) => return Ok(Err(why.to_owned())),
         };
         // A model that is told what was wrong can do better (MCP 2025-11-25, "Error Handling").
-        let request = match tool.request(arguments) {
+        let request = match tool.request(&arguments) {
             Ok(request) => request,
             Err(why) => return Ok(Ok(mcp::told(&why, true))),
         };
@@ -131,7 +129,7 @@ impl Tools {
             Ok(asking) => asking,
             Err(why) => return Ok(Ok(mcp::told(why, true))),
         };
-        let told = self.bounds.within(exchange, asking.ask()).await?;
+        let told = self.bounds.within(exchange, |until| asking.ask(until)).await?;
         Ok(Ok(tool.told(&told)))
     }
 }

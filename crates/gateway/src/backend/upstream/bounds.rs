@@ -35,11 +35,11 @@ impl Bounds {
         }
     }
 
-    /// Waits for what is asked, and whether it went well.
-    pub(crate) async fn within<T>(
+    /// Waits for what is asked, and whether it went well. It is told until when that is; `None`: for ever.
+    pub(crate) async fn within<T, F: Future<Output = (T, bool)>>(
         &self,
         exchange: &mut Exchange,
-        asked: impl Future<Output = (T, bool)>,
+        ask: impl FnOnce(Option<Instant>) -> F,
     ) -> Result<T, Refusal> {
         let own = self.endpoints.as_ref().and_then(|endpoints| endpoints.timeout(exchange));
         let leave = match &self.endpoints {
@@ -47,7 +47,8 @@ impl Bounds {
             None => None,
         };
         let begun = Instant::now();
-        let answer = tokio::time::timeout(own.unwrap_or(self.time), asked).await;
+        let time = own.unwrap_or(self.time);
+        let answer = tokio::time::timeout(time, ask(begun.checked_add(time))).await;
         exchange.timings.answered(begun);
         let well = answer.as_ref().is_ok_and(|(_, well)| *well);
         if let Some(change) = leave.and_then(|leave| leave.tell(well, Instant::now())) {
