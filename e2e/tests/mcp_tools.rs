@@ -125,7 +125,7 @@ async fn a_client_of_the_protocol_uses_a_rest_api() {
         .await;
     let url = format!("http://127.0.0.1:{}/agents/mcp", gate.port());
     let calls = [
-        r#"get_order={"order_id":"a/b"}"#,
+        r#"get_order={"order_id":"a b"}"#,
         r#"createOrder={"sku":"x","lines":[{"count":2}]}"#,
         r#"listOrders={"status":404}"#,
         r#"createOrder={"lines":[{"count":0}]}"#,
@@ -169,7 +169,7 @@ async fn a_client_of_the_protocol_uses_a_rest_api() {
     );
     let results = seen["results"].as_array().unwrap();
     let got = reached(&results[0]);
-    assert_eq!((&got["method"], &got["path"]), (&json!("GET"), &json!("/shop/orders/a%2Fb")));
+    assert_eq!((&got["method"], &got["path"]), (&json!("GET"), &json!("/shop/orders/a%20b")));
     assert_eq!(results[0]["structuredContent"], got);
     let created = reached(&results[1]);
     assert_eq!((&created["method"], &created["path"]), (&json!("POST"), &json!("/shop/orders")));
@@ -201,6 +201,8 @@ async fn arguments_reach_nothing_but_their_places() {
         ("getOrder", json!({"id": "../orders"}), "an argument would lead to another path"),
         ("getOrder", json!({"id": "a/../../b"}), "an argument would lead to another path"),
         ("getOrder", json!({"id": "a\\..\\b"}), "an argument would lead to another path"),
+        ("getOrder", json!({"id": "a/b"}), "an argument would lead to another path"),
+        ("getOrder", json!({"id": "a%252fb"}), "an argument would lead to another path"),
         ("getOrder", json!({"id": ""}), "the argument `id` is empty"),
         ("getOrder", json!({}), "the argument `id` is missing"),
         (
@@ -265,8 +267,9 @@ async fn c4_4_row_15_the_guards_of_both_apis_hold_and_callers_are_asked_once() {
     source["x-tyk-api-gateway"]["middleware"] = json!({"operations": {
         "createOrder": {"rateLimit": {"enabled": true, "rate": 1, "per": "1m"}},
         "getOrder": {"transformRequestHeaders": {"enabled": true, "add": [{"name": "X-Of-Source", "value": "1"}]}},
-        "listOrders": {"internal": on},
+        "stock": {"internal": on},
     }});
+    source["paths"]["/stock"] = json!({"get": {"operationId": "stock", "responses": {}}});
     let mut proxy = guarded(tools_of("agents", "orders", json!([])));
     proxy["x-tyk-api-gateway"]["middleware"] = json!({
         "global": {"transformRequestHeaders": {"enabled": true, "add": [{"name": "X-Of-Proxy", "value": "2"}]}},
@@ -284,8 +287,8 @@ async fn c4_4_row_15_the_guards_of_both_apis_hold_and_callers_are_asked_once() {
         let tools = told["result"]["tools"].as_array().unwrap_or_else(|| panic!("{told}")).clone();
         tools.into_iter().map(|tool| tool["name"].clone()).collect::<Vec<Value>>()
     };
-    assert_eq!(names(&narrow).await, [json!("getOrder")]);
-    assert_eq!(names(&wide).await, [json!("createOrder"), json!("getOrder")]);
+    assert_eq!(names(&narrow).await, [json!("listOrders"), json!("getOrder")]);
+    assert_eq!(names(&wide).await, [json!("listOrders"), json!("createOrder"), json!("getOrder")]);
     let call = async |key: &str, tool: &str, arguments: Value| {
         let key = format!("Authorization: {key}");
         let fields = [&*key, "X-Of-Client: 3", "X-Of-Proxy: 9"];
@@ -305,6 +308,253 @@ async fn c4_4_row_15_the_guards_of_both_apis_hold_and_callers_are_asked_once() {
     assert!(failed(&limited.json()["result"]).starts_with("HTTP 429 Too Many Requests"), "{limited:?}");
     // The API's own callers are asked as before.
     assert_eq!(gate.get("/orders/orders", &["-X", "POST", "-d", "{}"]).await.status, 401);
+}
+
+/// What is said where an argument is the name of something else.
+const ELSEWHERE: &str = "an argument would lead to another path";
+
+#[tokio::test]
+async fn no_tool_reaches_another_operation() {
+    let upstream = Upstream::start().await;
+    let on = json!({"enabled": true});
+    let id = json!([{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}]);
+    let operation = |name: &str, parameters: &Value| json!({"get": {"operationId": name, "parameters": parameters, "responses": {}}});
+    let mut source = guarded(orders("orders", &upstream.url("")));
+    for (path, name, parameters) in [
+        ("/orders/export", "exportOrders", &json!([])),
+        ("/orders/{id}/audit", "auditOrder", &id),
+        (
+            "/files/{id}",
+            "getFile",
+            &json!([{"name": "id", "in": "path", "required": true, "allowReserved": true}]),
+        ),
+        ("/files/all/secret", "secretFile", &json!([])),
+        ("/tyk/{id}", "getTyk", &id),
+    ] {
+        source["paths"][path] = operation(name, parameters);
+    }
+    source["x-tyk-api-gateway"]["middleware"] = json!({"operations": {"exportOrders": {"internal": on}}});
+    let allowed = |ids: &[&str]| -> Value {
+        ids.iter().map(|id| json!({"source": {"operationId": id}, "allow": true})).collect::<Vec<_>>().into()
+    };
+    let gate = Gate::setup()
+        .oas(source)
+        .oas(tools_of("agents", "orders", allowed(&["getOrder", "getFile", "getTyk"])))
+        .oas(tools_of("inner", "orders", allowed(&["exportOrders", "auditOrder"])))
+        .start()
+        .await;
+    let before = upstream.hits();
+    for (tool, id) in [
+        // What the API has for the gate alone …
+        ("getOrder", "export"),
+        ("getOrder", "EXPORT"),
+        ("getOrder", "%65xport"),
+        ("getOrder", "export;x=1"),
+        // … what is no tool here, or one that a caller may be barred from …
+        ("getOrder", "7/audit"),
+        ("getOrder", "7%2Faudit"),
+        ("getOrder", "7\\audit"),
+        ("getFile", "all/secret"),
+        ("getFile", "all%2Fsecret"),
+        ("getOrder", ";"),
+        // … and what the gate answers itself.
+        ("getTyk", "rate-limits"),
+    ] {
+        assert_eq!(failed(&used(&gate, "agents", tool, json!({"id": id})).await), ELSEWHERE, "{tool} {id}");
+    }
+    assert_eq!(upstream.hits(), before, "nothing of it came through");
+    for (api, tool, arguments, path) in [
+        ("agents", "getOrder", json!({"id": "7"}), "/orders/7"),
+        ("agents", "getOrder", json!({"id": "expo"}), "/orders/expo"),
+        ("agents", "getFile", json!({"id": "a/b"}), "/files/a%2Fb"),
+        ("agents", "getTyk", json!({"id": "limits"}), "/tyk/limits"),
+        ("inner", "auditOrder", json!({"id": "expo"}), "/orders/expo/audit"),
+        ("inner", "exportOrders", json!({}), "/orders/export"),
+    ] {
+        assert_eq!(reached(&used(&gate, api, tool, arguments).await)["path"], path, "{tool}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_clients_goes_on_beside_arguments() {
+    let upstream = Upstream::start().await;
+    let mut proxy = guarded(tools_of("agents", "orders", json!([])));
+    proxy["components"]["securitySchemes"]["token"] =
+        json!({"type": "apiKey", "in": "cookie", "name": "session"});
+    proxy["x-tyk-api-gateway"]["server"]["authentication"]["stripAuthorizationData"] = json!(true);
+    proxy["x-tyk-api-gateway"]["middleware"] = json!({
+        "global": {"transformRequestHeaders": {"enabled": true, "add": [{"name": "X-Role", "value": "agent"}]}},
+    });
+    let gate = Gate::setup().oas(orders("orders", &upstream.url(""))).oas(proxy).start().await;
+    let key = gate.admin().key(&session(&["agents"])).await;
+    let cookies = format!("Cookie: other=1; session={key}; admin=yes");
+    let call = json!({"name": "getOrder", "arguments": {"id": "1"}});
+    // What the client says, too, is still what the chain has put there.
+    let reply = ask(&gate, "agents", &[&cookies, "X-Role: agent", "X-Other: 1"], "tools/call", call).await;
+    let headers = reached(&reply.json()["result"])["headers"].take();
+    assert!(headers["cookie"].is_null() && headers["x-other"].is_null(), "{headers}");
+    assert_eq!(headers["x-role"], json!(["agent"]), "{headers}");
+}
+
+#[tokio::test]
+async fn arguments_of_the_callers_choice_are_none_that_something_is_said_of() {
+    let upstream = Upstream::start().await;
+    let mut source = orders("orders", &upstream.url(""));
+    source["components"]["schemas"]["Order"]["additionalProperties"] = json!(true);
+    source["components"]["schemas"]["Order"]["properties"]["sku"]["maxLength"] = json!(3);
+    let entry = json!({"source": {"operationId": "createOrder"}, "parameters": [{"param": "sku", "name": "article"}]});
+    let gate = Gate::setup().oas(source).oas(tools_of("agents", "orders", json!([entry]))).start().await;
+    for name in ["sku", "SKU", "Article", "id", "Id"] {
+        let mut arguments = json!({"article": "a"});
+        arguments[name] = json!("much longer");
+        let told = used(&gate, "agents", "createOrder", arguments).await;
+        assert_eq!(failed(&told), format!("there is no argument `{name}`"));
+    }
+    // Numbers are those that were written.
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"createOrder","arguments":
+        {"article":"a","weight":12345678901234567890123,"share":0.12345678901234567890}}}"#;
+    let reply =
+        gate.get("/agents/mcp", &["-H", "content-type: application/json", "--data-binary", body]).await;
+    assert_eq!(
+        reached(&reply.json()["result"])["body"],
+        r#"{"sku":"a","weight":12345678901234567890123,"share":0.12345678901234567890}"#
+    );
+    let twice = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"createOrder","arguments":{"article":"a"},"arguments":{}}}"#;
+    let reply =
+        gate.get("/agents/mcp", &["-H", "content-type: application/json", "--data-binary", twice]).await;
+    assert_eq!(reply.json()["error"]["code"], -32602, "{reply:?}");
+}
+
+#[tokio::test]
+async fn one_name_is_another_tool_in_another_api() {
+    let upstream = Upstream::start().await;
+    let named =
+        |operation: &str| json!([{"source": {"operationId": operation}, "allow": true, "name": "fetch"}]);
+    let gate = Gate::setup()
+        .oas(orders("orders", &upstream.url("")))
+        .oas(tools_of("one", "orders", named("getOrder")))
+        .oas(tools_of("all", "orders", named("listOrders")))
+        .start()
+        .await;
+    assert_eq!(listed(&gate, "one").await, ["fetch"]);
+    assert_eq!(listed(&gate, "all").await, ["fetch"]);
+    for _ in 0..2 {
+        let one = reached(&used(&gate, "one", "fetch", json!({"id": "7"})).await);
+        let all = reached(&used(&gate, "all", "fetch", json!({"tag": ["x"]})).await);
+        assert_eq!((&one["path"], &all["path"]), (&json!("/orders/7"), &json!("/orders?tag=x")));
+    }
+    assert_eq!(failed(&used(&gate, "all", "fetch", json!({"id": "7"})).await), "there is no argument `id`");
+}
+
+#[tokio::test]
+async fn c4_4_row_10_a_tool_counts_once_for_its_organisation() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::setup()
+        .conf(json!({"enforce_org_quotas": true}))
+        .oas(orders("orders", &upstream.url("")))
+        .oas(tools_of("agents", "orders", json!([])))
+        .start()
+        .await;
+    let organisation = json!({"org_id": "org", "quota_max": 2, "quota_renewal_rate": 3600});
+    assert_eq!(gate.admin().post("/org/keys/org", &organisation).await.status, 200);
+    for id in ["1", "2"] {
+        assert_eq!(reached(&used(&gate, "agents", "getOrder", json!({"id": id})).await)["method"], "GET");
+    }
+    let params = json!({"name": "getOrder", "arguments": {"id": "3"}});
+    let third = ask(&gate, "agents", &[], "tools/call", params).await;
+    assert_eq!((third.status, &third.json()["error"]["code"]), (403, &json!(-32005)), "{third:?}");
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[tokio::test]
+async fn c4_6_a_tool_that_takes_too_long_is_recorded_as_late_on_both_sides() {
+    let upstream = Upstream::start().await;
+    let mut source = orders("orders", &upstream.url(""));
+    source["paths"] = json!({"/slow/{ms}": {"get": {
+        "operationId": "wait",
+        "parameters": [{"name": "ms", "in": "path", "required": true, "schema": {"type": "integer"}}],
+        "responses": {},
+    }}});
+    let mut proxy = tools_of("agents", "orders", json!([]));
+    proxy["x-tyk-api-gateway"]["middleware"] =
+        json!({"mcpTools": {"wait": {"enforceTimeout": {"enabled": true, "duration": "100ms"}}}});
+    let gate = Gate::setup().conf(json!({"enable_analytics": true})).oas(source).oas(proxy).start().await;
+    let params = json!({"name": "wait", "arguments": {"ms": 60000}});
+    let reply = ask(&gate, "agents", &[], "tools/call", params).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!(-32004)), "{reply:?}");
+    for api in ["agents", "orders"] {
+        let of_api = async || {
+            let records = gate.admin().get("/records?limit=20").await.json();
+            let all = records.as_array().cloned().unwrap_or_default();
+            all.into_iter().find(|record| record["api_id"] == api)
+        };
+        until("it is recorded", async || of_api().await.is_some()).await;
+        let record = of_api().await.unwrap();
+        assert_eq!((&record["status"], &record["response_flag"]), (&json!(504), &json!("URT")), "{record}");
+    }
+}
+
+#[tokio::test]
+async fn what_leads_to_a_path_stays_when_the_path_goes() {
+    let upstream = Upstream::start().await;
+    let mut source = orders("orders", &upstream.url(""));
+    source["paths"]["/mcp"] = json!({"post": {"responses": {}}});
+    let mut proxy = oas("agents", "tyk://orders/mcp");
+    proxy["x-sluicegate"] = json!({"mcp": {"enabled": true}});
+    let gate = Gate::setup().oas(source.clone()).oas(proxy).start().await;
+    let path = async || {
+        let body = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}).to_string();
+        let reply = gate.get("/agents/", &["-H", "content-type: application/json", "-d", &body]).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["path"].clone()
+    };
+    let before = path().await;
+    assert!(before.as_str().is_some_and(|path| path.starts_with("/mcp")), "{before}");
+    // Now its address could be that of tools, and two arguments have one name.
+    source["paths"].as_object_mut().unwrap().remove("/mcp");
+    source["paths"]["/orders/{id}"]["put"] = json!({
+        "operationId": "putOrder",
+        "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": {"id": {"type": "string"}}}}}},
+        "responses": {},
+    });
+    let reply = gate.admin().put("/apis/oas/orders", &source).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let told = reply.json();
+    assert_eq!(
+        told["warnings"],
+        json!([
+            "the API `agents` goes on as it was: duplicate exposed parameter name \"id\" of PUT /orders/{id}"
+        ]),
+        "{told}"
+    );
+    assert_eq!(path().await, before);
+    gate.admin().reload().await;
+    assert_eq!(path().await, before);
+    // Whoever changes nothing for anybody is told nothing.
+    source["paths"]["/orders/{id}"].as_object_mut().unwrap().remove("put");
+    source["paths"]["/mcp"] = json!({"post": {"responses": {}}});
+    let reply = gate.admin().put("/apis/oas/orders", &source).await;
+    assert_eq!((reply.status, &reply.json()["warnings"]), (200, &Value::Null), "{reply:?}");
+}
+
+#[tokio::test]
+async fn answers_are_what_is_told_of_them() {
+    let upstream = Upstream::start().await;
+    let mut source = orders("orders", &upstream.url(""));
+    let schema =
+        json!({"type": "object", "required": ["method"], "properties": {"method": {"type": "string"}}});
+    source["paths"]["/orders/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] =
+        schema;
+    source["x-tyk-api-gateway"]["middleware"] = json!({"operations": {"getOrder": {"validateResponse": {"enabled": true}, "transformResponseHeaders": {
+        "enabled": true, "add": [{"name": "Content-Type", "value": "text/plain"}],
+    }}}});
+    let gate = Gate::setup().oas(source).oas(tools_of("agents", "orders", json!([]))).start().await;
+    let told = ask(&gate, "agents", &[], "tools/list", json!({})).await.json();
+    let tools = told["result"]["tools"].as_array().unwrap();
+    let tool = tools.iter().find(|tool| tool["name"] == "getOrder").unwrap();
+    assert_eq!(tool["outputSchema"]["required"], json!(["method"]), "{tool}");
+    let result = used(&gate, "agents", "getOrder", json!({"id": "1"})).await;
+    assert_eq!(result["structuredContent"]["method"], "GET", "{result}");
 }
 
 #[tokio::test]
