@@ -780,7 +780,8 @@ fn plugins_are_tried_out_at_each_hook_with_what_they_see_there() {
     let config = file("config.json", json!({"region": "south"}));
     let (request, response) = (["--request", request.as_str()], ["--response", response.as_str()]);
     let (session, config) = (["--session", session.as_str()], ["--config", config.as_str()]);
-    let cases: &[(&str, &str, &str, &[[&str; 2]], &[(&str, Value)])] = &[
+    type Case<'c> = (&'c str, &'c str, &'c str, &'c [[&'c str; 2]], &'c [(&'c str, Value)]);
+    let cases: &[Case<'_>] = &[
         (
             "javascript/headers.js",
             "headers",

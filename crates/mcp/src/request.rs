@@ -44,7 +44,7 @@ pub fn request(tool: &Tool, arguments: &Arguments) -> Result<ToolRequest, String
     let mut members: Vec<(&str, &Written)> = Vec::new();
     let mut whole = None;
     for argument in &tool.arguments {
-        let value = arguments.get(&*argument.name);
+        let value = arguments.get(&argument.name);
         // Nothing has no text; in a body it is a value.
         let in_body = matches!(argument.place, Place::Member | Place::Body);
         let Some(value) = value.filter(|value| in_body || **value != Written::Null) else {

@@ -4,6 +4,7 @@
 mod answers;
 mod compile;
 mod content;
+mod effort;
 mod json;
 mod message;
 mod parameters;
