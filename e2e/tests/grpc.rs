@@ -142,13 +142,13 @@ async fn messages_may_be_far_between() {
     let server = Echo::start().await;
     let gate = Gate::setup()
         .api(of(keyless("echo", &format!("h2c://{}", server.authority()))))
-        .conf(json!({"http_server_options": {"read_timeout": 1, "write_timeout": 1}}))
+        .conf(json!({"http_server_options": {"read_timeout": 3, "write_timeout": 3}}))
         .start()
         .await;
     let mut client = client(gate.port()).await;
     // Small ones, one after the other, before there is an answer: each is a sign of life.
     let notes = stream::unfold(0, async |number| {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         (number < 8).then(|| (Note::new("a"), number + 1))
     });
     let answer = ready(&mut client)
@@ -168,7 +168,7 @@ async fn messages_may_be_far_between() {
         .unwrap();
     let mut heard = answer.into_inner();
     assert_eq!(heard.message().await.unwrap().unwrap().text, "ONE");
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     say.send(Note::new("two")).unwrap();
     assert_eq!(heard.message().await.unwrap().unwrap().text, "TWO");
 }
