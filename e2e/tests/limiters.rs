@@ -223,6 +223,10 @@ async fn c13_5_row_1_a_cluster_counts_exactly_and_without_a_master_lets_no_more_
     assert!(during > 0 && during <= 2 * LIMIT, "the nodes' own shares: {during}");
 }
 
+/// What an outage may let through of a limit that is counted in Redis (`docs/limits.md`, "failing"): shares follow the load
+/// while it lasts, and a replica may not have heard of the last requests. Sentinel has those under way besides.
+const BOUND: usize = 3 * LIMIT + 12;
+
 /// Limits that are counted in Redis, and keys whose rate or quota they are.
 fn counted() -> [(&'static str, Value, Value); 4] {
     let [rolling, fixed, sentinel] = limiters().map(|(limiter, conf)| (limiter, conf, key(LIMIT, 100_000)));
@@ -230,7 +234,7 @@ fn counted() -> [(&'static str, Value, Value); 4] {
 }
 
 #[tokio::test]
-async fn under_load_a_redis_that_dies_or_hangs_lets_no_more_than_two_limits_through() {
+async fn under_load_a_redis_that_dies_or_hangs_lets_no_more_through_than_the_bound() {
     for (limiter, conf, key) in counted() {
         for fault in ["killed", "hanging"] {
             let mut redis = Redis::start().await;
@@ -248,13 +252,13 @@ async fn under_load_a_redis_that_dies_or_hangs_lets_no_more_than_two_limits_thro
                 pair.together().await;
             };
             let all = pair.admitted_while(fault_and_return).await + pair.admitted(4 * LIMIT).await;
-            assert!((LIMIT..=2 * LIMIT + 12).contains(&all), "{limiter}, {fault}: {all}");
+            assert!((LIMIT..=BOUND).contains(&all), "{limiter}, {fault}: {all}");
         }
     }
 }
 
 #[tokio::test]
-async fn under_load_a_failover_lets_no_more_than_two_limits_through() {
+async fn under_load_a_failover_lets_no_more_through_than_the_bound() {
     for (limiter, conf, key) in counted() {
         let mut sentinels = Sentinels::start().await;
         let pair = Pair::start_with([sentinels.conf(), sentinels.conf()], &conf, &key).await;
@@ -265,12 +269,12 @@ async fn under_load_a_failover_lets_no_more_than_two_limits_through() {
             pair.together().await;
         };
         let all = pair.admitted_while(failover).await + pair.admitted(4 * LIMIT).await;
-        assert!((LIMIT..=2 * LIMIT + 12).contains(&all), "{limiter}, by sentinels: {all}");
+        assert!((LIMIT..=BOUND).contains(&all), "{limiter}, by sentinels: {all}");
     }
 }
 
 #[tokio::test]
-async fn under_load_a_failover_in_a_cluster_lets_no_more_than_two_limits_through() {
+async fn under_load_a_failover_in_a_cluster_lets_no_more_through_than_the_bound() {
     for (limiter, conf, key) in counted() {
         let mut masters = Masters::start_with_replicas().await;
         let pair = Pair::start_with([masters.conf(), masters.conf()], &conf, &key).await;
@@ -282,6 +286,6 @@ async fn under_load_a_failover_in_a_cluster_lets_no_more_than_two_limits_through
             pair.together().await;
         };
         let all = pair.admitted_while(failover).await + pair.admitted(4 * LIMIT).await;
-        assert!((LIMIT..=2 * LIMIT + 12).contains(&all), "{limiter}, in a cluster: {all}");
+        assert!((LIMIT..=BOUND).contains(&all), "{limiter}, in a cluster: {all}");
     }
 }

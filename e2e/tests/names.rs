@@ -3,6 +3,8 @@
 use e2e::definition::keyless;
 use e2e::{Gate, Upstream, until};
 use serde_json::json;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 fn named(upstream: &Upstream, path: &str) -> String {
     upstream.url(path).replace("127.0.0.1", "up.test")
@@ -26,6 +28,34 @@ async fn an_upstream_is_reached_by_whichever_of_its_addresses_answers() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_upstream_of_ipv6_is_reached_by_name_and_by_address() {
+    let upstream = Upstream::start().await;
+    // The upstream is there by the other family alone.
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let target = upstream.authority();
+    let bridge = tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let Ok(mut far) = TcpStream::connect(&target).await else { continue };
+            tokio::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let gate = Gate::setup()
+        .hosts("::1 six.test\n")
+        .api(keyless("name", &format!("http://six.test:{port}/")))
+        .api(keyless("address", &format!("http://[::1]:{port}/")))
+        .start()
+        .await;
+    for api in ["name", "address"] {
+        let reply = gate.get(&format!("/{api}/x"), &[]).await;
+        assert_eq!(reply.status, 200, "{api}: {reply:?}");
+    }
+    let host = gate.get("/address/x", &[]).await.json()["headers"]["host"].clone();
+    assert!(host.to_string().contains(&format!("[::1]:{port}")), "{host}");
+    bridge.abort();
 }
 
 #[tokio::test]

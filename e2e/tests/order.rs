@@ -288,3 +288,24 @@ async fn c4_4_row_24_a_request_that_is_refused_for_its_scope_spends_nothing_of_t
         );
     }
 }
+
+#[tokio::test]
+async fn c4_4_rows_35_to_37_fields_are_changed_before_the_url_and_that_before_the_method() {
+    let upstream = Upstream::start().await;
+    let mut api = e2e::definition::keyless("a", &upstream.url(""));
+    api["enable_context_vars"] = json!(true);
+    // Written the other way around: it is not the order of the definition that counts.
+    api["version_data"]["versions"]["Default"]["extended_paths"] = json!({
+        "method_transforms": [{"path": "/t", "method": "GET", "to_method": "PUT"}],
+        "url_rewrites": [{"path": "/t", "method": "GET", "match_pattern": "/t", "rewrite_to": "/plain", "triggers": [
+            {"on": "all", "options": {"header_matches": {"X-Flag": {"match_rx": "^on$"}}}, "rewrite_to": "/flagged"},
+        ]}],
+        "transform_headers": [{"path": "/t", "method": "GET", "add_headers": {"X-Flag": "on", "X-Was": "$tyk_context.path"}}],
+    });
+    let gate = Gate::setup().api(api).start().await;
+    let seen = gate.get("/a/t", &[]).await;
+    assert_eq!(seen.status, 200, "{seen:?}");
+    let seen = seen.json();
+    assert_eq!((&seen["method"], &seen["path"]), (&json!("PUT"), &json!("/flagged")), "{seen}");
+    assert_eq!(seen["headers"]["x-was"], json!(["/a/t"]), "{seen}");
+}
