@@ -18,6 +18,7 @@ mod validation {
     const MAX_PATTERN: usize = 1 << 20;
 
     pub mod content;
+    mod effort;
     pub mod parameters;
     pub mod schemas;
     pub mod shape;
