@@ -13,6 +13,7 @@ mod validation {
     const MAX_PATTERN: usize = 1 << 20;
 
     pub mod compile;
+    mod effort;
     pub mod message;
 }
 
