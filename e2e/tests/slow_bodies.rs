@@ -122,9 +122,14 @@ async fn a_time_limit_that_a_client_uses_up_says_nothing_of_the_upstream() {
 #[tokio::test]
 async fn a_body_that_is_slow_but_steady_arrives_whole() {
     let upstream = Upstream::start().await;
-    let gate = gate(&upstream, &json!([])).await;
+    let gate = Gate::setup()
+        .api(keyless("a", &upstream.url("")))
+        .conf(json!({"http_server_options": {"read_timeout": 3}}))
+        .start()
+        .await;
     let mut socket = raw_socket(gate.port()).await;
-    let pieces = 15;
+    // Longer than the limit of this gate, and of its looking twice in it.
+    let (pieces, pause) = (15, Duration::from_millis(400));
     let head = format!(
         "POST /a/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         pieces * 300
