@@ -2,7 +2,8 @@
 //! timeout over and over.
 //!
 //! A command that is late raises a doubt. The task that keeps the connections asks each master then, and every second
-//! anyway, which slots are whose; what one has that does not answer is refused at once, until it answers or another has it.
+//! anyway, and one of them which slots are whose; what one has that does not answer is refused at once, until it answers or
+//! another has it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
@@ -16,7 +17,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo, Slot};
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
-/// Nodes that are asked which masters there are where no master is known that answers, before all count as away.
+/// Nodes that are asked which masters there are, before all count as away.
 const TRIES: usize = 3;
 
 /// Host and port of a node.
@@ -48,18 +49,16 @@ impl Cluster {
         self.connection.route_command(command, RoutingInfo::SingleNode(at(node))).await
     }
 
-    /// Asks all masters whether they are there, and who has what. An error where none answers.
+    /// Asks all masters whether they are there, and one of those that are who has what. An error where none is.
     pub(super) async fn probe(&self, timeout: Duration) -> RedisResult<()> {
         let known = self.masters.load_full();
-        let told = join_all(known.iter().map(|node| self.ask(at(node), timeout))).await;
+        let told = join_all(known.iter().map(|node| self.ask(redis::cmd("PING"), at(node), timeout))).await;
         // Of one that is not known by that address nothing is known.
         let is_silent = |told: &RedisResult<Value>| told.as_ref().is_err_and(RedisError::is_io_error);
         let silent: BTreeSet<&Node> =
             known.iter().zip(&told).filter(|(_, told)| is_silent(told)).map(|(node, _)| node).collect();
-        let slots = match told.into_iter().find_map(Result::ok) {
-            Some(slots) => slots,
-            None => self.any(timeout).await?,
-        };
+        let first = known.iter().zip(&told).find(|(_, told)| told.is_ok()).map(|(node, _)| at(node));
+        let slots = self.slots(first, timeout).await?;
         let masters = masters(slots);
         let down: HashSet<Slot> = masters
             .iter()
@@ -78,24 +77,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// What any node tells of the masters.
-    async fn any(&self, timeout: Duration) -> RedisResult<Value> {
-        let mut told = self.ask(SingleNodeRoutingInfo::Random, timeout).await;
-        for _ in 1..TRIES {
-            if told.is_err() {
-                told = self.ask(SingleNodeRoutingInfo::Random, timeout).await;
-            }
-        }
-        told
-    }
-
-    /// What a node tells of the masters.
-    async fn ask(&self, node: SingleNodeRoutingInfo, timeout: Duration) -> RedisResult<Value> {
-        let mut connection = self.connection.clone();
+    /// What a node tells of the masters: this one, or any.
+    async fn slots(&self, node: Option<SingleNodeRoutingInfo>, timeout: Duration) -> RedisResult<Value> {
         let mut slots = redis::cmd("CLUSTER");
         slots.arg("SLOTS");
-        let told = connection.route_command(slots, RoutingInfo::SingleNode(node));
-        let late = |_| Err(RedisError::from((ErrorKind::Io, "no node of the cluster answers")));
+        let mut node = node;
+        let mut tries = 0;
+        loop {
+            let asked = node.take().unwrap_or(SingleNodeRoutingInfo::Random);
+            let told = self.ask(slots.clone(), asked, timeout).await;
+            tries += 1;
+            if told.is_ok() || tries == TRIES {
+                return told;
+            }
+        }
+    }
+
+    async fn ask(&self, command: Cmd, node: SingleNodeRoutingInfo, timeout: Duration) -> RedisResult<Value> {
+        let mut connection = self.connection.clone();
+        let told = connection.route_command(command, RoutingInfo::SingleNode(node));
+        let late = |_| Err(RedisError::from((ErrorKind::Io, "no answer from a node of the cluster in time")));
         tokio::time::timeout(timeout, told).await.unwrap_or_else(late)
     }
 
