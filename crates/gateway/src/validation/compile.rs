@@ -4,12 +4,13 @@ use document::Fault;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
-use super::{MAX_PATTERN, effort};
+use super::MAX_PATTERN;
+use super::effort::{self, Efforts};
 
 /// Compiles a schema. Its references lead nowhere but into itself, and its patterns cannot take more time for a text than
 /// in proportion to its length.
 pub(crate) fn compile(schema: &Value, at: &str) -> Result<Validator, Fault> {
-    if let Some(place) = effort::too_much(schema, schema) {
+    if let Some(place) = Efforts::new(schema).too_much(schema) {
         return Err(Fault::error(
             format!("{at}{place}"),
             format!("the schema cannot be used: {}", effort::told()),

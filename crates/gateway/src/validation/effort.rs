@@ -11,28 +11,32 @@ const MOST: u64 = 10_000;
 /// Schemas in one another, by being written there or by reference.
 const DEEPEST: usize = 256;
 
-/// The place of a schema that asks too much of a value, below `schema`. `known`: where references lead, whatever stands before
-/// their `#`.
-pub(super) fn too_much(schema: &Value, known: &Value) -> Option<String> {
-    let mut efforts = Efforts { known, counted: HashMap::new() };
-    let mut place = String::new();
-    efforts.is_too_much(schema, &mut place, 0).then_some(place)
-}
-
-/// What a fault says of it.
+/// What a fault says of a schema that asks too much.
 pub(super) fn told() -> String {
     format!(
         "the schema is put together of more than {MOST} others that look at the same value (`allOf`, `anyOf`, `oneOf`, `$ref`)"
     )
 }
 
-struct Efforts<'v> {
+/// Of schemas that refer to the same others, each of which is counted once.
+pub(super) struct Efforts<'v> {
+    /// Where references lead, whatever stands before their `#`.
     known: &'v Value,
     /// By the address of a schema. 1 while it is being counted: one that leads into itself counts once.
     counted: HashMap<*const Value, u64>,
 }
 
 impl<'v> Efforts<'v> {
+    pub(super) fn new(known: &'v Value) -> Self {
+        Self { known, counted: HashMap::new() }
+    }
+
+    /// The place of a schema that asks too much of a value, below `schema`.
+    pub(super) fn too_much(&mut self, schema: &'v Value) -> Option<String> {
+        let mut place = String::new();
+        self.is_too_much(schema, &mut place, 0).then_some(place)
+    }
+
     /// Looks at all there is. Leaves the place where it is too much.
     fn is_too_much(&mut self, value: &'v Value, place: &mut String, depth: usize) -> bool {
         let length = place.len();
@@ -93,6 +97,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn too_much(schema: &Value) -> Option<String> {
+        Efforts::new(schema).too_much(schema)
+    }
+
     /// Schemas each of which is ten times the next, so many in a row.
     fn tower(levels: usize) -> Value {
         let mut all = serde_json::Map::new();
@@ -106,12 +114,11 @@ mod tests {
 
     #[test]
     fn schemas_that_multiply_are_found() {
-        let of = |schema: &Value| too_much(schema, schema);
-        assert_eq!(of(&tower(3)), None);
-        assert_eq!(of(&tower(17)).as_deref(), Some("/$defs/0/allOf/0"));
-        assert_eq!(of(&json!({"properties": {"a/b": tower(0)}})), None);
+        assert_eq!(too_much(&tower(3)), None);
+        assert_eq!(too_much(&tower(17)).as_deref(), Some("/$defs/0/allOf/0"));
+        assert_eq!(too_much(&json!({"properties": {"a/b": tower(0)}})), None);
         let deep = json!({"items": {"oneOf": [true, {"$ref": "#/$defs/0"}]}, "$defs": tower(5)["$defs"]});
-        assert!(of(&deep).is_some());
+        assert!(too_much(&deep).is_some());
     }
 
     #[test]
@@ -121,10 +128,10 @@ mod tests {
             "cat": {"allOf": [{"$ref": "#/$defs/pet"}, {"properties": {"friend": {"$ref": "#/$defs/pet"}}}]},
             "dog": {"allOf": [{"$ref": "#/$defs/pet"}]},
         }});
-        assert_eq!(too_much(&pet, &pet), None);
+        assert_eq!(too_much(&pet), None);
         let chain: serde_json::Map<String, Value> =
             (0..5000).map(|at| (at.to_string(), json!({"$ref": format!("#/$defs/{}", at + 1)}))).collect();
         let chain = json!({"$defs": chain});
-        assert!(too_much(&chain, &chain).is_some(), "nobody follows so far");
+        assert!(too_much(&chain).is_some(), "nobody follows so far");
     }
 }

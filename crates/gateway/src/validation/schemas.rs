@@ -8,8 +8,9 @@ use jsonschema::{Draft, PatternOptions, Registry, Validator};
 use serde_json::{Map, Value};
 
 use super::content::{Content, Schema};
+use super::effort::{self, Efforts};
 use super::shape::Shape;
-use super::{MAX_PATTERN, effort, told};
+use super::{MAX_PATTERN, told};
 
 /// Compiles schemas that refer to the same others: all of them at once, as parts of one, since in large documents nearly
 /// everything refers to nearly everything.
@@ -54,10 +55,6 @@ impl<'k> Schemas<'k> {
             let text = format!("the schema cannot be used: {}", error.masked());
             Fault::error(in_document(error.instance_path().as_str()), text)
         })?;
-        if let Some(place) = effort::too_much(known, known) {
-            let text = format!("the schema cannot be used: {}", effort::told());
-            return Err(Fault::error(in_document(&place), text));
-        }
         let registry = Registry::new().draft(Draft::Draft202012).add(apidef::SCHEMAS, known);
         let registry = registry.and_then(|registry| registry.prepare());
         let registry = registry.map_err(|why| Fault::error("/components/schemas", why.to_string()))?;
@@ -96,11 +93,7 @@ impl<'k> Schemas<'k> {
     /// # Errors
     /// Which of them cannot be used.
     pub(crate) fn finish(self) -> Result<(), Fault> {
-        if let Some(part) =
-            self.parts.iter().find(|part| effort::too_much(&part.schema, self.known).is_some())
-        {
-            return Err(Fault::error(&*part.at, format!("{}: {}", part.used_as, effort::told())));
-        }
+        self.check_effort()?;
         let named = self.parts.iter().enumerate().map(|(at, part)| (at.to_string(), part.schema.clone()));
         let whole = serde_json::json!({"properties": Value::Object(named.collect())});
         match self.build(&whole) {
@@ -116,6 +109,18 @@ impl<'k> Schemas<'k> {
                     None => Fault::error("/components/schemas", told),
                 })
             }
+        }
+    }
+
+    fn check_effort(&self) -> Result<(), Fault> {
+        let mut efforts = Efforts::new(self.known);
+        if let Some(place) = efforts.too_much(self.known) {
+            let text = format!("the schema cannot be used: {}", effort::told());
+            return Err(Fault::error(in_document(&place), text));
+        }
+        match self.parts.iter().find(|part| efforts.too_much(&part.schema).is_some()) {
+            Some(part) => Err(Fault::error(&*part.at, format!("{}: {}", part.used_as, effort::told()))),
+            None => Ok(()),
         }
     }
 
