@@ -98,10 +98,18 @@ pub struct Upstream {
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     time: Duration,
-    /// Whether the API itself sets it, for all that comes before the answer: opening a connection and fetching a token, too.
-    enforced: bool,
-    /// Whether it is the client that does not wait longer, so that the upstream is not to blame.
-    of_client: bool,
+    whose: Whose,
+}
+
+/// Who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The gate: it waits anew while the request still goes out.
+    Gate,
+    /// The API, for all that comes before the answer: opening a connection and fetching a token, too.
+    Api,
+    /// The client, which does not wait longer: the upstream is not to blame, and the whole call is cut then anyway.
+    Client,
 }
 
 impl Limit {
@@ -109,15 +117,14 @@ impl Limit {
     fn until(self, deadline: Option<Instant>) -> Self {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match left.filter(|left| *left < self.time) {
-            Some(time) => Self { time, enforced: true, of_client: true },
+            Some(time) => Self { time, whose: Whose::Client },
             None => self,
         }
     }
 
-    /// Until when whatever comes before the answer may take, for a request that set out then. Where it is the client that
-    /// does not wait longer, the whole call is cut at that time.
+    /// Until when whatever comes before the answer may take, for a request that set out then.
     fn deadline(&self, asked: Instant) -> Option<Instant> {
-        (self.enforced && !self.of_client).then(|| asked + self.time)
+        (self.whose == Whose::Api).then(|| asked + self.time)
     }
 }
 
@@ -154,8 +161,7 @@ impl Upstream {
             keep_trailing_slash: model.keep_trailing_slash,
             limit: Limit {
                 time: model.timeout.unwrap_or(gate.upstream.timeout),
-                enforced: model.timeout.is_some(),
-                of_client: false,
+                whose: if model.timeout.is_some() { Whose::Api } else { Whose::Gate },
             },
             endpoints: Endpoints::new(&model.endpoints, patterns).map(Box::new),
             identity: Identity::new(&model.manner)?.map(Box::new),
@@ -195,11 +201,7 @@ impl Upstream {
     /// What counts for the path that is asked for; refused where its upstream is left alone.
     fn admit(&self, exchange: &Exchange) -> Result<(Limit, Option<Leave<'_>>), Refusal> {
         let Some(endpoints) = &self.endpoints else { return Ok((self.limit, None)) };
-        let limit = endpoints.timeout(exchange).map_or(self.limit, |time| Limit {
-            time,
-            enforced: true,
-            of_client: false,
-        });
+        let limit = endpoints.timeout(exchange).map_or(self.limit, |time| Limit { time, whose: Whose::Api });
         Ok((limit, endpoints.enter(exchange)?))
     }
 

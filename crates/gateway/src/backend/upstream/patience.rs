@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Failure, Limit};
+use super::{Failure, Limit, Whose};
 use crate::body::{RequestBody, Upload};
 
 /// A deadline that moves on while the request's body still goes out: an upstream cannot answer what it has not got yet.
-/// A limit that the API enforces for the whole answer does not move.
+/// A limit of the API's for the whole answer, or of the client's, does not move.
 pub(super) struct Patience {
     deadline: Instant,
     limit: Limit,
@@ -28,7 +28,9 @@ impl Patience {
 
     /// Called when the deadline has come: whether it is to be waited for anew.
     pub(super) fn renew(&mut self, now: Instant) -> bool {
-        let Some(upload) = self.upload.as_ref().filter(|_| !self.limit.enforced) else { return false };
+        let Some(upload) = self.upload.as_ref().filter(|_| self.limit.whose == Whose::Gate) else {
+            return false;
+        };
         let frames = upload.frames();
         // How long a client may be waited for is the matter of its body.
         if frames == self.before && !upload.waits() {
@@ -49,6 +51,6 @@ impl Patience {
     /// Why there is no answer now that the deadline has come.
     pub(super) fn failure(&self) -> Failure {
         let waits = self.upload.as_ref().is_some_and(|upload| upload.waits());
-        if waits || self.limit.of_client { Failure::ClientLate } else { Failure::TimedOut }
+        if waits || self.limit.whose == Whose::Client { Failure::ClientLate } else { Failure::TimedOut }
     }
 }

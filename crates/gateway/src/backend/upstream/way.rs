@@ -13,7 +13,7 @@ use super::destination::Destination;
 use super::identity::{Identity, Used, missing_token};
 use super::patience::Patience;
 use super::pool::{Line, Multiplexed};
-use super::{Failure, Limit, Outbound, UpstreamBody, response, within};
+use super::{Failure, Limit, Outbound, UpstreamBody, Whose, response, within};
 use crate::body::Body;
 use crate::events;
 use crate::exchange::Exchange;
@@ -34,7 +34,7 @@ impl<'u> Way<'u> {
     /// For a request that set out at `asked`. Where it was looked for a connection since then (`reached`), the upstream has
     /// its whole time left, unless the API itself limits it.
     pub(super) fn new(destination: &'u Destination, limit: Limit, asked: Instant, reached: bool) -> Self {
-        let since = if reached && !limit.enforced { Instant::now() } else { asked };
+        let since = if reached && limit.whose == Whose::Gate { Instant::now() } else { asked };
         Self { destination, limit, since }
     }
 
