@@ -1,7 +1,7 @@
 //! What the other nodes are to know, on its way to the store: a queue with a bound. Nobody waits for it, and what does not
 //! arrive is counted: the others find it out for themselves.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -75,8 +75,7 @@ impl Telling {
 
     /// All at once: what waits for one round trip to the store need not wait for many.
     async fn write_all(&self, gate: &Gate, batch: &mut Vec<Told>) {
-        leave_the_last(batch);
-        join_all(batch.drain(..).map(|told| self.write(gate, told))).await;
+        join_all(last_of_each(batch).map(|told| self.write(gate, told))).await;
     }
 
     async fn write(&self, gate: &Gate, told: Told) {
@@ -110,12 +109,10 @@ impl Telling {
     }
 }
 
-/// Leaves of what has one key the last.
-fn leave_the_last(batch: &mut Vec<Told>) {
-    let mut seen = HashSet::new();
-    let last: Vec<bool> = batch.iter().rev().map(|told| seen.insert(told.key.clone())).collect();
-    let mut last = last.into_iter().rev();
-    batch.retain(|_| last.next().unwrap_or(true));
+/// Takes all, and gives of what has one key the last: they are written at the same time.
+fn last_of_each(batch: &mut Vec<Told>) -> impl Iterator<Item = Told> {
+    let last: BTreeMap<String, Told> = batch.drain(..).map(|told| (told.key.clone(), told)).collect();
+    last.into_values()
 }
 
 #[cfg(test)]
@@ -126,9 +123,9 @@ mod tests {
     fn of_what_has_one_key_the_last_stays() {
         let told = |key: &str, value: u8| Told { key: key.into(), value: vec![value], until: Instant::now() };
         let mut batch = vec![told("a", 1), told("b", 2), told("a", 3), told("c", 4), told("a", 5)];
-        leave_the_last(&mut batch);
-        let left: Vec<_> = batch.iter().map(|told| (&*told.key, told.value[0])).collect();
-        assert_eq!(left, [("b", 2), ("c", 4), ("a", 5)]);
+        let left: Vec<_> = last_of_each(&mut batch).map(|told| (told.key, told.value[0])).collect();
+        assert_eq!(left, [("a".to_owned(), 5), ("b".to_owned(), 2), ("c".to_owned(), 4)]);
+        assert!(batch.is_empty());
     }
 
     #[tokio::test]
