@@ -5,7 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::header::HeaderMap;
 use tokio::time::{Instant, Sleep};
+
+use crate::exchange::is_grpc;
 
 /// Bytes a second that a body has to come with. The slowest of lines are faster.
 const LEAST: u64 = 200;
@@ -32,9 +35,10 @@ impl Pace {
         Self { between, least: least.max(1), came: 0, slow: false, next: None }
     }
 
-    /// A body of messages that may be small and far between: each is a sign of life.
-    pub(crate) fn of_messages(limit: Duration) -> Self {
-        Self { least: 1, ..Self::steady(limit) }
+    /// Messages of gRPC may be small and far between: each is a sign of life. Any other body has to keep coming.
+    pub(crate) fn of(headers: &HeaderMap, limit: Duration) -> Self {
+        let steady = Self::steady(limit);
+        if is_grpc(headers) { Self { least: 1, ..steady } } else { steady }
     }
 
     /// Told of all that comes.
@@ -81,13 +85,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bodies_that_stop_or_trickle_are_given_up_and_slow_ones_are_not() {
         let limit = Duration::from_secs(120);
+        let mut grpc = HeaderMap::new();
+        grpc.insert("content-type", "application/grpc+proto".parse().unwrap());
         for (pace, bytes, expected) in [
             (Pace::steady(limit), 0, 120),
             (Pace::steady(limit), 1, 120),
             (Pace::steady(limit), LEAST as usize / 2, 120),
             (Pace::steady(limit), LEAST as usize + 10, u64::MAX),
-            (Pace::of_messages(limit), 0, 120),
-            (Pace::of_messages(limit), 1, u64::MAX),
+            (Pace::of(&HeaderMap::new(), limit), 1, 120),
+            (Pace::of(&grpc, limit), 0, 120),
+            (Pace::of(&grpc, limit), 1, u64::MAX),
         ] {
             let what = format!("{pace:?}, {bytes} bytes a second");
             assert_eq!(lasts(pace, bytes).await, expected, "{what}");

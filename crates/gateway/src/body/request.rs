@@ -96,9 +96,9 @@ impl RequestBody {
         Self::from_client(Source::Http2(body), limit, pace())
     }
 
-    /// Whether the body is announced as nothing and may still turn out to be more: a stream of HTTP/2 whose head says
-    /// so and does not end it.
-    pub(crate) fn is_to_end(&self) -> bool {
+    /// Whether the head of an HTTP/2 stream announces nothing and does not end it, so that more may come. What would show
+    /// that in any other body, an end that is missing, shows in this one to nobody: without a byte it is complete.
+    pub(crate) fn is_unended_nothing(&self) -> bool {
         matches!(&self.source, Source::Http2(body) if body.size_hint().exact() == Some(0))
     }
 
@@ -248,11 +248,9 @@ impl HttpBody for RequestBody {
         let Poll::Ready(polled) = polled else { return self.poll_stalled(cx) };
         if let Some(upload) = &self.upload {
             upload.waits.store(false, Ordering::Relaxed);
+            upload.frames.fetch_add(u64::from(matches!(polled, Some(Ok(_)))), Ordering::Relaxed);
         }
         if let Some(Ok(frame)) = &polled {
-            if let Some(upload) = &self.upload {
-                upload.frames.fetch_add(1, Ordering::Relaxed);
-            }
             if let (Some(copied), Some(data)) = (&self.copied, frame.data_ref()) {
                 copied.add(data);
             }

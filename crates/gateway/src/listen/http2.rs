@@ -21,10 +21,12 @@ use tokio::time::Instant;
 
 use super::{ClientStream, Door};
 use crate::body::{Pace, RequestBody};
-use crate::exchange::{Peer, is_grpc};
+use crate::exchange::Peer;
 use crate::gate::Gate;
 use crate::respond;
 use crate::serve::serve;
+
+const MORE_THAN_NOTHING: &str = "the body is announced as nothing, and is more or does not end";
 
 /// Serves a connection to its end. `read` is what was read from it already.
 pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, peer: Arc<Peer>, door: &Door) {
@@ -39,22 +41,13 @@ pub(super) async fn run(gate: Arc<Gate>, stream: ClientStream, read: BytesMut, p
                 let busy = idle.busy();
                 let limit = gate.settings.max_request_body;
                 let (head, incoming) = request.into_parts();
-                let patience = gate.settings.read_timeout;
-                let pace = || {
-                    if is_grpc(&head.headers) { Pace::of_messages(patience) } else { Pace::steady(patience) }
-                };
-                let body = RequestBody::http2(incoming, limit, pace);
-                let mut request = Request::from_parts(head, body);
-                // A body that turns out to be more than the nothing that is announced is a fault of the stream, and a request
-                // at fault must not go on (RFC 9113 section 8.1.1).
-                let mut response = if request.body().is_to_end() && request.body_mut().keep(0).await.is_err()
-                {
-                    respond::text(
-                        StatusCode::BAD_REQUEST,
-                        "the body is announced as nothing and does not end",
-                    )
+                let pace = || Pace::of(&head.headers, gate.settings.read_timeout);
+                let mut body = RequestBody::http2(incoming, limit, pace);
+                // A stream that brings more than it announces is at fault, and must not go on (RFC 9113 section 8.1.1).
+                let mut response = if body.is_unended_nothing() && body.keep(0).await.is_err() {
+                    respond::text(StatusCode::BAD_REQUEST, MORE_THAN_NOTHING)
                 } else {
-                    serve(&gate, &peer, request).await
+                    serve(&gate, &peer, Request::from_parts(head, body)).await
                 };
                 response.body_mut().hold(busy);
                 Ok::<_, Infallible>(response)
