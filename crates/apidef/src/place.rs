@@ -193,7 +193,7 @@ fn credentials(authority: &str) -> Result<(Option<Secret>, &str), &'static str> 
 }
 
 /// What is escaped wrongly stays as it is.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut at) = (Vec::with_capacity(text.len()), 0);
     let all = text.as_bytes();
     let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);

@@ -3,6 +3,7 @@
 //! might read them, since it is not known how the upstream does.
 
 use super::{Argument, Place, Style, Tool};
+use crate::place::percent_decoded;
 use std::borrow::Cow;
 use std::iter;
 
@@ -159,22 +160,8 @@ fn unescaped(text: &str) -> Option<Cow<'_, str>> {
 
 /// `None` where nothing is escaped.
 fn without_layer(text: &str) -> Option<String> {
-    let hex = |byte: Option<&u8>| char::from(*byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut rest = text.as_bytes();
-    let mut plain = Vec::with_capacity(rest.len());
-    let mut any = false;
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        match (first, hex(after.first()), hex(after.get(1))) {
-            (b'%', Some(high), Some(low)) => {
-                plain.push(high << 4 | low);
-                rest = &after[2..];
-                any = true;
-            }
-            _ => plain.push(first),
-        }
-    }
-    any.then(|| String::from_utf8_lossy(&plain).into_owned())
+    let plain = percent_decoded(text);
+    (plain != text.as_bytes()).then(|| String::from_utf8_lossy(&plain).into_owned())
 }
 
 #[cfg(test)]
