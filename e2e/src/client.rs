@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::soon;
+use crate::{Gate, soon};
 
 /// An answer, as curl shows it.
 #[derive(Debug, Clone, Default)]
@@ -100,4 +100,17 @@ pub async fn raw(port: u16, bytes: &[u8]) -> String {
     })
     .await;
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Posts a form to a gate, with further arguments of curl.
+pub async fn post_form(gate: &Gate, path: &str, fields: &[(&str, &str)], more: &[&str]) -> Reply {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut arguments = vec!["-X", "POST"];
+    for field in &fields {
+        arguments.extend(["--data-urlencode", field]);
+    }
+    arguments.extend(more);
+    let url = gate.url(path);
+    arguments.push(&url);
+    curl(&arguments).await
 }

@@ -43,7 +43,7 @@ pub use acme::{Counts, Directory};
 pub use admin::Admin;
 pub use bridge::Bridge;
 pub use broker::Broker;
-pub use client::{Reply, curl, raw, raw_socket};
+pub use client::{Reply, curl, post_form, raw, raw_socket};
 pub use collector::{Collector, Traced};
 pub use dispatcher::Dispatcher;
 pub use echo::{Codec, Echo, Note};

@@ -111,21 +111,24 @@ async fn c4_6_row_21_calls_of_all_four_kinds_pass() {
     assert_eq!(words, ["one", "two", "three"]);
 }
 
+/// A call in which both sides talk, begun with a note: the answer's head comes with the first.
+async fn chat(
+    client: &mut Grpc<Channel>,
+    first: &str,
+) -> (mpsc::UnboundedSender<Note>, tonic::Streaming<Note>) {
+    let (say, said) = mpsc::unbounded_channel();
+    let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
+    say.send(Note::new(first)).unwrap();
+    let answer = ready(client).await.streaming(Request::new(said), method("Chat"), Codec::default()).await;
+    (say, answer.unwrap().into_inner())
+}
+
 #[tokio::test]
 async fn both_sides_of_a_call_talk_at_once() {
     let server = Echo::start().await;
     let gate = Gate::setup().api(of(keyless("echo", &format!("h2c://{}", server.authority())))).start().await;
     let mut client = client(gate.port()).await;
-    let (say, said) = mpsc::unbounded_channel();
-    let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
-    // The answer's head comes with the first note.
-    say.send(Note::new("note 0")).unwrap();
-    let answer = ready(&mut client)
-        .await
-        .streaming(Request::new(said), method("Chat"), Codec::default())
-        .await
-        .unwrap();
-    let mut heard = answer.into_inner();
+    let (say, mut heard) = chat(&mut client, "note 0").await;
     assert_eq!(heard.message().await.unwrap().unwrap().text, "NOTE 0");
     for number in 1..20 {
         // Nothing is held back until there is more: each note is answered before the next is said.
@@ -146,7 +149,7 @@ async fn messages_may_be_far_between() {
         .start()
         .await;
     let mut client = client(gate.port()).await;
-    // Small ones, one after the other, before there is an answer: each is a sign of life.
+    // Small ones with pauses, for longer than the limit, before there is an answer: each is a sign of life.
     let notes = stream::unfold(0, async |number| {
         tokio::time::sleep(Duration::from_millis(700)).await;
         (number < 8).then(|| (Note::new("a"), number + 1))
@@ -157,16 +160,8 @@ async fn messages_may_be_far_between() {
         .await;
     assert_eq!(answer.unwrap().into_inner().text, "a".repeat(8));
 
-    // Once the answer has begun, both sides may be silent.
-    let (say, said) = mpsc::unbounded_channel();
-    let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
-    say.send(Note::new("one")).unwrap();
-    let answer = ready(&mut client)
-        .await
-        .streaming(Request::new(said), method("Chat"), Codec::default())
-        .await
-        .unwrap();
-    let mut heard = answer.into_inner();
+    // Once the answer has begun, both sides may be silent for longer than any limit of this gate, and its looking twice in it.
+    let (say, mut heard) = chat(&mut client, "one").await;
     assert_eq!(heard.message().await.unwrap().unwrap().text, "ONE");
     tokio::time::sleep(Duration::from_secs(5)).await;
     say.send(Note::new("two")).unwrap();

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::definition::{keyed, keyless, oas, session};
-use e2e::{Gate, Redis, Reply, Setup, Upstream, curl, until};
+use e2e::{Gate, Redis, Reply, Setup, Upstream, post_form, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -90,18 +90,6 @@ impl Gates {
     }
 }
 
-async fn post(gate: &Gate, path: &str, fields: &[(&str, &str)], more: &[&str]) -> Reply {
-    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let mut arguments = vec!["-X", "POST"];
-    for field in &fields {
-        arguments.extend(["--data-urlencode", field]);
-    }
-    arguments.extend(more);
-    let url = gate.url(path);
-    arguments.push(&url);
-    curl(&arguments).await
-}
-
 /// A client, by its id and secret.
 struct Client {
     id: String,
@@ -122,7 +110,7 @@ impl Client {
     /// Asks for a token, with the credentials in the header.
     async fn token(&self, gate: &Gate, api: &str, fields: &[(&str, &str)]) -> Reply {
         let user = format!("{}:{}", self.id, self.secret);
-        post(gate, &format!("/{api}/oauth/token/"), fields, &["-u", &user]).await
+        post_form(gate, &format!("/{api}/oauth/token/"), fields, &["-u", &user]).await
     }
 
     /// Asks for a code, or a token at once, as who let a user log in does.
@@ -130,7 +118,7 @@ impl Client {
         let mut all = vec![("client_id", self.id.as_str())];
         all.extend(fields);
         let secret = format!("x-tyk-authorization: {}", Gate::SECRET);
-        post(gate, &format!("/{api}/tyk/oauth/authorize-client/"), &all, &["-H", &secret]).await
+        post_form(gate, &format!("/{api}/tyk/oauth/authorize-client/"), &all, &["-H", &secret]).await
     }
 
     async fn code(&self, gate: &Gate, api: &str, more: &[(&str, &str)]) -> String {
@@ -291,7 +279,7 @@ async fn c5_6_every_grant_leads_to_a_token_that_every_gate_admits() {
             ("client_id", &client.id),
             ("client_secret", &client.secret),
         ];
-        let given = post(second, "/a/oauth/token", &fields, &[]).await;
+        let given = post_form(second, "/a/oauth/token", &fields, &[]).await;
         admits(first, &text(&given, "access_token")).await;
         assert!(given.json().get("refresh_token").is_none());
         let body = json!({"grant_type": "client_credentials", "client_id": client.id, "client_secret": client.secret});
@@ -489,7 +477,7 @@ async fn c5_6_who_does_not_prove_it_gets_no_token() {
             for (path, more) in
                 [("/a/oauth/authorize/", &[][..]), ("/a/tyk/oauth/authorize-client/", &["-H", &secret][..])]
             {
-                let reply = post(second, path, &asked, more).await;
+                let reply = post_form(second, path, &asked, more).await;
                 assert_eq!(reply.status, 403, "{path} {asked:?}: {reply:?}");
                 assert_eq!(reply.header("location"), None);
                 let told = reply.json()["message"].as_str().unwrap().to_owned();
@@ -502,7 +490,7 @@ async fn c5_6_who_does_not_prove_it_gets_no_token() {
         // Only who has the admin secret says that a user has logged in.
         let fields = [("response_type", "code"), ("client_id", client.id.as_str())];
         for more in [&[][..], &["-H", "x-tyk-authorization: wrong"][..]] {
-            let reply = post(first, "/a/tyk/oauth/authorize-client/", &fields, more).await;
+            let reply = post_form(first, "/a/tyk/oauth/authorize-client/", &fields, more).await;
             let message = "Attempted administrative access with invalid or missing key!";
             assert_eq!((reply.status, reply.json()["message"].as_str()), (403, Some(message)), "{reply:?}");
         }
@@ -585,7 +573,7 @@ async fn c7_3_rows_35_to_37_tokens_are_taken_back_everywhere_within_a_second() {
         // One token, by whoever has it.
         let access = client.access(first, "a").await;
         both(&access).await;
-        let revoke = async |fields: &[(&str, &str)]| post(second, "/a/oauth/revoke", fields, &[]).await;
+        let revoke = async |fields: &[(&str, &str)]| post_form(second, "/a/oauth/revoke", fields, &[]).await;
         let reply = revoke(&[]).await;
         assert_eq!((reply.status, reply.json()["message"].as_str()), (400, Some("token is required")));
         let fields = [("token", access.as_str()), ("client_id", &other.id), ("client_secret", &other.secret)];
@@ -625,7 +613,7 @@ async fn c7_3_rows_35_to_37_tokens_are_taken_back_everywhere_within_a_second() {
 
         // All of a client, refresh tokens and codes as well.
         let code = client.code(first, "a", &[]).await;
-        let all = async |fields: &[(&str, &str)]| post(second, "/a/oauth/revoke_all", fields, &[]).await;
+        let all = async |fields: &[(&str, &str)]| post_form(second, "/a/oauth/revoke_all", fields, &[]).await;
         for (fields, status, message) in [
             (vec![], 401, "client_id is required"),
             (vec![("client_id", client.id.as_str())], 401, "client_secret is required"),

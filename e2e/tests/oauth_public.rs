@@ -1,7 +1,7 @@
 //! Clients that can keep no secret (RFC 6749 section 2.1, RFC 7636): what they get without one, and what nobody gets.
 
 use e2e::definition::{keyless, session};
-use e2e::{Gate, Redis, Reply, Upstream, curl};
+use e2e::{Gate, Redis, Reply, Upstream, post_form};
 use serde_json::{Value, json};
 
 /// Of RFC 7636, appendix B.
@@ -38,18 +38,6 @@ async fn id(gate: &Gate, more: Value) -> String {
     made.json()["client_id"].as_str().unwrap().to_owned()
 }
 
-async fn post(gate: &Gate, path: &str, fields: &[(&str, &str)], more: &[&str]) -> Reply {
-    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let mut arguments = vec!["-X", "POST"];
-    for field in &fields {
-        arguments.extend(["--data-urlencode", field]);
-    }
-    arguments.extend(more);
-    let url = gate.url(path);
-    arguments.push(&url);
-    curl(&arguments).await
-}
-
 /// What the login page gets for a user of a client, asked for with these fields, or without those that are empty.
 async fn authorize(gate: &Gate, client: &str, fields: &[(&str, &str)]) -> Reply {
     let mut asked = vec![
@@ -64,7 +52,7 @@ async fn authorize(gate: &Gate, client: &str, fields: &[(&str, &str)]) -> Reply 
     }
     asked.retain(|(_, value)| !value.is_empty());
     let secret = format!("x-tyk-authorization: {}", Gate::SECRET);
-    post(gate, "/a/tyk/oauth/authorize-client/", &asked, &["-H", &secret]).await
+    post_form(gate, "/a/tyk/oauth/authorize-client/", &asked, &["-H", &secret]).await
 }
 
 async fn code(gate: &Gate, client: &str) -> String {
@@ -74,7 +62,7 @@ async fn code(gate: &Gate, client: &str) -> String {
 }
 
 async fn token(gate: &Gate, fields: &[(&str, &str)]) -> Reply {
-    post(gate, "/a/oauth/token/", fields, &[]).await
+    post_form(gate, "/a/oauth/token/", fields, &[]).await
 }
 
 fn by_code<'a>(client: &'a str, code: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -157,7 +145,7 @@ async fn a_client_without_a_secret_gets_tokens_by_proven_codes_alone() {
     assert_eq!(given.status, 200, "{given:?}");
     let second = code(&gate, &app).await;
     let fields = by_code("", &second, &[]);
-    let by_header = post(&gate, "/a/oauth/token/", &fields, &["-u", &format!("{app}:")]).await;
+    let by_header = post_form(&gate, "/a/oauth/token/", &fields, &["-u", &format!("{app}:")]).await;
     assert_eq!(by_header.status, 200, "{by_header:?}");
     let text = |reply: &Reply, name: &str| reply.json()[name].as_str().unwrap().to_owned();
     assert_eq!(admits(&gate, &text(&given, "access_token")).await, 200);
@@ -177,10 +165,10 @@ async fn a_client_without_a_secret_gets_tokens_by_proven_codes_alone() {
     // It takes back what it has, and not all that its users have: that takes a secret.
     let access = text(&by_header, "access_token");
     let all = [("client_id", &*app), ("client_secret", "x")];
-    assert_eq!(post(&gate, "/a/oauth/revoke_all", &all, &[]).await.status, 401);
+    assert_eq!(post_form(&gate, "/a/oauth/revoke_all", &all, &[]).await.status, 401);
     assert_eq!(admits(&gate, &access).await, 200);
     let one = [("token", &*access), ("client_id", &*app)];
-    assert_eq!(post(&gate, "/a/oauth/revoke", &one, &[]).await.status, 200);
+    assert_eq!(post_form(&gate, "/a/oauth/revoke", &one, &[]).await.status, 200);
     e2e::until("it is taken back", async || admits(&gate, &access).await == 403).await;
 }
 

@@ -68,7 +68,7 @@ fn text(told: &Told) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use apidef::ToolHints;
     use bytes::Bytes;
@@ -76,7 +76,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::sync::Arc;
 
-    fn tool(answers_json: bool, checked: bool) -> Tool {
+    pub(in super::super) fn tool(answers_json: bool, checked: bool) -> Tool {
         Tool {
             name: "t".into(),
             description: "t".into(),

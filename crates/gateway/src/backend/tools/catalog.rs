@@ -178,35 +178,24 @@ fn usable<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apidef::{ToolHints, WrittenAt};
+    use apidef::WrittenAt;
     use serde_json::json;
 
-    #[test]
-    fn what_answers_are_not_held_to_is_not_told() {
-        let source = ToolSource {
+    fn source() -> ToolSource {
+        ToolSource {
             api: "orders".into(),
             certain: true,
             apart: false,
             entries: Box::default(),
             at: WrittenAt::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn what_answers_are_not_held_to_is_not_told() {
+        let source = source();
         for (schema, told) in [(json!({"type": "object"}), true), (json!({"type": "none"}), false)] {
-            let tool = Tool {
-                name: "t".into(),
-                description: "t".into(),
-                hints: ToolHints::default(),
-                method: "GET".into(),
-                path: "/".into(),
-                beside: Arc::default(),
-                inner: false,
-                arguments: Box::default(),
-                body: None,
-                input: json!({}),
-                output: Some(schema),
-                answers_json: true,
-                answers_checked: true,
-                entry: None,
-            };
+            let tool = Tool { output: Some(schema), ..answer::tests::tool(true, true) };
             let mut warnings = Vec::new();
             let usable = Usable::new(tool, &source, &mut warnings);
             let listed = mcp::listed(std::iter::once(&usable.tool));
@@ -228,13 +217,7 @@ mod tests {
             "paths": {"/x": {"post": {"requestBody": {"content": content}}}},
             "components": {"schemas": schemas},
         });
-        let source = ToolSource {
-            api: "orders".into(),
-            certain: true,
-            apart: false,
-            entries: Box::default(),
-            at: WrittenAt::default(),
-        };
+        let source = source();
         let (mut tools, mut warnings) = apidef::catalog(&document, &source).unwrap();
         let usable = Usable::new(tools.remove(0), &source, &mut warnings);
         assert!(
