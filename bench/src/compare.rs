@@ -21,6 +21,19 @@ pub(crate) struct Contender<'a> {
     pub(crate) requests: Vec<Vec<u8>>,
 }
 
+/// Who answers what the contenders pass on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Behind<'a> {
+    /// Nobody who is known here.
+    Nobody,
+    /// The upstream's own thread: the load shares its core with others.
+    Aside(&'a Upstream),
+    /// The load itself, which never sleeps.
+    Inside(&'a Upstream),
+    /// The load itself; contenders may keep answers.
+    InsideSeldom(&'a Upstream),
+}
+
 /// What the runs of one contender gave.
 #[derive(Debug)]
 pub(crate) struct Measured {
@@ -92,15 +105,20 @@ struct Reading {
     served: u64,
 }
 
-/// Runs all contenders in turn, `settings.rounds` times. With an upstream, what it served is checked against what was
-/// answered.
+/// Runs all contenders in turn, `settings.rounds` times. What an upstream served is checked against what was answered.
 pub(crate) fn alternate(
     case: &str,
     contenders: &[Contender<'_>],
-    upstream: Option<&Upstream>,
+    behind: Behind<'_>,
     settings: &Settings,
     report: &mut Report,
 ) -> io::Result<Vec<Measured>> {
+    let (driven, checked) = match behind {
+        Behind::Nobody => (None, None),
+        Behind::Aside(upstream) => (None, Some(upstream)),
+        Behind::Inside(upstream) => (Some(upstream), Some(upstream)),
+        Behind::InsideSeldom(upstream) => (Some(upstream), None),
+    };
     let mut measured: Vec<Measured> = contenders
         .iter()
         .map(|contender| Measured { name: contender.name.to_owned(), runs: Vec::new(), requests: 0, peak: 0 })
@@ -113,6 +131,7 @@ pub(crate) fn alternate(
                 tls: contender.tls.as_ref(),
                 connections: settings.connections,
                 requests: &contender.requests,
+                upstream: driven,
                 warm_up: settings.warm_up,
                 window: settings.window,
             };
@@ -121,7 +140,7 @@ pub(crate) fn alternate(
                     process: contender.process.cpu()?,
                     gate_core: core_time(settings.gate_core)?,
                     load_core: core_time(settings.load_core)?,
-                    served: upstream.map_or(0, Upstream::served),
+                    served: checked.map_or(0, Upstream::served),
                 })
             })
             .map_err(|error| {
@@ -137,7 +156,7 @@ pub(crate) fn alternate(
             let (before, after) = (&counted.before, &counted.after);
             // The upstream may be ahead or behind by what is under way at the edges of the window.
             let reached = after.served - before.served + 2 * settings.connections as u64;
-            if upstream.is_some() && reached < counted.requests {
+            if checked.is_some() && reached < counted.requests {
                 return Err(http::invalid(format!(
                     "{case}, {}: {} answers, but only {reached} requests reached the upstream",
                     contender.name, counted.requests
@@ -148,7 +167,8 @@ pub(crate) fn alternate(
             let window = counted.elapsed.as_secs_f64();
             disturbed = disturbed.max(busy.saturating_sub(cpu).as_secs_f64() / window);
             let gate_idle = (after.gate_core.idle - before.gate_core.idle).as_secs_f64() / window;
-            let load_idle = (after.load_core.idle - before.load_core.idle).as_secs_f64() / window;
+            let load_idle = after.load_core.idle - before.load_core.idle + counted.idle;
+            let load_idle = load_idle.as_secs_f64() / window;
             driver_bound |= gate_idle > 0.1 && load_idle < 0.05;
             let run = Run {
                 cpu: cpu.as_secs_f64() * 1e6 / counted.requests as f64,

@@ -1,7 +1,12 @@
 //! A closed loop: each connection sends its next request when the answer to the last one is complete.
+//!
+//! Where the load has a core to itself, it answers for the upstream too and never sleeps. To wake a core that sleeps takes
+//! the sender's time, microseconds of it on a virtual machine, and a slow contender finds the core asleep more often than
+//! a fast one: it would look slower than it is.
 
 use crate::histogram::Histogram;
 use crate::http::{self, invalid};
+use crate::upstream::{Server, Upstream};
 use crate::wire::{Tls, Wire};
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -22,6 +27,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) connections: usize,
     /// Complete requests without body, taken in turn over all connections.
     pub(crate) requests: &'a [Vec<u8>],
+    /// Answered for by the loop, which never sleeps then.
+    pub(crate) upstream: Option<&'a Upstream>,
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
 }
@@ -32,6 +39,8 @@ pub(crate) struct Counted<T> {
     pub(crate) before: T,
     pub(crate) after: T,
     pub(crate) elapsed: Duration,
+    /// How long a loop that never sleeps had nothing to do.
+    pub(crate) idle: Duration,
     pub(crate) requests: u64,
     /// Answers other than 200 with a body, and broken connections, in warm-up and window.
     pub(crate) errors: u64,
@@ -43,15 +52,17 @@ pub(crate) struct Counted<T> {
 /// Runs the plan on the calling thread. `meter` is read when the window opens and when it closes.
 pub(crate) fn run<T>(plan: &Plan<'_>, mut meter: impl FnMut() -> io::Result<T>) -> io::Result<Counted<T>> {
     let mut client = Client::connect(plan)?;
-    client.until(Instant::now() + plan.warm_up)?;
-    client.latencies = Histogram::new();
+    let mut server = plan.upstream.map(Upstream::take_over);
+    client.until(Instant::now() + plan.warm_up, server.as_deref_mut())?;
+    (client.latencies, client.idle) = (Histogram::new(), Duration::ZERO);
     let (before, opened, already) = (meter()?, Instant::now(), client.completed);
-    client.until(opened + plan.window)?;
+    client.until(opened + plan.window, server.as_deref_mut())?;
     let (elapsed, after) = (opened.elapsed(), meter()?);
     Ok(Counted {
         before,
         after,
         elapsed,
+        idle: client.idle,
         requests: client.completed - already,
         errors: client.errors,
         first_error: client.first_error,
@@ -122,6 +133,7 @@ struct Client<'a> {
     connections: Vec<Connection>,
     buffer: Vec<u8>,
     cursor: usize,
+    idle: Duration,
     completed: u64,
     errors: u64,
     first_error: Option<String>,
@@ -136,6 +148,7 @@ impl<'a> Client<'a> {
             connections: Vec::with_capacity(plan.connections),
             buffer: vec![0; 64 * 1024],
             cursor: 0,
+            idle: Duration::ZERO,
             completed: 0,
             errors: 0,
             first_error: None,
@@ -163,11 +176,17 @@ impl<'a> Client<'a> {
         connection.wire.write(request)
     }
 
-    fn until(&mut self, end: Instant) -> io::Result<()> {
+    /// Goes on until then, together with a server.
+    fn until(&mut self, end: Instant, mut server: Option<&mut Server>) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         let mut heard = Instant::now();
+        // When a turn without anything to do began.
+        let mut idle_since = None;
         loop {
             let now = Instant::now();
+            if let Some(since) = idle_since.take() {
+                self.idle += now - since;
+            }
             if now >= end {
                 return Ok(());
             }
@@ -178,9 +197,17 @@ impl<'a> Client<'a> {
                     self.plan.address
                 )));
             }
-            match self.poll.poll(&mut events, Some((end - now).min(Duration::from_millis(100)))) {
+            let (patience, served) = match &mut server {
+                Some(server) => (Duration::ZERO, server.turn(Duration::ZERO)?),
+                None => ((end - now).min(Duration::from_millis(100)), false),
+            };
+            match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 done => done?,
+            }
+            if server.is_some() && !served && events.is_empty() {
+                idle_since = Some(now);
+                std::hint::spin_loop();
             }
             for event in &events {
                 let index = event.token().0;

@@ -3,6 +3,7 @@
 use crate::http::{MAX_HEAD, invalid};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use parking_lot::{FairMutex, FairMutexGuard};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,11 +15,16 @@ const LISTENER: Token = Token(usize::MAX);
 /// The longest body that a path may ask for.
 const MAX_BODY: usize = 1024 * 1024;
 
+/// The longest that its thread keeps the server for itself.
+const TURN: Duration = Duration::from_millis(50);
+
 /// A thread that answers `GET …/N` with N bytes; stops when dropped.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     address: SocketAddr,
     served: Arc<AtomicU64>,
+    /// Fair, so that who waits for it gets it after the turn of the thread.
+    server: Arc<FairMutex<Server>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,17 +35,22 @@ impl Upstream {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.local_addr()?;
         let (served, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let mut server = Server::new(listener, Arc::clone(&served))?;
-        let stopped = Arc::clone(&stop);
+        let server = Arc::new(FairMutex::new(Server::new(listener, Arc::clone(&served))?));
+        let (lent, stopped) = (Arc::clone(&server), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("upstream".into()).spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                if let Err(error) = server.turn() {
+                if let Err(error) = lent.lock().turn(TURN) {
                     crate::report::note(&format!("upstream: {error}"));
                     return;
                 }
             }
         })?;
-        Ok(Upstream { address, served, stop, thread: Some(thread) })
+        Ok(Upstream { address, served, server, stop, thread: Some(thread) })
+    }
+
+    /// Keeps its thread from answering: whoever calls answers, by [`Server::turn`], until it drops this.
+    pub(crate) fn take_over(&self) -> FairMutexGuard<'_, Server> {
+        self.server.lock()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -70,7 +81,8 @@ struct Connection {
     unsent: Vec<u8>,
 }
 
-struct Server {
+#[derive(Debug)]
+pub(crate) struct Server {
     poll: Poll,
     events: Events,
     listener: TcpListener,
@@ -95,9 +107,10 @@ impl Server {
         })
     }
 
-    fn turn(&mut self) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, Some(Duration::from_millis(50))) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+    /// Answers what has come, or comes within some time; whether anything has.
+    pub(crate) fn turn(&mut self, patience: Duration) -> io::Result<bool> {
+        match self.poll.poll(&mut self.events, Some(patience)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             done => done?,
         }
         let mut waiting = false;
@@ -113,7 +126,10 @@ impl Server {
                 }
             }
         }
-        if waiting { self.accept() } else { Ok(()) }
+        if waiting {
+            self.accept()?;
+        }
+        Ok(!self.events.is_empty())
     }
 
     fn accept(&mut self) -> io::Result<()> {

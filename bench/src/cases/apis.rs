@@ -1,7 +1,7 @@
 //! The price of many APIs: start, memory, and whether a request feels the others.
 
 use crate::Settings;
-use crate::compare::alternate;
+use crate::compare::{Behind, alternate};
 use crate::gate::{Gate, Setup};
 use crate::report::{Bound, Metric, Report, median, note};
 use crate::upstream::Upstream;
@@ -56,7 +56,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
         all.contender("one of many", vec![all.get(&middle, "60", &[])]),
         all.contender("many in turn", (0..many).map(|index| all.get(&id(index), "60", &[])).collect()),
     ];
-    let measured = alternate(&case, &contenders, Some(&upstream), settings, report)?;
+    let measured = alternate(&case, &contenders, Behind::Inside(&upstream), settings, report)?;
     if let [single, of_many, in_turn] = measured.as_slice() {
         single.report(report, &case, None);
         of_many.report(report, &case, Some(single));

@@ -1,7 +1,7 @@
 //! The price of knowing who calls: each way beside the same gate keyless, its sessions known.
 
 use crate::Settings;
-use crate::compare::{Measured, alternate};
+use crate::compare::{Behind, Measured, alternate};
 use crate::gate::Setup;
 use crate::http::invalid;
 use crate::report::{Bound, Metric, Report};
@@ -54,7 +54,7 @@ pub(crate) fn plain(settings: &Settings, report: &mut Report) -> io::Result<()> 
         gate.contender("token", keys.iter().map(with_key).collect()),
         gate.contender("JWT RS256, seen before", tokens.iter().map(with_token).collect()),
     ];
-    let measured = alternate(CASE, &contenders, Some(&upstream), settings, report)?;
+    let measured = alternate(CASE, &contenders, Behind::Inside(&upstream), settings, report)?;
     tell(report, CASE, &measured, &[1.10, 1.15]);
     let signature = Metric { name: "CPU µs/request", decimals: 2 };
     report.figure(CASE, "the signature of a token that is new", signature, issuer.check(&tokens[0])?);
@@ -78,7 +78,7 @@ pub(crate) fn tls(settings: &Settings, report: &mut Report) -> io::Result<()> {
         gate.over_tls("TLS, keyless", &tls, vec![gate.get("open", "60", &[])]),
         gate.over_tls("mutual TLS", &tls, vec![gate.get("mutual", "60", &[])]),
     ];
-    let measured = alternate(TLS_CASE, &contenders, Some(&upstream), settings, report)?;
+    let measured = alternate(TLS_CASE, &contenders, Behind::Inside(&upstream), settings, report)?;
     tell(report, TLS_CASE, &measured, &[1.10]);
     Ok(())
 }

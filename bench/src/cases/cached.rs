@@ -1,7 +1,7 @@
 //! What keeping answers saves: an answer that is kept, beside the same one fetched from the upstream by the same gate.
 
 use crate::Settings;
-use crate::compare::alternate;
+use crate::compare::{Behind, alternate};
 use crate::gate::Setup;
 use crate::http::invalid;
 use crate::report::{Bound, Report};
@@ -26,7 +26,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
             gate.contender("kept", vec![gate.get("kept", &path, &[])]),
         ];
         let before = gate.counter(HITS).unwrap_or_default();
-        let measured = alternate(&case, &contenders, None, settings, report)?;
+        let measured = alternate(&case, &contenders, Behind::InsideSeldom(&upstream), settings, report)?;
         if let [keyless, kept] = measured.as_slice() {
             let hits = gate.counter(HITS).unwrap_or_default() - before;
             if hits < kept.requests() as f64 {

@@ -45,6 +45,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
             address: gate.address,
             connections: CONNECTIONS,
             requests: &requests,
+            upstream: None,
             warm_up: settings.warm_up,
             window: PERIOD * u32::try_from(settings.changes).unwrap_or(1),
         };

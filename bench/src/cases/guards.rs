@@ -1,7 +1,7 @@
 //! What each guard costs: one by one, and ten together, beside the same gate keyless.
 
 use crate::Settings;
-use crate::compare::{Contender, Measured, alternate};
+use crate::compare::{Behind, Contender, Measured, alternate};
 use crate::gate::{Gate, Setup};
 use crate::report::{Bound, Report};
 use crate::upstream::Upstream;
@@ -82,7 +82,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
         contenders.push(plain(&gate, name, id));
     }
     contenders.push(gate.contender("all ten together", with_keys("all")?));
-    let measured = alternate(CASE, &contenders, Some(&upstream), settings, report)?;
+    let measured = alternate(CASE, &contenders, Behind::Inside(&upstream), settings, report)?;
     let Some((keyless, others)) = measured.split_first() else { return Ok(()) };
     keyless.report(report, CASE, None);
     for other in others {
@@ -112,7 +112,7 @@ pub(crate) fn expressions(settings: &Settings, report: &mut Report) -> io::Resul
     let gate = setup.start(&settings.gate, settings.gate_core)?;
     let contenders = [("one", "one"), ("a hundred", "hundred")]
         .map(|(name, id)| gate.contender(name, vec![gate.get(id, "shop/books/60", &[])]));
-    let measured = alternate(REGEXES, &contenders, Some(&upstream), settings, report)?;
+    let measured = alternate(REGEXES, &contenders, Behind::Inside(&upstream), settings, report)?;
     if let [one, hundred] = measured.as_slice() {
         one.report(report, REGEXES, None);
         hundred.report(report, REGEXES, Some(one));
@@ -143,7 +143,7 @@ pub(crate) fn code(settings: &Settings, report: &mut Report) -> io::Result<()> {
         gate.contender("keyless, a body of 100 B", vec![gate.post("open", "60", BODY)]),
         gate.contender("body template", vec![gate.post("template", "60", BODY)]),
     ];
-    let measured = alternate(CODE, &contenders, Some(&upstream), settings, report)?;
+    let measured = alternate(CODE, &contenders, Behind::Inside(&upstream), settings, report)?;
     if let [keyless, script, posted, template] = measured.as_slice() {
         keyless.report(report, CODE, None);
         script.report(report, CODE, Some(keyless));

@@ -1,7 +1,7 @@
 //! The price of guarding: token, rate limit, quota and record, beside the same gate without them.
 
 use crate::Settings;
-use crate::compare::alternate;
+use crate::compare::{Behind, alternate};
 use crate::gate::Setup;
 use crate::report::{Bound, Report};
 use crate::upstream::Upstream;
@@ -33,7 +33,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
         }
     }
     let (served, dropped) = (upstream.served(), recording.counter(DROPPED));
-    let measured = alternate(CASE, &contenders, Some(&upstream), settings, report)?;
+    let measured = alternate(CASE, &contenders, Behind::Inside(&upstream), settings, report)?;
     match (dropped, recording.counter(DROPPED)) {
         (Some(before), Some(after)) if after > before => report.warn(format!(
             "{CASE}: {:.0} records were dropped, the queue being full, over {} requests with and without record: \

@@ -1,7 +1,7 @@
 //! What many keys cost: start, memory, and requests that come with any of them.
 
 use crate::Settings;
-use crate::compare::alternate;
+use crate::compare::{Behind, alternate};
 use crate::gate::{Gate, Setup};
 use crate::load;
 use crate::report::{Bound, Metric, Report, note};
@@ -49,7 +49,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
     let contenders: Vec<_> =
         gates.iter().map(|(gate, name, names)| gate.contender(name, requests(gate, names))).collect();
     for case in [CASE, AGAIN] {
-        let measured = alternate(case, &contenders, Some(&upstream), settings, report)?;
+        let measured = alternate(case, &contenders, Behind::Inside(&upstream), settings, report)?;
         if let [few, many] = measured.as_slice() {
             few.report(report, case, None);
             many.report(report, case, Some(few));

@@ -1,6 +1,6 @@
 //! The price of being in between: the gate as a keyless proxy beside nginx as a plain proxy.
 
-use crate::compare::{Contender, alternate};
+use crate::compare::{Behind, Contender, alternate};
 use crate::gate::Setup;
 use crate::nginx::Nginx;
 use crate::report::{Bound, Report};
@@ -27,7 +27,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
                 requests: vec![http::render("GET", &format!("/{path}"), nginx.address, &[], "").into_bytes()],
             },
         ];
-        let measured = alternate(&case, &contenders, Some(&upstream), settings, report)?;
+        let measured = alternate(&case, &contenders, Behind::Inside(&upstream), settings, report)?;
         if let [gate, nginx] = measured.as_slice() {
             gate.report(report, &case, Some(nginx));
             nginx.report(report, &case, None);

@@ -1,7 +1,7 @@
 //! What a limit costs whose counter is in Redis, exact over all nodes: round trips, and the time that is added.
 
 use crate::Settings;
-use crate::compare::alternate;
+use crate::compare::{Behind, alternate};
 use crate::gate::Setup;
 use crate::http::invalid;
 use crate::report::{Bound, Metric, P50, P99, Report};
@@ -44,14 +44,14 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
     let guarded = || gate.contender(GUARDED, keys.iter().map(with_key).collect());
     let contenders = [gate.contender("keyless", vec![gate.get("open", "60", &[])]), guarded()];
     let before = redis.times()?;
-    let measured = alternate(CASE, &contenders, Some(&upstream), &few, report)?;
+    let measured = alternate(CASE, &contenders, Behind::Aside(&upstream), &few, report)?;
     let after = redis.times()?;
     let [keyless, counted] = measured.as_slice() else { return Ok(()) };
     keyless.report(report, CASE, None);
     counted.report(report, CASE, Some(keyless));
     // A round for itself, so that all that Redis reads meanwhile is for these requests.
     let (reads, served) = (redis.reads()?, upstream.served());
-    alternate(CASE, &[guarded()], Some(&upstream), &Settings { rounds: 1, ..few }, report)?;
+    alternate(CASE, &[guarded()], Behind::Aside(&upstream), &Settings { rounds: 1, ..few }, report)?;
     let trips = (redis.reads()? - reads) / (upstream.served() - served) as f64;
     let (p50, p99) = ((before.0 + after.0) / 2.0, (before.1 + after.1) / 2.0);
     report.figure(CASE, "Redis alone", P50, p50);

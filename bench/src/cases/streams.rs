@@ -2,7 +2,7 @@
 
 use super::mapping::DOCUMENT;
 use crate::Settings;
-use crate::compare::alternate;
+use crate::compare::{Behind, alternate};
 use crate::feed::{self, Feed};
 use crate::gate::{Gate, Setup};
 use crate::http::{self, invalid};
@@ -102,7 +102,7 @@ pub(crate) fn posted(settings: &Settings, report: &mut Report) -> io::Result<()>
     let request = http::render("POST", &format!("/{API}/in"), gate.address, &headers, DOCUMENT);
     let contender = gate.contender("one stream", vec![request.into_bytes()]);
     let before = gate.sum("output_sent")?;
-    for measured in alternate(case, &[contender], None, settings, report)? {
+    for measured in alternate(case, &[contender], Behind::Nobody, settings, report)? {
         let sent = gate.sum("output_sent")? - before;
         if sent < measured.requests() as f64 {
             let answered = measured.requests();
