@@ -11,6 +11,7 @@ use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Module, Obje
 
 use super::arguments::{Argument, Arguments};
 use super::{Limits, Source, native};
+use crate::call::Texts;
 use crate::pool::PROMPT;
 use crate::{Fault, Outside};
 
@@ -71,6 +72,28 @@ impl Left {
         let left = self.requests.checked_sub(1);
         self.requests = left.ok_or_else(|| format!("a call sends no more than {MOST_REQUESTS} requests"))?;
         Ok(self.until.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// What an entry of the prelude returns.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// JSON; nothing where it would say nothing.
+    pub(super) json: Option<String>,
+    /// The body that takes the place of another one.
+    pub(super) body: Option<String>,
+    /// Header fields that are to be set.
+    pub(super) set_headers: Texts,
+}
+
+impl Given {
+    /// Reads an array: JSON, body; then the name and the text of each field.
+    fn read(array: &rquickjs::Array<'_>) -> rquickjs::Result<Self> {
+        let mut given = Self { json: array.get(0)?, body: array.get(1)?, set_headers: Texts::new() };
+        for at in (2..array.len()).step_by(2) {
+            given.set_headers.insert(array.get(at)?, array.get(at + 1)?);
+        }
+        Ok(given)
     }
 }
 
@@ -168,18 +191,14 @@ impl Engine {
         matches!(found, Ok(true))
     }
 
-    /// Calls an entry of the prelude; gives the JSON that it returns, and the body that takes the place of another one.
+    /// Calls an entry of the prelude.
     ///
     /// # Errors
     /// What the script threw, or why it was ended.
-    pub(super) fn call(
-        &mut self,
-        entry: &str,
-        arguments: &Arguments<'_>,
-    ) -> Result<(String, Option<String>), Fault> {
+    pub(super) fn call(&mut self, entry: &str, arguments: &Arguments<'_>) -> Result<Given, Fault> {
         self.begin();
         let ran = self.context.with(|context| {
-            let call = || -> rquickjs::Result<(String, Option<String>)> {
+            let call = || {
                 let entries: Object<'_> = context.globals().get(ENTRIES)?;
                 let function: Function<'_> = entries.get(entry)?;
                 let mut given = Args::new(context.clone(), arguments.0.len());
@@ -190,8 +209,7 @@ impl Engine {
                         Argument::Nothing => given.push_arg(rquickjs::Undefined)?,
                     }
                 }
-                let given: rquickjs::Array<'_> = function.call_arg(given)?;
-                Ok((given.get(0)?, given.get(1)?))
+                Given::read(&function.call_arg(given)?)
             };
             call().catch(&context).map_err(|fault| told(&fault))
         });

@@ -23,7 +23,7 @@ pub use crate::code::{Limits, Source};
 use crate::pool::{self, Host, Pool};
 use crate::{Call, Fault, Hook, Outcome, Outside, Request, Response, Spec};
 use arguments::{Argument, Arguments};
-use engine::Engine;
+use engine::{Engine, Given};
 
 /// Largest script, in bytes.
 const LARGEST: usize = 1 << 20;
@@ -82,10 +82,10 @@ pub struct Reply {
     pub code: u16,
 }
 
-/// What a script gives, in its own spelling.
+/// What a script makes of a request or an answer, in its own spelling.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct Given {
+struct Made {
     #[serde(deserialize_with = "nullable")]
     request: Request,
     response: Option<Response>,
@@ -126,7 +126,7 @@ impl Scripts {
         let mut engine = pool::take(self)?;
         let told = engine.call("defined", &Arguments::default());
         pool::give_back(self, engine);
-        read(&told?.0)
+        read(&told?)
     }
 
     /// Calls a plugin from its hook.
@@ -135,15 +135,16 @@ impl Scripts {
     /// Why it gives no outcome.
     pub async fn call(self: &Arc<Self>, name: &str, call: &Call<'_>) -> Result<Outcome, Fault> {
         let entry = if call.response.is_some() { "response" } else { "request" };
-        let (text, body) = self.run(entry, Arguments::of(name, call)?).await?;
-        let given: Given = read(&text)?;
+        let given = self.run(entry, Arguments::of(name, call)?).await?;
+        let made: Made = read(&given)?;
         let mut outcome = Outcome {
-            request: given.request,
-            response: given.response,
-            session: given.session,
-            metadata: given.session_meta,
+            request: made.request,
+            response: made.response,
+            session: made.session,
+            metadata: made.session_meta,
         };
-        let body = body.map(bytes::Bytes::from);
+        outcome.request.set_headers.extend(given.set_headers);
+        let body = given.body.map(bytes::Bytes::from);
         match &mut outcome.response {
             Some(response) => response.body = body,
             None => outcome.request.body = body,
@@ -163,8 +164,7 @@ impl Scripts {
         spec: &Spec,
     ) -> Result<Answered, Fault> {
         let call = Call { hook: Hook::Post, request, response: None, session, spec, raw_body_only: false };
-        let (text, _) = self.run("answer", Arguments::of(name, &call)?).await?;
-        read(&text)
+        read(&self.run("answer", Arguments::of(name, &call)?).await?)
     }
 
     /// Has a plugin edit a record, which is JSON before and after.
@@ -173,7 +173,8 @@ impl Scripts {
     /// Why it gives none.
     pub async fn record(self: &Arc<Self>, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
         let arguments = Arguments(vec![name.into(), record.into(), json(spec)?.into()]);
-        self.run("record", arguments).await.map(|(given, _)| given)
+        let given = self.run("record", arguments).await?;
+        given.json.ok_or_else(|| Fault::Shape("it gives no record".to_owned()))
     }
 
     /// Tells a handler of an event, both as JSON.
@@ -185,11 +186,7 @@ impl Scripts {
     }
 
     /// Runs an entry of the prelude.
-    async fn run(
-        self: &Arc<Self>,
-        entry: &'static str,
-        arguments: Arguments<'_>,
-    ) -> Result<(String, Option<String>), Fault> {
+    async fn run(self: &Arc<Self>, entry: &'static str, arguments: Arguments<'_>) -> Result<Given, Fault> {
         if let Some(ran) = pool::at_once(&**self, |engine| engine.call(entry, &arguments)) {
             return ran;
         }
@@ -231,6 +228,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|fault| Fault::Unusable(fault.to_string()))
 }
 
-fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Fault> {
+fn read<T: for<'de> Deserialize<'de> + Default>(given: &Given) -> Result<T, Fault> {
+    let Some(text) = &given.json else { return Ok(T::default()) };
     serde_json::from_str(text).map_err(|fault| Fault::Shape(fault.to_string()))
 }

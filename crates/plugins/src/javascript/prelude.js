@@ -72,7 +72,8 @@
 
     // Where `var`, `function` and exports of modules stand; `const` and `let` of scripts are found by their name alone.
     function find(name) {
-        if (Object.prototype.hasOwnProperty.call(global, name)) return global[name];
+        var found = global[name];
+        if (found !== undefined && found !== Object.prototype[name]) return found;
         return /^[A-Za-z_$][\w$]*$/.test(name)
             ? (0, eval)("typeof " + name + " === 'undefined' ? undefined : " + name) : undefined;
     }
@@ -84,7 +85,6 @@
     // The body that takes the place of another one; null where it stays.
     function changed(holder, body) {
         var now = holder.Body;
-        delete holder.Body;
         if (holder.IgnoreBody || now === body) return null;
         if (now === undefined || now === null) return body === undefined ? null : "";
         return typeof now === "string" ? now : JSON.stringify(now);
@@ -134,24 +134,44 @@
         return { OrgID: org, APIID: api, config_data: config === undefined ? {} : JSON.parse(config) };
     }
 
-    // Of what a script gives, that which changes something: what else there is would cost more on its way back than most
-    // scripts take.
+    // Of what a script gives, that which changes something goes back: what else there is would cost more on its way than
+    // most scripts take. Header fields that are texts go piece by piece, since that is all that most scripts change.
     function has(object) {
+        if (typeof object !== "object") return object !== undefined;
+        if (Array.isArray(object)) return object.length > 0;
         for (var name in object) return true;
         return false;
     }
-    function changes(made, url, method) {
-        var some = {}, overrides = made.ReturnOverrides;
-        if (has(made.SetHeaders)) some.SetHeaders = made.SetHeaders;
-        if (has(made.DeleteHeaders)) some.DeleteHeaders = made.DeleteHeaders;
-        if (has(made.AddParams)) some.AddParams = made.AddParams;
-        if (has(made.ExtendedParams)) some.ExtendedParams = made.ExtendedParams;
-        if (has(made.DeleteParams)) some.DeleteParams = made.DeleteParams;
-        if (made.URL !== url) some.URL = made.URL;
-        if (made.Method !== method) some.Method = made.Method;
-        if (made.IgnoreBody) some.IgnoreBody = made.IgnoreBody;
+    // Whether all of them have gone.
+    function giveTexts(texts, pieces) {
+        if (typeof texts !== "object" || Array.isArray(texts)) return !has(texts);
+        for (var name in texts) {
+            var text = texts[name];
+            if (typeof text !== "string") {
+                pieces.length = 2;
+                return false;
+            }
+            pieces.push(name, text);
+        }
+        return true;
+    }
+    function added(some, made, name) {
+        some = some || {};
+        some[name] = made[name];
+        return some;
+    }
+    // What else of a request is another; null where nothing is.
+    function others(made, url, method) {
+        var some = null, overrides = made.ReturnOverrides;
+        if (has(made.DeleteHeaders)) some = added(some, made, "DeleteHeaders");
+        if (has(made.AddParams)) some = added(some, made, "AddParams");
+        if (has(made.ExtendedParams)) some = added(some, made, "ExtendedParams");
+        if (has(made.DeleteParams)) some = added(some, made, "DeleteParams");
+        if (made.URL !== url) some = added(some, made, "URL");
+        if (made.Method !== method) some = added(some, made, "Method");
+        if (made.IgnoreBody) some = added(some, made, "IgnoreBody");
         if (overrides && (overrides.ResponseCode || overrides.ResponseBody || overrides.ResponseError)) {
-            some.ReturnOverrides = overrides;
+            some = added(some, made, "ReturnOverrides");
         }
         return some;
     }
@@ -182,11 +202,15 @@
             if (typeof given === "string") given = JSON.parse(given);
             // A script that gives nothing has changed the request itself.
             if (given === undefined || given === null) given = {};
-            var made = given.Request || request;
-            var newBody = changed(made, body);
-            return [JSON.stringify({
-                Request: changes(made, url, method), Session: given.Session, SessionMeta: given.SessionMeta,
-            }), newBody];
+            var made = given.Request || request, pieces = [null, changed(made, body)];
+            var some = others(made, url, method);
+            if (!giveTexts(made.SetHeaders, pieces)) some = added(some, made, "SetHeaders");
+            if (some || given.Session || has(given.SessionMeta)) {
+                pieces[0] = JSON.stringify({
+                    Request: some, Session: given.Session, SessionMeta: given.SessionMeta,
+                });
+            }
+            return pieces;
         },
         response: function (name) {
             at = 1;

@@ -111,6 +111,42 @@ async fn c9_2_what_is_not_touched_stays() {
 }
 
 #[tokio::test]
+async fn header_fields_of_any_kind_of_value_are_set_and_what_is_none_is_told() {
+    let script = r#"
+        function texts(request) { request.SetHeaders = { A: "1", B: "\u00e4\u{1f980}", C: "" }; }
+        function mixed(request) { request.SetHeaders = { A: "1", B: 5, C: true }; request.DeleteHeaders = ["D"]; }
+        function both(request) { request.SetHeaders = { A: "1" }; request.AddParams.p = "q"; return { Request: request,
+            SessionMeta: { m: 1 } }; }
+        function nothing(request) { request.SetHeaders = null; return { Request: request, SessionMeta: {} }; }
+        function list(request) { request.SetHeaders = ["A"]; }
+        function deep(request) { request.SetHeaders = { A: "1", B: {} }; }
+        function number(request) { request.SetHeaders = 5; }
+        function meta(request) { return { Request: request, SessionMeta: 5 }; }
+        function gone(request) { request.DeleteHeaders = 5; }"#;
+    let scripts = load("m.js", script, &Arc::default()).unwrap();
+    for (name, expected, rest) in [
+        ("texts", &[("A", "1"), ("B", "\u{e4}\u{1f980}"), ("C", "")][..], (0, 0, 0)),
+        ("mixed", &[("A", "1"), ("B", "5"), ("C", "true")], (1, 0, 0)),
+        ("both", &[("A", "1")], (0, 1, 1)),
+        ("nothing", &[], (0, 0, 0)),
+    ] {
+        let outcome = call(&scripts, name, Hook::Pre, None).await.unwrap();
+        let made = outcome.request;
+        let set: Vec<_> = made.set_headers.iter().map(|(name, text)| (&**name, &**text)).collect();
+        assert_eq!(set, expected, "{name}");
+        assert_eq!(
+            (made.delete_headers.len(), made.add_params.len(), outcome.metadata.len()),
+            rest,
+            "{name}"
+        );
+    }
+    for name in ["list", "deep", "number", "meta", "gone"] {
+        let failed = call(&scripts, name, Hook::Pre, None).await;
+        assert!(matches!(failed, Err(Fault::Shape(_))), "{name}: {failed:?}");
+    }
+}
+
+#[tokio::test]
 async fn c9_2_rows_2_4_6_plugins_answer_authenticate_and_change_answers() {
     let script = r#"
         var no = new TykJS.TykMiddleware.NewMiddleware({});
