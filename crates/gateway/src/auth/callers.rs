@@ -1,7 +1,6 @@
 //! Sessions as the data plane uses them: looked up once, merged with their policies, kept for a while.
 
 use std::borrow::Cow;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -96,12 +95,14 @@ impl Caller {
         self.rare.as_ref().and_then(|rare| rare.hash.as_ref()).unwrap_or(&self.name)
     }
 
-    /// Reads a little of everything that guards are about to read of this caller. Where a million keys are in use nothing of it
-    /// is in the processor's caches, and what is asked for together comes together: else the guards would come upon one such
-    /// thing after the other, and wait for each.
-    fn bring_near(&self) {
-        let ends = (self.expires, self.of_certificate, Arc::strong_count(&self.name));
-        black_box((ends, self.grants.read().first().map(|grant| grant.bring_near())));
+    /// Reads a little of what guards are about to read of it, so that it comes from the memory while something else does.
+    pub(super) fn bring_near(&self) -> (i64, bool, usize) {
+        (self.expires, self.of_certificate, Arc::strong_count(&self.name))
+    }
+
+    /// What it may do with the API that it first called.
+    pub(super) fn first_grant(&self) -> Option<Arc<Grant>> {
+        self.grants.read().first().map(Arc::clone)
     }
 
     /// What the caller may do with an API.
@@ -153,7 +154,6 @@ impl Callers {
     /// The caller with this token, if it is known and still believed.
     pub(crate) fn known(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
         let caller = self.known.get(org, token)?;
-        caller.bring_near();
         let age = self.now().saturating_sub(caller.read_at.load(Ordering::Relaxed));
         (u128::from(age) < self.believed.as_millis() || self.is_unchanged(&caller)).then_some(caller)
     }

@@ -82,7 +82,7 @@ impl Grant {
         Quota { max: self.terms.quota_max, renewal: self.terms.quota_renewal, found: &self.quota }
     }
 
-    /// See [`Caller::bring_near`](super::callers::Caller::bring_near).
+    /// As [`Counter::bring_near`].
     pub(super) fn bring_near(&self) -> (usize, usize) {
         (self.rate.as_ref().map_or(0, Counter::bring_near), self.quota.bring_near())
     }

@@ -3,27 +3,44 @@
 //! Tokens are not kept, only their digests: what is kept opens nothing, no comparison tells how much of a token is right,
 //! and a caller is found without following a pointer. Where a million keys are in use, that is what finding one costs.
 
+mod table;
+
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::hint::black_box;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use quick_cache::sync::Cache;
-use quick_cache::{Equivalent, Weighter};
+use parking_lot::RwLock;
 
 use super::callers::Caller;
+use super::grant::Grant;
+use table::{Entry, Table};
 
 /// How much is kept: so many callers, where their sessions say much the same.
-const KEPT: u64 = 1 << 20;
+const KEPT: usize = 1 << 20;
 /// What a caller weighs whose session nobody shares.
-const ALONE: u64 = 16;
+const ALONE: u8 = 16;
+/// Parts that are locked apart.
+const PARTS: usize = 64;
 
 /// Callers by organisation and token.
 #[derive(Debug)]
 pub(super) struct Known {
-    callers: Cache<Key, Arc<Caller>, Weight>,
+    parts: Box<[RwLock<Table<Near>>]>,
     hasher: RandomState,
 }
+
+/// A caller, and where else guards are about to read.
+#[derive(Debug)]
+struct Near {
+    caller: Arc<Caller>,
+    /// What the caller may do with the API that it first called.
+    grant: OnceLock<Arc<Grant>>,
+}
+
+// A line of the processor's caches.
+const _: () = assert!(size_of::<Option<Entry<Near>>>() == 64);
 
 /// What somebody presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,72 +51,59 @@ struct Asked {
     org: u64,
 }
 
-impl Hash for Asked {
-    fn hash<H: Hasher>(&self, state: &mut H) {
+impl Asked {
+    fn hash(&self) -> u64 {
         // As good as random; a part of it will do.
-        state.write_u64(first_half(&self.digest) ^ self.org);
+        first_half(&self.digest) ^ self.org
     }
 }
 
-#[derive(Debug, Clone)]
-struct Key {
-    asked: Asked,
-    /// Hash of the caller's name in the store, so that nobody has to be looked at who is not to be forgotten.
-    name: u64,
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.asked == other.asked
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.asked.hash(state);
-    }
-}
-
-impl Equivalent<Key> for Asked {
-    fn equivalent(&self, key: &Key) -> bool {
-        *self == key.asked
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Weight;
-
-impl Weighter<Key, Arc<Caller>> for Weight {
-    fn weight(&self, _: &Key, caller: &Arc<Caller>) -> u64 {
-        if caller.shares_its_profile() { 1 } else { ALONE }
+impl Near {
+    /// The caller. What guards are about to read is asked for together, so that it comes together from the memory; else
+    /// they would come upon one thing after the other, and wait for each.
+    fn bring(&self) -> Arc<Caller> {
+        black_box((self.grant.get().map(|grant| grant.bring_near()), self.caller.bring_near()));
+        if self.grant.get().is_none()
+            && let Some(grant) = self.caller.first_grant()
+        {
+            let _ = self.grant.set(grant);
+        }
+        Arc::clone(&self.caller)
     }
 }
 
 impl Default for Known {
     fn default() -> Self {
-        let expected = usize::try_from(KEPT).unwrap_or(usize::MAX);
-        Self { callers: Cache::with_weighter(expected, KEPT, Weight), hasher: RandomState::new() }
+        let part = || RwLock::new(Table::new(KEPT / PARTS));
+        Self { parts: std::iter::repeat_with(part).take(PARTS).collect(), hasher: RandomState::new() }
     }
 }
 
 impl Known {
+    fn part(&self, asked: &Asked) -> &RwLock<Table<Near>> {
+        // By bits that say nothing of the place in the part.
+        &self.parts[(asked.hash() % PARTS as u64) as usize]
+    }
+
     fn asked(&self, org: &str, token: &str) -> Asked {
         Asked { digest: of_token(token), org: self.hasher.hash_one(org) }
     }
 
     pub(super) fn get(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
-        self.callers.get(&self.asked(org, token))
+        let asked = self.asked(org, token);
+        self.part(&asked).read().get(&asked).map(Near::bring)
     }
 
     pub(super) fn insert(&self, org: &str, token: &str, caller: Arc<Caller>) {
-        let key = Key { asked: self.asked(org, token), name: self.hasher.hash_one(&*caller.name) };
-        self.callers.insert(key, caller);
+        let (asked, name) = (self.asked(org, token), self.hasher.hash_one(&*caller.name));
+        let weight = if caller.shares_its_profile() { 1 } else { ALONE };
+        let near = Near { caller, grant: OnceLock::new() };
+        self.part(&asked).write().insert(Entry::new(asked, name, near, weight));
     }
 
     pub(super) fn remove(&self, org: &str, token: &str) {
-        self.callers.remove(&self.asked(org, token));
+        let asked = self.asked(org, token);
+        self.part(&asked).write().remove(&asked);
     }
 
     /// Forgets those whose tokens, or names in the store, are these. Two names that have one hash go together: who was
@@ -107,15 +111,25 @@ impl Known {
     pub(super) fn forget(&self, names: &[String]) {
         let hashes: HashSet<u64> = names.iter().map(|name| self.hasher.hash_one(name.as_str())).collect();
         let tokens: HashSet<[u8; 16]> = names.iter().map(|name| of_token(name)).collect();
-        self.callers.retain(|key, _| !hashes.contains(&key.name) && !tokens.contains(&key.asked.digest));
+        self.keep(|entry| !hashes.contains(&entry.name) && !tokens.contains(&entry.asked.digest));
     }
 
     pub(super) fn retain(&self, stays: impl Fn(&Caller) -> bool) {
-        self.callers.retain(|_, caller| stays(caller));
+        self.keep(|entry| stays(&entry.value.caller));
+    }
+
+    fn keep(&self, stays: impl Fn(&Entry<Near>) -> bool) {
+        for part in &self.parts {
+            // Most parts have nobody who goes, and requests go on while they are looked through. Who comes meanwhile came
+            // after the change.
+            if part.read().holds(|entry| !stays(entry)) {
+                part.write().retain(&stays);
+            }
+        }
     }
 
     pub(super) fn clear(&self) {
-        self.callers.clear();
+        self.parts.iter().for_each(|part| part.write().clear());
     }
 }
 
