@@ -47,14 +47,15 @@ const _: () = assert!(size_of::<Option<Entry<Near>>>() == 64);
 struct Asked {
     /// Of the token.
     digest: [u8; 16],
-    /// Of the organisation. It is no secret, so a plain hash will do.
+    /// Of the organisation: another one in each process.
     org: u64,
 }
 
 impl Asked {
+    /// Whoever chooses tokens does not know what an organisation hashes to, and so cannot choose where they lie.
     fn hash(&self) -> u64 {
-        // As good as random; a part of it will do.
-        first_half(&self.digest) ^ self.org
+        let mixed = u128::from(first_half(&self.digest)) * u128::from(self.org | 1);
+        (mixed >> 64) as u64 ^ mixed as u64
     }
 }
 
@@ -148,6 +149,20 @@ fn first_half(digest: &[u8; 16]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_that_begin_alike_by_their_digests_lie_anywhere() {
+        let known = Known::default();
+        let org = known.asked("org", "").org;
+        let hashes = (0..4096_u64).map(|low| {
+            let digest = u128::from(0xABCD << 48 | low << 6).to_le_bytes();
+            Asked { digest, org }.hash()
+        });
+        let (places, parts): (HashSet<u64>, HashSet<u64>) =
+            hashes.map(|hash| (hash >> 56, hash % PARTS as u64)).unzip();
+        assert!(places.len() > 100, "{} of 256", places.len());
+        assert!(parts.len() > 30, "{} of {PARTS}", parts.len());
+    }
 
     #[test]
     fn a_token_is_asked_for_in_its_organisation_alone() {

@@ -183,9 +183,10 @@ mod tests {
     use super::*;
 
     fn asked(number: u64) -> Asked {
-        // As hashes are spread.
-        let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31);
-        Asked { digest: u128::from(number).to_le_bytes(), org: spread }
+        // As digests are spread.
+        let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let digest = u128::from(number) << 64 | u128::from(spread);
+        Asked { digest: digest.to_le_bytes(), org: 0xD134_2543_DE82_EF95 }
     }
 
     fn entry(number: u64, weight: u8) -> Entry<u64> {
@@ -230,9 +231,13 @@ mod tests {
     fn entries_that_meet_in_one_place_stand_behind_each_other_even_over_the_end() {
         let mut table = Table::new(100);
         // All of them belong into the last place.
-        let same = |number: u64| Asked { digest: u128::from(number).to_be_bytes(), org: u64::MAX };
+        let same = |number: u64| Asked {
+            digest: (u128::from(number) << 64 | u128::from(u64::MAX)).to_le_bytes(),
+            org: 1,
+        };
         for number in 0..8 {
             table.insert(Entry::new(same(number), 0, number, 1));
+            assert_eq!(table.home(&same(number)), table.places.len() - 1);
         }
         for gone in [3, 0, 7] {
             table.remove(&same(gone));
