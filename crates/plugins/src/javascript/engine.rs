@@ -78,7 +78,7 @@ impl Left {
 /// What an entry of the prelude returns.
 #[derive(Debug, Default)]
 pub(super) struct Given {
-    /// JSON; nothing where it would say nothing.
+    /// JSON; `None` where it would change nothing.
     pub(super) json: Option<String>,
     /// The body that takes the place of another one.
     pub(super) body: Option<String>,
@@ -94,6 +94,14 @@ impl Given {
             given.set_headers.insert(array.get(at)?, array.get(at + 1)?);
         }
         Ok(given)
+    }
+
+    /// The JSON of an entry that always has something to say.
+    ///
+    /// # Errors
+    /// What the script gave cannot be written as JSON: it gave nothing, or a function.
+    pub(super) fn text(self) -> Result<String, Fault> {
+        self.json.ok_or_else(|| Fault::Shape("it gives nothing".to_owned()))
     }
 }
 

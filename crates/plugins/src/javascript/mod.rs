@@ -126,7 +126,7 @@ impl Scripts {
         let mut engine = pool::take(self)?;
         let told = engine.call("defined", &Arguments::default());
         pool::give_back(self, engine);
-        read(&told?)
+        read(&told?.text()?)
     }
 
     /// Calls a plugin from its hook.
@@ -136,7 +136,7 @@ impl Scripts {
     pub async fn call(self: &Arc<Self>, name: &str, call: &Call<'_>) -> Result<Outcome, Fault> {
         let entry = if call.response.is_some() { "response" } else { "request" };
         let given = self.run(entry, Arguments::of(name, call)?).await?;
-        let made: Made = read(&given)?;
+        let made: Made = given.json.as_deref().map_or_else(|| Ok(Made::default()), read)?;
         let mut outcome = Outcome {
             request: made.request,
             response: made.response,
@@ -164,7 +164,7 @@ impl Scripts {
         spec: &Spec,
     ) -> Result<Answered, Fault> {
         let call = Call { hook: Hook::Post, request, response: None, session, spec, raw_body_only: false };
-        read(&self.run("answer", Arguments::of(name, &call)?).await?)
+        read(&self.run("answer", Arguments::of(name, &call)?).await?.text()?)
     }
 
     /// Has a plugin edit a record, which is JSON before and after.
@@ -173,8 +173,7 @@ impl Scripts {
     /// Why it gives none.
     pub async fn record(self: &Arc<Self>, name: &str, record: &str, spec: &Spec) -> Result<String, Fault> {
         let arguments = Arguments(vec![name.into(), record.into(), json(spec)?.into()]);
-        let given = self.run("record", arguments).await?;
-        given.json.ok_or_else(|| Fault::Shape("it gives no record".to_owned()))
+        self.run("record", arguments).await?.text()
     }
 
     /// Tells a handler of an event, both as JSON.
@@ -228,7 +227,6 @@ fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|fault| Fault::Unusable(fault.to_string()))
 }
 
-fn read<T: for<'de> Deserialize<'de> + Default>(given: &Given) -> Result<T, Fault> {
-    let Some(text) = &given.json else { return Ok(T::default()) };
+fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Fault> {
     serde_json::from_str(text).map_err(|fault| Fault::Shape(fault.to_string()))
 }

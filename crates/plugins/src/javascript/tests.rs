@@ -111,6 +111,20 @@ async fn c9_2_what_is_not_touched_stays() {
 }
 
 #[tokio::test]
+async fn who_has_to_give_something_and_gives_nothing_has_failed() {
+    let script = r#"
+        function silent() {}
+        function strange() { return function () {}; }"#;
+    let scripts = load("m.js", script, &Arc::default()).expect("the scripts can be used");
+    for name in ["silent", "strange"] {
+        let answered = scripts.answer(name, &request(), None, &spec()).await;
+        assert!(matches!(answered, Err(Fault::Shape(_))), "{name}: {answered:?}");
+    }
+    let edited = scripts.record("strange", "{}", &spec()).await;
+    assert!(matches!(edited, Err(Fault::Shape(_))), "{edited:?}");
+}
+
+#[tokio::test]
 async fn header_fields_of_any_kind_of_value_are_set_and_what_is_none_is_told() {
     let script = r#"
         function texts(request) { request.SetHeaders = { A: "1", B: "\u00e4\u{1f980}", C: "" }; }
@@ -123,14 +137,15 @@ async fn header_fields_of_any_kind_of_value_are_set_and_what_is_none_is_told() {
         function number(request) { request.SetHeaders = 5; }
         function meta(request) { return { Request: request, SessionMeta: 5 }; }
         function gone(request) { request.DeleteHeaders = 5; }"#;
-    let scripts = load("m.js", script, &Arc::default()).unwrap();
+    let scripts = load("m.js", script, &Arc::default()).expect("the scripts can be used");
     for (name, expected, rest) in [
         ("texts", &[("A", "1"), ("B", "\u{e4}\u{1f980}"), ("C", "")][..], (0, 0, 0)),
         ("mixed", &[("A", "1"), ("B", "5"), ("C", "true")], (1, 0, 0)),
         ("both", &[("A", "1")], (0, 1, 1)),
         ("nothing", &[], (0, 0, 0)),
     ] {
-        let outcome = call(&scripts, name, Hook::Pre, None).await.unwrap();
+        let called = call(&scripts, name, Hook::Pre, None).await;
+        let outcome = called.unwrap_or_else(|fault| panic!("{name}: {fault}"));
         let made = outcome.request;
         let set: Vec<_> = made.set_headers.iter().map(|(name, text)| (&**name, &**text)).collect();
         assert_eq!(set, expected, "{name}");
