@@ -30,8 +30,8 @@ pub(crate) enum Behind<'a> {
     Aside(&'a Upstream),
     /// The load itself, which never sleeps.
     Inside(&'a Upstream),
-    /// The load itself; contenders may keep answers.
-    InsideSeldom(&'a Upstream),
+    /// The load itself, unchecked: contenders answer for themselves, too.
+    InsideUnchecked(&'a Upstream),
 }
 
 /// What the runs of one contender gave.
@@ -117,7 +117,7 @@ pub(crate) fn alternate(
         Behind::Nobody => (None, None),
         Behind::Aside(upstream) => (None, Some(upstream)),
         Behind::Inside(upstream) => (Some(upstream), Some(upstream)),
-        Behind::InsideSeldom(upstream) => (Some(upstream), None),
+        Behind::InsideUnchecked(upstream) => (Some(upstream), None),
     };
     let mut measured: Vec<Measured> = contenders
         .iter()

@@ -118,9 +118,9 @@ async fn chat(
 ) -> (mpsc::UnboundedSender<Note>, tonic::Streaming<Note>) {
     let (say, said) = mpsc::unbounded_channel();
     let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
-    say.send(Note::new(first)).unwrap();
+    say.send(Note::new(first)).expect("the other half is held here");
     let answer = ready(client).await.streaming(Request::new(said), method("Chat"), Codec::default()).await;
-    (say, answer.unwrap().into_inner())
+    (say, answer.expect("the call begins").into_inner())
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> io::Result<()> {
             gate.contender("kept", vec![gate.get("kept", &path, &[])]),
         ];
         let before = gate.counter(HITS).unwrap_or_default();
-        let measured = alternate(&case, &contenders, Behind::InsideSeldom(&upstream), settings, report)?;
+        let measured = alternate(&case, &contenders, Behind::InsideUnchecked(&upstream), settings, report)?;
         if let [keyless, kept] = measured.as_slice() {
             let hits = gate.counter(HITS).unwrap_or_default() - before;
             if hits < kept.requests() as f64 {

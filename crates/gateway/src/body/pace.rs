@@ -86,7 +86,7 @@ mod tests {
     async fn bodies_that_stop_or_trickle_are_given_up_and_slow_ones_are_not() {
         let limit = Duration::from_secs(120);
         let mut grpc = HeaderMap::new();
-        grpc.insert("content-type", "application/grpc+proto".parse().unwrap());
+        grpc.insert("content-type", http::HeaderValue::from_static("application/grpc+proto"));
         for (pace, bytes, expected) in [
             (Pace::steady(limit), 0, 120),
             (Pace::steady(limit), 1, 120),

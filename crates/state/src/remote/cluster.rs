@@ -78,10 +78,9 @@ impl Cluster {
     }
 
     /// What a node tells of the masters: this one, or any.
-    async fn slots(&self, node: Option<SingleNodeRoutingInfo>, timeout: Duration) -> RedisResult<Value> {
+    async fn slots(&self, mut node: Option<SingleNodeRoutingInfo>, timeout: Duration) -> RedisResult<Value> {
         let mut slots = redis::cmd("CLUSTER");
         slots.arg("SLOTS");
-        let mut node = node;
         let mut tries = 0;
         loop {
             let asked = node.take().unwrap_or(SingleNodeRoutingInfo::Random);

@@ -54,7 +54,7 @@ struct Asked {
 impl Asked {
     /// Whoever chooses tokens does not know what an organisation hashes to, and so cannot choose where they lie.
     fn hash(&self) -> u64 {
-        let mixed = u128::from(first_half(&self.digest)) * u128::from(self.org | 1);
+        let mixed = u128::from(beginning(&self.digest)) * u128::from(self.org | 1);
         (mixed >> 64) as u64 ^ mixed as u64
     }
 }
@@ -63,8 +63,9 @@ impl Near {
     /// The caller. What guards are about to read is asked for together, so that it comes together from the memory; else
     /// they would come upon one thing after the other, and wait for each.
     fn bring(&self) -> Arc<Caller> {
-        black_box((self.grant.get().map(|grant| grant.bring_near()), self.caller.bring_near()));
-        if self.grant.get().is_none()
+        let grant = self.grant.get();
+        black_box((grant.map(|grant| grant.bring_near()), self.caller.bring_near()));
+        if grant.is_none()
             && let Some(grant) = self.caller.first_grant()
         {
             let _ = self.grant.set(grant);
@@ -112,19 +113,20 @@ impl Known {
     pub(super) fn forget(&self, names: &[String]) {
         let hashes: HashSet<u64> = names.iter().map(|name| self.hasher.hash_one(name.as_str())).collect();
         let tokens: HashSet<[u8; 16]> = names.iter().map(|name| of_token(name)).collect();
-        self.keep(|entry| !hashes.contains(&entry.name) && !tokens.contains(&entry.asked.digest));
+        self.remove_all(|entry| hashes.contains(&entry.name) || tokens.contains(&entry.asked.digest));
     }
 
     pub(super) fn retain(&self, stays: impl Fn(&Caller) -> bool) {
-        self.keep(|entry| stays(&entry.value.caller));
+        self.remove_all(|entry| !stays(&entry.value.caller));
     }
 
-    fn keep(&self, stays: impl Fn(&Entry<Near>) -> bool) {
+    /// Requests go on while all are looked through. Who is in a place by then because he came anew is looked up once more.
+    fn remove_all(&self, goes: impl Fn(&Entry<Near>) -> bool) {
         for part in &self.parts {
-            // Most parts have nobody who goes, and requests go on while they are looked through. Who comes meanwhile came
-            // after the change.
-            if part.read().holds(|entry| !stays(entry)) {
-                part.write().retain(&stays);
+            let gone = part.read().find_all(&goes);
+            if !gone.is_empty() {
+                let mut part = part.write();
+                gone.iter().for_each(|asked| part.remove(asked));
             }
         }
     }
@@ -141,9 +143,8 @@ fn of_token(token: &str) -> [u8; 16] {
     half
 }
 
-fn first_half(digest: &[u8; 16]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *digest;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+fn beginning(digest: &[u8; 16]) -> u64 {
+    u128::from_le_bytes(*digest) as u64
 }
 
 #[cfg(test)]

@@ -77,14 +77,9 @@ impl<T> Table<T> {
         }
     }
 
-    pub(super) fn holds(&self, is_meant: impl Fn(&Entry<T>) -> bool) -> bool {
-        self.places.iter().flatten().any(is_meant)
-    }
-
-    /// Keeps those alone that are meant.
-    pub(super) fn retain(&mut self, is_meant: impl Fn(&Entry<T>) -> bool) {
-        let all = self.take(self.places.len());
-        all.into_iter().flatten().filter(is_meant).for_each(|entry| self.put(entry));
+    /// By what those are asked for that are meant.
+    pub(super) fn find_all(&self, is_meant: impl Fn(&Entry<T>) -> bool) -> Vec<Asked> {
+        self.places.iter().flatten().filter(|entry| is_meant(entry)).map(|entry| entry.asked).collect()
     }
 
     pub(super) fn clear(&mut self) {
@@ -276,15 +271,16 @@ mod tests {
     }
 
     #[test]
-    fn those_alone_stay_that_are_meant() {
+    fn those_that_are_meant_are_found_and_all_can_go() {
         let mut table = Table::new(1000);
         (0..500).for_each(|number| table.insert(entry(number, 2)));
-        assert!(table.holds(|entry| entry.name == 3) && !table.holds(|entry| entry.name == 10));
-        table.retain(|entry| entry.name != 3);
+        let found = table.find_all(|entry| entry.name == 3);
+        assert_eq!(found.len(), 50);
+        found.iter().for_each(|asked| table.remove(asked));
         assert!((0..500).all(|number| table.get(&asked(number)).is_some() == (number % 10 != 3)));
         check(&table);
         table.clear();
-        assert!(!table.holds(|_| true) && table.get(&asked(1)).is_none());
+        assert!(table.find_all(|_| true).is_empty() && table.get(&asked(1)).is_none());
         table.insert(entry(1, 1));
         check(&table);
     }
