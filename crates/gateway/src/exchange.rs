@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::jwt::Claims;
-use crate::auth::{Caller, Grant};
+use crate::auth::{Caller, Grant, KnownAt};
 use crate::backend::graph::{Asked, Watch};
 use crate::backend::stream::Subscription;
 use crate::body::{BodyError, RequestBody, cause, is_too_large};
@@ -148,6 +148,8 @@ pub(crate) struct Exchange {
     pub(crate) entered: Option<Arc<RunningApi>>,
     /// Which guards it goes past.
     pub(crate) skips: Skips,
+    /// Where whoever is calling is known, if he is, and the memory has been asked for him.
+    pub(crate) foreseen: Option<KnownAt>,
     /// Who is calling; `None` for keyless APIs.
     pub caller: Option<Arc<Caller>>,
     /// Who it is as well, where several schemes had to be satisfied.

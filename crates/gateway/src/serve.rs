@@ -189,6 +189,7 @@ fn exchange(
 ) -> Exchange {
     let trace = traces::begin(gate, peer, &request, started);
     let (head, body) = request.into_parts();
+    let foreseen = api.chain.foresee(gate, &head);
     let recorded = gate.recorder.is_some() && !api.model.recording.off;
     let said = if recorded { Said::of(&head.headers) } else { Said::default() };
     let stripped = if api.model.strip_listen_path { matched } else { 0 };
@@ -205,6 +206,7 @@ fn exchange(
         loops: 0,
         entered: None,
         skips: Skips::NONE,
+        foreseen,
         caller: None,
         beside: Vec::new(),
         claims: None,
@@ -272,6 +274,9 @@ async fn pass(exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
         }
         if batch::is_addressed(exchange) {
             return Box::pin(batch::answer(exchange)).await;
+        }
+        if let Some(place) = exchange.foreseen.take() {
+            exchange.gate.callers.foresee_more(place);
         }
         exchange.fitting = route::fitting(exchange);
         let response = match api.chain.admit(exchange).await? {

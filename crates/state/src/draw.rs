@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use crate::embedded::QuotaWindow;
+use crate::near;
 use crate::smoothing::{Smoothed, Steps};
 
 /// How a counter counts.
@@ -54,9 +55,11 @@ impl Found {
         Self { name, window: ArcSwapOption::empty() }
     }
 
-    /// Reads a little of what a draw is about to read, so that it comes from the memory while something else does.
-    pub fn bring_near(&self) -> usize {
-        self.window.load().as_ref().map_or(0, Arc::strong_count)
+    /// Asks the memory for what a draw is about to read.
+    pub fn ask_for(&self) {
+        if let Some(window) = self.window.load().as_ref() {
+            near::ask_for(&**window);
+        }
     }
 
     /// See [`Draw::name`].

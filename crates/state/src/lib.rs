@@ -13,6 +13,7 @@
 mod catalog;
 mod draw;
 mod embedded;
+pub mod near;
 mod orgs;
 mod remote;
 mod secret;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use apidef::{Api, Guarded, SchemeKind, SecurityScheme};
+use http::request;
 
 use super::basic::Basic;
 use super::bound;
@@ -11,12 +12,14 @@ use super::custom::ByPlugin;
 use super::external_oauth::ExternalOAuth;
 use super::jwks::{KeySets, Published};
 use super::jwt::Jwt;
+use super::known::Place;
 use super::oauth::OAuth;
 use super::open_id::OpenId;
 use super::resource_metadata;
 use super::signature::Signature;
 use super::token::{Token, disallowed};
 use crate::exchange::Exchange;
+use crate::gate::Gate;
 use crate::respond::{Blame, Refusal};
 
 /// Finds the caller by the credentials that the request carries.
@@ -64,6 +67,14 @@ impl Authenticate {
     /// Where keys of tokens are published that it uses.
     pub(crate) fn published(&self) -> impl Iterator<Item = &Published> {
         self.groups.iter().flat_map(|group| &group.0).flat_map(Method::published)
+    }
+
+    /// See [`Token::foresee`].
+    pub(crate) fn foresee(&self, gate: &Gate, head: &request::Parts) -> Option<Place> {
+        match self.groups.first()?.0.first()? {
+            Method::Token(token) => token.foresee(gate, head),
+            _ => None,
+        }
     }
 
     pub(crate) async fn pass(&self, exchange: &mut Exchange) -> Result<(), Refusal> {

@@ -9,10 +9,10 @@ use apidef::policies::PolicyError;
 use apidef::{Session, keys};
 use parking_lot::RwLock;
 use smallvec::SmallVec;
-use state::{State, Stored, Unavailable};
+use state::{State, Stored, Unavailable, near};
 
 use super::grant::Grant;
-use super::known::Known;
+use super::known::{Known, Place};
 use super::names::{hash, is_of_certificate, store_name, store_names, user_names};
 use super::profile::{Merged, Profile, Profiles, Unusable};
 use super::token::disallowed;
@@ -95,9 +95,18 @@ impl Caller {
         self.rare.as_ref().and_then(|rare| rare.hash.as_ref()).unwrap_or(&self.name)
     }
 
-    /// Reads a little of what guards are about to read of it, so that it comes from the memory while something else does.
-    pub(super) fn bring_near(&self) -> (i64, bool, usize) {
-        (self.expires, self.of_certificate, Arc::strong_count(&self.name))
+    /// Asks the memory for what guards are about to read of it.
+    pub(super) fn ask_for(&self) {
+        near::ask_for(&self.session);
+        near::ask_for(&self.name);
+        near::ask_for(&self.grants);
+        near::ask_for(&self.expires);
+        near::ask_for(&self.read_at);
+    }
+
+    /// As [`Caller::ask_for`], when its own parts are there.
+    pub(super) fn ask_for_more(&self) {
+        near::ask_for_text(&self.name);
     }
 
     /// What it may do with the API that it first called.
@@ -156,6 +165,21 @@ impl Callers {
         let caller = self.known.get(org, token)?;
         let age = self.now().saturating_sub(caller.read_at.load(Ordering::Relaxed));
         (u128::from(age) < self.believed.as_millis() || self.is_unchanged(&caller)).then_some(caller)
+    }
+
+    /// Whether there are so many that it pays to foresee who is asked for.
+    pub(crate) fn are_many(&self) -> bool {
+        self.known.are_many()
+    }
+
+    /// Asks the memory for somebody who is about to be asked for.
+    pub(crate) fn foresee(&self, org: &str, token: &str) -> Place {
+        self.known.foresee(org, token)
+    }
+
+    /// The same a little later: for what was not to be found before.
+    pub(crate) fn foresee_more(&self, place: Place) {
+        self.known.foresee_more(place);
     }
 
     /// Whether the store would say the same of its session as it did.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apidef::{CallKind, Session};
+use state::near;
 
 use super::terms::{Allowance, Terms, scope};
 use crate::exchange::Exchange;
@@ -82,9 +83,18 @@ impl Grant {
         Quota { max: self.terms.quota_max, renewal: self.terms.quota_renewal, found: &self.quota }
     }
 
-    /// As [`Counter::bring_near`].
-    pub(super) fn bring_near(&self) -> (usize, usize) {
-        (self.rate.as_ref().map_or(0, Counter::bring_near), self.quota.bring_near())
+    /// Asks the memory for what guards are about to read of it.
+    pub(super) fn ask_for(&self) {
+        near::ask_for(&self.terms);
+        near::ask_for(&self.quota);
+    }
+
+    /// Asks the memory for where it is counted, when its own parts are there.
+    pub(super) fn ask_for_more(&self) {
+        if let Some(rate) = &self.rate {
+            rate.ask_for();
+        }
+        self.quota.ask_for();
     }
 
     /// What subscribers may receive; `None` = everything.

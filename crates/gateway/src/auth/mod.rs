@@ -49,6 +49,7 @@ pub(crate) use expiry::Expiry;
 pub(crate) use flights::Flights;
 pub(crate) use grant::{Grant, Quota};
 pub(crate) use introspection::Issuers;
+pub(crate) use known::Place as KnownAt;
 pub(crate) use lifetime::lifetime;
 pub(crate) use names::{hash, store_name};
 pub(crate) use oauth::is_oauth_token;

@@ -8,14 +8,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use apidef::{Api, Auth, Event};
-use http::Response;
 use http::header::{HeaderMap, HeaderValue};
+use http::{Response, request};
 use plugins::Hook;
 
 use crate::auth::jwks::{KeySets, Published};
 use crate::auth::{
-    AccessRights, Addresses, Authenticate, ClientCertificates, Describe, Expiry, GranularAccess, ScopeCheck,
-    StripAuth, TokenExchange,
+    AccessRights, Addresses, Authenticate, ClientCertificates, Describe, Expiry, GranularAccess, KnownAt,
+    ScopeCheck, StripAuth, TokenExchange,
 };
 use crate::backend::graph::{Graph, Persisted, Playground};
 use crate::backend::mock::Mocks;
@@ -25,6 +25,7 @@ use crate::cache::Rules;
 use crate::calls::{CallRights, Reader, without_calls};
 use crate::events;
 use crate::exchange::{Exchange, Skips};
+use crate::gate::Gate;
 use crate::limits::at_once::{self, Kind};
 use crate::limits::{CallLimits, Context, Limits, Organisation, Sizes};
 use crate::plugins::{AtPaths, Before, Plugins, Virtuals};
@@ -338,11 +339,22 @@ impl Chain {
 
     /// Where keys of tokens are published that it uses.
     pub(crate) fn published(&self) -> impl Iterator<Item = &Published> {
-        let authenticate = self.guards.iter().filter_map(|guard| match guard {
+        self.authenticate().flat_map(Authenticate::published)
+    }
+
+    /// Asks the memory for whoever is calling, where there are so many that he is far away there.
+    pub(crate) fn foresee(&self, gate: &Gate, head: &request::Parts) -> Option<KnownAt> {
+        if !self.keyed || !gate.callers.are_many() {
+            return None;
+        }
+        self.authenticate().next()?.foresee(gate, head)
+    }
+
+    fn authenticate(&self) -> impl Iterator<Item = &Authenticate> {
+        self.guards.iter().filter_map(|guard| match guard {
             Guard::Authenticate(guard) => Some(guard),
             _ => None,
-        });
-        authenticate.flat_map(Authenticate::published)
+        })
     }
 
     /// The answer to a browser that asks whether a page may send a request to what the gate itself answers for the API.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use apidef::Smoothing;
-use state::{Meter, Steps};
+use state::{Meter, Steps, near};
 
 use super::window::{Taken, Window};
 use super::windows::Windows;
@@ -121,9 +121,11 @@ impl Counter {
         Self::new(name, Arc::clone(&self.rate))
     }
 
-    /// Reads a little of what counting is about to read, so that it comes from the memory while something else does.
-    pub(crate) fn bring_near(&self) -> usize {
-        self.window.get().map_or(0, Arc::strong_count)
+    /// Asks the memory for what counting is about to read.
+    pub(crate) fn ask_for(&self) {
+        if let Some(window) = self.window.get() {
+            near::ask_for(&**window);
+        }
     }
 
     /// Its window on this node.

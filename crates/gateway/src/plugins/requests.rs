@@ -174,7 +174,7 @@ pub(super) fn seen(exchange: &Exchange, body: Option<Bytes>) -> Request {
         headers: texts(&head.headers),
         url: target.clone(),
         params,
-        method: head.method.to_string(),
+        method: head.method.as_str().to_owned(),
         request_uri: target,
         scheme: if exchange.peer.tls.is_some() { "https" } else { "http" }.to_owned(),
         body,

@@ -7,7 +7,7 @@ mod table;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -23,12 +23,16 @@ const KEPT: usize = 1 << 20;
 const ALONE: u8 = 16;
 /// Parts that are locked apart.
 const PARTS: usize = 64;
+/// A part of more places than this is not in the processor's caches whenever it is needed.
+const MANY: usize = 512;
 
 /// Callers by organisation and token.
 #[derive(Debug)]
 pub(super) struct Known {
     parts: Box<[RwLock<Table<Near>>]>,
     hasher: RandomState,
+    /// Whether there are, or have been, so many that it pays to ask the memory for one before it is needed.
+    many: AtomicBool,
 }
 
 /// A caller, and where else guards are about to read.
@@ -47,28 +51,32 @@ const _: () = assert!(size_of::<Option<Entry<Near>>>() == 64);
 struct Asked {
     /// Of the token.
     digest: [u8; 16],
-    /// Of the organisation: another one in each process.
-    org: u64,
+    place: Place,
 }
 
-impl Asked {
-    /// Whoever chooses tokens does not know what an organisation hashes to, and so cannot choose where they lie.
-    fn hash(&self) -> u64 {
-        let mixed = u128::from(beginning(&self.digest)) * u128::from(self.org | 1);
-        (mixed >> 64) as u64 ^ mixed as u64
-    }
-}
+/// Where somebody is kept: a hash of organisation and token, another one in each process, so that whoever chooses tokens
+/// cannot choose where they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place(u64);
 
 impl Near {
-    /// The caller. What guards are about to read is asked for together, so that it comes together from the memory; else
-    /// they would come upon one thing after the other, and wait for each.
-    fn bring(&self) -> Arc<Caller> {
-        let grant = self.grant.get();
-        black_box((grant.map(|grant| grant.bring_near()), self.caller.bring_near()));
-        if grant.is_none()
-            && let Some(grant) = self.caller.first_grant()
-        {
-            let _ = self.grant.set(grant);
+    /// Asks the memory for what guards are about to read, all of it together: else they would come upon one thing after the
+    /// other, and wait for each.
+    fn ask_for(&self) {
+        self.caller.ask_for();
+        if let Some(grant) = self.grant.get() {
+            grant.ask_for();
+        }
+    }
+
+    /// The caller; asks the memory for what his parts lead to, for by now they are there.
+    fn get(&self) -> Arc<Caller> {
+        self.caller.ask_for_more();
+        match self.grant.get() {
+            Some(grant) => grant.ask_for_more(),
+            None => {
+                let _ = self.caller.first_grant().map(|grant| self.grant.set(grant));
+            }
         }
         Arc::clone(&self.caller)
     }
@@ -77,35 +85,66 @@ impl Near {
 impl Default for Known {
     fn default() -> Self {
         let part = || RwLock::new(Table::new(KEPT / PARTS));
-        Self { parts: std::iter::repeat_with(part).take(PARTS).collect(), hasher: RandomState::new() }
+        Self {
+            parts: std::iter::repeat_with(part).take(PARTS).collect(),
+            hasher: RandomState::new(),
+            many: AtomicBool::default(),
+        }
     }
 }
 
 impl Known {
-    fn part(&self, asked: &Asked) -> &RwLock<Table<Near>> {
+    fn part(&self, place: Place) -> &RwLock<Table<Near>> {
         // By bits that say nothing of the place in the part.
-        &self.parts[(asked.hash() % PARTS as u64) as usize]
+        &self.parts[(place.0 % PARTS as u64) as usize]
+    }
+
+    fn place(&self, org: &str, token: &str) -> Place {
+        Place(self.hasher.hash_one((org, token)))
     }
 
     fn asked(&self, org: &str, token: &str) -> Asked {
-        Asked { digest: of_token(token), org: self.hasher.hash_one(org) }
+        Asked { digest: of_token(token), place: self.place(org, token) }
+    }
+
+    /// Whether it pays to foresee who is asked for.
+    pub(super) fn are_many(&self) -> bool {
+        self.many.load(Ordering::Relaxed)
+    }
+
+    /// Asks the memory for the entry of somebody who is about to be asked for. His place, for [`Known::foresee_more`].
+    pub(super) fn foresee(&self, org: &str, token: &str) -> Place {
+        let place = self.place(org, token);
+        self.part(place).read().ask_for(place);
+        place
+    }
+
+    /// Asks the memory for what the entry leads to.
+    pub(super) fn foresee_more(&self, place: Place) {
+        if let Some(near) = self.part(place).read().at(place) {
+            near.ask_for();
+        }
     }
 
     pub(super) fn get(&self, org: &str, token: &str) -> Option<Arc<Caller>> {
         let asked = self.asked(org, token);
-        self.part(&asked).read().get(&asked).map(Near::bring)
+        self.part(asked.place).read().get(&asked).map(Near::get)
     }
 
     pub(super) fn insert(&self, org: &str, token: &str, caller: Arc<Caller>) {
         let (asked, name) = (self.asked(org, token), self.hasher.hash_one(&*caller.name));
         let weight = if caller.shares_its_profile() { 1 } else { ALONE };
         let near = Near { caller, grant: OnceLock::new() };
-        self.part(&asked).write().insert(Entry::new(asked, name, near, weight));
+        let mut part = self.part(asked.place).write();
+        part.insert(Entry::new(asked, name, near, weight));
+        if part.places() > MANY {
+            self.many.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn remove(&self, org: &str, token: &str) {
         let asked = self.asked(org, token);
-        self.part(&asked).write().remove(&asked);
+        self.part(asked.place).write().remove(&asked);
     }
 
     /// Forgets those whose tokens, or names in the store, are these. Two names that have one hash go together: who was
@@ -143,27 +182,9 @@ fn of_token(token: &str) -> [u8; 16] {
     half
 }
 
-fn beginning(digest: &[u8; 16]) -> u64 {
-    u128::from_le_bytes(*digest) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_that_begin_alike_by_their_digests_lie_anywhere() {
-        let known = Known::default();
-        let org = known.asked("org", "").org;
-        let hashes = (0..4096_u64).map(|low| {
-            let digest = u128::from(0xABCD << 48 | low << 6).to_le_bytes();
-            Asked { digest, org }.hash()
-        });
-        let (places, parts): (HashSet<u64>, HashSet<u64>) =
-            hashes.map(|hash| (hash >> 56, hash % PARTS as u64)).unzip();
-        assert!(places.len() > 100, "{} of 256", places.len());
-        assert!(parts.len() > 30, "{} of {PARTS}", parts.len());
-    }
 
     #[test]
     fn a_token_is_asked_for_in_its_organisation_alone() {

@@ -6,7 +6,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Asked;
+use state::near;
+
+use super::{Asked, Place};
 
 /// A table begins with so many places.
 const FIRST_PLACES: usize = 16;
@@ -86,10 +88,27 @@ impl<T> Table<T> {
         self.take(0);
     }
 
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Asks the memory for where the way to an entry begins.
+    pub(super) fn ask_for(&self, place: Place) {
+        if let Some(home) = self.places.get(self.home(place)) {
+            near::ask_for(home);
+        }
+    }
+
+    /// Whose place this probably is, for whoever need not be sure.
+    pub(super) fn at(&self, place: Place) -> Option<&T> {
+        let found = self.find_at(place, |_| true)?;
+        self.places[found].as_ref().map(|entry| &entry.value)
+    }
+
     /// Where the way to an entry begins.
-    fn home(&self, asked: &Asked) -> usize {
+    fn home(&self, place: Place) -> usize {
         // The hash as a share of all hashes, of so many places.
-        ((u128::from(asked.hash()) * self.places.len() as u128) >> u64::BITS) as usize
+        ((u128::from(place.0) * self.places.len() as u128) >> u64::BITS) as usize
     }
 
     fn after(&self, place: usize) -> usize {
@@ -97,18 +116,23 @@ impl<T> Table<T> {
     }
 
     fn find(&self, asked: &Asked) -> Option<usize> {
-        let mut place = self.home(asked);
-        while let Some(entry) = self.places.get(place)? {
-            if entry.asked == *asked {
-                return Some(place);
+        self.find_at(asked.place, |entry| entry.asked.digest == asked.digest)
+    }
+
+    /// Of those that have this place, the first that is meant.
+    fn find_at(&self, place: Place, is_meant: impl Fn(&Entry<T>) -> bool) -> Option<usize> {
+        let mut at = self.home(place);
+        while let Some(entry) = self.places.get(at)? {
+            if entry.asked.place == place && is_meant(entry) {
+                return Some(at);
             }
-            place = self.after(place);
+            at = self.after(at);
         }
         None
     }
 
     fn put(&mut self, entry: Entry<T>) {
-        let mut place = self.home(&entry.asked);
+        let mut place = self.home(entry.asked.place);
         while self.places[place].is_some() {
             place = self.after(place);
         }
@@ -127,7 +151,7 @@ impl<T> Table<T> {
         loop {
             next = self.after(next);
             let Some(entry) = &self.places[next] else { return };
-            let way = self.steps(self.home(&entry.asked), next);
+            let way = self.steps(self.home(entry.asked.place), next);
             if way >= self.steps(place, next) {
                 self.places[place] = self.places[next].take();
                 place = next;
@@ -181,7 +205,7 @@ mod tests {
         // As digests are spread.
         let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let digest = u128::from(number) << 64 | u128::from(spread);
-        Asked { digest: digest.to_le_bytes(), org: 0xD134_2543_DE82_EF95 }
+        Asked { digest: digest.to_le_bytes(), place: Place(spread) }
     }
 
     fn entry(number: u64, weight: u8) -> Entry<u64> {
@@ -226,13 +250,10 @@ mod tests {
     fn entries_that_meet_in_one_place_stand_behind_each_other_even_over_the_end() {
         let mut table = Table::new(100);
         // All of them belong into the last place.
-        let same = |number: u64| Asked {
-            digest: (u128::from(number) << 64 | u128::from(u64::MAX)).to_le_bytes(),
-            org: 1,
-        };
+        let same = |number: u64| Asked { digest: u128::from(number).to_le_bytes(), place: Place(u64::MAX) };
         for number in 0..8 {
             table.insert(Entry::new(same(number), 0, number, 1));
-            assert_eq!(table.home(&same(number)), table.places.len() - 1);
+            assert_eq!(table.home(same(number).place), table.places.len() - 1);
         }
         for gone in [3, 0, 7] {
             table.remove(&same(gone));
@@ -240,6 +261,32 @@ mod tests {
         }
         let left: Vec<u64> = (0..8).filter(|number| table.get(&same(*number)).is_some()).collect();
         assert_eq!(left, [1, 2, 4, 5, 6]);
+    }
+
+    #[test]
+    fn who_is_foreseen_is_who_is_found() {
+        let mut table = Table::new(10_000);
+        table.ask_for(asked(1).place);
+        assert_eq!(table.at(asked(1).place), None, "nobody is there");
+        (0..5000).for_each(|number| table.insert(entry(number, 1)));
+        for number in 0..5000 {
+            let place = asked(number).place;
+            table.ask_for(place);
+            assert_eq!(table.at(place), Some(&number));
+        }
+        assert_eq!(table.at(asked(5000).place), None);
+    }
+
+    #[test]
+    fn two_of_one_place_are_told_apart() {
+        let mut table = Table::new(100);
+        let [one, two] = [1, 2].map(|number: u128| Asked { digest: number.to_le_bytes(), ..asked(7) });
+        table.insert(Entry::new(one, 0, 1, 1));
+        assert_eq!((table.get(&one), table.get(&two)), (Some(&1), None));
+        table.insert(Entry::new(two, 0, 2, 1));
+        assert_eq!((table.get(&one), table.get(&two)), (Some(&1), Some(&2)));
+        table.remove(&one);
+        assert_eq!((table.get(&one), table.get(&two), table.at(two.place)), (None, Some(&2), Some(&2)));
     }
 
     #[test]
