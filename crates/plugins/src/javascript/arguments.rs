@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use super::{json, session_of};
 use crate::call::Lists;
-use crate::{Call, Fault, Request, Response, Spec};
+use crate::{Call, Fault, Spec};
+
+/// So many arguments most calls have room in.
+const USUAL: usize = 48;
 
 /// One argument of a function of the prelude.
 #[derive(Debug, Clone)]
@@ -50,16 +53,25 @@ impl<'a> Arguments<'a> {
     /// What hooks are called with: the name of the script, the request, the session and the API; and the answer, of a hook
     /// that sees it.
     pub(super) fn of(name: &'a str, call: &Call<'a>) -> Result<Self, Fault> {
-        let mut all = Self::default();
-        all.add(name);
-        all.add_request(call.request);
+        let request = call.request;
+        let mut all = Self(Vec::with_capacity(USUAL));
+        for text in [name, &*request.url, &*request.method, &*request.request_uri, &*request.scheme] {
+            all.add(text);
+        }
+        all.add_body(request.body.as_ref());
         match call.session {
             Some(_) => all.add(session_of(call.session)?),
             None => all.0.push(Argument::Nothing),
         }
         all.add_spec(call.spec)?;
         if let Some(response) = call.response {
-            all.add_response(response);
+            all.0.push(Argument::Number(response.status_code.into()));
+            all.add_body(response.body.as_ref());
+        }
+        all.add_lists(&request.headers);
+        all.add_lists(&request.params);
+        if let Some(response) = call.response {
+            all.add_lists(&response.headers);
         }
         Ok(all)
     }
@@ -73,22 +85,6 @@ impl<'a> Arguments<'a> {
             Some(body) => Argument::Text(String::from_utf8_lossy(body)),
             None => Argument::Nothing,
         });
-    }
-
-    fn add_request(&mut self, request: &'a Request) {
-        self.add(&*request.url);
-        self.add(&*request.method);
-        self.add(&*request.request_uri);
-        self.add(&*request.scheme);
-        self.add_lists(&request.headers);
-        self.add_lists(&request.params);
-        self.add_body(request.body.as_ref());
-    }
-
-    fn add_response(&mut self, response: &'a Response) {
-        self.0.push(Argument::Number(response.status_code.into()));
-        self.add_lists(&response.headers);
-        self.add_body(response.body.as_ref());
     }
 
     /// How many names there are; then each name, how many texts it has, and those.

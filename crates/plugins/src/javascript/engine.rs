@@ -21,8 +21,6 @@ const STACK: usize = 512 << 10;
 const MOST_REQUESTS: usize = 100;
 /// Promises that are settled after a call has ended, in a row.
 const MOST_JOBS: usize = 10_000;
-/// Where the functions of the prelude are kept. It is no name that a script can write by accident.
-const ENTRIES: &str = "\u{2063}entries";
 
 /// What is left to a call.
 pub(super) struct Left {
@@ -143,10 +141,12 @@ impl Engine {
         let (runtime, context) =
             make().map_err(|fault| Fault::Unusable(format!("no engine for scripts: {fault}")))?;
         context
-            .with(|context| {
+            .with(|context| -> rquickjs::Result<()> {
                 let native = native::functions(&context, &left, outside)?;
                 let prelude: Function<'_> = context.eval(include_str!("prelude.js"))?;
-                context.globals().set(ENTRIES, prelude.call::<_, Object<'_>>((native,))?)
+                // No script comes near them there.
+                context.store_userdata(prelude.call::<_, Object<'_>>((native,))?).map(drop)?;
+                Ok(())
             })
             .map_err(|fault| Fault::Unusable(format!("no engine for scripts: {fault}")))?;
         let outside = Arc::clone(outside);
@@ -192,10 +192,7 @@ impl Engine {
 
     /// Whether the scripts define something of this name that can be called.
     pub(super) fn has(&self, name: &str) -> bool {
-        let found = self.context.with(|context| {
-            let entries: Object<'_> = context.globals().get(ENTRIES)?;
-            entries.get::<_, Function<'_>>("has")?.call::<_, bool>((name,))
-        });
+        let found = self.context.with(|context| entry_of(&context, "has")?.call::<_, bool>((name,)));
         matches!(found, Ok(true))
     }
 
@@ -207,8 +204,7 @@ impl Engine {
         self.begin();
         let ran = self.context.with(|context| {
             let call = || {
-                let entries: Object<'_> = context.globals().get(ENTRIES)?;
-                let function: Function<'_> = entries.get(entry)?;
+                let function = entry_of(&context, entry)?;
                 let mut given = Args::new(context.clone(), arguments.0.len());
                 for argument in &arguments.0 {
                     match argument {
@@ -269,6 +265,12 @@ impl Engine {
         }
         Err(format!("the script leaves more than {MOST_JOBS} promises in a row"))
     }
+}
+
+/// A function of the prelude.
+fn entry_of<'js>(context: &Ctx<'js>, name: &str) -> rquickjs::Result<Function<'js>> {
+    let entries = context.userdata::<Object<'js>>().ok_or(rquickjs::Error::Unknown)?;
+    entries.get(name)
 }
 
 /// Runs a module and puts what it exports where scripts have their names; `default` gets the name of the file.

@@ -73,7 +73,7 @@
     // Where `var`, `function` and exports of modules stand; `const` and `let` of scripts are found by their name alone.
     function find(name) {
         var found = global[name];
-        if (found !== undefined && found !== Object.prototype[name]) return found;
+        if (found !== undefined && (typeof found !== "function" || found !== Object.prototype[name])) return found;
         return /^[A-Za-z_$][\w$]*$/.test(name)
             ? (0, eval)("typeof " + name + " === 'undefined' ? undefined : " + name) : undefined;
     }
@@ -90,15 +90,16 @@
         return typeof now === "string" ? now : JSON.stringify(now);
     }
 
-    // Requests and answers come piece by piece, as arguments. This is the place of the next one.
+    // Requests and answers come piece by piece, as arguments: what each has one of first, then all lists. This is the place
+    // of the next piece of those.
     var at = 0;
 
     // Names and some texts each.
-    function lists(pieces) {
+    function listsFrom(pieces) {
         var all = {};
         for (var names = pieces[at++]; names > 0; names--) {
-            var name = pieces[at++], texts = [];
-            for (var left = pieces[at++]; left > 0; left--) texts.push(pieces[at++]);
+            var name = pieces[at++], left = pieces[at++], texts = left > 0 ? [pieces[at++]] : [];
+            for (; left > 1; left--) texts.push(pieces[at++]);
             if (name === "__proto__") {
                 Object.defineProperty(all, name,
                     { value: texts, enumerable: true, configurable: true, writable: true });
@@ -108,50 +109,45 @@
         }
         return all;
     }
-    function requestFrom(pieces) {
-        var url = pieces[at++], method = pieces[at++], target = pieces[at++], scheme = pieces[at++];
+    function requestFrom(url, method, target, scheme, body, pieces) {
+        at = 0;
         return {
-            Headers: lists(pieces), SetHeaders: {}, DeleteHeaders: [], URL: url, Params: lists(pieces), AddParams: {},
+            Headers: listsFrom(pieces), SetHeaders: {}, DeleteHeaders: [], URL: url, Params: listsFrom(pieces), AddParams: {},
             ExtendedParams: {}, DeleteParams: [],
             ReturnOverrides: {
                 ResponseCode: 0, ResponseError: "", ResponseBody: "", ResponseHeaders: {}, OverrideError: false,
             },
-            IgnoreBody: false, Method: method, RequestURI: target, Scheme: scheme, Body: pieces[at++],
+            IgnoreBody: false, Method: method, RequestURI: target, Scheme: scheme, Body: body,
         };
     }
-    function responseFrom(pieces) {
-        var status = pieces[at++];
-        return {
-            StatusCode: status, Headers: lists(pieces), SetHeaders: {}, DeleteHeaders: [], Body: pieces[at++],
-        };
+    function responseFrom(status, body, pieces) {
+        return { StatusCode: status, Headers: listsFrom(pieces), SetHeaders: {}, DeleteHeaders: [], Body: body };
     }
-    function sessionFrom(pieces) {
-        var text = pieces[at++];
+    function parsed(text) {
         return text === undefined ? {} : JSON.parse(text);
     }
-    function specFrom(pieces) {
-        var org = pieces[at++], api = pieces[at++], config = pieces[at++];
-        return { OrgID: org, APIID: api, config_data: config === undefined ? {} : JSON.parse(config) };
+    function specFrom(org, api, config) {
+        return { OrgID: org, APIID: api, config_data: parsed(config) };
     }
 
     // Of what a script gives, that which changes something goes back: what else there is would cost more on its way than
     // most scripts take. Header fields that are texts go piece by piece, since that is all that most scripts change.
+    var keys = Object.keys;
     function has(object) {
         if (typeof object !== "object") return object !== undefined;
-        if (Array.isArray(object)) return object.length > 0;
-        for (var name in object) return true;
-        return false;
+        return object !== null && keys(object).length > 0;
     }
     // Whether all of them have gone.
     function giveTexts(texts, pieces) {
-        if (typeof texts !== "object" || Array.isArray(texts)) return !has(texts);
-        for (var name in texts) {
-            var text = texts[name];
+        if (typeof texts !== "object" || texts === null || Array.isArray(texts)) return !has(texts);
+        var names = keys(texts);
+        for (var next = 0; next < names.length; next++) {
+            var text = texts[names[next]];
             if (typeof text !== "string") {
                 pieces.length = 2;
                 return false;
             }
-            pieces.push(name, text);
+            pieces.push(names[next], text);
         }
         return true;
     }
@@ -162,11 +158,12 @@
     }
     // What else of a request is another; null where nothing is.
     function others(made, url, method) {
-        var some = null, overrides = made.ReturnOverrides;
-        if (has(made.DeleteHeaders)) some = added(some, made, "DeleteHeaders");
+        var some = null, overrides = made.ReturnOverrides, headers = made.DeleteHeaders, params = made.DeleteParams;
+        // Lists are mostly empty, and asking them costs less than asking what an object has.
+        if (headers && headers.length !== 0 && has(headers)) some = added(some, made, "DeleteHeaders");
+        if (params && params.length !== 0 && has(params)) some = added(some, made, "DeleteParams");
         if (has(made.AddParams)) some = added(some, made, "AddParams");
         if (has(made.ExtendedParams)) some = added(some, made, "ExtendedParams");
-        if (has(made.DeleteParams)) some = added(some, made, "DeleteParams");
         if (made.URL !== url) some = added(some, made, "URL");
         if (made.Method !== method) some = added(some, made, "Method");
         if (made.IgnoreBody) some = added(some, made, "IgnoreBody");
@@ -190,15 +187,13 @@
             }
             return [JSON.stringify({ objects: are("object"), functions: are("function") }), null];
         },
-        request: function (name) {
-            at = 1;
-            var request = requestFrom(arguments), session = sessionFrom(arguments), spec = specFrom(arguments);
-            var body = request.Body, url = request.URL, method = request.Method;
+        request: function (name, url, method, target, scheme, body, session, org, api, config, ...pieces) {
+            var request = requestFrom(url, method, target, scheme, body, pieces);
             var found = find(name);
             // The second is how the original's own file keeps it, which may be loaded for all scripts.
             var callback = typeof found === "function" ? found : found.onRequest || found.ProcessRequest;
             if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessRequest");
-            var given = callback.call(found, request, session, spec);
+            var given = callback.call(found, request, parsed(session), specFrom(org, api, config));
             if (typeof given === "string") given = JSON.parse(given);
             // A script that gives nothing has changed the request itself.
             if (given === undefined || given === null) given = {};
@@ -212,15 +207,14 @@
             }
             return pieces;
         },
-        response: function (name) {
-            at = 1;
-            var request = requestFrom(arguments), session = sessionFrom(arguments), spec = specFrom(arguments);
-            var response = responseFrom(arguments), body = response.Body;
+        response: function (name, url, method, target, scheme, ignored, session, org, api, config, status, body, ...pieces) {
+            var request = requestFrom(url, method, target, scheme, undefined, pieces);
+            var response = responseFrom(status, body, pieces);
             delete request.Body;
             var found = find(name);
             var callback = typeof found === "function" ? found : found.onResponse;
             if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessResponse");
-            var given = callback.call(found, response, request, session, spec);
+            var given = callback.call(found, response, request, parsed(session), specFrom(org, api, config));
             if (typeof given === "string") given = JSON.parse(given);
             if (given === undefined || given === null) given = {};
             var made = given.Response || response;
@@ -242,13 +236,12 @@
             // A script that gives nothing has changed the record itself.
             return [JSON.stringify(given === undefined || given === null ? record : given), null];
         },
-        answer: function (name) {
-            at = 1;
-            var request = requestFrom(arguments), session = sessionFrom(arguments), spec = specFrom(arguments);
+        answer: function (name, url, method, target, scheme, body, sessionText, org, api, config, ...pieces) {
+            var request = requestFrom(url, method, target, scheme, body, pieces), session = parsed(sessionText);
             var found = find(name);
             // Functions give it back, whether there is anything in it or not.
             if (!session.meta_data) session.meta_data = {};
-            var given = found(request, session, spec);
+            var given = found(request, session, specFrom(org, api, config));
             return [typeof given === "string" ? given : JSON.stringify(given), null];
         },
         event: function (name, eventText, specText) {
@@ -259,5 +252,25 @@
             return ["", null];
         },
     };
+
+    // The engine forgets how objects are laid out with the last one of their kind, and gives memory back with the last thing
+    // of a size. So that no call begins anew, some are kept: an object for each step of building others, and the last of many.
+    var kept = entries.kept = [{}];
+    function keep(object) {
+        var some = {};
+        keys(object).forEach(function (name) {
+            some = Object.assign({}, some);
+            some[name] = null;
+            kept.push(some);
+        });
+    }
+    (function () {
+        var many = [];
+        for (var count = 0; count < 32; count++) {
+            many.push(requestFrom("", "", "", "", "", [1, "", 1, "", 0]), parsed(), specFrom("", ""));
+        }
+        kept.push(many.slice(-3));
+        many.slice(-3).concat(many[0].ReturnOverrides).forEach(keep);
+    })();
     return entries;
 })
