@@ -471,7 +471,7 @@ impl Chain {
                 Guard::Made(guard) => Box::pin(guard.request(exchange)).await?,
                 Guard::Programs(guard) => Box::pin(guard.request(exchange)).await?,
                 Guard::RequestHeaders(guard) => guard.pass(exchange),
-                Guard::Rewrites(guard) => Box::pin(guard.pass(exchange)).await?,
+                Guard::Rewrites(guard) => guard.pass(exchange).await?,
                 Guard::Methods(guard) => guard.pass(exchange)?,
                 Guard::Bodies(guard) => Box::pin(guard.pass(exchange)).await?,
                 Guard::Requests(guard) => Box::pin(guard.pass(exchange)).await?,
@@ -507,7 +507,7 @@ impl Chain {
             crate::cache::refuse(exchange);
         }
         if !self.stages.is_empty() {
-            response = Box::pin(self.stages.pass(exchange, response)).await?;
+            self.stages.pass(exchange, &mut response).await?;
         }
         if let Some(errors) = &self.errors
             && (response.status().is_client_error() || response.status().is_server_error())

@@ -54,29 +54,26 @@ impl Stages {
     pub(super) async fn pass(
         &self,
         exchange: &mut Exchange,
-        response: Response<Body>,
-    ) -> Result<Response<Body>, Refusal> {
+        response: &mut Response<Body>,
+    ) -> Result<(), Refusal> {
         let passed = self.each(exchange, response).await;
         traces::past_guards(exchange, passed.as_ref().err());
         passed
     }
 
-    async fn each(
-        &self,
-        exchange: &mut Exchange,
-        mut response: Response<Body>,
-    ) -> Result<Response<Body>, Refusal> {
+    /// What has to wait is boxed, so that what need not, as most stages, costs no room.
+    async fn each(&self, exchange: &mut Exchange, response: &mut Response<Body>) -> Result<(), Refusal> {
         for stage in &self.0 {
             traces::at_guard(exchange, || stage.span());
             match stage {
-                Stage::Answers(stage) => stage.pass(exchange, &mut response).await?,
-                Stage::Bodies(stage) => stage.answer(exchange, &mut response).await?,
-                Stage::Programs(stage) => stage.answer(exchange, &mut response).await?,
+                Stage::Answers(stage) => Box::pin(stage.pass(exchange, response)).await?,
+                Stage::Bodies(stage) => Box::pin(stage.answer(exchange, response)).await?,
+                Stage::Programs(stage) => Box::pin(stage.answer(exchange, response)).await?,
                 Stage::Headers(stage) => stage.pass(exchange, response.headers_mut()),
-                Stage::Plugins(stage) => response = stage.pass(exchange, response).await?,
+                Stage::Plugins(stage) => Box::pin(stage.pass(exchange, response)).await?,
             }
         }
-        Ok(response)
+        Ok(())
     }
 }
 

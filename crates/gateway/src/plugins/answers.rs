@@ -28,12 +28,12 @@ impl After {
     pub(crate) async fn pass(
         &self,
         exchange: &mut Exchange,
-        mut response: Response<Body>,
-    ) -> Result<Response<Body>, Refusal> {
+        response: &mut Response<Body>,
+    ) -> Result<(), Refusal> {
         let plugins = &self.0;
         for plugin in &plugins.model.response {
-            let body = match has_an_end(&exchange.head.method, &response) {
-                true => Some(whole(exchange, &mut response).await?),
+            let body = match has_an_end(&exchange.head.method, response) {
+                true => Some(whole(exchange, response).await?),
                 false => None,
             };
             let has_body = body.is_some();
@@ -59,9 +59,9 @@ impl After {
             };
             let outcome = plugins.call(plugin, &call).await.map_err(|fault| failed(&fault))?;
             let made = outcome.response.unwrap_or_default();
-            apply(made, has_body, &mut response).map_err(|fault| failed(&fault))?;
+            apply(made, has_body, response).map_err(|fault| failed(&fault))?;
         }
-        Ok(response)
+        Ok(())
     }
 }
 

@@ -59,7 +59,10 @@ impl Rewrites {
             }
             None => return Ok(()),
         };
-        let goal = rewriting.goal(exchange).await?;
+        let goal = match rewriting.triggers.is_empty() {
+            true => &rewriting.goal,
+            false => Box::pin(rewriting.goal(exchange)).await?,
+        };
         let url = goal.render(&caught, &|variable| {
             variable.or_default(variables::value(variable, exchange)).into_owned()
         });
