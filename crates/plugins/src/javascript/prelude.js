@@ -90,8 +90,8 @@
         return typeof now === "string" ? now : JSON.stringify(now);
     }
 
-    // Requests and answers come piece by piece, as arguments: what each has one of first, then all lists. This is the place
-    // of the next piece of those.
+    // Requests and answers come piece by piece, as arguments: what each has one of first, then all lists. This is the
+    // place of the next piece of those.
     var at = 0;
 
     // Names and some texts each.
@@ -109,15 +109,16 @@
         }
         return all;
     }
-    function requestFrom(url, method, target, scheme, body, pieces) {
+    // Without its body, which comes last and is not shown to those who see an answer.
+    function requestFrom(url, method, target, scheme, pieces) {
         at = 0;
         return {
-            Headers: listsFrom(pieces), SetHeaders: {}, DeleteHeaders: [], URL: url, Params: listsFrom(pieces), AddParams: {},
-            ExtendedParams: {}, DeleteParams: [],
+            Headers: listsFrom(pieces), SetHeaders: {}, DeleteHeaders: [], URL: url, Params: listsFrom(pieces),
+            AddParams: {}, ExtendedParams: {}, DeleteParams: [],
             ReturnOverrides: {
                 ResponseCode: 0, ResponseError: "", ResponseBody: "", ResponseHeaders: {}, OverrideError: false,
             },
-            IgnoreBody: false, Method: method, RequestURI: target, Scheme: scheme, Body: body,
+            IgnoreBody: false, Method: method, RequestURI: target, Scheme: scheme,
         };
     }
     function responseFrom(status, body, pieces) {
@@ -130,8 +131,8 @@
         return { OrgID: org, APIID: api, config_data: parsed(config) };
     }
 
-    // Of what a script gives, that which changes something goes back: what else there is would cost more on its way than
-    // most scripts take. Header fields that are texts go piece by piece, since that is all that most scripts change.
+    // Of what a script gives, that which changes something goes back: what else there is would cost more on its way
+    // than most scripts take. Header fields that are texts go piece by piece, since that is all that most scripts change.
     var keys = Object.keys;
     function has(object) {
         if (typeof object !== "object") return object !== undefined;
@@ -188,7 +189,8 @@
             return [JSON.stringify({ objects: are("object"), functions: are("function") }), null];
         },
         request: function (name, url, method, target, scheme, body, session, org, api, config, ...pieces) {
-            var request = requestFrom(url, method, target, scheme, body, pieces);
+            var request = requestFrom(url, method, target, scheme, pieces);
+            request.Body = body;
             var found = find(name);
             // The second is how the original's own file keeps it, which may be loaded for all scripts.
             var callback = typeof found === "function" ? found : found.onRequest || found.ProcessRequest;
@@ -207,10 +209,11 @@
             }
             return pieces;
         },
-        response: function (name, url, method, target, scheme, ignored, session, org, api, config, status, body, ...pieces) {
-            var request = requestFrom(url, method, target, scheme, undefined, pieces);
+        response: function (
+            name, url, method, target, scheme, ignored, session, org, api, config, status, body, ...pieces
+        ) {
+            var request = requestFrom(url, method, target, scheme, pieces);
             var response = responseFrom(status, body, pieces);
-            delete request.Body;
             var found = find(name);
             var callback = typeof found === "function" ? found : found.onResponse;
             if (typeof callback !== "function") throw new Error("`" + name + "` has no NewProcessResponse");
@@ -237,7 +240,8 @@
             return [JSON.stringify(given === undefined || given === null ? record : given), null];
         },
         answer: function (name, url, method, target, scheme, body, sessionText, org, api, config, ...pieces) {
-            var request = requestFrom(url, method, target, scheme, body, pieces), session = parsed(sessionText);
+            var request = requestFrom(url, method, target, scheme, pieces), session = parsed(sessionText);
+            request.Body = body;
             var found = find(name);
             // Functions give it back, whether there is anything in it or not.
             if (!session.meta_data) session.meta_data = {};
@@ -253,8 +257,9 @@
         },
     };
 
-    // The engine forgets how objects are laid out with the last one of their kind, and gives memory back with the last thing
-    // of a size. So that no call begins anew, some are kept: an object for each step of building others, and the last of many.
+    // The engine forgets how objects are laid out with the last one of their kind, and gives memory back with the last
+    // thing of a size. So that no call begins anew, some are kept: an object for each step of building others, and the
+    // last of many.
     var kept = entries.kept = [{}];
     function keep(object) {
         var some = {};
@@ -265,12 +270,15 @@
         });
     }
     (function () {
-        var many = [];
+        var many = [], request;
         for (var count = 0; count < 32; count++) {
-            many.push(requestFrom("", "", "", "", "", [1, "", 1, "", 0]), parsed(), specFrom("", ""));
+            request = requestFrom("", "", "", "", [1, "", 1, "", 0, 0]);
+            request.Body = "";
+            many.push([request, request.ReturnOverrides, responseFrom(0, "", [0, 0, 0, 0, 0, 0]), specFrom("", "")]);
         }
-        kept.push(many.slice(-3));
-        many.slice(-3).concat(many[0].ReturnOverrides).forEach(keep);
+        var last = many.pop();
+        kept.push(last);
+        last.concat(Middleware.prototype.ReturnData()).forEach(keep);
     })();
     return entries;
 })
