@@ -257,28 +257,22 @@
         },
     };
 
-    // The engine forgets how objects are laid out with the last one of their kind, and gives memory back with the last
-    // thing of a size. So that no call begins anew, some are kept: an object for each step of building others, and the
-    // last of many.
-    var kept = entries.kept = [{}];
+    // The engine forgets how objects are laid out with the last one of their kind. So that no call begins anew, one is kept
+    // for each step of building others.
+    entries.kept = [{}];
     function keep(object) {
         var some = {};
         keys(object).forEach(function (name) {
             some = Object.assign({}, some);
             some[name] = null;
-            kept.push(some);
+            entries.kept.push(some);
         });
     }
-    (function () {
-        var many = [], request;
-        for (var count = 0; count < 32; count++) {
-            request = requestFrom("", "", "", "", [1, "", 1, "", 0, 0]);
-            request.Body = "";
-            many.push([request, request.ReturnOverrides, responseFrom(0, "", [0, 0, 0, 0, 0, 0]), specFrom("", "")]);
-        }
-        var last = many.pop();
-        kept.push(last);
-        last.concat(Middleware.prototype.ReturnData()).forEach(keep);
-    })();
+    var request = requestFrom("", "", "", "", [0, 0]);
+    request.Body = "";
+    at = 0;
+    [
+        request, request.ReturnOverrides, responseFrom(0, "", [0]), specFrom("", ""), Middleware.prototype.ReturnData(),
+    ].forEach(keep);
     return entries;
 })
